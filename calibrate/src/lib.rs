@@ -1,0 +1,1 @@
+//! Fits moesim profiles to measurements.

@@ -1,0 +1,305 @@
+//! Text that a user wrote, and mistakes found in it, placed by file, line and key.
+//!
+//! A [`Source`] is a TOML file (or a built-in one) plus the `--set key=value` lines given for it.
+//! Each override is parsed as if it stood behind the end of the file, so that one byte offset
+//! says of every value where it came from, and a mistake in an override names the override.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
+pub const MAX_FILE_BYTES: u64 = 8 << 20;
+
+/// A mistake in what the user wrote: where, what was found, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file, built-in name or option that holds it.
+    pub place: String,
+    /// The line, from 1, where there is one.
+    pub line: Option<usize>,
+    /// The dotted key, or nothing.
+    pub key: String,
+    /// What was found.
+    pub found: String,
+    /// How to mend it.
+    pub help: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.place)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.found)?;
+        if !self.help.is_empty() {
+            write!(f, "\n  help: {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl Mistake {
+    /// A mistake that concerns a whole file or option.
+    pub fn of(place: impl Into<String>, found: impl Into<String>, help: impl Into<String>) -> Self {
+        let (place, found, help) = (place.into(), found.into(), help.into());
+        Self { place, line: None, key: String::new(), found, help }
+    }
+}
+
+/// A TOML text, where it came from, and the overrides that apply to it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    name: String,
+    text: String,
+    /// `key = value` lines, in the order given.
+    overrides: Vec<String>,
+}
+
+impl Source {
+    /// A text that is compiled in.
+    #[must_use]
+    pub fn built_in(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned(), overrides: Vec::new() }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is larger than [`MAX_FILE_BYTES`], or is not UTF-8.
+    pub fn read(path: &Path) -> Result<Self, Mistake> {
+        let name = path.display().to_string();
+        let unreadable = |e: std::io::Error| {
+            Mistake::of(&name, format!("cannot be read: {e}"), "check the path and its permissions")
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?;
+        if !size.is_file() {
+            return Err(Mistake::of(&name, "is not a regular file", "name a TOML file"));
+        }
+        if size.len() > MAX_FILE_BYTES {
+            return Err(Mistake::of(
+                &name,
+                format!("is {} bytes long", size.len()),
+                format!("moesim reads TOML files of up to {MAX_FILE_BYTES} bytes"),
+            ));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text, overrides: Vec::new() }),
+            Err(e) => {
+                let good = e.utf8_error().valid_up_to();
+                let line = 1 + e.as_bytes()[..good].iter().filter(|&&b| b == b'\n').count();
+                let mut mistake = Mistake::of(&name, "is not UTF-8 text", "save the file as UTF-8");
+                mistake.line = Some(line);
+                Err(mistake)
+            }
+        }
+    }
+
+    /// The file's or built-in's name, as shown in messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds overrides, each `dotted.key=value` with `value` as TOML; bare words are taken as text.
+    #[must_use]
+    pub fn with_overrides<'a>(mut self, overrides: impl IntoIterator<Item = &'a str>) -> Self {
+        self.overrides.extend(overrides.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Parses the text with its overrides into `T`, a mirror of the file's layout.
+    ///
+    /// # Errors
+    /// If the text is no TOML or not of the layout of `T`.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Mistake> {
+        let padded: Vec<String> = self.padded_overrides()?;
+        let mut table = DeTable::parse(&self.text).map_err(|e| self.mistake_of(&e, None))?;
+        for text in &padded {
+            let extra = DeTable::parse(text).map_err(|e| self.mistake_of(&e, None))?;
+            merge(table.get_mut(), extra.into_inner());
+        }
+        let whole = table.clone();
+        T::deserialize(toml::Deserializer::from(table))
+            .map_err(|e| self.mistake_of(&e, Some(whole.get_ref())))
+    }
+
+    /// A mistake at the place of a value that was read with its span.
+    pub fn mistake(
+        &self,
+        span: Range<usize>,
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Mistake {
+        let padded = self.padded_overrides().unwrap_or_default();
+        let key = DeTable::parse(&self.text).ok().map_or_else(String::new, |mut table| {
+            for text in &padded {
+                if let Ok(extra) = DeTable::parse(text) {
+                    merge(table.get_mut(), extra.into_inner());
+                }
+            }
+            key_at(table.get_ref(), span.start)
+        });
+        let (place, line) = self.place_of(span.start);
+        Mistake { place, line, key, found: found.into(), help: help.into() }
+    }
+
+    /// A mistake about a key that is absent, or about the file as a whole.
+    pub fn mistake_without_span(
+        &self,
+        key: &str,
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Mistake {
+        Mistake { key: key.to_owned(), ..Mistake::of(&self.name, found, help) }
+    }
+
+    /// The overrides as TOML lines, each moved behind the file and the overrides before it.
+    fn padded_overrides(&self) -> Result<Vec<String>, Mistake> {
+        let mut start = self.text.len() + 1;
+        let mut padded = Vec::with_capacity(self.overrides.len());
+        for given in &self.overrides {
+            let Some((key, value)) = given.split_once('=') else {
+                return Err(Mistake::of(
+                    format!("--set {given}"),
+                    "has no `=`",
+                    "write --set key=value, such as --set batch.tokens_per_gpu=4096",
+                ));
+            };
+            let (key, value) = (key.trim(), value.trim());
+            let line = format!("{key} = {value}");
+            let line = match DeTable::parse(&line) {
+                Ok(_) => line,
+                // A bare word or a quantity: `450 GB/s` means `"450 GB/s"`.
+                Err(_) => format!("{key} = {}", toml::Value::String(value.to_owned())),
+            };
+            padded.push(format!("{}{line}", " ".repeat(start)));
+            start += line.len() + 1;
+        }
+        Ok(padded)
+    }
+
+    /// The file and line, or the override, at a byte offset.
+    fn place_of(&self, offset: usize) -> (String, Option<usize>) {
+        if offset <= self.text.len() || self.overrides.is_empty() {
+            let upto = offset.min(self.text.len());
+            let line = 1 + self.text.as_bytes()[..upto].iter().filter(|&&b| b == b'\n').count();
+            return (self.name.clone(), Some(line));
+        }
+        let ends = self.padded_overrides().unwrap_or_default();
+        let nth = ends.iter().position(|line| offset < line.len() + 1);
+        let nth = nth.unwrap_or(self.overrides.len() - 1);
+        (format!("--set {}", self.overrides[nth]), None)
+    }
+
+    fn mistake_of(&self, error: &toml::de::Error, table: Option<&DeTable<'_>>) -> Mistake {
+        let offset = error.span().map(|span| span.start);
+        let (place, line) = match offset {
+            Some(offset) => self.place_of(offset),
+            None => (self.name.clone(), None),
+        };
+        let key = match (table, offset) {
+            (Some(table), Some(offset)) => key_at(table, offset),
+            _ => String::new(),
+        };
+        let (found, help) = in_plain_words(error.message());
+        Mistake { place, line, key, found, help }
+    }
+}
+
+/// Lays `extra` over `table`: tables merge, anything else is replaced.
+fn merge<'i>(table: &mut DeTable<'i>, extra: DeTable<'i>) {
+    for (key, value) in extra {
+        let name: &str = key.get_ref();
+        match (table.get_mut(name).map(Spanned::get_mut), value.get_ref()) {
+            (Some(DeValue::Table(old)), DeValue::Table(_)) => {
+                if let DeValue::Table(new) = value.into_inner() {
+                    merge(old, new);
+                }
+            }
+            _ => {
+                table.remove(name);
+                table.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The dotted key of the value (or of the key itself) at a byte offset.
+fn key_at(table: &DeTable<'_>, offset: usize) -> String {
+    for (key, value) in table.iter() {
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => key_at(inner, offset),
+            DeValue::Array(items) => items
+                .iter()
+                .enumerate()
+                .find_map(|(i, item)| in_item(item, i, offset))
+                .unwrap_or_default(),
+            _ => String::new(),
+        };
+        let name = key.get_ref();
+        if !inner.is_empty() {
+            let dot = if inner.starts_with('[') { "" } else { "." };
+            return format!("{name}{dot}{inner}");
+        }
+        if key.span().contains(&offset) || value.span().contains(&offset) {
+            return name.to_string();
+        }
+    }
+    String::new()
+}
+
+fn in_item(item: &Spanned<DeValue<'_>>, i: usize, offset: usize) -> Option<String> {
+    if let DeValue::Table(inner) = item.get_ref() {
+        let inner = key_at(inner, offset);
+        if !inner.is_empty() {
+            return Some(format!("[{i}].{inner}"));
+        }
+    }
+    item.span().contains(&offset).then(|| format!("[{i}]"))
+}
+
+/// Separates what was found from how to mend it in the message of a quantity or of serde.
+fn in_plain_words(message: &str) -> (String, String) {
+    if let Some((found, help)) = message.split_once(HELP_FOLLOWS) {
+        return (found.to_owned(), help.to_owned());
+    }
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
+        let known = known.trim_start_matches("expected one of ").trim_start_matches("expected ");
+        return (format!("unknown key {name}"), format!("known keys here: {known}"));
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant ") {
+        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
+        let known = known.trim_start_matches("expected one of ").trim_start_matches("expected ");
+        return (format!("unknown choice {name}"), format!("choose from: {known}"));
+    }
+    if let Some(name) = message.strip_prefix("missing field ") {
+        return (format!("the key {name} is missing"), format!("add {name}"));
+    }
+    if let Some(rest) = message.strip_prefix("invalid type: ")
+        && let Some((found, expected)) = rest.split_once(", expected ")
+    {
+        return (format!("found {found}"), format!("give {expected}"));
+    }
+    if let Some(rest) = message.strip_prefix("invalid value: ")
+        && let Some((found, expected)) = rest.split_once(", expected ")
+    {
+        return (format!("found {found}"), format!("give {expected}"));
+    }
+    (message.replace('\n', "; "), String::new())
+}
+
+/// Stands between what was found and how to mend it in messages that pass through serde.
+pub(super) const HELP_FOLLOWS: char = '\u{1f}';

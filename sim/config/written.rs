@@ -1,0 +1,115 @@
+//! Values as users write them: quantities with units and numbers within bounds.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::source::HELP_FOLLOWS;
+use crate::units::{Quantity, parse_quantity};
+
+/// A quantity written with its unit, such as `"450 GB/s"`; a bare number is refused.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Written<Q>(pub Q);
+
+impl<'de, Q: Quantity> Deserialize<'de> for Written<Q> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(QuantityVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct QuantityVisitor<Q>(PhantomData<Q>);
+
+impl<Q: Quantity> QuantityVisitor<Q> {
+    fn refuse<E: Error>(found: impl fmt::Display) -> E {
+        E::custom(format!(
+            "`{found}` has no unit{HELP_FOLLOWS}write a {} with its unit, such as \"{}\"",
+            Q::KIND,
+            Q::EXAMPLE
+        ))
+    }
+}
+
+impl<Q: Quantity> Visitor<'_> for QuantityVisitor<Q> {
+    type Value = Q;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {} with its unit, such as \"{}\"", Q::KIND, Q::EXAMPLE)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Q, E> {
+        parse_quantity(text).map_err(|e| E::custom(format!("{}{HELP_FOLLOWS}{}", e.found, e.help)))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Q, E> {
+        Err(Self::refuse(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Q, E> {
+        Err(Self::refuse(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Q, E> {
+        Err(Self::refuse(number))
+    }
+}
+
+/// A whole number between `LEAST` and `MOST`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<const LEAST: u32, const MOST: u32>(pub u32);
+
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Count<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountVisitor<const LEAST: u32, const MOST: u32>;
+        impl<const LEAST: u32, const MOST: u32> Visitor<'_> for CountVisitor<LEAST, MOST> {
+            type Value = u32;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from {LEAST} to {MOST}")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
+                u32::try_from(number).ok().filter(|n| (LEAST..=MOST).contains(n)).ok_or_else(|| {
+                    E::custom(format!(
+                        "found {number}{HELP_FOLLOWS}give a whole number from {LEAST} to {MOST}"
+                    ))
+                })
+            }
+        }
+        deserializer.deserialize_any(CountVisitor::<LEAST, MOST>).map(Self)
+    }
+}
+
+/// A finite number from `LEAST` to `MOST` thousandths, both inclusive; whole numbers are welcome.
+///
+/// The bounds are in thousandths because constants of a type must be integers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number<const LEAST: i64, const MOST: i64>(pub f64);
+
+impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Number<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberVisitor<const LEAST: i64, const MOST: i64>;
+        impl<const LEAST: i64, const MOST: i64> Visitor<'_> for NumberVisitor<LEAST, MOST> {
+            type Value = f64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a number from {} to {}", LEAST as f64 / 1e3, MOST as f64 / 1e3)
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<f64, E> {
+                let (least, most) = (LEAST as f64 / 1e3, MOST as f64 / 1e3);
+                if (least..=most).contains(&number) {
+                    return Ok(number);
+                }
+                Err(E::custom(format!(
+                    "found {number}{HELP_FOLLOWS}give a number from {least} to {most}"
+                )))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
+                self.visit_f64(number as f64)
+            }
+        }
+        deserializer.deserialize_any(NumberVisitor::<LEAST, MOST>).map(Self)
+    }
+}

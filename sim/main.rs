@@ -1,0 +1,2 @@
+//! The `moesim` command.
+fn main() {}

@@ -1,0 +1,70 @@
+//! What the machine asks of a network: carry the bytes of collectives, and say who got theirs when.
+//!
+//! The machine opens an exchange, lets each member join when it is ready, and is told of each
+//! delivery. How bytes share links in between is the implementation's business: the closed form
+//! waits for the last member and drains ports; a flow engine starts each flow when both ends are
+//! there and shares links among all exchanges in flight. Neither changes a caller.
+
+use crate::units::{Bytes, GpuId, SimTime};
+
+/// Names one exchange among those in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub u32);
+
+/// One all-to-all among the members of a group: who sends how many bytes to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    members: Vec<GpuId>,
+    bytes: Vec<Bytes>,
+}
+
+impl Exchange {
+    /// An exchange of `bytes[from * members.len() + to]` bytes from member to member.
+    ///
+    /// # Panics
+    /// If `bytes` is no square matrix over `members`.
+    #[must_use]
+    pub fn new(members: Vec<GpuId>, bytes: Vec<Bytes>) -> Self {
+        let (ranks, cells) = (members.len(), bytes.len());
+        assert!(ranks * ranks == cells, "{cells} cells for {ranks} members");
+        Self { members, bytes }
+    }
+
+    /// The GPUs that take part, in order of rank.
+    #[must_use]
+    pub fn members(&self) -> &[GpuId] {
+        &self.members
+    }
+
+    /// Bytes from the member of rank `from` to that of rank `to`; what stays on a GPU counts too.
+    #[must_use]
+    pub fn bytes(&self, from: usize, to: usize) -> Bytes {
+        self.bytes[from * self.members.len() + to]
+    }
+}
+
+/// A member of an exchange has received all its bytes and sent all its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Delivery {
+    /// When.
+    pub at: SimTime,
+    /// Of which exchange.
+    pub exchange: ExchangeId,
+    /// The member's rank in the exchange.
+    pub rank: usize,
+}
+
+/// Carries exchanges. Time never runs backwards: each `now` is at or after the one before.
+pub trait Network {
+    /// Announces an exchange; nothing moves until members join.
+    fn open(&mut self, id: ExchangeId, exchange: Exchange);
+
+    /// The member of this rank is ready to send and receive from `now` on.
+    fn join(&mut self, now: SimTime, id: ExchangeId, rank: usize);
+
+    /// The next instant at which something is delivered if nobody joins before, if any.
+    fn next_delivery(&self) -> Option<SimTime>;
+
+    /// Takes out all deliveries up to and including `now`, in order of time, exchange and rank.
+    fn deliver(&mut self, now: SimTime, delivered: &mut Vec<Delivery>);
+}
