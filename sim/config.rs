@@ -3,10 +3,14 @@
 //! Domain types do not derive `Deserialize`; the modules below mirror each file's layout, check it,
 //! and build the domain type, which cannot be built invalid.
 
+mod built_in;
 mod source;
+mod workload;
 mod written;
 
+pub use built_in::{built_in_workload, built_in_workloads};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
+pub use workload::workload;
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]

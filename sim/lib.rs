@@ -1,7 +1,9 @@
 //! A discrete-event simulator of distributed Mixture-of-Experts execution.
 pub mod calendar;
 pub mod config;
+pub mod gate;
 pub mod network;
+pub mod placement;
 pub mod streams;
 pub mod units;
 pub mod workload;
