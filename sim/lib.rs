@@ -5,5 +5,6 @@ pub mod gate;
 pub mod network;
 pub mod placement;
 pub mod streams;
+pub mod table;
 pub mod units;
 pub mod workload;
