@@ -3,5 +3,6 @@ pub mod calendar;
 pub mod config;
 pub mod network;
 pub mod streams;
+pub mod topology;
 pub mod units;
 pub mod workload;
