@@ -58,11 +58,8 @@ pub struct Overheads {
 
 impl Overheads {
     /// None: every operand is touched once and launches are free.
-    pub const NONE: Self = Self {
-        traffic_factor: 1.0,
-        expert_visit: SimDuration::ZERO,
-        layer: SimDuration::ZERO,
-    };
+    pub const NONE: Self =
+        Self { traffic_factor: 1.0, expert_visit: SimDuration::ZERO, layer: SimDuration::ZERO };
 }
 
 /// Slots of zero-computation experts worked on by one GPU.
@@ -88,11 +85,7 @@ pub struct LayerCost<'a> {
 impl<'a> LayerCost<'a> {
     /// The costs of `workload` on GPUs that run kernels as `kernels` says.
     #[must_use]
-    pub fn new(
-        workload: &'a Workload,
-        kernels: &'a dyn KernelTimes,
-        overheads: Overheads,
-    ) -> Self {
+    pub fn new(workload: &'a Workload, kernels: &'a dyn KernelTimes, overheads: Overheads) -> Self {
         Self { kernels, workload, overheads, products: Vec::new() }
     }
 

@@ -24,7 +24,7 @@ pub struct Inputs<'a> {
     /// What a loop over experts costs beyond its kernels.
     pub overheads: Overheads,
     /// What links deliver.
-    pub rates: &'a NetworkRates,
+    pub rates: NetworkRates,
     /// What is counted.
     pub counted: Counted,
 }
@@ -58,10 +58,10 @@ pub fn simulate(inputs: &Inputs<'_>, seed: u64) -> Result<Outcome, TooLong> {
 ///
 /// # Errors
 /// If the simulated time exceeds what can be represented (213 days).
-pub fn simulate_observed(
-    inputs: &Inputs<'_>,
+pub fn simulate_observed<'a>(
+    inputs: &'a Inputs<'a>,
     seed: u64,
-    observer: Option<&mut dyn Observer>,
+    observer: Option<&'a mut dyn Observer>,
 ) -> Result<Outcome, TooLong> {
     let misfit = misfit(inputs.topology, inputs.workload);
     assert!(misfit.is_none(), "{misfit:?}");

@@ -75,7 +75,7 @@ pub fn inputs<'a>(scenario: &'a Scenario, workload: &'a Workload) -> Inputs<'a> 
         workload,
         kernels: scenario.kernels.as_ref(),
         overheads: scenario.overheads,
-        rates: &scenario.rates,
+        rates: scenario.rates,
         counted: scenario.counted,
     }
 }

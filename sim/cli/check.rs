@@ -33,7 +33,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
             let scenario = ScenarioSource::open(path, Overrides::default())?.load()?;
             format!("{} comparisons on {}", scenario.cases.len(), scenario.topology.name())
         }
-        Kind::Topology => format!("{} GPUs", config::topology(&source)?.gpus()),
+        Kind::Topology => format!("{} GPUs", config::read_topology(&source)?.gpus()),
         Kind::Workload => {
             let experts = config::workload(&source)?.model.experts;
             let zc = experts.zero_computation.total();

@@ -13,13 +13,6 @@ type Shipped = &'static [(&'static str, &'static str)];
 
 const SCENARIOS: Shipped = shipped!["scenarios": "paper"];
 
-const TOPOLOGIES: Shipped = shipped!["topologies":
-    "a100-4x8",
-    "a100-4x8-shared-nics",
-    "h100-4x8-rail",
-    "gb200-nvl72",
-];
-
 const WORKLOADS: Shipped = shipped!["workloads":
     "moe-0.6b",
     "moepp-0.6b",
@@ -35,10 +28,10 @@ const PROFILES: Shipped = shipped!["calibrate/profiles": "a100-sxm"];
 
 const OVERHEADS: Shipped = shipped!["calibrate/overheads": "moepp-loop"];
 
-const fn shipped(kind: Kind) -> Shipped {
+fn shipped(kind: Kind) -> Shipped {
     match kind {
         Kind::Scenario => SCENARIOS,
-        Kind::Topology => TOPOLOGIES,
+        Kind::Topology => super::built_in_topologies(),
         Kind::Workload => WORKLOADS,
         Kind::Profile => PROFILES,
         Kind::Overheads => OVERHEADS,

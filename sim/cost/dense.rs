@@ -25,9 +25,8 @@ pub fn dense_ops(workload: &Workload, kernels: &dyn KernelTimes, ends: Ends) -> 
     let (d, heads) = (u64::from(model.hidden), u64::from(model.heads));
     let (dim, sequence) = (u64::from(model.head_dim), u64::from(batch.sequence_tokens));
     let gemm = |m, n, k| kernels.gemm(m, n, k, dtype);
-    let touch = |elements: u64, launches| {
-        kernels.memory_bound(Bytes(elements * dtype.bytes()), launches)
-    };
+    let touch =
+        |elements: u64, launches| kernels.memory_bound(Bytes(elements * dtype.bytes()), launches);
 
     let projections = gemm(tokens, 3 * heads * dim, d) + gemm(tokens, d, heads * dim);
     let both = gemm(tokens * heads, sequence, dim) + gemm(tokens * heads, dim, sequence);

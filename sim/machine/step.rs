@@ -1,7 +1,7 @@
 //! What one group does in one layer of one micro-batch: the gate's counts turned into each
 //! member's work and the group's two exchanges.
 
-use crate::blame::{Op, Reason};
+use crate::blame::Op;
 use crate::cost::{Ends, KernelTimes, LayerCost, ZeroComputationSlots, dense_ops};
 use crate::gate::{Counts, Gate};
 use crate::placement::Placement;
@@ -187,7 +187,7 @@ impl<'a> StepPlanner<'a> {
 
     /// What the gate has decided so far.
     #[must_use]
-    pub const fn totals(self) -> Totals {
+    pub fn totals(self) -> Totals {
         self.totals
     }
 

@@ -54,9 +54,7 @@ impl Baseline {
 /// The published vanilla time of a model.
 #[must_use]
 pub fn vanilla_ms(model: &str, rows: &[PaperRow]) -> Option<f64> {
-    rows.iter()
-        .find(|row| row.model == model && row.tau.is_none())
-        .map(|row| row.expert_forward_ms)
+    rows.iter().find(|row| row.model == model && row.tau.is_none()).map(|row| row.expert_forward_ms)
 }
 
 /// A row's published increase in percent: its own column, or from its model's vanilla time.

@@ -125,9 +125,7 @@ fn least_squares(free: &[usize], residuals: &[f64], slopes: &[Vec<f64>]) -> Vec<
             }
         }
     }
-    (0..n)
-        .map(|i| if rows[i][i].abs() < 1e-30 { 0.0 } else { rows[i][n] / rows[i][i] })
-        .collect()
+    (0..n).map(|i| if rows[i][i].abs() < 1e-30 { 0.0 } else { rows[i][n] / rows[i][i] }).collect()
 }
 
 #[cfg(test)]
@@ -138,9 +136,8 @@ mod tests {
     fn a_linear_problem_is_solved_in_one_step() {
         let slopes = [vec![1.0, 0.0, 1.0, 2.0], vec![0.0, 1.0, 1.0, 0.5], vec![1.0, 1.0, 0.0, 3.0]];
         let (at, truth) = ([2.0, 2.0, 2.0], [5.0, 3.0, 1.0]);
-        let residuals: Vec<f64> = (0..4)
-            .map(|r| (0..3).map(|i| slopes[i][r] * (at[i] - truth[i])).sum())
-            .collect();
+        let residuals: Vec<f64> =
+            (0..4).map(|r| (0..3).map(|i| slopes[i][r] * (at[i] - truth[i])).sum()).collect();
         let found = bounded_step(at, &residuals, &slopes);
         for i in 0..3 {
             assert!((found[i] - truth[i]).abs() < 1e-9, "{found:?}");

@@ -145,18 +145,14 @@ pub fn models_of(rows: &[PaperRow]) -> Vec<String> {
     models
 }
 
-fn judgement(
-    of: &str,
-    rows: &[PaperRow],
-    times: &[Option<f64>],
-    known: &[PaperRow],
-) -> Judgement {
+fn judgement(of: &str, rows: &[PaperRow], times: &[Option<f64>], known: &[PaperRow]) -> Judgement {
     let predicted: Vec<(&PaperRow, f64)> =
         rows.iter().zip(times).filter_map(|(row, time)| Some((row, (*time)?))).collect();
     let vanilla_of = |model: &str| {
         predicted.iter().find(|(row, _)| row.model == model && row.tau.is_none()).map(|(_, t)| *t)
     };
-    let ours = errors(rows, predicted.iter().map(|(row, time)| (*row, *time, vanilla_of(&row.model))));
+    let ours =
+        errors(rows, predicted.iter().map(|(row, time)| (*row, *time, vanilla_of(&row.model))));
     let by_baseline = |baseline: Baseline| {
         let moepp = predicted.iter().filter(|(row, _)| row.tau.is_some());
         let guesses = moepp.filter_map(|(row, _)| {

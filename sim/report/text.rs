@@ -27,7 +27,14 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
         Counted::MoeLayer => "MoE layers: gate to mix, with both exchanges",
         Counted::ModelForward => "the whole forward pass",
     };
-    writeln!(out, "{}: {} x {} ({})", scenario.name, gpus, scenario.topology.gpu().name, from.topology)?;
+    writeln!(
+        out,
+        "{}: {} x {} ({})",
+        scenario.name,
+        gpus,
+        scenario.topology.gpu().name,
+        from.topology
+    )?;
     writeln!(out, "counted: {what}")?;
     writeln!(out, "profile {}, overheads {}", from.profile, from.overheads)?;
     writeln!(out)
@@ -43,7 +50,11 @@ fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
     };
     write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
     writeln!(out, "{}", if any_published { "  published" } else { "" })?;
-    write!(out, "{:<6}{:>6} {:>6} {:>7} {:>18} {:>16}", "model", "expts", "tau", "share", "ms", "increase %")?;
+    write!(
+        out,
+        "{:<6}{:>6} {:>6} {:>7} {:>18} {:>16}",
+        "model", "expts", "tau", "share", "ms", "increase %"
+    )?;
     writeln!(out, "{}", if any_published { "     %  error" } else { "" })?;
     for row in rows {
         result(out, row, any_published)?;
@@ -52,10 +63,16 @@ fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
     let seeds = scenario.seeds.end - scenario.seeds.start;
     if seeds > 1 {
         let cover = COVERAGE * 100.0;
-        writeln!(out, "±: {cover}% interval of the mean over {seeds} seeds, vanilla paired with MoE++.")?;
+        writeln!(
+            out,
+            "±: {cover}% interval of the mean over {seeds} seeds, vanilla paired with MoE++."
+        )?;
     }
     if any_published {
-        writeln!(out, "error: predicted less published increase, in points. The fit's own error on")?;
+        writeln!(
+            out,
+            "error: predicted less published increase, in points. The fit's own error on"
+        )?;
         writeln!(out, "       models it has not seen: moesim validate.")?;
     }
     writeln!(out)
