@@ -52,7 +52,7 @@ proptest! {
     fn slots_are_conserved(workload in any_workload(), seed in any::<u64>()) {
         let experts = workload.model.experts;
         let (all, k) = (workload.batch.tokens_per_gpu, experts.top_k);
-        let counts = Gate::new(&workload, Streams::new(seed)).counts(1, 3, 3);
+        let counts = Gate::new(&workload, Streams::new(seed)).counts(1, 3, 0..3);
         for gpu in 0..3 {
             let row = counts.kept_by(gpu);
             let (ffn, others) = row.split_at(experts.ffn as usize);
@@ -73,14 +73,14 @@ proptest! {
         workload in any_workload(), factor in 0.3..3.0_f64, pad in any::<bool>(), seed in any::<u64>(),
     ) {
         let experts = workload.model.experts;
-        let free = Gate::new(&workload, Streams::new(seed)).counts(0, 0, 2);
+        let free = Gate::new(&workload, Streams::new(seed)).counts(0, 0, 0..2);
         let mut limited = workload.clone();
         let of = ShareOf::Slots;
         limited.capacity = match pad {
             true => Capacity::DropAndPad { factor, of },
             false => Capacity::Drop { factor, of },
         };
-        let counts = Gate::new(&limited, Streams::new(seed)).counts(0, 0, 2);
+        let counts = Gate::new(&limited, Streams::new(seed)).counts(0, 0, 0..2);
         let slots = f64::from(workload.batch.tokens_per_gpu * experts.top_k);
         let units = experts.tau * f64::from(experts.ffn)
             + f64::from(experts.zero_computation.total());
@@ -101,9 +101,9 @@ proptest! {
     #[test]
     fn counts_depend_on_layer_and_micro_batch_alone(workload in any_workload(), seed in any::<u64>()) {
         let gate = Gate::new(&workload, Streams::new(seed));
-        let alone = gate.counts(1, 7, 2);
-        let _ = gate.counts(0, 7, 5);
-        let again = Gate::new(&workload, Streams::new(seed)).counts(1, 7, 4);
+        let alone = gate.counts(1, 7, 0..2);
+        let _ = gate.counts(0, 7, 0..5);
+        let again = Gate::new(&workload, Streams::new(seed)).counts(1, 7, 0..4);
         for gpu in 0..2 {
             prop_assert_eq!(alone.kept_by(gpu), again.kept_by(gpu));
         }
@@ -125,7 +125,7 @@ proptest! {
             other.model.experts.zero_computation = ZeroComputation { zero: 1, copy: 1, constant: 2 };
             other.model.experts.tau = 1e15;
         }
-        let draw = |w: &Workload| Gate::new(w, Streams::new(seed)).counts(1, 0, 2);
+        let draw = |w: &Workload| Gate::new(w, Streams::new(seed)).counts(1, 0, 0..2);
         let (vanilla, other) = (draw(&vanilla), draw(&other));
         for gpu in 0..2 {
             let ffn = vanilla.experts();
@@ -137,7 +137,7 @@ proptest! {
 /// GPUs have windows of a stream, and windows do not overlap: no two GPUs draw alike.
 #[test]
 fn gpus_draw_independently() {
-    let counts = Gate::new(&shipped("moe-1b"), Streams::new(3)).counts(0, 0, 32);
+    let counts = Gate::new(&shipped("moe-1b"), Streams::new(3)).counts(0, 0, 0..32);
     for a in 0..32 {
         for b in 0..a {
             assert_ne!(counts.kept_by(a), counts.kept_by(b), "GPUs {a} and {b}");
@@ -227,7 +227,7 @@ fn the_ffn_share_is_that_of_the_balance_loss() {
             workload.batch.tokens_per_gpu = 8192;
             let phi = tau * 16.0 / (tau * 16.0 + 4.0);
             let want = 1.0 / (1.0 + ((1.0 - phi) / phi) * f64::exp(-shift));
-            let counts = Gate::new(&workload, Streams::new(1)).counts(3, 0, 16);
+            let counts = Gate::new(&workload, Streams::new(1)).counts(3, 0, 0..16);
             let ffn: u64 = (0..16).map(|expert| counts.load(expert)).sum();
             let got = ffn as f64 / (2.0 * 8192.0 * 16.0);
             // A token's share lies in [0, 1], so its standard deviation is one half at most.
@@ -243,7 +243,7 @@ fn popularity_is_common_to_vanilla_and_moepp() {
     let load = |name| {
         let mut workload = shipped(name);
         workload.gating.popularity = Popularity::LogNormal { sd: 0.7 };
-        let counts = Gate::new(&workload, Streams::new(9)).counts(4, 0, 8);
+        let counts = Gate::new(&workload, Streams::new(9)).counts(4, 0, 0..8);
         let loads: Vec<f64> = (0..16).map(|expert| counts.load(expert) as f64).collect();
         let total: f64 = loads.iter().sum();
         loads.iter().map(|load| load / total).collect::<Vec<f64>>()

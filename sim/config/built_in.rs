@@ -1,15 +1,19 @@
-//! Workload files that are compiled in, so that the binary works from any folder.
+//! Files that are compiled in, so that the binary works from any folder.
 
-use super::Source;
+use super::{Kind, Source};
 
 macro_rules! shipped {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../workloads/", $name, ".toml")))),*]
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../", $folder, "/", $name, ".toml")))),*]
     };
 }
 
-/// Each shipped workload's name, which is its file's name without `.toml`, and its text.
-const WORKLOADS: &[(&str, &str)] = shipped![
+/// Names, which are file names without `.toml`, and texts.
+type Shipped = &'static [(&'static str, &'static str)];
+
+const SCENARIOS: Shipped = shipped!["scenarios": "paper"];
+
+const WORKLOADS: Shipped = shipped!["workloads":
     "moe-0.6b",
     "moepp-0.6b",
     "moe-1b",
@@ -20,6 +24,32 @@ const WORKLOADS: &[(&str, &str)] = shipped![
     "moepp-7b",
 ];
 
+const PROFILES: Shipped = shipped!["calibrate/profiles": "a100-sxm"];
+
+const OVERHEADS: Shipped = shipped!["calibrate/overheads": "moepp-loop"];
+
+fn shipped(kind: Kind) -> Shipped {
+    match kind {
+        Kind::Scenario => SCENARIOS,
+        Kind::Topology => super::built_in_topologies(),
+        Kind::Workload => WORKLOADS,
+        Kind::Profile => PROFILES,
+        Kind::Overheads => OVERHEADS,
+    }
+}
+
+/// The built-in file of this kind and name, if there is one.
+#[must_use]
+pub fn built_in(kind: Kind, name: &str) -> Option<Source> {
+    let found = shipped(kind).iter().find(|(shipped, _)| *shipped == name);
+    found.map(|(name, text)| Source::built_in(name, text))
+}
+
+/// The names of the built-in files of a kind, in the order in which they are listed.
+pub fn built_in_names(kind: Kind) -> impl Iterator<Item = &'static str> {
+    shipped(kind).iter().map(|(name, _)| *name)
+}
+
 /// The shipped workloads, in the order in which they are listed.
 pub fn built_in_workloads() -> impl Iterator<Item = Source> {
     WORKLOADS.iter().map(|(name, text)| Source::built_in(name, text))
@@ -28,5 +58,5 @@ pub fn built_in_workloads() -> impl Iterator<Item = Source> {
 /// The shipped workload of this name, if there is one.
 #[must_use]
 pub fn built_in_workload(name: &str) -> Option<Source> {
-    built_in_workloads().find(|source| source.name() == name)
+    built_in(Kind::Workload, name)
 }
