@@ -15,6 +15,7 @@ use crate::outcome::TooLong;
 
 mod check;
 mod fit_overheads;
+mod gate;
 mod list;
 mod run;
 
@@ -39,6 +40,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Fit the overheads of a loop over experts to published expert forward times.
     FitOverheads(fit_overheads::FitArgs),
+    /// Fit and show how gates spread tokens.
+    Gate(gate::GateArgs),
 }
 
 /// Why a command ended without doing what was asked.
@@ -109,6 +112,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
+        Some(Command::Gate(args)) => gate::run(&args, out),
     }
 }
 

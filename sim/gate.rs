@@ -40,9 +40,14 @@ use crate::workload::{Batch, Experts, Gating, Popularity, Sampling, Workload};
 
 mod classes;
 mod counts;
+pub mod fit;
 mod inclusion;
+pub mod judge;
+pub mod law;
 mod limit;
+pub mod recording;
 mod sample;
+pub mod statistics;
 
 use classes::Classes;
 pub use counts::Counts;

@@ -151,10 +151,16 @@ impl Race {
 
     /// Runs the race once; `mean_times[i]` is one over expert i's rate.
     pub(super) fn run(&mut self, rng: &mut ChaCha8Rng, mean_times: impl Iterator<Item = f64>) {
-        self.first.fill((f64::INFINITY, usize::MAX));
-        for (i, mean) in mean_times.enumerate() {
+        self.finish(mean_times.map(|mean| {
             let wait: f64 = Exp1.sample(rng);
-            let time = wait * mean;
+            wait * mean
+        }));
+    }
+
+    /// Runs the race with these arrival times.
+    pub(super) fn finish(&mut self, times: impl Iterator<Item = f64>) {
+        self.first.fill((f64::INFINITY, usize::MAX));
+        for (i, time) in times.enumerate() {
             let mut at = self.first.len();
             while at > 0 && time < self.first[at - 1].0 {
                 at -= 1;
