@@ -24,11 +24,12 @@
 use rand_distr::{Distribution, StandardNormal};
 
 use super::inclusion;
-use super::law::{Law, LayerLaw, Persistence, exponential_of};
+use super::law::{Law, LayerLaw, exponential_of};
 use super::recording::{Recording, SequenceCounts};
 use super::sample::Race;
 use super::statistics::{depth_information, mean, overlap};
 use crate::streams::Streams;
+use crate::workload::Persistence;
 
 /// Dimensions of the shared latents unless the user says otherwise.
 pub const DEFAULT_RANK: usize = 8;
@@ -55,12 +56,24 @@ pub fn fit(counts: &SequenceCounts, rank: usize, streams: Streams) -> Law {
     }
     let rank = rank.min(sequences - 1);
     let columns = layers * experts;
-    let loadings = main_directions(&deviations, sequences, rank, streams);
+    let directions = main_directions(&deviations, sequences, rank, streams);
+    let loadings = loadings_along(&directions, &deviations);
+    let scale = ((sequences - 1) as f64).sqrt();
+    let recorded = |s: usize| directions.iter().map(|direction| scale * direction[s]).collect();
+    let mut fitted = Law {
+        rank,
+        slots: counts.top_k as f64,
+        layers: vec![],
+        recorded: (0..sequences).map(recorded).collect(),
+        persistence: Persistence::default(),
+    };
+    let mut rng = streams.named("gate/centre");
+    let samples: Vec<Vec<f64>> = (0..CENTRE_SAMPLES).map(|_| fitted.latents(&mut rng)).collect();
     let variance = |column: usize| {
         let squares = deviations.iter().skip(column).step_by(columns).map(|d| d * d);
         squares.sum::<f64>() / (sequences - 1) as f64
     };
-    let slots = counts.top_k as f64;
+    let slots = fitted.slots;
     let law_of = |layer: usize| {
         let cells = layer * experts..(layer + 1) * experts;
         let loadings = &loadings[cells.start * rank..cells.end * rank];
@@ -70,39 +83,27 @@ pub fn fit(counts: &SequenceCounts, rank: usize, streams: Streams) -> Law {
         let target = shrunk(&popularity[layer], mean(&total) / effective(&counts.tokens), slots);
         let log_weights = inclusion::weights_for(&target).iter().map(|w| w.ln()).collect();
         let mut law = LayerLaw { log_weights, loadings: loadings.to_vec(), own };
-        law.centre(&target, rank, CENTRE_SAMPLES, streams, layer);
+        law.centre(&target, &samples, streams, layer);
         law
     };
-    let layers = (0..layers).map(law_of).collect();
-    Law { rank, slots, layers, persistence: Persistence::default() }
+    fitted.layers = (0..layers).map(law_of).collect();
+    fitted
 }
 
 impl LayerLaw {
-    /// Moves μ until mean inclusion over drawn sequences is `target`.
+    /// Moves μ until mean inclusion over sequences of these latents is `target`.
     pub(super) fn centre(
         &mut self,
         target: &[f64],
-        rank: usize,
-        samples: usize,
+        latents: &[Vec<f64>],
         streams: Streams,
         layer: usize,
     ) {
         let mut rng = streams.named(&format!("gate/centre/layer={layer}"));
-        let mut deviations = Vec::with_capacity(samples * target.len());
-        let mut latents = vec![0.0; rank];
-        for _ in 0..samples / 2 {
-            latents.fill_with(|| StandardNormal.sample(&mut rng));
-            let begin = deviations.len();
-            for (expert, own) in self.own.iter().enumerate() {
-                let u: f64 = StandardNormal.sample(&mut rng);
-                let loadings = &self.loadings[expert * rank..][..rank];
-                let shared: f64 = loadings.iter().zip(&latents).map(|(w, h)| w * h).sum();
-                deviations.push(shared + own * u);
-            }
-            // Each sample and its mirror image, so that the mean deviation is zero.
-            for i in begin..begin + target.len() {
-                deviations.push(-deviations[i]);
-            }
+        let (mut deviations, mut one) = (vec![], vec![]);
+        for latents in latents {
+            self.deviations(latents, &mut rng, &mut one);
+            deviations.extend_from_slice(&one);
         }
         self.recentre(&deviations, target, CENTRE_ROUNDS);
     }
@@ -178,8 +179,8 @@ fn shrunk(popularity: &[f64], noise: f64, slots: f64) -> Vec<f64> {
     target
 }
 
-/// Step 4: W as `[column × rank]`, from D as `[sequence × column]`.
-fn main_directions(d: &[f64], sequences: usize, rank: usize, streams: Streams) -> Vec<f64> {
+/// Step 4: orthonormal directions over sequences in which D, `[sequence × column]`, varies most.
+fn main_directions(d: &[f64], sequences: usize, rank: usize, streams: Streams) -> Vec<Vec<f64>> {
     let columns = d.len() / sequences;
     let row = |s: usize| &d[s * columns..][..columns];
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -202,11 +203,18 @@ fn main_directions(d: &[f64], sequences: usize, rank: usize, streams: Streams) -
             basis[k] = next.iter().map(|x| x * scale).collect();
         }
     }
+    basis
+}
+
+/// W as `[column × rank]`: D along these directions.
+fn loadings_along(directions: &[Vec<f64>], d: &[f64]) -> Vec<f64> {
+    let (rank, sequences) = (directions.len(), directions.first().map_or(1, Vec::len));
+    let columns = d.len() / sequences;
     let mut loadings = vec![0.0; columns * rank];
     let scale = 1.0 / ((sequences - 1) as f64).sqrt();
-    for (k, direction) in basis.iter().enumerate() {
+    for (k, direction) in directions.iter().enumerate() {
         for (s, weight) in direction.iter().enumerate() {
-            for (column, d) in row(s).iter().enumerate() {
+            for (column, d) in d[s * columns..][..columns].iter().enumerate() {
                 loadings[column * rank + k] += weight * d * scale;
             }
         }
@@ -232,9 +240,9 @@ impl Law {
         };
         let ladder = LADDER.map(|rho| self.overlap_at(rho, streams));
         let [near, far] = [near, far].map(|seen| correlation_for(&ladder, seen));
-        // bφ = ρ(1) and bφ⁴ = ρ(4).
-        let decay = if near > 0.0 { (far / near).clamp(0.0, 1.0).cbrt() } else { 0.0 };
-        let share = if decay > 0.0 { (near / decay).min(1.0) } else { 0.0 };
+        // bφ = ρ(1) and bφ⁴ = ρ(4), with b at most one.
+        let decay = if near > 0.0 { (far / near).clamp(0.0, 1.0).cbrt().max(near) } else { 0.0 };
+        let share = if decay > 0.0 { near / decay } else { 0.0 };
         self.persistence = Persistence { share, decay, depth: 0.0 };
         if let Some(seen) = depth_information(recording, DEPTH_LAG) {
             self.persistence.depth = correlation_for(&self.depth_ladder(streams), seen);
@@ -248,7 +256,8 @@ impl Law {
         let pair = [near - near.min(DEPTH_LAG), near].map(|layer| self.layers[layer].clone());
         LADDER.map(|depth| {
             let persistence = Persistence { depth, ..self.persistence };
-            let law = Self { layers: pair.to_vec(), persistence, ..*self };
+            let (layers, recorded) = (pair.to_vec(), self.recorded.clone());
+            let law = Self { layers, recorded, persistence, ..*self };
             depth_information(&law.recording(&[WALKED.1; WALKED.0], streams), 1).unwrap_or(0.0)
         })
     }
@@ -261,8 +270,7 @@ impl Law {
             let mut rng = streams.named(&format!("gate/fit/overlap/layer={layer}"));
             let mut races = [Race::new(top_k), Race::new(top_k)];
             for _ in 0..PAIRS {
-                let latents: Vec<f64> =
-                    (0..self.rank).map(|_| StandardNormal.sample(&mut rng)).collect();
+                let latents = self.latents(&mut rng);
                 law.rates(&latents, &mut rng, &mut rates);
                 let mut times = [vec![], vec![]];
                 for rate in &rates {

@@ -1,7 +1,8 @@
 //! How sequences differ: the law from which gates of real models seem to draw.
 //!
 //! Tokens of one sequence like the same experts, in every layer. For sequence s, layer l and FFN
-//! expert i, with latents h_s ~ N(0, I) of a few dimensions that all layers share:
+//! expert i, with latents h_s of a few dimensions that all layers share, normal or drawn
+//! from those of recorded sequences:
 //!
 //! ```text
 //!   z_sli = μ_li + Σ_k W_lik h_sk + R_li u_sli,      u ~ N(0, 1)                               (1)
@@ -31,6 +32,7 @@
 //! tell more of each other than far ones (0.38 at lag 1, 0.21 at lag 16 there; one value here); slow
 //! drift inside a sequence.
 
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -38,9 +40,13 @@ use super::inclusion;
 use super::recording::{Recording, SequenceCounts};
 use super::sample::{self, Race};
 use crate::streams::Streams;
+use crate::workload::Persistence;
 
 /// Words of random numbers that one sequence may use of a layer's stream.
-const SEQUENCE_BITS: u32 = 20;
+pub(super) const SEQUENCE_BITS: u32 = 20;
+
+/// Share of the variance of latents that is blurred when they are drawn from recorded ones.
+const BLUR: f64 = 0.1;
 
 /// How likely the tokens of a sequence are to choose each FFN expert, for every layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +57,8 @@ pub struct Law {
     pub slots: f64,
     /// The layers, in order.
     pub layers: Vec<LayerLaw>,
+    /// Latents of recorded sequences to draw from; none where latents are normal.
+    pub recorded: Vec<Vec<f64>>,
     /// How choices persist from token to token.
     pub persistence: Persistence,
 }
@@ -66,32 +74,36 @@ pub struct LayerLaw {
     pub own: Vec<f64>,
 }
 
-/// How choices persist from token to token [(3)].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Persistence {
-    /// b: the share of the spread of tokens' scores that persists.
-    pub share: f64,
-    /// φ: how much of that is left one token later.
-    pub decay: f64,
-    /// c: the share of the spread of tokens' scores that all layers have in common.
-    pub depth: f64,
-}
-
 impl LayerLaw {
     /// The rates w of one sequence [(1)], largest one, from its latents and the layer's own draws.
     pub(super) fn rates(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
+        self.deviations(latents, rng, out);
+        for (z, mu) in out.iter_mut().zip(&self.log_weights) {
+            *z += mu;
+        }
+        let most = out.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for z in out.iter_mut() {
+            *z = (*z - most).exp();
+        }
+    }
+
+    /// What one sequence's logits differ by from μ [(1)].
+    pub(super) fn deviations(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
         out.clear();
         let rank = latents.len();
-        for (expert, (mu, own)) in self.log_weights.iter().zip(&self.own).enumerate() {
+        for (expert, own) in self.own.iter().enumerate() {
             let loadings = &self.loadings[expert * rank..][..rank];
             let shared: f64 = loadings.iter().zip(latents).map(|(w, h)| w * h).sum();
             let u: f64 = if *own > 0.0 { StandardNormal.sample(rng) } else { 0.0 };
-            out.push(mu + shared + own * u);
+            out.push(shared + own * u);
         }
-        let most = out.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        for z in out {
-            *z = (*z - most).exp();
-        }
+    }
+
+    /// Shares of the slots by expert, for a sequence like the mean of all.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let weights: Vec<f64> = self.log_weights.iter().map(|mu| mu.exp()).collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / total).collect()
     }
 
     /// Experts, most popular first.
@@ -140,13 +152,29 @@ impl Law {
             own: vec![0.0; shares.len()],
         };
         let layers = inclusion.iter().map(even).collect();
-        Self { layers, persistence: Persistence::default(), ..*self }
+        let recorded = vec![];
+        Self { layers, recorded, persistence: Persistence::default(), ..*self }
+    }
+
+    /// Draws the latents of a sequence.
+    ///
+    /// A recorded sequence's, blurred: a draw is never quite one that was recorded, and keeps its
+    /// mean and variance.
+    pub(super) fn latents(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
+        let recorded = self.recorded.choose(rng);
+        let mut normal = || -> f64 { StandardNormal.sample(rng) };
+        match recorded {
+            None => (0..self.rank).map(|_| normal()).collect(),
+            Some(of) => {
+                of.iter().map(|h| (1.0 - BLUR).sqrt() * h + BLUR.sqrt() * normal()).collect()
+            }
+        }
     }
 
     /// Draws the latents of sequence number `sequence`.
-    pub(super) fn latents(&self, rng: &mut ChaCha8Rng, sequence: usize) -> Vec<f64> {
+    fn latents_of(&self, rng: &mut ChaCha8Rng, sequence: usize) -> Vec<f64> {
         rng.set_word_pos((sequence as u128) << SEQUENCE_BITS);
-        (0..self.rank).map(|_| StandardNormal.sample(rng)).collect()
+        self.latents(rng)
     }
 
     /// Counts of sequences of these lengths.
@@ -157,8 +185,9 @@ impl Law {
         let mut counts = vec![0; tokens.len() * layers * experts];
         let mut shared = streams.named("gate/latents");
         let (mut rates, mut pi) = (vec![], vec![]);
+        let mut expected = sample::Expected::default();
         let latents: Vec<Vec<f64>> =
-            (0..tokens.len()).map(|s| self.latents(&mut shared, s)).collect();
+            (0..tokens.len()).map(|s| self.latents_of(&mut shared, s)).collect();
         for (layer, law) in self.layers.iter().enumerate() {
             let mut own = streams.named(&format!("gate/own/layer={layer}"));
             for (sequence, &length) in tokens.iter().enumerate() {
@@ -167,7 +196,8 @@ impl Law {
                 inclusion::from_rates(&rates, self.slots, &mut pi);
                 let out = &mut counts[(sequence * layers + layer) * experts..][..experts];
                 let slots = u64::from(length) * top_k as u64;
-                sample::counts_with_sum(&mut own, length, slots, &pi, out);
+                expected.set(length.into(), &pi);
+                sample::counts_with_sum(&mut own, length, slots, &expected, out);
             }
         }
         SequenceCounts { layers, experts, top_k, tokens: tokens.to_vec(), counts }
@@ -188,14 +218,20 @@ impl Law {
         let mut shared = streams.named("gate/latents");
         let mut rates = vec![];
         for (sequence, &length) in tokens.iter().enumerate() {
-            let latents = self.latents(&mut shared, sequence);
+            let latents = self.latents_of(&mut shared, sequence);
             for (layer, law) in self.layers.iter().enumerate() {
                 let mut rng = streams.named(&format!("gate/tokens/{sequence}/{layer}"));
                 // The same draws for every layer.
                 let common = streams.named(&format!("gate/tokens/{sequence}"));
                 law.rates(&latents, &mut rng, &mut rates);
-                let mut walk =
-                    Walk::new(&rates, top_k, self.persistence, law.by_popularity(), [rng, common]);
+                let mean_times = rates.iter().map(|rate| 1.0 / rate).collect();
+                let mut walk = Walk::new(
+                    mean_times,
+                    top_k,
+                    self.persistence,
+                    law.by_popularity(),
+                    [rng, common],
+                );
                 for token in 0..length as usize {
                     let at = ((starts[sequence] + token) * layers + layer) * top_k;
                     for (slot, winner) in ids[at..][..top_k].iter_mut().zip(walk.next()) {
@@ -243,24 +279,30 @@ impl Scores {
 
 impl Walk {
     pub(super) fn new(
-        rates: &[f64],
+        mean_times: Vec<f64>,
         top_k: usize,
         persistence: Persistence,
         order: Vec<usize>,
         rngs: [ChaCha8Rng; 2],
     ) -> Self {
-        let lasting = vec![0.0; rates.len()];
+        let lasting = vec![0.0; mean_times.len()];
         let scores = rngs.map(|rng| Scores { rng, lasting: lasting.clone(), begun: false });
-        let mean_times = rates.iter().map(|rate| 1.0 / rate).collect();
         Self { mean_times, persistence, scores, race: Race::new(top_k), order }
     }
 
     /// The experts of the next token, first to last.
     pub(super) fn next(&mut self) -> impl Iterator<Item = usize> {
+        self.next_with(usize::MAX, 1.0)
+    }
+
+    /// The same for a token for which experts from `others` on take `slower` times as long.
+    pub(super) fn next_with(&mut self, others: usize, slower: f64) -> impl Iterator<Item = usize> {
+        let factor = |expert: usize| if expert < others { 1.0 } else { slower };
         let Persistence { share, depth, .. } = self.persistence;
         let [own, common] = &mut self.scores;
         if share <= 0.0 && depth <= 0.0 {
-            self.race.run(&mut own.rng, self.mean_times.iter().copied());
+            let means = self.mean_times.iter().enumerate();
+            self.race.run(&mut own.rng, means.map(|(i, mean)| mean * factor(i)));
             return self.race.winners();
         }
         let mut x = vec![0.0; self.mean_times.len()];
@@ -268,7 +310,8 @@ impl Walk {
         if depth > 0.0 {
             common.add_next(self.persistence, depth.sqrt(), &self.order, &mut x);
         }
-        let times = x.iter().zip(&self.mean_times).map(|(x, mean)| exponential_of(*x) * mean);
+        let times = x.iter().zip(&self.mean_times).enumerate();
+        let times = times.map(|(i, (x, mean))| exponential_of(*x) * mean * factor(i));
         self.race.finish(times);
         self.race.winners()
     }
