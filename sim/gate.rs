@@ -37,7 +37,6 @@
 
 use std::ops::Range;
 
-use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::streams::Streams;
@@ -54,6 +53,7 @@ mod layer;
 mod limit;
 pub mod recording;
 mod sample;
+pub mod scheme;
 mod sequences;
 pub mod statistics;
 

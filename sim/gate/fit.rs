@@ -18,7 +18,7 @@
 //!    with S_eff = (ΣT)²/ΣT² [efron73].
 //! 6. μ: by fixed point, so that mean inclusion over [`CENTRE_SAMPLES`] drawn sequences is popularity.
 //! 7. Persistence: (b, φ) such that the overlap of tokens 1 and 4 apart is the recording's, and c such
-//!    that the information of first choices [`DEPTH_LAG`] layers apart is, each against what the law
+//!    that the information of first choices [`DEPTH_LAG`] layers apart is right, each against what the law
 //!    gives at a ladder of values.
 
 use rand_distr::{Distribution, StandardNormal};
@@ -226,7 +226,7 @@ fn loadings_along(directions: &[Vec<f64>], d: &[f64]) -> Vec<f64> {
 const LADDER: [f64; 9] = [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.93, 0.98];
 /// Pairs of tokens drawn for each layer and correlation: standard error 0.003 over 24 layers.
 const PAIRS: usize = 400;
-/// Layers between the choices whose information c is fitted on.
+/// Layers between the choices whose information c is fitted on, where there are so many.
 const DEPTH_LAG: usize = 4;
 /// Sequences, and tokens of each, that are drawn to see what a value of c gives.
 const WALKED: (usize, u32) = (100, 60);
@@ -244,16 +244,17 @@ impl Law {
         let decay = if near > 0.0 { (far / near).clamp(0.0, 1.0).cbrt().max(near) } else { 0.0 };
         let share = if decay > 0.0 { near / decay } else { 0.0 };
         self.persistence = Persistence { share, decay, depth: 0.0 };
-        if let Some(seen) = depth_information(recording, DEPTH_LAG) {
-            self.persistence.depth = correlation_for(&self.depth_ladder(streams), seen);
+        let lag = DEPTH_LAG.min(self.layers.len() - 1);
+        if let Some(seen) = depth_information(recording, lag).filter(|_| lag > 0) {
+            self.persistence.depth = correlation_for(&self.depth_ladder(lag, streams), seen);
         }
         self
     }
 
-    /// The information of first choices [`DEPTH_LAG`] layers apart, at each value of the ladder.
-    fn depth_ladder(&self, streams: Streams) -> [f64; 9] {
-        let near = self.layers.len() / 2;
-        let pair = [near - near.min(DEPTH_LAG), near].map(|layer| self.layers[layer].clone());
+    /// The information of first choices `lag` layers apart, at each value of the ladder.
+    fn depth_ladder(&self, lag: usize, streams: Streams) -> [f64; 9] {
+        let near = lag.max(self.layers.len() / 2);
+        let pair = [near - lag, near].map(|layer| self.layers[layer].clone());
         LADDER.map(|depth| {
             let persistence = Persistence { depth, ..self.persistence };
             let (layers, recorded) = (pair.to_vec(), self.recorded.clone());
