@@ -138,8 +138,7 @@ pub struct Op {
 
 /// Runs a GPU's own work to its next synchronisation: a prefix sum, no calendar.
 ///
-/// Returns the clock after the last operation [physics, §4.1: a heap of all operations costs
-/// 40 to 180 ns each, this one to two].
+/// Returns the clock after the last operation. `benches/core.rs` compares it with the calendar.
 #[must_use]
 pub fn run_to_barrier(start: SimTime, ops: &[Op], blame: &mut Blame) -> SimTime {
     let mut clock = start;

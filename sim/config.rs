@@ -14,7 +14,7 @@ mod written;
 
 pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
 pub use kind::Kind;
-pub use overheads::{overheads, overheads_file};
+pub use overheads::overheads;
 pub use scenario::{Case, Ingredients, Overrides, Profile, Scenario, ScenarioSource, profile};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};

@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::blame::{Blame, Reason};
 use crate::machine::{Counted, Finished, Totals};
-use crate::run::Inputs;
 use crate::units::SimDuration;
 
 /// The simulated time exceeds 213 days, the end of representable time.
@@ -39,11 +38,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The outcome of a finished run.
+    /// The outcome of a finished run that took `tokens` through the model.
     ///
     /// # Errors
     /// If the clock reached its end.
-    pub fn of(finished: Finished, inputs: &Inputs<'_>, seed: u64) -> Result<Self, TooLong> {
+    pub fn of(
+        finished: Finished,
+        counted: Counted,
+        tokens: u64,
+        seed: u64,
+    ) -> Result<Self, TooLong> {
         let Finished { makespan, blame, hidden, totals } = finished;
         if makespan == SimDuration::MAX {
             return Err(TooLong);
@@ -52,11 +56,7 @@ impl Outcome {
             let total = blame.total();
             assert!(total == makespan, "GPU {gpu} is blamed for {total} of {makespan}");
         }
-        let (batch, layout) = (&inputs.workload.batch, &inputs.workload.layout);
-        let first_stage = u64::from(inputs.topology.gpus() / layout.pipeline_parallel);
-        let per_gpu = u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches);
-        let tokens = first_stage * per_gpu;
-        Ok(Self { seed, counted: inputs.counted, makespan, blame, hidden, totals, tokens })
+        Ok(Self { seed, counted, makespan, blame, hidden, totals, tokens })
     }
 
     /// Share of all slots that FFN experts were given.

@@ -87,7 +87,14 @@ pub fn simulate_observed<'a>(
         }
         machine.handle(event, calendar.schedule());
     }
-    Outcome::of(machine.finish(), inputs, seed)
+    Outcome::of(machine.finish(), inputs.counted, tokens(inputs), seed)
+}
+
+/// Tokens that go through the model: those of the first stage's GPUs.
+fn tokens(inputs: &Inputs<'_>) -> u64 {
+    let (batch, layout) = (&inputs.workload.batch, &inputs.workload.layout);
+    let first_stage = u64::from(inputs.topology.gpus() / layout.pipeline_parallel);
+    first_stage * u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches)
 }
 
 fn course(inputs: &Inputs<'_>) -> Course {

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, default_threads, write_whole};
-use crate::config;
 use crate::paper::{self, fit, judge::Predictor};
 
 /// What to fit to, and where to write.
@@ -28,7 +27,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let rows = read.as_deref().unwrap_or_else(|| paper::built_in());
     let fit = fit::fit(&Predictor::new(default_threads())?, rows)?;
     let name = args.out.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
-    write_whole(&args.out, &config::overheads_file(&name, &fit, &args.fitted_to))?;
+    write_whole(&args.out, &fit::file_text(&name, &fit, &args.fitted_to))?;
     writeln!(
         out,
         "{}: {} rows, mean |error| {:.1} %",

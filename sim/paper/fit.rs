@@ -10,6 +10,8 @@
 //! slowest depends on them otherwise), so Gauss–Newton with finite differences needs few rounds
 //! [nocedal06, §10.3]. A bound that binds is held, and the others are solved for again.
 
+use std::fmt::Write as _;
+
 use super::PaperRow;
 use super::judge::Predictor;
 use crate::cost::Overheads;
@@ -63,6 +65,36 @@ pub fn fit(predictor: &Predictor, rows: &[PaperRow]) -> Result<Fit, TooLong> {
     let errors = relative(at)?;
     let residual = errors.iter().map(|e| e.abs()).sum::<f64>() / errors.len().max(1) as f64;
     Ok(Fit { overheads: overheads(at), residual, rows: known.len() })
+}
+
+/// The overheads file of a fit, as `config::overheads` reads it.
+#[must_use]
+pub fn file_text(name: &str, fit: &Fit, fitted_to: &str) -> String {
+    let Overheads { traffic_factor, expert_visit, layer } = fit.overheads;
+    let mut text = String::new();
+    let _ = write!(
+        text,
+        "# Written by `moesim fit-overheads`. Do not edit: fit again.\n\
+         #\n\
+         # What a loop over experts costs beyond its kernels (the meaning is in sim/cost.rs, eq. 4-6):\n\
+         # memory traffic as a multiple of touching each operand once, launching and synchronising for\n\
+         # each expert visited, and once for each layer.\n\
+         schema         = 1\n\
+         name           = \"{name}\"\n\
+         traffic_factor = {traffic_factor:.3}\n\
+         expert_visit   = \"{:.2} us\"\n\
+         layer          = \"{:.2} us\"\n\
+         \n\
+         [fitted]\n\
+         to   = \"{fitted_to}\"\n\
+         rows = {}\n\
+         mean_absolute_relative_error = {:.4}\n",
+        expert_visit.us(),
+        layer.us(),
+        fit.rows,
+        fit.residual,
+    );
+    text
 }
 
 fn overheads([factor, visit_us, layer_us]: [f64; 3]) -> Overheads {
