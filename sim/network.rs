@@ -9,6 +9,7 @@ use crate::units::{Bytes, GpuId, SimTime};
 
 mod closed_form;
 mod ecmp;
+mod measured;
 mod rates;
 
 pub use closed_form::ClosedForm;
