@@ -3,12 +3,22 @@
 //! Domain types do not derive `Deserialize`; the modules below mirror each file's layout, check it,
 //! and build the domain type, which cannot be built invalid.
 
+mod built_in;
+mod kind;
+mod overheads;
+mod scenario;
 mod source;
 mod topology;
+mod workload;
 mod written;
 
+pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
+pub use kind::Kind;
+pub use overheads::overheads;
+pub use scenario::{Case, Ingredients, Overrides, Profile, Scenario, ScenarioSource, profile};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
+pub use workload::workload;
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]

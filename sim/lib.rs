@@ -1,9 +1,21 @@
 //! A discrete-event simulator of distributed Mixture-of-Experts execution.
+pub mod blame;
 pub mod calendar;
+pub mod cli;
 pub mod config;
+pub mod cost;
+pub mod estimate;
 pub mod fluid;
+pub mod gate;
+pub mod machine;
 pub mod network;
+pub mod outcome;
+pub mod paper;
+pub mod placement;
+pub mod report;
+pub mod run;
 pub mod streams;
+pub mod study;
 pub mod topology;
 pub mod units;
 pub mod workload;

@@ -100,15 +100,15 @@ proptest! {
             prop_assert!(*load <= capacity * (1.0 + 1e-6), "a link carries {load} of {capacity}");
         }
         let level = |flow: usize| rate[flow] / problem.weight(flow);
-        for flow in 0..problem.flows() {
-            prop_assert!(rate[flow] <= problem.ceiling(flow) * (1.0 + 1e-6));
+        for (flow, &rate) in rate.iter().enumerate() {
+            prop_assert!(rate <= problem.ceiling(flow) * (1.0 + 1e-6));
             let bottlenecked = problem.route(flow).iter().any(|l| {
                 tight(load[l.index()], problem.capacities()[l.index()])
                     && (0..problem.flows())
                         .filter(|&rival| problem.route(rival).contains(l))
                         .all(|rival| tight(level(flow), level(rival)))
             });
-            prop_assert!(bottlenecked || tight(rate[flow], problem.ceiling(flow)));
+            prop_assert!(bottlenecked || tight(rate, problem.ceiling(flow)));
         }
     }
 

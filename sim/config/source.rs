@@ -112,6 +112,17 @@ impl Source {
         &self.name
     }
 
+    /// The first sentence of the comment that opens the file, if it opens with one.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        let comment = self.text.lines().map_while(|line| line.strip_prefix('#'));
+        let text = comment.map(str::trim).take_while(|line| !line.is_empty());
+        let text = text.collect::<Vec<_>>().join(" ");
+        let end = text.match_indices(['.', '?']).map(|(at, _)| at + 1);
+        let end = end.into_iter().find(|&at| at == text.len() || text[at..].starts_with(' '));
+        end.map(|at| text[..at].to_owned())
+    }
+
     /// Adds overrides, each `dotted.key=value` with `value` as TOML; bare words are taken as text.
     #[must_use]
     pub fn with_overrides<'a>(mut self, overrides: impl IntoIterator<Item = &'a str>) -> Self {

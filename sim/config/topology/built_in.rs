@@ -20,5 +20,5 @@ pub const fn built_in_topologies() -> &'static [(&'static str, &'static str)] {
 #[must_use]
 pub fn built_in_topology(name: &str) -> Option<Source> {
     let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
-    Some(Source::built_in(&format!("topologies/{name}.toml"), text))
+    Some(Source::built_in(name, text))
 }

@@ -1,0 +1,42 @@
+//! Kernels at data-sheet speed: the ideal, and the baseline that fitted profiles must beat.
+
+use super::KernelTimes;
+use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+use crate::workload::Dtype;
+
+/// Each kernel takes the longer of its operations at the peak rate and its bytes, each touched
+/// once, at the peak memory bandwidth; launches are free [williams09].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Roofline {
+    /// Peak rate of dense matrix products.
+    pub peak: FlopRate,
+    /// Peak memory bandwidth.
+    pub memory_bandwidth: Bandwidth,
+}
+
+impl Roofline {
+    fn longer(&self, flops: f64, bytes: f64) -> SimDuration {
+        let compute = flops / self.peak.flops_per_sec();
+        SimDuration::from_secs(compute.max(bytes / self.memory_bandwidth.bytes_per_sec()))
+    }
+}
+
+impl KernelTimes for Roofline {
+    fn gemm(&self, m: u64, n: u64, k: u64, dtype: Dtype) -> SimDuration {
+        let (m, n, k) = (m as f64, n as f64, k as f64);
+        self.longer(2.0 * m * n * k, (m * k + k * n + m * n) * dtype.bytes() as f64)
+    }
+
+    fn grouped_ffn(&self, tokens: &[u32], hidden: u32, inter: u32, dtype: Dtype) -> SimDuration {
+        let rows: f64 = tokens.iter().map(|&m| f64::from(m)).sum();
+        let active = tokens.iter().filter(|&&m| m > 0).count() as f64;
+        let (d, h) = (f64::from(hidden), f64::from(inter));
+        // Weights of active experts once; rows in and out, the two intermediates and their product.
+        let elements = active * 3.0 * d * h + rows * (2.0 * d + 5.0 * h);
+        self.longer(6.0 * rows * d * h, elements * dtype.bytes() as f64)
+    }
+
+    fn memory_bound(&self, bytes: Bytes, _launches: u32) -> SimDuration {
+        self.memory_bandwidth.time_for(bytes)
+    }
+}
