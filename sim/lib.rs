@@ -17,5 +17,6 @@ pub mod run;
 pub mod streams;
 pub mod study;
 pub mod topology;
+pub mod traffic;
 pub mod units;
 pub mod workload;

@@ -19,6 +19,10 @@ use super::Problem;
 /// What the closed form says of a problem.
 #[derive(Clone, Debug)]
 pub struct Drained {
+    /// Bytes over each link, `D_l`.
+    pub load: Vec<f64>,
+    /// First start over each link, `a_l`, in seconds; infinite where nothing flows.
+    pub first_s: Vec<f64>,
     /// When each link has drained, equation (1), in seconds; zero where nothing flows.
     pub link_s: Vec<f64>,
     /// When everything has ended, equation (3), in seconds.
@@ -30,24 +34,24 @@ pub struct Drained {
 pub fn drain(problem: &Problem) -> Drained {
     let links = problem.capacities().len();
     let mut load = vec![0.0; links];
-    let mut first = vec![f64::INFINITY; links];
+    let mut first_s = vec![f64::INFINITY; links];
     let mut makespan_s: f64 = 0.0;
     for flow in 0..problem.flows() {
         let (bytes, start) = (problem.bytes(flow), problem.start_s(flow));
         if bytes > 0.0 {
             for link in problem.route(flow) {
                 load[link.index()] += bytes;
-                first[link.index()] = first[link.index()].min(start);
+                first_s[link.index()] = first_s[link.index()].min(start);
             }
         }
         makespan_s = makespan_s.max(start);
     }
     let drained = |link: usize| {
-        if load[link] > 0.0 { first[link] + load[link] / problem.capacities()[link] } else { 0.0 }
+        if load[link] > 0.0 { first_s[link] + load[link] / problem.capacities()[link] } else { 0.0 }
     };
     let link_s: Vec<f64> = (0..links).map(drained).collect();
     makespan_s = link_s.iter().copied().fold(makespan_s, f64::max);
-    Drained { link_s, makespan_s }
+    Drained { load, first_s, link_s, makespan_s }
 }
 
 impl Drained {

@@ -8,6 +8,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("a100-4x8-shared-nics", include_str!("../../../topologies/a100-4x8-shared-nics.toml")),
     ("gb200-nvl72", include_str!("../../../topologies/gb200-nvl72.toml")),
     ("h100-4x8-rail", include_str!("../../../topologies/h100-4x8-rail.toml")),
+    ("two-tier-8", include_str!("../../../topologies/two-tier-8.toml")),
 ];
 
 /// Every topology that is compiled in: the file's name without `.toml`, and its text.
