@@ -37,6 +37,8 @@ mod dense;
 mod dense_exact;
 mod drain;
 mod generic;
+mod lanes;
+mod order;
 mod parts;
 mod quantised;
 mod quantised_dense;

@@ -5,6 +5,7 @@
 //! Most exchanges on a non-blocking fabric reduce to this (see [`super::reduce`]), and rates are
 //! then a level for each row and each column: `x_ij = min(s_i, u_j)`.
 
+use super::order::MOST_PORTS;
 use super::parts::Part;
 
 /// No flow in this cell.
@@ -65,6 +66,9 @@ fn number_ports(part: &Part, slot: &mut [u32], ports: &mut [Vec<u32>; 2]) -> boo
 fn fill(part: &Part, slot: &[u32], ports: &[Vec<u32>; 2]) -> Option<Dense> {
     let [rows, cols] = [ports[0].len(), ports[1].len()];
     let cells = rows * cols;
+    if rows + cols > MOST_PORTS {
+        return None;
+    }
     if (part.len() as f64) < LEAST_FILL * cells as f64 && cells > 4096 {
         return None;
     }

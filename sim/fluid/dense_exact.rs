@@ -18,8 +18,9 @@ use pulp::Arch;
 
 use super::dense::{Dense, EMPTY};
 use super::generic::SAME_INSTANT;
+use super::lanes::{self, AnyMoved, Take};
+use super::order::Order;
 use super::parts::Part;
-use super::water::{Full, STALE};
 
 const BETWEEN_COPIES: usize = 32;
 /// The position of a port that is not full.
@@ -54,15 +55,15 @@ struct Engine {
     alive: Vec<u8>,
     alive_across: Vec<u8>,
     capacity: Vec<f64>,
-    running: Vec<f64>,
+    running: Vec<f32>,
     // The filling: what is free and rising on each port, and in which order ports froze.
     free: Vec<f64>,
-    rising: Vec<f64>,
+    rising: Vec<f32>,
     level: Vec<f64>,
     position: Vec<u32>,
     order: Vec<u32>,
-    copies: Vec<(Vec<f64>, Vec<f64>)>,
-    heap: BinaryHeap<Full>,
+    copies: Vec<(Vec<f64>, Vec<f32>)>,
+    waiting_to_fill: Order,
     // Virtual time.
     clock: Vec<f64>,
     /// Where each cell waits: 0 its row, 1 its column.
@@ -116,7 +117,7 @@ impl Engine {
             ends_at[cell] = part.bytes(flow);
         }
         Self {
-            arch: Arch::new(),
+            arch: lanes::widest(),
             rows,
             cols,
             alive,
@@ -129,7 +130,7 @@ impl Engine {
             position: vec![NEVER; ports],
             order: Vec::with_capacity(ports),
             copies: Vec::new(),
-            heap: BinaryHeap::with_capacity(ports),
+            waiting_to_fill: Order::default(),
             clock: vec![0.0; ports],
             side: vec![0; rows * cols],
             ends_at,
@@ -155,29 +156,25 @@ impl Engine {
             self.level[port as usize] = f64::INFINITY;
             self.position[port as usize] = NEVER;
         }
-        self.heap.clear();
-        for port in 0..self.rows + self.cols {
-            if self.position[port] == NEVER && self.rising[port] > 0.5 {
-                let level = self.free[port] / self.rising[port];
-                self.heap.push(Full { level, link: port as u32 });
-            }
-        }
-        while let Some(Full { level: expected, link }) = self.heap.pop() {
-            let port = link as usize;
-            if self.rising[port] < 0.5 {
-                continue;
-            }
-            let level = (self.free[port] / self.rising[port]).max(0.0);
-            if level > expected * STALE {
-                self.heap.push(Full { level, link });
-                continue;
-            }
+        let open = (0..self.rows + self.cols).filter(|&port| self.position[port] == NEVER);
+        let rising = open.filter(|&port| self.rising[port] > 0.5);
+        let mut waiting = std::mem::take(&mut self.waiting_to_fill);
+        waiting.start(rising.map(|port| (self.level_of(port), port)));
+        while let Some((port, level)) =
+            waiting.next(|port| (self.rising[port] > 0.5).then(|| self.level_of(port)))
+        {
             if self.order.len().is_multiple_of(BETWEEN_COPIES) {
                 self.copies.push((self.free.clone(), self.rising.clone()));
             }
             self.freeze(port, level);
         }
+        self.waiting_to_fill = waiting;
         start
+    }
+
+    /// Where a port would be full if nothing else froze. Rounding may leave less than nothing free.
+    fn level_of(&self, port: usize) -> f64 {
+        (self.free[port] / f64::from(self.rising[port])).max(0.0)
     }
 
     fn freeze(&mut self, port: usize, level: f64) {
@@ -188,14 +185,15 @@ impl Engine {
         let rows = self.rows;
         let (free_rows, free_cols) = self.free.split_at_mut(rows);
         let (rising_rows, rising_cols) = self.rising.split_at_mut(rows);
-        let (level_rows, level_cols) = self.level.split_at(rows);
         if port < rows {
             let alive = &self.alive[port * self.cols..(port + 1) * self.cols];
-            self.arch.dispatch(|| take(alive, level, level_cols, free_cols, rising_cols));
+            let (free, rising) = (free_cols, rising_cols);
+            self.arch.dispatch(Take { alive, rate: level, free, rising });
         } else {
             let col = port - rows;
             let alive = &self.alive_across[col * rows..(col + 1) * rows];
-            self.arch.dispatch(|| take(alive, level, level_rows, free_rows, rising_rows));
+            let (free, rising) = (free_rows, rising_rows);
+            self.arch.dispatch(Take { alive, rate: level, free, rising });
         }
     }
 
@@ -210,7 +208,7 @@ impl Engine {
             let cells = row * self.cols..(row + 1) * self.cols;
             let places = &self.position[self.rows..];
             let (alive, side) = (&self.alive[cells.clone()], &self.side[cells.clone()]);
-            let moved = self.arch.dispatch(|| any_moved(alive, side, places, place));
+            let moved = self.arch.dispatch(AnyMoved { alive, side, places, place });
             if moved || first {
                 for col in 0..self.cols {
                     self.reconsider(row, col, first);
@@ -306,29 +304,4 @@ impl Engine {
         }
         at
     }
-}
-
-/// Takes the flows of a frozen port off the ports they share it with.
-#[inline(always)]
-fn take(alive: &[u8], rate: f64, level: &[f64], free: &mut [f64], rising: &mut [f64]) {
-    let cells = alive.len();
-    let (level, free, rising) = (&level[..cells], &mut free[..cells], &mut rising[..cells]);
-    for i in 0..cells {
-        let open = if level[i] == f64::INFINITY { f64::from(alive[i]) } else { 0.0 };
-        free[i] -= rate * open;
-        rising[i] -= open;
-    }
-}
-
-/// Whether some running flow of a row would wait at its other port than now.
-#[inline(always)]
-fn any_moved(alive: &[u8], side: &[u8], places: &[u32], place: u32) -> bool {
-    let cells = alive.len();
-    let (side, places) = (&side[..cells], &places[..cells]);
-    let mut moved = 0;
-    for i in 0..cells {
-        let wanted = u8::from(places[i] < place);
-        moved |= (wanted ^ side[i]) & alive[i];
-    }
-    moved != 0
 }

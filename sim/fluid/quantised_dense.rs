@@ -3,21 +3,16 @@
 //! As [`super::quantised`], with rates `x_ij = min(s_i, u_j)`. A step is one pass over a matrix of
 //! what is left, in seconds at the widest port's rate: subtract, note the blocks of a row where
 //! something reached zero, and look into those alone. Rows and columns without flows are squeezed
-//! out as they die. Memory: 10 bytes a cell. Single precision puts about 1e-4 on a finish time.
-
-use std::collections::BinaryHeap;
+//! out as they die. Memory: a little over 8 bytes a cell. Single precision puts about 1e-4 on a finish time.
 
 use pulp::Arch;
 
 use super::dense::{Dense, EMPTY};
+use super::lanes::{self, BLOCK, SoonestEnd, Subtract, TakeBits};
+use super::order::Order;
 use super::parts::Part;
 use super::quantised::step_share;
-use super::water::Full;
 
-/// Cells looked at together.
-const BLOCK: usize = 32;
-/// Levels are put back if they rose by more than the rounding of single precision.
-const STALE_SINGLE: f64 = 1.0 + 1e-6;
 /// The least level, as a share of the widest port: rounding must not stop a flow.
 const LEAST_LEVEL: f32 = 1e-9;
 
@@ -27,13 +22,13 @@ struct Engine<'a> {
     /// Rows and columns still there, by their numbers in `dense`.
     number: [Vec<u32>; 2],
     ports: [Ports; 2],
-    /// What each cell has left; at most zero where nothing is.
+    /// What each cell has left; infinite where nothing runs, so that nothing ends there.
     left: Vec<f32>,
-    /// Which cells run, row by row and column by column.
-    alive: [Vec<u8>; 2],
+    /// Which cells run, a bit each, row by row and column by column.
+    alive: [Vec<u32>; 2],
     running: usize,
     died: usize,
-    heap: BinaryHeap<Full>,
+    waiting: Order,
 }
 
 /// The ports of one side.
@@ -91,27 +86,27 @@ impl<'a> Engine<'a> {
         let (rows, cols) = (dense.rows, dense.cols);
         let widest = dense.capacity.iter().copied().fold(0.0, f64::max);
         let ports = [&dense.capacity[..rows], &dense.capacity[rows..]].map(|capacity| Ports {
-            capacity: capacity.iter().map(|c| (c / widest) as f32).collect(),
+            capacity: padded(capacity.iter().map(|c| (c / widest) as f32)),
             ..Ports::sized(capacity.len())
         });
         let mut engine = Self {
-            arch: Arch::new(),
+            arch: lanes::widest(),
             dense,
             number: [(0..rows as u32).collect(), (0..cols as u32).collect()],
             ports,
-            left: vec![0.0; rows * cols],
-            alive: [vec![0; rows * cols], vec![0; rows * cols]],
+            left: vec![f32::INFINITY; rows * blocks(cols) * BLOCK],
+            alive: [vec![0; rows * blocks(cols)], vec![0; cols * blocks(rows)]],
             running: 0,
             died: 0,
-            heap: BinaryHeap::with_capacity(rows + cols),
+            waiting: Order::default(),
         };
         for (cell, &flow) in dense.flow.iter().enumerate().filter(|&(_, &flow)| flow != EMPTY) {
             let (row, col) = (cell / cols, cell % cols);
             // A flow too small for single precision still has to end.
             let seconds = (part.bytes(flow) / widest) as f32;
-            engine.left[cell] = seconds.max(f32::MIN_POSITIVE);
-            engine.alive[0][cell] = 1;
-            engine.alive[1][col * rows + row] = 1;
+            engine.left[row * blocks(cols) * BLOCK + col] = seconds.max(f32::MIN_POSITIVE);
+            engine.alive[0][row * blocks(cols) + col / BLOCK] |= 1 << (col % BLOCK);
+            engine.alive[1][col * blocks(rows) + row / BLOCK] |= 1 << (row % BLOCK);
             engine.ports[0].running[row] += 1.0;
             engine.ports[1].running[col] += 1.0;
             engine.running += 1;
@@ -126,49 +121,44 @@ impl<'a> Engine<'a> {
     /// Water-filling over rows and columns.
     fn fill(&mut self) {
         let rows = self.shape()[0];
-        self.heap.clear();
-        for (ports, base) in self.ports.iter_mut().zip([0, rows]) {
-            ports.reset();
-            let busy = (0..ports.running.len()).filter(|&p| ports.running[p] > 0.5);
-            self.heap.extend(busy.map(|p| Full {
-                level: f64::from(ports.capacity[p] / ports.running[p]),
-                link: (base + p) as u32,
-            }));
+        self.ports.iter_mut().for_each(Ports::reset);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let [first, second] = &self.ports;
+        let busy = first.rising_levels().chain(second.rising_levels().map(|(l, p)| (l, rows + p)));
+        waiting.start(busy);
+        loop {
+            let [first, second] = &self.ports;
+            let next = waiting.next(|port| {
+                if port < rows { first.level_of(port) } else { second.level_of(port - rows) }
+            });
+            let Some((port, level)) = next else { break };
+            self.freeze(port, level as f32);
         }
-        while let Some(Full { level: expected, link }) = self.heap.pop() {
-            let side = usize::from(link as usize >= rows);
-            let port = link as usize - side * rows;
-            let [first, second] = &mut self.ports;
-            let (own, across) = if side == 0 { (first, second) } else { (second, first) };
-            if own.rising[port] < 0.5 {
-                continue;
-            }
-            let level = (own.free[port] / own.rising[port]).max(LEAST_LEVEL);
-            if f64::from(level) > expected * STALE_SINGLE {
-                self.heap.push(Full { level: f64::from(level), link });
-                continue;
-            }
-            own.level[port] = level;
-            own.frozen[port] = own.rising[port];
-            own.rising[port] = 0.0;
-            let width = across.free.len();
-            let alive = &self.alive[side][port * width..(port + 1) * width];
-            let (free, rising) = (&mut across.free[..], &mut across.rising[..]);
-            self.arch.dispatch(|| take(alive, level, free, rising));
-        }
+        self.waiting = waiting;
+    }
+
+    fn freeze(&mut self, port: usize, level: f32) {
+        let rows = self.shape()[0];
+        let side = usize::from(port >= rows);
+        let port = port - side * rows;
+        let [first, second] = &mut self.ports;
+        let (own, across) = if side == 0 { (first, second) } else { (second, first) };
+        own.level[port] = level;
+        own.frozen[port] = own.rising[port];
+        own.rising[port] = 0.0;
+        let width = across.free.len() / BLOCK;
+        let alive = &self.alive[side][port * width..(port + 1) * width];
+        let (free, rising) = (&mut across.free[..], &mut across.rising[..]);
+        self.arch.dispatch(TakeBits { alive, rate: level, free, rising });
     }
 
     /// Time until the next flow ends at the present levels.
     fn until_next_end(&self) -> f64 {
-        let cols = self.shape()[1];
+        let across = &self.ports[1].level[..];
+        let width = across.len();
         let mut soonest = f32::INFINITY;
-        for (row, &level) in self.ports[0].level.iter().enumerate() {
-            let cells = &self.left[row * cols..(row + 1) * cols];
-            for (&left, &across) in cells.iter().zip(&self.ports[1].level) {
-                if left > 0.0 {
-                    soonest = soonest.min(left / level.min(across));
-                }
-            }
+        for (cells, &level) in self.left.chunks_exact(width).zip(&self.ports[0].level) {
+            soonest = soonest.min(self.arch.dispatch(SoonestEnd { cells, own: level, across }));
         }
         f64::from(soonest)
     }
@@ -193,23 +183,23 @@ impl<'a> Engine<'a> {
     fn advance(&mut self, now: f64, span: f32, finish: &mut dyn FnMut(u32, f64)) -> bool {
         for ports in &mut self.ports {
             for p in 0..ports.level.len() {
-                ports.step[p] = ports.level[p] * span;
+                // Finite, because the difference of two infinities is not a number.
+                ports.step[p] = (ports.level[p] * span).min(f32::MAX);
             }
         }
         let before = self.running;
-        let cols = self.shape()[1];
+        let width = self.ports[1].step.len();
         let mut hits = Vec::new();
         for row in 0..self.shape()[0] {
             if self.ports[0].running[row] < 0.5 {
                 continue;
             }
-            let cells = &mut self.left[row * cols..(row + 1) * cols];
+            let cells = &mut self.left[row * width..(row + 1) * width];
             let (own, across) = (self.ports[0].step[row], &self.ports[1].step[..]);
             hits.clear();
-            self.arch.dispatch(|| subtract(cells, own, across, &mut hits));
+            self.arch.dispatch(Subtract { cells, own, across, hits: &mut hits });
             for &block in &hits {
-                let end = (block as usize + BLOCK).min(cols);
-                self.end_in_block(row, block as usize..end, now, span, finish);
+                self.end_in_block(row, block as usize, now, span, finish);
             }
         }
         self.running < before
@@ -218,15 +208,15 @@ impl<'a> Engine<'a> {
     fn end_in_block(
         &mut self,
         row: usize,
-        block: std::ops::Range<usize>,
+        block: usize,
         now: f64,
         span: f32,
         finish: &mut dyn FnMut(u32, f64),
     ) {
-        let [rows, cols] = self.shape();
-        for col in block {
-            let cell = row * cols + col;
-            if self.left[cell] > 0.0 || self.alive[0][cell] == 0 {
+        let [width, height] = [self.ports[1].step.len(), self.ports[0].step.len()];
+        for col in block * BLOCK..(block + 1) * BLOCK {
+            let cell = row * width + col;
+            if self.left[cell] > 0.0 {
                 continue;
             }
             let [own, across] = [self.ports[0].level[row], self.ports[1].level[col]];
@@ -235,9 +225,9 @@ impl<'a> Engine<'a> {
             let side = usize::from(across <= own);
             let port = if side == 0 { row } else { col };
             self.ports[side].unused[port] += rate * late;
-            self.left[cell] = 0.0;
-            self.alive[0][cell] = 0;
-            self.alive[1][col * rows + row] = 0;
+            self.left[cell] = f32::INFINITY;
+            self.alive[0][cell / BLOCK] &= !(1 << (col % BLOCK));
+            self.alive[1][(col * height + row) / BLOCK] &= !(1 << (row % BLOCK));
             self.ports[0].running[row] -= 1.0;
             self.ports[1].running[col] -= 1.0;
             self.running -= 1;
@@ -260,22 +250,23 @@ impl<'a> Engine<'a> {
         if 5 * new_rows * new_cols > 4 * rows * cols {
             return;
         }
-        let mut across = vec![0; new_rows * new_cols];
-        let (mut at, mut new_row) = (0, 0);
-        for &row in &kept_rows {
+        let (old_width, width) = (blocks(cols) * BLOCK, blocks(new_cols) * BLOCK);
+        let height = blocks(new_rows) * BLOCK;
+        let mut alive = [vec![0; new_rows * width / BLOCK], vec![0; new_cols * height / BLOCK]];
+        for (new_row, &row) in kept_rows.iter().enumerate() {
             for (new_col, &col) in kept_cols.iter().enumerate() {
                 // Cells only move forwards, so nothing is overwritten before it is read.
-                self.left[at] = self.left[row * cols + col];
-                let alive = self.alive[0][row * cols + col];
-                self.alive[0][at] = alive;
-                across[new_col * new_rows + new_row] = alive;
-                at += 1;
+                let left = self.left[row * old_width + col];
+                self.left[new_row * width + new_col] = left;
+                if left < f32::INFINITY {
+                    alive[0][(new_row * width + new_col) / BLOCK] |= 1 << (new_col % BLOCK);
+                    alive[1][(new_col * height + new_row) / BLOCK] |= 1 << (new_row % BLOCK);
+                }
             }
-            new_row += 1;
+            self.left[new_row * width + new_cols..(new_row + 1) * width].fill(f32::INFINITY);
         }
-        self.left.truncate(at);
-        self.alive[0].truncate(at);
-        self.alive[1] = across;
+        self.left.truncate(new_rows * width);
+        self.alive = alive;
         for (side, kept) in [kept_rows, kept_cols].iter().enumerate() {
             self.number[side] = kept.iter().map(|&p| self.number[side][p]).collect();
             self.ports[side].keep(kept);
@@ -283,9 +274,20 @@ impl<'a> Engine<'a> {
     }
 }
 
+const fn blocks(cells: usize) -> usize {
+    cells.div_ceil(BLOCK)
+}
+
+fn padded(values: impl Iterator<Item = f32>) -> Vec<f32> {
+    let mut values: Vec<f32> = values.collect();
+    values.resize(blocks(values.len()) * BLOCK, 0.0);
+    values
+}
+
 impl Ports {
+    /// Lists for so many ports, each padded to whole blocks.
     fn sized(ports: usize) -> Self {
-        let zeros = vec![0.0; ports];
+        let zeros = vec![0.0; blocks(ports) * BLOCK];
         Self {
             capacity: Vec::new(),
             running: zeros.clone(),
@@ -296,6 +298,16 @@ impl Ports {
             free: zeros.clone(),
             rising: zeros,
         }
+    }
+
+    /// Where a rising port would be full if nothing else froze.
+    fn level_of(&self, port: usize) -> Option<f64> {
+        let rising = self.rising[port];
+        (rising > 0.5).then(|| f64::from((self.free[port] / rising).max(LEAST_LEVEL)))
+    }
+
+    fn rising_levels(&self) -> impl Iterator<Item = (f64, usize)> {
+        (0..self.rising.len()).filter_map(|port| Some((self.level_of(port)?, port)))
     }
 
     fn reset(&mut self) {
@@ -317,52 +329,7 @@ impl Ports {
             &mut self.rising,
         ];
         for list in lists {
-            *list = kept.iter().map(|&p| list[p]).collect();
+            *list = padded(kept.iter().map(|&p| list[p]));
         }
-    }
-}
-
-/// Takes the flows of a frozen port off the ports across. What this does to ports that are frozen
-/// themselves does not matter, because it is not looked at again.
-#[inline(always)]
-fn take(alive: &[u8], rate: f32, free: &mut [f32], rising: &mut [f32]) {
-    let cells = alive.len();
-    let (free, rising) = (&mut free[..cells], &mut rising[..cells]);
-    for i in 0..cells {
-        let one = f32::from(alive[i]);
-        free[i] -= rate * one;
-        rising[i] -= one;
-    }
-}
-
-/// Takes one step off the cells of a row; names the blocks where a flow ended.
-#[inline(always)]
-fn subtract(cells: &mut [f32], own: f32, across: &[f32], hits: &mut Vec<u32>) {
-    let (mut blocks, mut steps) = (cells.chunks_exact_mut(BLOCK), across.chunks_exact(BLOCK));
-    let mut start = 0;
-    for (block, steps) in (&mut blocks).zip(&mut steps) {
-        let mut least = [1.0; BLOCK];
-        for i in 0..BLOCK {
-            let left = block[i];
-            let after = left - if own < steps[i] { own } else { steps[i] };
-            let runs = left > 0.0;
-            least[i] = if runs { after } else { 1.0 };
-            block[i] = if runs { after } else { left };
-        }
-        if least.iter().copied().fold(1.0, f32::min) <= 0.0 {
-            hits.push(start);
-        }
-        start += BLOCK as u32;
-    }
-    let rest = blocks.into_remainder();
-    let mut any = false;
-    for (left, &step) in rest.iter_mut().zip(steps.remainder()) {
-        if *left > 0.0 {
-            *left -= own.min(step);
-            any |= *left <= 0.0;
-        }
-    }
-    if any {
-        hits.push(start);
     }
 }
