@@ -205,4 +205,17 @@ impl Topology {
     pub fn latency(&self, route: &[LinkId]) -> SimDuration {
         route.iter().map(|l| self.links[l.index()].latency).sum()
     }
+
+    /// The name of a link, by its two ends: `gpu3:leaf0`.
+    #[must_use]
+    pub fn link_name(&self, link: LinkId) -> String {
+        let Link { from, to, .. } = self.links[link.index()];
+        format!("{}:{}", self.vertices[from.0 as usize], self.vertices[to.0 as usize])
+    }
+
+    /// The link of this name, if there is one.
+    #[must_use]
+    pub fn link_named(&self, name: &str) -> Option<LinkId> {
+        (0..self.links.len() as u32).map(LinkId).find(|&link| self.link_name(link) == name)
+    }
 }
