@@ -16,6 +16,7 @@ use crate::outcome::TooLong;
 mod check;
 mod fit_overheads;
 mod flows;
+mod gate;
 mod list;
 mod run;
 
@@ -42,6 +43,8 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// Fit the overheads of a loop over experts to published expert forward times.
     FitOverheads(fit_overheads::FitArgs),
+    /// Fit and show how gates spread tokens.
+    Gate(gate::GateArgs),
 }
 
 /// Why a command ended without doing what was asked.
@@ -113,6 +116,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
+        Some(Command::Gate(args)) => gate::run(&args, out),
     }
 }
 

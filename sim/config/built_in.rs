@@ -22,6 +22,13 @@ const WORKLOADS: Shipped = shipped!["workloads":
     "moepp-2b",
     "moe-7b",
     "moepp-7b",
+    "mixtral-8x7b",
+    "olmoe-1b-7b",
+    "qwen3-235b-a22b",
+    "gpt-oss-120b",
+    "deepseek-v3",
+    "longcat-flash",
+    "pangu-pro-moe",
 ];
 
 const OVERHEADS: Shipped = shipped!["calibrate/overheads": "moepp-loop"];
