@@ -16,8 +16,13 @@ pub struct DataSheet {
     pub memory_gb_per_s: f64,
     /// Streaming multiprocessors.
     pub sms: u32,
+    /// L2 cache, in MB.
+    pub cache_mb: f64,
     /// Where the figures are printed.
     pub source: &'static str,
+    /// The device of the same family whose experts and collectives stand in where this one's were
+    /// not measured.
+    pub nearest: Option<&'static str>,
 }
 
 /// The devices that are known.
@@ -28,7 +33,9 @@ pub const DEVICES: [DataSheet; 6] = [
         bf16_tflops: 312.0,
         memory_gb_per_s: 2039.0,
         sms: 108,
+        cache_mb: 40.0,
         source: "NVIDIA A100 80GB SXM data sheet; NVIDIA A100 architecture whitepaper",
+        nearest: None,
     },
     DataSheet {
         name: "h100-sxm",
@@ -36,7 +43,9 @@ pub const DEVICES: [DataSheet; 6] = [
         bf16_tflops: 989.0,
         memory_gb_per_s: 3350.0,
         sms: 132,
+        cache_mb: 50.0,
         source: "NVIDIA H100 SXM data sheet; NVIDIA H100 architecture whitepaper",
+        nearest: Some("h200-sxm"),
     },
     DataSheet {
         name: "h200-sxm",
@@ -44,7 +53,9 @@ pub const DEVICES: [DataSheet; 6] = [
         bf16_tflops: 989.0,
         memory_gb_per_s: 4800.0,
         sms: 132,
+        cache_mb: 50.0,
         source: "NVIDIA H200 SXM data sheet",
+        nearest: Some("h100-sxm"),
     },
     DataSheet {
         name: "b200-sxm",
@@ -52,7 +63,9 @@ pub const DEVICES: [DataSheet; 6] = [
         bf16_tflops: 2250.0,
         memory_gb_per_s: 7700.0,
         sms: 148,
+        cache_mb: 126.0,
         source: "NVIDIA HGX B200 data sheet, one GPU of eight",
+        nearest: Some("gb200"),
     },
     DataSheet {
         name: "gb200",
@@ -60,7 +73,9 @@ pub const DEVICES: [DataSheet; 6] = [
         bf16_tflops: 2500.0,
         memory_gb_per_s: 8000.0,
         sms: 152,
+        cache_mb: 126.0,
         source: "NVIDIA GB200 NVL72 data sheet, one GPU of 72",
+        nearest: Some("b200-sxm"),
     },
     DataSheet {
         name: "l40s",
@@ -68,7 +83,9 @@ pub const DEVICES: [DataSheet; 6] = [
         bf16_tflops: 362.0,
         memory_gb_per_s: 864.0,
         sms: 142,
+        cache_mb: 96.0,
         source: "NVIDIA L40S data sheet",
+        nearest: None,
     },
 ];
 
