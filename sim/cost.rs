@@ -106,7 +106,8 @@ impl<'a> LayerCost<'a> {
         let Workload { model, batch, .. } = workload;
         let (hidden, inter) = (model.hidden, model.intermediate);
         let top_k = model.experts.top_k;
-        let shape = ExpertsShape { hidden, inter, experts: workload.experts_per_gpu(), top_k };
+        let shape =
+            ExpertsShape { hidden, inter, experts: workload.experts_per_gpu(), top_k, gated: true };
         Self {
             kernels,
             workload,

@@ -133,7 +133,7 @@ impl<'p> Kernels<'p> {
         precision: impl Into<Precision>,
     ) -> SimDuration {
         let experts = slots_per_expert.len() as u32;
-        let shape = ExpertsShape { hidden, inter, experts, top_k };
+        let shape = ExpertsShape { hidden, inter, experts, top_k, gated: true };
         self.experts(shape, precision, None).time(slots_per_expert)
     }
 

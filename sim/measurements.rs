@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::kernel::experts::{ExpertsShape, is_squared_relu};
 use crate::kernel::skew::Popularity;
 use crate::profile::{CollectiveOp, Precision};
 use crate::table::{Table, TableError};
@@ -131,6 +132,19 @@ impl ExpertsRow {
     #[must_use]
     pub const fn local_inter(&self) -> u32 {
         self.inter.div_ceil(self.tp)
+    }
+
+    /// The shape that this GPU runs; `always_gated` as in the kernel's constants.
+    #[must_use]
+    pub const fn shape(&self, always_gated: bool) -> ExpertsShape {
+        let squared_relu = is_squared_relu(self.hidden, self.inter, self.experts, self.top_k);
+        ExpertsShape {
+            hidden: self.hidden,
+            inter: self.local_inter(),
+            experts: self.experts / self.ep,
+            top_k: self.top_k,
+            gated: always_gated || !squared_relu,
+        }
     }
 
     /// Slots of each expert of this GPU: of the hottest rank, the first, when there are several.

@@ -28,8 +28,10 @@ fn every_built_in_profile_loads_and_knows_its_name() {
         assert_eq!(profile.name, known.name);
         let families = profile.gemm.values().map(|f| &f.evidence);
         for evidence in families.chain(profile.experts.values().map(|f| &f.evidence)) {
-            let held_out = evidence.held_out.expect("a family states its held-out error");
-            assert!(held_out.median < 0.2, "{}: {held_out:?}", evidence.fitted_on);
+            let transferred = evidence.fitted_on.contains("transferred");
+            let good = evidence.held_out.is_some_and(|r| r.median < 0.1 && r.p90 < 0.3);
+            assert!(transferred || good, "{}: {:?}", evidence.fitted_on, evidence.held_out);
+            assert!(evidence.log_error_p90.is_some(), "{}", evidence.fitted_on);
         }
     }
     assert!(built_in_profile("z9000").is_err());
@@ -116,7 +118,7 @@ proptest! {
     ) {
         let profile = shared();
         let kernels = Kernels::new(profile, profile.data_sheet);
-        let shape = ExpertsShape { hidden, inter, experts: slots.len() as u32, top_k };
+        let shape = ExpertsShape { hidden, inter, experts: slots.len() as u32, top_k, gated: true };
         let times = kernels.experts(shape, Precision::Bf16, None);
         let twice: Vec<u32> = slots.iter().map(|s| s * 2).collect();
         let (once, twice) = (times.seconds(&slots), times.seconds(&twice));

@@ -18,8 +18,13 @@ pub struct DataSheet {
     pub sms: u32,
     /// What one GPU exchanges with those of its node, in one direction, in GB/s.
     pub scale_up_gb_per_s: f64,
+    /// L2 cache, in MB.
+    pub cache_mb: f64,
     /// Where the figures are printed.
     pub source: &'static str,
+    /// The device of the same family whose experts and collectives stand in where this one's were
+    /// not measured.
+    pub nearest: Option<&'static str>,
 }
 
 /// The devices that are known.
@@ -31,7 +36,9 @@ pub const DEVICES: [DataSheet; 6] = [
         memory_gb_per_s: 2039.0,
         sms: 108,
         scale_up_gb_per_s: 300.0,
+        cache_mb: 40.0,
         source: "NVIDIA A100 80GB SXM data sheet; NVIDIA A100 architecture whitepaper",
+        nearest: None,
     },
     DataSheet {
         name: "h100-sxm",
@@ -40,7 +47,9 @@ pub const DEVICES: [DataSheet; 6] = [
         memory_gb_per_s: 3350.0,
         sms: 132,
         scale_up_gb_per_s: 450.0,
+        cache_mb: 50.0,
         source: "NVIDIA H100 SXM data sheet; NVIDIA H100 architecture whitepaper",
+        nearest: Some("h200-sxm"),
     },
     DataSheet {
         name: "h200-sxm",
@@ -49,7 +58,9 @@ pub const DEVICES: [DataSheet; 6] = [
         memory_gb_per_s: 4800.0,
         sms: 132,
         scale_up_gb_per_s: 450.0,
+        cache_mb: 50.0,
         source: "NVIDIA H200 SXM data sheet",
+        nearest: Some("h100-sxm"),
     },
     DataSheet {
         name: "b200-sxm",
@@ -58,7 +69,9 @@ pub const DEVICES: [DataSheet; 6] = [
         memory_gb_per_s: 7700.0,
         sms: 148,
         scale_up_gb_per_s: 900.0,
+        cache_mb: 126.0,
         source: "NVIDIA HGX B200 data sheet, one GPU of eight",
+        nearest: Some("gb200"),
     },
     DataSheet {
         name: "gb200",
@@ -67,7 +80,9 @@ pub const DEVICES: [DataSheet; 6] = [
         memory_gb_per_s: 8000.0,
         sms: 152,
         scale_up_gb_per_s: 900.0,
+        cache_mb: 126.0,
         source: "NVIDIA GB200 NVL72 data sheet, one GPU of 72",
+        nearest: Some("b200-sxm"),
     },
     DataSheet {
         name: "l40s",
@@ -76,7 +91,9 @@ pub const DEVICES: [DataSheet; 6] = [
         memory_gb_per_s: 864.0,
         sms: 142,
         scale_up_gb_per_s: 31.5,
+        cache_mb: 96.0,
         source: "NVIDIA L40S data sheet",
+        nearest: None,
     },
 ];
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use moesim::kernel::LAWS;
-use moesim::kernel::curves::Curves;
+use moesim::kernel::curves::{Curves, Scale};
 use moesim::kernel::experts::TilePrior;
 use moesim::profile::{Evidence, Profile, Residual};
 use moesim::table::{Column, Table, TableError, Texts};
@@ -44,6 +44,9 @@ pub fn toml(profile: &Profile, sheet: &DataSheet) -> String {
         tile(&mut out, "large", p.large);
         number(&mut out, "sharpness", p.sharpness);
         number(&mut out, "traffic_efficiency", p.traffic_efficiency);
+        text(&mut out, "cache", &format!("{} B", p.cache_bytes));
+        number(&mut out, "cache_speedup", p.cache_speedup);
+        line(&mut out, &format!("always_gated = {}", p.always_gated));
         kriging(&mut out, family.residual.first());
         evidence(&mut out, &family.evidence);
     }
@@ -154,11 +157,15 @@ fn tile(out: &mut String, key: &str, tile: TilePrior) {
 }
 
 fn kriging(out: &mut String, curves: Option<&Curves>) {
-    if let Some(curves) = curves {
-        let lengths: Vec<String> = curves.lengths().iter().map(|l| decimal(*l)).collect();
-        let noise = decimal(curves.noise());
-        line(out, &format!("kriging = {{ lengths = [{}], noise = {noise} }}", lengths.join(", ")));
-    }
+    let Some(curves) = curves else { return };
+    let scale = |scale: &Scale| {
+        let lengths: Vec<String> = scale.lengths.iter().map(|l| decimal(*l)).collect();
+        let share = decimal(scale.share);
+        format!("{{ share = {share}, lengths = [{}] }}", lengths.join(", "))
+    };
+    let scales: Vec<String> = curves.scales().iter().map(scale).collect();
+    let noise = decimal(curves.noise());
+    line(out, &format!("kriging = {{ noise = {noise}, scales = [{}] }}", scales.join(", ")));
 }
 
 fn evidence(out: &mut String, evidence: &Evidence) {

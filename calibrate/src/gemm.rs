@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use moesim::kernel::curves::Curves;
+use moesim::kernel::curves::{Curves, Scale};
 use moesim::kernel::gemm::{GemmPrior, GemmShape};
 use moesim::kernel::{Device, GemmTimes};
 use moesim::measurements::GemmRow;
@@ -41,7 +41,12 @@ pub fn fit(
         shapes.entry(vec![row.n, row.k]).or_default().entry(row.m).or_default().push(-error);
     }
     let (knots, sites) = fill(&shapes);
-    let residual = vec![Curves::new(knots, sites, LENGTHS.to_vec(), NOISE)];
+    let residual = vec![Curves::new(
+        knots,
+        sites,
+        vec![Scale { share: 1.0, lengths: LENGTHS.to_vec() }],
+        NOISE,
+    )];
     let evidence = Evidence {
         fitted_on: on.to_owned(),
         rows: rows.len(),
@@ -64,7 +69,7 @@ fn shape_of(row: &GemmRow) -> GemmShape {
 fn constants(device: &Device, precision: Precision, rows: &[GemmRow]) -> GemmPrior {
     let every = rows.len().div_ceil(FIT_ROWS);
     let sample: Vec<&GemmRow> = rows.iter().step_by(every).collect();
-    let fitted = minimise(&[2.5e-6, 0.9, 0.8, 1e-6, 8.0, 2.0, 3.0], |p| {
+    let fitted = minimise(&[2.5e-6, 0.85, 0.8, 1e-6, 16.0, 2.0, 3.0], |p| {
         let prior = prior_of(p);
         let error =
             |row: &&GemmRow| (prior.seconds(device, precision, shape_of(row)) / row.seconds).ln();
@@ -88,8 +93,8 @@ fn prior_of(p: &[f64]) -> GemmPrior {
         compute_efficiency: p[1],
         memory_efficiency: p[2],
         wave_s: p[3],
-        half_intensity: p[4],
-        split_speedup: p[5],
+        half_intensity: p[4].clamp(0.002, 1e4),
+        split_speedup: p[5].clamp(0.002, 100.0),
         sharpness: p[6].max(1.0),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use moesim::kernel::curves::Curves;
+use moesim::kernel::curves::{Curves, Scale};
 use moesim::kernel::ramp::Ramp;
 use moesim::measurements::CollectiveRow;
 use moesim::profile::{CollectiveFit, CollectiveOp, Evidence};
@@ -46,7 +46,11 @@ pub fn fit(op: CollectiveOp, rows: &[CollectiveRow], on: &str) -> Option<Collect
         left_out: String::new(),
         log_error_p90: conformal_p90(&errors).map(rounded),
     };
-    Some(CollectiveFit { ramps, residual: Curves::new(knots, sites, vec![1.0], 1.0), evidence })
+    Some(CollectiveFit {
+        ramps,
+        residual: Curves::new(knots, sites, vec![Scale { share: 1.0, lengths: vec![1.0] }], 1.0),
+        evidence,
+    })
 }
 
 /// Bytes that one GPU sends to others.

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::{Mistake, Source};
 use crate::kernel::Device;
+use crate::kernel::curves::Scale;
 use crate::kernel::experts::{ExpertsPrior, TilePrior};
 use crate::kernel::gemm::GemmPrior;
 use crate::kernel::ramp::Ramp;
@@ -19,7 +20,8 @@ use crate::table::Table;
 mod file;
 mod residuals;
 use file::{
-    Collective, EvidenceFile, Experts, File, Gemm, InterNode, Kriging, RampFile, ResidualFile, Tile,
+    Collective, EvidenceFile, Experts, File, Gemm, InterNode, Kriging, RampFile, ResidualFile,
+    ScaleFile, Tile,
 };
 use residuals::Residuals;
 
@@ -47,7 +49,7 @@ macro_rules! built_in {
 /// The profiles that are compiled in.
 #[must_use]
 pub const fn built_in_profiles() -> &'static [BuiltInProfile] {
-    built_in!["a100-sxm"]
+    built_in!["a100-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "gb200", "l40s"]
 }
 
 /// The built-in profile of this name.
@@ -138,14 +140,27 @@ impl Tile {
 }
 
 impl Kriging {
-    /// The lengths and the noise, when there is a length for each of `axes` coordinates.
-    fn checked(&self, source: &Source, key: &str, axes: usize) -> Result<(Vec<f64>, f64), Mistake> {
-        if self.lengths.len() != axes {
-            let found = format!("found {} lengths", self.lengths.len());
+    /// The scales and the noise, when every scale has a length for each of `axes` coordinates.
+    fn checked(
+        &self,
+        source: &Source,
+        key: &str,
+        axes: usize,
+    ) -> Result<(Vec<Scale>, f64), Mistake> {
+        let odd = self.scales.iter().find(|scale| scale.lengths.len() != axes);
+        if let Some(odd) = odd {
+            let found = format!("found {} lengths", odd.lengths.len());
             let help = format!("give one for each of {axes} coordinates");
             return Err(source.mistake_without_span(key, found, help));
         }
-        Ok((self.lengths.iter().map(|l| l.0).collect(), self.noise.0))
+        if self.scales.is_empty() {
+            return Err(source.mistake_without_span(key, "is empty", "give at least one scale"));
+        }
+        let scale = |file: &ScaleFile| Scale {
+            share: file.share.0,
+            lengths: file.lengths.iter().map(|l| l.0).collect(),
+        };
+        Ok((self.scales.iter().map(scale).collect(), self.noise.0))
     }
 }
 
@@ -209,8 +224,8 @@ impl Gemm {
         residuals: &Residuals<'_>,
     ) -> Result<(Precision, Family<GemmPrior>), Mistake> {
         let precision = precision_of(source, name)?;
-        let key = format!("gemm.{}.kriging.lengths", name.get_ref());
-        let (lengths, noise) = self.kriging.checked(source, &key, 2)?;
+        let key = format!("gemm.{}.kriging.scales", name.get_ref());
+        let (scales, noise) = self.kriging.checked(source, &key, 2)?;
         let family = format!("gemm/{}", name.get_ref());
         let prior = GemmPrior {
             launch_s: self.launch.0.secs(),
@@ -221,7 +236,7 @@ impl Gemm {
             split_speedup: self.split_speedup.0,
             sharpness: self.sharpness.0,
         };
-        let curves = residuals.curves(&family, lengths, noise).map_err(in_table)?;
+        let curves = residuals.curves(&family, scales, noise).map_err(in_table)?;
         Ok((precision, Family { prior, residual: vec![curves], evidence: self.evidence.into() }))
     }
 }
@@ -233,10 +248,10 @@ impl Experts {
         residuals: &Residuals<'_>,
     ) -> Result<((String, Precision), Family<ExpertsPrior>), Mistake> {
         let precision = precision_of(source, &self.precision)?;
-        let (lengths, noise) = self.kriging.checked(source, "experts.kriging.lengths", 4)?;
+        let (scales, noise) = self.kriging.checked(source, "experts.kriging.scales", 4)?;
         let curves = crate::kernel::LAWS.iter().map(|(law, _)| {
             let family = format!("experts/{}/{}/{law}", self.kernel, precision.name());
-            residuals.curves(&family, lengths.clone(), noise).map_err(in_table)
+            residuals.curves(&family, scales.clone(), noise).map_err(in_table)
         });
         let residual = curves.collect::<Result<Vec<_>, _>>()?;
         let prior = ExpertsPrior {
@@ -245,6 +260,9 @@ impl Experts {
             large: self.large.prior(),
             sharpness: self.sharpness.0,
             traffic_efficiency: self.traffic_efficiency.0,
+            cache_bytes: self.cache.0.0 as f64,
+            cache_speedup: self.cache_speedup.0,
+            always_gated: self.always_gated,
         };
         let evidence = self.evidence.into();
         Ok(((self.kernel, precision), Family { prior, residual, evidence }))
@@ -270,7 +288,8 @@ impl Collective {
             return Err(source.mistake_without_span(&key, "is empty", "give at least one ramp"));
         }
         let family = format!("collective/{}", op.name());
-        let residual = residuals.curves(&family, vec![1.0], 1.0).map_err(in_table)?;
+        let one_scale = vec![Scale { share: 1.0, lengths: vec![1.0] }];
+        let residual = residuals.curves(&family, one_scale, 1.0).map_err(in_table)?;
         Ok((op, CollectiveFit { ramps, residual, evidence: self.evidence.into() }))
     }
 }

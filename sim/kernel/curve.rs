@@ -48,7 +48,8 @@ pub(super) fn interpolate(xs: &[f64], ys: &[f64], x: f64) -> Option<f64> {
     }
     let (x0, x1) = (xs[above - 1], xs[above]);
     let share = (x - x0) / (x1 - x0);
-    Some(ys[above - 1] * (1.0 - share) + ys[above] * share)
+    // In this form equal ends give exactly their value, and rounding cannot make a flat line fall.
+    Some(ys[above - 1] + (ys[above] - ys[above - 1]) * share)
 }
 
 /// The closest non-decreasing sequence in the sense of least squares.

@@ -2,24 +2,34 @@
 //!
 //! A *site* is a measured shape, such as (N, K) of a GEMM; its *curve* is the log residual
 //! `y_s(j) = ln(measured / prior)` at knots `j` of a running size, such as M. At a site that was
-//! measured the curve is returned as it is. Elsewhere, with `d` the distance in base-2 logarithms
-//! of the coordinates, each divided by its length ℓ, and over the `NEIGHBOURS` nearest sites,
+//! measured the curve is returned as it is. Elsewhere, with `d_i` the distance in base-2
+//! logarithms of the coordinates, each divided by its length at scale i, and over the
+//! `NEIGHBOURS` sites of largest covariance,
 //!
 //! ```text
-//!   C(d) = exp(−d)                                                           (1)
+//!   C(s, s') = Σ_i α_i · exp(−d_i(s, s'))      Σ_i α_i = 1                      (1)
 //!   (C_ss' + ν·1) w = C_s*                                                   (2)
 //!   ŷ(j) = Σ_s w_s y_s(j)                                                    (3)
 //! ```
 //!
-//! which is simple kriging [cressie93, §3.2] with an exponential covariance and relative noise ν:
+//! which is simple kriging [cressie93, §3.2] with exponential covariance and relative noise ν:
 //! near sites count, clustered sites share their say, and far from all sites ŷ → 0, so that the
-//! prior speaks alone. The lengths and ν are chosen by leaving out whole sites. It leaves out any
-//! drift beyond the prior and any trust in one site over another.
+//! prior speaks alone. A second, short scale carries what only near-identical shapes share, such
+//! as a configuration that a library was tuned for. Lengths, shares and ν are the same for all
+//! devices and were chosen by leaving out whole sites. Left out: any drift beyond the prior, and
+//! any trust in one site over another.
 
 /// Sites that have a say in an interpolation; more change errors in the fourth digit only.
-const NEIGHBOURS: usize = 24;
-/// Distances up to this are the site itself.
-const SAME: f64 = 1e-9;
+const NEIGHBOURS: usize = 32;
+
+/// One scale of (1): its share α and the length of each coordinate, in doublings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scale {
+    /// α.
+    pub share: f64,
+    /// Lengths, one a coordinate.
+    pub lengths: Vec<f64>,
+}
 
 /// One measured shape and what the prior left over there.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +45,9 @@ pub struct Site {
 pub struct Curves {
     knots: Vec<f64>,
     sites: Vec<Site>,
-    /// Scaled logarithms of the coordinates, one row a site.
-    scaled: Vec<Vec<f64>>,
-    lengths: Vec<f64>,
+    /// Base-2 logarithms of the coordinates, one row a site.
+    logs: Vec<Vec<f64>>,
+    scales: Vec<Scale>,
     noise: f64,
 }
 
@@ -46,26 +56,30 @@ pub struct Curves {
 pub struct Reading {
     /// Log residual at each knot.
     pub residual: Vec<f64>,
-    /// Distance to the nearest site in units of ℓ; zero at a measured site.
+    /// −ln of the covariance with the nearest site: zero at a measured site, 1 about a length off.
     pub distance: f64,
 }
 
 impl Curves {
-    /// Curves over `knots`, which must increase, with a length for each coordinate and noise ν.
+    /// Curves over `knots`, which must increase, with the scales of (1) and noise ν.
     ///
     /// # Panics
     /// If a site has another number of knots or coordinates, or a length is not positive.
     #[must_use]
-    pub fn new(knots: Vec<f64>, sites: Vec<Site>, lengths: Vec<f64>, noise: f64) -> Self {
+    pub fn new(knots: Vec<f64>, sites: Vec<Site>, scales: Vec<Scale>, noise: f64) -> Self {
         assert!(knots.windows(2).all(|k| k[0] < k[1]), "knots do not increase: {knots:?}");
-        assert!(lengths.iter().all(|l| *l > 0.0), "lengths of {lengths:?}");
+        for scale in &scales {
+            assert!(scale.lengths.iter().all(|l| *l > 0.0), "lengths of {scale:?}");
+            assert!(scale.share > 0.0, "share of {scale:?}");
+        }
         for site in &sites {
             let (at, curve) = (&site.at, site.residual.len());
             assert!(curve == knots.len(), "{curve} values for {} knots at {at:?}", knots.len());
-            assert!(at.len() == lengths.len(), "{at:?} for {} coordinates", lengths.len());
+            let fits = scales.iter().all(|scale| scale.lengths.len() == at.len());
+            assert!(fits && !scales.is_empty(), "{at:?} for scales {scales:?}");
         }
-        let scaled = sites.iter().map(|site| scale(&site.at, &lengths)).collect();
-        Self { knots, sites, scaled, lengths, noise }
+        let logs = sites.iter().map(|site| logs_of(&site.at)).collect();
+        Self { knots, sites, logs, scales, noise }
     }
 
     /// No sites: the prior speaks alone.
@@ -86,10 +100,10 @@ impl Curves {
         &self.sites
     }
 
-    /// The lengths ℓ of the coordinates, in doublings.
+    /// The scales of (1).
     #[must_use]
-    pub fn lengths(&self) -> &[f64] {
-        &self.lengths
+    pub fn scales(&self) -> &[Scale] {
+        &self.scales
     }
 
     /// The relative noise ν.
@@ -101,33 +115,33 @@ impl Curves {
     /// The curve at `at`, by (2) and (3); sites that `skip` names have no say.
     #[must_use]
     pub fn read(&self, at: &[u32], skip: impl Fn(&Site) -> bool) -> Reading {
-        let here = scale(at, &self.lengths);
+        let here = logs_of(at);
         let mut near: Vec<(f64, usize)> = (0..self.sites.len())
             .filter(|&s| !skip(&self.sites[s]))
-            .map(|s| (distance(&here, &self.scaled[s]), s))
+            .map(|s| (self.covariance(&here, &self.logs[s]), s))
             .collect();
-        near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         near.truncate(NEIGHBOURS);
         match near.first() {
             None => Reading { residual: vec![0.0; self.knots.len()], distance: f64::INFINITY },
-            Some(&(d, s)) if d <= SAME => {
+            Some(&(_, s)) if self.sites[s].at == at => {
                 Reading { residual: self.sites[s].residual.clone(), distance: 0.0 }
             }
-            Some(&(d, _)) => Reading { residual: self.mix(&near), distance: d },
+            Some(&(c, _)) => Reading { residual: self.mix(&near), distance: -c.ln() },
         }
     }
 
-    /// Σ w·y over the near sites.
+    /// Σ w·y over the near sites, given with their covariance with here.
     fn mix(&self, near: &[(f64, usize)]) -> Vec<f64> {
         let n = near.len();
         let mut covariance = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..n {
-                let d = distance(&self.scaled[near[i].1], &self.scaled[near[j].1]);
-                covariance[i * n + j] = (-d).exp() + if i == j { self.noise } else { 0.0 };
+                let c = self.covariance(&self.logs[near[i].1], &self.logs[near[j].1]);
+                covariance[i * n + j] = c + if i == j { self.noise } else { 0.0 };
             }
         }
-        let mut weights: Vec<f64> = near.iter().map(|(d, _)| (-d).exp()).collect();
+        let mut weights: Vec<f64> = near.iter().map(|(c, _)| *c).collect();
         solve(&mut covariance, &mut weights);
         let mut mixed = vec![0.0; self.knots.len()];
         for (w, (_, s)) in weights.iter().zip(near) {
@@ -137,14 +151,20 @@ impl Curves {
         }
         mixed
     }
+
+    /// Equation (1).
+    fn covariance(&self, a: &[f64], b: &[f64]) -> f64 {
+        let at_scale = |scale: &Scale| {
+            let square = |((a, b), l): ((&f64, &f64), &f64)| ((a - b) / l) * ((a - b) / l);
+            let squares: f64 = a.iter().zip(b).zip(&scale.lengths).map(square).sum();
+            scale.share * (-squares.sqrt()).exp()
+        };
+        self.scales.iter().map(at_scale).sum()
+    }
 }
 
-fn scale(at: &[u32], lengths: &[f64]) -> Vec<f64> {
-    at.iter().zip(lengths).map(|(&x, length)| f64::from(x.max(1)).log2() / length).collect()
-}
-
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+fn logs_of(at: &[u32]) -> Vec<f64> {
+    at.iter().map(|&x| f64::from(x.max(1)).log2()).collect()
 }
 
 /// Solves `A x = b` in place for a symmetric positive definite `A` by Cholesky's decomposition.
@@ -181,7 +201,8 @@ mod tests {
         };
         let sites = [(64, 64), (64, 128), (128, 64), (256, 256), (512, 64)];
         let sites = sites.into_iter().map(|(n, k)| site(n, k)).collect();
-        Curves::new(vec![1.0, 2.0], sites, vec![2.0, 4.0], 0.1)
+        let scales = vec![Scale { share: 1.0, lengths: vec![2.0, 4.0] }];
+        Curves::new(vec![1.0, 2.0], sites, scales, 0.1)
     }
 
     #[test]

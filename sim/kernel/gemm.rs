@@ -5,7 +5,8 @@
 //! ```text
 //!   waves = ⌈ ⌈M/bm⌉ · ⌈N/bn⌉ · s / SMs ⌉                                     (1)
 //!   i     = bm·bn / (bm + bn)                 multiplications a loaded number   (2)
-//!   t_mul = waves · ( 2·bm·bn·(K/s) / (F/SMs · η_c · i/(i + i_half)) + t_wave )   (3)
+//!   e     = η_c · i/(i + i_half) · (128 + i_half)/128
+//!   t_mul = waves · ( 2·bm·bn·(K/s) / (F/SMs · e) + t_wave )                      (3)
 //!           + [s > 1] ( 4·M·N·s / (B · η_m · σ) + t_wave )
 //!   t_mem = ( b·(M·K + K·N) + 2·M·N ) / (B · η_m)                               (4)
 //!   T     = t_launch + ( min_(bm,bn,s) t_mul^p + t_mem^p )^(1/p)                (5)
@@ -24,7 +25,8 @@ use super::{Curve, Device};
 use crate::profile::Precision;
 
 /// Tiles a library chooses among, rows × columns.
-const TILES: [(f64, f64); 8] = [
+const TILES: [(f64, f64); 9] = [
+    (256.0, 256.0),
     (256.0, 128.0),
     (128.0, 256.0),
     (128.0, 128.0),
@@ -34,6 +36,8 @@ const TILES: [(f64, f64); 8] = [
     (32.0, 64.0),
     (16.0, 64.0),
 ];
+/// Intensity of the largest tile.
+const LARGEST: f64 = 128.0;
 /// Splits of the inner dimension.
 const SPLITS: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
 
@@ -42,13 +46,13 @@ const SPLITS: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
 pub struct GemmPrior {
     /// t_launch, in seconds.
     pub launch_s: f64,
-    /// η_c: share of peak arithmetic that the largest tiles approach.
+    /// η_c: share of peak arithmetic that the largest tile, of intensity 128, reaches.
     pub compute_efficiency: f64,
     /// η_m: share of peak memory bandwidth.
     pub memory_efficiency: f64,
     /// t_wave, in seconds.
     pub wave_s: f64,
-    /// i_half: arithmetic intensity at which half of η_c is reached.
+    /// i_half: intensity at which half of what boundless tiles would reach is reached.
     pub half_intensity: f64,
     /// σ: how much faster than memory partial sums of a split travel (they stay in the L2 cache).
     pub split_speedup: f64,
@@ -93,7 +97,8 @@ impl GemmPrior {
     fn rate_of(&self, device: &Device, precision: Precision, bm: f64, bn: f64) -> f64 {
         let intensity = bm * bn / (bm + bn);
         let peak = device.peak_bf16.flops_per_sec() * precision.speedup() / f64::from(device.sms);
-        peak * self.compute_efficiency * intensity / (intensity + self.half_intensity)
+        let saturation = intensity / (intensity + self.half_intensity);
+        peak * self.compute_efficiency * saturation * (1.0 + self.half_intensity / LARGEST)
     }
 
     /// Time over M for one (N, K): the prior at the knots, corrected by the residual there.

@@ -58,8 +58,15 @@ pub(super) struct Gemm {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Kriging {
-    pub(super) lengths: Vec<Factor>,
+    pub(super) scales: Vec<ScaleFile>,
     pub(super) noise: Factor,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScaleFile {
+    pub(super) share: Factor,
+    pub(super) lengths: Vec<Factor>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +79,9 @@ pub(super) struct Experts {
     pub(super) large: Tile,
     pub(super) sharpness: Factor,
     pub(super) traffic_efficiency: Factor,
+    pub(super) cache: Written<Bytes>,
+    pub(super) cache_speedup: Factor,
+    pub(super) always_gated: bool,
     pub(super) kriging: Kriging,
     pub(super) evidence: EvidenceFile,
 }
