@@ -15,6 +15,7 @@ use crate::outcome::TooLong;
 
 mod check;
 mod fit_overheads;
+mod flows;
 mod gate;
 mod list;
 mod run;
@@ -38,6 +39,8 @@ enum Command {
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
     Check(check::CheckArgs),
+    /// Carry flows over a cluster: the network alone.
+    Flows(flows::FlowsArgs),
     /// Fit the overheads of a loop over experts to published expert forward times.
     FitOverheads(fit_overheads::FitArgs),
     /// Fit and show how gates spread tokens.
@@ -111,6 +114,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Run(args)) => run::run(&args, out),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
+        Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
         Some(Command::Gate(args)) => gate::run(&args, out),
     }

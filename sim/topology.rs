@@ -12,6 +12,7 @@
 //! What this leaves out: queues, packets, and routes that depend on load. A route that is chosen
 //! among equals (ECMP over planes, Valiant's detour) is chosen by a fixed hash of its two ends.
 
+use crate::kernel::Device;
 use crate::units::{Bandwidth, Bytes, FlopRate, GpuId, LinkId, SimDuration};
 
 mod build;
@@ -47,6 +48,14 @@ pub struct GpuSpec {
     pub memory: Bytes,
     /// Streaming multiprocessors (or compute units).
     pub sms: u32,
+}
+
+impl GpuSpec {
+    /// The peaks, as kernels take them.
+    #[must_use]
+    pub const fn device(&self) -> Device {
+        Device { peak_bf16: self.peak_bf16, memory_bandwidth: self.memory_bandwidth, sms: self.sms }
+    }
 }
 
 /// A cluster, built valid: every GPU reaches every other.
@@ -195,5 +204,18 @@ impl Topology {
     #[must_use]
     pub fn latency(&self, route: &[LinkId]) -> SimDuration {
         route.iter().map(|l| self.links[l.index()].latency).sum()
+    }
+
+    /// The name of a link, by its two ends: `gpu3:leaf0`.
+    #[must_use]
+    pub fn link_name(&self, link: LinkId) -> String {
+        let Link { from, to, .. } = self.links[link.index()];
+        format!("{}:{}", self.vertices[from.0 as usize], self.vertices[to.0 as usize])
+    }
+
+    /// The link of this name, if there is one.
+    #[must_use]
+    pub fn link_named(&self, name: &str) -> Option<LinkId> {
+        (0..self.links.len() as u32).map(LinkId).find(|&link| self.link_name(link) == name)
     }
 }

@@ -51,19 +51,12 @@ fn families() -> Vec<String> {
                 "[fabric.clos]\nnodes_per_leaf = 1\nuplink = {{ {up} }}\npod = {{ leaves = 2, {up} }}\n"
             ),
         bare(64, 1, "")
-            + &format!(
-                "[fabric.torus]\ndims = [4, 4, 4]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n"
-            ),
+            + "[fabric.torus]\ndims = [4, 4, 4]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n",
         bare(3, 5, "")
-            + &format!(
-                "[fabric.torus]\ndims = [5, 3]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n"
-            ),
-        bare(12, 1, "")
-            + &format!("[fabric.full-mesh]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n"),
+            + "[fabric.torus]\ndims = [5, 3]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n",
+        bare(12, 1, "") + "[fabric.full-mesh]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n",
         bare(24, 1, "")
-            + &format!(
-                "[fabric.hyperx]\ndims = [2, 3, 4]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n"
-            ),
+            + "[fabric.hyperx]\ndims = [2, 3, 4]\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n",
         nodes(4, 6, 6, SWITCHED)
             + "[fabric.hyperx]\ndims = [2, 3]\nterminals = 4\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n",
         HEAD.to_owned()

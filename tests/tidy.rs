@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// line that stand before it, never those after. The same picture is in ARCHITECTURE.md.
 const LAYERS: &[&[&str]] = &[
     &["units", "streams", "blame", "estimate"],
-    &["calendar", "table", "topology", "workload"],
+    &["calendar", "fluid", "table", "topology", "traffic", "workload"],
     &["placement", "gate", "network", "kernel", "profile"],
     &["cost"],
     &["machine"],

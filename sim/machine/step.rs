@@ -1,8 +1,8 @@
 //! What one group does in one layer of one micro-batch: the gate's counts turned into each
 //! member's work and the group's two exchanges.
 
-use crate::blame::Op;
-use crate::cost::{Ends, KernelTimes, LayerCost, ZeroComputationSlots, dense_ops};
+use crate::blame::{Op, Reason};
+use crate::cost::{KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op};
 use crate::gate::{Counts, Gate};
 use crate::placement::Placement;
 use crate::units::{Bytes, ExpertId, SimDuration};
@@ -144,16 +144,19 @@ impl<'a> StepPlanner<'a> {
         cost: LayerCost<'a>,
         kernels: &dyn KernelTimes,
     ) -> Self {
-        let dense = |first_layer, last_layer| {
-            dense_ops(workload, kernels, Ends { first_layer, last_layer })
-        };
+        let dense = |first_layer| dense_op(workload, kernels, first_layer);
         Self {
             workload,
             counted,
             gate,
             placement,
             cost,
-            dense: [dense(true, false), dense(false, false), dense(false, true)],
+            dense: match counted {
+                Counted::ModelForward => [dense(true), dense(false), output_op(workload, kernels)],
+                Counted::Experts | Counted::MoeLayer => {
+                    [Op { reason: Reason::Dense, time: SimDuration::ZERO }; 3]
+                }
+            },
             totals: Totals::default(),
             spare: Vec::new(),
             rows: Vec::new(),

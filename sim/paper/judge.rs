@@ -5,8 +5,7 @@ use super::{PaperRow, fit};
 use crate::config::{Mistake, Overrides, Scenario, ScenarioSource};
 use crate::cost::Overheads;
 use crate::outcome::TooLong;
-use crate::run::simulate;
-use crate::study::{in_parallel, inputs};
+use crate::study::{self, in_parallel};
 use crate::workload::Workload;
 
 /// Seeds over which a row's time is averaged.
@@ -43,12 +42,12 @@ pub struct Judgement {
 }
 
 impl Predictor {
-    /// The built-in paper scenario.
+    /// The built-in paper scenario, with overrides: what would be fitted under other assumptions?
     ///
     /// # Errors
-    /// If a built-in file is broken.
-    pub fn new(threads: usize) -> Result<Self, Mistake> {
-        let scenario = ScenarioSource::open("paper", Overrides::default())?.load()?;
+    /// If an override is wrong.
+    pub fn new(overrides: Overrides, threads: usize) -> Result<Self, Mistake> {
+        let scenario = ScenarioSource::open("paper", overrides)?.load()?;
         Ok(Self { scenario, threads })
     }
 
@@ -91,9 +90,7 @@ impl Predictor {
             rows.iter().map(|row| self.workload_of(row)).collect();
         let times = in_parallel(rows.len() * SEEDS as usize, self.threads, |job| {
             let Some(workload) = &workloads[job / SEEDS as usize] else { return Ok(None) };
-            let mut inputs = inputs(&self.scenario, workload);
-            inputs.overheads = overheads;
-            let outcome = simulate(&inputs, (job as u64) % SEEDS)?;
+            let outcome = study::run(&self.scenario, workload, overheads, job as u64 % SEEDS)?;
             Ok(Some(outcome.makespan.ms()))
         });
         let times: Vec<Option<f64>> = times.into_iter().collect::<Result<_, _>>()?;

@@ -29,6 +29,31 @@ pub enum VertexKind {
     Router,
 }
 
+impl VertexKind {
+    /// The name in link names and pictures.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::NodeSwitch => "node-switch",
+            Self::PcieSwitch => "pcie-switch",
+            Self::Host => "host",
+            Self::Nic => "nic",
+            Self::Leaf => "leaf",
+            Self::Spine => "spine",
+            Self::Core => "core",
+            Self::Router => "router",
+        }
+    }
+}
+
+impl std::fmt::Display for Vertex {
+    /// `gpu3`, `leaf0`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.kind.name(), self.index)
+    }
+}
+
 /// A vertex: its kind and its number among those of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vertex {
