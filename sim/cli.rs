@@ -19,6 +19,7 @@ mod flows;
 mod gate;
 mod list;
 mod run;
+mod validate;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.
@@ -43,6 +44,8 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// Fit the overheads of a loop over experts to published expert forward times.
     FitOverheads(fit_overheads::FitArgs),
+    /// Predict every row of a folder of measurements, and say how far off.
+    Validate(crate::validate::ValidateArgs),
     /// Fit and show how gates spread tokens.
     Gate(gate::GateArgs),
 }
@@ -116,6 +119,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
+        Some(Command::Validate(args)) => validate::run(&args, out),
         Some(Command::Gate(args)) => gate::run(&args, out),
     }
 }
