@@ -119,11 +119,8 @@ impl Predictor {
     pub fn verdict(&self, file: &str, rows: &[PaperRow]) -> Result<Verdict, TooLong> {
         let fitted = super::built_in();
         let was_fitted = |row: &PaperRow| fitted.contains(row);
-        let left_out = if rows.iter().all(was_fitted) {
-            self.judge_leaving_out(rows)?
-        } else {
-            Vec::new()
-        };
+        let left_out =
+            if rows.iter().all(was_fitted) { self.judge_leaving_out(rows)? } else { Vec::new() };
         let known: Vec<PaperRow> =
             fitted.iter().chain(rows.iter().filter(|row| !was_fitted(row))).cloned().collect();
         let all = self.judge(rows, &known)?;
