@@ -176,7 +176,7 @@ impl Moments {
         let experts = workload.model.experts.total() as usize;
         let (mut sum, mut squares) = (vec![0.0; experts], vec![0.0; experts]);
         for micro_batch in 0..draws {
-            let counts = gate.counts(0, micro_batch, 1);
+            let counts = gate.counts(0, micro_batch, 0..1);
             for (expert, &n) in counts.kept_by(0).iter().enumerate() {
                 sum[expert] += f64::from(n);
                 squares[expert] += f64::from(n) * f64::from(n);
@@ -274,9 +274,9 @@ fn popularity_is_common_to_vanilla_and_moepp() {
 
 /// Sequences change how loads vary, not what they are on average; so does the gating residual.
 ///
-/// Over 4,000 sequences of spread σ = 0.8, a share's relative error is about 0.8/√4000 = 1.3 %, and
-/// centring over 64 sequences may be off by 0.8/√64 = 10 % for one expert, less after mirroring by
-/// the fixed point; the mean over experts of the absolute error must stay under 6 %.
+/// Over 4,000 sequences of spread σ = 0.8, a load's relative error is about 0.8/√4000 = 1.3 %, and
+/// centring leaves out that experts' deviations correlate by chance, a few per cent; the mean over
+/// experts of the absolute error must stay under 4 %. Without centring it is 9 %.
 #[test]
 fn sequences_and_residuals_keep_the_means() {
     let mut workload = shipped("moe-1b");
@@ -300,7 +300,7 @@ fn sequences_and_residuals_keep_the_means() {
         let differing = load(&workload);
         let errors = differing.iter().zip(&alike).map(|(a, b)| (a / b - 1.0).abs());
         let error = errors.sum::<f64>() / 16.0;
-        assert!(error < 0.06, "residual {residual}: {error}");
+        assert!(error < 0.04, "residual {residual}: {error}");
         spread(&workload)
     });
     assert!(wide[0] > 4.0 * narrow, "{wide:?} {narrow}");

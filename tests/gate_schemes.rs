@@ -61,7 +61,7 @@ proptest! {
                 prop_assert_eq!(ids.len(), choices.of_token(token).len(), "{}", scheme.name());
             }
             if scheme.name() != "group-limited top-k" {
-                let shifted = scores.biased(&vec![shift; EXPERTS]);
+                let shifted = scores.biased(&[shift; EXPERTS]);
                 prop_assert_eq!(&choices, &scheme.choose(&shifted), "{}", scheme.name());
             }
         }

@@ -18,8 +18,10 @@
 use std::f64::consts::FRAC_PI_2;
 
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::inclusion;
 use super::law::{Law, LayerLaw, SEQUENCE_BITS};
@@ -29,8 +31,8 @@ use crate::workload::{Persistence, Spread, Workload};
 
 /// Dimensions of drawn latents: what recordings of gpt-oss-20b need.
 const RANK: usize = 8;
-/// Sequences over which drawn laws are centred: popularity is met to about σ/√64.
-const CENTRE_SAMPLES: usize = 64;
+/// Points of the normal distribution over which drawn laws are centred, and rounds of doing so.
+const CENTRE: (usize, usize) = (32, 6);
 /// Spread of top scores with gating residuals over that without: 0.105 / 0.12 [moepp, fig. 6].
 const RESIDUAL_SPREAD: f64 = 0.875;
 
@@ -165,10 +167,6 @@ fn drawn_law(
     } else {
         (spread.sequence_sd, spread.common)
     };
-    let mut rng = streams.named("gate/centre");
-    let samples: Vec<Vec<f64>> = (0..CENTRE_SAMPLES)
-        .map(|_| (0..RANK).map(|_| StandardNormal.sample(&mut rng)).collect())
-        .collect();
     let each = sd * (common / RANK as f64).sqrt();
     let laws = layers.iter().enumerate().map(|(layer, of)| {
         let mut rng = streams.named(&format!("gate/loadings/layer={layer}"));
@@ -182,10 +180,35 @@ fn drawn_law(
             own: vec![sd * (1.0 - common).sqrt(); experts],
         };
         if sd > 0.0 {
-            law.centre(&target, &samples, streams, layer);
+            law.recentre(&stratified(&law, streams, layer), &target, CENTRE.1);
         }
         law
     });
     let (layers, recorded) = (laws.collect(), vec![]);
     Law { rank: RANK, slots, layers, recorded, persistence: Persistence::default() }
+}
+
+/// Deviations of a layer's experts, `[sample × expert]`, whose every column is normal to the last
+/// moment that so few points can have: the same quantiles, each expert's in an order of its own.
+///
+/// That two experts' deviations correlate is left out; drawn loadings correlate by chance alone.
+fn stratified(law: &LayerLaw, streams: Streams, layer: usize) -> Vec<f64> {
+    let mut rng = streams.named(&format!("gate/centre/layer={layer}"));
+    let (samples, experts) = (CENTRE.0, law.own.len());
+    let normal = Normal::standard();
+    let mut quantiles: Vec<f64> =
+        (0..samples).map(|j| normal.inverse_cdf((j as f64 + 0.5) / samples as f64)).collect();
+    // Midpoints of so few strata lack a little of the variance of the tails.
+    let variance = quantiles.iter().map(|q| q * q).sum::<f64>() / samples as f64;
+    quantiles.iter_mut().for_each(|q| *q /= variance.sqrt());
+    let mut deviations = vec![0.0; samples * experts];
+    for (expert, own) in law.own.iter().enumerate() {
+        let loadings = &law.loadings[expert * RANK..][..RANK];
+        let sd = (loadings.iter().map(|w| w * w).sum::<f64>() + own * own).sqrt();
+        quantiles.shuffle(&mut rng);
+        for (sample, q) in quantiles.iter().enumerate() {
+            deviations[sample * experts + expert] = sd * q;
+        }
+    }
+    deviations
 }
