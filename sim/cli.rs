@@ -18,6 +18,7 @@ mod fit_overheads;
 mod flows;
 mod list;
 mod run;
+mod topology;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.
@@ -38,6 +39,8 @@ enum Command {
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
     Check(check::CheckArgs),
+    /// Describe a cluster: counts, bounds, cost, and a picture.
+    Topology(topology::TopologyArgs),
     /// Carry flows over a cluster: the network alone.
     Flows(flows::FlowsArgs),
     /// Fit the overheads of a loop over experts to published expert forward times.
@@ -111,6 +114,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Run(args)) => run::run(&args, out),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
+        Some(Command::Topology(args)) => topology::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
     }

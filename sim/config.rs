@@ -6,6 +6,7 @@
 mod built_in;
 mod kind;
 mod overheads;
+mod prices;
 mod scenario;
 mod source;
 mod topology;
@@ -15,6 +16,7 @@ mod written;
 pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
 pub use kind::Kind;
 pub use overheads::overheads;
+pub use prices::{built_in_prices, read_prices};
 pub use scenario::{Case, Ingredients, Overrides, Profile, Scenario, ScenarioSource, profile};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
