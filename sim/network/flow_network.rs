@@ -184,9 +184,9 @@ impl Network for FlowNetwork<'_> {
         let node = |rank: usize| self.topology.node_of(exchange.members()[rank]);
         let together = (1..ranks).all(|rank| node(rank) == node(0));
         let rates = if together { self.rates.within_node } else { self.rates.across_nodes };
-        let mut left = vec![0; ranks];
-        let mut startup = Vec::with_capacity(ranks);
+        let (mut left, mut startup) = (Vec::with_capacity(ranks), Vec::with_capacity(ranks));
         for rank in 0..ranks {
+            let mut own_flows = 0;
             let (mut out, mut into, mut peers) = (Bytes(0), Bytes(0), 0);
             let mut latency = SimDuration::ZERO;
             for peer in (0..ranks).filter(|&peer| peer != rank) {
@@ -194,7 +194,7 @@ impl Network for FlowNetwork<'_> {
                 out += sent;
                 into += received;
                 let flows = u32::from(sent.0 > 0) + u32::from(received.0 > 0);
-                left[rank] += flows;
+                own_flows += flows;
                 if flows > 0 {
                     peers += 1;
                     let ends = [rank, peer].map(|r| exchange.members()[r]);
@@ -202,6 +202,7 @@ impl Network for FlowNetwork<'_> {
                     latency = latency.max(self.topology.latency(&self.route));
                 }
             }
+            left.push(own_flows);
             startup.push(rates.time_of(out.max(into), peers, latency));
         }
         let (joined, ceiling) = (vec![None; ranks], rates.pair_ceiling);

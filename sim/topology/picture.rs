@@ -202,7 +202,7 @@ fn draw_legend(topology: &Topology, at: &[Option<(f64, f64)>], height: f64, svg:
         let _ = writeln!(
             svg,
             "<line x1=\"{x:.0}\" y1=\"{y:.0}\" x2=\"{:.0}\" y2=\"{y:.0}\" stroke=\"{}\" \
-             stroke-width=\"3\"/><text x=\"{:.0}\" y=\"{:.0}\">{} {:.4} GB/s</text>",
+             stroke-width=\"3\"/><text x=\"{:.0}\" y=\"{:.0}\">{} {} GB/s</text>",
             x + 24.0,
             stroke(class),
             x + 30.0,
