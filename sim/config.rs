@@ -6,6 +6,7 @@
 mod built_in;
 mod kind;
 mod overheads;
+mod prices;
 mod profile;
 mod scenario;
 mod source;
@@ -16,10 +17,12 @@ mod written;
 pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
 pub use kind::Kind;
 pub use overheads::overheads;
+pub use prices::{built_in_prices, read_prices};
 pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,
 };
+pub use scenario::{Case, Ingredients, Overrides, Profile, Scenario, ScenarioSource, profile};
 pub use scenario::{Case, Ingredients, Overrides, Scenario, ScenarioSource};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};

@@ -2,6 +2,7 @@
 pub mod blame;
 pub mod calendar;
 pub mod cli;
+pub mod collective;
 pub mod config;
 pub mod cost;
 pub mod devices;
