@@ -22,7 +22,6 @@ pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,
 };
-pub use scenario::{Case, Ingredients, Overrides, Profile, Scenario, ScenarioSource, profile};
 pub use scenario::{Case, Ingredients, Overrides, Scenario, ScenarioSource};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
