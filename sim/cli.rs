@@ -19,6 +19,8 @@ mod flows;
 mod gate;
 mod list;
 mod run;
+mod topology;
+mod validate;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.
@@ -39,10 +41,14 @@ enum Command {
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
     Check(check::CheckArgs),
+    /// Describe a cluster: counts, bounds, cost, and a picture.
+    Topology(topology::TopologyArgs),
     /// Carry flows over a cluster: the network alone.
     Flows(flows::FlowsArgs),
     /// Fit the overheads of a loop over experts to published expert forward times.
     FitOverheads(fit_overheads::FitArgs),
+    /// Predict every row of a folder of measurements, and say how far off.
+    Validate(crate::validate::ValidateArgs),
     /// Fit and show how gates spread tokens.
     Gate(gate::GateArgs),
 }
@@ -114,8 +120,10 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Run(args)) => run::run(&args, out),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
+        Some(Command::Topology(args)) => topology::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
+        Some(Command::Validate(args)) => validate::run(&args, out),
         Some(Command::Gate(args)) => gate::run(&args, out),
     }
 }

@@ -6,6 +6,7 @@
 mod built_in;
 mod kind;
 mod overheads;
+mod prices;
 mod profile;
 mod scenario;
 mod source;
@@ -16,6 +17,7 @@ mod written;
 pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
 pub use kind::Kind;
 pub use overheads::overheads;
+pub use prices::{built_in_prices, read_prices};
 pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,

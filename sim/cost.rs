@@ -11,7 +11,7 @@
 //! FFN, sequential   Σ_e  2·gemm(m_e, H, D) + gemm(m_e, D, H)  +  κ·b·(7D + 5H)·m_e / BW  +  v   (4)
 //! copy              b·7D bytes, sequential;   b·3D bytes, grouped                               (5)
 //! constant          b·12D bytes, sequential;  b·4D bytes, grouped [moepp, eq. 5]                (6)
-//! zero              nothing but its visit v
+//! zero              nothing but its visit
 //! mix         b·D bytes read for each slot, b·D written for each token                          (7)
 //! ```
 //!
@@ -20,7 +20,11 @@
 //! into the output (3D); the constant expert adds its 2×D product, softmax and two scaled terms (5D).
 //! κ, `v` and a cost a layer are the [`Overheads`] of such a loop: what it spends beyond touching
 //! each of these once. They are fitted (see the overheads file) and κ = 1, v = 0 is the ideal. κ
-//! stands for what is unfused or unknown within an FFN expert, and so applies to (4) alone.
+//! stands for what is unfused or unknown within an FFN expert, and so applies to (4) alone. `v` is
+//! paid for each FFN expert and once for each *kind* of zero-computation expert: experts of a kind
+//! differ in one vector at most and run as one batch. (The published rows cannot tell this from a
+//! visit to each: all have one zero, one copy and two constant experts. With a visit to each, eight
+//! such experts would eat up the gain of the 2B model, against the paper's "1.1 to 2.1 times".)
 //!
 //! Left out: contention of hidden work with the exchange that hides it, clock changes under load.
 
@@ -63,7 +67,7 @@ pub trait KernelTimes: Sync {
 pub struct Overheads {
     /// κ: memory traffic as a multiple of touching each operand once.
     pub traffic_factor: f64,
-    /// v: launching and synchronising for one expert, whatever its kind.
+    /// v: launching and synchronising for one FFN expert, or for one kind of zero-computation expert.
     pub expert_visit: SimDuration,
     /// Launching and synchronising once for each layer.
     pub layer: SimDuration,
@@ -82,8 +86,8 @@ pub struct ZeroComputationSlots {
     pub copy: u64,
     /// Slots of constant experts.
     pub constant: u64,
-    /// Zero-computation experts that the GPU visits, zero experts among them.
-    pub visited: u32,
+    /// Kinds of zero-computation experts (zero, copy, constant) that the GPU holds any of.
+    pub kinds_visited: u32,
 }
 
 /// Times of the parts of one layer of one workload on one kind of GPU.
@@ -202,13 +206,13 @@ impl<'a> LayerCost<'a> {
 
     /// Zero-computation experts of one GPU, eq. (5) and (6), appended to `ops`.
     pub fn zero_computation(&self, slots: ZeroComputationSlots, ops: &mut Vec<Op>) {
-        if slots.visited == 0 {
+        if slots.kinds_visited == 0 {
             return;
         }
         let hidden = u64::from(self.workload.model.hidden);
         match self.workload.execution {
             Execution::Sequential => {
-                let visits = self.overheads.expert_visit.times(u64::from(slots.visited));
+                let visits = self.overheads.expert_visit.times(u64::from(slots.kinds_visited));
                 ops.push(Op { reason: Reason::Launch, time: visits });
                 let elements = hidden * (7 * slots.copy + 12 * slots.constant);
                 let time = self.loop_traffic(elements, 1.0);

@@ -13,7 +13,7 @@
 //!
 //! A shape that was not measured is *extrapolated*, and says so in [`Trust`].
 
-use crate::profile::{CollectiveOp, Precision, Profile};
+use crate::profile::{CollectiveOp, Family, Precision, Profile};
 use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 
 pub mod curves;
@@ -27,7 +27,8 @@ mod times;
 pub use curve::Curve;
 pub use times::{ExpertsTimes, GemmTimes, LAWS};
 
-use experts::ExpertsShape;
+use curves::Site;
+use experts::{ExpertsPrior, ExpertsShape};
 
 /// A GPU's data-sheet peaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +82,21 @@ impl<'p> Kernels<'p> {
     /// If the profile knows no GEMM at all; `config` lets no such profile through.
     #[must_use]
     pub fn gemm_over_m(&self, n: u32, k: u32, precision: impl Into<Precision>) -> GemmTimes {
+        self.gemm_without(n, k, precision, |_, _| false)
+    }
+
+    /// As [`Self::gemm_over_m`], as if the measured (N, K) that `skip` names had never been.
+    ///
+    /// # Panics
+    /// As [`Self::gemm_over_m`].
+    #[must_use]
+    pub fn gemm_without(
+        &self,
+        n: u32,
+        k: u32,
+        precision: impl Into<Precision>,
+        skip: impl Fn(u32, u32) -> bool,
+    ) -> GemmTimes {
         let precision = precision.into();
         let own = self.profile.gemm.get(&precision);
         let borrowed = own.is_none();
@@ -88,7 +104,7 @@ impl<'p> Kernels<'p> {
         let Some(family) = family else {
             panic!("profile {} knows no GEMM", self.profile.name);
         };
-        GemmTimes::new(family, self.device, precision, (n, k), borrowed)
+        GemmTimes::without(family, self.device, precision, (n, k), borrowed, skip)
     }
 
     /// Time of a dense GEMM of M×K by K×N. Nothing at all when a side is zero.
@@ -101,7 +117,7 @@ impl<'p> Kernels<'p> {
     /// by its first for the precision when `source` is none.
     ///
     /// # Panics
-    /// If the profile knows no fused experts at all.
+    /// If the profile knows no fused experts at all; `config` lets no such profile through.
     #[must_use]
     pub fn experts(
         &self,
@@ -109,17 +125,46 @@ impl<'p> Kernels<'p> {
         precision: impl Into<Precision>,
         source: Option<&str>,
     ) -> ExpertsTimes {
+        self.experts_without(shape, precision, source, |_| false)
+    }
+
+    /// As [`Self::experts`], as if the measured shapes that `skip` names had never been.
+    ///
+    /// # Panics
+    /// As [`Self::experts`].
+    #[must_use]
+    pub fn experts_without(
+        &self,
+        shape: ExpertsShape,
+        precision: impl Into<Precision>,
+        source: Option<&str>,
+        skip: impl Fn(&Site) -> bool,
+    ) -> ExpertsTimes {
         let precision = precision.into();
-        let fits = |(name, p): &(String, Precision)| {
-            *p == precision && source.is_none_or(|source| source == name)
-        };
-        let families = &self.profile.experts;
-        let own = families.iter().find(|(key, _)| fits(key));
+        let own = self.experts_family(precision, source);
         let borrowed = own.is_none();
-        let Some((_, family)) = own.or_else(|| families.iter().next()) else {
+        let Some(family) = own.or_else(|| self.profile.experts.values().next()) else {
             panic!("profile {} knows no fused experts", self.profile.name);
         };
-        ExpertsTimes::new(family, self.device, precision, shape, borrowed)
+        ExpertsTimes::without(family, self.device, precision, shape, borrowed, skip)
+    }
+
+    /// The constants and residuals of a kernel, if the profile has them: of `source`, or of the
+    /// first kernel for the precision. A kernel that was never measured in this precision is taken
+    /// for another that was.
+    #[must_use]
+    pub fn experts_family(
+        &self,
+        precision: Precision,
+        source: Option<&str>,
+    ) -> Option<&'p Family<ExpertsPrior>> {
+        let of = |source: Option<&str>| {
+            let fits = |(name, p): &(String, Precision)| {
+                *p == precision && source.is_none_or(|source| source == name)
+            };
+            self.profile.experts.iter().find(|(key, _)| fits(key)).map(|(_, family)| family)
+        };
+        of(source).or_else(|| of(None))
     }
 
     /// Time of the fused experts of one GPU given the slots of each: two grouped GEMMs, the

@@ -2,8 +2,10 @@
 pub mod blame;
 pub mod calendar;
 pub mod cli;
+pub mod collective;
 pub mod config;
 pub mod cost;
+pub mod devices;
 pub mod estimate;
 pub mod fluid;
 pub mod gate;
@@ -23,4 +25,5 @@ pub mod table;
 pub mod topology;
 pub mod traffic;
 pub mod units;
+pub mod validate;
 pub mod workload;

@@ -9,12 +9,14 @@ use crate::units::{Bytes, GpuId, SimTime};
 
 mod closed_form;
 mod ecmp;
+mod flow_network;
 mod lay;
 mod measured;
 mod rates;
 
 pub use closed_form::ClosedForm;
 pub use ecmp::ecmp_efficiency;
+pub use flow_network::FlowNetwork;
 pub use lay::{Ailment, BYTES_PER_FLOW, BYTES_PER_HOP, Transport, lay};
 pub use rates::{NetworkRates, Startup};
 
@@ -73,8 +75,9 @@ pub trait Network {
     /// The member of this rank is ready to send and receive from `now` on.
     fn join(&mut self, now: SimTime, id: ExchangeId, rank: usize);
 
-    /// The next instant at which something is delivered if nobody joins before, if any.
-    fn next_delivery(&self) -> Option<SimTime>;
+    /// The next instant at which something may be delivered if nobody joins before, if any: ask for
+    /// deliveries then, even if some implementation turns out to have none yet.
+    fn next_delivery(&mut self) -> Option<SimTime>;
 
     /// Takes out all deliveries up to and including `now`, in order of time, exchange and rank.
     fn deliver(&mut self, now: SimTime, delivered: &mut Vec<Delivery>);

@@ -15,6 +15,7 @@
 use crate::kernel::Device;
 use crate::units::{Bandwidth, Bytes, FlopRate, GpuId, LinkId, SimDuration};
 
+mod bounds;
 mod build;
 mod clos;
 mod dragonfly;
@@ -23,7 +24,10 @@ mod fabric;
 mod grid;
 mod link;
 mod node;
+mod picture;
+mod price;
 
+pub use bounds::{Bounds, COUNTED_GPUS, SAMPLED_SOURCES};
 pub use build::{MAX_GPUS, MAX_LINKS, Unbuildable};
 pub use clos::{Clos, Reach, Trunk};
 pub use dragonfly::{Detour, Dragonfly, DragonflyPlus};
@@ -32,6 +36,8 @@ pub use fabric::{Cable, Fabric};
 pub use grid::{HyperX, Torus};
 pub use link::{ByClass, Link, LinkClass, Spread, Vertex, VertexId, VertexKind};
 pub use node::{Nics, Node, PcieTree, ScaleUp};
+pub use picture::picture;
+pub use price::{Cost, Price, PriceBook};
 
 /// What one GPU is, by its data sheet.
 #[derive(Clone, Debug, PartialEq)]

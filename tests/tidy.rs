@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["units", "streams", "blame", "estimate"],
     &["calendar", "fluid", "table", "topology", "traffic", "workload"],
-    &["placement", "gate", "network", "kernel", "profile"],
+    &["collective", "placement", "gate", "network", "kernel", "profile"],
     &["cost"],
     &["machine"],
     &["outcome", "run"],

@@ -45,13 +45,20 @@ impl Popularity {
 /// Token i's j-th slot goes to expert i + j·stride, spread out when tokens are few.
 fn balanced(tokens: u32, experts: u32, top_k: u32) -> Vec<u32> {
     let stride = u64::from(experts.div_ceil(top_k.max(1)));
+    let (tokens, count) = (u64::from(tokens), u64::from(experts));
     let mut slots = vec![0_u32; experts as usize];
-    for token in 0..u64::from(tokens) {
-        let first =
-            if u64::from(tokens) >= stride { token } else { token * stride / u64::from(tokens) };
-        for slot in 0..u64::from(top_k) {
-            let expert = (first + slot * stride) % u64::from(experts);
-            slots[expert as usize] += 1;
+    for slot in 0..u64::from(top_k) {
+        if tokens < stride {
+            for token in 0..tokens {
+                let expert = (token * stride / tokens + slot * stride) % count;
+                slots[expert as usize] += 1;
+            }
+            continue;
+        }
+        // Tokens in a row go to experts in a row: whole rounds, then the first of one more.
+        for expert in 0..count {
+            let place = (expert + count - slot * stride % count) % count;
+            slots[expert as usize] += (tokens / count + u64::from(place < tokens % count)) as u32;
         }
     }
     slots

@@ -1,6 +1,7 @@
 //! Times of one fixed shape over its running size.
 
 use super::curve::{Curve, interpolate, pooled};
+use super::curves::Site;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
 use super::gemm::{GemmPrior, GemmShape};
 use super::ramp::Ramp;
@@ -29,16 +30,6 @@ pub struct GemmTimes {
 }
 
 impl GemmTimes {
-    pub(super) fn new(
-        family: &Family<GemmPrior>,
-        device: Device,
-        precision: Precision,
-        (n, k): (u32, u32),
-        borrowed: bool,
-    ) -> Self {
-        Self::without(family, device, precision, (n, k), borrowed, |_, _| false)
-    }
-
     /// As if measured (N, K) that `skip` names had never been: for judging what is left out.
     #[must_use]
     pub fn without(
@@ -113,16 +104,6 @@ pub struct ExpertsTimes {
 }
 
 impl ExpertsTimes {
-    pub(super) fn new(
-        family: &Family<ExpertsPrior>,
-        device: Device,
-        precision: Precision,
-        shape: ExpertsShape,
-        borrowed: bool,
-    ) -> Self {
-        Self::without(family, device, precision, shape, borrowed, |_| false)
-    }
-
     /// As if measured shapes (hidden, inter, experts, top-k) that `skip` names had never been.
     #[must_use]
     pub fn without(
@@ -131,7 +112,7 @@ impl ExpertsTimes {
         precision: Precision,
         shape: ExpertsShape,
         borrowed: bool,
-        skip: impl Fn(&[u32]) -> bool,
+        skip: impl Fn(&Site) -> bool,
     ) -> Self {
         let mut times = Self {
             prior: family.prior,
@@ -149,7 +130,7 @@ impl ExpertsTimes {
         let knots = family.residual[0].knots();
         times.log_tokens = knots.iter().map(|t| t.ln()).collect();
         for ((_, law), residual) in LAWS.iter().zip(&family.residual) {
-            let reading = residual.read(&at, |site| skip(&site.at));
+            let reading = residual.read(&at, &skip);
             times.trust = trust_of(reading.distance);
             times.laws.push(times.law_at_knots(*law, knots, &reading.residual));
         }

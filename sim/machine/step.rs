@@ -243,23 +243,23 @@ impl<'a> StepPlanner<'a> {
         let kinds = self.workload.model.experts.zero_computation;
         let first = self.workload.model.experts.ffn as usize;
         let mut slots = ZeroComputationSlots::default();
-        for nth in 0..kinds.total() {
-            let expert = first + nth as usize;
-            let mine = local || self.owner(expert) == Some(rank);
-            if !mine {
-                continue;
+        let mut expert = first;
+        for (kind, experts) in [kinds.zero, kinds.copy, kinds.constant].into_iter().enumerate() {
+            let mut mine = 0;
+            for _ in 0..experts {
+                if local || self.owner(expert) == Some(rank) {
+                    let worked: u64 = if local {
+                        counts.kept(rank, expert).into()
+                    } else {
+                        (0..counts.gpus()).map(|from| u64::from(counts.kept(from, expert))).sum()
+                    };
+                    mine += 1;
+                    slots.copy += if kind == 1 { worked } else { 0 };
+                    slots.constant += if kind == 2 { worked } else { 0 };
+                }
+                expert += 1;
             }
-            let worked: u64 = if local {
-                counts.kept(rank, expert).into()
-            } else {
-                (0..counts.gpus()).map(|from| u64::from(counts.kept(from, expert))).sum()
-            };
-            slots.visited += 1;
-            if nth >= kinds.zero + kinds.copy {
-                slots.constant += worked;
-            } else if nth >= kinds.zero {
-                slots.copy += worked;
-            }
+            slots.kinds_visited += u32::from(mine > 0);
         }
         let ops = if local { &mut part.local.ops } else { &mut part.experts };
         self.cost.zero_computation(slots, ops);

@@ -221,7 +221,7 @@ impl Network for ClosedForm<'_> {
         }
     }
 
-    fn next_delivery(&self) -> Option<SimTime> {
+    fn next_delivery(&mut self) -> Option<SimTime> {
         self.deliveries.first().map(|delivery| delivery.at)
     }
 

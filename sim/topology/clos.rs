@@ -148,7 +148,9 @@ impl Clos {
     ) {
         let Some(uplink) = self.uplink else { return };
         let per_node = if self.reach == Reach::Mixed { wired.nics } else { 1 };
-        let nics_below = f64::from(self.nodes_per_leaf) * f64::from(per_node);
+        // Leaves have uplinks for the nodes that are there, not for empty places.
+        let nodes = self.nodes_per_leaf.min(wired.ports / wired.nics);
+        let nics_below = f64::from(nodes) * f64::from(per_node);
         let below = port.bandwidth.scaled(nics_below);
         let trunk = uplink.over(below, port.bandwidth);
         let pods = wired.leaves.div_ceil(wired.leaves_per_pod);

@@ -1,0 +1,70 @@
+//! Price books: TOML → [`PriceBook`].
+
+use serde::Deserialize;
+
+use super::{Count, Mistake, Number, Source};
+use crate::topology::{ByClass, LinkClass, Price, PriceBook};
+
+/// The price book that is compiled in.
+#[must_use]
+pub fn built_in_prices() -> Source {
+    Source::built_in("topologies/prices.toml", include_str!("../../topologies/prices.toml"))
+}
+
+/// Reads a price book.
+///
+/// # Errors
+/// If the text is none.
+pub fn read_prices(source: &Source) -> Result<PriceBook, Mistake> {
+    let file: File = source.parse()?;
+    let cable = [
+        (LinkClass::Nic, file.cable.nic),
+        (LinkClass::LeafSpine, file.cable.leaf_spine),
+        (LinkClass::SpineCore, file.cable.spine_core),
+        (LinkClass::Direct, file.cable.direct),
+    ];
+    Ok(PriceBook {
+        date: file.date,
+        source: file.source,
+        nic: file.nic.build(),
+        switch_port: file.switch_port.build(),
+        cable: cable
+            .into_iter()
+            .fold(ByClass::default(), |all, (class, each)| all.with(class, each.build())),
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "schema")]
+    _schema: Count<1, 1>,
+    date: String,
+    source: String,
+    nic: EachFile,
+    #[serde(rename = "switch-port")]
+    switch_port: EachFile,
+    cable: CableFile,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EachFile {
+    usd_per_gbps: Number<0, 1_000_000_000>,
+    watts_per_gbps: Number<0, 1_000_000>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct CableFile {
+    nic: EachFile,
+    leaf_spine: EachFile,
+    spine_core: EachFile,
+    direct: EachFile,
+}
+
+impl EachFile {
+    const fn build(self) -> Price {
+        Price { usd: self.usd_per_gbps.0, watts: self.watts_per_gbps.0 }
+    }
+}
