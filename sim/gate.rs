@@ -52,6 +52,7 @@ pub mod law;
 mod layer;
 mod limit;
 pub mod recording;
+mod replay;
 mod sample;
 pub mod scheme;
 mod sequences;
@@ -62,6 +63,8 @@ use draw::Draw;
 use law::Law;
 use layer::Layer;
 pub use layer::ffn_share;
+use recording::Recording;
+use replay::Replay;
 use sequences::Sequences;
 
 /// Up to this many tokens a GPU, `Sampling::Auto` draws token by token.
@@ -79,6 +82,7 @@ pub struct Gate {
     layers: Vec<Layer>,
     sequences: Option<Sequences>,
     limits: Option<(Vec<u32>, bool)>,
+    replay: Option<Replay>,
 }
 
 impl Gate {
@@ -132,7 +136,18 @@ impl Gate {
             sequences,
             limits: limit::slots_of(&experts, batch, workload.capacity)
                 .map(|slots| (slots, limit::pads(workload.capacity))),
+            replay: None,
         }
+    }
+
+    /// Gates that decide what recorded gates decided, for sequences drawn from the recording.
+    ///
+    /// # Panics
+    /// If the recording is of a model with other choices a token, or more experts, than the workload.
+    #[must_use]
+    pub fn replaying(workload: &Workload, recording: Recording, streams: Streams) -> Self {
+        let replay = Replay::new(workload, recording);
+        Self { replay: Some(replay), ..Self::new(workload, streams) }
     }
 
     /// What the gate of `layer` decides for a micro-batch on each of some GPUs of a stage.
@@ -149,7 +164,9 @@ impl Gate {
             draw.seek(gpu);
             let chosen = &mut counts.kept[at * total..][..total];
             let tokens = &mut counts.tokens[at * (top_k + 1)..][..=top_k];
-            if self.exact {
+            if let Some(replay) = &self.replay {
+                replay.counts(self.streams, [layer, micro_batch], gpu, chosen, tokens);
+            } else if self.exact {
                 self.draw_tokens(&mut draw, chosen, tokens);
             } else {
                 self.draw_counts(&mut draw, chosen, tokens);

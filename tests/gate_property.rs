@@ -11,8 +11,16 @@ use moesim::workload::{
 };
 use proptest::prelude::*;
 
+/// A shipped model with a batch, capacity and gate that these tests count on.
 fn shipped(name: &str) -> Workload {
-    workload(&built_in_workload(name).unwrap()).unwrap()
+    let mut workload = workload(&built_in_workload(name).unwrap()).unwrap();
+    workload.batch.tokens_per_gpu = 8192;
+    workload.batch.sequence_tokens = 2048;
+    workload.capacity = Capacity::Dropless;
+    workload.gating.spread = Spread::NONE;
+    workload.gating.popularity = Popularity::LogNormal { sd: 0.14 };
+    workload.gating.sampling = Sampling::Auto;
+    workload
 }
 
 prop_compose! {

@@ -14,8 +14,18 @@ use moesim::gate::recording::Recording;
 use moesim::gate::{Gate, law::Law};
 use moesim::streams::Streams;
 use moesim::table::{Column, Table};
+use moesim::workload::{Capacity, Workload};
 
 const STREAMS: Streams = Streams::new(1);
+
+/// A shipped model with the batch and capacity that these tests count on.
+fn shipped(name: &str) -> Workload {
+    let mut workload = workload(&built_in_workload(name).unwrap()).unwrap();
+    workload.batch.tokens_per_gpu = 8192;
+    workload.batch.sequence_tokens = 2048;
+    workload.capacity = Capacity::Dropless;
+    workload
+}
 
 fn recording(name: &str) -> Recording {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/traces").join(name);
@@ -84,7 +94,7 @@ fn a_law_is_recovered_from_what_it_drew() {
 /// The published mean is 1.545: eq. 7 gives 1.5, and the observed shift of 0.12 the rest.
 #[test]
 fn the_published_model_uses_as_many_ffn_experts() {
-    let mut workload = workload(&built_in_workload("moepp-7b").unwrap()).unwrap();
+    let mut workload = shipped("moepp-7b");
     workload.gating.ffn_logit_shift = 0.12;
     let counts = Gate::new(&workload, Streams::new(4)).counts(12, 0, 0..8);
     let tokens = |f: usize| (0..8).map(|gpu| f64::from(counts.tokens_with(gpu, f))).sum::<f64>();
@@ -112,7 +122,7 @@ fn shares_of_the_small_models_are_those_of_a_shifted_balance() {
         let logit = |p: f64| (p / (1.0 - p)).ln();
         let shift = logit(seen) - logit(balance);
         assert!((0.1..0.4).contains(&shift), "{name}: λ = {shift}");
-        let mut workload = workload(&built_in_workload("moepp-0.6b").unwrap()).unwrap();
+        let mut workload = shipped("moepp-0.6b");
         workload.model.experts.tau = tau;
         workload.gating.ffn_logit_shift = shift;
         let drawn = Gate::new(&workload, STREAMS).counts(0, 0, 0..8);
@@ -128,7 +138,7 @@ fn shares_of_the_small_models_are_those_of_a_shifted_balance() {
 fn a_gate_can_follow_a_fitted_law() {
     let recording = recording("gpt_oss_20b_decode_20k.parquet");
     let law = fitted(&recording);
-    let mut workload = workload(&built_in_workload("moe-2b").unwrap()).unwrap();
+    let mut workload = shipped("moe-2b");
     workload.model.experts.top_k = 4;
     workload.batch.sequence_tokens = 256;
     let gate = Gate::with_law(&workload, &law, STREAMS);
@@ -140,6 +150,42 @@ fn a_gate_can_follow_a_fitted_law() {
     let distance: f64 = got.iter().zip(&seen).map(|(a, b)| (a - b).abs()).sum::<f64>() / 8.0;
     // Shrinkage of popularity and 2,048 sequences of spread 1.3 leave a few per cent.
     assert!(distance < 0.06, "{distance}");
+}
+
+/// A replay has the recording's popularity, as whole sequences and as steps of decoding, and each GPU
+/// exactly its tokens; a decoding sequence goes on from step to step, so steps are more alike than
+/// independent ones would be.
+#[test]
+fn a_replay_plays_the_recording() {
+    let recording = recording("gpt_oss_20b_decode_20k.parquet");
+    let mut workload = shipped("moe-2b");
+    workload.model.experts.top_k = 4;
+    workload.model.layers = 31;
+    for (tokens, sequence_tokens) in [(4096, 512), (512, 1)] {
+        workload.batch.tokens_per_gpu = tokens;
+        workload.batch.sequence_tokens = sequence_tokens;
+        let gate = Gate::replaying(&workload, recording.clone(), STREAMS);
+        let counts = gate.counts(30, 0, 0..32);
+        let seen = recording.counts().inclusion(30 - 24);
+        let total = f64::from(tokens) * 32.0;
+        let drawn: Vec<f64> = (0..32).map(|e| counts.load(e) as f64 / total).collect();
+        for gpu in 0..32 {
+            assert_eq!(counts.kept_by(gpu).iter().sum::<u32>(), 4 * tokens);
+            assert_eq!(counts.tokens_with(gpu, 4), tokens);
+        }
+        // Short sequences count as much as long ones here, and some 500 sequences are drawn.
+        let distance: f64 = drawn.iter().zip(&seen).map(|(a, b)| (a - b).abs()).sum::<f64>() / 8.0;
+        assert!(distance < 0.15, "{sequence_tokens}: {distance}");
+    }
+    // Decoding: the same sequences one token on, against other GPUs' sequences.
+    let gate = Gate::replaying(&workload, recording, STREAMS);
+    let [now, next] = [0, 1].map(|step| gate.counts(3, step, 0..32));
+    let apart = |a: &[u32], b: &[u32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs()).sum()
+    };
+    let own: f64 = (0..32).map(|g| apart(now.kept_by(g), next.kept_by(g))).sum();
+    let others: f64 = (0..32).map(|g| apart(now.kept_by(g), next.kept_by((g + 1) % 32))).sum();
+    assert!(own < 0.95 * others, "{own} {others}");
 }
 
 /// What a table that is no recording is told.

@@ -102,6 +102,21 @@ impl Recording {
         Self { experts: experts.max(self.experts), ..self }
     }
 
+    /// The same recording with expert i named `names[i]`: recordings order experts as they please,
+    /// gates here put FFN experts first, then zero, copy and constant ones.
+    ///
+    /// # Panics
+    /// If there is not a name for every expert.
+    #[must_use]
+    pub fn renamed(mut self, names: &[u16]) -> Self {
+        let (have, want) = (names.len(), self.experts);
+        assert!(have >= want, "{have} names of {want} experts");
+        for id in &mut self.ids {
+            *id = names[usize::from(*id)];
+        }
+        self
+    }
+
     /// Layers.
     #[must_use]
     pub const fn layers(&self) -> usize {
@@ -123,6 +138,12 @@ impl Recording {
     /// The tokens of each sequence.
     pub fn sequences(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         self.starts.windows(2).map(|pair| pair[0]..pair[1])
+    }
+
+    /// The tokens of one sequence.
+    #[must_use]
+    pub fn sequence(&self, number: usize) -> Range<usize> {
+        self.starts[number]..self.starts[number + 1]
     }
 
     /// What a token chose in a layer, in the order of the file.
