@@ -146,19 +146,19 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
         "--set gate.popularity_concentration=2: gate.popularity_concentration: contradicts gate.popularity_sd\n  help: give popularity_sd (log-normal) or popularity_concentration (Dirichlet)",
     ),
     (
-        "moepp-1b",
+        "longcat-flash",
         &["slots.factor=1.1"],
         "--set slots.factor=1.1: slots.factor: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
     ),
     (
-        "moepp-1b",
+        "longcat-flash",
         &["slots.of=tokens"],
         "--set slots.of=tokens: slots.of: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
     ),
     (
-        "moepp-1b",
+        "longcat-flash",
         &["slots.policy=drop"],
-        "moepp-1b: slots.factor: is missing, and policy \"drop\" needs it\n  help: add a capacity factor, such as factor = 1.1",
+        "longcat-flash: slots.factor: is missing, and policy \"drop\" needs it\n  help: add a capacity factor, such as factor = 1.1",
     ),
     (
         "moepp-1b",

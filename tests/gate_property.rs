@@ -150,6 +150,10 @@ proptest! {
         if !none {
             other.model.experts.zero_computation = ZeroComputation { zero: 1, copy: 1, constant: 2 };
             other.model.experts.tau = 1e15;
+            // Laws of sequences are centred at the FFN share, which is one here only to the last bit;
+            // without them the counts agree exactly.
+            vanilla.gating.spread = Spread::NONE;
+            other.gating.spread = Spread::NONE;
         }
         let draw = |w: &Workload| Gate::new(w, Streams::new(seed)).counts(1, 0, 0..2);
         let (vanilla, other) = (draw(&vanilla), draw(&other));
