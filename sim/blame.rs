@@ -80,6 +80,12 @@ impl Reason {
         }
     }
 
+    /// Whether the GPU itself does and sends nothing, but waits for others.
+    #[must_use]
+    pub const fn is_wait(self) -> bool {
+        matches!(self, Self::DispatchWait | Self::CombineWait | Self::PipelineWait | Self::Done)
+    }
+
     /// The reason as a column name, without its unit.
     #[must_use]
     pub const fn key(self) -> &'static str {

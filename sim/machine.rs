@@ -19,7 +19,10 @@ use crate::calendar::Schedule;
 use crate::network::{Delivery, Exchange, ExchangeId, Network};
 use crate::units::{Bytes, GpuId, SimDuration, SimTime};
 
+mod course;
 mod step;
+
+pub use course::Course;
 pub use step::{Counted, Leg, Step, StepPlanner, Totals};
 
 /// Everything that can happen. Events name things; an event may turn out to be stale.
@@ -73,49 +76,6 @@ pub enum Fact {
 pub trait Observer {
     /// `fact` happened.
     fn observe(&mut self, fact: Fact);
-}
-
-/// How the GPUs are divided and what they go through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Course {
-    /// All GPUs.
-    pub gpus: u32,
-    /// GPUs in a group that shares one copy of the FFN experts.
-    pub group: u32,
-    /// Pipeline stages, outermost in the numbering of GPUs.
-    pub stages: u32,
-    /// Layers on each GPU.
-    pub layers: u32,
-    /// Micro-batches, one after another.
-    pub micro_batches: u32,
-    /// Bytes handed to the next stage after a micro-batch; `None` if stages do not wait.
-    pub handover: Option<Bytes>,
-}
-
-impl Course {
-    /// The group of a GPU and its rank in it.
-    #[must_use]
-    pub const fn seat(&self, gpu: GpuId) -> (usize, usize) {
-        ((gpu.0 / self.group) as usize, (gpu.0 % self.group) as usize)
-    }
-
-    /// The GPU of a rank in a group.
-    #[must_use]
-    pub const fn gpu(&self, group: usize, rank: usize) -> GpuId {
-        GpuId(group as u32 * self.group + rank as u32)
-    }
-
-    const fn gpus_per_stage(&self) -> u32 {
-        self.gpus / self.stages
-    }
-
-    const fn stage(&self, gpu: GpuId) -> u32 {
-        gpu.0 / self.gpus_per_stage()
-    }
-
-    const fn steps(&self) -> u32 {
-        self.layers * self.micro_batches
-    }
 }
 
 /// What a GPU is at.

@@ -96,8 +96,7 @@ impl Step {
 /// What is counted as the run's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counted {
-    /// FFN and zero-computation experts alone, the slowest GPU of each layer deciding: the paper's
-    /// expert forward time.
+    /// FFN and zero-computation experts alone: the paper's expert forward time.
     Experts,
     /// The whole MoE layer: gate to mix, with both exchanges.
     MoeLayer,

@@ -73,6 +73,7 @@ fn result(counted: Counted, row: &Row) -> Value {
         Counted::ModelForward => "model_forward_ms",
     };
     estimate(&mut object, time, Some(row.time_ms));
+    estimate(&mut object, "makespan_ms", Some(row.makespan_ms));
     estimate(&mut object, "throughput_increase_percent", row.increase_percent);
     estimate(&mut object, "tokens_per_s", Some(row.tokens_per_sec));
     if counted == Counted::Experts {

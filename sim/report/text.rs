@@ -23,9 +23,13 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
     let from = &scenario.ingredients;
     let gpus = scenario.topology.gpus();
     let what = match scenario.counted {
-        Counted::Experts => "expert forward: FFN and zero-computation experts alone",
-        Counted::MoeLayer => "MoE layers: gate to mix, with both exchanges",
-        Counted::ModelForward => "the whole forward pass",
+        Counted::Experts => {
+            "expert forward: FFN and zero-computation experts alone, mean over GPUs"
+        }
+        Counted::MoeLayer => {
+            "MoE layers: gate to mix, with both exchanges, the slowest GPU deciding"
+        }
+        Counted::ModelForward => "the whole forward pass, the slowest GPU deciding",
     };
     writeln!(
         out,
@@ -127,12 +131,12 @@ fn breakdown(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Resu
     }
     // Six columns of eight fit 80 beside the labels.
     for few in shown.chunks(6) {
-        breakdown_of(out, few)?;
+        breakdown_of(out, scenario.counted, few)?;
     }
     Ok(())
 }
 
-fn breakdown_of(out: &mut dyn Write, rows: &[&Row]) -> io::Result<()> {
+fn breakdown_of(out: &mut dyn Write, counted: Counted, rows: &[&Row]) -> io::Result<()> {
     write!(out, "{:<28}", "where the time goes, ms")?;
     for row in rows {
         write!(out, " {:>8}", row.workload.model.name)?;
@@ -143,27 +147,47 @@ fn breakdown_of(out: &mut dyn Write, rows: &[&Row]) -> io::Result<()> {
         write!(out, " {tau:>8}")?;
     }
     writeln!(out)?;
+    // For experts alone, waiting is no part of what is counted and comes after the total.
+    let apart = counted == Counted::Experts;
     for (at, reason) in Reason::ALL.iter().enumerate() {
-        let matters = rows.iter().any(|row| row.blame_ms[at] >= 5e-4 * row.time_ms.mean);
-        if matters {
-            write!(out, "{:<28}", reason.label())?;
-            for row in rows {
-                write!(out, " {:>8}", in_ms(row.blame_ms[at]))?;
-            }
-            writeln!(out)?;
+        if !(apart && reason.is_wait()) {
+            reason_line(out, rows, at, reason.label())?;
         }
     }
-    write!(out, "{:<28}", "total")?;
-    for row in rows {
-        write!(out, " {:>8}", in_ms(row.time_ms.mean))?;
+    totals(out, rows, if apart { "expert forward" } else { "total" }, |row| row.time_ms.mean)?;
+    if apart {
+        for (at, reason) in Reason::ALL.iter().enumerate().filter(|(_, reason)| reason.is_wait()) {
+            reason_line(out, rows, at, reason.label())?;
+        }
+        totals(out, rows, "until the slowest is done", |row| row.makespan_ms.mean)?;
     }
-    writeln!(out)?;
     if rows.iter().any(|row| row.hidden_ms > 0.0) {
         write!(out, "{:<28}", "(hidden under dispatch)")?;
         for row in rows {
             write!(out, " {:>8}", in_ms(row.hidden_ms))?;
         }
         writeln!(out)?;
+    }
+    writeln!(out)
+}
+
+/// One reason's time in each row, if it matters in any.
+fn reason_line(out: &mut dyn Write, rows: &[&Row], at: usize, label: &str) -> io::Result<()> {
+    if rows.iter().all(|row| row.blame_ms[at] < 5e-4 * row.time_ms.mean) {
+        return Ok(());
+    }
+    totals(out, rows, label, |row| row.blame_ms[at])
+}
+
+fn totals(
+    out: &mut dyn Write,
+    rows: &[&Row],
+    label: &str,
+    of: impl Fn(&Row) -> f64,
+) -> io::Result<()> {
+    write!(out, "{label:<28}")?;
+    for row in rows {
+        write!(out, " {:>8}", in_ms(of(row)))?;
     }
     writeln!(out)
 }

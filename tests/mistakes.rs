@@ -1,0 +1,216 @@
+//! Does the user get helped? Each wrong input, and the exact message it gets.
+//!
+//! A pass says that each mistake below is refused with the message in `data/mistakes.txt`, with exit
+//! status 1, without a panic, and without a file written. It does not say that no other mistake can
+//! slip through. After a deliberate change of words, run with `UPDATE_EXPECT=1` and read the
+//! difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What to do to a sound file, and how it is then given to `moesim`.
+enum Wrong {
+    /// Replace one text by another in a shipped file and check it.
+    Edit(&'static str, &'static str, &'static str),
+    /// Check a file of these bytes.
+    Bytes(&'static [u8]),
+    /// Check a file of this size, all zeros.
+    Size(u64),
+    /// Run moesim with these arguments.
+    Args(&'static [&'static str]),
+    /// Run a scenario that differs from the paper's in one text.
+    Scenario(&'static str, &'static str),
+}
+use Wrong::{Args, Bytes, Edit, Scenario, Size};
+
+const WORKLOAD: &str = "workloads/moe-1b.toml";
+const MOEPP: &str = "workloads/moepp-1b.toml";
+const TOPOLOGY: &str = "topologies/a100-4x8.toml";
+const OVERHEADS: &str = "calibrate/overheads/moepp-loop.toml";
+const PROFILE: &str = "calibrate/profiles/a100-sxm.toml";
+
+const GRAPH: &[u8] = br#"
+schema = 1
+name = "graph"
+source = "made up"
+[gpu]
+name = "round"
+peak_bf16 = "100 TFLOP/s"
+memory_bandwidth = "1000 GB/s"
+memory = "80 GB"
+sms = 100
+[graph]
+gpus = 3
+gpus_per_node = 1
+switches = ["s"]
+links = [
+  { from = "gpu0", to = "s", class = "nic", bandwidth = "50 GB/s", latency = "1 us" },
+  { from = "gpu1", to = "s", class = "nic", bandwidth = "50 GB/s", latency = "1 us" },
+]
+"#;
+
+const CASES: &[(&str, Wrong)] = &[
+    ("an unknown key", Edit(WORKLOAD, "layers       =", "leyers       =")),
+    ("a bandwidth without a unit", Edit(TOPOLOGY, "\"300 GB/s\"", "300")),
+    ("a bandwidth in the unit of a size", Edit(TOPOLOGY, "\"300 GB/s\"", "\"300 GB\"")),
+    ("no bandwidth at all", Edit(TOPOLOGY, "\"300 GB/s\"", "\"0 GB/s\"")),
+    ("an infinite bandwidth", Edit(TOPOLOGY, "\"300 GB/s\"", "\"inf GB/s\"")),
+    ("a negative bandwidth", Edit(TOPOLOGY, "\"300 GB/s\"", "\"-300 GB/s\"")),
+    ("a latency in words", Edit(TOPOLOGY, "\"500 ns\"", "\"half a microsecond\"")),
+    ("a negative count", Edit(WORKLOAD, "layers       = 12", "layers       = -12")),
+    ("no layers", Edit(WORKLOAD, "layers       = 12", "layers       = 0")),
+    (
+        "a number beyond all bounds",
+        Edit(WORKLOAD, "layers       = 12", "layers       = 99999999999"),
+    ),
+    (
+        "a number that is no integer at all",
+        Edit(WORKLOAD, "layers       = 12", "layers = 99999999999999999999"),
+    ),
+    ("text for a number", Edit(WORKLOAD, "layers       = 12", "layers       = \"twelve\"")),
+    (
+        "experts that cannot be spread evenly",
+        Edit(WORKLOAD, "expert_parallel   = 8", "expert_parallel   = 3"),
+    ),
+    (
+        "layers that cannot be cut into stages",
+        Edit(WORKLOAD, "pipeline_parallel = 1", "pipeline_parallel = 5"),
+    ),
+    ("more choices than experts", Edit(WORKLOAD, "top_k     = 2", "top_k     = 17")),
+    ("a vanilla model with τ", Edit(WORKLOAD, "top_k     = 2", "top_k     = 2\ntau = 0.5")),
+    ("an MoE++ model without τ", Edit(MOEPP, "tau       = 0.75", "# tau")),
+    ("τ of zero", Edit(MOEPP, "tau       = 0.75", "tau       = 0")),
+    ("τ below zero", Edit(MOEPP, "tau       = 0.75", "tau       = -1")),
+    ("τ that is not a number", Edit(MOEPP, "tau       = 0.75", "tau       = nan")),
+    ("τ without end", Edit(MOEPP, "tau       = 0.75", "tau       = inf")),
+    ("a capacity factor of zero", Edit(MOEPP, "factor = 1.1", "factor = 0")),
+    ("a word that is no choice", Edit(WORKLOAD, "\"sequential\"", "\"parallel\"")),
+    ("a missing key", Edit(WORKLOAD, "hidden       =", "# ")),
+    ("a missing table", Edit(WORKLOAD, "[layout]", "[layouts]")),
+    ("a key given twice", Edit(WORKLOAD, "layers       = 12", "layers = 12\nlayers = 12")),
+    ("a text that does not end", Edit(WORKLOAD, "dtype           = \"bf16\"", "dtype = \"bf16")),
+    ("another schema", Edit(WORKLOAD, "schema = 1", "schema = 2")),
+    ("more GPUs than can be modelled", Edit(TOPOLOGY, "count         = 4", "count = 1000000000")),
+    ("no nodes", Edit(TOPOLOGY, "count         = 4", "count = 0")),
+    ("a GPU that nothing reaches", Bytes(GRAPH)),
+    ("a factor below one", Edit(OVERHEADS, "traffic_factor = ", "traffic_factor = -")),
+    (
+        "a profile whose table is gone",
+        Edit(PROFILE, "table = \"a100-sxm.parquet\"", "table = \"gone.parquet\""),
+    ),
+    ("an empty file", Bytes(b"")),
+    ("a file that is not text", Bytes(b"schema = 1\nname = \"\xff\xfe\"\n")),
+    ("a file of a hundred megabytes", Size(100_000_000)),
+    ("a file that is not there", Args(&["check", "nowhere.toml"])),
+    ("a folder", Args(&["check", "."])),
+    ("a scenario that is not there", Args(&["run", "nowhere.toml"])),
+    ("a topology that is not there", Scenario("\"a100-4x8\"", "\"b100-4x8\"")),
+    ("seeds that are no range", Scenario("\"0..3\"", "\"3\"")),
+    ("seeds that run backwards", Scenario("\"0..3\"", "\"3..0\"")),
+    ("more seeds than anyone can wait for", Scenario("\"0..3\"", "\"0..1000000000\"")),
+    ("no τ to compare", Scenario("[0.1, 0.25, 0.5, 0.75, 1.0]", "[]")),
+    ("a negative τ in a list", Scenario("[0.1, 0.25, 0.5, 0.75, 1.0]", "[0.1, -0.25]")),
+    ("vanilla and MoE++ the wrong way round", Scenario("\"moe-1b\"", "\"moepp-1b\"")),
+    ("vanilla for MoE++", Scenario("\"moepp-1b\"", "\"moe-1b\"")),
+    ("something unknown to count", Scenario("\"experts\"", "\"attention\"")),
+    ("an override without a value", Args(&["run", "paper", "--set", "seeds"])),
+    ("an override of an unknown key", Args(&["run", "paper", "--set", "speed=3"])),
+    (
+        "an override of the wrong type",
+        Args(&["run", "paper", "--set", "workload.batch.tokens_per_gpu=many"]),
+    ),
+    (
+        "an override that breaks the layout",
+        Args(&["run", "paper", "--set", "topology.nodes.count=3"]),
+    ),
+    (
+        "an override of a topology without a unit",
+        Args(&["run", "paper", "--set", "topology.nodes.nic.bandwidth=25"]),
+    ),
+    (
+        "a run longer than the clock",
+        Args(&[
+            "run",
+            "paper",
+            "--set",
+            "overheads.layer=24 h",
+            "--set",
+            "seeds=0..1",
+            "--set",
+            "tau=[0.75]",
+        ]),
+    ),
+];
+
+fn shipped(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a shipped file")
+}
+
+fn edited(name: &str, from: &str, to: &str) -> String {
+    let text = shipped(name);
+    assert!(text.contains(from), "{name} has no `{from}` to change");
+    text.replacen(from, to, 1)
+}
+
+/// A folder of its own for a case, emptied first.
+fn folder(case: usize) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mistake-{case}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a writable target folder");
+    folder
+}
+
+fn message(case: usize, wrong: &Wrong) -> String {
+    let folder = folder(case);
+    let file = folder.join("wrong.toml");
+    let args: Vec<&str> = match wrong {
+        Edit(name, from, to) => {
+            fs::write(&file, edited(name, from, to)).expect("writable");
+            vec!["check", "wrong.toml"]
+        }
+        Bytes(bytes) => {
+            fs::write(&file, bytes).expect("writable");
+            vec!["check", "wrong.toml"]
+        }
+        Size(size) => {
+            fs::File::create(&file).and_then(|f| f.set_len(*size)).expect("writable");
+            vec!["check", "wrong.toml"]
+        }
+        Scenario(from, to) => {
+            fs::write(&file, edited("scenarios/paper.toml", from, to)).expect("writable");
+            vec!["run", "wrong.toml"]
+        }
+        Args(args) => args.to_vec(),
+    };
+    let before = fs::read_dir(&folder).expect("readable").count();
+    let output = Command::new(env!("CARGO_BIN_EXE_moesim"))
+        .args(&args)
+        .current_dir(&folder)
+        .output()
+        .expect("moesim starts");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "case {case}: {stderr}");
+    assert!(!stderr.contains("panicked"), "case {case}: {stderr}");
+    assert!(output.stdout.is_empty(), "case {case} printed results");
+    assert_eq!(fs::read_dir(&folder).expect("readable").count(), before, "case {case} wrote");
+    stderr
+}
+
+#[test]
+fn each_mistake_gets_its_message() {
+    let got: String = CASES
+        .iter()
+        .enumerate()
+        .map(|(case, (name, wrong))| format!("# {name}\n{}\n", message(case, wrong)))
+        .collect();
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mistakes.txt");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&stored, &got).expect("writable");
+    }
+    let expected = fs::read_to_string(&stored).expect("tests/data/mistakes.txt");
+    for (got, expected) in got.split("\n\n").zip(expected.split("\n\n")) {
+        assert_eq!(got, expected);
+    }
+    assert_eq!(got.len(), expected.len());
+}
