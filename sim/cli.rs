@@ -16,9 +16,11 @@ use crate::outcome::TooLong;
 mod check;
 mod fit_overheads;
 mod flows;
+mod gate;
 mod list;
 mod run;
 mod topology;
+mod validate;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.
@@ -45,6 +47,10 @@ enum Command {
     Flows(flows::FlowsArgs),
     /// Fit the overheads of a loop over experts to published expert forward times.
     FitOverheads(fit_overheads::FitArgs),
+    /// Predict every row of a folder of measurements, and say how far off.
+    Validate(crate::validate::ValidateArgs),
+    /// Fit and show how gates spread tokens.
+    Gate(gate::GateArgs),
 }
 
 /// Why a command ended without doing what was asked.
@@ -117,6 +123,8 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Topology(args)) => topology::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
+        Some(Command::Validate(args)) => validate::run(&args, out),
+        Some(Command::Gate(args)) => gate::run(&args, out),
     }
 }
 

@@ -7,6 +7,7 @@ mod built_in;
 mod kind;
 mod overheads;
 mod prices;
+mod profile;
 mod scenario;
 mod source;
 mod topology;
@@ -17,7 +18,11 @@ pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloa
 pub use kind::Kind;
 pub use overheads::overheads;
 pub use prices::{built_in_prices, read_prices};
-pub use scenario::{Case, Ingredients, Overrides, Profile, Scenario, ScenarioSource, profile};
+pub use profile::{
+    BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
+    read_profile,
+};
+pub use scenario::{Case, Ingredients, Overrides, Scenario, ScenarioSource};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
 pub use workload::workload;

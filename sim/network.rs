@@ -11,6 +11,7 @@ mod closed_form;
 mod ecmp;
 mod flow_network;
 mod lay;
+mod measured;
 mod rates;
 
 pub use closed_form::ClosedForm;

@@ -24,6 +24,7 @@ use crate::workload::Workload;
 pub mod baseline;
 pub mod fit;
 pub mod judge;
+pub mod verdict;
 
 /// One row of the paper's table.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,19 @@ pub fn read(path: &Path) -> Result<Vec<PaperRow>, Mistake> {
         Mistake::of(&name, format!("cannot be read: {e}"), "check the path and its permissions")
     })?;
     parse(&name, &bytes)
+}
+
+/// Whether a file's first line has the paper's columns; false for files that cannot be read.
+#[must_use]
+pub fn looks_like(path: &Path) -> bool {
+    let columns = std::fs::File::open(path).ok().and_then(|file| {
+        let mut reader = csv::Reader::from_reader(file);
+        Some(reader.headers().ok()?.iter().map(str::to_owned).collect::<Vec<_>>())
+    });
+    columns.is_some_and(|columns| {
+        let has = |name: &str| columns.iter().any(|column| column == name);
+        has("model") && has("ffn_experts") && has("expert_forward_ms")
+    })
 }
 
 fn parse(name: &str, bytes: &[u8]) -> Result<Vec<PaperRow>, Mistake> {

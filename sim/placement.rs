@@ -4,6 +4,9 @@
 //! experts hold almost no parameters, so every GPU has them all; a workload can instead *place*
 //! them like FFN experts, which shows what their locality is worth.
 
+mod replicas;
+pub use replicas::Replicas;
+
 use crate::units::ExpertId;
 use crate::workload::Workload;
 
@@ -27,6 +30,41 @@ impl Placement {
         let local = workload.zero_computation_local;
         let others = (0..experts.zero_computation.total()).map(|i| (!local).then_some(i % ranks));
         Self { ranks, rank_of: ffn.chain(others).collect() }
+    }
+
+    /// Experts dealt out one rank after another: neighbours in id live apart.
+    #[must_use]
+    pub fn round_robin(workload: &Workload) -> Self {
+        let mut placement = Self::contiguous(workload);
+        let (ranks, ffn) = (placement.ranks, workload.model.experts.ffn as usize);
+        for (rank, id) in placement.rank_of[..ffn].iter_mut().zip(0..) {
+            *rank = Some(id % ranks);
+        }
+        placement
+    }
+
+    /// Experts of these loads, the heaviest first, each to the rank with the least load that has
+    /// room; every rank still holds N_FFN/E.
+    ///
+    /// # Panics
+    /// If there is not one load for each FFN expert.
+    #[must_use]
+    pub fn by_load(workload: &Workload, loads: &[f64]) -> Self {
+        let mut placement = Self::contiguous(workload);
+        let (have, want) = (loads.len(), workload.model.experts.ffn as usize);
+        assert!(have == want, "{have} loads of {want} experts");
+        let mut order: Vec<usize> = (0..want).collect();
+        order.sort_by(|&a, &b| loads[b].total_cmp(&loads[a]).then(a.cmp(&b)));
+        let mut ranks = vec![(0.0, 0); placement.ranks as usize];
+        for expert in order {
+            let open = (0..ranks.len()).filter(|&r| ranks[r].1 < workload.experts_per_gpu());
+            let least = open.min_by(|&a, &b| f64::total_cmp(&ranks[a].0, &ranks[b].0));
+            let rank = least.expect("as many places as experts");
+            ranks[rank].0 += loads[expert];
+            ranks[rank].1 += 1;
+            placement.rank_of[expert] = Some(rank as u32);
+        }
+        placement
     }
 
     /// GPUs of a group.

@@ -8,7 +8,10 @@ use std::sync::mpsc;
 
 use crate::blame::Reason;
 use crate::config::{Case, Scenario};
+use crate::cost::Overheads;
 use crate::estimate::Estimate;
+use crate::kernel::Kernels;
+use crate::network::NetworkRates;
 use crate::outcome::{Outcome, TooLong};
 use crate::run::{Inputs, simulate};
 use crate::workload::Workload;
@@ -50,9 +53,10 @@ impl Row {
 pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
     let workloads: Vec<&Workload> = scenario.cases.iter().flat_map(workloads_of).collect();
     let seeds = (scenario.seeds.end - scenario.seeds.start) as usize;
-    let outcomes = in_parallel(workloads.len() * seeds, threads, |run| {
-        let workload = workloads[run / seeds];
-        simulate(&inputs(scenario, workload), scenario.seeds.start + (run % seeds) as u64)
+    let outcomes = in_parallel(workloads.len() * seeds, threads, |at| {
+        let workload = workloads[at / seeds];
+        let seed = scenario.seeds.start + (at % seeds) as u64;
+        run(scenario, workload, scenario.overheads, seed)
     });
     let outcomes: Vec<Outcome> = outcomes.into_iter().collect::<Result<_, _>>()?;
     let by_workload: Vec<&[Outcome]> = outcomes.chunks(seeds).collect();
@@ -67,17 +71,27 @@ pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
     Ok(rows)
 }
 
-/// The inputs of one workload's runs in a scenario.
-#[must_use]
-pub fn inputs<'a>(scenario: &'a Scenario, workload: &'a Workload) -> Inputs<'a> {
-    Inputs {
-        topology: &scenario.topology,
+/// One run of a workload in a scenario.
+///
+/// # Errors
+/// If it exceeds representable time.
+pub fn run(
+    scenario: &Scenario,
+    workload: &Workload,
+    overheads: Overheads,
+    seed: u64,
+) -> Result<Outcome, TooLong> {
+    let (topology, profile) = (&scenario.topology, &scenario.profile);
+    let kernels = Kernels::new(profile, topology.gpu().device());
+    let inputs = Inputs {
+        topology,
         workload,
-        kernels: scenario.kernels.as_ref(),
-        overheads: scenario.overheads,
-        rates: scenario.rates,
+        kernels: &kernels,
+        overheads,
+        rates: NetworkRates::measured(profile, topology, workload.layout.expert_parallel),
         counted: scenario.counted,
-    }
+    };
+    simulate(&inputs, seed)
 }
 
 fn workloads_of(case: &Case) -> impl Iterator<Item = &Workload> {

@@ -12,6 +12,7 @@
 //! What this leaves out: queues, packets, and routes that depend on load. A route that is chosen
 //! among equals (ECMP over planes, Valiant's detour) is chosen by a fixed hash of its two ends.
 
+use crate::kernel::Device;
 use crate::units::{Bandwidth, Bytes, FlopRate, GpuId, LinkId, SimDuration};
 
 mod bounds;
@@ -53,6 +54,14 @@ pub struct GpuSpec {
     pub memory: Bytes,
     /// Streaming multiprocessors (or compute units).
     pub sms: u32,
+}
+
+impl GpuSpec {
+    /// The peaks, as kernels take them.
+    #[must_use]
+    pub const fn device(&self) -> Device {
+        Device { peak_bf16: self.peak_bf16, memory_bandwidth: self.memory_bandwidth, sms: self.sms }
+    }
 }
 
 /// A cluster, built valid: every GPU reaches every other.

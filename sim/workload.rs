@@ -125,8 +125,53 @@ pub struct Gating {
     pub zero_computation_weights: [f64; 3],
     /// Standard deviation over tokens of the logit of choosing FFN experts.
     pub difficulty_sd: f64,
+    /// How sequences and tokens differ.
+    pub spread: Spread,
     /// How counts are drawn.
     pub sampling: Sampling,
+}
+
+/// How sequences and tokens differ from each other (the law is in `gate::law`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Standard deviation over sequences of an FFN expert's logit; 0 makes all sequences alike.
+    pub sequence_sd: f64,
+    /// Share of that variance which comes from what layers have in common.
+    pub common: f64,
+    /// Domains of the traffic, equally likely.
+    pub domains: u32,
+    /// Standard deviation over domains of an FFN expert's logit.
+    pub domain_sd: f64,
+    /// Share of the common variance that drifts with all sequences together.
+    pub drift: f64,
+    /// Micro-batches in which a drift turns into another.
+    pub drift_micro_batches: f64,
+    /// How choices persist from token to token.
+    pub persistence: Persistence,
+}
+
+impl Spread {
+    /// All sequences alike and all tokens independent.
+    pub const NONE: Self = Self {
+        sequence_sd: 0.0,
+        common: 0.0,
+        domains: 1,
+        domain_sd: 0.0,
+        drift: 0.0,
+        drift_micro_batches: 1.0,
+        persistence: Persistence { share: 0.0, decay: 0.0, depth: 0.0 },
+    };
+}
+
+/// How choices persist from token to token [`gate::law`, (3)].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Persistence {
+    /// b: the share of the spread of tokens' scores that persists.
+    pub share: f64,
+    /// φ: how much of that is left one token later.
+    pub decay: f64,
+    /// c: the share of the spread of tokens' scores that all layers have in common.
+    pub depth: f64,
 }
 
 /// Everything `simulate` needs to know of what is to be computed.

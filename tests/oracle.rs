@@ -127,8 +127,8 @@ fn a_loop_over_experts_pays_for_each_visit_and_each_layer() {
         ..Overheads::NONE
     };
     let dear = Inputs { overheads, ..free };
-    // Two layers, each with one FFN expert a GPU, four zero-computation experts, and itself.
-    let extra = SimDuration::from_us(2.0 * (5.0 * 10.0 + 100.0));
+    // Two layers, each with one FFN expert a GPU, three kinds of zero-computation experts, itself.
+    let extra = SimDuration::from_us(2.0 * (4.0 * 10.0 + 100.0));
     assert_eq!(run(&dear).makespan, run(&free).makespan + extra);
 }
 

@@ -1,1 +1,21 @@
-//! Fits moesim profiles to measurements.
+//! Fits moesim's profiles to measurements.
+//!
+//! ```text
+//!   measurements (Parquet) ─ rows ─┬─ fit constants (least_squares) ─┐
+//!                                  └─ residuals of every shape ──────┴─ emit: TOML + Parquet
+//! ```
+//!
+//! What is fitted are the constants of the priors in `moesim::kernel`; the same functions that a
+//! simulation calls are called here, so a profile cannot mean one thing to its maker and another
+//! to its reader. Every family is judged on whole shapes that were left out of constants and
+//! residuals, and the profile carries the verdict.
+
+pub mod device;
+pub mod emit;
+pub mod evidence;
+pub mod experts;
+pub mod fit;
+pub mod gemm;
+pub mod least_squares;
+pub mod nccl;
+pub mod residuals;

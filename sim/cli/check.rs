@@ -39,7 +39,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
             let zc = experts.zero_computation.total();
             format!("{} FFN and {zc} zero-computation experts", experts.ffn)
         }
-        Kind::Profile => format!("of {}", config::profile(&source)?.device),
+        Kind::Profile => format!("of {}", config::read_profile(&source, &args.file)?.device),
         Kind::Overheads => {
             format!("traffic factor {}", config::overheads(&source)?.traffic_factor)
         }

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
-use crate::cost::{KernelTimes, Overheads};
+use crate::cost::Overheads;
 use crate::machine::Counted;
-use crate::network::NetworkRates;
+use crate::profile::Profile;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -19,10 +19,8 @@ pub struct Scenario {
     pub name: String,
     /// The cluster.
     pub topology: Topology,
-    /// What kernels take on its GPUs.
-    pub kernels: Box<dyn KernelTimes + Send>,
-    /// What its links deliver.
-    pub rates: NetworkRates,
+    /// What its kernels and links deliver, measured.
+    pub profile: Profile,
     /// What a loop over experts costs beyond its kernels.
     pub overheads: Overheads,
     /// What is counted.
@@ -162,8 +160,7 @@ impl ScenarioSource {
         let file: File = self.source.parse()?;
         let topology_source = self.part(&file.topology, Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
-        let profile_source = self.part(&file.profile, Kind::Profile)?;
-        let profile = super::profile(&profile_source)?;
+        let (profile_name, profile) = self.profile(&file.profile)?;
         let (overheads_name, overheads) = match &file.overheads {
             Some(name) => {
                 let source = self.part(name, Kind::Overheads)?;
@@ -173,8 +170,7 @@ impl ScenarioSource {
         };
         let scenario = Scenario {
             name: file.name,
-            kernels: Box::new(profile.kernels(topology.gpu())),
-            rates: profile.network_rates(),
+            profile,
             overheads,
             counted: file.counted.into(),
             seeds: self.seeds(&file.seeds)?,
@@ -182,7 +178,7 @@ impl ScenarioSource {
             breakdown_tau: file.breakdown.map(|tau| tau.0),
             ingredients: Ingredients {
                 topology: topology_source.name().to_owned(),
-                profile: profile_source.name().to_owned(),
+                profile: profile_name,
                 overheads: overheads_name,
             },
             topology,
@@ -206,6 +202,16 @@ impl ScenarioSource {
         };
         let lines: Vec<String> = self.overrides.of(kind).map(str::to_owned).collect();
         Ok(source.with_overrides(lines.iter().map(String::as_str)))
+    }
+
+    /// The profile that the scenario names; its table lies beside its file.
+    fn profile(&self, name: &Spanned<String>) -> Result<(String, Profile), Mistake> {
+        let source = self.part(name, Kind::Profile)?;
+        let profile = match built_in(Kind::Profile, name.get_ref()) {
+            Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
+            None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
+        };
+        Ok((source.name().to_owned(), profile))
     }
 
     fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Mistake> {
@@ -295,20 +301,4 @@ fn unknown(name: &str, kind: Kind) -> Mistake {
         format!("`{name}` is neither a file nor a built-in {kind}"),
         format!("built in: {}", known.join(", ")),
     )
-}
-
-// SHIM
-pub struct Profile {
-    pub device: String,
-}
-impl Profile {
-    pub fn kernels(&self, gpu: &crate::topology::GpuSpec) -> crate::cost::Roofline {
-        crate::cost::Roofline { peak: gpu.peak_bf16, memory_bandwidth: gpu.memory_bandwidth }
-    }
-    pub fn network_rates(&self) -> NetworkRates {
-        NetworkRates::IDEAL
-    }
-}
-pub fn profile(_: &Source) -> Result<Profile, Mistake> {
-    Ok(Profile { device: String::new() })
 }

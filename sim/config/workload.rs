@@ -8,9 +8,13 @@ use toml::Spanned;
 
 use super::{Count, Mistake, Number, Source};
 use crate::workload::{
-    Batch, Capacity, Dtype, Execution, Experts, GateNetwork, Gating, Layout, Model, Popularity,
-    Sampling, ShareOf, Workload, ZeroComputation,
+    Batch, Capacity, Dtype, Execution, Experts, Layout, Model, ShareOf, Workload, ZeroComputation,
 };
+
+mod gate;
+mod preset;
+
+use gate::GateTable;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,39 +73,6 @@ enum ExecutionWord {
 enum PlaceWord {
     Local,
     Placed,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GateTable {
-    network: Option<NetworkWord>,
-    residual: Option<Spanned<bool>>,
-    popularity_sd: Option<Number<0, 5_000>>,
-    popularity_concentration: Option<Spanned<Number<10, 1_000_000_000>>>,
-    ffn_logit_shift: Option<Spanned<Number<-10_000, 10_000>>>,
-    ffn_share: Option<Spanned<Number<0, 1_000>>>,
-    zero_weight: Option<Spanned<Number<1, 1_000_000>>>,
-    copy_weight: Option<Spanned<Number<1, 1_000_000>>>,
-    constant_weight: Option<Spanned<Number<1, 1_000_000>>>,
-    difficulty_sd: Option<Spanned<Number<0, 5_000>>>,
-    #[serde(default)]
-    sampling: SamplingWord,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum NetworkWord {
-    Linear,
-    TwoLayer,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum SamplingWord {
-    #[default]
-    Auto,
-    Exact,
-    Counts,
 }
 
 #[derive(Default, Deserialize)]
@@ -171,11 +142,8 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
             head_dim: file.model.head_dim.0,
             vocabulary: file.model.vocabulary.0,
             experts: experts_of(source, &file.experts)?,
-            gate: match file.gate.network {
-                Some(NetworkWord::TwoLayer) => GateNetwork::TwoLayer,
-                Some(NetworkWord::Linear) | None => GateNetwork::Linear,
-            },
-            gating_residual: file.gate.residual.as_ref().is_some_and(|r| *r.get_ref()),
+            gate: file.gate.network(),
+            gating_residual: file.gate.residual(),
         },
         batch: batch_of(&file.batch),
         layout,
@@ -184,7 +152,7 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
             ExecutionWord::Grouped => Execution::Grouped,
         },
         capacity: capacity_of(source, &file.slots)?,
-        gating: gating_of(source, &file)?,
+        gating: file.gate.gating(source, zero_computation_of(&file.experts).total() == 0)?,
         zero_computation_local: is_local(source, &file.experts)?,
     })
 }
@@ -303,63 +271,4 @@ fn capacity_of(source: &Source, slots: &SlotsTable) -> Result<Capacity, Mistake>
             Ok(Capacity::DropAndPad { factor: factor("drop-and-pad")?, of })
         }
     }
-}
-
-/// Popularity where a file says nothing: a balanced training mix, as Mixtral's on mixed domains.
-const DEFAULT_POPULARITY_SD: f64 = 0.10;
-/// Spread of token difficulty where a file says nothing: [moepp, fig. 5], digitised.
-const DEFAULT_DIFFICULTY_SD: f64 = 0.5;
-
-fn gating_of(source: &Source, file: &File) -> Result<Gating, Mistake> {
-    let gate = &file.gate;
-    if zero_computation_of(&file.experts).total() == 0 {
-        let spans = [
-            gate.ffn_logit_shift.as_ref().map(Spanned::span),
-            gate.ffn_share.as_ref().map(Spanned::span),
-            gate.zero_weight.as_ref().map(Spanned::span),
-            gate.copy_weight.as_ref().map(Spanned::span),
-            gate.constant_weight.as_ref().map(Spanned::span),
-            gate.difficulty_sd.as_ref().map(Spanned::span),
-        ];
-        if let Some(span) = spans.into_iter().flatten().next() {
-            return Err(needs_zero_computation(source, &Spanned::new(span, ())));
-        }
-    }
-    if let (Some(share), Some(_)) = (&gate.ffn_share, &gate.ffn_logit_shift) {
-        let help = "give a measured ffn_share or a shift of τ's share, not both";
-        return Err(source.mistake(share.span(), "contradicts gate.ffn_logit_shift", help));
-    }
-    let popularity = match (&gate.popularity_concentration, gate.popularity_sd) {
-        (Some(concentration), Some(_)) => {
-            let help = "give popularity_sd (log-normal) or popularity_concentration (Dirichlet)";
-            let found = "contradicts gate.popularity_sd";
-            return Err(source.mistake(concentration.span(), found, help));
-        }
-        (Some(concentration), None) => {
-            Popularity::Dirichlet { concentration: concentration.get_ref().0 }
-        }
-        (None, sd) => Popularity::LogNormal { sd: sd.map_or(DEFAULT_POPULARITY_SD, |sd| sd.0) },
-    };
-    let or = |given: &Option<Spanned<Number<1, 1_000_000>>>| {
-        given.as_ref().map_or(1.0, |w| w.get_ref().0)
-    };
-    Ok(Gating {
-        popularity,
-        ffn_logit_shift: gate.ffn_logit_shift.as_ref().map_or(0.0, |shift| shift.get_ref().0),
-        ffn_share: gate.ffn_share.as_ref().map(|share| share.get_ref().0),
-        zero_computation_weights: [
-            or(&gate.zero_weight),
-            or(&gate.copy_weight),
-            or(&gate.constant_weight),
-        ],
-        difficulty_sd: gate
-            .difficulty_sd
-            .as_ref()
-            .map_or(DEFAULT_DIFFICULTY_SD, |sd| sd.get_ref().0),
-        sampling: match gate.sampling {
-            SamplingWord::Auto => Sampling::Auto,
-            SamplingWord::Exact => Sampling::Exact,
-            SamplingWord::Counts => Sampling::Counts,
-        },
-    })
 }

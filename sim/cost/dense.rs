@@ -17,35 +17,32 @@ use crate::blame::{Op, Reason};
 use crate::units::{Bytes, SimDuration};
 use crate::workload::Workload;
 
-/// Time of everything that is not the MoE layer, for one layer of one micro-batch on one GPU.
+/// Everything before the gate that is not the MoE layer, for one layer of one micro-batch on one
+/// GPU: (1) to (3), and in the first layer the embedding of (4).
 #[must_use]
-pub fn dense_ops(workload: &Workload, kernels: &dyn KernelTimes, ends: Ends) -> Op {
+pub fn dense_op(workload: &Workload, kernels: &dyn KernelTimes, first_layer: bool) -> Op {
     let Workload { model, batch, .. } = workload;
     let (tokens, dtype) = (u64::from(batch.tokens_per_gpu), batch.dtype);
-    let (d, heads) = (u64::from(model.hidden), u64::from(model.heads));
-    let (dim, sequence) = (u64::from(model.head_dim), u64::from(batch.sequence_tokens));
-    let gemm = |m, n, k| kernels.gemm(m, n, k, dtype);
+    let (d, dim, sequence) = (model.hidden, model.head_dim, batch.sequence_tokens);
+    let (all_heads, rows) = (model.heads * dim, tokens * u64::from(model.heads));
+    let gemm = |m, n, k| kernels.gemm(n, k, dtype)(m);
     let touch =
         |elements: u64, launches| kernels.memory_bound(Bytes(elements * dtype.bytes()), launches);
 
-    let projections = gemm(tokens, 3 * heads * dim, d) + gemm(tokens, d, heads * dim);
-    let both = gemm(tokens * heads, sequence, dim) + gemm(tokens * heads, dim, sequence);
+    let projections = gemm(tokens, 3 * all_heads, d) + gemm(tokens, d, all_heads);
+    let both = gemm(rows, sequence, dim) + gemm(rows, dim, sequence);
     let attention = SimDuration::from_ps(both.ps().div_ceil(2));
-    let mut time = projections + attention + touch(10 * tokens * d, 4);
-    if ends.first_layer {
-        time += touch(2 * tokens * d, 1);
-    }
-    if ends.last_layer {
-        time += gemm(tokens, u64::from(model.vocabulary), d);
+    let mut time = projections + attention + touch(10 * tokens * u64::from(d), 4);
+    if first_layer {
+        time += touch(2 * tokens * u64::from(d), 1);
     }
     Op { reason: Reason::Dense, time }
 }
 
-/// Whether a layer is the model's first or last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
-    /// The embedding comes before it.
-    pub first_layer: bool,
-    /// The output comes after it.
-    pub last_layer: bool,
+/// The output of (4), after the last layer of one micro-batch on one GPU.
+#[must_use]
+pub fn output_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
+    let Workload { model, batch, .. } = workload;
+    let gemm = kernels.gemm(model.vocabulary, model.hidden, batch.dtype);
+    Op { reason: Reason::Dense, time: gemm(batch.tokens_per_gpu.into()) }
 }

@@ -1,6 +1,7 @@
 //! Kernels at data-sheet speed: the ideal, and the baseline that fitted profiles must beat.
 
-use super::KernelTimes;
+use super::{KernelTimes, RowTimes, SlotTimes};
+use crate::kernel::experts::ExpertsShape;
 use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 use crate::workload::Dtype;
 
@@ -22,18 +23,23 @@ impl Roofline {
 }
 
 impl KernelTimes for Roofline {
-    fn gemm(&self, m: u64, n: u64, k: u64, dtype: Dtype) -> SimDuration {
-        let (m, n, k) = (m as f64, n as f64, k as f64);
-        self.longer(2.0 * m * n * k, (m * k + k * n + m * n) * dtype.bytes() as f64)
+    fn gemm(&self, n: u32, k: u32, dtype: Dtype) -> RowTimes<'_> {
+        let (n, k) = (f64::from(n), f64::from(k));
+        Box::new(move |rows| {
+            let m = rows as f64;
+            self.longer(2.0 * m * n * k, (m * k + k * n + m * n) * dtype.bytes() as f64)
+        })
     }
 
-    fn grouped_ffn(&self, tokens: &[u32], hidden: u32, inter: u32, dtype: Dtype) -> SimDuration {
-        let rows: f64 = tokens.iter().map(|&m| f64::from(m)).sum();
-        let active = tokens.iter().filter(|&&m| m > 0).count() as f64;
-        let (d, h) = (f64::from(hidden), f64::from(inter));
-        // Weights of active experts once; rows in and out, the two intermediates and their product.
-        let elements = active * 3.0 * d * h + rows * (2.0 * d + 5.0 * h);
-        self.longer(6.0 * rows * d * h, elements * dtype.bytes() as f64)
+    fn grouped_ffn(&self, shape: ExpertsShape, dtype: Dtype) -> SlotTimes<'_> {
+        let (d, h) = (f64::from(shape.hidden), f64::from(shape.inter));
+        Box::new(move |slots| {
+            let rows: f64 = slots.iter().map(|&m| f64::from(m)).sum();
+            let active = slots.iter().filter(|&&m| m > 0).count() as f64;
+            // Weights of active experts once; rows in and out, two intermediates, their product.
+            let elements = active * 3.0 * d * h + rows * (2.0 * d + 5.0 * h);
+            self.longer(6.0 * rows * d * h, elements * dtype.bytes() as f64)
+        })
     }
 
     fn memory_bound(&self, bytes: Bytes, _launches: u32) -> SimDuration {

@@ -39,6 +39,37 @@ pub(super) fn arrival_time(rates: &[f64], expected: f64) -> f64 {
     time
 }
 
+/// The inclusion probabilities (1) of experts with these rates, summing to `expected`.
+///
+/// Newton's method is stopped at a step of 10⁻⁵, which leaves an error of about 10⁻¹⁰.
+pub(super) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f64>) {
+    out.clear();
+    if expected >= rates.len() as f64 {
+        out.resize(rates.len(), 1.0);
+        return;
+    }
+    let mut time = expected / rates.iter().sum::<f64>();
+    loop {
+        out.clear();
+        out.extend(rates.iter().map(|rate| (-rate * time).exp()));
+        let (mut absent, mut slope) = (0.0, 0.0);
+        for (gone, rate) in out.iter().zip(rates) {
+            absent += gone;
+            slope += rate * gone;
+        }
+        let short = expected - (rates.len() as f64 - absent);
+        // Nothing more arrives where the slope is gone; that happens only where none is short.
+        let step = if slope > 0.0 { short / slope } else { 0.0 };
+        if step <= 1e-5 * time {
+            for (p, rate) in out.iter_mut().zip(rates) {
+                *p = 1.0 - *p * (1.0 - rate * step);
+            }
+            return;
+        }
+        time += step;
+    }
+}
+
 /// Scales `shares` to probabilities that sum to `expected`, none above one.
 ///
 /// What experts at one cannot take goes to the others in proportion.

@@ -23,7 +23,38 @@ use rand_distr::{Binomial, Distribution, Exp1, StandardNormal};
 /// what the correction leaves out is of order skewness², under 2 % of a standard deviation.
 const NORMAL_FROM: f64 = 16.0;
 
-/// Draws the counts of experts with these inclusion probabilities [(1)] into `out`.
+/// Means and variances of counts, summed over tokens of one or several kinds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expected {
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+}
+
+impl Expected {
+    /// Expects nothing of `experts` experts.
+    pub(super) fn clear(&mut self, experts: usize) {
+        for sums in [&mut self.mean, &mut self.variance] {
+            sums.clear();
+            sums.resize(experts, 0.0);
+        }
+    }
+
+    /// Adds `tokens` tokens with these inclusion probabilities [(1)].
+    pub(super) fn add(&mut self, tokens: f64, inclusion: &[f64]) {
+        for ((mean, variance), p) in self.mean.iter_mut().zip(&mut self.variance).zip(inclusion) {
+            *mean += tokens * p;
+            *variance += tokens * p * (1.0 - p);
+        }
+    }
+
+    /// Expects just these tokens.
+    pub(super) fn set(&mut self, tokens: f64, inclusion: &[f64]) {
+        self.clear(inclusion.len());
+        self.add(tokens, inclusion);
+    }
+}
+
+/// Draws counts of this mean and variance that sum to `total` into `out`.
 ///
 /// # Panics
 /// If `total` slots do not fit `trials` of each expert.
@@ -31,24 +62,23 @@ pub(super) fn counts_with_sum(
     rng: &mut ChaCha8Rng,
     trials: u32,
     total: u64,
-    inclusion: &[f64],
+    expected: &Expected,
     out: &mut [u32],
 ) {
-    let room = u64::from(trials) * inclusion.len() as u64;
-    assert!(total <= room, "{total} slots of {trials} tokens over {} experts", inclusion.len());
-    let spread = spreads(trials, inclusion);
+    let room = u64::from(trials) * out.len() as u64;
+    assert!(total <= room, "{total} slots of {trials} tokens over {} experts", out.len());
+    let spread = spreads(&expected.variance);
     let mut sum = 0;
-    for ((n, &p), &c) in out.iter_mut().zip(inclusion).zip(&spread) {
-        *n = one_count(rng, trials, p, c);
+    for ((n, &mean), &c) in out.iter_mut().zip(&expected.mean).zip(&spread) {
+        *n = one_count(rng, trials, mean, c);
         sum += u64::from(*n);
     }
     correct_sum(trials, total as i64 - sum as i64, &spread, out);
 }
 
-/// The c_i whose corrected variances are those of (1).
-fn spreads(trials: u32, inclusion: &[f64]) -> Vec<f64> {
-    let variance = |p: f64| f64::from(trials) * p * (1.0 - p);
-    let mut spread: Vec<f64> = inclusion.iter().map(|&p| variance(p)).collect();
+/// The c_i whose corrected variances are these.
+fn spreads(variance: &[f64]) -> Vec<f64> {
+    let mut spread = variance.to_vec();
     // Converges by a factor of about the largest c_i/Σc a round. That ratio cannot pass one half
     // in a design of fixed size with negative correlations; the floor keeps others finite.
     for _ in 0..4 {
@@ -56,21 +86,22 @@ fn spreads(trials: u32, inclusion: &[f64]) -> Vec<f64> {
         if sum <= 0.0 {
             break;
         }
-        for (c, &p) in spread.iter_mut().zip(inclusion) {
-            *c = variance(p) / (1.0 - *c / sum).max(0.5);
+        for (c, &v) in spread.iter_mut().zip(variance) {
+            *c = v / (1.0 - *c / sum).max(0.5);
         }
     }
     spread
 }
 
-/// One count with mean `trials · p` and variance `variance`, between 0 and `trials`.
-fn one_count(rng: &mut ChaCha8Rng, trials: u32, p: f64, variance: f64) -> u32 {
+/// One count of this mean and variance, between 0 and `trials`.
+fn one_count(rng: &mut ChaCha8Rng, trials: u32, mean: f64, variance: f64) -> u32 {
+    let p = (mean / f64::from(trials)).clamp(0.0, 1.0);
     if variance < NORMAL_FROM {
         return small_binomial(rng, trials, p);
     }
     let z: f64 = StandardNormal.sample(rng);
     let skewed = variance.sqrt() * z + (1.0 - 2.0 * p) / 6.0 * (z * z - 1.0);
-    (f64::from(trials) * p + skewed).round().clamp(0.0, trials.into()) as u32
+    (mean + skewed).round().clamp(0.0, trials.into()) as u32
 }
 
 /// A binomial count by inversion; takes about as many steps as its mean.
@@ -151,10 +182,16 @@ impl Race {
 
     /// Runs the race once; `mean_times[i]` is one over expert i's rate.
     pub(super) fn run(&mut self, rng: &mut ChaCha8Rng, mean_times: impl Iterator<Item = f64>) {
-        self.first.fill((f64::INFINITY, usize::MAX));
-        for (i, mean) in mean_times.enumerate() {
+        self.finish(mean_times.map(|mean| {
             let wait: f64 = Exp1.sample(rng);
-            let time = wait * mean;
+            wait * mean
+        }));
+    }
+
+    /// Runs the race with these arrival times.
+    pub(super) fn finish(&mut self, times: impl Iterator<Item = f64>) {
+        self.first.fill((f64::INFINITY, usize::MAX));
+        for (i, time) in times.enumerate() {
             let mut at = self.first.len();
             while at > 0 && time < self.first[at - 1].0 {
                 at -= 1;

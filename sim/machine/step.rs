@@ -1,8 +1,8 @@
 //! What one group does in one layer of one micro-batch: the gate's counts turned into each
 //! member's work and the group's two exchanges.
 
-use crate::blame::Op;
-use crate::cost::{Ends, KernelTimes, LayerCost, ZeroComputationSlots, dense_ops};
+use crate::blame::{Op, Reason};
+use crate::cost::{KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op};
 use crate::gate::{Counts, Gate};
 use crate::placement::Placement;
 use crate::units::{Bytes, ExpertId, SimDuration};
@@ -144,16 +144,19 @@ impl<'a> StepPlanner<'a> {
         cost: LayerCost<'a>,
         kernels: &dyn KernelTimes,
     ) -> Self {
-        let dense = |first_layer, last_layer| {
-            dense_ops(workload, kernels, Ends { first_layer, last_layer })
-        };
+        let dense = |first_layer| dense_op(workload, kernels, first_layer);
         Self {
             workload,
             counted,
             gate,
             placement,
             cost,
-            dense: [dense(true, false), dense(false, false), dense(false, true)],
+            dense: match counted {
+                Counted::ModelForward => [dense(true), dense(false), output_op(workload, kernels)],
+                Counted::Experts | Counted::MoeLayer => {
+                    [Op { reason: Reason::Dense, time: SimDuration::ZERO }; 3]
+                }
+            },
             totals: Totals::default(),
             spare: Vec::new(),
             rows: Vec::new(),
@@ -240,23 +243,23 @@ impl<'a> StepPlanner<'a> {
         let kinds = self.workload.model.experts.zero_computation;
         let first = self.workload.model.experts.ffn as usize;
         let mut slots = ZeroComputationSlots::default();
-        for nth in 0..kinds.total() {
-            let expert = first + nth as usize;
-            let mine = local || self.owner(expert) == Some(rank);
-            if !mine {
-                continue;
+        let mut expert = first;
+        for (kind, experts) in [kinds.zero, kinds.copy, kinds.constant].into_iter().enumerate() {
+            let mut mine = 0;
+            for _ in 0..experts {
+                if local || self.owner(expert) == Some(rank) {
+                    let worked: u64 = if local {
+                        counts.kept(rank, expert).into()
+                    } else {
+                        (0..counts.gpus()).map(|from| u64::from(counts.kept(from, expert))).sum()
+                    };
+                    mine += 1;
+                    slots.copy += if kind == 1 { worked } else { 0 };
+                    slots.constant += if kind == 2 { worked } else { 0 };
+                }
+                expert += 1;
             }
-            let worked: u64 = if local {
-                counts.kept(rank, expert).into()
-            } else {
-                (0..counts.gpus()).map(|from| u64::from(counts.kept(from, expert))).sum()
-            };
-            slots.visited += 1;
-            if nth >= kinds.zero + kinds.copy {
-                slots.constant += worked;
-            } else if nth >= kinds.zero {
-                slots.copy += worked;
-            }
+            slots.kinds_visited += u32::from(mine > 0);
         }
         let ops = if local { &mut part.local.ops } else { &mut part.experts };
         self.cost.zero_computation(slots, ops);

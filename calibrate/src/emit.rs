@@ -1,0 +1,248 @@
+//! Writes a profile: TOML for constants and evidence, Parquet for residuals.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use moesim::kernel::LAWS;
+use moesim::kernel::curves::{Curves, Scale};
+use moesim::kernel::experts::TilePrior;
+use moesim::profile::{Evidence, Profile, Residual};
+use moesim::table::{Column, Table, TableError, Texts};
+use moesim::units::SimDuration;
+
+use crate::device::DataSheet;
+use crate::residuals::rounded;
+
+/// Residuals are written in units of this (see `moesim::config`'s reader).
+const UNIT: f64 = 1e-4;
+
+/// The TOML of a profile.
+#[must_use]
+pub fn toml(profile: &Profile, sheet: &DataSheet) -> String {
+    let mut out = String::new();
+    head(&mut out, profile, sheet);
+    for (precision, family) in &profile.gemm {
+        let p = family.prior;
+        section(&mut out, &format!("[gemm.{}]", precision.name()));
+        time(&mut out, "launch", p.launch_s);
+        number(&mut out, "compute_efficiency", p.compute_efficiency);
+        number(&mut out, "memory_efficiency", p.memory_efficiency);
+        time(&mut out, "wave", p.wave_s);
+        number(&mut out, "half_intensity", p.half_intensity);
+        number(&mut out, "split_speedup", p.split_speedup);
+        number(&mut out, "sharpness", p.sharpness);
+        kriging(&mut out, family.residual.first());
+        evidence(&mut out, &family.evidence);
+    }
+    for ((kernel, precision), family) in &profile.experts {
+        let p = family.prior;
+        section(&mut out, "[[experts]]");
+        text(&mut out, "kernel", kernel);
+        text(&mut out, "precision", precision.name());
+        time(&mut out, "launch", p.launch_s);
+        tile(&mut out, "small", p.small);
+        tile(&mut out, "large", p.large);
+        number(&mut out, "sharpness", p.sharpness);
+        number(&mut out, "traffic_efficiency", p.traffic_efficiency);
+        text(&mut out, "cache", &format!("{} B", p.cache_bytes));
+        number(&mut out, "cache_speedup", p.cache_speedup);
+        line(&mut out, &format!("always_gated = {}", p.always_gated));
+        kriging(&mut out, family.residual.first());
+        evidence(&mut out, &family.evidence);
+    }
+    section(&mut out, "[memory]");
+    number(&mut out, "efficiency", profile.memory.efficiency);
+    time(&mut out, "launch", profile.memory.launch.secs());
+    evidence(&mut out, &profile.memory.evidence);
+    collectives(&mut out, profile);
+    inter_node(&mut out, profile);
+    out
+}
+
+fn head(out: &mut String, profile: &Profile, sheet: &DataSheet) {
+    let name = &profile.name;
+    line(out, &format!("# Written by `calibrate fit --device {name}`. Do not edit: fit again."));
+    line(out, "# Efficiencies are shares of the data sheet's peaks; errors are fractions.");
+    line(out, "schema = 1");
+    text(out, "name", name);
+    text(out, "device", &profile.device);
+    text(out, "table", &format!("{name}.parquet"));
+    if let Some(pair) = profile.pair_bandwidth {
+        line(out, "# The most one pair of GPUs exchanges, from the all-to-all of two.");
+        text(out, "pair_bandwidth", &format!("{} GB/s", rounded(pair.gb_per_sec())));
+    }
+    section(out, "[data_sheet]");
+    text(out, "bf16", &format!("{} TFLOP/s", sheet.bf16_tflops));
+    text(out, "memory_bandwidth", &format!("{} GB/s", sheet.memory_gb_per_s));
+    line(out, &format!("sms = {}", sheet.sms));
+    text(out, "scale_up", &format!("{} GB/s", sheet.link_gb_per_s));
+    text(out, "source", sheet.source);
+}
+
+fn collectives(out: &mut String, profile: &Profile) {
+    for (op, fit) in &profile.collectives {
+        section(out, &format!("[collective.{}]", op.name()));
+        line(out, "ramp = [");
+        for (gpus, ramp) in &fit.ramps {
+            let row = format!(
+                "  {{ gpus = {gpus}, alpha = \"{}\", bandwidth = \"{} GB/s\", ramp = \"{}\", \
+                 ramp_bytes = \"{} B\" }},",
+                in_us(ramp.alpha.secs()),
+                rounded(ramp.bandwidth.gb_per_sec()),
+                in_us(ramp.ramp.secs()),
+                ramp.ramp_bytes.0
+            );
+            line(out, &row);
+        }
+        line(out, "]");
+        evidence(out, &fit.evidence);
+    }
+}
+
+fn inter_node(out: &mut String, profile: &Profile) {
+    let Some(fit) = &profile.inter_node else { return };
+    section(out, "[inter_node]");
+    number(out, "efficiency", fit.efficiency);
+    let alpha = |(nodes, alpha): (&u32, &SimDuration)| {
+        format!("{{ nodes = {nodes}, alpha = \"{}\" }}", in_us(alpha.secs()))
+    };
+    let rows: Vec<String> = fit.alpha.iter().map(alpha).collect();
+    line(out, &format!("alpha = [{}]", rows.join(", ")));
+    evidence(out, &fit.evidence);
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+fn section(out: &mut String, header: &str) {
+    line(out, "");
+    line(out, header);
+}
+
+fn text(out: &mut String, key: &str, value: &str) {
+    let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+    line(out, &format!("{key} = \"{quoted}\""));
+}
+
+fn number(out: &mut String, key: &str, value: f64) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{key} = {}", decimal(value));
+}
+
+/// A TOML float: always with a point or an exponent.
+fn decimal(value: f64) -> String {
+    let text = format!("{}", rounded(value));
+    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
+}
+
+fn time(out: &mut String, key: &str, seconds: f64) {
+    text(out, key, &in_us(seconds));
+}
+
+fn in_us(seconds: f64) -> String {
+    format!("{} us", (seconds * 1e12).round() / 1e6)
+}
+
+fn tile(out: &mut String, key: &str, tile: TilePrior) {
+    let (compute, memory) = (decimal(tile.compute_efficiency), decimal(tile.memory_efficiency));
+    let block = in_us(tile.block_s);
+    line(
+        out,
+        &format!(
+            "{key} = {{ compute_efficiency = {compute}, memory_efficiency = {memory}, block = \"{block}\" }}"
+        ),
+    );
+}
+
+fn kriging(out: &mut String, curves: Option<&Curves>) {
+    let Some(curves) = curves else { return };
+    let scale = |scale: &Scale| {
+        let lengths: Vec<String> = scale.lengths.iter().map(|l| decimal(*l)).collect();
+        let share = decimal(scale.share);
+        format!("{{ share = {share}, lengths = [{}] }}", lengths.join(", "))
+    };
+    let scales: Vec<String> = curves.scales().iter().map(scale).collect();
+    let noise = decimal(curves.noise());
+    line(out, &format!("kriging = {{ noise = {noise}, scales = [{}] }}", scales.join(", ")));
+}
+
+fn evidence(out: &mut String, evidence: &Evidence) {
+    text(out, "evidence.fitted_on", &evidence.fitted_on);
+    line(out, &format!("evidence.rows = {}", evidence.rows));
+    if let Some(prior) = evidence.prior {
+        line(out, &format!("evidence.prior = {}", residual(prior)));
+    }
+    if let Some(held_out) = evidence.held_out {
+        line(out, &format!("evidence.held_out = {}", residual(held_out)));
+    }
+    if !evidence.left_out.is_empty() {
+        text(out, "evidence.left_out", &evidence.left_out);
+    }
+    if let Some(width) = evidence.log_error_p90 {
+        number(out, "evidence.log_error_p90", width);
+    }
+}
+
+fn residual(r: Residual) -> String {
+    let (median, p90, bias) = (decimal(r.median), decimal(r.p90), decimal(r.bias));
+    format!("{{ median = {median}, p90 = {p90}, bias = {bias} }}")
+}
+
+/// Writes the residuals of all families as one table.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn table(profile: &Profile, path: &Path) -> Result<(), TableError> {
+    let mut rows = Columns::default();
+    for (precision, family) in &profile.gemm {
+        for curves in &family.residual {
+            rows.add(&format!("gemm/{}", precision.name()), curves);
+        }
+    }
+    for ((kernel, precision), family) in &profile.experts {
+        for ((law, _), curves) in LAWS.iter().zip(&family.residual) {
+            rows.add(&format!("experts/{kernel}/{}/{law}", precision.name()), curves);
+        }
+    }
+    for (op, fit) in &profile.collectives {
+        rows.add(&format!("collective/{}", op.name()), &fit.residual);
+    }
+    rows.table().write(path)
+}
+
+#[derive(Default)]
+struct Columns {
+    families: Texts,
+    at: [Vec<Option<i64>>; 4],
+    knots: Vec<Option<i64>>,
+    residuals: Vec<Option<i64>>,
+}
+
+impl Columns {
+    fn add(&mut self, family: &str, curves: &Curves) {
+        let id = self.families.words.len() as u32;
+        self.families.words.push(family.to_owned());
+        for site in curves.sites() {
+            for (knot, residual) in curves.knots().iter().zip(&site.residual) {
+                self.families.ids.push(Some(id));
+                for (axis, column) in self.at.iter_mut().enumerate() {
+                    column.push(site.at.get(axis).map(|&x| i64::from(x)));
+                }
+                self.knots.push(Some(*knot as i64));
+                self.residuals.push(Some((residual / UNIT).round() as i64));
+            }
+        }
+    }
+
+    fn table(self) -> Table {
+        let mut table = Table::new("residuals").with("family", Column::Texts(self.families));
+        for (axis, column) in self.at.into_iter().enumerate() {
+            table = table.with(&format!("x{axis}"), Column::Integers(column));
+        }
+        table
+            .with("knot", Column::Integers(self.knots))
+            .with("residual", Column::Integers(self.residuals))
+    }
+}

@@ -1,0 +1,196 @@
+//! Fits a whole profile from a folder of measurements.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use moesim::kernel::experts::ExpertsPrior;
+use moesim::kernel::gemm::GemmPrior;
+use moesim::measurements::{CollectiveRow, ExpertsRow, GemmRow};
+use moesim::profile::{
+    CollectiveFit, CollectiveOp, Evidence, Family, InterNodeFit, MemoryFit, Precision, Profile,
+};
+use moesim::table::{Table, TableError};
+use moesim::units::{Bandwidth, SimDuration};
+
+use crate::device::DataSheet;
+use crate::residuals::rounded;
+use crate::{experts, gemm, nccl};
+
+/// Fits the profile of `sheet`'s device on the tables of `from`.
+///
+/// Where experts or collectives were not measured, those of the nearest device of its family
+/// stand in (see [`transferred`]).
+///
+/// # Errors
+/// If a table cannot be read, or what a profile cannot do without is not there.
+pub fn profile(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> {
+    let mut profile = of_own_tables(sheet, from)?;
+    if profile.experts.is_empty() || profile.collectives.is_empty() {
+        let Some(donor) = sheet.nearest.and_then(DataSheet::named) else {
+            return Err(missing(sheet, "moe", "no device of its family is known"));
+        };
+        let donor = of_own_tables(donor, from)?;
+        transferred(&mut profile, &donor);
+    }
+    if profile.experts.is_empty() {
+        return Err(missing(sheet, "moe", "nor was the nearest device's measured"));
+    }
+    Ok(profile)
+}
+
+fn missing(sheet: &DataSheet, kind: &str, why: &str) -> TableError {
+    TableError {
+        table: format!("{kind}_{}.parquet", sheet.file),
+        column: None,
+        found: format!("is missing or holds no usable rows, {why}"),
+        help: "measure it, or fit a device whose family was measured".to_owned(),
+    }
+}
+
+/// A profile of what was measured of this device alone; experts and collectives may be none.
+fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> {
+    let file = |kind: &str| format!("{kind}_{}", sheet.file);
+    let path = |kind: &str| from.join(format!("{}.parquet", file(kind)));
+    let gemm_table = Table::read(&path("gemm"))?;
+    let name = gemm_table.texts("device")?.first().copied().flatten().unwrap_or(sheet.name);
+    let (gemm, memory) = gemm_families(sheet, &gemm_table, &file("gemm"))?;
+    let experts = match Table::read(&path("moe")) {
+        Ok(table) => expert_families(sheet, &table, &file("moe"))?,
+        Err(_) if !path("moe").exists() => BTreeMap::new(),
+        Err(e) => return Err(e),
+    };
+    let collectives = match Table::read(&path("nccl")) {
+        Ok(table) => collective_fits(&table, &file("nccl"))?,
+        Err(_) if !path("nccl").exists() => BTreeMap::new(),
+        Err(e) => return Err(e),
+    };
+    let pair = collectives.get(&CollectiveOp::AllToAll).and_then(|fit| fit.ramps.get(&2));
+    Ok(Profile {
+        scale_up: Some(Bandwidth::from_bytes_per_sec(sheet.link_gb_per_s * 1e9)),
+        name: sheet.name.to_owned(),
+        device: name.to_owned(),
+        data_sheet: sheet.device(),
+        gemm,
+        experts,
+        memory,
+        pair_bandwidth: pair.map(|ramp| ramp.bandwidth),
+        collectives,
+        inter_node: Some(published_inter_node()),
+    })
+}
+
+/// Takes over what the profile lacks from a device of the same family.
+///
+/// Efficiencies are shares of peaks, so they carry over; what the two devices' own GEMMs say of
+/// their shares of peak arithmetic and bandwidth scales them. Intervals are widened by half: the
+/// step from one device to the next was not measured.
+fn transferred(profile: &mut Profile, donor: &Profile) {
+    let share = |of: fn(&GemmPrior) -> f64| {
+        let value = |p: &Profile| p.gemm.get(&Precision::Bf16).map_or(1.0, |f| of(&f.prior));
+        value(profile) / value(donor)
+    };
+    let arithmetic = share(|p| p.compute_efficiency);
+    let bandwidth = profile.memory.efficiency / donor.memory.efficiency;
+    let on = |evidence: &Evidence| Evidence {
+        fitted_on: format!("{}, of {}: transferred, not measured", evidence.fitted_on, donor.name),
+        rows: 0,
+        prior: None,
+        held_out: None,
+        left_out: format!("this device; what {} reached stands in its profile", donor.name),
+        log_error_p90: evidence.log_error_p90.map(|e| rounded(e * 1.5)),
+    };
+    if profile.experts.is_empty() {
+        for (key, family) in &donor.experts {
+            let mut family = family.clone();
+            for tile in [&mut family.prior.small, &mut family.prior.large] {
+                tile.compute_efficiency = rounded(tile.compute_efficiency * arithmetic);
+                tile.memory_efficiency = rounded(tile.memory_efficiency * bandwidth);
+            }
+            family.evidence = on(&family.evidence);
+            profile.experts.insert(key.clone(), family);
+        }
+    }
+    if profile.collectives.is_empty() {
+        for (op, fit) in &donor.collectives {
+            let fit = CollectiveFit { evidence: on(&fit.evidence), ..fit.clone() };
+            profile.collectives.insert(*op, fit);
+        }
+        profile.pair_bandwidth = donor.pair_bandwidth;
+    }
+}
+
+type GemmFamilies = BTreeMap<Precision, Family<GemmPrior>>;
+
+fn gemm_families(
+    sheet: &DataSheet,
+    table: &Table,
+    on: &str,
+) -> Result<(GemmFamilies, MemoryFit), TableError> {
+    let device = sheet.device();
+    let rows = plain(GemmRow::of(table)?.rows);
+    let of = |precision: Precision| -> Vec<GemmRow> {
+        rows.iter().filter(|row| row.precision == precision).copied().collect()
+    };
+    let families = [Precision::Bf16, Precision::Fp8, Precision::Fp8Block].into_iter();
+    let fit = |p: Precision| gemm::fit(&device, p, &of(p), on).map(|family| (p, family));
+    let memory = gemm::memory(&device, &of(Precision::Bf16), on).ok_or_else(|| TableError {
+        table: on.to_owned(),
+        column: None,
+        found: "holds no bfloat16 rows with few tokens".to_owned(),
+        help: "measure m = 1 with n, k = 64 and with n·k of at least 50 million".to_owned(),
+    })?;
+    Ok((families.filter_map(fit).collect(), memory))
+}
+
+type ExpertFamilies = BTreeMap<(String, Precision), Family<ExpertsPrior>>;
+
+fn expert_families(
+    sheet: &DataSheet,
+    table: &Table,
+    on: &str,
+) -> Result<ExpertFamilies, TableError> {
+    let rows = plain(ExpertsRow::of(table)?.rows);
+    let keys: BTreeSet<(String, Precision)> =
+        rows.iter().map(|row| (row.source.clone(), row.precision)).collect();
+    let fit = |key: (String, Precision)| {
+        let mine = |row: &&ExpertsRow| row.source == key.0 && row.precision == key.1;
+        let of: Vec<&ExpertsRow> = rows.iter().filter(mine).collect();
+        experts::fit(sheet, key.1, &of, on).map(|family| (key, family))
+    };
+    Ok(keys.into_iter().filter_map(fit).collect())
+}
+
+fn collective_fits(
+    table: &Table,
+    on: &str,
+) -> Result<BTreeMap<CollectiveOp, CollectiveFit>, TableError> {
+    let rows = plain(CollectiveRow::of(table)?.rows);
+    let fit = |op| nccl::fit(op, &rows, on).map(|fit| (op, fit));
+    Ok(CollectiveOp::ALL.into_iter().filter_map(fit).collect())
+}
+
+fn plain<R>(rows: Vec<(usize, R)>) -> Vec<R> {
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// What leaves a node: published for InfiniBand NICs of the ConnectX-6 and -7 kind, not measured
+/// here. The efficiency is that of a ConnectX-7 at 400 Gb/s under NCCL's all-to-all (45 of 50
+/// GB/s, 22.5 of 25 GB/s when scaled), the start-up times are fits to SimAI's table of 2 to 16
+/// nodes of eight GPUs [simai25].
+fn published_inter_node() -> InterNodeFit {
+    let us = |us: u64| SimDuration::from_ps(us * 1_000_000);
+    InterNodeFit {
+        efficiency: 0.9,
+        alpha: BTreeMap::from([(2, us(118)), (4, us(138)), (8, us(171)), (16, us(182))]),
+        evidence: Evidence {
+            fitted_on: "published, not measured here: SimAI's all-to-all table on ConnectX-7, \
+                        scaled to the NIC's rate"
+                .to_owned(),
+            rows: 0,
+            prior: None,
+            held_out: None,
+            left_out: String::new(),
+            log_error_p90: None,
+        },
+    }
+}

@@ -1,0 +1,317 @@
+//! Profiles: TOML with a Parquet table of residuals beside it → a validated [`Profile`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::{Mistake, Source};
+use crate::kernel::Device;
+use crate::kernel::curves::Scale;
+use crate::kernel::experts::{ExpertsPrior, TilePrior};
+use crate::kernel::gemm::GemmPrior;
+use crate::kernel::ramp::Ramp;
+use crate::profile::{
+    CollectiveFit, CollectiveOp, Evidence, Family, InterNodeFit, MemoryFit, Precision, Profile,
+    Residual,
+};
+use crate::table::Table;
+
+mod file;
+mod residuals;
+use file::{
+    Collective, EvidenceFile, Experts, File, Gemm, InterNode, Kriging, RampFile, ResidualFile,
+    ScaleFile, Tile,
+};
+use residuals::Residuals;
+
+/// A profile that is compiled in.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltInProfile {
+    /// Its name: `"a100-sxm"`.
+    pub name: &'static str,
+    /// Its TOML.
+    pub toml: &'static str,
+    /// Its table of residuals, as Parquet.
+    pub table: &'static [u8],
+}
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(BuiltInProfile {
+            name: $name,
+            toml: include_str!(concat!("../../calibrate/profiles/", $name, ".toml")),
+            table: include_bytes!(concat!("../../calibrate/profiles/", $name, ".parquet")),
+        }),*]
+    };
+}
+
+/// The profiles that are compiled in.
+#[must_use]
+pub const fn built_in_profiles() -> &'static [BuiltInProfile] {
+    built_in!["a100-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "gb200", "l40s"]
+}
+
+/// The built-in profile of this name.
+///
+/// # Errors
+/// If there is none of this name.
+pub fn built_in_profile(name: &str) -> Result<Profile, Mistake> {
+    let known = built_in_profiles();
+    let Some(found) = known.iter().find(|p| p.name == name) else {
+        let names: Vec<&str> = known.iter().map(|p| p.name).collect();
+        let help = format!("the built-in profiles are {}", names.join(", "));
+        return Err(Mistake::of(name, "is no built-in profile", help));
+    };
+    profile_with_built_in_table(&Source::built_in(found.name, found.toml), name)
+}
+
+/// A profile from a TOML, perhaps with overrides, and the table of the built-in profile `name`.
+///
+/// # Errors
+/// If what the TOML says is wrong, or there is no such built-in profile.
+pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profile, Mistake> {
+    let found = built_in_profiles().iter().find(|p| p.name == name);
+    let bytes = found.map(|p| p.table.to_vec()).unwrap_or_default();
+    profile(source, Table::from_bytes(name, bytes).map_err(in_table)?)
+}
+
+/// A profile from a TOML file; the table it names lies beside `path`.
+///
+/// # Errors
+/// If the file, the table or what they say is wrong.
+pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Mistake> {
+    let file: File = source.parse()?;
+    let table = path.with_file_name(file.table.get_ref());
+    let plain = !file.table.get_ref().contains(['/', '\\']);
+    if !plain {
+        let help = "the table lies beside the profile: give its file name alone";
+        return Err(source.mistake(file.table.span(), "is a path", help));
+    }
+    profile(source, Table::read(&table).map_err(in_table)?)
+}
+
+/// A profile from its TOML and its table of residuals.
+///
+/// # Errors
+/// If what they say is wrong or does not fit together.
+pub fn profile(source: &Source, table: Table) -> Result<Profile, Mistake> {
+    let file: File = source.parse()?;
+    if file.schema != 1 {
+        let found = format!("found schema {}", file.schema);
+        return Err(source.mistake_without_span("schema", found, "this moesim reads schema 1"));
+    }
+    let residuals = Residuals::new(&table).map_err(in_table)?;
+    file.validated(source, &residuals)
+}
+
+fn in_table(error: crate::table::TableError) -> Mistake {
+    let column = error.column.map(|c| format!("column `{c}`: ")).unwrap_or_default();
+    Mistake::of(error.table, format!("{column}{}", error.found), error.help)
+}
+
+impl From<ResidualFile> for Residual {
+    fn from(file: ResidualFile) -> Self {
+        Self { median: file.median.0, p90: file.p90.0, bias: file.bias.0 }
+    }
+}
+
+impl From<EvidenceFile> for Evidence {
+    fn from(file: EvidenceFile) -> Self {
+        Self {
+            fitted_on: file.fitted_on,
+            rows: file.rows.0 as usize,
+            prior: file.prior.map(Into::into),
+            held_out: file.held_out.map(Into::into),
+            left_out: file.left_out,
+            log_error_p90: file.log_error_p90.map(|e| e.0),
+        }
+    }
+}
+
+impl Tile {
+    fn prior(&self) -> TilePrior {
+        TilePrior {
+            compute_efficiency: self.compute_efficiency.0,
+            memory_efficiency: self.memory_efficiency.0,
+            block_s: self.block.0.secs(),
+        }
+    }
+}
+
+impl Kriging {
+    /// The scales and the noise, when every scale has a length for each of `axes` coordinates.
+    fn checked(
+        &self,
+        source: &Source,
+        key: &str,
+        axes: usize,
+    ) -> Result<(Vec<Scale>, f64), Mistake> {
+        let odd = self.scales.iter().find(|scale| scale.lengths.len() != axes);
+        if let Some(odd) = odd {
+            let found = format!("found {} lengths", odd.lengths.len());
+            let help = format!("give one for each of {axes} coordinates");
+            return Err(source.mistake_without_span(key, found, help));
+        }
+        if self.scales.is_empty() {
+            return Err(source.mistake_without_span(key, "is empty", "give at least one scale"));
+        }
+        let scale = |file: &ScaleFile| Scale {
+            share: file.share.0,
+            lengths: file.lengths.iter().map(|l| l.0).collect(),
+        };
+        Ok((self.scales.iter().map(scale).collect(), self.noise.0))
+    }
+}
+
+impl File {
+    fn validated(self, source: &Source, residuals: &Residuals<'_>) -> Result<Profile, Mistake> {
+        if self.gemm.is_empty() || self.experts.is_empty() {
+            let found = "no GEMM or no fused experts are described";
+            let help = "add a [gemm.bfloat16] table and an [[experts]] table";
+            return Err(source.mistake_without_span("", found, help));
+        }
+        let mut gemm = BTreeMap::new();
+        for (name, family) in self.gemm {
+            let (precision, fitted) = family.validated(source, &name, residuals)?;
+            gemm.insert(precision, fitted);
+        }
+        let mut experts = BTreeMap::new();
+        for family in self.experts {
+            let (key, fitted) = family.validated(source, residuals)?;
+            experts.insert(key, fitted);
+        }
+        let mut collectives = BTreeMap::new();
+        for (name, fit) in self.collective {
+            let (op, fitted) = fit.validated(source, &name, residuals)?;
+            collectives.insert(op, fitted);
+        }
+        Ok(Profile {
+            name: self.name,
+            device: self.device,
+            data_sheet: Device {
+                peak_bf16: self.data_sheet.bf16.0,
+                memory_bandwidth: self.data_sheet.memory_bandwidth.0,
+                sms: self.data_sheet.sms.0,
+            },
+            scale_up: self.data_sheet.scale_up.map(|peak| peak.0),
+            gemm,
+            experts,
+            memory: MemoryFit {
+                efficiency: self.memory.efficiency.0,
+                launch: self.memory.launch.0,
+                evidence: self.memory.evidence.into(),
+            },
+            collectives,
+            pair_bandwidth: self.pair_bandwidth.map(|b| b.0),
+            inter_node: self.inter_node.map(InterNode::validated),
+        })
+    }
+}
+
+fn precision_of(source: &Source, name: &Spanned<String>) -> Result<Precision, Mistake> {
+    Precision::named(name.get_ref()).ok_or_else(|| {
+        let found = format!("unknown precision `{}`", name.get_ref());
+        source.mistake(name.span(), found, "use one of bfloat16, fp8, fp8_block")
+    })
+}
+
+impl Gemm {
+    fn validated(
+        self,
+        source: &Source,
+        name: &Spanned<String>,
+        residuals: &Residuals<'_>,
+    ) -> Result<(Precision, Family<GemmPrior>), Mistake> {
+        let precision = precision_of(source, name)?;
+        let key = format!("gemm.{}.kriging.scales", name.get_ref());
+        let (scales, noise) = self.kriging.checked(source, &key, 2)?;
+        let family = format!("gemm/{}", name.get_ref());
+        let prior = GemmPrior {
+            launch_s: self.launch.0.secs(),
+            compute_efficiency: self.compute_efficiency.0,
+            memory_efficiency: self.memory_efficiency.0,
+            wave_s: self.wave.0.secs(),
+            half_intensity: self.half_intensity.0,
+            split_speedup: self.split_speedup.0,
+            sharpness: self.sharpness.0,
+        };
+        let curves = residuals.curves(&family, scales, noise).map_err(in_table)?;
+        Ok((precision, Family { prior, residual: vec![curves], evidence: self.evidence.into() }))
+    }
+}
+
+impl Experts {
+    fn validated(
+        self,
+        source: &Source,
+        residuals: &Residuals<'_>,
+    ) -> Result<((String, Precision), Family<ExpertsPrior>), Mistake> {
+        let precision = precision_of(source, &self.precision)?;
+        let (scales, noise) = self.kriging.checked(source, "experts.kriging.scales", 4)?;
+        let curves = crate::kernel::LAWS.iter().map(|(law, _)| {
+            let family = format!("experts/{}/{}/{law}", self.kernel, precision.name());
+            residuals.curves(&family, scales.clone(), noise).map_err(in_table)
+        });
+        let residual = curves.collect::<Result<Vec<_>, _>>()?;
+        let prior = ExpertsPrior {
+            launch_s: self.launch.0.secs(),
+            small: self.small.prior(),
+            large: self.large.prior(),
+            sharpness: self.sharpness.0,
+            traffic_efficiency: self.traffic_efficiency.0,
+            cache_bytes: self.cache.0.0 as f64,
+            cache_speedup: self.cache_speedup.0,
+            always_gated: self.always_gated,
+        };
+        let evidence = self.evidence.into();
+        Ok(((self.kernel, precision), Family { prior, residual, evidence }))
+    }
+}
+
+impl Collective {
+    fn validated(
+        self,
+        source: &Source,
+        name: &Spanned<String>,
+        residuals: &Residuals<'_>,
+    ) -> Result<(CollectiveOp, CollectiveFit), Mistake> {
+        let Some(op) = CollectiveOp::named(name.get_ref()) else {
+            let known: Vec<&str> = CollectiveOp::ALL.iter().map(|op| op.name()).collect();
+            let found = format!("unknown collective `{}`", name.get_ref());
+            let help = format!("use one of {}", known.join(", "));
+            return Err(source.mistake(name.span(), found, help));
+        };
+        let ramps: BTreeMap<u32, Ramp> = self.ramp.iter().map(RampFile::ramp).collect();
+        if ramps.is_empty() {
+            let key = format!("collective.{}.ramp", name.get_ref());
+            return Err(source.mistake_without_span(&key, "is empty", "give at least one ramp"));
+        }
+        let family = format!("collective/{}", op.name());
+        let one_scale = vec![Scale { share: 1.0, lengths: vec![1.0] }];
+        let residual = residuals.curves(&family, one_scale, 1.0).map_err(in_table)?;
+        Ok((op, CollectiveFit { ramps, residual, evidence: self.evidence.into() }))
+    }
+}
+
+impl RampFile {
+    fn ramp(&self) -> (u32, Ramp) {
+        let ramp = Ramp {
+            alpha: self.alpha.0,
+            bandwidth: self.bandwidth.0,
+            ramp: self.ramp.0,
+            ramp_bytes: self.ramp_bytes.0,
+        };
+        (self.gpus.0, ramp)
+    }
+}
+
+impl InterNode {
+    fn validated(self) -> InterNodeFit {
+        InterNodeFit {
+            efficiency: self.efficiency.0,
+            alpha: self.alpha.iter().map(|a| (a.nodes.0, a.alpha.0)).collect(),
+            evidence: self.evidence.into(),
+        }
+    }
+}

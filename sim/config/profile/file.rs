@@ -1,0 +1,155 @@
+//! The layout of a profile's TOML.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::super::{Count, Number, Written};
+use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+
+/// An efficiency or another positive factor.
+pub(super) type Factor = Number<1, 1_000_000>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) schema: i64,
+    pub(super) name: String,
+    pub(super) device: String,
+    pub(super) table: Spanned<String>,
+    pub(super) data_sheet: DataSheet,
+    #[serde(default)]
+    pub(super) gemm: BTreeMap<Spanned<String>, Gemm>,
+    #[serde(default)]
+    pub(super) experts: Vec<Experts>,
+    pub(super) memory: Memory,
+    #[serde(default)]
+    pub(super) collective: BTreeMap<Spanned<String>, Collective>,
+    pub(super) pair_bandwidth: Option<Written<Bandwidth>>,
+    pub(super) inter_node: Option<InterNode>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DataSheet {
+    pub(super) bf16: Written<FlopRate>,
+    pub(super) memory_bandwidth: Written<Bandwidth>,
+    pub(super) sms: Count<1, 4096>,
+    pub(super) scale_up: Option<Written<Bandwidth>>,
+    #[allow(dead_code)] // For readers of the file.
+    pub(super) source: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gemm {
+    pub(super) launch: Written<SimDuration>,
+    pub(super) compute_efficiency: Factor,
+    pub(super) memory_efficiency: Factor,
+    pub(super) wave: Written<SimDuration>,
+    pub(super) half_intensity: Factor,
+    pub(super) split_speedup: Factor,
+    pub(super) sharpness: Factor,
+    pub(super) kriging: Kriging,
+    pub(super) evidence: EvidenceFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kriging {
+    pub(super) scales: Vec<ScaleFile>,
+    pub(super) noise: Factor,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScaleFile {
+    pub(super) share: Factor,
+    pub(super) lengths: Vec<Factor>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Experts {
+    pub(super) kernel: String,
+    pub(super) precision: Spanned<String>,
+    pub(super) launch: Written<SimDuration>,
+    pub(super) small: Tile,
+    pub(super) large: Tile,
+    pub(super) sharpness: Factor,
+    pub(super) traffic_efficiency: Factor,
+    pub(super) cache: Written<Bytes>,
+    pub(super) cache_speedup: Factor,
+    pub(super) always_gated: bool,
+    pub(super) kriging: Kriging,
+    pub(super) evidence: EvidenceFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tile {
+    pub(super) compute_efficiency: Factor,
+    pub(super) memory_efficiency: Factor,
+    pub(super) block: Written<SimDuration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Memory {
+    pub(super) efficiency: Factor,
+    pub(super) launch: Written<SimDuration>,
+    pub(super) evidence: EvidenceFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Collective {
+    pub(super) ramp: Vec<RampFile>,
+    pub(super) evidence: EvidenceFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RampFile {
+    pub(super) gpus: Count<2, 65_536>,
+    pub(super) alpha: Written<SimDuration>,
+    pub(super) bandwidth: Written<Bandwidth>,
+    pub(super) ramp: Written<SimDuration>,
+    pub(super) ramp_bytes: Written<Bytes>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InterNode {
+    pub(super) efficiency: Factor,
+    pub(super) alpha: Vec<AlphaFile>,
+    pub(super) evidence: EvidenceFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlphaFile {
+    pub(super) nodes: Count<2, 65_536>,
+    pub(super) alpha: Written<SimDuration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EvidenceFile {
+    pub(super) fitted_on: String,
+    pub(super) rows: Count<0, 2_000_000_000>,
+    pub(super) prior: Option<ResidualFile>,
+    pub(super) held_out: Option<ResidualFile>,
+    #[serde(default)]
+    pub(super) left_out: String,
+    pub(super) log_error_p90: Option<Number<0, 100_000>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResidualFile {
+    pub(super) median: Number<0, 1_000_000>,
+    pub(super) p90: Number<0, 1_000_000>,
+    pub(super) bias: Number<{ -1_000_000 }, 1_000_000>,
+}

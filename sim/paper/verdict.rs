@@ -1,0 +1,102 @@
+//! How well the paper's rows are predicted, as a JSON object and as lines of text.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::judge::{Errors, Judgement};
+
+/// The judgements of one file: all its rows, and each model predicted unseen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The file's name.
+    pub file: String,
+    /// All rows, with the overheads as they stand.
+    pub all: Judgement,
+    /// Rows whose model is unknown.
+    pub skipped: usize,
+    /// Each model's rows, predicted with overheads fitted to the other models' rows; empty where
+    /// the overheads were not fitted to this file's rows in the first place.
+    pub left_out: Vec<Judgement>,
+}
+
+impl Verdict {
+    /// The object of this file in `moesim validate --json`.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("file".into(), json!(self.file));
+        object.insert("rows".into(), json!(self.all.rows));
+        object.insert("skipped".into(), json!(self.skipped));
+        object.insert("refitted".into(), json!(false));
+        errors(&self.all.ours, &mut object);
+        object.insert("baselines".into(), baselines(&self.all));
+        let left_out = self.left_out.iter().map(|judgement| {
+            let mut object = Map::new();
+            object.insert("model".into(), json!(judgement.of));
+            object.insert("rows".into(), json!(judgement.rows));
+            errors(&judgement.ours, &mut object);
+            object.insert("baselines".into(), baselines(judgement));
+            Value::Object(object)
+        });
+        object.insert("left_out".into(), Value::Array(left_out.collect()));
+        Value::Object(object)
+    }
+
+    /// The lines of this file in the printed report.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("{}: {} rows, {} skipped\n", self.file, self.all.rows, self.skipped);
+        let _ = writeln!(
+            text,
+            "  {:<34} {:>10} {:>10} {:>14}",
+            "", "mean |e|", "mean e", "mean |e| in"
+        );
+        let _ = writeln!(
+            text,
+            "  {:<34} {:>10} {:>10} {:>14}",
+            "", "of time, %", "of time, %", "increase, pts"
+        );
+        lines(&self.all, "predicted as it stands", &mut text);
+        for judgement in &self.left_out {
+            lines(judgement, &format!("{} left out of the fit", judgement.of), &mut text);
+        }
+        text
+    }
+}
+
+fn errors(errors: &Errors, object: &mut Map<String, Value>) {
+    object.insert("time_mape".into(), json!(errors.time_mape));
+    object.insert("time_bias".into(), json!(errors.time_bias));
+    object.insert("increase_mae_points".into(), json!(errors.increase_mae_points));
+}
+
+fn baselines(judgement: &Judgement) -> Value {
+    let each = judgement.baselines.iter().map(|(baseline, of)| {
+        let mut object = Map::new();
+        errors(of, &mut object);
+        (baseline.key().to_owned(), Value::Object(object))
+    });
+    Value::Object(each.collect())
+}
+
+fn lines(judgement: &Judgement, title: &str, text: &mut String) {
+    line(title, &judgement.ours, text);
+    for (baseline, errors) in &judgement.baselines {
+        line(&format!("  baseline: {}", baseline.key().replace('_', " ")), errors, text);
+    }
+}
+
+fn line(title: &str, errors: &Errors, text: &mut String) {
+    let percent = |value: Option<f64>| {
+        value.map_or_else(|| "-".to_owned(), |value| format!("{:.1}", 100.0 * value))
+    };
+    let points =
+        errors.increase_mae_points.map_or_else(|| "-".to_owned(), |points| format!("{points:.1}"));
+    let _ = writeln!(
+        text,
+        "  {title:<34} {:>10} {:>10} {points:>14}",
+        percent(errors.time_mape),
+        percent(errors.time_bias),
+    );
+}

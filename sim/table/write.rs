@@ -1,0 +1,92 @@
+//! From a [`Table`] to Parquet.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::schema::types::{Type, TypePtr};
+
+use super::{Column, Table, TableError};
+
+pub(super) fn file(table: &Table, path: &Path) -> Result<(), TableError> {
+    let unfit = |e: &dyn std::fmt::Display| TableError {
+        table: path.display().to_string(),
+        column: None,
+        found: format!("cannot be written: {e}"),
+        help: "check the folder, its permissions and the space left".to_owned(),
+    };
+    let mut part = path.as_os_str().to_owned();
+    part.push(".tmp");
+    let part = Path::new(&part);
+    let written = File::create(part)
+        .map_err(ParquetError::from)
+        .and_then(|file| encode(table, file))
+        .map_err(|e| unfit(&e))
+        .and_then(|()| std::fs::rename(part, path).map_err(|e| unfit(&e)));
+    if written.is_err() {
+        // Best effort: the error that matters is already in hand.
+        let _ = std::fs::remove_file(part);
+    }
+    written
+}
+
+fn encode(table: &Table, file: File) -> Result<(), ParquetError> {
+    let compression = Compression::ZSTD(ZstdLevel::try_new(9)?);
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    let mut writer = SerializedFileWriter::new(file, schema_of(table)?, Arc::new(properties))?;
+    let mut group = writer.next_row_group()?;
+    for (_, column) in table.columns() {
+        if let Some(to) = group.next_column()? {
+            write_column(to, column)?;
+        }
+    }
+    group.close()?;
+    writer.close()?;
+    Ok(())
+}
+
+fn schema_of(table: &Table) -> Result<TypePtr, ParquetError> {
+    let field = |(name, column): &(String, Column)| {
+        let (physical, logical) = match column {
+            Column::Integers(_) => (Physical::INT64, None),
+            Column::Numbers(_) => (Physical::DOUBLE, None),
+            Column::Texts(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        };
+        Type::primitive_type_builder(name, physical)
+            .with_repetition(Repetition::OPTIONAL)
+            .with_logical_type(logical)
+            .build()
+            .map(Arc::new)
+    };
+    let fields = table.columns().iter().map(field).collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(Type::group_type_builder("table").with_fields(fields).build()?))
+}
+
+fn write_column(to: SerializedColumnWriter<'_>, column: &Column) -> Result<(), ParquetError> {
+    match column {
+        Column::Integers(values) => write_values::<Int64Type>(to, values),
+        Column::Numbers(values) => write_values::<DoubleType>(to, values),
+        Column::Texts(texts) => {
+            let word = |id: &Option<u32>| {
+                id.map(|id| ByteArray::from(texts.words[id as usize].as_bytes().to_vec()))
+            };
+            let values: Vec<Option<ByteArray>> = texts.ids.iter().map(word).collect();
+            write_values::<ByteArrayType>(to, &values)
+        }
+    }
+}
+
+fn write_values<T: DataType>(
+    mut to: SerializedColumnWriter<'_>,
+    values: &[Option<T::T>],
+) -> Result<(), ParquetError> {
+    let present: Vec<i16> = values.iter().map(|v| i16::from(v.is_some())).collect();
+    let values: Vec<T::T> = values.iter().flatten().cloned().collect();
+    to.typed::<T>().write_batch(&values, Some(&present), None)?;
+    to.close()
+}

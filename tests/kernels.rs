@@ -1,0 +1,142 @@
+//! Do kernel times behave as times must, whatever the shape?
+//!
+//! A pass says that more work never takes less time, that the profile loads and that measured
+//! shapes are met. It does not say that times of shapes nobody measured are right: the profile's
+//! own `held_out` errors say how far off those are.
+
+use moesim::config::{built_in_profile, built_in_profiles};
+use moesim::kernel::experts::ExpertsShape;
+use moesim::kernel::skew::Popularity;
+use moesim::kernel::{Kernels, Trust};
+use moesim::profile::{CollectiveOp, Precision, Profile};
+use moesim::units::{Bytes, SimDuration};
+use proptest::prelude::*;
+
+fn a100() -> Profile {
+    built_in_profile("a100-sxm").unwrap()
+}
+
+/// Relative distance of a time from microseconds that were measured.
+fn off(time: SimDuration, measured_us: f64) -> f64 {
+    (time.us() / measured_us - 1.0).abs()
+}
+
+#[test]
+fn every_built_in_profile_loads_and_knows_its_name() {
+    for known in built_in_profiles() {
+        let profile = built_in_profile(known.name).unwrap();
+        assert_eq!(profile.name, known.name);
+        let families = profile.gemm.values().map(|f| &f.evidence);
+        for evidence in families.chain(profile.experts.values().map(|f| &f.evidence)) {
+            let transferred = evidence.fitted_on.contains("transferred");
+            let good = evidence.held_out.is_some_and(|r| r.median < 0.1 && r.p90 < 0.3);
+            assert!(transferred || good, "{}: {:?}", evidence.fitted_on, evidence.held_out);
+            assert!(evidence.log_error_p90.is_some(), "{}", evidence.fitted_on);
+        }
+    }
+    assert!(built_in_profile("z9000").is_err());
+}
+
+/// The GEMMs of the paper's experts, D = 768 with H = 2048 and D = 1536 with H = 4096, as
+/// measured on an A100 (rows of `gemm_a100_sxm`).
+#[test]
+fn the_gemms_of_the_papers_experts_are_as_measured() {
+    let profile = a100();
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    for (m, n, k, us) in [
+        (2048, 2048, 768, 48.02),
+        (8192, 768, 2048, 117.06),
+        (4096, 4096, 1536, 224.49),
+        (16384, 1536, 4096, 876.01),
+    ] {
+        let times = kernels.gemm_over_m(n, k, Precision::Bf16);
+        assert_eq!(times.trust(), Trust::Measured, "({n}, {k})");
+        assert!(off(times.time(m), us) < 0.06, "({m}, {n}, {k}): {} for {us} us", times.time(m));
+    }
+}
+
+#[test]
+fn fused_experts_are_as_measured() {
+    let profile = a100();
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    let slots = Popularity::Balanced.slots(4096, 128, 8);
+    let time = kernels.grouped_ffn(&slots, (4096, 1536), 8, Precision::Bf16);
+    assert!(off(time, 10_719.0) < 0.02, "{time}");
+    let skewed = Popularity::PowerLaw(1.2).slots(4096, 128, 8);
+    let time = kernels.grouped_ffn(&skewed, (4096, 1536), 8, Precision::Bf16);
+    assert!(off(time, 10_719.0 * 1.10) < 0.03, "{time}");
+}
+
+#[test]
+fn no_work_takes_no_time() {
+    let profile = a100();
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    assert_eq!(kernels.gemm(0, 768, 2048, Precision::Bf16), SimDuration::ZERO);
+    assert_eq!(kernels.grouped_ffn(&[0; 8], (768, 2048), 2, Precision::Bf16), SimDuration::ZERO);
+    assert_eq!(kernels.grouped_ffn(&[], (768, 2048), 2, Precision::Bf16), SimDuration::ZERO);
+    assert_eq!(kernels.memory_bound(Bytes(0), 0), SimDuration::ZERO);
+}
+
+#[test]
+fn collectives_between_and_beyond_measured_numbers_of_gpus_lie_in_order() {
+    let profile = a100();
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    for op in CollectiveOp::ALL {
+        let time = |gpus| kernels.collective(op, gpus, Bytes(1 << 26)).unwrap();
+        assert_eq!(time(1), SimDuration::ZERO);
+        assert!(time(2) < time(4) && time(4) < time(8), "{op:?}");
+        assert!(time(8).secs() < time(64).secs() * 1.05, "{op:?}");
+    }
+}
+
+/// Measured times of this GEMM fall from 11.3 us at m = 8 to 7.4 us at m = 32.
+#[test]
+fn where_measured_times_fall_predicted_ones_do_not() {
+    let profile = shared();
+    let times = Kernels::new(profile, profile.data_sheet).gemm_over_m(2048, 768, Precision::Bf16);
+    for m in 1..300 {
+        assert!(times.seconds(m) <= times.seconds(m + 1), "from m = {m}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_gemm_of_more_rows_never_takes_less(
+        n in 1_u32..20_000, k in 1_u32..20_000, m in 1_u32..40_000, more in 0_u32..5_000,
+    ) {
+        let profile = shared();
+        let kernels = Kernels::new(profile, profile.data_sheet);
+        let times = kernels.gemm_over_m(n, k, Precision::Bf16);
+        prop_assert!(times.seconds(m) <= times.seconds(m + more));
+        prop_assert!(times.seconds(m) > 0.0);
+    }
+
+    #[test]
+    fn twice_the_slots_of_every_expert_never_take_less(
+        hidden in 1_u32..8192, inter in 1_u32..8192, top_k in 1_u32..8,
+        slots in prop::collection::vec(0_u32..5_000, 1..64),
+    ) {
+        let profile = shared();
+        let kernels = Kernels::new(profile, profile.data_sheet);
+        let shape = ExpertsShape { hidden, inter, experts: slots.len() as u32, top_k, gated: true };
+        let times = kernels.experts(shape, Precision::Bf16, None);
+        let twice: Vec<u32> = slots.iter().map(|s| s * 2).collect();
+        let (once, twice) = (times.seconds(&slots), times.seconds(&twice));
+        prop_assert!(once.is_finite());
+        prop_assert!(once <= twice * 1.000_001, "{once} for once, {twice} for twice");
+    }
+
+    #[test]
+    fn a_longer_message_never_takes_much_less(gpus in 2_u32..9, bytes in 1_u64..(1 << 30)) {
+        let profile = shared();
+        let kernels = Kernels::new(profile, profile.data_sheet);
+        let time = |bytes| kernels.collective(CollectiveOp::AllToAll, gpus, Bytes(bytes)).unwrap();
+        prop_assert!(time(bytes) <= time(bytes * 4));
+    }
+}
+
+/// One profile for all cases of a property: parsing it takes longer than a case.
+fn shared() -> &'static Profile {
+    static PROFILE: std::sync::OnceLock<Profile> = std::sync::OnceLock::new();
+    PROFILE.get_or_init(a100)
+}
