@@ -5,7 +5,7 @@
 //! [`MAX_EXPLICIT_GPUS`] and [`MAX_EXPLICIT_VERTICES`].
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -20,6 +20,9 @@ use crate::units::{GpuId, LinkId};
 pub const MAX_EXPLICIT_GPUS: u32 = 2048;
 /// Most GPUs and switches of an explicit graph.
 pub const MAX_EXPLICIT_VERTICES: u32 = 8192;
+
+/// Most cables of an explicit graph.
+pub const MAX_EXPLICIT_LINKS: usize = 65_536;
 
 /// One cable of an explicit graph.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,10 +65,20 @@ impl ExplicitGraph {
                 ),
             ));
         }
+        if self.links.len() > MAX_EXPLICIT_LINKS {
+            return Err(Unbuildable::at(
+                "graph.links",
+                format!("{} links", self.links.len()),
+                format!("list at most {MAX_EXPLICIT_LINKS} links, or use a fabric family"),
+            ));
+        }
+        let switches = self.switches.iter().map(String::as_str).zip(self.gpus..);
+        let switches: BTreeMap<&str, u32> = switches.collect();
+        let mut joined = BTreeSet::new();
         wiring.vertices_of(VertexKind::Gpu, self.gpus);
         wiring.vertices_of(VertexKind::Router, self.switches.len() as u32);
         for (n, link) in self.links.iter().enumerate() {
-            let end = |name: &str, which: &str| self.vertex(name, n, which);
+            let end = |name: &str, which: &str| self.vertex(name, &switches, n, which);
             let (from, to) = (end(&link.from, "from")?, end(&link.to, "to")?);
             if from == to {
                 return Err(Unbuildable::at(
@@ -74,10 +87,7 @@ impl ExplicitGraph {
                     "join two different vertices",
                 ));
             }
-            let twice = wiring.links.iter().any(|old| {
-                (old.from, old.to) == (from, to)
-                    || link.both_ways && (old.from, old.to) == (to, from)
-            });
+            let twice = !joined.insert((from, to)) || link.both_ways && !joined.insert((to, from));
             if twice {
                 return Err(Unbuildable::at(
                     &format!("graph.links[{n}]"),
@@ -93,9 +103,15 @@ impl ExplicitGraph {
         Ok(())
     }
 
-    fn vertex(&self, name: &str, link: usize, which: &str) -> Result<VertexId, Unbuildable> {
-        if let Some(switch) = self.switches.iter().position(|switch| switch == name) {
-            return Ok(VertexId(self.gpus + switch as u32));
+    fn vertex(
+        &self,
+        name: &str,
+        switches: &BTreeMap<&str, u32>,
+        link: usize,
+        which: &str,
+    ) -> Result<VertexId, Unbuildable> {
+        if let Some(&switch) = switches.get(name) {
+            return Ok(VertexId(switch));
         }
         let gpu = name.strip_prefix("gpu").and_then(|digits| digits.parse::<u32>().ok());
         gpu.filter(|&gpu| gpu < self.gpus).map(VertexId).ok_or_else(|| {

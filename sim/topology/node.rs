@@ -213,7 +213,7 @@ impl Node {
                 return Err(Unbuildable::at(
                     "nodes.nic",
                     format!("{share} GPUs share a NIC, but through what is not said"),
-                    "add `pcie_bandwidth` and `pcie_latency` for the slots at their PCIe switch",
+                    "add [nodes.nic.pcie] with bandwidth and latency, the slots at their PCIe switch",
                 ));
             }
             return Ok(Ports { vertices: gpus.to_vec(), per_node: nics.per_node, cable });
