@@ -1,15 +1,19 @@
 //! Pending events and the clock.
 //!
 //! Events leave in order of time; ties leave first scheduled, first served, so a run is a function
-//! of its inputs alone and never of the heap's layout. A handler is given a [`Schedule`], which can
+//! of its inputs alone and never of a heap's layout. A handler is given a [`Schedule`], which can
 //! read the clock and add to the future; only [`Calendar::next`] moves time.
 //!
-//! A quaternary heap on `(time, seq)` holds what several GPUs share; the work of a single GPU
-//! between two synchronisations never comes here (see `program`).
+//! Time never runs backwards, which a radix heap [ahuja90] turns into speed: an event stands in the
+//! bucket of the highest bit in which its time differs from now. Only when a bucket's turn comes are
+//! its events spread over lower buckets, so each moves at most 64 times however many are pending.
+//! Events of one instant always share a bucket and every move keeps their order, which is why ties
+//! need no sequence numbers.
+//!
+//! Here stands what several GPUs share; the work of one GPU between two synchronisations never
+//! comes here (see `blame::run_to_barrier`).
 
-use std::cmp::Reverse;
-
-use dary_heap::QuaternaryHeap;
+use std::collections::VecDeque;
 
 use crate::units::{SimDuration, SimTime};
 
@@ -17,46 +21,24 @@ use crate::units::{SimDuration, SimTime};
 #[derive(Debug)]
 pub struct Calendar<E> {
     now: SimTime,
-    next_seq: u64,
-    heap: QuaternaryHeap<Reverse<Entry<E>>>,
-}
-
-#[derive(Debug)]
-struct Entry<E> {
-    at: SimTime,
-    seq: u64,
-    event: E,
-}
-
-impl<E> Entry<E> {
-    const fn key(&self) -> (SimTime, u64) {
-        (self.at, self.seq)
-    }
-}
-
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<E> Eq for Entry<E> {}
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Entry<E> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
+    /// Events of this instant.
+    due: VecDeque<E>,
+    /// `later[b]`: events whose time first differs from now in bit `b`.
+    later: [Vec<(SimTime, E)>; 64],
+    /// Bit `b` is set if `later[b]` is not empty.
+    occupied: u64,
+    pending: usize,
 }
 
 impl<E> Default for Calendar<E> {
     fn default() -> Self {
-        Self { now: SimTime::ZERO, next_seq: 0, heap: QuaternaryHeap::new() }
+        Self {
+            now: SimTime::ZERO,
+            due: VecDeque::new(),
+            later: std::array::from_fn(|_| Vec::new()),
+            occupied: 0,
+            pending: 0,
+        }
     }
 }
 
@@ -75,27 +57,57 @@ impl<E> Calendar<E> {
 
     /// How many events are pending.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.heap.len()
+    pub const fn len(&self) -> usize {
+        self.pending
     }
 
     /// Whether nothing is pending.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.pending == 0
     }
 
     /// Moves the clock to the next event and takes it out.
     #[expect(clippy::should_implement_trait, reason = "a calendar is no iterator: it is added to")]
     pub fn next(&mut self) -> Option<E> {
-        let Reverse(Entry { at, event, .. }) = self.heap.pop()?;
-        self.now = at;
+        if self.due.is_empty() {
+            self.advance();
+        }
+        let event = self.due.pop_front()?;
+        self.pending -= 1;
         Some(event)
     }
 
     /// What a handler may hold: the clock, and the way to add to the future.
     pub const fn schedule(&mut self) -> Schedule<'_, E> {
         Schedule { calendar: self }
+    }
+
+    /// Moves the clock to the earliest pending instant and spreads its bucket from there.
+    fn advance(&mut self) {
+        if self.occupied == 0 {
+            return;
+        }
+        let lowest = self.occupied.trailing_zeros() as usize;
+        let mut bucket = std::mem::take(&mut self.later[lowest]);
+        self.occupied &= !(1 << lowest);
+        self.now = bucket.iter().map(|(at, _)| *at).min().unwrap_or(self.now);
+        for (at, event) in bucket.drain(..) {
+            self.file(at, event);
+        }
+        // Nothing of a bucket comes back to it: its bit now agrees with the clock's. Keep its memory.
+        self.later[lowest] = bucket;
+    }
+
+    fn file(&mut self, at: SimTime, event: E) {
+        let differs = at.ps() ^ self.now.ps();
+        if differs == 0 {
+            self.due.push_back(event);
+        } else {
+            let bit = 63 - differs.leading_zeros();
+            self.later[bit as usize].push((at, event));
+            self.occupied |= 1 << bit;
+        }
     }
 }
 
@@ -121,9 +133,8 @@ impl<E> Schedule<'_, E> {
     pub fn at(&mut self, at: SimTime, event: E) {
         let now = self.calendar.now;
         assert!(at >= now, "an event for {at}, but it is {now} already");
-        let seq = self.calendar.next_seq;
-        self.calendar.next_seq += 1;
-        self.calendar.heap.push(Reverse(Entry { at, seq, event }));
+        self.calendar.pending += 1;
+        self.calendar.file(at, event);
     }
 
     /// Adds an event `delay` from now.
@@ -146,6 +157,31 @@ mod tests {
         let odd_then_even: Vec<i32> =
             (0..1000).filter(|e| e % 2 == 1).chain((0..1000).step_by(2)).collect();
         assert_eq!(served, odd_then_even);
+    }
+
+    /// The slow twin: a binary heap on (time, sequence number).
+    #[test]
+    fn it_serves_as_a_heap_with_sequence_numbers_does() {
+        use std::cmp::Reverse;
+        use std::collections::BinaryHeap;
+        let (mut calendar, mut heap) = (Calendar::new(), BinaryHeap::new());
+        let mut state = 88_172_645_463_325_252_u64;
+        for event in 0..200_000_u64 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            // Bursts of adding and of taking; delays from none to 2⁴⁰, many of them equal.
+            let delay = SimDuration::from_ps((state >> 8) & ((1 << (state % 41)) - 1));
+            if state >> 62 < 2 + u64::from(event % 1000 < 500) {
+                heap.push(Reverse((calendar.now() + delay, event)));
+                calendar.schedule().after(delay, event);
+            } else {
+                let expected = heap.pop().map(|Reverse((at, event))| (at, event));
+                let served = calendar.next().map(|event| (calendar.now(), event));
+                assert_eq!(served, expected);
+            }
+            assert_eq!(calendar.len(), heap.len());
+        }
     }
 
     #[test]

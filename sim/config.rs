@@ -3,12 +3,27 @@
 //! Domain types do not derive `Deserialize`; the modules below mirror each file's layout, check it,
 //! and build the domain type, which cannot be built invalid.
 
+mod built_in;
+mod kind;
+mod overheads;
 mod profile;
+mod scenario;
 mod source;
+mod topology;
+mod workload;
 mod written;
 
-pub use profile::{BuiltInProfile, built_in_profile, built_in_profiles, profile, read_profile};
+pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
+pub use kind::Kind;
+pub use overheads::overheads;
+pub use profile::{
+    BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
+    read_profile,
+};
+pub use scenario::{Case, Ingredients, Overrides, Scenario, ScenarioSource};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
+pub use topology::{built_in_topologies, built_in_topology, read_topology};
+pub use workload::workload;
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]

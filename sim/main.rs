@@ -1,2 +1,7 @@
 //! The `moesim` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    moesim::cli::main()
+}

@@ -7,6 +7,17 @@
 
 use crate::units::{Bytes, GpuId, SimTime};
 
+mod closed_form;
+mod ecmp;
+mod lay;
+mod measured;
+mod rates;
+
+pub use closed_form::ClosedForm;
+pub use ecmp::ecmp_efficiency;
+pub use lay::{Ailment, BYTES_PER_FLOW, BYTES_PER_HOP, Transport, lay};
+pub use rates::{NetworkRates, Startup};
+
 /// Names one exchange among those in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u32);

@@ -197,6 +197,8 @@ pub struct Profile {
     pub device: String,
     /// The data-sheet peaks that efficiencies refer to.
     pub data_sheet: Device,
+    /// The data-sheet peak of one GPU's link to its node's others, one direction.
+    pub scale_up: Option<Bandwidth>,
     /// Dense GEMM by precision.
     pub gemm: BTreeMap<Precision, Family<GemmPrior>>,
     /// Fused experts by kernel and precision.

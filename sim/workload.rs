@@ -34,7 +34,7 @@ pub enum Execution {
     Grouped,
 }
 
-/// What happens to slots beyond an expert's share.
+/// What happens to slots beyond an expert's share (the law is in `gate::limit`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Capacity {
     /// Nothing is dropped.
@@ -43,12 +43,25 @@ pub enum Capacity {
     Drop {
         /// The capacity factor γ.
         factor: f64,
+        /// What the even share is a share of.
+        of: ShareOf,
     },
     /// As `Drop`, and unused slots are computed as padding.
     DropAndPad {
         /// The capacity factor γ.
         factor: f64,
+        /// What the even share is a share of.
+        of: ShareOf,
     },
+}
+
+/// The T of [moepp, eq. 8], which the paper does not define.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareOf {
+    /// T counts chosen slots, K of them a token, as Megatron's capacity does.
+    Slots,
+    /// T counts tokens, as eq. 8 reads literally: with K = 2, nearly half of all slots are dropped.
+    Tokens,
 }
 
 /// What one GPU does before results are needed.
@@ -73,15 +86,92 @@ pub struct Layout {
     pub pipeline_parallel: u32,
 }
 
-/// How the gate spreads tokens (see `gate`).
+/// How unevenly the FFN experts of one layer are chosen, over all traffic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Popularity {
+    /// Each expert's load is log-normal with this standard deviation of its logarithm; 0 is even.
+    LogNormal {
+        /// Standard deviation of ln(load / mean).
+        sd: f64,
+    },
+    /// The loads of a layer are drawn together from a symmetric Dirichlet distribution.
+    Dirichlet {
+        /// Concentration α of each expert; large is even.
+        concentration: f64,
+    },
+}
+
+/// How counts are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Token by token for small batches, by counts otherwise.
+    Auto,
+    /// Token by token: exact and slow.
+    Exact,
+    /// Counts of each expert, without tokens.
+    Counts,
+}
+
+/// How the gate spreads tokens (the law is in `gate`).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Routing {
-    /// Standard deviation of the log-normal popularity of FFN experts within a layer.
-    pub popularity_sd: f64,
+pub struct Gating {
+    /// How unevenly FFN experts are chosen.
+    pub popularity: Popularity,
     /// Logit shift λ of the FFN share away from eq. 7's equilibrium.
     pub ffn_logit_shift: f64,
-    /// Relative popularity of zero, copy and constant experts, each against their mean.
+    /// The FFN share, where it is known from a measurement; it replaces τ and λ.
+    pub ffn_share: Option<f64>,
+    /// Relative popularity of one zero, copy and constant expert; only ratios matter.
     pub zero_computation_weights: [f64; 3],
+    /// Standard deviation over tokens of the logit of choosing FFN experts.
+    pub difficulty_sd: f64,
+    /// How sequences and tokens differ.
+    pub spread: Spread,
+    /// How counts are drawn.
+    pub sampling: Sampling,
+}
+
+/// How sequences and tokens differ from each other (the law is in `gate::law`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Standard deviation over sequences of an FFN expert's logit; 0 makes all sequences alike.
+    pub sequence_sd: f64,
+    /// Share of that variance which comes from what layers have in common.
+    pub common: f64,
+    /// Domains of the traffic, equally likely.
+    pub domains: u32,
+    /// Standard deviation over domains of an FFN expert's logit.
+    pub domain_sd: f64,
+    /// Share of the common variance that drifts with all sequences together.
+    pub drift: f64,
+    /// Micro-batches in which a drift turns into another.
+    pub drift_micro_batches: f64,
+    /// How choices persist from token to token.
+    pub persistence: Persistence,
+}
+
+impl Spread {
+    /// All sequences alike and all tokens independent.
+    pub const NONE: Self = Self {
+        sequence_sd: 0.0,
+        common: 0.0,
+        domains: 1,
+        domain_sd: 0.0,
+        drift: 0.0,
+        drift_micro_batches: 1.0,
+        persistence: Persistence { share: 0.0, decay: 0.0, depth: 0.0 },
+    };
+}
+
+/// How choices persist from token to token [`gate::law`, (3)].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Persistence {
+    /// b: the share of the spread of tokens' scores that persists.
+    pub share: f64,
+    /// φ: how much of that is left one token later.
+    pub decay: f64,
+    /// c: the share of the spread of tokens' scores that all layers have in common.
+    pub depth: f64,
 }
 
 /// Everything `simulate` needs to know of what is to be computed.
@@ -100,7 +190,7 @@ pub struct Workload {
     /// What happens to slots beyond an expert's share.
     pub capacity: Capacity,
     /// How the gate spreads tokens.
-    pub routing: Routing,
+    pub gating: Gating,
     /// Whether zero-computation experts live on every GPU (MoE++) or are placed like FFN experts.
     pub zero_computation_local: bool,
 }
@@ -116,6 +206,12 @@ impl Workload {
     #[must_use]
     pub const fn layers_per_gpu(&self) -> u32 {
         self.model.layers / self.layout.pipeline_parallel
+    }
+
+    /// Sequences, whole or begun, on one GPU in one micro-batch.
+    #[must_use]
+    pub const fn sequences_per_gpu(&self) -> u32 {
+        self.batch.tokens_per_gpu.div_ceil(self.batch.sequence_tokens)
     }
 
     /// FFN experts that one GPU holds.

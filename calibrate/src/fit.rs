@@ -10,7 +10,7 @@ use moesim::profile::{
     CollectiveFit, CollectiveOp, Evidence, Family, InterNodeFit, MemoryFit, Precision, Profile,
 };
 use moesim::table::{Table, TableError};
-use moesim::units::SimDuration;
+use moesim::units::{Bandwidth, SimDuration};
 
 use crate::device::DataSheet;
 use crate::residuals::rounded;
@@ -66,6 +66,7 @@ fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> 
     };
     let pair = collectives.get(&CollectiveOp::AllToAll).and_then(|fit| fit.ramps.get(&2));
     Ok(Profile {
+        scale_up: Some(Bandwidth::from_bytes_per_sec(sheet.scale_up_gb_per_s * 1e9)),
         name: sheet.name.to_owned(),
         device: name.to_owned(),
         data_sheet: sheet.device(),

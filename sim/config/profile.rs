@@ -63,16 +63,24 @@ pub fn built_in_profile(name: &str) -> Result<Profile, Mistake> {
         let help = format!("the built-in profiles are {}", names.join(", "));
         return Err(Mistake::of(name, "is no built-in profile", help));
     };
-    let table = Table::from_bytes(found.name, found.table.to_vec());
-    profile(&Source::built_in(found.name, found.toml), table.map_err(in_table)?)
+    profile_with_built_in_table(&Source::built_in(found.name, found.toml), name)
 }
 
-/// A profile from a TOML file; the table it names lies beside it.
+/// A profile from a TOML, perhaps with overrides, and the table of the built-in profile `name`.
+///
+/// # Errors
+/// If what the TOML says is wrong, or there is no such built-in profile.
+pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profile, Mistake> {
+    let found = built_in_profiles().iter().find(|p| p.name == name);
+    let bytes = found.map(|p| p.table.to_vec()).unwrap_or_default();
+    profile(source, Table::from_bytes(name, bytes).map_err(in_table)?)
+}
+
+/// A profile from a TOML file; the table it names lies beside `path`.
 ///
 /// # Errors
 /// If the file, the table or what they say is wrong.
-pub fn read_profile(path: &Path) -> Result<Profile, Mistake> {
-    let source = Source::read(path)?;
+pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Mistake> {
     let file: File = source.parse()?;
     let table = path.with_file_name(file.table.get_ref());
     let plain = !file.table.get_ref().contains(['/', '\\']);
@@ -80,7 +88,7 @@ pub fn read_profile(path: &Path) -> Result<Profile, Mistake> {
         let help = "the table lies beside the profile: give its file name alone";
         return Err(source.mistake(file.table.span(), "is a path", help));
     }
-    profile(&source, Table::read(&table).map_err(in_table)?)
+    profile(source, Table::read(&table).map_err(in_table)?)
 }
 
 /// A profile from its TOML and its table of residuals.
@@ -186,6 +194,7 @@ impl File {
                 memory_bandwidth: self.data_sheet.memory_bandwidth.0,
                 sms: self.data_sheet.sms.0,
             },
+            scale_up: self.data_sheet.scale_up.map(|peak| peak.0),
             gemm,
             experts,
             memory: MemoryFit {

@@ -112,6 +112,17 @@ impl Source {
         &self.name
     }
 
+    /// The first sentence of the comment that opens the file, if it opens with one.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        let comment = self.text.lines().map_while(|line| line.strip_prefix('#'));
+        let text = comment.map(str::trim).take_while(|line| !line.is_empty());
+        let text = text.collect::<Vec<_>>().join(" ");
+        let end = text.match_indices(['.', '?']).map(|(at, _)| at + 1);
+        let end = end.into_iter().find(|&at| at == text.len() || text[at..].starts_with(' '));
+        end.map(|at| text[..at].to_owned())
+    }
+
     /// Adds overrides, each `dotted.key=value` with `value` as TOML; bare words are taken as text.
     #[must_use]
     pub fn with_overrides<'a>(mut self, overrides: impl IntoIterator<Item = &'a str>) -> Self {
@@ -153,6 +164,32 @@ impl Source {
         });
         let (place, line) = self.place_of(span.start);
         Mistake { place, line, key, found: found.into(), help: help.into() }
+    }
+
+    /// A mistake at the place of the value of a dotted key (`"nodes.nic"`, `"graph.links[3].to"`),
+    /// or of the innermost table around it that the user wrote.
+    pub fn mistake_at_key(
+        &self,
+        key: &str,
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Mistake {
+        let padded = self.padded_overrides().unwrap_or_default();
+        let Ok(mut table) = DeTable::parse(&self.text) else {
+            return self.mistake_without_span(key, found, help);
+        };
+        for text in &padded {
+            if let Ok(extra) = DeTable::parse(text) {
+                merge(table.get_mut(), extra.into_inner());
+            }
+        }
+        match start_of(table.get_ref(), key) {
+            None => self.mistake_without_span(key, found, help),
+            Some(start) => {
+                let (place, line) = self.place_of(start);
+                Mistake { place, line, key: key.to_owned(), found: found.into(), help: help.into() }
+            }
+        }
     }
 
     /// A mistake about a key that is absent, or about the file as a whole.
@@ -258,6 +295,24 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> String {
         }
     }
     String::new()
+}
+
+/// Where the value of a dotted key begins, or that of the innermost table around it.
+fn start_of(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    let (step, rest) = key.split_once('.').unwrap_or((key, ""));
+    let (name, nth) = match step.split_once('[') {
+        Some((name, nth)) => (name, nth.trim_end_matches(']').parse::<usize>().ok()),
+        None => (step, None),
+    };
+    let mut value = table.get(name)?;
+    if let (Some(nth), DeValue::Array(items)) = (nth, value.get_ref()) {
+        value = items.get(nth)?;
+    }
+    let inner = match value.get_ref() {
+        DeValue::Table(inner) if !rest.is_empty() => start_of(inner, rest),
+        _ => None,
+    };
+    Some(inner.unwrap_or(value.span().start))
 }
 
 fn in_item(item: &Spanned<DeValue<'_>>, i: usize, offset: usize) -> Option<String> {

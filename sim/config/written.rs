@@ -55,7 +55,7 @@ impl<Q: Quantity> Visitor<'_> for QuantityVisitor<Q> {
 }
 
 /// A whole number between `LEAST` and `MOST`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count<const LEAST: u32, const MOST: u32>(pub u32);
 
 impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Count<LEAST, MOST> {

@@ -4,6 +4,7 @@ use super::curve::{Curve, interpolate, pooled};
 use super::curves::Site;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
 use super::gemm::{GemmPrior, GemmShape};
+use super::ramp::Ramp;
 use super::skew::Popularity;
 use super::{Device, Trust};
 use crate::profile::{CollectiveFit, Family, Precision};
@@ -197,15 +198,9 @@ impl CollectiveFit {
         if gpus < 2 {
             return 0.0;
         }
-        let remote = |n: u32| 1.0 - 1.0 / f64::from(n);
-        let below = self.ramps.range(..=gpus).next_back().or_else(|| self.ramps.iter().next());
-        let above = self.ramps.range(gpus..).next().or_else(|| self.ramps.iter().next_back());
-        let (Some((&n0, low)), Some((&n1, high))) = (below, above) else {
-            return 0.0;
-        };
-        let share =
-            if n0 == n1 { 0.0 } else { (remote(gpus) - remote(n0)) / (remote(n1) - remote(n0)) };
-        let prior = low.between(high, share).seconds(bytes * remote(gpus));
+        let Some((n0, n1, share)) = self.neighbours(gpus) else { return 0.0 };
+        let remote = 1.0 - 1.0 / f64::from(gpus);
+        let prior = self.ramp(gpus).map_or(0.0, |ramp| ramp.seconds(bytes * remote));
         let residual = |n: u32| {
             let curve = self.residual.sites().iter().find(|site| site.at == [n]);
             let knots: Vec<f64> = self.residual.knots().iter().map(|b| b.ln()).collect();
@@ -214,5 +209,23 @@ impl CollectiveFit {
         let r0 = residual(n0).unwrap_or(0.0);
         let r1 = residual(n1).unwrap_or(0.0);
         prior * (r0 * (1.0 - share) + r1 * share).exp()
+    }
+
+    /// The constants for `gpus` GPUs, between those of measured numbers if need be.
+    #[must_use]
+    pub fn ramp(&self, gpus: u32) -> Option<Ramp> {
+        let (n0, n1, share) = self.neighbours(gpus)?;
+        Some(self.ramps[&n0].between(&self.ramps[&n1], share))
+    }
+
+    /// The measured numbers of GPUs around `gpus`, and how far it lies on the way.
+    fn neighbours(&self, gpus: u32) -> Option<(u32, u32, f64)> {
+        let remote = |n: u32| 1.0 - 1.0 / f64::from(n);
+        let below = self.ramps.range(..=gpus).next_back().or_else(|| self.ramps.iter().next());
+        let above = self.ramps.range(gpus..).next().or_else(|| self.ramps.iter().next_back());
+        let ((&n0, _), (&n1, _)) = (below?, above?);
+        let share =
+            if n0 == n1 { 0.0 } else { (remote(gpus) - remote(n0)) / (remote(n1) - remote(n0)) };
+        Some((n0, n1, share))
     }
 }

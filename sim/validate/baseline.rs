@@ -37,7 +37,7 @@ pub(super) fn experts(
 
 /// `α + S/B` with S what one GPU must send: (n−1)/n of the message, twice for an all-reduce.
 pub(super) fn collective(profile: &str, row: &CollectiveRow) -> f64 {
-    let link = DataSheet::named(profile).map_or(450.0, |sheet| sheet.link_gb_per_s) * 1e9;
+    let link = DataSheet::named(profile).map_or(450.0, |sheet| sheet.scale_up_gb_per_s) * 1e9;
     let rounds = if row.op == CollectiveOp::AllReduce { 2.0 } else { 1.0 };
     let sent = rounds * row.bytes as f64 * (1.0 - 1.0 / f64::from(row.gpus));
     ALPHA_S + sent / link

@@ -36,6 +36,7 @@ pub(super) struct DataSheet {
     pub(super) bf16: Written<FlopRate>,
     pub(super) memory_bandwidth: Written<Bandwidth>,
     pub(super) sms: Count<1, 4096>,
+    pub(super) scale_up: Option<Written<Bandwidth>>,
     #[allow(dead_code)] // For readers of the file.
     pub(super) source: String,
 }

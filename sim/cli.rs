@@ -1,0 +1,143 @@
+//! What users type: one module a subcommand, and the rules they share.
+//!
+//! Results go to standard output, mistakes to standard error. Exit status: 0 when done, 1 when the
+//! user's input was refused or could not be simulated, 2 when the command line makes no sense. A
+//! closed pipe ends the command quietly.
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Mistake;
+use crate::outcome::TooLong;
+
+mod check;
+mod fit_overheads;
+mod flows;
+mod gate;
+mod list;
+mod run;
+
+/// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
+/// experts gain over vanilla MoE. Without a subcommand: the paper's study.
+#[derive(Parser)]
+#[command(name = "moesim", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    study: run::StudyArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a scenario: a file, or a built-in by name.
+    Run(run::RunArgs),
+    /// List what is built in.
+    List,
+    /// Check a scenario, topology, workload, profile or overheads file.
+    Check(check::CheckArgs),
+    /// Carry flows over a cluster: the network alone.
+    Flows(flows::FlowsArgs),
+    /// Fit the overheads of a loop over experts to published expert forward times.
+    FitOverheads(fit_overheads::FitArgs),
+    /// Fit and show how gates spread tokens.
+    Gate(gate::GateArgs),
+}
+
+/// Why a command ended without doing what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The user's input was refused.
+    Refused(Mistake),
+    /// The input is sound but cannot be simulated.
+    TooLong,
+    /// Output could not be written.
+    Output(io::Error),
+}
+
+impl From<Mistake> for Failure {
+    fn from(mistake: Mistake) -> Self {
+        Self::Refused(mistake)
+    }
+}
+
+impl From<TooLong> for Failure {
+    fn from(_: TooLong) -> Self {
+        Self::TooLong
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(mistake) => mistake.fmt(f),
+            Self::TooLong => write!(
+                f,
+                "{TooLong}\n  help: fewer micro-batches or tokens, or faster links and GPUs"
+            ),
+            Self::Output(error) => write!(f, "output cannot be written: {error}"),
+        }
+    }
+}
+
+/// Parses the command line and runs it.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = dispatch(cli, &mut out).and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            // Nothing more can be done if standard error is closed too.
+            let _ = writeln!(io::stderr(), "error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
+    match cli.command {
+        None => run::study(run::PAPER, &cli.study, out),
+        Some(Command::Run(args)) => run::run(&args, out),
+        Some(Command::List) => list::run(out),
+        Some(Command::Check(args)) => check::run(&args, out),
+        Some(Command::Flows(args)) => flows::run(&args, out),
+        Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
+        Some(Command::Gate(args)) => gate::run(&args, out),
+    }
+}
+
+/// Threads to use when the user does not say: as many as the machine offers.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Writes a file whole or not at all: under a temporary name first, then renamed.
+fn write_whole(path: &std::path::Path, text: &str) -> Result<(), Failure> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+    written.map_err(|error| {
+        // Leave no half-written file behind; that it may never have existed is no matter.
+        let _ = std::fs::remove_file(&temporary);
+        Mistake::of(
+            path.display().to_string(),
+            format!("cannot be written: {error}"),
+            "check the folder and its permissions",
+        )
+        .into()
+    })
+}

@@ -1,0 +1,304 @@
+//! Scenario files: one question, as a topology, a profile, workloads to compare, and seeds.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
+use crate::cost::Overheads;
+use crate::machine::Counted;
+use crate::profile::Profile;
+use crate::topology::Topology;
+use crate::workload::Workload;
+
+/// A cluster, what its parts take, and the comparisons to make on it.
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// The cluster.
+    pub topology: Topology,
+    /// What its kernels and links deliver, measured.
+    pub profile: Profile,
+    /// What a loop over experts costs beyond its kernels.
+    pub overheads: Overheads,
+    /// What is counted.
+    pub counted: Counted,
+    /// Seeds, half open.
+    pub seeds: Range<u64>,
+    /// The comparisons.
+    pub cases: Vec<Case>,
+    /// The τ whose time is broken down beside vanilla's.
+    pub breakdown_tau: Option<f64>,
+    /// Names of the files or built-ins used, for the record.
+    pub ingredients: Ingredients,
+}
+
+/// Where a scenario's parts came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingredients {
+    /// The topology's file or built-in name.
+    pub topology: String,
+    /// The profile's.
+    pub profile: String,
+    /// The overheads'.
+    pub overheads: String,
+}
+
+/// One vanilla workload and its MoE++ versions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// The vanilla workload.
+    pub vanilla: Workload,
+    /// The MoE++ workload at each τ asked for.
+    pub moepp: Vec<Workload>,
+}
+
+/// `--set` lines, each for the scenario itself or for one kind of file that it names.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    lines: Vec<String>,
+}
+
+const NAMED: [Kind; 4] = [Kind::Topology, Kind::Workload, Kind::Profile, Kind::Overheads];
+
+impl Overrides {
+    /// Overrides as given on the command line.
+    #[must_use]
+    pub const fn new(lines: Vec<String>) -> Self {
+        Self { lines }
+    }
+
+    /// Those for one kind of file, without their prefix.
+    fn of(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        let prefix = format!("{}.", kind.key());
+        self.lines.iter().filter_map(move |line| line.trim_start().strip_prefix(prefix.as_str()))
+    }
+
+    /// Those for the scenario itself.
+    fn of_scenario(&self) -> impl Iterator<Item = &str> {
+        let named =
+            |line: &str| NAMED.iter().any(|kind| line.starts_with(&format!("{}.", kind.key())));
+        self.lines.iter().map(|line| line.trim_start()).filter(move |line| !named(line))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    schema: super::Count<1, 1>,
+    name: String,
+    topology: Spanned<String>,
+    profile: Spanned<String>,
+    overheads: Option<Spanned<String>>,
+    counted: CountedWord,
+    seeds: Spanned<String>,
+    tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
+    breakdown: Option<Number<1, 1_000_000>>,
+    compare: Spanned<Vec<CompareTable>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CountedWord {
+    Experts,
+    MoeLayer,
+    ModelForward,
+}
+
+impl From<CountedWord> for Counted {
+    fn from(word: CountedWord) -> Self {
+        match word {
+            CountedWord::Experts => Self::Experts,
+            CountedWord::MoeLayer => Self::MoeLayer,
+            CountedWord::ModelForward => Self::ModelForward,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompareTable {
+    vanilla: Spanned<String>,
+    moepp: Option<Spanned<String>>,
+}
+
+/// A scenario's TOML and the folder its paths are relative to.
+pub struct ScenarioSource {
+    source: Source,
+    folder: PathBuf,
+    overrides: Overrides,
+}
+
+impl ScenarioSource {
+    /// A built-in scenario by name, or a file.
+    ///
+    /// # Errors
+    /// If there is neither.
+    pub fn open(name: &str, overrides: Overrides) -> Result<Self, Mistake> {
+        let (source, folder) = match built_in(Kind::Scenario, name) {
+            Some(source) => (source, PathBuf::new()),
+            None => {
+                let path = Path::new(name);
+                if !path.exists() {
+                    return Err(unknown(name, Kind::Scenario));
+                }
+                let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+                (Source::read(path)?, folder)
+            }
+        };
+        let source = source.with_overrides(overrides.of_scenario());
+        Ok(Self { source, folder, overrides })
+    }
+
+    /// Reads and checks everything that the scenario names.
+    ///
+    /// # Errors
+    /// The first mistake found, in the scenario or in a file it names.
+    pub fn load(&self) -> Result<Scenario, Mistake> {
+        let file: File = self.source.parse()?;
+        let topology_source = self.part(&file.topology, Kind::Topology)?;
+        let topology = super::read_topology(&topology_source)?;
+        let (profile_name, profile) = self.profile(&file.profile)?;
+        let (overheads_name, overheads) = match &file.overheads {
+            Some(name) => {
+                let source = self.part(name, Kind::Overheads)?;
+                (source.name().to_owned(), super::overheads(&source)?)
+            }
+            None => ("none".to_owned(), Overheads::NONE),
+        };
+        let scenario = Scenario {
+            name: file.name,
+            profile,
+            overheads,
+            counted: file.counted.into(),
+            seeds: self.seeds(&file.seeds)?,
+            cases: self.cases(&file.compare, file.tau.as_ref(), &topology)?,
+            breakdown_tau: file.breakdown.map(|tau| tau.0),
+            ingredients: Ingredients {
+                topology: topology_source.name().to_owned(),
+                profile: profile_name,
+                overheads: overheads_name,
+            },
+            topology,
+        };
+        let _ = file.schema;
+        Ok(scenario)
+    }
+
+    /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
+    fn part(&self, name: &Spanned<String>, kind: Kind) -> Result<Source, Mistake> {
+        let source = match built_in(kind, name.get_ref()) {
+            Some(source) => source,
+            None => {
+                let path = self.folder.join(name.get_ref());
+                if !path.exists() {
+                    let mistake = unknown(name.get_ref(), kind);
+                    return Err(self.source.mistake(name.span(), mistake.found, mistake.help));
+                }
+                Source::read(&path)?
+            }
+        };
+        let lines: Vec<String> = self.overrides.of(kind).map(str::to_owned).collect();
+        Ok(source.with_overrides(lines.iter().map(String::as_str)))
+    }
+
+    /// The profile that the scenario names; its table lies beside its file.
+    fn profile(&self, name: &Spanned<String>) -> Result<(String, Profile), Mistake> {
+        let source = self.part(name, Kind::Profile)?;
+        let profile = match built_in(Kind::Profile, name.get_ref()) {
+            Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
+            None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
+        };
+        Ok((source.name().to_owned(), profile))
+    }
+
+    fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Mistake> {
+        const MOST: u64 = 100_000;
+        let bounds = text.get_ref().split_once("..").and_then(|(first, end)| {
+            Some(first.trim().parse::<u64>().ok()?..end.trim().parse::<u64>().ok()?)
+        });
+        match bounds {
+            Some(seeds) if !seeds.is_empty() && seeds.end - seeds.start <= MOST => Ok(seeds),
+            _ => Err(self.source.mistake(
+                text.span(),
+                format!("`{}` is no range of 1 to {MOST} seeds", text.get_ref()),
+                "write first..end, end not included, such as \"0..5\" for five seeds",
+            )),
+        }
+    }
+
+    fn cases(
+        &self,
+        compare: &Spanned<Vec<CompareTable>>,
+        tau: Option<&Spanned<Vec<Number<1, 1_000_000>>>>,
+        topology: &Topology,
+    ) -> Result<Vec<Case>, Mistake> {
+        if compare.get_ref().is_empty() {
+            return Err(self.source.mistake(
+                compare.span(),
+                "there is nothing to compare",
+                "add a [[compare]] table with `vanilla` and `moepp`",
+            ));
+        }
+        if let Some(tau) = tau.filter(|tau| tau.get_ref().is_empty()) {
+            let help = "list at least one τ, or leave the key out to use each workload's own";
+            return Err(self.source.mistake(tau.span(), "the list of τ is empty", help));
+        }
+        let taus = tau.map(|taus| taus.get_ref().iter().map(|tau| tau.0).collect::<Vec<_>>());
+        let one = |table: &CompareTable| self.case(table, taus.as_deref(), topology);
+        compare.get_ref().iter().map(one).collect()
+    }
+
+    fn case(
+        &self,
+        table: &CompareTable,
+        taus: Option<&[f64]>,
+        topology: &Topology,
+    ) -> Result<Case, Mistake> {
+        let vanilla = self.workload(&table.vanilla, topology)?;
+        if vanilla.model.experts.zero_computation.total() > 0 {
+            return Err(self.source.mistake(
+                table.vanilla.span(),
+                format!("`{}` has zero-computation experts", vanilla.name),
+                "name a vanilla workload here, and this one under `moepp`",
+            ));
+        }
+        let Some(name) = &table.moepp else { return Ok(Case { vanilla, moepp: Vec::new() }) };
+        let moepp = self.workload(name, topology)?;
+        if moepp.model.experts.zero_computation.total() == 0 {
+            return Err(self.source.mistake(
+                name.span(),
+                format!("`{}` has no zero-computation experts", moepp.name),
+                "name an MoE++ workload here",
+            ));
+        }
+        let own = [moepp.model.experts.tau];
+        let at = |&tau: &f64| {
+            let mut workload = moepp.clone();
+            workload.model.experts.tau = tau;
+            workload
+        };
+        Ok(Case { vanilla, moepp: taus.unwrap_or(&own).iter().map(at).collect() })
+    }
+
+    fn workload(&self, name: &Spanned<String>, topology: &Topology) -> Result<Workload, Mistake> {
+        let source = self.part(name, Kind::Workload)?;
+        let workload = super::workload(&source)?;
+        if let Some(misfit) = crate::run::misfit(topology, &workload) {
+            let help = "change the workload's [layout], or name a topology it divides";
+            return Err(self.source.mistake(name.span(), misfit, help));
+        }
+        Ok(workload)
+    }
+}
+
+fn unknown(name: &str, kind: Kind) -> Mistake {
+    let known: Vec<&str> = built_in_names(kind).collect();
+    Mistake::of(
+        name,
+        format!("`{name}` is neither a file nor a built-in {kind}"),
+        format!("built in: {}", known.join(", ")),
+    )
+}

@@ -1,0 +1,166 @@
+//! Topology files: TOML → [`Topology`].
+//!
+//! The kind of scale-up and of fabric is the name of a table (`[fabric.rail-optimized]`), because
+//! enums tagged from within lose the places of their values.
+
+use serde::Deserialize;
+
+use super::{Count, Mistake, Source, Written};
+use crate::topology::{
+    Cable, Fabric, GpuSpec, Nics, Node, PcieTree, ScaleUp, Topology, Unbuildable,
+};
+use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+
+mod built_in;
+mod fabric;
+mod graph;
+
+pub use built_in::{built_in_topologies, built_in_topology};
+use fabric::FabricFile;
+use graph::GraphFile;
+
+/// Reads and builds a topology.
+///
+/// # Errors
+/// If the text is no topology file or describes no cluster.
+pub fn read_topology(source: &Source) -> Result<Topology, Mistake> {
+    let file: File = source.parse()?;
+    let (name, cited) = (file.name.as_str(), file.source.as_str());
+    let gpu = file.gpu.build();
+    let built = match (file.nodes, file.graph) {
+        (Some(nodes), None) => {
+            let node = nodes.build();
+            let fabric = file.fabric.map_or(Fabric::Alone, FabricFile::build);
+            Topology::structured(name, cited, gpu, nodes.count.0, &node, &fabric)
+        }
+        (None, Some(graph)) if file.fabric.is_none() => {
+            Topology::explicit(name, cited, gpu, &graph.build(source)?)
+        }
+        _ => Err(Unbuildable {
+            key: String::new(),
+            found: "needs either [nodes], with a [fabric.…] if there are several, or [graph]"
+                .to_owned(),
+            help: "describe the cluster in one of the two ways; see topologies/README.md"
+                .to_owned(),
+        }),
+    };
+    built.map_err(|e| source.mistake_at_key(&e.key, e.found, e.help))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "schema")]
+    _schema: Count<1, 1>,
+    name: String,
+    source: String,
+    gpu: GpuFile,
+    nodes: Option<NodesFile>,
+    fabric: Option<FabricFile>,
+    graph: Option<GraphFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GpuFile {
+    name: String,
+    peak_bf16: Written<FlopRate>,
+    peak_fp8: Option<Written<FlopRate>>,
+    memory_bandwidth: Written<Bandwidth>,
+    memory: Written<Bytes>,
+    sms: Count<1, 100_000>,
+}
+
+impl GpuFile {
+    fn build(self) -> GpuSpec {
+        GpuSpec {
+            name: self.name,
+            peak_bf16: self.peak_bf16.0,
+            peak_fp8: self.peak_fp8.map(|rate| rate.0),
+            memory_bandwidth: self.memory_bandwidth.0,
+            memory: self.memory.0,
+            sms: self.sms.0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodesFile {
+    count: Count<1, 1_048_576>,
+    gpus_per_node: Count<1, 65_536>,
+    #[serde(rename = "scale-up")]
+    scale_up: Option<ScaleUpFile>,
+    nic: Option<NicFile>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ScaleUpFile {
+    Nvswitch(LinkFile),
+    Mesh(LinkFile),
+    Pcie(PcieFile),
+}
+
+/// A plain link.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkFile {
+    bandwidth: Written<Bandwidth>,
+    latency: Written<SimDuration>,
+}
+
+impl LinkFile {
+    const fn build(self) -> Cable {
+        plain(self.bandwidth, self.latency)
+    }
+}
+
+const fn plain(bandwidth: Written<Bandwidth>, latency: Written<SimDuration>) -> Cable {
+    Cable { bandwidth: bandwidth.0, latency: latency.0, lanes: 1 }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PcieFile {
+    gpus_per_switch: Count<1, 64>,
+    switches_per_socket: Count<1, 64>,
+    slot_bandwidth: Written<Bandwidth>,
+    uplink_bandwidth: Written<Bandwidth>,
+    socket_bandwidth: Written<Bandwidth>,
+    latency: Written<SimDuration>,
+    peer_to_peer: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NicFile {
+    per_node: Count<1, 65_536>,
+    bandwidth: Written<Bandwidth>,
+    latency: Written<SimDuration>,
+    pcie: Option<LinkFile>,
+}
+
+impl NodesFile {
+    fn build(&self) -> Node {
+        let scale_up = match self.scale_up {
+            None => ScaleUp::Alone,
+            Some(ScaleUpFile::Nvswitch(port)) => ScaleUp::Switched(port.build()),
+            Some(ScaleUpFile::Mesh(pair)) => ScaleUp::Mesh(pair.build()),
+            Some(ScaleUpFile::Pcie(tree)) => ScaleUp::Pcie(PcieTree {
+                gpus_per_switch: tree.gpus_per_switch.0,
+                switches_per_socket: tree.switches_per_socket.0,
+                slot: plain(tree.slot_bandwidth, tree.latency),
+                uplink: plain(tree.uplink_bandwidth, tree.latency),
+                between_sockets: plain(tree.socket_bandwidth, tree.latency),
+                peer_to_peer: tree.peer_to_peer,
+            }),
+        };
+        let nics = self.nic.map(|nic| Nics {
+            per_node: nic.per_node.0,
+            port: plain(nic.bandwidth, nic.latency),
+            slot: nic.pcie.map(LinkFile::build),
+        });
+        Node { gpus: self.gpus_per_node.0, scale_up, nics }
+    }
+}

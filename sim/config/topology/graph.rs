@@ -1,0 +1,75 @@
+//! The layout of a cluster listed link by link.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::plain;
+use crate::config::{Count, Mistake, Source, Written};
+use crate::topology::{Cable, ExplicitGraph, ExplicitLink, LinkClass};
+use crate::units::{Bandwidth, SimDuration};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GraphFile {
+    gpus: Count<1, 1_048_576>,
+    gpus_per_node: Option<Spanned<Count<1, 1_048_576>>>,
+    #[serde(default)]
+    switches: Vec<String>,
+    links: Vec<GraphLinkFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GraphLinkFile {
+    from: String,
+    to: String,
+    bandwidth: Written<Bandwidth>,
+    latency: Written<SimDuration>,
+    class: Option<Spanned<String>>,
+    lanes: Option<Count<1, 65_536>>,
+    one_way: Option<bool>,
+}
+
+impl GraphFile {
+    pub(super) fn build(self, source: &Source) -> Result<ExplicitGraph, Mistake> {
+        let gpus_per_node = match self.gpus_per_node {
+            None => 1,
+            Some(given) if self.gpus.0.is_multiple_of(given.get_ref().0) => given.get_ref().0,
+            Some(given) => {
+                return Err(source.mistake(
+                    given.span(),
+                    format!("{} GPUs do not fill nodes of {}", self.gpus.0, given.get_ref().0),
+                    "let gpus_per_node divide gpus",
+                ));
+            }
+        };
+        let links = self.links.into_iter().map(|link| link.build(source));
+        Ok(ExplicitGraph {
+            gpus: self.gpus.0,
+            gpus_per_node,
+            switches: self.switches,
+            links: links.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl GraphLinkFile {
+    fn build(self, source: &Source) -> Result<ExplicitLink, Mistake> {
+        let class = match &self.class {
+            None => LinkClass::Direct,
+            Some(name) => LinkClass::named(name.get_ref()).ok_or_else(|| {
+                let known = LinkClass::ALL.map(LinkClass::name).join(", ");
+                let found = format!("`{}` is no class of links", name.get_ref());
+                source.mistake(name.span(), found, format!("choose from: {known}"))
+            })?,
+        };
+        let lanes = self.lanes.map_or(1, |lanes| lanes.0);
+        Ok(ExplicitLink {
+            from: self.from,
+            to: self.to,
+            cable: Cable { lanes, ..plain(self.bandwidth, self.latency) },
+            class,
+            both_ways: !self.one_way.unwrap_or(false),
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! Workload files: the model, the batch, the layout and the gate, checked.
+//!
+//! Bounds keep every later product far from overflow: slots of a GPU fit 32 bits
+//! (2²⁴ tokens × 64 slots), and one count matrix has at most 2¹³ experts a GPU.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Count, Mistake, Number, Source};
+use crate::workload::{
+    Batch, Capacity, Dtype, Execution, Experts, Layout, Model, ShareOf, Workload, ZeroComputation,
+};
+
+mod gate;
+mod preset;
+
+use gate::GateTable;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    schema: Count<1, 1>,
+    name: Spanned<String>,
+    #[serde(rename = "source")]
+    _source: String,
+    model: ModelTable,
+    experts: ExpertsTable,
+    #[serde(default)]
+    gate: GateTable,
+    #[serde(default)]
+    slots: SlotsTable,
+    batch: BatchTable,
+    layout: LayoutTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelTable {
+    name: Spanned<String>,
+    layers: Count<1, 512>,
+    hidden: Count<1, 65_536>,
+    intermediate: Count<1, 262_144>,
+    heads: Count<1, 1_024>,
+    head_dim: Count<1, 1_024>,
+    vocabulary: Count<1, 10_000_000>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpertsTable {
+    ffn: Spanned<Count<1, 4_096>>,
+    #[serde(default)]
+    zero: Count<0, 1_024>,
+    #[serde(default)]
+    copy: Count<0, 1_024>,
+    #[serde(default)]
+    constant: Count<0, 1_024>,
+    top_k: Spanned<Count<1, 64>>,
+    tau: Option<Spanned<Number<1, 1_000_000>>>,
+    execution: ExecutionWord,
+    zero_computation: Option<Spanned<PlaceWord>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ExecutionWord {
+    Sequential,
+    Grouped,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PlaceWord {
+    Local,
+    Placed,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlotsTable {
+    #[serde(default)]
+    policy: PolicyWord,
+    factor: Option<Spanned<Number<1, 1_000_000>>>,
+    of: Option<Spanned<ShareWord>>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PolicyWord {
+    #[default]
+    Dropless,
+    Drop,
+    DropAndPad,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ShareWord {
+    Slots,
+    Tokens,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchTable {
+    tokens_per_gpu: Count<1, 16_777_216>,
+    micro_batches: Count<1, 65_536>,
+    sequence_tokens: Count<1, 16_777_216>,
+    dtype: DtypeWord,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum DtypeWord {
+    Bf16,
+    Fp8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayoutTable {
+    expert_parallel: Spanned<Count<1, 4_096>>,
+    pipeline_parallel: Spanned<Count<1, 512>>,
+}
+
+/// Reads a workload.
+///
+/// # Errors
+/// If the text is no workload, or one that cannot exist.
+pub fn workload(source: &Source) -> Result<Workload, Mistake> {
+    let file: File = source.parse()?;
+    let Count(1) = file.schema else { unreachable!("the type admits schema 1 alone") };
+    let layout = layout_of(source, &file)?;
+    Ok(Workload {
+        name: name_of(source, &file.name)?,
+        model: Model {
+            name: name_of(source, &file.model.name)?,
+            layers: file.model.layers.0,
+            hidden: file.model.hidden.0,
+            intermediate: file.model.intermediate.0,
+            heads: file.model.heads.0,
+            head_dim: file.model.head_dim.0,
+            vocabulary: file.model.vocabulary.0,
+            experts: experts_of(source, &file.experts)?,
+            gate: file.gate.network(),
+            gating_residual: file.gate.residual(),
+        },
+        batch: batch_of(&file.batch),
+        layout,
+        execution: match file.experts.execution {
+            ExecutionWord::Sequential => Execution::Sequential,
+            ExecutionWord::Grouped => Execution::Grouped,
+        },
+        capacity: capacity_of(source, &file.slots)?,
+        gating: file.gate.gating(source, zero_computation_of(&file.experts).total() == 0)?,
+        zero_computation_local: is_local(source, &file.experts)?,
+    })
+}
+
+fn name_of(source: &Source, name: &Spanned<String>) -> Result<String, Mistake> {
+    let text = name.get_ref().trim();
+    let plain = |c: char| !c.is_control();
+    if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
+        let help = "give a name of 1 to 64 printable characters";
+        return Err(source.mistake(name.span(), "is no usable name", help));
+    }
+    Ok(text.to_owned())
+}
+
+fn batch_of(batch: &BatchTable) -> Batch {
+    Batch {
+        tokens_per_gpu: batch.tokens_per_gpu.0,
+        micro_batches: batch.micro_batches.0,
+        sequence_tokens: batch.sequence_tokens.0,
+        dtype: match batch.dtype {
+            DtypeWord::Bf16 => Dtype::Bf16,
+            DtypeWord::Fp8 => Dtype::Fp8,
+        },
+    }
+}
+
+fn layout_of(source: &Source, file: &File) -> Result<Layout, Mistake> {
+    let expert_parallel = file.layout.expert_parallel.get_ref().0;
+    let pipeline_parallel = file.layout.pipeline_parallel.get_ref().0;
+    let (ffn, layers) = (file.experts.ffn.get_ref().0, file.model.layers.0);
+    if ffn % expert_parallel != 0 {
+        return Err(source.mistake(
+            file.layout.expert_parallel.span(),
+            format!("{ffn} FFN experts do not spread evenly over {expert_parallel} GPUs"),
+            format!("give a divisor of experts.ffn = {ffn}"),
+        ));
+    }
+    if layers % pipeline_parallel != 0 {
+        return Err(source.mistake(
+            file.layout.pipeline_parallel.span(),
+            format!("{layers} layers do not split evenly into {pipeline_parallel} stages"),
+            format!("give a divisor of model.layers = {layers}"),
+        ));
+    }
+    Ok(Layout { expert_parallel, pipeline_parallel })
+}
+
+fn zero_computation_of(experts: &ExpertsTable) -> ZeroComputation {
+    ZeroComputation { zero: experts.zero.0, copy: experts.copy.0, constant: experts.constant.0 }
+}
+
+fn experts_of(source: &Source, table: &ExpertsTable) -> Result<Experts, Mistake> {
+    let zero_computation = zero_computation_of(table);
+    let tau = match (&table.tau, zero_computation.total()) {
+        (Some(tau), 0) => return Err(needs_zero_computation(source, tau)),
+        (Some(tau), _) => tau.get_ref().0,
+        (None, _) => 1.0,
+    };
+    let experts = Experts {
+        ffn: table.ffn.get_ref().0,
+        zero_computation,
+        top_k: table.top_k.get_ref().0,
+        tau,
+    };
+    if experts.top_k > experts.total() {
+        return Err(source.mistake(
+            table.top_k.span(),
+            format!("a token cannot choose {} of {} experts", experts.top_k, experts.total()),
+            format!("give at most {}", experts.total()),
+        ));
+    }
+    Ok(experts)
+}
+
+fn needs_zero_computation<T>(source: &Source, key: &Spanned<T>) -> Mistake {
+    source.mistake(
+        key.span(),
+        "means nothing to a vanilla model, which has no zero-computation experts",
+        "remove it, or give experts.zero, experts.copy or experts.constant",
+    )
+}
+
+fn is_local(source: &Source, table: &ExpertsTable) -> Result<bool, Mistake> {
+    match &table.zero_computation {
+        None => Ok(true),
+        Some(word) if zero_computation_of(table).total() == 0 => {
+            Err(needs_zero_computation(source, word))
+        }
+        Some(word) => Ok(*word.get_ref() == PlaceWord::Local),
+    }
+}
+
+fn capacity_of(source: &Source, slots: &SlotsTable) -> Result<Capacity, Mistake> {
+    let of = match slots.of.as_ref().map(Spanned::get_ref) {
+        None | Some(ShareWord::Slots) => ShareOf::Slots,
+        Some(ShareWord::Tokens) => ShareOf::Tokens,
+    };
+    let unused = |key: std::ops::Range<usize>| {
+        let help = "remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"";
+        source.mistake(key, "means nothing where no slot is dropped", help)
+    };
+    let factor = |policy: &str| match &slots.factor {
+        Some(factor) => Ok(factor.get_ref().0),
+        None => Err(source.mistake_without_span(
+            "slots.factor",
+            format!("is missing, and policy \"{policy}\" needs it"),
+            "add a capacity factor, such as factor = 1.1",
+        )),
+    };
+    match (slots.policy, &slots.factor, &slots.of) {
+        (PolicyWord::Dropless, Some(factor), _) => Err(unused(factor.span())),
+        (PolicyWord::Dropless, None, Some(of)) => Err(unused(of.span())),
+        (PolicyWord::Dropless, None, None) => Ok(Capacity::Dropless),
+        (PolicyWord::Drop, ..) => Ok(Capacity::Drop { factor: factor("drop")?, of }),
+        (PolicyWord::DropAndPad, ..) => {
+            Ok(Capacity::DropAndPad { factor: factor("drop-and-pad")?, of })
+        }
+    }
+}

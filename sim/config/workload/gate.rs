@@ -1,0 +1,144 @@
+//! `[gate]` of a workload file: its network, and how it spreads tokens.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::preset::{self, PresetWord};
+use super::{Count, Mistake, Number, Source, needs_zero_computation};
+use crate::workload::{GateNetwork, Gating, Persistence, Popularity, Sampling, Spread};
+
+type Ratio = Number<0, 1_000>;
+type Weight = Spanned<Number<1, 1_000_000>>;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GateTable {
+    network: Option<NetworkWord>,
+    residual: Option<bool>,
+    preset: Option<PresetWord>,
+    popularity_sd: Option<Number<0, 5_000>>,
+    popularity_concentration: Option<Spanned<Number<10, 1_000_000_000>>>,
+    ffn_logit_shift: Option<Spanned<Number<-10_000, 10_000>>>,
+    ffn_share: Option<Spanned<Ratio>>,
+    zero_weight: Option<Weight>,
+    copy_weight: Option<Weight>,
+    constant_weight: Option<Weight>,
+    difficulty_sd: Option<Spanned<Number<0, 5_000>>>,
+    sequence_sd: Option<Number<0, 5_000>>,
+    sequence_common: Option<Ratio>,
+    domains: Option<Count<1, 64>>,
+    domain_sd: Option<Number<0, 5_000>>,
+    drift: Option<Ratio>,
+    drift_micro_batches: Option<Number<1_000, 1_000_000_000>>,
+    persistence: Option<Ratio>,
+    persistence_decay: Option<Ratio>,
+    persistence_depth: Option<Ratio>,
+    #[serde(default)]
+    sampling: SamplingWord,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum NetworkWord {
+    Linear,
+    TwoLayer,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SamplingWord {
+    #[default]
+    Auto,
+    Exact,
+    Counts,
+}
+
+/// Spread of token difficulty where a file says nothing: [moepp, fig. 5], digitised.
+const DEFAULT_DIFFICULTY_SD: f64 = 0.5;
+
+impl GateTable {
+    pub(super) fn network(&self) -> GateNetwork {
+        match self.network {
+            Some(NetworkWord::TwoLayer) => GateNetwork::TwoLayer,
+            Some(NetworkWord::Linear) | None => GateNetwork::Linear,
+        }
+    }
+
+    pub(super) fn residual(&self) -> bool {
+        self.residual.unwrap_or(false)
+    }
+
+    /// How the gate spreads tokens, for a vanilla model or one with zero-computation experts.
+    pub(super) fn gating(&self, source: &Source, vanilla: bool) -> Result<Gating, Mistake> {
+        self.check(source, vanilla)?;
+        let (popularity, spread) = preset::of(self.preset);
+        let popularity = match (&self.popularity_concentration, self.popularity_sd) {
+            (Some(concentration), _) => {
+                Popularity::Dirichlet { concentration: concentration.get_ref().0 }
+            }
+            (None, Some(sd)) => Popularity::LogNormal { sd: sd.0 },
+            (None, None) => popularity,
+        };
+        let weight = |given: &Option<Weight>| given.as_ref().map_or(1.0, |w| w.get_ref().0);
+        let weights = [&self.zero_weight, &self.copy_weight, &self.constant_weight].map(weight);
+        let difficulty = self.difficulty_sd.as_ref().map(|sd| sd.get_ref().0);
+        Ok(Gating {
+            popularity,
+            ffn_logit_shift: self.ffn_logit_shift.as_ref().map_or(0.0, |shift| shift.get_ref().0),
+            ffn_share: self.ffn_share.as_ref().map(|share| share.get_ref().0),
+            zero_computation_weights: weights,
+            difficulty_sd: difficulty.unwrap_or(DEFAULT_DIFFICULTY_SD),
+            spread: self.spread(spread),
+            sampling: match self.sampling {
+                SamplingWord::Auto => Sampling::Auto,
+                SamplingWord::Exact => Sampling::Exact,
+                SamplingWord::Counts => Sampling::Counts,
+            },
+        })
+    }
+
+    /// A preset's spread with what the file says otherwise.
+    fn spread(&self, preset: Spread) -> Spread {
+        let or = |given: Option<Ratio>, preset: f64| given.map_or(preset, |given| given.0);
+        let persistence = Persistence {
+            share: or(self.persistence, preset.persistence.share),
+            decay: or(self.persistence_decay, preset.persistence.decay),
+            depth: or(self.persistence_depth, preset.persistence.depth),
+        };
+        let drift_time = self.drift_micro_batches.map(|n| n.0);
+        Spread {
+            sequence_sd: self.sequence_sd.map_or(preset.sequence_sd, |sd| sd.0),
+            common: or(self.sequence_common, preset.common),
+            domains: self.domains.map_or(preset.domains, |n| n.0),
+            domain_sd: self.domain_sd.map_or(preset.domain_sd, |sd| sd.0),
+            drift: or(self.drift, preset.drift),
+            drift_micro_batches: drift_time.unwrap_or(preset.drift_micro_batches),
+            persistence,
+        }
+    }
+
+    fn check(&self, source: &Source, vanilla: bool) -> Result<(), Mistake> {
+        let spans = [
+            self.ffn_logit_shift.as_ref().map(Spanned::span),
+            self.ffn_share.as_ref().map(Spanned::span),
+            self.zero_weight.as_ref().map(Spanned::span),
+            self.copy_weight.as_ref().map(Spanned::span),
+            self.constant_weight.as_ref().map(Spanned::span),
+            self.difficulty_sd.as_ref().map(Spanned::span),
+        ];
+        if let Some(span) = spans.into_iter().flatten().next().filter(|_| vanilla) {
+            return Err(needs_zero_computation(source, &Spanned::new(span, ())));
+        }
+        if let (Some(share), Some(_)) = (&self.ffn_share, &self.ffn_logit_shift) {
+            let help = "give a measured ffn_share or a shift of τ's share, not both";
+            return Err(source.mistake(share.span(), "contradicts gate.ffn_logit_shift", help));
+        }
+        if let (Some(concentration), Some(_)) = (&self.popularity_concentration, self.popularity_sd)
+        {
+            let help = "give popularity_sd (log-normal) or popularity_concentration (Dirichlet)";
+            let found = "contradicts gate.popularity_sd";
+            return Err(source.mistake(concentration.span(), found, help));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Loops over whole rows of a matrix, compiled for the widest vectors that the machine has.
+//!
+//! Each is a plain loop in a type of its own, because only what is inlined into [`Arch::dispatch`]
+//! is compiled for those vectors, and only a named function can be told to be inlined. The results
+//! are the same bit for bit on every machine: no loop reorders or fuses arithmetic.
+
+use pulp::{Arch, NullaryFnOnce};
+
+/// Cells looked at together.
+pub(super) const BLOCK: usize = 32;
+
+/// Takes the flows of a frozen port off the ports across, which share it at this rate. What this
+/// does to ports that are frozen themselves does not matter: it is not looked at again.
+pub(super) struct Take<'a> {
+    pub alive: &'a [u8],
+    pub rate: f64,
+    pub free: &'a mut [f64],
+    pub rising: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Take<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let cells = self.alive.len();
+        let (free, rising) = (&mut self.free[..cells], &mut self.rising[..cells]);
+        for i in 0..cells {
+            free[i] -= self.rate * f64::from(self.alive[i]);
+            rising[i] -= f32::from(self.alive[i]);
+        }
+    }
+}
+
+/// As [`Take`], in single precision, with one bit a cell in words of [`BLOCK`] bits.
+pub(super) struct TakeBits<'a> {
+    pub alive: &'a [u32],
+    pub rate: f32,
+    pub free: &'a mut [f32],
+    pub rising: &'a mut [f32],
+}
+
+impl NullaryFnOnce for TakeBits<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let free = self.free.chunks_exact_mut(BLOCK);
+        let blocks = free.zip(self.rising.chunks_exact_mut(BLOCK));
+        for (&word, (free, rising)) in self.alive.iter().zip(blocks) {
+            for i in 0..BLOCK {
+                let one = ((word >> i) & 1) as f32;
+                free[i] -= self.rate * one;
+                rising[i] -= one;
+            }
+        }
+    }
+}
+
+/// Whether some running flow of a row would wait at its other port than now.
+pub(super) struct AnyMoved<'a> {
+    pub alive: &'a [u8],
+    pub side: &'a [u8],
+    pub places: &'a [u32],
+    pub place: u32,
+}
+
+impl NullaryFnOnce for AnyMoved<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn call(self) -> bool {
+        let cells = self.alive.len();
+        let (side, places) = (&self.side[..cells], &self.places[..cells]);
+        let mut moved = 0;
+        for i in 0..cells {
+            let wanted = u8::from(places[i] < self.place);
+            moved |= (wanted ^ side[i]) & self.alive[i];
+        }
+        moved != 0
+    }
+}
+
+/// Takes one step off the cells of a row, infinite where nothing runs; numbers the blocks where a
+/// flow ended. Rows are whole blocks.
+pub(super) struct Subtract<'a> {
+    pub cells: &'a mut [f32],
+    pub own: f32,
+    pub across: &'a [f32],
+    pub hits: &'a mut Vec<u32>,
+}
+
+impl NullaryFnOnce for Subtract<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let own = self.own;
+        let blocks = self.cells.chunks_exact_mut(BLOCK);
+        let steps = self.across.chunks_exact(BLOCK);
+        for (start, (block, steps)) in (0..).zip(blocks.zip(steps)) {
+            let mut least = [1.0_f32; BLOCK];
+            for i in 0..BLOCK {
+                let after = block[i] - if own < steps[i] { own } else { steps[i] };
+                least[i] = after;
+                block[i] = after;
+            }
+            let mut width = BLOCK / 2;
+            while width > 0 {
+                for i in 0..width {
+                    least[i] =
+                        if least[i] < least[i + width] { least[i] } else { least[i + width] };
+                }
+                width /= 2;
+            }
+            if least[0] <= 0.0 {
+                self.hits.push(start);
+            }
+        }
+    }
+}
+
+/// The least time until some cell of a row is used up.
+pub(super) struct SoonestEnd<'a> {
+    pub cells: &'a [f32],
+    pub own: f32,
+    pub across: &'a [f32],
+}
+
+impl NullaryFnOnce for SoonestEnd<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let across = &self.across[..self.cells.len()];
+        let mut soonest = [f32::INFINITY; 8];
+        for (i, &left) in self.cells.iter().enumerate() {
+            let rate = if self.own < across[i] { self.own } else { across[i] };
+            let time = left / rate;
+            soonest[i % 8] = if time < soonest[i % 8] { time } else { soonest[i % 8] };
+        }
+        soonest.into_iter().fold(f32::INFINITY, f32::min)
+    }
+}
+
+/// The machine's vectors.
+pub(super) fn widest() -> Arch {
+    Arch::new()
+}

@@ -1,0 +1,99 @@
+//! What a gate decided for one layer and micro-batch: slots of each source GPU and expert.
+
+/// The count matrix of one layer and micro-batch.
+///
+/// A *slot* is one of the K choices of one token. Experts are ordered FFN, zero, copy, constant.
+/// Slots are given by the GPU that holds the token, before anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub(super) experts: usize,
+    pub(super) top_k: usize,
+    /// `[gpu × experts]`: slots chosen and kept.
+    pub(super) kept: Vec<u32>,
+    /// `[gpu × experts]`: slots chosen and dropped.
+    pub(super) dropped: Vec<u32>,
+    /// `[gpu × (K + 1)]`: tokens by their number of FFN slots.
+    pub(super) tokens: Vec<u32>,
+    /// The fixed number of slots of each expert on each GPU, where unused ones are computed.
+    pub(super) padded: Option<Vec<u32>>,
+}
+
+impl Counts {
+    /// Counts without a slot in them.
+    pub(super) fn empty(gpus: usize, experts: usize, top_k: usize) -> Self {
+        let cells = vec![0; gpus * experts];
+        Self {
+            experts,
+            top_k,
+            kept: cells.clone(),
+            dropped: cells,
+            tokens: vec![0; gpus * (top_k + 1)],
+            padded: None,
+        }
+    }
+
+    /// GPUs that hold tokens.
+    #[must_use]
+    pub fn gpus(&self) -> usize {
+        self.tokens.len() / (self.top_k + 1)
+    }
+
+    /// Experts of the layer: FFN, zero, copy, constant.
+    #[must_use]
+    pub const fn experts(&self) -> usize {
+        self.experts
+    }
+
+    /// Slots of tokens on `gpu` that go to `expert`.
+    #[must_use]
+    pub fn kept(&self, gpu: usize, expert: usize) -> u32 {
+        self.kept_by(gpu)[expert]
+    }
+
+    /// Slots of tokens on `gpu`, by expert.
+    #[must_use]
+    pub fn kept_by(&self, gpu: usize) -> &[u32] {
+        &self.kept[gpu * self.experts..][..self.experts]
+    }
+
+    /// Slots of tokens on `gpu` that chose `expert` and found it full.
+    #[must_use]
+    pub fn dropped(&self, gpu: usize, expert: usize) -> u32 {
+        self.dropped_by(gpu)[expert]
+    }
+
+    /// Slots of tokens on `gpu` that found their expert full, by expert.
+    #[must_use]
+    pub fn dropped_by(&self, gpu: usize) -> &[u32] {
+        &self.dropped[gpu * self.experts..][..self.experts]
+    }
+
+    /// Rows that `expert` computes for tokens of `gpu`: kept slots, and padding where there is any.
+    #[must_use]
+    pub fn computed(&self, gpu: usize, expert: usize) -> u32 {
+        self.padded.as_ref().map_or_else(|| self.kept(gpu, expert), |padded| padded[expert])
+    }
+
+    /// Tokens on `gpu` that chose exactly `ffn_slots` FFN experts, dropped ones included.
+    #[must_use]
+    pub fn tokens_with(&self, gpu: usize, ffn_slots: usize) -> u32 {
+        self.tokens[gpu * (self.top_k + 1)..][..=self.top_k][ffn_slots]
+    }
+
+    /// Slots chosen for `expert` on all GPUs, dropped ones included.
+    #[must_use]
+    pub fn load(&self, expert: usize) -> u64 {
+        let of = |cells: &[u32]| -> u64 {
+            cells.iter().skip(expert).step_by(self.experts).map(|&n| u64::from(n)).sum()
+        };
+        of(&self.kept) + of(&self.dropped)
+    }
+
+    /// Share of all slots that were dropped.
+    #[must_use]
+    pub fn drop_share(&self) -> f64 {
+        let sum = |cells: &[u32]| cells.iter().map(|&n| u64::from(n)).sum::<u64>() as f64;
+        let (kept, dropped) = (sum(&self.kept), sum(&self.dropped));
+        dropped / (kept + dropped)
+    }
+}

@@ -1,0 +1,304 @@
+//! Fitting the law of sequences (`law`) to recorded counts.
+//!
+//! 1. Popularity: π_li, the share of all tokens that chose expert i of layer l.
+//! 2. How much sequences differ: the intra-class correlation c_l by moments,
+//!
+//! ```text
+//!   c = Σ_si [(n_si − T_s π_i)² − T_s π_i (1 − π_i)] / Σ_si T_s (T_s − 1) π_i (1 − π_i)           (1)
+//! ```
+//!
+//!    and from it the number of tokens α = 1/c − 1 that popularity is worth as a prior.
+//! 3. Each sequence's logits z_si = ln(−ln(1 − π̂_si)), π̂_si = (n_si + α π_i)/(T_s + α), and their
+//!    deviations D from the mean over sequences, weighted by tokens.
+//! 4. W: the `rank` directions in which D, over all layers together, varies most, by subspace
+//!    iteration on D·Dᵀ [golub13, §8.2.4]. Only WᵀW matters, so any basis will do. R²: the variance
+//!    that is left, by layer and expert.
+//! 5. Popularity is known from finitely many sequences, so its spread over experts is too wide; its
+//!    logits are shrunk towards their mean by 1 − (mean variance of D / S_eff) / (spread of logits)²
+//!    with S_eff = (ΣT)²/ΣT² [efron73].
+//! 6. μ: by fixed point, so that mean inclusion over [`CENTRE_SAMPLES`] drawn sequences is popularity.
+//! 7. Persistence: (b, φ) such that the overlap of tokens 1 and 4 apart is the recording's, and c such
+//!    that the information of first choices [`DEPTH_LAG`] layers apart is right, each against what the law
+//!    gives at a ladder of values.
+
+use rand_distr::{Distribution, StandardNormal};
+
+use super::inclusion;
+use super::law::{Law, LayerLaw, exponential_of};
+use super::recording::{Recording, SequenceCounts};
+use super::sample::Race;
+use super::statistics::{depth_information, mean, overlap};
+use crate::streams::Streams;
+use crate::workload::Persistence;
+
+/// Dimensions of the shared latents unless the user says otherwise.
+pub const DEFAULT_RANK: usize = 8;
+/// Drawn sequences over which μ is centred; popularity is then met to a few per mille.
+const CENTRE_SAMPLES: usize = 512;
+/// Rounds of the fixed point for μ, each of which leaves a fraction of the error before.
+const CENTRE_ROUNDS: usize = 12;
+/// Rounds of subspace iteration; gaps in the spectrum of recordings make a dozen enough.
+const SUBSPACE_ROUNDS: usize = 40;
+
+/// The law of sequences that fits these counts, with latents of at most `rank` dimensions.
+///
+/// # Panics
+/// If there are fewer than two sequences.
+#[must_use]
+pub fn fit(counts: &SequenceCounts, rank: usize, streams: Streams) -> Law {
+    let sequences = counts.sequences();
+    assert!(sequences >= 2, "{sequences} sequences cannot differ");
+    let (layers, experts) = (counts.layers, counts.experts);
+    let popularity: Vec<Vec<f64>> = (0..layers).map(|layer| counts.inclusion(layer)).collect();
+    let mut deviations = vec![0.0; sequences * layers * experts];
+    for (layer, popularity) in popularity.iter().enumerate() {
+        deviations_of_layer(counts, layer, popularity, &mut deviations);
+    }
+    let rank = rank.min(sequences - 1);
+    let columns = layers * experts;
+    let directions = main_directions(&deviations, sequences, rank, streams);
+    let loadings = loadings_along(&directions, &deviations);
+    let scale = ((sequences - 1) as f64).sqrt();
+    let recorded = |s: usize| directions.iter().map(|direction| scale * direction[s]).collect();
+    let mut fitted = Law {
+        rank,
+        slots: counts.top_k as f64,
+        layers: vec![],
+        recorded: (0..sequences).map(recorded).collect(),
+        persistence: Persistence::default(),
+    };
+    let mut rng = streams.named("gate/centre");
+    let samples: Vec<Vec<f64>> = (0..CENTRE_SAMPLES).map(|_| fitted.latents(&mut rng)).collect();
+    let variance = |column: usize| {
+        let squares = deviations.iter().skip(column).step_by(columns).map(|d| d * d);
+        squares.sum::<f64>() / (sequences - 1) as f64
+    };
+    let slots = fitted.slots;
+    let law_of = |layer: usize| {
+        let cells = layer * experts..(layer + 1) * experts;
+        let loadings = &loadings[cells.start * rank..cells.end * rank];
+        let total: Vec<f64> = cells.map(variance).collect();
+        let own = total.iter().zip(loadings.chunks_exact(rank.max(1)));
+        let own = own.map(|(total, w)| (total - squares(w)).max(0.0).sqrt()).collect();
+        let target = shrunk(&popularity[layer], mean(&total) / effective(&counts.tokens), slots);
+        let log_weights = inclusion::weights_for(&target).iter().map(|w| w.ln()).collect();
+        let mut law = LayerLaw { log_weights, loadings: loadings.to_vec(), own };
+        law.centre(&target, &samples, streams, layer);
+        law
+    };
+    fitted.layers = (0..layers).map(law_of).collect();
+    fitted
+}
+
+impl LayerLaw {
+    /// Moves μ until mean inclusion over sequences of these latents is `target`.
+    pub(super) fn centre(
+        &mut self,
+        target: &[f64],
+        latents: &[Vec<f64>],
+        streams: Streams,
+        layer: usize,
+    ) {
+        let mut rng = streams.named(&format!("gate/centre/layer={layer}"));
+        let (mut deviations, mut one) = (vec![], vec![]);
+        for latents in latents {
+            self.deviations(latents, &mut rng, &mut one);
+            deviations.extend_from_slice(&one);
+        }
+        self.recentre(&deviations, target, CENTRE_ROUNDS);
+    }
+}
+
+fn squares(numbers: &[f64]) -> f64 {
+    numbers.iter().map(|x| x * x).sum()
+}
+
+/// Sequences of equal length that would be worth as much as these.
+fn effective(tokens: &[u32]) -> f64 {
+    let sum: f64 = tokens.iter().map(|&n| f64::from(n)).sum();
+    sum * sum / tokens.iter().map(|&n| f64::from(n) * f64::from(n)).sum::<f64>()
+}
+
+/// Steps 2 and 3: one layer's columns of D, `[sequence × layer × expert]`.
+fn deviations_of_layer(
+    counts: &SequenceCounts,
+    layer: usize,
+    popularity: &[f64],
+    deviations: &mut [f64],
+) {
+    let (layers, experts) = (counts.layers, counts.experts);
+    let prior = prior_tokens(counts, layer, popularity);
+    let total = counts.all_tokens() as f64;
+    let mut centre = vec![0.0; experts];
+    for sequence in 0..counts.sequences() {
+        let tokens = f64::from(counts.tokens[sequence]);
+        let row = &mut deviations[(sequence * layers + layer) * experts..][..experts];
+        for (i, z) in row.iter_mut().enumerate() {
+            let n = f64::from(counts.of(sequence, layer)[i]);
+            *z = logit((n + prior * popularity[i]) / (tokens + prior));
+            centre[i] += *z * tokens / total;
+        }
+    }
+    for sequence in 0..counts.sequences() {
+        let row = &mut deviations[(sequence * layers + layer) * experts..][..experts];
+        for (z, centre) in row.iter_mut().zip(&centre) {
+            *z -= centre;
+        }
+    }
+}
+
+/// α of step 2 [(1)], within bounds that keep every logit finite.
+fn prior_tokens(counts: &SequenceCounts, layer: usize, popularity: &[f64]) -> f64 {
+    let (mut above, mut below) = (0.0, 0.0);
+    for (sequence, &tokens) in counts.tokens.iter().enumerate() {
+        let tokens = f64::from(tokens);
+        for (&n, p) in counts.of(sequence, layer).iter().zip(popularity) {
+            let noise = tokens * p * (1.0 - p);
+            above += (f64::from(n) - tokens * p).powi(2) - noise;
+            below += (tokens - 1.0) * noise;
+        }
+    }
+    let correlation = if below > 0.0 { above / below } else { 0.0 };
+    (1.0 / correlation.clamp(1e-4, 0.9) - 1.0).max(0.5)
+}
+
+/// ln(−ln(1 − p)): the log of the rate at which an expert of inclusion p arrives in unit time.
+fn logit(p: f64) -> f64 {
+    (-(-p.clamp(1e-6, 1.0 - 1e-6)).ln_1p()).ln()
+}
+
+/// Step 5: popularity whose logits are shrunk towards their mean by the noise in them.
+fn shrunk(popularity: &[f64], noise: f64, slots: f64) -> Vec<f64> {
+    let logits: Vec<f64> = popularity.iter().map(|&p| logit(p)).collect();
+    let centre = mean(&logits);
+    let spread = logits.iter().map(|z| (z - centre).powi(2)).sum::<f64>() / logits.len() as f64;
+    let keep = if spread > 0.0 { (1.0 - noise / spread).max(0.0) } else { 0.0 };
+    let rates: Vec<f64> = logits.iter().map(|z| (keep * (z - centre)).exp()).collect();
+    let mut target = vec![];
+    inclusion::from_rates(&rates, slots, &mut target);
+    target
+}
+
+/// Step 4: orthonormal directions over sequences in which D, `[sequence × column]`, varies most.
+fn main_directions(d: &[f64], sequences: usize, rank: usize, streams: Streams) -> Vec<Vec<f64>> {
+    let columns = d.len() / sequences;
+    let row = |s: usize| &d[s * columns..][..columns];
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let gram: Vec<Vec<f64>> =
+        (0..sequences).map(|a| (0..sequences).map(|b| dot(row(a), row(b))).collect()).collect();
+    let mut rng = streams.named("gate/fit/directions");
+    let mut basis: Vec<Vec<f64>> = (0..rank)
+        .map(|_| (0..sequences).map(|_| StandardNormal.sample(&mut rng)).collect())
+        .collect();
+    for _ in 0..SUBSPACE_ROUNDS {
+        for k in 0..rank {
+            let mut next: Vec<f64> = gram.iter().map(|row| dot(row, &basis[k])).collect();
+            for earlier in &basis[..k] {
+                let along = dot(&next, earlier);
+                next.iter_mut().zip(earlier).for_each(|(x, e)| *x -= along * e);
+            }
+            let norm = squares(&next).sqrt();
+            // A direction in which nothing varies is no direction.
+            let scale = if norm > 1e-12 { 1.0 / norm } else { 0.0 };
+            basis[k] = next.iter().map(|x| x * scale).collect();
+        }
+    }
+    basis
+}
+
+/// W as `[column × rank]`: D along these directions.
+fn loadings_along(directions: &[Vec<f64>], d: &[f64]) -> Vec<f64> {
+    let (rank, sequences) = (directions.len(), directions.first().map_or(1, Vec::len));
+    let columns = d.len() / sequences;
+    let mut loadings = vec![0.0; columns * rank];
+    let scale = 1.0 / ((sequences - 1) as f64).sqrt();
+    for (k, direction) in directions.iter().enumerate() {
+        for (s, weight) in direction.iter().enumerate() {
+            for (column, d) in d[s * columns..][..columns].iter().enumerate() {
+                loadings[column * rank + k] += weight * d * scale;
+            }
+        }
+    }
+    loadings
+}
+
+/// Correlations of scores at which the law's overlap is computed.
+const LADDER: [f64; 9] = [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.93, 0.98];
+/// Pairs of tokens drawn for each layer and correlation: standard error 0.003 over 24 layers.
+const PAIRS: usize = 400;
+/// Layers between the choices whose information c is fitted on, where there are so many.
+const DEPTH_LAG: usize = 4;
+/// Sequences, and tokens of each, that are drawn to see what a value of c gives.
+const WALKED: (usize, u32) = (100, 60);
+
+impl Law {
+    /// Step 7: the same law with the persistence that this recording shows.
+    #[must_use]
+    pub fn with_persistence_of(mut self, recording: &Recording, streams: Streams) -> Self {
+        let (Some(near), Some(far)) = (overlap(recording, 1), overlap(recording, 4)) else {
+            return self;
+        };
+        let ladder = LADDER.map(|rho| self.overlap_at(rho, streams));
+        let [near, far] = [near, far].map(|seen| correlation_for(&ladder, seen));
+        // bφ = ρ(1) and bφ⁴ = ρ(4), with b at most one.
+        let decay = if near > 0.0 { (far / near).clamp(0.0, 1.0).cbrt().max(near) } else { 0.0 };
+        let share = if decay > 0.0 { near / decay } else { 0.0 };
+        self.persistence = Persistence { share, decay, depth: 0.0 };
+        let lag = DEPTH_LAG.min(self.layers.len() - 1);
+        if let Some(seen) = depth_information(recording, lag).filter(|_| lag > 0) {
+            self.persistence.depth = correlation_for(&self.depth_ladder(lag, streams), seen);
+        }
+        self
+    }
+
+    /// The information of first choices `lag` layers apart, at each value of the ladder.
+    fn depth_ladder(&self, lag: usize, streams: Streams) -> [f64; 9] {
+        let near = lag.max(self.layers.len() / 2);
+        let pair = [near - lag, near].map(|layer| self.layers[layer].clone());
+        LADDER.map(|depth| {
+            let persistence = Persistence { depth, ..self.persistence };
+            let (layers, recorded) = (pair.to_vec(), self.recorded.clone());
+            let law = Self { layers, recorded, persistence, ..*self };
+            depth_information(&law.recording(&[WALKED.1; WALKED.0], streams), 1).unwrap_or(0.0)
+        })
+    }
+
+    /// The mean overlap of two tokens of a sequence whose scores correlate by `rho`.
+    fn overlap_at(&self, rho: f64, streams: Streams) -> f64 {
+        let top_k = self.slots.round() as usize;
+        let (mut rates, mut common) = (vec![], 0);
+        for (layer, law) in self.layers.iter().enumerate() {
+            let mut rng = streams.named(&format!("gate/fit/overlap/layer={layer}"));
+            let mut races = [Race::new(top_k), Race::new(top_k)];
+            for _ in 0..PAIRS {
+                let latents = self.latents(&mut rng);
+                law.rates(&latents, &mut rng, &mut rates);
+                let mut times = [vec![], vec![]];
+                for rate in &rates {
+                    let [x, y]: [f64; 2] = std::array::from_fn(|_| StandardNormal.sample(&mut rng));
+                    let other = rho * x + (1.0 - rho * rho).sqrt() * y;
+                    times[0].push(exponential_of(x) / rate);
+                    times[1].push(exponential_of(other) / rate);
+                }
+                for (race, times) in races.iter_mut().zip(&times) {
+                    race.finish(times.iter().copied());
+                }
+                let [a, b] = &races;
+                common += a.winners().filter(|&i| b.winners().any(|j| i == j)).count();
+            }
+        }
+        common as f64 / (PAIRS * self.layers.len() * top_k) as f64
+    }
+}
+
+/// The correlation at which the ladder's overlap is `seen`, by linear interpolation.
+fn correlation_for(ladder: &[f64; 9], seen: f64) -> f64 {
+    let Some(above) = ladder.iter().position(|&overlap| overlap > seen) else {
+        return LADDER[LADDER.len() - 1];
+    };
+    if above == 0 {
+        return 0.0;
+    }
+    let (low, high) = (ladder[above - 1], ladder[above]);
+    LADDER[above - 1] + (LADDER[above] - LADDER[above - 1]) * (seen - low) / (high - low)
+}

@@ -1,0 +1,162 @@
+//! How well a law predicts a recording that it was not fitted on.
+//!
+//! The law draws sequences of its own, of the lengths of the recording it was fitted on, and the same
+//! statistics are taken of both. Beside the law stands the usual assumption, independent
+//! tokens of the same popularity, on the same statistics: what the law is better by is its worth.
+
+use rand::seq::IndexedRandom;
+
+use super::law::Law;
+use super::recording::{Recording, SequenceCounts};
+use super::statistics::{self, Loads, kolmogorov_smirnov, mean};
+use crate::streams::Streams;
+
+/// Sizes of batches at which loads are compared.
+pub const BATCHES: [u32; 3] = [512, 2_048, 8_192];
+/// Sequences that the law draws for loads.
+const DRAWN: usize = 768;
+/// Batches of each size.
+const DRAWS: usize = 400;
+/// Sequences, and tokens of each at most, that the law draws token by token.
+const WALKED: (usize, u32) = (60, 200);
+
+/// A statistic of the recording and of the law.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// In the held-out recording.
+    pub seen: f64,
+    /// In what the law draws.
+    pub modelled: f64,
+}
+
+impl Pair {
+    /// Relative error of the law.
+    #[must_use]
+    pub fn error(self) -> f64 {
+        self.modelled / self.seen - 1.0
+    }
+}
+
+/// Loads of batches of one size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchJudgement {
+    /// In the held-out recording.
+    pub seen: Loads,
+    /// In what the law draws.
+    pub modelled: Loads,
+    /// With independent tokens of the same popularity.
+    pub independent: Loads,
+    /// In the recording that the law was fitted on: how far two recordings are apart by chance.
+    pub fitted: Loads,
+}
+
+/// Mean over layers of the absolute relative difference.
+fn mean_error(modelled: &[f64], seen: &[f64]) -> f64 {
+    let errors: Vec<f64> = modelled.iter().zip(seen).map(|(m, s)| (m / s - 1.0).abs()).collect();
+    mean(&errors)
+}
+
+impl BatchJudgement {
+    /// Mean over layers of the relative error in the mean of max/mean load.
+    #[must_use]
+    pub fn peak_error(&self) -> f64 {
+        mean_error(&self.modelled.peak, &self.seen.peak)
+    }
+
+    /// The same for independent tokens.
+    #[must_use]
+    pub fn independent_peak_error(&self) -> f64 {
+        mean_error(&self.independent.peak, &self.seen.peak)
+    }
+
+    /// The same for the recording that the law was fitted on: no law can be expected to do better.
+    #[must_use]
+    pub fn fitted_peak_error(&self) -> f64 {
+        mean_error(&self.fitted.peak, &self.seen.peak)
+    }
+
+    /// max/mean load, averaged over layers.
+    #[must_use]
+    pub fn peak(&self) -> Pair {
+        Pair { seen: mean(&self.seen.peak), modelled: mean(&self.modelled.peak) }
+    }
+
+    /// Kolmogorov–Smirnov distance of the distributions of max/mean, averaged over layers.
+    #[must_use]
+    pub fn distance(&self) -> f64 {
+        let pairs = self.modelled.peaks.iter().zip(&self.seen.peaks);
+        mean(&pairs.map(|(m, s)| kolmogorov_smirnov(m, s)).collect::<Vec<f64>>())
+    }
+}
+
+/// How a law compares with a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Loads at each of [`BATCHES`].
+    pub batches: Vec<BatchJudgement>,
+    /// Overlap of the experts of tokens so far apart: 1, 2, 4, 16, 64.
+    pub overlap: Vec<(usize, Pair)>,
+    /// Normalised information of first choices so many layers apart: 1, 4.
+    pub depth: Vec<(usize, Pair)>,
+}
+
+impl Judgement {
+    /// Mean correlation of the imbalance of two layers, at the smallest batch.
+    #[must_use]
+    pub fn correlation(&self) -> Option<Pair> {
+        let first = self.batches.first()?;
+        Some(Pair { seen: first.seen.correlation, modelled: first.modelled.correlation })
+    }
+}
+
+/// Compares `law`, fitted on `fitted`, with the recording `held_out`.
+///
+/// # Panics
+/// If the recording has other layers or more experts than the law.
+#[must_use]
+pub fn judge(
+    law: &Law,
+    fitted: &SequenceCounts,
+    held_out: &Recording,
+    streams: Streams,
+) -> Judgement {
+    let (ours, theirs) = (law.layers.len(), held_out.layers());
+    assert!(ours == theirs, "a law of {ours} layers and a recording of {theirs}");
+    let mut rng = streams.named("gate/judge/lengths");
+    let mut lengths = |number: usize, most: u32| -> Vec<u32> {
+        let drawn = (0..number).filter_map(|_| fitted.tokens.choose(&mut rng));
+        drawn.map(|&n| n.min(most)).collect()
+    };
+    let drawn = lengths(DRAWN, u32::MAX);
+    let modelled = law.counts(&drawn, streams);
+    let popularity: Vec<Vec<f64>> = (0..ours).map(|layer| fitted.inclusion(layer)).collect();
+    let independent = law.without_sequences(&popularity).counts(&drawn, streams);
+    let seen = held_out.counts();
+    let loads = |counts: &SequenceCounts, name: &str, batch: u32| {
+        let mut rng = streams.named(&format!("gate/judge/{name}/{batch}"));
+        statistics::loads(counts, batch, DRAWS, &mut rng)
+    };
+    let batches = BATCHES
+        .into_iter()
+        .filter(|&batch| u64::from(batch) <= seen.all_tokens())
+        .map(|batch| BatchJudgement {
+            seen: loads(&seen, "seen", batch),
+            modelled: loads(&modelled, "modelled", batch),
+            independent: loads(&independent, "independent", batch),
+            fitted: loads(fitted, "fitted", batch),
+        })
+        .collect();
+    let walked = law.recording(&lengths(WALKED.0, WALKED.1), streams);
+    let pairs = |statistic: fn(&Recording, usize) -> Option<f64>, distances: &[usize]| {
+        let pair = |&distance: &usize| {
+            let (seen, modelled) = (statistic(held_out, distance)?, statistic(&walked, distance)?);
+            Some((distance, Pair { seen, modelled }))
+        };
+        distances.iter().filter_map(pair).collect()
+    };
+    Judgement {
+        batches,
+        overlap: pairs(statistics::overlap, &[1, 2, 4, 16, 64]),
+        depth: pairs(statistics::depth_information, &[1, 4]),
+    }
+}

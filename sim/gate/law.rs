@@ -1,0 +1,324 @@
+//! How sequences differ: the law from which gates of real models seem to draw.
+//!
+//! Tokens of one sequence like the same experts, in every layer. For sequence s, layer l and FFN
+//! expert i, with latents h_s of a few dimensions that all layers share, normal or drawn
+//! from those of recorded sequences:
+//!
+//! ```text
+//!   z_sli = μ_li + Σ_k W_lik h_sk + R_li u_sli,      u ~ N(0, 1)                               (1)
+//!   π_sli = 1 − e^{−t w_sli},   w = e^z,   t such that Σ_i π_sli is the mean number of slots   (2)
+//! ```
+//!
+//! π is the share of the sequence's tokens that choose i (see `inclusion`). μ is such that the mean of
+//! π over sequences is the popularity. W carries what layers have in common, which makes their
+//! imbalances move together; R what is a layer's own. Domains add a fixed deviation to z for
+//! all sequences of a domain; drift moves the mean of h from micro-batch to micro-batch (both in
+//! `preset`).
+//!
+//! Tokens persist: the arrival time of expert i for token t of a sequence is exponential for every
+//! token, but its normal score x follows, within a sequence and layer,
+//!
+//! ```text
+//!   x_t = √b v_t + √(1−b) e_t,     v_t = φ v_{t−1} + √(1−φ²) e'_t,     E_t = −ln Φ(x_t)           (3)
+//! ```
+//!
+//! so that the overlap of tokens' experts falls from its value at ρ = bφ to that of independent
+//! tokens. A share c of the variance of v and e is one draw for all layers, given to the experts of
+//! each layer in order of popularity (ids mean nothing across layers), so the choices of a token in
+//! one layer tell of those in others. (2) holds to the last digit whatever b, φ and c
+//! are: how tokens persist changes no load.
+//!
+//! Tested on a recording of gpt-oss-20b (`tests/gate_traces.rs`). What it leaves out: that near layers
+//! tell more of each other than far ones (0.38 at lag 1, 0.21 at lag 16 there; one value here); slow
+//! drift inside a sequence.
+
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::inclusion;
+use super::recording::{Recording, SequenceCounts};
+use super::sample::{self, Race};
+use crate::streams::Streams;
+use crate::workload::Persistence;
+
+/// Words of random numbers that one sequence may use of a layer's stream.
+pub(super) const SEQUENCE_BITS: u32 = 20;
+
+/// Share of the variance of latents that is blurred when they are drawn from recorded ones.
+const BLUR: f64 = 0.1;
+
+/// How likely the tokens of a sequence are to choose each FFN expert, for every layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Law {
+    /// Dimensions of the latents that layers share.
+    pub rank: usize,
+    /// Slots of a token that these experts share.
+    pub slots: f64,
+    /// The layers, in order.
+    pub layers: Vec<LayerLaw>,
+    /// Latents of recorded sequences to draw from; none where latents are normal.
+    pub recorded: Vec<Vec<f64>>,
+    /// How choices persist from token to token.
+    pub persistence: Persistence,
+}
+
+/// The law of one layer [(1)].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerLaw {
+    /// μ, by expert.
+    pub log_weights: Vec<f64>,
+    /// W, `[expert × rank]`.
+    pub loadings: Vec<f64>,
+    /// R, by expert.
+    pub own: Vec<f64>,
+}
+
+impl LayerLaw {
+    /// The rates w of one sequence [(1)], largest one, from its latents and the layer's own draws.
+    pub(super) fn rates(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
+        self.deviations(latents, rng, out);
+        for (z, mu) in out.iter_mut().zip(&self.log_weights) {
+            *z += mu;
+        }
+        let most = out.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for z in out.iter_mut() {
+            *z = (*z - most).exp();
+        }
+    }
+
+    /// What one sequence's logits differ by from μ [(1)].
+    pub(super) fn deviations(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
+        out.clear();
+        let rank = latents.len();
+        for (expert, own) in self.own.iter().enumerate() {
+            let loadings = &self.loadings[expert * rank..][..rank];
+            let shared: f64 = loadings.iter().zip(latents).map(|(w, h)| w * h).sum();
+            let u: f64 = if *own > 0.0 { StandardNormal.sample(rng) } else { 0.0 };
+            out.push(shared + own * u);
+        }
+    }
+
+    /// Shares of the slots by expert, for a sequence like the mean of all.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let weights: Vec<f64> = self.log_weights.iter().map(|mu| mu.exp()).collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / total).collect()
+    }
+
+    /// Experts, most popular first.
+    pub(super) fn by_popularity(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.log_weights.len()).collect();
+        order.sort_by(|&a, &b| self.log_weights[b].total_cmp(&self.log_weights[a]));
+        order
+    }
+
+    /// Moves μ until the mean inclusion of `deviations` (`[sample × expert]`) is `target`.
+    ///
+    /// A fixed point: each round adds the logarithm of what is wanted over what is had.
+    pub(super) fn recentre(&mut self, deviations: &[f64], target: &[f64], rounds: usize) {
+        let experts = target.len();
+        let slots: f64 = target.iter().sum();
+        let samples = deviations.len() / experts;
+        let (mut rates, mut pi) = (vec![0.0; experts], vec![]);
+        for _ in 0..rounds {
+            let mut mean = vec![0.0; experts];
+            for deviation in deviations.chunks_exact(experts) {
+                for ((rate, d), mu) in rates.iter_mut().zip(deviation).zip(&self.log_weights) {
+                    *rate = (mu + d).exp();
+                }
+                inclusion::from_rates(&rates, slots, &mut pi);
+                for (mean, pi) in mean.iter_mut().zip(&pi) {
+                    *mean += pi / samples as f64;
+                }
+            }
+            for ((mu, want), have) in self.log_weights.iter_mut().zip(target).zip(&mean) {
+                *mu += want.max(LEAST_SHARE).ln() - have.max(LEAST_SHARE).ln();
+            }
+        }
+    }
+}
+
+/// Shares of tokens below this are not told apart.
+const LEAST_SHARE: f64 = 1e-6;
+
+impl Law {
+    /// The same law without differences between sequences: independent tokens of these shares.
+    #[must_use]
+    pub fn without_sequences(&self, inclusion: &[Vec<f64>]) -> Self {
+        let even = |shares: &Vec<f64>| LayerLaw {
+            log_weights: inclusion::weights_for(shares).iter().map(|w| w.ln()).collect(),
+            loadings: vec![0.0; shares.len() * self.rank],
+            own: vec![0.0; shares.len()],
+        };
+        let layers = inclusion.iter().map(even).collect();
+        let recorded = vec![];
+        Self { layers, recorded, persistence: Persistence::default(), ..*self }
+    }
+
+    /// Draws the latents of a sequence.
+    ///
+    /// A recorded sequence's, blurred: a draw is never quite one that was recorded, and keeps its
+    /// mean and variance.
+    pub(super) fn latents(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
+        let recorded = self.recorded.choose(rng);
+        let mut normal = || -> f64 { StandardNormal.sample(rng) };
+        match recorded {
+            None => (0..self.rank).map(|_| normal()).collect(),
+            Some(of) => {
+                of.iter().map(|h| (1.0 - BLUR).sqrt() * h + BLUR.sqrt() * normal()).collect()
+            }
+        }
+    }
+
+    /// Draws the latents of sequence number `sequence`.
+    fn latents_of(&self, rng: &mut ChaCha8Rng, sequence: usize) -> Vec<f64> {
+        rng.set_word_pos((sequence as u128) << SEQUENCE_BITS);
+        self.latents(rng)
+    }
+
+    /// Counts of sequences of these lengths.
+    #[must_use]
+    pub fn counts(&self, tokens: &[u32], streams: Streams) -> SequenceCounts {
+        let (layers, experts) = (self.layers.len(), self.layers[0].log_weights.len());
+        let top_k = self.slots.round() as usize;
+        let mut counts = vec![0; tokens.len() * layers * experts];
+        let mut shared = streams.named("gate/latents");
+        let (mut rates, mut pi) = (vec![], vec![]);
+        let mut expected = sample::Expected::default();
+        let latents: Vec<Vec<f64>> =
+            (0..tokens.len()).map(|s| self.latents_of(&mut shared, s)).collect();
+        for (layer, law) in self.layers.iter().enumerate() {
+            let mut own = streams.named(&format!("gate/own/layer={layer}"));
+            for (sequence, &length) in tokens.iter().enumerate() {
+                own.set_word_pos((sequence as u128) << SEQUENCE_BITS);
+                law.rates(&latents[sequence], &mut own, &mut rates);
+                inclusion::from_rates(&rates, self.slots, &mut pi);
+                let out = &mut counts[(sequence * layers + layer) * experts..][..experts];
+                let slots = u64::from(length) * top_k as u64;
+                expected.set(length.into(), &pi);
+                sample::counts_with_sum(&mut own, length, slots, &expected, out);
+            }
+        }
+        SequenceCounts { layers, experts, top_k, tokens: tokens.to_vec(), counts }
+    }
+
+    /// Choices, token by token, of sequences of these lengths.
+    #[must_use]
+    pub fn recording(&self, tokens: &[u32], streams: Streams) -> Recording {
+        let (layers, experts) = (self.layers.len(), self.layers[0].log_weights.len());
+        let top_k = self.slots.round() as usize;
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain(tokens.iter().scan(0, |sum, &n| {
+                *sum += n as usize;
+                Some(*sum)
+            }))
+            .collect();
+        let mut ids = vec![0; starts[tokens.len()] * layers * top_k];
+        let mut shared = streams.named("gate/latents");
+        let mut rates = vec![];
+        for (sequence, &length) in tokens.iter().enumerate() {
+            let latents = self.latents_of(&mut shared, sequence);
+            for (layer, law) in self.layers.iter().enumerate() {
+                let mut rng = streams.named(&format!("gate/tokens/{sequence}/{layer}"));
+                // The same draws for every layer.
+                let common = streams.named(&format!("gate/tokens/{sequence}"));
+                law.rates(&latents, &mut rng, &mut rates);
+                let mean_times = rates.iter().map(|rate| 1.0 / rate).collect();
+                let mut walk = Walk::new(
+                    mean_times,
+                    top_k,
+                    self.persistence,
+                    law.by_popularity(),
+                    [rng, common],
+                );
+                for token in 0..length as usize {
+                    let at = ((starts[sequence] + token) * layers + layer) * top_k;
+                    for (slot, winner) in ids[at..][..top_k].iter_mut().zip(walk.next()) {
+                        *slot = winner as u16;
+                    }
+                }
+            }
+        }
+        Recording::new(experts, layers, top_k, starts, ids)
+    }
+}
+
+/// The tokens of one sequence in one layer, one after another.
+pub(super) struct Walk {
+    mean_times: Vec<f64>,
+    persistence: Persistence,
+    /// The layer's own scores, and those it has in common with others.
+    scores: [Scores; 2],
+    race: Race,
+    /// Experts by popularity.
+    order: Vec<usize>,
+}
+
+/// Scores of all experts that persist from token to token [(3)].
+struct Scores {
+    rng: ChaCha8Rng,
+    lasting: Vec<f64>,
+    begun: bool,
+}
+
+impl Scores {
+    /// Moves on to the next token and adds `weight` times its scores to `out`, in this order.
+    fn add_next(&mut self, law: Persistence, weight: f64, order: &[usize], out: &mut [f64]) {
+        let kept = if self.begun { law.decay } else { 0.0 };
+        let fresh = (1.0 - kept * kept).sqrt();
+        let (lasting, passing) = (weight * law.share.sqrt(), weight * (1.0 - law.share).sqrt());
+        self.begun = true;
+        for (v, &expert) in self.lasting.iter_mut().zip(order) {
+            let [z, e]: [f64; 2] = std::array::from_fn(|_| StandardNormal.sample(&mut self.rng));
+            *v = kept * *v + fresh * z;
+            out[expert] += lasting * *v + passing * e;
+        }
+    }
+}
+
+impl Walk {
+    pub(super) fn new(
+        mean_times: Vec<f64>,
+        top_k: usize,
+        persistence: Persistence,
+        order: Vec<usize>,
+        rngs: [ChaCha8Rng; 2],
+    ) -> Self {
+        let lasting = vec![0.0; mean_times.len()];
+        let scores = rngs.map(|rng| Scores { rng, lasting: lasting.clone(), begun: false });
+        Self { mean_times, persistence, scores, race: Race::new(top_k), order }
+    }
+
+    /// The experts of the next token, first to last.
+    pub(super) fn next(&mut self) -> impl Iterator<Item = usize> {
+        self.next_with(usize::MAX, 1.0)
+    }
+
+    /// The same for a token for which experts from `others` on take `slower` times as long.
+    pub(super) fn next_with(&mut self, others: usize, slower: f64) -> impl Iterator<Item = usize> {
+        let factor = |expert: usize| if expert < others { 1.0 } else { slower };
+        let Persistence { share, depth, .. } = self.persistence;
+        let [own, common] = &mut self.scores;
+        if share <= 0.0 && depth <= 0.0 {
+            let means = self.mean_times.iter().enumerate();
+            self.race.run(&mut own.rng, means.map(|(i, mean)| mean * factor(i)));
+            return self.race.winners();
+        }
+        let mut x = vec![0.0; self.mean_times.len()];
+        own.add_next(self.persistence, (1.0 - depth).sqrt(), &self.order, &mut x);
+        if depth > 0.0 {
+            common.add_next(self.persistence, depth.sqrt(), &self.order, &mut x);
+        }
+        let times = x.iter().zip(&self.mean_times).enumerate();
+        let times = times.map(|(i, (x, mean))| exponential_of(*x) * mean * factor(i));
+        self.race.finish(times);
+        self.race.winners()
+    }
+}
+
+/// The exponential variable at the same rank as a normal score: −ln(1 − tail), tail = 1 − Φ(x).
+pub(super) fn exponential_of(x: f64) -> f64 {
+    let tail = 0.5 * statrs::function::erf::erfc(x * std::f64::consts::FRAC_1_SQRT_2);
+    -(-tail).ln_1p()
+}

@@ -1,0 +1,256 @@
+//! What real gates decided: recorded choices, sequence by sequence.
+//!
+//! A recording holds, for every token and layer, the ids of the K experts that were chosen. As a
+//! table (Parquet) it has one row a token, in order, and columns `lLL_kK`: layer LL, K-th choice. A
+//! column `seq` tells sequences apart; without one, a column `domain` does, and runs of one domain
+//! are cut into sequences of [`CUT`] tokens; without either, the whole recording is cut so.
+
+use std::ops::Range;
+
+use crate::table::{Table, TableError};
+
+/// Tokens of a sequence where a recording does not tell sequences apart.
+pub const CUT: usize = 512;
+/// The most experts, layers and choices that are read; larger ids are another thing than experts.
+const MOST_EXPERTS: usize = 4_096;
+const MOST_LAYERS: usize = 512;
+const MOST_CHOICES: usize = 64;
+
+/// The choices of every token, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    experts: usize,
+    layers: usize,
+    top_k: usize,
+    /// First token of each sequence, and the number of tokens.
+    starts: Vec<usize>,
+    /// `[token × layer × choice]`.
+    ids: Vec<u16>,
+}
+
+/// How often each sequence's tokens chose each expert: all that loads depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SequenceCounts {
+    pub(super) layers: usize,
+    pub(super) experts: usize,
+    pub(super) top_k: usize,
+    /// Tokens of each sequence.
+    pub(super) tokens: Vec<u32>,
+    /// `[sequence × layer × expert]`.
+    pub(super) counts: Vec<u32>,
+}
+
+impl Recording {
+    /// A recording of these choices, `[token × layer × choice]`, cut at `starts`.
+    ///
+    /// # Panics
+    /// If the sizes contradict each other.
+    pub(super) fn new(
+        experts: usize,
+        layers: usize,
+        top_k: usize,
+        starts: Vec<usize>,
+        ids: Vec<u16>,
+    ) -> Self {
+        let (have, want) = (ids.len(), starts.last().copied().unwrap_or(0) * layers * top_k);
+        assert!(have == want, "{have} choices, not {want}");
+        Self { experts, layers, top_k, starts, ids }
+    }
+
+    /// Reads a table of choices.
+    ///
+    /// # Errors
+    /// If columns are missing, or a value is no expert's id, or a token chose an expert twice.
+    pub fn from_table(table: &Table) -> Result<Self, TableError> {
+        let (layers, top_k) = shape_of(table)?;
+        let rows = table.rows();
+        let mut ids = vec![0u16; rows * layers * top_k];
+        for layer in 0..layers {
+            for k in 0..top_k {
+                let name = column_name(layer, k);
+                for (row, id) in table.integers(&name)?.iter().enumerate() {
+                    let known = id.and_then(|id| usize::try_from(id).ok());
+                    let Some(id) = known.filter(|&id| id < MOST_EXPERTS) else {
+                        let found = format!("row {row} holds no expert's id");
+                        let help = format!("give ids from 0 to {}", MOST_EXPERTS - 1);
+                        return Err(mistake(table, Some(&name), found, &help));
+                    };
+                    ids[(row * layers + layer) * top_k + k] = id as u16;
+                }
+            }
+        }
+        for (cell, chosen) in ids.chunks_exact(top_k).enumerate() {
+            if (1..top_k).any(|k| chosen[..k].contains(&chosen[k])) {
+                let (row, layer) = (cell / layers, cell % layers);
+                let found = format!("row {row} chooses an expert twice in layer {layer}");
+                return Err(mistake(table, None, found, "give K different experts a token"));
+            }
+        }
+        let experts = 1 + ids.iter().copied().max().map_or(0, usize::from);
+        Ok(Self { experts, layers, top_k, starts: starts_of(table)?, ids })
+    }
+
+    /// Experts of each layer: the largest id that was chosen, and those before it.
+    #[must_use]
+    pub const fn experts(&self) -> usize {
+        self.experts
+    }
+
+    /// The same recording of a model with at least this many experts: some may never be chosen.
+    #[must_use]
+    pub fn with_experts(self, experts: usize) -> Self {
+        Self { experts: experts.max(self.experts), ..self }
+    }
+
+    /// Layers.
+    #[must_use]
+    pub const fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Choices of a token.
+    #[must_use]
+    pub const fn top_k(&self) -> usize {
+        self.top_k
+    }
+
+    /// Tokens.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// The tokens of each sequence.
+    pub fn sequences(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
+        self.starts.windows(2).map(|pair| pair[0]..pair[1])
+    }
+
+    /// What a token chose in a layer, in the order of the file.
+    #[must_use]
+    pub fn chosen(&self, token: usize, layer: usize) -> &[u16] {
+        &self.ids[(token * self.layers + layer) * self.top_k..][..self.top_k]
+    }
+
+    /// Every second sequence, from the first and from the second on.
+    ///
+    /// Alternating halves see the same mix if sequences come in any order that drifts slowly.
+    #[must_use]
+    pub fn halves(&self) -> (Self, Self) {
+        (self.every_second(0), self.every_second(1))
+    }
+
+    fn every_second(&self, first: usize) -> Self {
+        let cells = self.layers * self.top_k;
+        let (mut starts, mut ids) = (vec![0], vec![]);
+        for tokens in self.sequences().skip(first).step_by(2) {
+            ids.extend_from_slice(&self.ids[tokens.start * cells..tokens.end * cells]);
+            starts.push(ids.len() / cells);
+        }
+        Self { starts, ids, ..*self }
+    }
+
+    /// Counts by sequence.
+    #[must_use]
+    pub fn counts(&self) -> SequenceCounts {
+        let cells = self.layers * self.experts;
+        let mut counts = vec![0; self.sequences().len() * cells];
+        let mut tokens = Vec::with_capacity(self.sequences().len());
+        for (sequence, range) in self.sequences().enumerate() {
+            tokens.push(range.len() as u32);
+            let here = &mut counts[sequence * cells..][..cells];
+            for token in range {
+                for layer in 0..self.layers {
+                    for &id in self.chosen(token, layer) {
+                        here[layer * self.experts + usize::from(id)] += 1;
+                    }
+                }
+            }
+        }
+        let (layers, experts, top_k) = (self.layers, self.experts, self.top_k);
+        SequenceCounts { layers, experts, top_k, tokens, counts }
+    }
+}
+
+impl SequenceCounts {
+    /// Sequences.
+    #[must_use]
+    pub fn sequences(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Tokens of all sequences.
+    #[must_use]
+    pub fn all_tokens(&self) -> u64 {
+        self.tokens.iter().map(|&n| u64::from(n)).sum()
+    }
+
+    /// Counts of a sequence's layer, by expert.
+    #[must_use]
+    pub fn of(&self, sequence: usize, layer: usize) -> &[u32] {
+        &self.counts[(sequence * self.layers + layer) * self.experts..][..self.experts]
+    }
+
+    /// The share of all tokens that chose each expert of a layer; the shares sum to K.
+    #[must_use]
+    pub fn inclusion(&self, layer: usize) -> Vec<f64> {
+        let mut sums = vec![0u64; self.experts];
+        for sequence in 0..self.sequences() {
+            for (sum, &n) in sums.iter_mut().zip(self.of(sequence, layer)) {
+                *sum += u64::from(n);
+            }
+        }
+        sums.iter().map(|&n| n as f64 / self.all_tokens() as f64).collect()
+    }
+}
+
+fn column_name(layer: usize, k: usize) -> String {
+    format!("l{layer:02}_k{k}")
+}
+
+/// Layers and choices, from the names of columns.
+fn shape_of(table: &Table) -> Result<(usize, usize), TableError> {
+    let count = |name: &dyn Fn(usize) -> String, most: usize| {
+        (0..most).take_while(|&i| table.has(&name(i))).count()
+    };
+    let layers = count(&|layer| column_name(layer, 0), MOST_LAYERS);
+    let top_k = count(&|k| column_name(0, k), MOST_CHOICES);
+    if layers == 0 {
+        let help = "name columns l00_k0, l00_k1, …, l01_k0, …: layer and choice";
+        return Err(mistake(table, Some("l00_k0"), "is missing".to_owned(), help));
+    }
+    if table.rows() == 0 {
+        return Err(mistake(table, None, "has no rows".to_owned(), "give one row a token"));
+    }
+    Ok((layers, top_k))
+}
+
+/// Where sequences begin, and the number of tokens.
+fn starts_of(table: &Table) -> Result<Vec<usize>, TableError> {
+    let rows = table.rows();
+    let mut starts = vec![];
+    let (name, cut) = match (table.has("seq"), table.has("domain")) {
+        (true, _) => (Some("seq"), rows),
+        (false, true) => (Some("domain"), CUT),
+        (false, false) => (None, CUT),
+    };
+    let marks = name.map(|name| table.integers(name)).transpose()?;
+    let mut begun = 0;
+    for row in 0..rows {
+        let changed = row > 0 && marks.is_some_and(|marks| marks[row] != marks[row - 1]);
+        if row == 0 || changed || row - begun >= cut {
+            starts.push(row);
+            begun = row;
+        }
+    }
+    starts.push(rows);
+    Ok(starts)
+}
+
+fn mistake(table: &Table, column: Option<&str>, found: String, help: &str) -> TableError {
+    TableError {
+        table: table.name().to_owned(),
+        column: column.map(str::to_owned),
+        found,
+        help: help.to_owned(),
+    }
+}

@@ -1,0 +1,94 @@
+//! What one run produced.
+
+use std::fmt;
+
+use crate::blame::{Blame, Reason};
+use crate::machine::{Counted, Finished, Totals};
+use crate::units::SimDuration;
+
+/// The simulated time exceeds 213 days, the end of representable time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the simulated time exceeds 213 days, more than the clock can hold")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+/// What one run produced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The seed it ran under.
+    pub seed: u64,
+    /// What was counted.
+    pub counted: Counted,
+    /// When the last GPU finished all its micro-batches.
+    pub makespan: SimDuration,
+    /// Each GPU's time by reason; each sums to the makespan.
+    pub blame: Vec<Blame>,
+    /// Each GPU's zero-computation work that exchanges hid.
+    pub hidden: Vec<SimDuration>,
+    /// What the gate decided, summed.
+    pub totals: Totals,
+    /// Tokens that went through the whole model.
+    pub tokens: u64,
+}
+
+impl Outcome {
+    /// The outcome of a finished run that took `tokens` through the model.
+    ///
+    /// # Errors
+    /// If the clock reached its end.
+    pub fn of(
+        finished: Finished,
+        counted: Counted,
+        tokens: u64,
+        seed: u64,
+    ) -> Result<Self, TooLong> {
+        let Finished { makespan, blame, hidden, totals } = finished;
+        if makespan == SimDuration::MAX {
+            return Err(TooLong);
+        }
+        for (gpu, blame) in blame.iter().enumerate() {
+            let total = blame.total();
+            assert!(total == makespan, "GPU {gpu} is blamed for {total} of {makespan}");
+        }
+        Ok(Self { seed, counted, makespan, blame, hidden, totals, tokens })
+    }
+
+    /// Share of all slots that FFN experts were given.
+    #[must_use]
+    pub fn ffn_share(&self) -> f64 {
+        let ffn = self.totals.ffn_slots as f64;
+        ffn / (ffn + self.totals.zero_computation_slots as f64)
+    }
+
+    /// Share of all slots that were dropped.
+    #[must_use]
+    pub fn drop_share(&self) -> f64 {
+        let all = self.totals.ffn_slots + self.totals.zero_computation_slots;
+        self.totals.dropped_slots as f64 / all as f64
+    }
+
+    /// Tokens per second through the whole model.
+    #[must_use]
+    pub fn tokens_per_sec(&self) -> f64 {
+        self.tokens as f64 / self.makespan.secs()
+    }
+
+    /// Time blamed on `reason`, the mean over GPUs.
+    #[must_use]
+    pub fn mean_blame_ms(&self, reason: Reason) -> f64 {
+        let all: f64 = self.blame.iter().map(|blame| blame.of(reason).ms()).sum();
+        all / self.blame.len() as f64
+    }
+
+    /// Zero-computation work that exchanges hid, the mean over GPUs.
+    #[must_use]
+    pub fn mean_hidden_ms(&self) -> f64 {
+        self.hidden.iter().map(|time| time.ms()).sum::<f64>() / self.hidden.len() as f64
+    }
+}

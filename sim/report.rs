@@ -1,0 +1,15 @@
+//! A study as people read it, and as machines do.
+
+mod json;
+mod text;
+
+pub use json::write_json;
+pub use text::write_text;
+
+use crate::study::Row;
+
+/// The paper's own result for a row, where it has one [moepp, Table 3].
+#[must_use]
+pub fn published(row: &Row) -> Option<&'static crate::paper::PaperRow> {
+    crate::paper::built_in().iter().find(|paper| paper.describes(&row.workload))
+}

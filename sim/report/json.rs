@@ -1,0 +1,99 @@
+//! A study as JSON: units are the last word of each name, absent values are null.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::published;
+use crate::blame::Reason;
+use crate::config::Scenario;
+use crate::estimate::Estimate;
+use crate::machine::Counted;
+use crate::study::Row;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    scenario: &'a str,
+    counted: &'static str,
+    topology: &'a str,
+    gpus: u32,
+    gpu: &'a str,
+    profile: &'a str,
+    overheads: &'a str,
+    first_seed: u64,
+    seeds: u64,
+    results: Vec<Value>,
+}
+
+/// Writes the study as one JSON object with an array `results`.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn write_json(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    let from = &scenario.ingredients;
+    let report = Report {
+        scenario: &scenario.name,
+        counted: word(scenario.counted),
+        topology: &from.topology,
+        gpus: scenario.topology.gpus(),
+        gpu: &scenario.topology.gpu().name,
+        profile: &from.profile,
+        overheads: &from.overheads,
+        first_seed: scenario.seeds.start,
+        seeds: scenario.seeds.end - scenario.seeds.start,
+        results: rows.iter().map(|row| result(scenario.counted, row)).collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &report)?;
+    writeln!(out)
+}
+
+/// The name of what is counted, as scenario files spell it.
+const fn word(counted: Counted) -> &'static str {
+    match counted {
+        Counted::Experts => "experts",
+        Counted::MoeLayer => "moe-layer",
+        Counted::ModelForward => "model-forward",
+    }
+}
+
+fn result(counted: Counted, row: &Row) -> Value {
+    let experts = row.workload.model.experts;
+    let mut object = Map::new();
+    object.insert("workload".into(), json!(row.workload.name));
+    object.insert("model".into(), json!(row.workload.model.name));
+    object.insert("ffn_experts".into(), json!(experts.ffn));
+    object.insert("zero_computation_experts".into(), json!(experts.zero_computation.total()));
+    object.insert("tau".into(), json!(row.tau()));
+    estimate(&mut object, "ffn_share", Some(row.ffn_share));
+    estimate(&mut object, "drop_share", Some(row.drop_share));
+    let time = match counted {
+        Counted::Experts => "expert_forward_ms",
+        Counted::MoeLayer => "moe_layers_ms",
+        Counted::ModelForward => "model_forward_ms",
+    };
+    estimate(&mut object, time, Some(row.time_ms));
+    estimate(&mut object, "throughput_increase_percent", row.increase_percent);
+    estimate(&mut object, "tokens_per_s", Some(row.tokens_per_sec));
+    if counted == Counted::Experts {
+        let paper = published(row);
+        let expert_forward = paper.map(|paper| paper.expert_forward_ms);
+        object.insert("published_expert_forward_ms".into(), json!(expert_forward));
+        let increase = paper.and_then(|paper| paper.increase);
+        object.insert("published_throughput_increase_percent".into(), json!(increase));
+    }
+    let blame = Reason::ALL.iter().zip(row.blame_ms);
+    let blame: Map<String, Value> =
+        blame.map(|(reason, ms)| (format!("{}_ms", reason.key()), json!(ms))).collect();
+    object.insert("blame".into(), Value::Object(blame));
+    object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
+    Value::Object(object)
+}
+
+/// `name`, `name_low` and `name_high`.
+fn estimate(object: &mut Map<String, Value>, name: &str, value: Option<Estimate>) {
+    let ends = value.filter(|value| value.half_width.is_some());
+    object.insert(name.to_owned(), json!(value.map(|value| value.mean)));
+    object.insert(format!("{name}_low"), json!(ends.map(|value| value.low())));
+    object.insert(format!("{name}_high"), json!(ends.map(|value| value.high())));
+}

@@ -1,0 +1,173 @@
+//! A study as tables of at most 80 columns.
+
+use std::io::{self, Write};
+
+use super::published;
+use crate::blame::Reason;
+use crate::config::Scenario;
+use crate::estimate::{COVERAGE, Estimate};
+use crate::machine::Counted;
+use crate::study::Row;
+
+/// Writes the study's table, then where the time goes.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn write_text(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    heading(out, scenario)?;
+    results(out, scenario, rows)?;
+    breakdown(out, scenario, rows)
+}
+
+fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
+    let from = &scenario.ingredients;
+    let gpus = scenario.topology.gpus();
+    let what = match scenario.counted {
+        Counted::Experts => "expert forward: FFN and zero-computation experts alone",
+        Counted::MoeLayer => "MoE layers: gate to mix, with both exchanges",
+        Counted::ModelForward => "the whole forward pass",
+    };
+    writeln!(
+        out,
+        "{}: {} x {} ({})",
+        scenario.name,
+        gpus,
+        scenario.topology.gpu().name,
+        from.topology
+    )?;
+    writeln!(out, "counted: {what}")?;
+    writeln!(out, "profile {}, overheads {}", from.profile, from.overheads)?;
+    writeln!(out)
+}
+
+fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    let any_published = scenario.counted == Counted::Experts
+        && rows.iter().any(|row| published(row).is_some_and(|paper| paper.increase.is_some()));
+    let time = match scenario.counted {
+        Counted::Experts => "expert forward",
+        Counted::MoeLayer => "MoE layers",
+        Counted::ModelForward => "forward pass",
+    };
+    write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
+    writeln!(out, "{}", if any_published { "  published" } else { "" })?;
+    write!(
+        out,
+        "{:<6}{:>6} {:>6} {:>7} {:>18} {:>16}",
+        "model", "expts", "tau", "share", "ms", "increase %"
+    )?;
+    writeln!(out, "{}", if any_published { "     %  error" } else { "" })?;
+    for row in rows {
+        result(out, row, any_published)?;
+    }
+    writeln!(out)?;
+    let seeds = scenario.seeds.end - scenario.seeds.start;
+    if seeds > 1 {
+        let cover = COVERAGE * 100.0;
+        writeln!(
+            out,
+            "±: {cover}% interval of the mean over {seeds} seeds, vanilla paired with MoE++."
+        )?;
+    }
+    if any_published {
+        writeln!(
+            out,
+            "error: predicted less published increase, in points. The fit's own error on"
+        )?;
+        writeln!(out, "       models it has not seen: moesim validate.")?;
+    }
+    writeln!(out)
+}
+
+fn result(out: &mut dyn Write, row: &Row, any_published: bool) -> io::Result<()> {
+    let experts = row.workload.model.experts;
+    let expts = format!("{}+{}", experts.ffn, experts.zero_computation.total());
+    let tau = row.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"));
+    let increase = row.increase_percent.map_or_else(|| "-".to_owned(), |inc| plus_minus(&inc, 1));
+    write!(
+        out,
+        "{:<6}{expts:>6} {tau:>6} {:>7.3} {:>18} {increase:>16}",
+        row.workload.model.name,
+        row.ffn_share.mean,
+        plus_minus(&row.time_ms, decimals_of(row.time_ms.mean)),
+    )?;
+    if any_published {
+        let paper = published(row).and_then(|paper| paper.increase);
+        match (row.increase_percent, paper) {
+            (Some(ours), Some(theirs)) => {
+                write!(out, " {theirs:>6.1} {:>+6.1}", ours.mean - theirs)?;
+            }
+            (Some(_), None) => write!(out, "  {:>5}", "-")?,
+            (None, _) => {}
+        }
+    }
+    writeln!(out)
+}
+
+/// Enough decimals for four figures.
+fn decimals_of(value: f64) -> usize {
+    if value <= 0.0 { 1 } else { (3 - value.log10().floor() as i32).clamp(1, 6) as usize }
+}
+
+fn plus_minus(estimate: &Estimate, decimals: usize) -> String {
+    let mean = format!("{:.decimals$}", estimate.mean);
+    match estimate.half_width {
+        Some(half) => format!("{mean} ± {half:.decimals$}"),
+        None => mean,
+    }
+}
+
+/// Where the time of an average GPU goes: vanilla beside MoE++ at one τ, for each case.
+fn breakdown(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    let shown: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.tau().is_none() || row.tau() == scenario.breakdown_tau)
+        .collect();
+    if shown.len() < 2 {
+        return Ok(());
+    }
+    // Six columns of eight fit 80 beside the labels.
+    for few in shown.chunks(6) {
+        breakdown_of(out, few)?;
+    }
+    Ok(())
+}
+
+fn breakdown_of(out: &mut dyn Write, rows: &[&Row]) -> io::Result<()> {
+    write!(out, "{:<28}", "where the time goes, ms")?;
+    for row in rows {
+        write!(out, " {:>8}", row.workload.model.name)?;
+    }
+    write!(out, "\n{:<28}", "mean over GPUs and seeds")?;
+    for row in rows {
+        let tau = row.tau().map_or_else(|| "vanilla".to_owned(), |tau| format!("τ={tau}"));
+        write!(out, " {tau:>8}")?;
+    }
+    writeln!(out)?;
+    for (at, reason) in Reason::ALL.iter().enumerate() {
+        let matters = rows.iter().any(|row| row.blame_ms[at] >= 5e-4 * row.time_ms.mean);
+        if matters {
+            write!(out, "{:<28}", reason.label())?;
+            for row in rows {
+                write!(out, " {:>8}", in_ms(row.blame_ms[at]))?;
+            }
+            writeln!(out)?;
+        }
+    }
+    write!(out, "{:<28}", "total")?;
+    for row in rows {
+        write!(out, " {:>8}", in_ms(row.time_ms.mean))?;
+    }
+    writeln!(out)?;
+    if rows.iter().any(|row| row.hidden_ms > 0.0) {
+        write!(out, "{:<28}", "(hidden under dispatch)")?;
+        for row in rows {
+            write!(out, " {:>8}", in_ms(row.hidden_ms))?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out)
+}
+
+fn in_ms(ms: f64) -> String {
+    if ms == 0.0 { "-".to_owned() } else { format!("{ms:.*}", decimals_of(ms).min(4)) }
+}

@@ -1,0 +1,154 @@
+//! A scenario run: each workload under each seed, vanilla and MoE++ compared seed by seed.
+//!
+//! Runs share nothing but their inputs, so they are spread over threads and put back in order: the
+//! study is the same for any number of threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use crate::blame::Reason;
+use crate::config::{Case, Scenario};
+use crate::cost::Overheads;
+use crate::estimate::Estimate;
+use crate::kernel::Kernels;
+use crate::network::NetworkRates;
+use crate::outcome::{Outcome, TooLong};
+use crate::run::{Inputs, simulate};
+use crate::workload::Workload;
+
+/// One line of a study: one workload over all seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The workload.
+    pub workload: Workload,
+    /// Realised share of slots given to FFN experts.
+    pub ffn_share: Estimate,
+    /// Share of slots dropped.
+    pub drop_share: Estimate,
+    /// The time counted, in milliseconds.
+    pub time_ms: Estimate,
+    /// Tokens per second through what is counted.
+    pub tokens_per_sec: Estimate,
+    /// `t_vanilla / t − 1`, in percent, by seed; none for vanilla.
+    pub increase_percent: Option<Estimate>,
+    /// Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds.
+    pub hidden_ms: f64,
+    /// Mean over seeds and GPUs of the time blamed on each reason, in milliseconds.
+    pub blame_ms: [f64; Reason::ALL.len()],
+}
+
+impl Row {
+    /// τ, for MoE++.
+    #[must_use]
+    pub fn tau(&self) -> Option<f64> {
+        let experts = &self.workload.model.experts;
+        (experts.zero_computation.total() > 0).then_some(experts.tau)
+    }
+}
+
+/// All rows of a scenario: for each case, vanilla and then each τ.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
+    let workloads: Vec<&Workload> = scenario.cases.iter().flat_map(workloads_of).collect();
+    let seeds = (scenario.seeds.end - scenario.seeds.start) as usize;
+    let outcomes = in_parallel(workloads.len() * seeds, threads, |at| {
+        let workload = workloads[at / seeds];
+        let seed = scenario.seeds.start + (at % seeds) as u64;
+        run(scenario, workload, scenario.overheads, seed)
+    });
+    let outcomes: Vec<Outcome> = outcomes.into_iter().collect::<Result<_, _>>()?;
+    let by_workload: Vec<&[Outcome]> = outcomes.chunks(seeds).collect();
+    let mut rows = Vec::with_capacity(workloads.len());
+    for case in &scenario.cases {
+        let vanilla = by_workload[rows.len()];
+        for workload in workloads_of(case) {
+            let own = by_workload[rows.len()];
+            rows.push(row(workload, own, vanilla));
+        }
+    }
+    Ok(rows)
+}
+
+/// One run of a workload in a scenario.
+///
+/// # Errors
+/// If it exceeds representable time.
+pub fn run(
+    scenario: &Scenario,
+    workload: &Workload,
+    overheads: Overheads,
+    seed: u64,
+) -> Result<Outcome, TooLong> {
+    let (topology, profile) = (&scenario.topology, &scenario.profile);
+    let kernels = Kernels::new(profile, topology.gpu().device());
+    let inputs = Inputs {
+        topology,
+        workload,
+        kernels: &kernels,
+        overheads,
+        rates: NetworkRates::measured(profile, topology, workload.layout.expert_parallel),
+        counted: scenario.counted,
+    };
+    simulate(&inputs, seed)
+}
+
+fn workloads_of(case: &Case) -> impl Iterator<Item = &Workload> {
+    std::iter::once(&case.vanilla).chain(&case.moepp)
+}
+
+fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome]) -> Row {
+    let over_seeds = |value: &dyn Fn(&Outcome) -> f64| {
+        Estimate::of(&own.iter().map(value).collect::<Vec<f64>>())
+    };
+    let is_moepp = workload.model.experts.zero_computation.total() > 0;
+    let increase_percent = is_moepp.then(|| {
+        let pairs = own.iter().zip(vanilla);
+        let increases: Vec<f64> = pairs
+            .map(|(own, vanilla)| 100.0 * (vanilla.makespan.secs() / own.makespan.secs() - 1.0))
+            .collect();
+        Estimate::of(&increases)
+    });
+    let seeds = own.len() as f64;
+    let blame_ms = Reason::ALL
+        .map(|reason| own.iter().map(|outcome| outcome.mean_blame_ms(reason)).sum::<f64>() / seeds);
+    Row {
+        workload: workload.clone(),
+        ffn_share: over_seeds(&Outcome::ffn_share),
+        drop_share: over_seeds(&Outcome::drop_share),
+        time_ms: over_seeds(&|outcome| outcome.makespan.ms()),
+        tokens_per_sec: over_seeds(&Outcome::tokens_per_sec),
+        increase_percent,
+        hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
+        blame_ms,
+    }
+}
+
+/// `job(0)`, `job(1)`, … on several threads, in order.
+pub fn in_parallel<T: Send>(
+    jobs: usize,
+    threads: usize,
+    job: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let (done, results) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, jobs.max(1)) {
+            let (done, next, job) = (done.clone(), &next, &job);
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    // The receiver lives until every sender is gone.
+                    if at >= jobs || done.send((at, job(at))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    drop(done);
+    let mut results: Vec<(usize, T)> = results.into_iter().collect();
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}

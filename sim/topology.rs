@@ -1,0 +1,221 @@
+//! The cluster as inert data: GPUs, switches, NICs, the one-way links between them, and routes.
+//!
+//! A topology holds data-sheet peaks only; what links really deliver lives in a profile. Vertices
+//! are numbered GPUs first, node by node; a two-way cable is two links with ids `l` and `l + 1`.
+//! Several cables between the same two places whose traffic is spread over all of them (a leaf's
+//! uplinks) are one *trunk*: a link with `lanes > 1` and the sum of their bandwidths.
+//!
+//! A GPU reaches a GPU of its own node through the node's [`ScaleUp`], any other through its NIC
+//! and the [`Fabric`]; [`Topology::route`] computes the links crossed from the two numbers alone,
+//! so nothing of size N² is stored. Only an explicit graph keeps a table of next hops.
+//!
+//! What this leaves out: queues, packets, and routes that depend on load. A route that is chosen
+//! among equals (ECMP over planes, Valiant's detour) is chosen by a fixed hash of its two ends.
+
+use crate::kernel::Device;
+use crate::units::{Bandwidth, Bytes, FlopRate, GpuId, LinkId, SimDuration};
+
+mod build;
+mod clos;
+mod dragonfly;
+mod explicit;
+mod fabric;
+mod grid;
+mod link;
+mod node;
+
+pub use build::{MAX_GPUS, MAX_LINKS, Unbuildable};
+pub use clos::{Clos, Reach, Trunk};
+pub use dragonfly::{Detour, Dragonfly, DragonflyPlus};
+pub use explicit::{ExplicitGraph, ExplicitLink, MAX_EXPLICIT_GPUS};
+pub use fabric::{Cable, Fabric};
+pub use grid::{HyperX, Torus};
+pub use link::{ByClass, Link, LinkClass, Spread, Vertex, VertexId, VertexKind};
+pub use node::{Nics, Node, PcieTree, ScaleUp};
+
+/// What one GPU is, by its data sheet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GpuSpec {
+    /// The product's name.
+    pub name: String,
+    /// Dense bf16 tensor-core peak.
+    pub peak_bf16: FlopRate,
+    /// Dense fp8 tensor-core peak, where the GPU has fp8.
+    pub peak_fp8: Option<FlopRate>,
+    /// Peak rate of the GPU's memory.
+    pub memory_bandwidth: Bandwidth,
+    /// Size of the GPU's memory.
+    pub memory: Bytes,
+    /// Streaming multiprocessors (or compute units).
+    pub sms: u32,
+}
+
+impl GpuSpec {
+    /// The peaks, as kernels take them.
+    #[must_use]
+    pub const fn device(&self) -> Device {
+        Device { peak_bf16: self.peak_bf16, memory_bandwidth: self.memory_bandwidth, sms: self.sms }
+    }
+}
+
+/// A cluster, built valid: every GPU reaches every other.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    name: String,
+    source: String,
+    gpu: GpuSpec,
+    family: &'static str,
+    gpus: u32,
+    gpus_per_node: u32,
+    spread: Spread,
+    vertices: Vec<Vertex>,
+    links: Vec<Link>,
+    paths: Paths,
+}
+
+/// How routes are computed.
+#[derive(Clone, Debug)]
+enum Paths {
+    Structured { node: node::WiredNode, fabric: fabric::WiredFabric },
+    Explicit(explicit::NextHops),
+}
+
+impl Topology {
+    /// A cluster of `count` equal nodes joined by `fabric`.
+    ///
+    /// # Errors
+    /// If the parts do not fit together or the cluster is too large to hold.
+    pub fn structured(
+        name: &str,
+        source: &str,
+        gpu: GpuSpec,
+        count: u32,
+        node: &Node,
+        fabric: &Fabric,
+    ) -> Result<Self, Unbuildable> {
+        build::structured(name, source, gpu, count, node, fabric)
+    }
+
+    /// A cluster wired link by link.
+    ///
+    /// # Errors
+    /// If a link is no link or some GPU cannot reach another.
+    pub fn explicit(
+        name: &str,
+        source: &str,
+        gpu: GpuSpec,
+        graph: &ExplicitGraph,
+    ) -> Result<Self, Unbuildable> {
+        build::explicit(name, source, gpu, graph)
+    }
+
+    /// The name of the file or built-in.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its figures come from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The family of its fabric, as written in the file: `"rail-optimized"`.
+    #[must_use]
+    pub const fn family(&self) -> &'static str {
+        self.family
+    }
+
+    /// How many GPUs there are.
+    #[must_use]
+    pub const fn gpus(&self) -> u32 {
+        self.gpus
+    }
+
+    /// How many GPUs share a node, or an NVLink domain.
+    #[must_use]
+    pub const fn gpus_per_node(&self) -> u32 {
+        self.gpus_per_node
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub const fn nodes(&self) -> u32 {
+        self.gpus / self.gpus_per_node
+    }
+
+    /// What each GPU is.
+    #[must_use]
+    pub const fn gpu(&self) -> &GpuSpec {
+        &self.gpu
+    }
+
+    /// The node a GPU sits in.
+    #[must_use]
+    pub const fn node_of(&self, gpu: GpuId) -> u32 {
+        gpu.0 / self.gpus_per_node
+    }
+
+    /// How traffic is spread over the lanes of a trunk.
+    #[must_use]
+    pub const fn spread(&self) -> Spread {
+        self.spread
+    }
+
+    /// All one-way links; a [`LinkId`] is an index into them.
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// All GPUs, NICs and switches; a [`VertexId`] is an index into them.
+    #[must_use]
+    pub fn vertices(&self) -> &[Vertex] {
+        &self.vertices
+    }
+
+    /// Puts into `route` the links that bytes cross from one GPU to another, in order.
+    ///
+    /// Bytes that stay on their GPU cross none.
+    ///
+    /// # Panics
+    /// If either GPU is not of this cluster.
+    pub fn route(&self, from: GpuId, to: GpuId, route: &mut Vec<LinkId>) {
+        assert!(from.0 < self.gpus, "GPU {} of {}", from.0, self.gpus);
+        assert!(to.0 < self.gpus, "GPU {} of {}", to.0, self.gpus);
+        route.clear();
+        if from == to {
+            return;
+        }
+        match &self.paths {
+            Paths::Explicit(hops) => hops.route(from, to, &self.links, route),
+            Paths::Structured { node, fabric } => {
+                if self.node_of(from) == self.node_of(to) && node.joins_its_gpus() {
+                    node.within(from.0, to.0, route);
+                } else {
+                    node.across(from.0, to.0, fabric, route);
+                }
+            }
+        }
+    }
+
+    /// The latency of a route: the sum over its links.
+    #[must_use]
+    pub fn latency(&self, route: &[LinkId]) -> SimDuration {
+        route.iter().map(|l| self.links[l.index()].latency).sum()
+    }
+
+    /// The name of a link, by its two ends: `gpu3:leaf0`.
+    #[must_use]
+    pub fn link_name(&self, link: LinkId) -> String {
+        let Link { from, to, .. } = self.links[link.index()];
+        format!("{}:{}", self.vertices[from.0 as usize], self.vertices[to.0 as usize])
+    }
+
+    /// The link of this name, if there is one.
+    #[must_use]
+    pub fn link_named(&self, name: &str) -> Option<LinkId> {
+        (0..self.links.len() as u32).map(LinkId).find(|&link| self.link_name(link) == name)
+    }
+}

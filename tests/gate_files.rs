@@ -1,0 +1,178 @@
+//! Workload files: the shipped ones are valid, and each mistake has its message.
+//!
+//! A pass says nothing about whether the figures in the shipped files are true; they cite sources.
+
+use moesim::config::{built_in_workload, built_in_workloads, workload};
+use moesim::gate::Gate;
+use moesim::streams::Streams;
+
+/// Every shipped workload is valid, is named as its file, and its gate can be drawn.
+#[test]
+fn every_shipped_workload_is_valid() {
+    for source in built_in_workloads() {
+        let workload = workload(&source).unwrap_or_else(|mistake| panic!("{mistake}"));
+        assert_eq!(workload.name, source.name());
+        assert_eq!(Gate::new(&workload, Streams::new(0)).counts(0, 0, 0..2).gpus(), 2);
+    }
+}
+
+/// The paper's parameter counts follow from the shipped shapes, so no shape is mistyped.
+///
+/// Per layer: N_FFN SwiGLU experts, 3·D vectors and 2·D maps of constants, the gate; attention
+/// 4·D·(heads·head_dim); two embeddings. The paper rounds to two digits after the point.
+#[test]
+fn shapes_give_the_published_parameter_counts() {
+    for (name, billions) in
+        [("moepp-0.6b", 0.58), ("moepp-1b", 1.03), ("moepp-2b", 1.94), ("moepp-7b", 7.68)]
+    {
+        let model = workload(&built_in_workload(name).unwrap()).unwrap().model;
+        let [d, h] = [model.hidden, model.intermediate].map(f64::from);
+        let heads = f64::from(model.heads * model.head_dim);
+        let layer = 3.0 * d * h * f64::from(model.experts.ffn) + 4.0 * d * heads;
+        let params = f64::from(model.layers) * layer + 2.0 * d * f64::from(model.vocabulary);
+        assert!((params / 1e9 - billions).abs() < 0.006, "{name}: {params}");
+    }
+}
+
+/// What each wrong workload is told.
+#[test]
+fn each_mistake_in_a_workload_has_its_message() {
+    for (base, changes, want) in MISTAKES {
+        let source = built_in_workload(base).unwrap().with_overrides(changes.iter().copied());
+        let got = workload(&source).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(&got, want);
+    }
+}
+
+const MISTAKES: &[(&str, &[&str], &str)] = &[
+    (
+        "moe-1b",
+        &["schema=2"],
+        "--set schema=2: schema: found 2\n  help: give a whole number from 1 to 1",
+    ),
+    (
+        "moe-1b",
+        &["name=\"\""],
+        "--set name=\"\": name: is no usable name\n  help: give a name of 1 to 64 printable characters",
+    ),
+    (
+        "moe-1b",
+        &["model.layers=0"],
+        "--set model.layers=0: model.layers: found 0\n  help: give a whole number from 1 to 512",
+    ),
+    (
+        "moe-1b",
+        &["model.hidden=99999999999"],
+        "--set model.hidden=99999999999: model.hidden: found 99999999999\n  help: give a whole number from 1 to 65536",
+    ),
+    (
+        "moe-1b",
+        &["model.colour=3"],
+        "--set model.colour=3: model.colour: unknown key `colour`\n  help: known keys here: `name`, `layers`, `hidden`, `intermediate`, `heads`, `head_dim`, `vocabulary`",
+    ),
+    (
+        "moe-1b",
+        &["layout.expert_parallel=5"],
+        "--set layout.expert_parallel=5: layout.expert_parallel: 16 FFN experts do not spread evenly over 5 GPUs\n  help: give a divisor of experts.ffn = 16",
+    ),
+    (
+        "moe-1b",
+        &["layout.pipeline_parallel=7"],
+        "--set layout.pipeline_parallel=7: layout.pipeline_parallel: 12 layers do not split evenly into 7 stages\n  help: give a divisor of model.layers = 12",
+    ),
+    (
+        "moe-1b",
+        &["experts.top_k=17"],
+        "--set experts.top_k=17: experts.top_k: a token cannot choose 17 of 16 experts\n  help: give at most 16",
+    ),
+    (
+        "moe-1b",
+        &["experts.tau=0.75"],
+        "--set experts.tau=0.75: experts.tau: means nothing to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
+    ),
+    (
+        "moe-1b",
+        &["experts.zero_computation=local"],
+        "--set experts.zero_computation=local: experts.zero_computation: means nothing to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
+    ),
+    (
+        "moe-1b",
+        &["gate.difficulty_sd=0.1"],
+        "--set gate.difficulty_sd=0.1: gate.difficulty_sd: means nothing to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
+    ),
+    (
+        "moepp-1b",
+        &["experts.tau=0"],
+        "--set experts.tau=0: experts.tau: found 0\n  help: give a number from 0.001 to 1000",
+    ),
+    (
+        "moepp-1b",
+        &["experts.tau=-1"],
+        "--set experts.tau=-1: experts.tau: found -1\n  help: give a number from 0.001 to 1000",
+    ),
+    (
+        "moepp-1b",
+        &["experts.tau=nan"],
+        "--set experts.tau=nan: experts.tau: found NaN\n  help: give a number from 0.001 to 1000",
+    ),
+    (
+        "moepp-1b",
+        &["experts.tau=inf"],
+        "--set experts.tau=inf: experts.tau: found inf\n  help: give a number from 0.001 to 1000",
+    ),
+    (
+        "moepp-1b",
+        &["experts.tau=high"],
+        "--set experts.tau=high: experts.tau: found string \"high\"\n  help: give a number from 0.001 to 1000",
+    ),
+    (
+        "moepp-1b",
+        &["experts.execution=parallel"],
+        "--set experts.execution=parallel: experts.execution: unknown choice `parallel`\n  help: choose from: `sequential` or `grouped`",
+    ),
+    (
+        "moepp-1b",
+        &["gate.ffn_share=1.5"],
+        "--set gate.ffn_share=1.5: gate.ffn_share: found 1.5\n  help: give a number from 0 to 1",
+    ),
+    (
+        "moepp-1b",
+        &["gate.ffn_logit_shift=0.1", "gate.ffn_share=0.7"],
+        "--set gate.ffn_share=0.7: gate.ffn_share: contradicts gate.ffn_logit_shift\n  help: give a measured ffn_share or a shift of τ's share, not both",
+    ),
+    (
+        "moepp-1b",
+        &["gate.popularity_concentration=2"],
+        "--set gate.popularity_concentration=2: gate.popularity_concentration: contradicts gate.popularity_sd\n  help: give popularity_sd (log-normal) or popularity_concentration (Dirichlet)",
+    ),
+    (
+        "moepp-1b",
+        &["slots.factor=1.1"],
+        "--set slots.factor=1.1: slots.factor: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
+    ),
+    (
+        "moepp-1b",
+        &["slots.of=tokens"],
+        "--set slots.of=tokens: slots.of: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
+    ),
+    (
+        "moepp-1b",
+        &["slots.policy=drop"],
+        "moepp-1b: slots.factor: is missing, and policy \"drop\" needs it\n  help: add a capacity factor, such as factor = 1.1",
+    ),
+    (
+        "moepp-1b",
+        &["slots.policy=drop", "slots.factor=0"],
+        "--set slots.factor=0: slots.factor: found 0\n  help: give a number from 0.001 to 1000",
+    ),
+    (
+        "moepp-1b",
+        &["batch.tokens_per_gpu=1e9"],
+        "--set batch.tokens_per_gpu=1e9: batch.tokens_per_gpu: found floating point `1000000000.0`\n  help: give a whole number from 1 to 16777216",
+    ),
+    (
+        "moepp-1b",
+        &["batch.dtype=fp64"],
+        "--set batch.dtype=fp64: batch.dtype: unknown choice `fp64`\n  help: choose from: `bf16` or `fp8`",
+    ),
+];

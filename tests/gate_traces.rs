@@ -1,0 +1,179 @@
+//! Do gates spread tokens as recorded gates do? Fitted on half of a recording's sequences, judged on
+//! the other half; and against published figures of MoE++.
+//!
+//! A pass says that loads, persistence and correlation of held-out traffic of the same kind are
+//! predicted as well as two halves of the recording predict each other. It does not say that other
+//! models or traffic are like this.
+
+use std::path::Path;
+
+use moesim::config::{built_in_workload, workload};
+use moesim::gate::fit::fit;
+use moesim::gate::judge::{Judgement, judge};
+use moesim::gate::recording::Recording;
+use moesim::gate::{Gate, law::Law};
+use moesim::streams::Streams;
+use moesim::table::{Column, Table};
+
+const STREAMS: Streams = Streams::new(1);
+
+fn recording(name: &str) -> Recording {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/traces").join(name);
+    Recording::from_table(&Table::read(&path).unwrap()).unwrap()
+}
+
+fn fitted(train: &Recording) -> Law {
+    fit(&train.counts(), 8, STREAMS).with_persistence_of(train, STREAMS)
+}
+
+fn judged(train: &Recording, held_out: &Recording) -> Judgement {
+    judge(&fitted(train), &train.counts(), held_out, STREAMS)
+}
+
+/// Loads on held-out sequences, both ways round.
+///
+/// The statistic itself is noisy: with 38 sequences a half, the halves' own max/mean loads differ by
+/// 5 to 9 % a layer, and no law can do better than half of that variance (the noise of the held-out
+/// half). So: within 5 % or 1.25 times what the halves differ by, and averaged over layers, sizes
+/// and directions, where noise averages out, within 5 %.
+#[test]
+fn loads_of_held_out_sequences_are_predicted() {
+    let (even, odd) = recording("gpt_oss_20b_decode_20k.parquet").halves();
+    let mut bias = vec![];
+    for (train, held_out) in [(&even, &odd), (&odd, &even)] {
+        let judgement = judged(train, held_out);
+        assert_eq!(judgement.batches.len(), 3);
+        for batch in &judgement.batches {
+            let (error, floor) = (batch.peak_error(), batch.fitted_peak_error());
+            let size = batch.seen.batch_tokens;
+            assert!(error < (1.25 * floor).max(0.05), "{size}: {error} beside {floor}");
+            bias.push(batch.peak().error());
+        }
+        let small = &judgement.batches[0];
+        assert!(small.independent_peak_error() > 3.0 * small.peak_error());
+        for (gap, pair) in judgement.overlap.iter().filter(|(gap, _)| *gap <= 64) {
+            assert!(pair.error().abs() < 0.10, "overlap at {gap}: {pair:?}");
+        }
+        let pair = judgement.correlation().unwrap();
+        assert!(pair.error().abs() < 0.25, "correlation of imbalance: {pair:?}");
+    }
+    let mean = bias.iter().sum::<f64>() / bias.len() as f64;
+    assert!(mean.abs() < 0.05, "{bias:?}");
+}
+
+/// A law that is fitted to what a known law drew predicts fresh draws of the known law.
+///
+/// Here the noise of a small recording is gone: 400 sequences to fit, 400 to judge by.
+#[test]
+fn a_law_is_recovered_from_what_it_drew() {
+    let known = fitted(&recording("gpt_oss_20b_decode_20k.parquet"));
+    let known = Law { layers: known.layers[..6].to_vec(), ..known };
+    let (train, fresh) = known.recording(&[256; 800], STREAMS).halves();
+    let judgement = judged(&train, &fresh);
+    for batch in &judgement.batches {
+        assert!(batch.peak_error() < 0.05, "{}: {}", batch.seen.batch_tokens, batch.peak_error());
+    }
+    for (gap, pair) in &judgement.overlap {
+        assert!(pair.error().abs() < 0.05, "overlap at {gap}: {pair:?}");
+    }
+}
+
+/// FFN experts a token in MoE++ 7B: 1.486 to 1.590 over tasks at τ = 0.75 [moepp, fig. 4], and an
+/// sd of 0.18 over words [moepp, fig. 5].
+///
+/// The published mean is 1.545: eq. 7 gives 1.5, and the observed shift of 0.12 the rest.
+#[test]
+fn the_published_model_uses_as_many_ffn_experts() {
+    let mut workload = workload(&built_in_workload("moepp-7b").unwrap()).unwrap();
+    workload.gating.ffn_logit_shift = 0.12;
+    let counts = Gate::new(&workload, Streams::new(4)).counts(12, 0, 0..8);
+    let tokens = |f: usize| (0..8).map(|gpu| f64::from(counts.tokens_with(gpu, f))).sum::<f64>();
+    let mean = (tokens(1) + 2.0 * tokens(2)) / (tokens(0) + tokens(1) + tokens(2));
+    assert!((1.49..=1.59).contains(&mean), "{mean}");
+    // Loads of one zero, copy and constant expert over the mean of all selections, 1/20: 1.64,
+    // 0.92 and 1.04 in fig. 4; ours sum to less by the shift (0.2273 against 0.2319 of selections).
+    let all: u64 = (0..20).map(|expert| counts.load(expert)).sum();
+    let relative = |expert: usize| counts.load(expert) as f64 * 20.0 / all as f64;
+    for (expert, published) in [(16, 1.64), (17, 0.92), (18, 1.04), (19, 1.04)] {
+        let got = relative(expert);
+        assert!((got / published - 1.0).abs() < 0.05, "expert {expert}: {got}, not {published}");
+    }
+}
+
+/// The small MoE++ models: their FFN share is φ(τ) shifted by λ, with λ near what their training
+/// showed, 0.17 at τ = 0.75 and 0.25 at τ = 0.25, and a gate with that λ draws their share.
+#[test]
+fn shares_of_the_small_models_are_those_of_a_shifted_balance() {
+    for (name, tau, lambda) in
+        [("tiny_moepp_tau075.parquet", 0.75, 0.17), ("tiny_moepp_tau025.parquet", 0.25, 0.25)]
+    {
+        let counts = recording(name).counts();
+        let share = |layer: usize| counts.inclusion(layer)[..8].iter().sum::<f64>() / 2.0;
+        let seen = (0..4).map(share).sum::<f64>() / 4.0;
+        let balance: f64 = tau * 8.0 / (tau * 8.0 + 4.0);
+        let logit = |p: f64| (p / (1.0 - p)).ln();
+        let shift = logit(seen) - logit(balance);
+        assert!((shift - lambda).abs() < 0.05, "{name}: λ = {shift}");
+        let mut workload = workload(&built_in_workload("moepp-0.6b").unwrap()).unwrap();
+        workload.model.experts.tau = tau;
+        workload.gating.ffn_logit_shift = shift;
+        let drawn = Gate::new(&workload, STREAMS).counts(0, 0, 0..8);
+        let ffn: u64 = (0..8).map(|expert| drawn.load(expert)).sum();
+        let got = ffn as f64 / (8.0 * 8192.0 * 2.0);
+        // A standard error of 0.35/√65536 = 0.0014 at most; three of them.
+        assert!((got - seen).abs() < 0.005, "{name}: {got}, not {seen}");
+    }
+}
+
+/// A gate under a fitted law has the recording's popularity and more skew in small batches.
+#[test]
+fn a_gate_can_follow_a_fitted_law() {
+    let recording = recording("gpt_oss_20b_decode_20k.parquet");
+    let law = fitted(&recording);
+    let mut workload = workload(&built_in_workload("moe-2b").unwrap()).unwrap();
+    workload.model.experts.top_k = 4;
+    workload.batch.sequence_tokens = 256;
+    let gate = Gate::with_law(&workload, &law, STREAMS);
+    let counts = gate.counts(3, 0, 0..64);
+    let seen = recording.counts().inclusion(3);
+    let total: u64 = (0..32).map(|expert| counts.load(expert)).sum();
+    let got: Vec<f64> =
+        (0..32).map(|expert| 4.0 * counts.load(expert) as f64 / total as f64).collect();
+    let distance: f64 = got.iter().zip(&seen).map(|(a, b)| (a - b).abs()).sum::<f64>() / 8.0;
+    // Shrinkage of popularity and 2,048 sequences of spread 1.3 leave a few per cent.
+    assert!(distance < 0.06, "{distance}");
+}
+
+/// What a table that is no recording is told.
+#[test]
+fn each_mistake_in_a_recording_has_its_message() {
+    let column = |ids: &[i64]| Column::Integers(ids.iter().map(|&id| Some(id)).collect());
+    let message = |table: Table| Recording::from_table(&table).unwrap_err().to_string();
+    let table = || Table::new("t.parquet");
+    assert_eq!(
+        message(table().with("seq", column(&[0, 0]))),
+        "t.parquet: column `l00_k0`: is missing\n  help: name columns l00_k0, l00_k1, …, l01_k0, …: \
+         layer and choice"
+    );
+    assert_eq!(
+        message(table().with("l00_k0", column(&[]))),
+        "t.parquet: has no rows\n  help: give one row a token"
+    );
+    assert_eq!(
+        message(table().with("l00_k0", column(&[3, -1]))),
+        "t.parquet: column `l00_k0`: row 1 holds no expert's id\n  help: give ids from 0 to 4095"
+    );
+    assert_eq!(
+        message(table().with("l00_k0", column(&[3])).with("l00_k1", column(&[3]))),
+        "t.parquet: row 0 chooses an expert twice in layer 0\n  help: give K different experts a token"
+    );
+    assert_eq!(
+        message(
+            table()
+                .with("l00_k0", column(&[3]))
+                .with("l01_k0", column(&[3]))
+                .with("l00_k1", column(&[1]))
+        ),
+        "t.parquet: column `l01_k1`: is missing\n  help: the columns here are l00_k0, l01_k0, l00_k1"
+    );
+}
