@@ -20,6 +20,7 @@ use std::path::Path;
 
 use crate::config::Mistake;
 use crate::devices::DataSheet;
+use crate::kernel::exchange::Library;
 use crate::profile::{Profile, Residual};
 use crate::table::Table;
 
@@ -116,10 +117,20 @@ enum Kind {
     Gemm,
     Experts,
     Collective,
+    Exchange(Library),
 }
 
 impl Kind {
     fn of(stem: &str) -> Option<Self> {
+        if stem.starts_with("deepep_normal_") {
+            return Some(Self::Exchange(Library::DeepEpNormal));
+        }
+        if stem.starts_with("deepep_ll_") {
+            return Some(Self::Exchange(Library::DeepEpLowLatency));
+        }
+        if stem.starts_with("alltoall_nvl72_") {
+            return Some(Self::Exchange(Library::NvlinkDomain));
+        }
         match stem.split_once('_')?.0 {
             "gemm" => Some(Self::Gemm),
             "moe" => Some(Self::Experts),
