@@ -29,7 +29,7 @@ pub mod command;
 mod judge;
 mod summary;
 
-pub use command::{ValidateArgs, run};
+pub use command::{Other, OtherJudge, ValidateArgs, ValidateError, run};
 
 /// One prediction beside its measurement, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
