@@ -27,6 +27,7 @@ use crate::table::{Table, TableError};
 mod baseline;
 pub mod command;
 mod judge;
+mod plot;
 mod summary;
 
 pub use command::{Other, OtherJudge, ValidateArgs, ValidateError, run};

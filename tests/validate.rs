@@ -125,3 +125,15 @@ fn a_folder_without_tables_is_refused() {
     let (_, mistake) = report(&ValidateArgs { dir: "no/such".into(), ..ValidateArgs::default() });
     assert!(mistake.unwrap().contains("cannot be read"));
 }
+
+#[test]
+fn a_plot_has_a_point_for_every_row_of_a_small_table() {
+    let dir = folder_with("plot", &["nccl_a100_sxm.parquet"]);
+    let plots = scratch("plot").join("plots");
+    let args = ValidateArgs { dir, plot: Some(plots.clone()), ..ValidateArgs::default() };
+    let (_, mistake) = report(&args);
+    assert_eq!(mistake, None);
+    let svg = std::fs::read_to_string(plots.join("nccl_a100_sxm.svg")).unwrap();
+    assert_eq!(svg.matches("<circle").count(), 336);
+    assert!(!svg.contains("NaN") && !svg.contains("inf"));
+}
