@@ -17,6 +17,7 @@ use crate::profile::{CollectiveOp, Family, Precision, Profile};
 use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 
 pub mod curves;
+pub mod exchange;
 pub mod experts;
 pub mod gemm;
 pub mod ramp;

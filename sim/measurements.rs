@@ -181,6 +181,9 @@ impl CollectiveRow {
     }
 }
 
+mod exchange;
+pub use exchange::ExchangeRow;
+
 /// A cell, or why it cannot be used.
 pub(crate) type Cell<T> = Result<T, &'static str>;
 

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use crate::kernel::Device;
 use crate::kernel::curves::Curves;
+use crate::kernel::exchange::{ExchangePrior, Library};
 use crate::kernel::experts::ExpertsPrior;
 use crate::kernel::gemm::GemmPrior;
 use crate::kernel::ramp::Ramp;
@@ -166,6 +167,21 @@ pub struct CollectiveFit {
     pub evidence: Evidence,
 }
 
+/// Dispatch or combine by one library.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeFit {
+    /// The library.
+    pub library: Library,
+    /// Bytes of one number on the wire.
+    pub bytes: f64,
+    /// Constants by number of groups, at least one.
+    pub priors: BTreeMap<u32, ExchangePrior>,
+    /// What they leave over, by (groups, hidden, top-k, experts, SMs) over tokens.
+    pub residual: Curves,
+    /// Where the constants come from.
+    pub evidence: Evidence,
+}
+
 /// Kernels that only move memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryFit {
@@ -207,6 +223,8 @@ pub struct Profile {
     pub memory: MemoryFit,
     /// Collectives within a node.
     pub collectives: BTreeMap<CollectiveOp, CollectiveFit>,
+    /// Dispatch and combine, by library, operation and format: `deepep_normal/dispatch`.
+    pub exchanges: BTreeMap<String, ExchangeFit>,
     /// The most one pair of GPUs exchanges within a node, whatever else is idle.
     pub pair_bandwidth: Option<Bandwidth>,
     /// What leaves the node, where it is known.

@@ -20,15 +20,17 @@ use std::path::Path;
 
 use crate::config::Mistake;
 use crate::devices::DataSheet;
+use crate::kernel::exchange::Library;
 use crate::profile::{Profile, Residual};
-use crate::table::Table;
+use crate::table::{Table, TableError};
 
 mod baseline;
 pub mod command;
 mod judge;
+mod plot;
 mod summary;
 
-pub use command::{ValidateArgs, run};
+pub use command::{Other, OtherJudge, ValidateArgs, ValidateError, run};
 
 /// One prediction beside its measurement, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,19 +95,20 @@ pub fn judge(path: &Path, leave_out: bool) -> Result<Option<(Report, Table)>, Mi
     let Some(kind) = Kind::of(&stem) else {
         return Ok(None);
     };
-    let (profile, rule) = profile_for(&stem)?;
-    let table = Table::read(path).map_err(|e| {
-        let column = e.column.map(|c| format!("column `{c}`: ")).unwrap_or_default();
-        Mistake::of(e.table, format!("{column}{}", e.found), e.help)
-    })?;
-    let (judged, skipped) = judge::table(kind, &profile, &table, leave_out)
-        .map_err(|e| Mistake::of(e.table.clone(), column_and_found(&e), e.help))?;
+    let (profile, rule, known) = profile_for(&stem)?;
+    let refused = |e: TableError| Mistake::of(e.table.clone(), column_and_found(&e), e.help);
+    let table = Table::read(path).map_err(refused)?;
+    let (mut judged, skipped) = judge::table(kind, &profile, &table, leave_out).map_err(refused)?;
+    for row in judged.iter_mut().filter(|_| !known) {
+        row.extrapolated = true;
+        row.half_width = row.half_width.map(|width| width * STRANGER);
+    }
     let file = path.file_name().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let report = Report { file, profile: profile.name.clone(), rule, judged, skipped };
     Ok(Some((report, table)))
 }
 
-fn column_and_found(error: &crate::table::TableError) -> String {
+fn column_and_found(error: &TableError) -> String {
     let column = error.column.as_ref().map(|c| format!("column `{c}`: ")).unwrap_or_default();
     format!("{column}{}", error.found)
 }
@@ -116,10 +119,20 @@ enum Kind {
     Gemm,
     Experts,
     Collective,
+    Exchange(Library),
 }
 
 impl Kind {
     fn of(stem: &str) -> Option<Self> {
+        if stem.starts_with("deepep_normal_") {
+            return Some(Self::Exchange(Library::DeepEpNormal));
+        }
+        if stem.starts_with("deepep_ll_") {
+            return Some(Self::Exchange(Library::DeepEpLowLatency));
+        }
+        if stem.starts_with("alltoall_nvl72_") {
+            return Some(Self::Exchange(Library::NvlinkDomain));
+        }
         match stem.split_once('_')?.0 {
             "gemm" => Some(Self::Gemm),
             "moe" => Some(Self::Experts),
@@ -129,14 +142,18 @@ impl Kind {
     }
 }
 
-/// The profile that predicts a file, and the rule by which it does.
-fn profile_for(stem: &str) -> Result<(Profile, String), Mistake> {
+/// Intervals are so much wider for a device that nothing is known of.
+const STRANGER: f64 = 3.0;
+
+/// The profile that predicts a file, the rule by which it does, and whether it is of the device.
+fn profile_for(stem: &str) -> Result<(Profile, String, bool), Mistake> {
     if let Some(sheet) = DataSheet::of_file(stem) {
         let profile = crate::config::built_in_profile(sheet.name)?;
-        let rule = "unmeasured shapes: prior times kriged residual of measured shapes";
-        return Ok((profile, rule.to_owned()));
+        let rule = "unmeasured shapes: prior times kriged residual of measured shapes; unmeasured \
+                    numbers of groups: constants by their logarithm";
+        return Ok((profile, rule.to_owned(), true));
     }
     let profile = crate::config::built_in_profile("h100-sxm")?;
     let rule = "unknown device: predicted as an H100, whose data sheet and profile stand in";
-    Ok((profile, rule.to_owned()))
+    Ok((profile, rule.to_owned(), false))
 }

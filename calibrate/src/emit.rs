@@ -55,6 +55,7 @@ pub fn toml(profile: &Profile, sheet: &DataSheet) -> String {
     time(&mut out, "launch", profile.memory.launch.secs());
     evidence(&mut out, &profile.memory.evidence);
     collectives(&mut out, profile);
+    exchanges(&mut out, profile);
     inter_node(&mut out, profile);
     out
 }
@@ -95,6 +96,34 @@ fn collectives(out: &mut String, profile: &Profile) {
             line(out, &row);
         }
         line(out, "]");
+        evidence(out, &fit.evidence);
+    }
+}
+
+fn exchanges(out: &mut String, profile: &Profile) {
+    for (name, fit) in &profile.exchanges {
+        section(out, "[[exchange]]");
+        text(out, "name", name);
+        text(out, "library", fit.library.name());
+        number(out, "bytes", fit.bytes);
+        line(out, "prior = [");
+        for (groups, p) in &fit.priors {
+            let rate = |bytes_per_sec: f64| format!("{} GB/s", rounded(bytes_per_sec / 1e9));
+            let row = format!(
+                "  {{ groups = {groups}, alpha = \"{}\", expert = \"{}\", sm_bandwidth = \"{}\", \
+                 bandwidth = \"{}\", local_bandwidth = \"{}\", sharpness = {}, slot = \"{}\" }},",
+                in_us(p.alpha_s),
+                in_us(p.expert_s),
+                rate(p.sm_bandwidth),
+                rate(p.bandwidth),
+                rate(p.local_bandwidth),
+                decimal(p.sharpness),
+                in_us(p.slot_s)
+            );
+            line(out, &row);
+        }
+        line(out, "]");
+        kriging(out, Some(&fit.residual));
         evidence(out, &fit.evidence);
     }
 }
@@ -209,13 +238,16 @@ pub fn table(profile: &Profile, path: &Path) -> Result<(), TableError> {
     for (op, fit) in &profile.collectives {
         rows.add(&format!("collective/{}", op.name()), &fit.residual);
     }
+    for (name, fit) in &profile.exchanges {
+        rows.add(&format!("exchange/{name}"), &fit.residual);
+    }
     rows.table().write(path)
 }
 
 #[derive(Default)]
 struct Columns {
     families: Texts,
-    at: [Vec<Option<i64>>; 4],
+    at: [Vec<Option<i64>>; 5],
     knots: Vec<Option<i64>>,
     residuals: Vec<Option<i64>>,
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use moesim::kernel::experts::ExpertsPrior;
 use moesim::kernel::gemm::GemmPrior;
-use moesim::measurements::{CollectiveRow, ExpertsRow, GemmRow};
+use moesim::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow};
 use moesim::profile::{
-    CollectiveFit, CollectiveOp, Evidence, Family, InterNodeFit, MemoryFit, Precision, Profile,
+    CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, MemoryFit, Precision,
+    Profile,
 };
 use moesim::table::{Table, TableError};
 use moesim::units::{Bandwidth, SimDuration};
@@ -64,6 +65,7 @@ fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> 
         Err(_) if !path("nccl").exists() => BTreeMap::new(),
         Err(e) => return Err(e),
     };
+    let exchanges = exchange_fits(sheet, from)?;
     let pair = collectives.get(&CollectiveOp::AllToAll).and_then(|fit| fit.ramps.get(&2));
     Ok(Profile {
         scale_up: Some(Bandwidth::from_bytes_per_sec(sheet.link_gb_per_s * 1e9)),
@@ -75,6 +77,7 @@ fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> 
         memory,
         pair_bandwidth: pair.map(|ramp| ramp.bandwidth),
         collectives,
+        exchanges,
         inter_node: Some(published_inter_node()),
     })
 }
@@ -167,6 +170,38 @@ fn collective_fits(
     let rows = plain(CollectiveRow::of(table)?.rows);
     let fit = |op| nccl::fit(op, &rows, on).map(|fit| (op, fit));
     Ok(CollectiveOp::ALL.into_iter().filter_map(fit).collect())
+}
+
+/// The tables of exchanges that there are of this device.
+fn exchange_fits(
+    sheet: &DataSheet,
+    from: &Path,
+) -> Result<BTreeMap<String, ExchangeFit>, TableError> {
+    use moesim::kernel::exchange::Library::{DeepEpLowLatency, DeepEpNormal, NvlinkDomain};
+    let mut fits = BTreeMap::new();
+    for (library, kinds) in [
+        (DeepEpNormal, ["deepep_normal_1node", "deepep_normal_multinode"].as_slice()),
+        (DeepEpLowLatency, ["deepep_ll_1node", "deepep_ll_multinode"].as_slice()),
+        (NvlinkDomain, ["alltoall_nvl72"].as_slice()),
+    ] {
+        let (mut rows, mut on) = (Vec::new(), Vec::new());
+        for kind in kinds {
+            let name = format!("{kind}_{}", sheet.file);
+            let path = from.join(format!("{name}.parquet"));
+            if !path.exists() {
+                continue;
+            }
+            let table = Table::read(&path)?;
+            let found = match library {
+                NvlinkDomain => ExchangeRow::of_nvlink(&table)?,
+                deepep => ExchangeRow::of_deepep(&table, deepep)?,
+            };
+            rows.extend(plain(found.rows));
+            on.push(name);
+        }
+        fits.extend(crate::exchange::fit(&rows, &on.join(" and ")));
+    }
+    Ok(fits)
 }
 
 fn plain<R>(rows: Vec<(usize, R)>) -> Vec<R> {

@@ -13,6 +13,7 @@
 pub mod device;
 pub mod emit;
 pub mod evidence;
+pub mod exchange;
 pub mod experts;
 pub mod fit;
 pub mod gemm;

@@ -8,20 +8,21 @@ use toml::Spanned;
 use super::{Mistake, Source};
 use crate::kernel::Device;
 use crate::kernel::curves::Scale;
+use crate::kernel::exchange::{ExchangePrior, Library};
 use crate::kernel::experts::{ExpertsPrior, TilePrior};
 use crate::kernel::gemm::GemmPrior;
 use crate::kernel::ramp::Ramp;
 use crate::profile::{
-    CollectiveFit, CollectiveOp, Evidence, Family, InterNodeFit, MemoryFit, Precision, Profile,
-    Residual,
+    CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, MemoryFit, Precision,
+    Profile, Residual,
 };
 use crate::table::Table;
 
 mod file;
 mod residuals;
 use file::{
-    Collective, EvidenceFile, Experts, File, Gemm, InterNode, Kriging, RampFile, ResidualFile,
-    ScaleFile, Tile,
+    Collective, EvidenceFile, ExchangeFile, ExchangePriorFile, Experts, File, Gemm, InterNode,
+    Kriging, RampFile, ResidualFile, ScaleFile, Tile,
 };
 use residuals::Residuals;
 
@@ -186,6 +187,11 @@ impl File {
             let (op, fitted) = fit.validated(source, &name, residuals)?;
             collectives.insert(op, fitted);
         }
+        let mut exchanges = BTreeMap::new();
+        for fit in self.exchange {
+            let (name, fitted) = fit.validated(source, residuals)?;
+            exchanges.insert(name, fitted);
+        }
         Ok(Profile {
             name: self.name,
             device: self.device,
@@ -203,6 +209,7 @@ impl File {
                 evidence: self.memory.evidence.into(),
             },
             collectives,
+            exchanges,
             pair_bandwidth: self.pair_bandwidth.map(|b| b.0),
             inter_node: self.inter_node.map(InterNode::validated),
         })
@@ -303,6 +310,49 @@ impl RampFile {
             ramp_bytes: self.ramp_bytes.0,
         };
         (self.gpus.0, ramp)
+    }
+}
+
+impl ExchangeFile {
+    fn validated(
+        self,
+        source: &Source,
+        residuals: &Residuals<'_>,
+    ) -> Result<(String, ExchangeFit), Mistake> {
+        let Some(library) = Library::named(self.library.get_ref()) else {
+            let found = format!("unknown library `{}`", self.library.get_ref());
+            let help = "use one of deepep_normal, deepep_ll, nvlink_domain";
+            return Err(source.mistake(self.library.span(), found, help));
+        };
+        if self.prior.is_empty() {
+            let help = "give the constants of at least one number of groups";
+            return Err(source.mistake_without_span("exchange.prior", "is empty", help));
+        }
+        let (scales, noise) = self.kriging.checked(source, "exchange.kriging.scales", 5)?;
+        let family = format!("exchange/{}", self.name);
+        let fit = ExchangeFit {
+            library,
+            bytes: self.bytes.0,
+            priors: self.prior.iter().map(ExchangePriorFile::prior).collect(),
+            residual: residuals.curves(&family, scales, noise).map_err(in_table)?,
+            evidence: self.evidence.into(),
+        };
+        Ok((self.name, fit))
+    }
+}
+
+impl ExchangePriorFile {
+    fn prior(&self) -> (u32, ExchangePrior) {
+        let prior = ExchangePrior {
+            alpha_s: self.alpha.0.secs(),
+            expert_s: self.expert.0.secs(),
+            sm_bandwidth: self.sm_bandwidth.0.bytes_per_sec(),
+            bandwidth: self.bandwidth.0.bytes_per_sec(),
+            sharpness: self.sharpness.0,
+            local_bandwidth: self.local_bandwidth.0.bytes_per_sec(),
+            slot_s: self.slot.0.secs(),
+        };
+        (self.groups.0, prior)
     }
 }
 

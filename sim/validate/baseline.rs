@@ -2,9 +2,10 @@
 
 use crate::devices::DataSheet;
 use crate::kernel::Device;
+use crate::kernel::exchange::{Library, volume};
 use crate::kernel::experts::{ExpertsLoad, ExpertsShape};
-use crate::measurements::{CollectiveRow, GemmRow};
-use crate::profile::{CollectiveOp, Precision};
+use crate::measurements::{CollectiveRow, ExchangeRow, GemmRow};
+use crate::profile::{CollectiveOp, Precision, Profile};
 
 /// Start-up of any transfer, in seconds: the round figure people use.
 const ALPHA_S: f64 = 10e-6;
@@ -37,8 +38,20 @@ pub(super) fn experts(
 
 /// `α + S/B` with S what one GPU must send: (n−1)/n of the message, twice for an all-reduce.
 pub(super) fn collective(profile: &str, row: &CollectiveRow) -> f64 {
-    let link = DataSheet::named(profile).map_or(450.0, |sheet| sheet.link_gb_per_s) * 1e9;
+    let link = DataSheet::named(profile).map_or(450.0, |sheet| sheet.scale_up_gb_per_s) * 1e9;
     let rounds = if row.op == CollectiveOp::AllReduce { 2.0 } else { 1.0 };
     let sent = rounds * row.bytes as f64 * (1.0 - 1.0 / f64::from(row.gpus));
     ALPHA_S + sent / link
 }
+
+/// `α + S/B`: scale-up links within a node or an NVLink domain, a 400 Gb/s NIC between nodes.
+pub(super) fn exchange(profile: &Profile, row: &ExchangeRow) -> f64 {
+    let nodes = row.library != Library::NvlinkDomain && row.shape.groups > 1;
+    let scale_up = profile.scale_up.map_or(450e9, |peak| peak.bytes_per_sec());
+    let link = if nodes { NIC } else { scale_up };
+    let (sent, _) = volume(row.library, row.shape, row.bytes, row.tokens.into());
+    ALPHA_S + sent / link
+}
+
+/// Bytes per second of the NICs of the multi-node tables.
+const NIC: f64 = 50e9;

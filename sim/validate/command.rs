@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Report, judge, summary};
+use super::{Report, judge, plot, summary};
 use crate::config::Mistake;
 use crate::table::Table;
 
@@ -24,6 +24,9 @@ pub struct ValidateArgs {
     /// Predict every shape as if it had never been measured.
     #[arg(long)]
     pub leave_out: bool,
+    /// Draw predicted against measured times of each file, as SVG files in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub plot: Option<PathBuf>,
     /// Print a JSON array with an object for each file.
     #[arg(long)]
     pub json: bool,
@@ -86,6 +89,9 @@ pub fn run(
             Mistake::of(args.dir.display().to_string(), "holds nothing to validate", help);
         return Err(found.mistakes.into_iter().next().unwrap_or(nothing).into());
     }
+    if let Some(folder) = &args.plot {
+        found.plot(folder)?;
+    }
     if args.json {
         found.write_json(out)?
     } else {
@@ -115,6 +121,17 @@ impl Found {
         match other(path)? {
             Some(judged) => self.others.push(judged),
             None => self.ignored.push(path.display().to_string()),
+        }
+        Ok(())
+    }
+
+    fn plot(&self, folder: &Path) -> Result<(), Mistake> {
+        for (report, _) in &self.tables {
+            plot::write(report, folder).map_err(|e| {
+                let help = "check the folder, its permissions and the space left";
+                let found = format!("cannot be written: {e}");
+                Mistake::of(folder.display().to_string(), found, help)
+            })?;
         }
         Ok(())
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{Judged, Kind, baseline};
 use crate::kernel::curves::Site;
+use crate::kernel::exchange::Library;
 use crate::kernel::experts::{ExpertsLoad, ExpertsShape};
 use crate::kernel::{ExpertsTimes, GemmTimes, Kernels, Trust};
-use crate::measurements::{CollectiveRow, ExpertsRow, GemmRow, Rows};
+use crate::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow, Rows};
 use crate::profile::{Precision, Profile};
 use crate::table::{Table, TableError};
 
@@ -22,6 +23,12 @@ pub(super) fn table(
     match kind {
         Kind::Gemm => Ok(gemm(profile, GemmRow::of(table)?, leave_out)),
         Kind::Experts => Ok(experts(profile, ExpertsRow::of(table)?, leave_out)),
+        Kind::Exchange(Library::NvlinkDomain) => {
+            Ok(exchanges(profile, ExchangeRow::of_nvlink(table)?, leave_out))
+        }
+        Kind::Exchange(library) => {
+            Ok(exchanges(profile, ExchangeRow::of_deepep(table, library)?, leave_out))
+        }
         Kind::Collective => Ok(collectives(profile, CollectiveRow::of(table)?)),
     }
 }
@@ -103,6 +110,40 @@ fn collectives(profile: &Profile, found: Rows<CollectiveRow>) -> Outcome {
             baseline: baseline::collective(&profile.name, &r),
             half_width: fit.evidence.log_error_p90,
             extrapolated: !fit.ramps.contains_key(&r.gpus),
+        });
+    }
+    (judged, skipped)
+}
+
+/// Leaving out means the row's model shape where several were measured, else its number of groups.
+fn exchanges(profile: &Profile, found: Rows<ExchangeRow>, leave_out: bool) -> Outcome {
+    let (mut judged, mut skipped) = (Vec::with_capacity(found.rows.len()), found.skipped);
+    for (row, r) in found.rows {
+        let Some(fit) = profile.exchanges.get(&r.name) else {
+            *skipped.entry("an exchange that the profile does not know").or_insert(0) += 1;
+            continue;
+        };
+        let s = r.shape;
+        let of_model = |site: &[u32]| site[1..4] == [s.hidden, s.top_k, s.experts];
+        let mut known = fit.residual.sites().iter().filter(|site| site.at[0] == s.groups);
+        let several = known.any(|site| !of_model(&site.at));
+        let skip = |at: &[u32]| match at {
+            [groups] => leave_out && !several && *groups == s.groups,
+            site => leave_out && several && of_model(site),
+        };
+        let seen = fit.priors.contains_key(&s.groups)
+            && fit
+                .residual
+                .sites()
+                .iter()
+                .any(|site| site.at == [s.groups, s.hidden, s.top_k, s.experts, s.sms]);
+        judged.push(Judged {
+            row,
+            predicted: fit.seconds(s, r.tokens, skip),
+            measured: r.seconds,
+            baseline: baseline::exchange(profile, &r),
+            half_width: fit.evidence.log_error_p90,
+            extrapolated: leave_out || !seen,
         });
     }
     (judged, skipped)

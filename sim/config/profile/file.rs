@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) memory: Memory,
     #[serde(default)]
     pub(super) collective: BTreeMap<Spanned<String>, Collective>,
+    #[serde(default)]
+    pub(super) exchange: Vec<ExchangeFile>,
     pub(super) pair_bandwidth: Option<Written<Bandwidth>>,
     pub(super) inter_node: Option<InterNode>,
 }
@@ -117,6 +119,30 @@ pub(super) struct RampFile {
     pub(super) bandwidth: Written<Bandwidth>,
     pub(super) ramp: Written<SimDuration>,
     pub(super) ramp_bytes: Written<Bytes>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExchangeFile {
+    pub(super) name: String,
+    pub(super) library: Spanned<String>,
+    pub(super) bytes: Factor,
+    pub(super) prior: Vec<ExchangePriorFile>,
+    pub(super) kriging: Kriging,
+    pub(super) evidence: EvidenceFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExchangePriorFile {
+    pub(super) groups: Count<1, 65_536>,
+    pub(super) alpha: Written<SimDuration>,
+    pub(super) expert: Written<SimDuration>,
+    pub(super) sm_bandwidth: Written<Bandwidth>,
+    pub(super) bandwidth: Written<Bandwidth>,
+    pub(super) local_bandwidth: Written<Bandwidth>,
+    pub(super) sharpness: Factor,
+    pub(super) slot: Written<SimDuration>,
 }
 
 #[derive(Deserialize)]

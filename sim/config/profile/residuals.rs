@@ -1,4 +1,4 @@
-//! The table beside a profile: `family`, coordinates `x0`…`x3`, `knot`, `residual`.
+//! The table beside a profile: `family`, coordinates `x0`…`x4`, `knot`, `residual`.
 //!
 //! One row is the log residual of one measured shape at one running size, in ten-thousandths, so
 //! that the table stays small: half of 10⁻⁴ is far below any measurement's noise.
@@ -22,7 +22,7 @@ pub(super) struct Residuals<'t> {
 impl<'t> Residuals<'t> {
     pub(super) fn new(table: &'t Table) -> Result<Self, TableError> {
         let families_of_rows = table.texts("family")?;
-        let axes = [0, 1, 2, 3].map(|axis| format!("x{axis}"));
+        let axes = [0, 1, 2, 3, 4].map(|axis| format!("x{axis}"));
         let coordinates =
             axes.iter().map(|name| table.integers(name)).collect::<Result<Vec<_>, _>>()?;
         let (knots, residuals) = (table.integers("knot")?, table.integers("residual")?);
