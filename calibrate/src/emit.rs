@@ -76,7 +76,7 @@ fn head(out: &mut String, profile: &Profile, sheet: &DataSheet) {
     text(out, "bf16", &format!("{} TFLOP/s", sheet.bf16_tflops));
     text(out, "memory_bandwidth", &format!("{} GB/s", sheet.memory_gb_per_s));
     line(out, &format!("sms = {}", sheet.sms));
-    text(out, "scale_up", &format!("{} GB/s", sheet.link_gb_per_s));
+    text(out, "scale_up", &format!("{} GB/s", sheet.scale_up_gb_per_s));
     text(out, "source", sheet.source);
 }
 

@@ -68,7 +68,7 @@ fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> 
     let exchanges = exchange_fits(sheet, from)?;
     let pair = collectives.get(&CollectiveOp::AllToAll).and_then(|fit| fit.ramps.get(&2));
     Ok(Profile {
-        scale_up: Some(Bandwidth::from_bytes_per_sec(sheet.link_gb_per_s * 1e9)),
+        scale_up: Some(Bandwidth::from_bytes_per_sec(sheet.scale_up_gb_per_s * 1e9)),
         name: sheet.name.to_owned(),
         device: name.to_owned(),
         data_sheet: sheet.device(),

@@ -154,9 +154,10 @@ fn least_squares(free: &[usize], residuals: &[f64], slopes: &[Vec<f64>]) -> Vec<
             continue;
         }
         for other in (0..n).filter(|&other| other != column) {
-            let factor = rows[other][column] / rows[column][column];
-            for k in column..=n {
-                rows[other][k] -= factor * rows[column][k];
+            let pivot = rows[column].clone();
+            let factor = rows[other][column] / pivot[column];
+            for (cell, above) in rows[other].iter_mut().zip(&pivot) {
+                *cell -= factor * above;
             }
         }
     }
