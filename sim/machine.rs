@@ -220,7 +220,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Lets a GPU do its own work up to the dispatch of its next step.
+    /// Lets a GPU do its own work up to the first exchange of its next step.
     fn begin_step(&mut self, gpu: GpuId, schedule: &mut Schedule<'_, Event>) {
         let at = &mut self.gpus[gpu.index()];
         if at.step == self.course.steps() {
@@ -234,12 +234,16 @@ impl<'a> Machine<'a> {
             at.starved = true;
             return;
         }
-        at.leg = Leg::Dispatch;
+        let dispatches = self.course.dispatches;
+        at.leg = if dispatches { Leg::Dispatch } else { Leg::Combine };
         let step = at.step;
         let (group, rank) = self.course.seat(gpu);
         let mut ops = std::mem::take(&mut self.ops);
         let underway = self.underway_step(group, step);
         ops.extend_from_slice(underway.plan.before(rank));
+        if !dispatches {
+            ops.extend_from_slice(underway.plan.experts(rank));
+        }
         self.work(gpu, &ops);
         ops.clear();
         self.ops = ops;

@@ -109,6 +109,7 @@ fn course(inputs: &Inputs<'_>) -> Course {
         stages,
         layers: workload.layers_per_gpu(),
         micro_batches: workload.batch.micro_batches,
+        dispatches: inputs.counted != Counted::Experts,
         handover: waits.then_some(micro_batch_bytes),
     }
 }

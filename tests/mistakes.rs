@@ -79,7 +79,7 @@ const CASES: &[(&str, Wrong)] = &[
     ),
     ("more choices than experts", Edit(WORKLOAD, "top_k     = 2", "top_k     = 17")),
     ("a vanilla model with τ", Edit(WORKLOAD, "top_k     = 2", "top_k     = 2\ntau = 0.5")),
-    ("an MoE++ model without τ", Edit(MOEPP, "tau       = 0.75", "# tau")),
+    ("an MoE++ model without τ or shares", Edit(MOEPP, "tau       = 0.75", "# tau")),
     ("τ of zero", Edit(MOEPP, "tau       = 0.75", "tau       = 0")),
     ("τ below zero", Edit(MOEPP, "tau       = 0.75", "tau       = -1")),
     ("τ that is not a number", Edit(MOEPP, "tau       = 0.75", "tau       = nan")),

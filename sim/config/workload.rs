@@ -141,7 +141,7 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
             heads: file.model.heads.0,
             head_dim: file.model.head_dim.0,
             vocabulary: file.model.vocabulary.0,
-            experts: experts_of(source, &file.experts)?,
+            experts: experts_of(source, &file.experts, file.gate.ffn_share.is_some())?,
             gate: file.gate.network(),
             gating_residual: file.gate.residual(),
         },
@@ -204,11 +204,19 @@ fn zero_computation_of(experts: &ExpertsTable) -> ZeroComputation {
     ZeroComputation { zero: experts.zero.0, copy: experts.copy.0, constant: experts.constant.0 }
 }
 
-fn experts_of(source: &Source, table: &ExpertsTable) -> Result<Experts, Mistake> {
+/// The experts; `says_share` is whether the share of FFN slots is given as measured.
+fn experts_of(source: &Source, table: &ExpertsTable, says_share: bool) -> Result<Experts, Mistake> {
     let zero_computation = zero_computation_of(table);
     let tau = match (&table.tau, zero_computation.total()) {
         (Some(tau), 0) => return Err(needs_zero_computation(source, tau)),
         (Some(tau), _) => tau.get_ref().0,
+        (None, 1..) if !says_share => {
+            return Err(source.mistake_without_span(
+                "experts.tau",
+                "nothing says how many slots go to FFN experts",
+                "give experts.tau, or a measured gate.ffn_share",
+            ));
+        }
         (None, _) => 1.0,
     };
     let experts = Experts {

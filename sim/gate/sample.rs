@@ -101,7 +101,8 @@ fn one_count(rng: &mut ChaCha8Rng, trials: u32, mean: f64, variance: f64) -> u32
     }
     let z: f64 = StandardNormal.sample(rng);
     let skewed = variance.sqrt() * z + (1.0 - 2.0 * p) / 6.0 * (z * z - 1.0);
-    (mean + skewed).round().clamp(0.0, trials.into()) as u32
+    // The cast cuts off at zero and rounds down: adding a half rounds to the nearest.
+    (mean + skewed + 0.5).min(trials.into()) as u32
 }
 
 /// A binomial count by inversion; takes about as many steps as its mean.
@@ -128,7 +129,8 @@ fn correct_sum(trials: u32, mut excess: i64, spread: &[f64], out: &mut [u32]) {
         let (whole, mut along, mut given) = (excess as f64, 0.0, 0);
         for (n, &c) in out.iter_mut().zip(spread) {
             along += whole * c / sum;
-            let due = along.round() as i64 - given;
+            // Rounded away from zero at a half, as `round` does, without its call.
+            let due = (along + 0.5_f64.copysign(along)) as i64 - given;
             given += due;
             excess -= shift(n, due, trials);
         }

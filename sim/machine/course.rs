@@ -15,6 +15,8 @@ pub struct Course {
     pub layers: u32,
     /// Micro-batches, one after another.
     pub micro_batches: u32,
+    /// Whether tokens are sent to their experts; if not, a step begins with the experts.
+    pub dispatches: bool,
     /// Bytes handed to the next stage after a micro-batch; `None` if stages do not wait.
     pub handover: Option<Bytes>,
 }

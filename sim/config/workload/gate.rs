@@ -19,7 +19,7 @@ pub(super) struct GateTable {
     popularity_sd: Option<Number<0, 5_000>>,
     popularity_concentration: Option<Spanned<Number<10, 1_000_000_000>>>,
     ffn_logit_shift: Option<Spanned<Number<-10_000, 10_000>>>,
-    ffn_share: Option<Spanned<Ratio>>,
+    pub(super) ffn_share: Option<Spanned<Ratio>>,
     zero_weight: Option<Weight>,
     copy_weight: Option<Weight>,
     constant_weight: Option<Weight>,
