@@ -95,6 +95,9 @@ pub struct LayerCost<'a> {
     kernels: &'a dyn KernelTimes,
     workload: &'a Workload,
     overheads: Overheads,
+    /// The gate of the first MoE layer, and of those after it.
+    first_gate: SimDuration,
+    later_gate: SimDuration,
     /// D → H and H → D products of one expert.
     up: RowTimes<'a>,
     down: RowTimes<'a>,
@@ -116,6 +119,8 @@ impl<'a> LayerCost<'a> {
             kernels,
             workload,
             overheads,
+            first_gate: gate(workload, kernels, true),
+            later_gate: gate(workload, kernels, false),
             up: kernels.gemm(inter, hidden, batch.dtype),
             down: kernels.gemm(hidden, inter, batch.dtype),
             grouped: kernels.grouped_ffn(shape, batch.dtype),
@@ -125,23 +130,9 @@ impl<'a> LayerCost<'a> {
 
     /// Gate, eq. (1); `first` says whether this is the model's first MoE layer.
     #[must_use]
-    pub fn gate(&self, first: bool) -> Op {
-        let Workload { model, batch, .. } = self.workload;
-        let tokens = u64::from(batch.tokens_per_gpu);
-        let experts = model.experts.total();
-        let gemm = |n, k| self.kernels.gemm(n, k, batch.dtype)(tokens);
-        let scores = match model.gate {
-            GateNetwork::Linear => gemm(experts, model.hidden),
-            GateNetwork::TwoLayer => gemm(8 * experts, model.hidden) + gemm(experts, 8 * experts),
-        };
-        let residual = if model.gating_residual && !first {
-            gemm(experts, experts)
-        } else {
-            SimDuration::ZERO
-        };
-        // Softmax and top-K read and write the scores in fp32, in three launches.
-        let choose = self.kernels.memory_bound(Bytes(3 * 4 * tokens * u64::from(experts)), 3);
-        Op { reason: Reason::Gate, time: scores + residual + choose }
+    pub const fn gate(&self, first: bool) -> Op {
+        let time = if first { self.first_gate } else { self.later_gate };
+        Op { reason: Reason::Gate, time }
     }
 
     /// Permute, eq. (2), for the slots of one GPU that leave the token order.
@@ -246,4 +237,21 @@ impl<'a> LayerCost<'a> {
     fn memory(&self, bytes: Bytes) -> SimDuration {
         if bytes.0 == 0 { SimDuration::ZERO } else { self.kernels.memory_bound(bytes, 1) }
     }
+}
+
+/// Eq. (1).
+fn gate(workload: &Workload, kernels: &dyn KernelTimes, first: bool) -> SimDuration {
+    let Workload { model, batch, .. } = workload;
+    let tokens = u64::from(batch.tokens_per_gpu);
+    let experts = model.experts.total();
+    let gemm = |n, k| kernels.gemm(n, k, batch.dtype)(tokens);
+    let scores = match model.gate {
+        GateNetwork::Linear => gemm(experts, model.hidden),
+        GateNetwork::TwoLayer => gemm(8 * experts, model.hidden) + gemm(experts, 8 * experts),
+    };
+    let residual =
+        if model.gating_residual && !first { gemm(experts, experts) } else { SimDuration::ZERO };
+    // Softmax and top-K read and write the scores in fp32, in three launches.
+    let choose = kernels.memory_bound(Bytes(3 * 4 * tokens * u64::from(experts)), 3);
+    scores + residual + choose
 }
