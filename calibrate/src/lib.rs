@@ -10,6 +10,7 @@
 //! to its reader. Every family is judged on whole shapes that were left out of constants and
 //! residuals, and the profile carries the verdict.
 
+pub mod commands;
 pub mod device;
 pub mod emit;
 pub mod evidence;
@@ -18,5 +19,6 @@ pub mod experts;
 pub mod fit;
 pub mod gemm;
 pub mod least_squares;
+pub mod measure;
 pub mod nccl;
 pub mod residuals;

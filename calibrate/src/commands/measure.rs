@@ -1,0 +1,162 @@
+//! `calibrate measure`: a device → samples.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{say, warn};
+use crate::measure::backend::DeviceFacts;
+use crate::measure::bench::Bench;
+use crate::measure::device::{self, Choice};
+use crate::measure::numbers::Format;
+use crate::measure::probes::{Detail, Suite};
+use crate::measure::session::{Progress, Session, described};
+use crate::measure::shapes::{SHAPES, Shape};
+use crate::measure::telemetry::Telemetry;
+
+/// What to measure, for how long, and where to keep it.
+#[derive(Args)]
+pub struct MeasureArgs {
+    /// The folder for samples. A session that was cut off goes on where it stopped.
+    #[arg(long)]
+    out: PathBuf,
+    /// CUDA where there is one, else wgpu: Vulkan, Metal or DX12.
+    #[arg(long, value_enum, default_value = "auto")]
+    backend: Choice,
+    /// Which device, counted from 0.
+    #[arg(long, default_value_t = 0)]
+    device: usize,
+    /// The expert shapes of these models. Repeatable.
+    #[arg(long = "shape", value_name = "NAME")]
+    shapes: Vec<String>,
+    /// One minute and few points: to try it out.
+    #[arg(long)]
+    quick: bool,
+    /// Minutes to take at most, all in all. Default: 10, or 1 with --quick.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Format of tokens and weights. Default: bfloat16 with CUDA; else float16 where the GPU has it.
+    #[arg(long, value_name = "FORMAT")]
+    dtype: Option<String>,
+    /// Inputs and the order of points follow from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn run(args: &MeasureArgs) -> Result<(), String> {
+    let minutes = args.minutes.unwrap_or(if args.quick { 1.0 } else { 10.0 });
+    if !(0.01..=1440.0).contains(&minutes) {
+        return Err(format!("--minutes {minutes}\n  help: give 0.01 to 1440"));
+    }
+    let (mut backend, passed_over) =
+        device::open(args.backend, args.device).map_err(|e| e.to_string())?;
+    for reason in passed_over {
+        warn(&format!("note: {reason}"));
+    }
+    let facts = backend.facts().clone();
+    let format = format_for(&facts, args.dtype.as_deref())?;
+    let shapes = shapes_for(&facts, &args.shapes)?;
+    say(&format!("device: {}", described(&facts)));
+    let names: Vec<&str> = shapes.iter().map(|shape| shape.name).collect();
+    say(&format!("in {}, shapes {}", format.name(), names.join(", ")));
+    let suite = Suite {
+        shapes,
+        detail: if args.quick { Detail::Quick } else { Detail::Full },
+        software: facts.software,
+        format,
+        sms: facts.sms,
+    };
+    let session = Session {
+        out: args.out.clone(),
+        format,
+        budget: Duration::from_secs_f64(minutes * 60.0),
+        seed: args.seed,
+        telemetry: Telemetry::of(&facts.name, facts.software, args.device),
+    };
+    let mut bench = Bench::new(backend.as_mut(), format);
+    let mut bar = Bar::new();
+    let outcome = session.run(&mut bench, &suite.probes(), &mut bar);
+    bar.bar.finish_and_clear();
+    let folder = args.out.display();
+    let report = outcome.map_err(|stopped| {
+        format!(
+            "{stopped}\n  help: finished probes are kept in {folder}; run the same command again to \
+             go on"
+        )
+    })?;
+    for warning in &report.warnings {
+        warn(&format!("warning: {warning}"));
+    }
+    let (measured, found) = (report.measured, report.found);
+    say(&format!("{measured} probes measured, {found} found finished: {folder}"));
+    if report.refused > 0 {
+        let refused = report.refused;
+        return Err(format!(
+            "{refused} points have no timing: their kernels computed something else than their twins\n  \
+             help: this is a mistake of the driver or of ours; report it with {folder}/warnings.txt"
+        ));
+    }
+    Ok(())
+}
+
+fn format_for(facts: &DeviceFacts, asked: Option<&str>) -> Result<Format, String> {
+    let has: Vec<&str> = facts.formats.iter().map(|f| f.name()).collect();
+    if let Some(asked) = asked {
+        let found = Format::named(asked).filter(|f| facts.formats.contains(f));
+        return found.ok_or_else(|| {
+            format!(
+                "--dtype {asked}: not stored by this device\n  help: use one of {}",
+                has.join(", ")
+            )
+        });
+    }
+    let best = [Format::Bf16, Format::F16].into_iter().find(|f| facts.formats.contains(f));
+    Ok(best.filter(|_| !facts.software).unwrap_or(Format::F32))
+}
+
+fn shapes_for(facts: &DeviceFacts, asked: &[String]) -> Result<Vec<Shape>, String> {
+    let standard = if facts.software {
+        vec!["tiny", "small"]
+    } else {
+        vec!["moepp-0.6b", "moepp-1b", "moepp-7b"]
+    };
+    let names: Vec<&str> =
+        if asked.is_empty() { standard } else { asked.iter().map(String::as_str).collect() };
+    let of = |name: &&str| {
+        Shape::named(name).copied().ok_or_else(|| {
+            let known: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
+            format!("unknown shape `{name}`\n  help: use one of {}", known.join(", "))
+        })
+    };
+    names.iter().map(of).collect()
+}
+
+struct Bar {
+    bar: ProgressBar,
+}
+
+/// Steps of the bar.
+const STEPS: u64 = 1000;
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::new(STEPS);
+        let style = "{bar:30} {percent:>3} %  {eta} left  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+}
+
+impl Progress for Bar {
+    fn begins(&mut self, probe: &str, question: &str, points: usize) {
+        self.bar.set_message(format!("{probe}: {question} ({points} points)"));
+    }
+
+    fn point(&mut self, share: f64) {
+        self.bar.set_position((share * STEPS as f64) as u64);
+    }
+}

@@ -1,0 +1,44 @@
+//! Devices that can be measured, and how to find one.
+
+use super::backend::{Backend, DeviceError};
+
+pub mod cuda;
+pub mod fake;
+pub mod wgpu;
+
+/// Which backend to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// CUDA where there is one, else wgpu.
+    Auto,
+    /// CUDA alone.
+    Cuda,
+    /// wgpu alone: Vulkan, Metal or DX12.
+    Wgpu,
+}
+
+/// Opens the device of this index, and says which backends could not be used and why.
+///
+/// # Errors
+/// One sentence for each backend that was tried, when none can be used.
+pub fn open(choice: Choice, index: usize) -> Result<(Box<dyn Backend>, Vec<String>), DeviceError> {
+    let mut reasons = Vec::new();
+    if choice != Choice::Wgpu {
+        match cuda::Cuda::open(index) {
+            Ok(device) => return Ok((Box::new(device), reasons)),
+            Err(error) => reasons.push(format!("CUDA: {error}")),
+        }
+    }
+    if choice != Choice::Cuda {
+        match wgpu::Wgpu::open(index) {
+            Ok(device) => return Ok((Box::new(device), reasons)),
+            Err(error) => reasons.push(format!("wgpu: {error}")),
+        }
+    }
+    Err(DeviceError::Absent(format!(
+        "no device can be measured\n  {}\n  help: install the GPU's driver; to try the tool out on a \
+         CPU, install a software Vulkan driver (Debian: apt-get install mesa-vulkan-drivers \
+         libvulkan1)",
+        reasons.join("\n  ")
+    )))
+}

@@ -1,0 +1,114 @@
+//! The probes, and which of them make up a session.
+
+use super::numbers::Format;
+use super::probe::{Point, Probe, Set};
+use super::shapes::Shape;
+use super::{backend::DeviceError, bench::Bench};
+
+pub mod experts;
+pub mod gate;
+pub mod gemm;
+pub mod launch;
+pub mod memory;
+pub mod permute;
+pub mod transfer;
+pub mod whole_layer;
+pub mod zero_computation;
+
+/// Builds the set of a point.
+pub type Build = Box<dyn Fn(&Point, u32, &mut Bench<'_>) -> Result<Set, DeviceError>>;
+
+/// A probe as plain data: most are.
+pub struct Plain {
+    name: String,
+    question: &'static str,
+    points: Vec<Point>,
+    weight: f64,
+    rotates: bool,
+    by_host: bool,
+    build: Build,
+}
+
+impl Probe for Plain {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn question(&self) -> &'static str {
+        self.question
+    }
+
+    fn points(&self) -> Vec<Point> {
+        self.points.clone()
+    }
+
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn set(&self, point: &Point, seed: u32, bench: &mut Bench<'_>) -> Result<Set, DeviceError> {
+        (self.build)(point, seed, bench)
+    }
+
+    fn rotates(&self) -> bool {
+        self.rotates
+    }
+
+    fn by_host(&self) -> bool {
+        self.by_host
+    }
+}
+
+/// How finely points are laid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// A minute: enough to try out.
+    Quick,
+    /// What a profile is made of.
+    Full,
+}
+
+/// What a session measures.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// Layers of these models.
+    pub shapes: Vec<Shape>,
+    /// How finely.
+    pub detail: Detail,
+    /// On a CPU: small sizes, or it takes hours.
+    pub software: bool,
+    /// The format of tokens and weights.
+    pub format: Format,
+    /// SMs of the device, where they are known.
+    pub sms: Option<u32>,
+}
+
+impl Suite {
+    /// All probes of the suite, the cheap and most needed first.
+    #[must_use]
+    pub fn probes(&self) -> Vec<Box<dyn Probe>> {
+        let mut all: Vec<Plain> = vec![launch::probe(), launch::waiting(), memory::probe(self)];
+        all.push(gemm::probe(self));
+        for shape in &self.shapes {
+            all.push(gate::probe(self, shape));
+            all.push(permute::probe(self, shape));
+            all.push(zero_computation::probe(self, shape));
+        }
+        for shape in &self.shapes {
+            all.push(experts::probe(self, shape));
+            all.push(whole_layer::probe(self, shape));
+        }
+        all.extend([transfer::probe(self), gemm::fewer_sms(self), gemm::sustained(self)]);
+        all.into_iter().map(|probe| Box::new(probe) as Box<dyn Probe>).collect()
+    }
+}
+
+/// 1, … `most`, each `ratio` times the one before and at least one more.
+fn steps_to(most: u32, ratio: f64) -> Vec<u32> {
+    let mut found = vec![1_u32];
+    while let Some(&last) = found.last().filter(|last| **last < most) {
+        let next = (f64::from(last) * ratio).round() as u32;
+        found.push(next.clamp(last + 1, most));
+    }
+    found
+}

@@ -1,0 +1,134 @@
+//! How long do the FFN experts of a GPU take, as grouped products over rows already in order?
+//!
+//! Permute and mix are probes of their own, as they are ops of their own in the simulator's layer.
+
+use moesim::kernel::LAWS;
+
+use super::super::backend::{DeviceError, Step};
+use super::super::bench::Bench;
+use super::super::kernels;
+use super::super::layer::product;
+use super::super::numbers::Numbers;
+use super::super::probe::{Expected, Output, Point, Set, spots};
+use super::super::shapes::Shape;
+use super::super::twin::Experts;
+use super::{Detail, Plain, Suite, steps_to};
+
+/// Most rows of one point: eight thousand tokens for each of thirty-two experts.
+const MOST_ROWS: u64 = 1 << 18;
+
+/// Tokens per expert from 1 to 8192, tile edges included, under each popularity law.
+#[must_use]
+pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
+    let quick = suite.detail == Detail::Quick;
+    let mut each = match (suite.software, quick) {
+        (true, true) => steps_to(128, 4.0),
+        (true, false) => [steps_to(256, 2.0), vec![31, 33, 48, 65, 96]].concat(),
+        (false, true) => steps_to(4096, 6.0),
+        (false, false) => {
+            let edges = [15, 17, 63, 65, 127, 129, 191, 193, 255, 257];
+            [steps_to(8192, 1.5), edges.to_vec()].concat()
+        }
+    };
+    each.sort_unstable();
+    each.dedup();
+    let mut points = Vec::new();
+    let (ffn, top_k) = (u64::from(shape.ffn), u64::from(shape.top_k));
+    for (law, _) in LAWS {
+        for &rows in &each {
+            let tokens = (u64::from(rows) * ffn).div_ceil(top_k);
+            if tokens * top_k <= MOST_ROWS {
+                points.push(Point {
+                    part: "grouped".to_owned(),
+                    shape: shape.name.to_owned(),
+                    hidden: Some(shape.hidden.into()),
+                    inter: Some(shape.inter.into()),
+                    experts: Some(ffn),
+                    top_k: Some(top_k),
+                    tokens: Some(tokens),
+                    distribution: law.to_owned(),
+                    ..Point::default()
+                });
+            }
+        }
+    }
+    points.dedup();
+    Plain {
+        name: format!("experts_{}", shape.name),
+        question: "How long do the FFN experts take over their tokens?",
+        weight: points.len() as f64,
+        points,
+        rotates: true,
+        by_host: false,
+        build: {
+            let shape = *shape;
+            Box::new(move |point, seed, bench| build(&shape, point, seed, bench))
+        },
+    }
+}
+
+fn build(
+    shape: &Shape,
+    point: &Point,
+    seed: u32,
+    bench: &mut Bench<'_>,
+) -> Result<Set, DeviceError> {
+    let (d, h) = (u64::from(shape.hidden), u64::from(shape.inter));
+    let law = LAWS.iter().find(|(name, _)| *name == point.distribution);
+    let law = law.map_or(moesim::kernel::skew::Popularity::Balanced, |(_, law)| *law);
+    let tokens = point.tokens.unwrap_or(1) as u32;
+    let rows = law.slots(tokens, shape.ffn, shape.top_k);
+    let sum: u64 = rows.iter().map(|&r| u64::from(r)).sum();
+    let ffn = u64::from(shape.ffn);
+    let x = Numbers::tokens(seed);
+    let up = Numbers::weights(seed ^ 0x21, shape.hidden);
+    let down = Numbers::weights(seed ^ 0x22, shape.inter);
+    let xs = bench.input(sum * d, x)?;
+    let w13 = bench.input(ffn * d * 2 * h, up)?;
+    let w2 = bench.input(ffn * h * d, down)?;
+    let both = bench.output(sum * 2 * h)?;
+    let inner = bench.output(sum * h)?;
+    let z = bench.output(sum * d)?;
+    let quads = sum * h / 4;
+    let params = vec![sum as u32, shape.inter / 4];
+    let steps = vec![
+        Step::Gemm(product(bench, [xs, w13, both], (2 * shape.inter, shape.hidden), rows.clone())),
+        bench.step(&kernels::SWIGLU, vec![both, inner], params, quads),
+        Step::Gemm(product(bench, [inner, w2, z], (shape.hidden, shape.inter), rows.clone())),
+    ];
+    let expert_of = move |row: u64| {
+        let mut end = 0;
+        rows.iter().position(|&r| {
+            end += u64::from(r);
+            row < end
+        })
+    };
+    let held: std::cell::RefCell<Option<(u64, Vec<f64>)>> = std::cell::RefCell::default();
+    let experts = Experts::Merged { up, down };
+    let twin = move |index: u64| {
+        let (row, c) = (index / d, index % d);
+        let Some(expert) = expert_of(row).map(|e| e as u64) else { return f64::NAN };
+        let mut held = held.borrow_mut();
+        let between = match held.take() {
+            Some((known, between)) if known == row => between,
+            _ => {
+                let x: Vec<f64> = (0..d).map(|j| x.at(row * d + j)).collect();
+                experts.inner(expert, &x, h)
+            }
+        };
+        let value = experts.outer(expert, &between, d, c);
+        *held = Some((row, between));
+        value
+    };
+    Ok(Set {
+        steps,
+        outputs: vec![Output {
+            name: "the experts' output",
+            buffer: z,
+            format: bench.format,
+            count: sum * d,
+            expected: Expected::Numbers { twin: Box::new(twin), at: spots(sum, d, seed) },
+        }],
+        slots: Vec::new(),
+    })
+}

@@ -1,0 +1,71 @@
+//! How long does the whole layer take, vanilla and MoE++ at each τ? Never fitted, only compared with.
+
+use super::super::layer::{self, Execution, Plan};
+use super::super::probe::Point;
+use super::super::shapes::Shape;
+use super::{Detail, Plain, Suite};
+
+/// The τ of the paper's tables.
+pub const TAUS: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 1.0];
+
+/// The layer of one shape: vanilla, and MoE++ at each τ; the paper's shapes one expert after another
+/// as well.
+#[must_use]
+pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
+    let executions: &[Execution] = if shape.pathway_aware || suite.software {
+        &[Execution::Grouped, Execution::Sequential]
+    } else {
+        &[Execution::Grouped]
+    };
+    let taus: &[f64] = if suite.detail == Detail::Quick { &TAUS[1..4] } else { &TAUS };
+    let mut points = Vec::new();
+    for execution in executions {
+        for tau in std::iter::once(None).chain(taus.iter().copied().map(Some)) {
+            let version = if tau.is_some() { "moepp" } else { "vanilla" };
+            points.push(Point {
+                part: format!("{version} {}", name(*execution)),
+                shape: shape.name.to_owned(),
+                hidden: Some(shape.hidden.into()),
+                inter: Some(shape.inter.into()),
+                experts: Some(shape.ffn.into()),
+                all_experts: Some(tau.map_or(shape.ffn, |_| shape.all()).into()),
+                top_k: Some(shape.top_k.into()),
+                tokens: Some(shape.tokens.into()),
+                tau,
+                ..Point::default()
+            });
+        }
+    }
+    let shape = *shape;
+    Plain {
+        name: format!("layer_{}", shape.name),
+        question: "How long does a whole layer take, vanilla and MoE++?",
+        weight: points.len() as f64 * 3.0,
+        points,
+        rotates: true,
+        by_host: false,
+        build: Box::new(move |point, seed, bench| {
+            let plan = Plan {
+                shape,
+                tokens: shape.tokens,
+                tau: point.tau,
+                capacity: None,
+                execution: if point.part.ends_with(name(Execution::Grouped)) {
+                    Execution::Grouped
+                } else {
+                    Execution::Sequential
+                },
+            };
+            layer::set(&plan, seed, bench)
+        }),
+    }
+}
+
+/// The word for an execution in samples.
+#[must_use]
+pub const fn name(execution: Execution) -> &'static str {
+    match execution {
+        Execution::Grouped => "grouped",
+        Execution::Sequential => "sequential",
+    }
+}

@@ -1,0 +1,92 @@
+//! How long does each zero-computation expert take over its tokens?
+
+use super::super::backend::{DeviceError, Step};
+use super::super::bench::{Bench, launch};
+use super::super::kernels;
+use super::super::numbers::{Format, Numbers};
+use super::super::probe::{Expected, Output, Point, Set, spots};
+use super::super::shapes::Shape;
+use super::super::twin;
+use super::{Plain, Suite};
+
+/// Groups of threads for kernels that take one token a group.
+const TOKEN_GROUPS: u64 = 8192;
+
+/// Copy and constant experts as the grouped layer runs them, added into the output; the zero expert
+/// as a loop over experts runs it, writing zeros. The grouped layer spends nothing on the latter.
+#[must_use]
+pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
+    let row = u64::from(shape.hidden) * suite.format.bytes();
+    let points = [("copy", 3), ("constant", 4), ("zero", 1)].map(|(part, touched)| Point {
+        part: part.to_owned(),
+        shape: shape.name.to_owned(),
+        hidden: Some(shape.hidden.into()),
+        tokens: Some(shape.tokens.into()),
+        bytes: Some(u64::from(shape.tokens) * row * touched),
+        ..Point::default()
+    });
+    let shape = *shape;
+    Plain {
+        name: format!("zero_computation_{}", shape.name),
+        question: "How long does each zero-computation expert take?",
+        weight: 2.0,
+        points: points.to_vec(),
+        rotates: true,
+        by_host: false,
+        build: Box::new(move |point, seed, bench| build(&shape, point, seed, bench)),
+    }
+}
+
+fn build(
+    shape: &Shape,
+    point: &Point,
+    seed: u32,
+    bench: &mut Bench<'_>,
+) -> Result<Set, DeviceError> {
+    let (t, d) = (shape.tokens, shape.hidden);
+    let count = u64::from(t) * u64::from(d);
+    let (x, before) = (Numbers::tokens(seed), Numbers::tokens(seed ^ 1));
+    let width = u64::from(d);
+    let format = bench.format;
+    let output = |buffer, twin: Box<dyn Fn(u64) -> f64>| Output {
+        name: "tokens",
+        buffer,
+        format,
+        count,
+        expected: Expected::Numbers { twin, at: spots(u64::from(t), width, seed) },
+    };
+    if point.part == "zero" {
+        let y = bench.output(count)?;
+        let quads = count / 4;
+        let steps = vec![bench.step(&kernels::ZERO, vec![y], vec![quads as u32], quads)];
+        let outputs = vec![output(y, Box::new(|_| 0.0))];
+        return Ok(Set { steps, outputs, slots: Vec::new() });
+    }
+    let shares = Numbers { seed: seed ^ 2, exponent: -7 };
+    let tokens = bench.input(count, x)?;
+    let ids = bench.words(&vec![0; t as usize])?;
+    let positions = bench.words(&vec![0; t as usize])?;
+    let weights = bench.input_as(t.into(), shares, Format::F32)?;
+    let y = bench.input(count, before)?;
+    if point.part == "copy" {
+        let buffers = vec![tokens, ids, positions, weights, y];
+        let steps =
+            vec![bench.step(&kernels::COPY_TOKENS, buffers, vec![t, d / 4, 1, 0, 1], count / 4)];
+        let twin = move |i: u64| before.at(i) + shares.at(i / width) * x.at(i);
+        return Ok(Set { steps, outputs: vec![output(y, Box::new(twin))], slots: Vec::new() });
+    }
+    let (map_of, constant) = (Numbers::weights(seed ^ 3, d), Numbers::tokens(seed ^ 4));
+    let map = bench.input(2 * width, map_of)?;
+    let constants = bench.input(width, constant)?;
+    let buffers = vec![tokens, ids, positions, weights, map, constants, y];
+    let mut made = launch(&kernels::CONSTANT_TOKENS, format, buffers, vec![t, d, 1, 0, 1], 1);
+    made.groups = u64::from(t).min(TOKEN_GROUPS);
+    let twin = move |i: u64| {
+        let (t, c) = (i / width, i % width);
+        let token: Vec<f64> = (0..width).map(|j| x.at(t * width + j)).collect();
+        let share = twin::constant_share(&token, |i| map_of.at(i));
+        before.at(i) + shares.at(t) * (share * x.at(i) + (1.0 - share) * constant.at(c))
+    };
+    let outputs = vec![output(y, Box::new(twin))];
+    Ok(Set { steps: vec![Step::Launch(made)], outputs, slots: Vec::new() })
+}

@@ -1,0 +1,220 @@
+//! Does every kernel compute what its CPU twin computes, and is a broken one refused?
+//!
+//! A pass says that on this machine's first Vulkan, Metal or DX12 adapter all kernels agree with
+//! their twins at small sizes, and that one deliberate mistake in each is noticed. It says nothing
+//! of CUDA, of large sizes, or of speed. Without an adapter these tests say so and pass.
+
+use calibrate::measure::backend::{Backend as _, DeviceError, Launch, Step};
+use calibrate::measure::bench::Bench;
+use calibrate::measure::device::wgpu::Wgpu;
+use calibrate::measure::kernels::{self, Kernel};
+use calibrate::measure::layer::{self, Execution, Plan};
+use calibrate::measure::numbers::Format;
+use calibrate::measure::probe::{Point, Probe as _, Refusal, Set, verify};
+use calibrate::measure::probes::{self, Detail, Suite};
+use calibrate::measure::shapes::Shape;
+
+/// A layer with everything in it, and sizes that divide by no tile.
+const SHAPE: Shape = Shape {
+    name: "odd",
+    hidden: 40,
+    inter: 56,
+    ffn: 5,
+    constant: 2,
+    copy: 1,
+    zero: 1,
+    top_k: 3,
+    tokens: 75,
+    pathway_aware: true,
+};
+
+fn device() -> Option<Wgpu> {
+    match Wgpu::open(0) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "skipped, no adapter to run kernels on: {error}");
+            None
+        }
+    }
+}
+
+fn suite(format: Format) -> Suite {
+    let shapes = vec![SHAPE];
+    Suite { shapes, detail: Detail::Quick, software: true, format, sms: None }
+}
+
+fn plan(execution: Execution, tau: Option<f64>, capacity: Option<(u32, u32)>) -> Plan {
+    Plan { shape: SHAPE, tokens: SHAPE.tokens, tau, capacity, execution }
+}
+
+fn run(set: &Set, bench: &mut Bench<'_>) -> Result<f64, Refusal> {
+    bench.run(&set.steps).expect("the device runs");
+    verify(set, bench).expect("the device answers")
+}
+
+#[test]
+fn the_layer_is_its_twin_in_every_form() {
+    let Some(mut device) = device() else { return };
+    let formats = device.facts().formats.clone();
+    let mut bench = Bench::new(&mut device, Format::F32);
+    for format in formats {
+        bench.format = format;
+        for execution in [Execution::Grouped, Execution::Sequential] {
+            for (tau, capacity) in
+                [(None, None), (Some(0.5), None), (Some(1.0), Some((20, 9))), (Some(0.1), None)]
+            {
+                let plan = plan(execution, tau, capacity);
+                let set = layer::set(&plan, 11, &mut bench).expect("built");
+                let error = run(&set, &mut bench)
+                    .unwrap_or_else(|refusal| panic!("{format:?} {plan:?}: {refusal}"));
+                assert!(error > 0.0, "an error of exactly nothing compares nothing");
+                if capacity.is_some() {
+                    assert!(set.slots[..5].iter().all(|&c| c <= 20), "{:?}", set.slots);
+                }
+                bench.clear();
+            }
+        }
+    }
+}
+
+#[test]
+fn shares_of_ffn_experts_follow_tau() {
+    let Some(mut device) = device() else { return };
+    let mut bench = Bench::new(&mut device, Format::F32);
+    for tau in [0.1, 0.5, 1.0] {
+        let set =
+            layer::set(&plan(Execution::Grouped, Some(tau), None), 5, &mut bench).expect("built");
+        let ffn: u32 = set.slots[..SHAPE.ffn as usize].iter().sum();
+        let share = f64::from(ffn) / f64::from(SHAPE.tokens * SHAPE.top_k);
+        // 225 slots: the bias is found on the same tokens, to within a slot or two.
+        assert!((share - SHAPE.ffn_share(tau)).abs() < 0.03, "τ = {tau}: {share}");
+    }
+}
+
+#[test]
+fn every_probe_passes_its_own_check() {
+    let Some(mut device) = device() else { return };
+    for format in device.facts().formats.clone() {
+        let mut bench = Bench::new(&mut device, format);
+        for probe in suite(format).probes() {
+            let points = probe.points();
+            // The ends of a probe's range; those between differ in size alone.
+            for point in [points.first(), points.last()].into_iter().flatten() {
+                let set = probe.set(point, 3, &mut bench).expect("built");
+                if let Err(refusal) = run(&set, &mut bench) {
+                    panic!("{} {point:?} {format:?}: {refusal}", probe.name());
+                }
+                bench.clear();
+            }
+        }
+    }
+}
+
+/// One mistake for each kernel, of the kind that people make.
+const MISTAKES: [(&Kernel, &str, &str); 22] = [
+    (&kernels::FILL, "p.seed * 0x9E3779B9u", "p.seed"),
+    (&kernels::NOTHING, "y[0] = p.word", "y[1] = p.word"),
+    (&kernels::COPY, "i < p.n", "i + 1u < p.n"),
+    (&kernels::AXPY, "vec4<f32>(y[i]) +", ""),
+    (&kernels::GATHER, "p.first + r", "p.first + r / 2u"),
+    (&kernels::SWIGLU, "at + p.width", "at"),
+    (&kernels::SILU, "exp(-a)", "exp(a)"),
+    (&kernels::MULTIPLY, "i < p.n", "i * 3u < p.n"),
+    (&kernels::SCALE, "p.first + i / p.width", "i / p.width"),
+    (&kernels::SCATTER_ADD, "vec4<f32>(y[to]) +", ""),
+    (&kernels::MIX, "weights[slot] *", ""),
+    (&kernels::ZERO, "T4(vec4<f32>(0.0))", "T4(vec4<f32>(0.125))"),
+    (&kernels::TANH, "T(tanh(x[i]))", "T(x[i])"),
+    (&kernels::RESIDUAL, "scores[i] += sum", "scores[i] = sum"),
+    (&kernels::CHOOSE, "best_n >= p.experts - p.zeros", "best_n > p.experts"),
+    (&kernels::ORDER, "count < capacity", "count <= capacity"),
+    (&kernels::PLACE, "e < ids[i]", "e + 1u < ids[i]"),
+    (&kernels::COPY_TOKENS, "w += weights[slot]", "w += 1.0"),
+    (&kernels::CONSTANT_TOKENS, "(1.0 - a) * f32(constants", "a * f32(constants"),
+    (&kernels::CONSTANT, "all.y - all.x", "all.x - all.y"),
+    (&kernels::GEMM, "row + r < end", "row + r + 1u < end"),
+    (&kernels::GEMM_F32, "k < p.k", "k + 1u < p.k"),
+];
+
+/// Sets that between them run every kernel.
+fn sets(bench: &mut Bench<'_>) -> Vec<Result<Set, DeviceError>> {
+    let suite = suite(Format::F32);
+    let mut found = vec![
+        layer::set(&plan(Execution::Grouped, Some(0.5), Some((20, 9))), 11, bench),
+        layer::set(&plan(Execution::Sequential, Some(0.5), Some((20, 9))), 11, bench),
+    ];
+    for probe in [probes::launch::probe(), probes::memory::probe(&suite)] {
+        let points: Vec<Point> = probe.points();
+        for point in &points[points.len().saturating_sub(2)..] {
+            found.push(probe.set(point, 11, bench));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_broken_kernel_is_refused_whichever_it_is() {
+    for (kernel, from, to) in MISTAKES {
+        let Some(mut device) = device() else { return };
+        device.alter(kernel, from, to);
+        // Products with results in 32 bits are another kernel in 16 bits alone.
+        let half = kernel.name == "gemm_f32" && device.facts().formats.contains(&Format::F16);
+        let format = if half { Format::F16 } else { Format::F32 };
+        if kernel.name == "gemm_f32" && !half {
+            continue;
+        }
+        let mut bench = Bench::new(&mut device, format);
+        let refused = sets(&mut bench).into_iter().any(|set| {
+            let set = set.unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+            run(&set, &mut bench).is_err()
+        });
+        assert!(refused, "{}: `{to}` for `{from}` was let through", kernel.name);
+    }
+}
+
+#[test]
+fn no_kernel_is_left_out_of_these_tests() {
+    let broken: Vec<&str> = MISTAKES.iter().map(|(kernel, ..)| kernel.name).collect();
+    for kernel in kernels::all() {
+        // What poisons outputs is seen to work whenever an unwritten output is refused.
+        assert!(kernel.name == "poison" || broken.contains(&kernel.name), "{}", kernel.name);
+    }
+    let Some(mut device) = device() else { return };
+    let mut bench = Bench::new(&mut device, Format::F32);
+    let mut run: Vec<&str> = Vec::new();
+    for set in sets(&mut bench) {
+        for step in set.expect("built").steps {
+            match step {
+                Step::Launch(Launch { kernel, .. }) => run.push(kernel.name),
+                Step::Gemm(gemm) if gemm.out == gemm.format => run.push("gemm"),
+                _ => {}
+            }
+        }
+    }
+    for kernel in kernels::all() {
+        let name = kernel.name;
+        // Inputs are made by `fill`, outputs poisoned by `poison`; in 32 bits `gemm_f32` is `gemm`.
+        let elsewhere = ["fill", "poison", "gemm_f32"].contains(&name);
+        assert!(elsewhere || run.contains(&name), "{name} is run by none of the sets");
+    }
+}
+
+#[test]
+fn the_tiled_product_of_gpus_is_right_too() {
+    // A CPU takes the other body; here the GPU's, barriers and all, is put in its place.
+    let Some(mut device) = device() else { return };
+    device.pretend_hardware();
+    let mut bench = Bench::new(&mut device, Format::F32);
+    for probe in [
+        probes::gemm::probe(&suite(Format::F32)),
+        probes::experts::probe(&suite(Format::F32), &SHAPE),
+    ] {
+        let points = probe.points();
+        for point in [&points[0], &points[points.len() / 2], &points[points.len() - 1]] {
+            let set = probe.set(point, 3, &mut bench).expect("built");
+            run(&set, &mut bench).unwrap_or_else(|refusal| panic!("{point:?}: {refusal}"));
+            bench.clear();
+        }
+    }
+}
