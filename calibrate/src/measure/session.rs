@@ -27,6 +27,8 @@ pub use notes::{DEVICE_FILE, Identity, recorded};
 
 /// Most sets that are rotated over.
 const MOST_SETS: usize = 24;
+/// The same where kernels run on the CPU, which keeps what it can and takes long to fill sets.
+const MOST_SETS_IN_SOFTWARE: usize = 3;
 /// The shortest time that a point is given.
 const LEAST_POINT: Duration = Duration::from_millis(20);
 
@@ -180,6 +182,7 @@ impl Session {
         bench: &mut Bench<'_>,
         limit: Duration,
     ) -> Result<Result<Sample, super::probe::Refusal>, DeviceError> {
+        let start = Instant::now();
         let set = probe.set(point, seed, bench)?;
         let bytes = bench.allocated().max(1);
         let mut prepared = vec![checked(&set, bench)?];
@@ -188,13 +191,19 @@ impl Session {
             Err(refusal) => return Ok(Err(refusal)),
         };
         if probe.rotates() {
-            let wanted = (2 * bench.device.facts().cache).div_ceil(bytes) as usize;
-            for i in 1..wanted.min(MOST_SETS) as u32 {
-                // A set that finds no room any more leaves those there are.
+            let facts = bench.device.facts();
+            let most = if facts.software { MOST_SETS_IN_SOFTWARE } else { MOST_SETS };
+            let wanted = (2 * facts.cache).div_ceil(bytes) as usize;
+            for i in 1..wanted.min(most) as u32 {
+                // A set that finds no room or time any more leaves those there are.
+                if start.elapsed() > limit / 2 {
+                    break;
+                }
                 let Ok(more) = probe.set(point, seed.wrapping_add(i * 7), bench) else { break };
                 prepared.push(bench.device.prepare(&more.steps)?);
             }
         }
+        let limit = limit.saturating_sub(start.elapsed());
         let timing = timing::time(bench.device, &prepared, probe.by_host(), limit)?;
         let reading = self.telemetry.read();
         let mut point = point.clone();
