@@ -11,7 +11,7 @@ use crate::config::{Case, Scenario};
 use crate::cost::Overheads;
 use crate::estimate::Estimate;
 use crate::kernel::Kernels;
-use crate::network::NetworkRates;
+use crate::network::{Carried, NetworkRates};
 use crate::outcome::{Outcome, TooLong};
 use crate::run::{Inputs, simulate};
 use crate::workload::Workload;
@@ -37,6 +37,8 @@ pub struct Row {
     pub hidden_ms: f64,
     /// Mean over seeds and GPUs of the time blamed on each reason, in milliseconds.
     pub blame_ms: [f64; Reason::ALL.len()],
+    /// Which engine carried the exchanges, over all seeds; the costlier one where runs differ.
+    pub carried: Carried,
 }
 
 impl Row {
@@ -91,6 +93,8 @@ pub fn run(
         kernels: &kernels,
         overheads,
         rates: NetworkRates::measured(profile, topology, workload.layout.expert_parallel),
+        all_to_all: scenario.all_to_all,
+        network: scenario.network,
         counted: scenario.counted,
     };
     simulate(&inputs, seed)
@@ -125,6 +129,7 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome]) -> Row {
         increase_percent,
         hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
         blame_ms,
+        carried: own[1..].iter().fold(own[0].carried, |all, outcome| all.and(&outcome.carried)),
     }
 }
 

@@ -7,8 +7,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
+use crate::collective::Algorithm;
 use crate::cost::Overheads;
+use crate::fluid::Engine;
 use crate::machine::Counted;
+use crate::network::NetworkChoice;
 use crate::profile::Profile;
 use crate::topology::Topology;
 use crate::workload::Workload;
@@ -25,6 +28,10 @@ pub struct Scenario {
     pub overheads: Overheads,
     /// What is counted.
     pub counted: Counted,
+    /// How tokens are moved to their experts and back.
+    pub all_to_all: Algorithm,
+    /// Which engine shares links.
+    pub network: NetworkChoice,
     /// Seeds, half open.
     pub seeds: Range<u64>,
     /// The comparisons.
@@ -93,6 +100,11 @@ struct File {
     profile: Spanned<String>,
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
+    #[serde(default)]
+    all_to_all: AllToAllWord,
+    #[serde(default)]
+    network: NetworkWord,
+    epsilon: Option<Spanned<f64>>,
     seeds: Spanned<String>,
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
     breakdown: Option<Number<1, 1_000_000>>,
@@ -105,6 +117,48 @@ enum CountedWord {
     Experts,
     MoeLayer,
     ModelForward,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AllToAllWord {
+    #[default]
+    Direct,
+    Pxn,
+    TwoHop,
+    OneSided,
+}
+
+impl From<AllToAllWord> for Algorithm {
+    fn from(word: AllToAllWord) -> Self {
+        match word {
+            AllToAllWord::Direct => Self::Direct,
+            AllToAllWord::Pxn => Self::Pxn,
+            AllToAllWord::TwoHop => Self::TwoHop,
+            AllToAllWord::OneSided => Self::OneSided,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum NetworkWord {
+    #[default]
+    Auto,
+    ClosedForm,
+    Exact,
+    Quantised,
+}
+
+impl NetworkWord {
+    const fn engine(self) -> Option<Engine> {
+        match self {
+            Self::Auto => None,
+            Self::ClosedForm => Some(Engine::ClosedForm),
+            Self::Exact => Some(Engine::Exact),
+            Self::Quantised => Some(Engine::Quantised),
+        }
+    }
 }
 
 impl From<CountedWord> for Counted {
@@ -173,6 +227,8 @@ impl ScenarioSource {
             profile,
             overheads,
             counted: file.counted.into(),
+            all_to_all: file.all_to_all.into(),
+            network: self.network(file.network, file.epsilon.as_ref())?,
             seeds: self.seeds(&file.seeds)?,
             cases: self.cases(&file.compare, file.tau.as_ref(), &topology)?,
             breakdown_tau: file.breakdown.map(|tau| tau.0),
@@ -212,6 +268,22 @@ impl ScenarioSource {
             None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
         };
         Ok((source.name().to_owned(), profile))
+    }
+
+    fn network(
+        &self,
+        word: NetworkWord,
+        epsilon: Option<&Spanned<f64>>,
+    ) -> Result<NetworkChoice, Mistake> {
+        let choice = NetworkChoice { engine: word.engine(), ..NetworkChoice::default() };
+        let Some(given) = epsilon else { return Ok(choice) };
+        let epsilon = *given.get_ref();
+        if !(1e-6..=0.5).contains(&epsilon) {
+            let found = format!("{epsilon} is no relative error");
+            let help = "give the error that exchange times may have, from 0.000001 to 0.5";
+            return Err(self.source.mistake(given.span(), found, help));
+        }
+        Ok(NetworkChoice { epsilon, ..choice })
     }
 
     fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Mistake> {
