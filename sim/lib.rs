@@ -16,6 +16,7 @@ pub mod network;
 pub mod outcome;
 pub mod paper;
 pub mod placement;
+pub mod plot;
 pub mod profile;
 pub mod report;
 pub mod run;

@@ -1,0 +1,127 @@
+//! Bars in parts: where a total goes, side by side.
+
+use plotters::prelude::DrawingBackend;
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axis::short;
+use super::frame::{filled, line, title, write};
+use super::{Area, Axis, Chart, FAINT, INK, PlotError, WHITE, colour};
+
+/// One bar: a name, and the size of each part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// Its name, at its left.
+    pub name: String,
+    /// The size of each of the chart's parts.
+    pub parts: Vec<f64>,
+}
+
+/// Horizontal bars, each the sum of the same parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackedBars {
+    /// The finding.
+    pub title: String,
+    /// What the reader must know.
+    pub below: String,
+    /// What lengths are, with its unit.
+    pub axis: Axis,
+    /// Names of the parts.
+    pub parts: Vec<String>,
+    /// The bars, from top to bottom.
+    pub bars: Vec<Bar>,
+}
+
+const ROW: i32 = 40;
+const LEGEND_ROW: i32 = 22;
+
+impl StackedBars {
+    /// Parts that are seen: at least a thousandth of the longest bar.
+    fn shown(&self) -> Vec<usize> {
+        let longest = self.longest();
+        let seen = |&part: &usize| {
+            self.bars.iter().any(|bar| bar.parts.get(part).copied().unwrap_or(0.0) > longest * 1e-3)
+        };
+        (0..self.parts.len()).filter(seen).collect()
+    }
+
+    fn longest(&self) -> f64 {
+        self.bars.iter().map(|bar| bar.parts.iter().sum()).fold(0.0, f64::max)
+    }
+
+    fn legend_rows(&self) -> i32 {
+        (self.shown().len() as i32).div_euclid(3) + 1
+    }
+}
+
+impl Chart for StackedBars {
+    fn size(&self) -> (u32, u32) {
+        let rows = ROW * self.bars.len() as i32 + LEGEND_ROW * self.legend_rows();
+        (900, (rows + 190) as u32)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
+        let mut row = title(area, &self.title, &self.below)?;
+        let shown = self.shown();
+        row = self.legend(area, &shown, row)?;
+        let (width, _) = area.dim_in_pixel();
+        let longest_name = self.bars.iter().map(|bar| bar.name.chars().count()).max().unwrap_or(0);
+        let left = 30 + (longest_name as i32 * 8).min(width as i32 / 3);
+        let right = width as i32 - 70;
+        let laid = Axis::from_zero("").over(std::iter::once(self.longest()));
+        let place = |value: f64| {
+            let share = (value - laid.ends.0) / (laid.ends.1 - laid.ends.0);
+            left + (f64::from(right - left) * share).round() as i32
+        };
+        let bottom = row + ROW * self.bars.len() as i32;
+        for (at, label) in &laid.ticks {
+            line(area, (place(*at), row), (place(*at), bottom), super::GRID)?;
+            write(area, label, (place(*at), bottom + 8), 14, FAINT, (HPos::Center, VPos::Top))?;
+        }
+        for bar in &self.bars {
+            let middle = row + ROW / 2;
+            write(area, &bar.name, (left - 10, middle), 15, INK, (HPos::Right, VPos::Center))?;
+            let mut from = 0.0;
+            for (at, &part) in shown.iter().enumerate() {
+                let value = bar.parts.get(part).copied().unwrap_or(0.0);
+                let corners = [(place(from), row + 6), (place(from + value), row + ROW - 6)];
+                from += value;
+                filled(area, corners, shade(at))?;
+                line(area, (corners[1].0, row + 6), (corners[1].0, row + ROW - 6), WHITE)?;
+            }
+            let total = (place(from) + 6, middle);
+            write(area, &short(from), total, 14, INK, (HPos::Left, VPos::Center))?;
+            row += ROW;
+        }
+        let middle = i32::midpoint(left, right);
+        write(area, &self.axis.label, (middle, bottom + 30), 15, INK, (HPos::Center, VPos::Top))
+    }
+}
+
+impl StackedBars {
+    fn legend<DB: DrawingBackend>(
+        &self,
+        area: &Area<DB>,
+        shown: &[usize],
+        row: i32,
+    ) -> Result<i32, PlotError> {
+        for (at, &part) in shown.iter().enumerate() {
+            let x = 14 + (at as i32 % 3) * 290;
+            let y = row + (at as i32 / 3) * LEGEND_ROW;
+            filled(area, [(x, y + 2), (x + 14, y + 16)], shade(at))?;
+            let name = &self.parts[part];
+            write(area, name, (x + 20, y + 9), 14, INK, (HPos::Left, VPos::Center))?;
+        }
+        Ok(row + self.legend_rows() * LEGEND_ROW + 10)
+    }
+}
+
+/// Colours of parts: the palette, then paler ones.
+fn shade(part: usize) -> RGBColor {
+    let RGBColor(r, g, b) = colour(part);
+    if part < super::PALETTE.len() {
+        return RGBColor(r, g, b);
+    }
+    let paler = |channel: u8| channel / 2 + 110;
+    RGBColor(paler(r), paler(g), paler(b))
+}

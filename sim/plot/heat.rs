@@ -1,0 +1,130 @@
+//! A grid of cells, darker where there is more.
+
+use plotters::prelude::DrawingBackend;
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axis::short;
+use super::frame::{filled, title, upright, write};
+use super::{Area, Chart, FAINT, INK, PlotError};
+
+/// A quantity over two sets of things.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeatMap {
+    /// The finding.
+    pub title: String,
+    /// What the reader must know.
+    pub below: String,
+    /// What columns are.
+    pub x: String,
+    /// What rows are.
+    pub y: String,
+    /// What darkness is, with its unit.
+    pub value: String,
+    /// Names of columns; empty to number them.
+    pub columns: Vec<String>,
+    /// Names of rows; empty to number them.
+    pub rows: Vec<String>,
+    /// `cells[row][column]`, from the top; NaN where there is nothing.
+    pub cells: Vec<Vec<f64>>,
+}
+
+impl HeatMap {
+    fn range(&self) -> (f64, f64) {
+        let cells = || self.cells.iter().flatten().copied().filter(|cell| cell.is_finite());
+        let (low, high) = (cells().fold(f64::INFINITY, f64::min), cells().fold(0.0, f64::max));
+        let low = if low.is_finite() { low.min(0.0) } else { 0.0 };
+        (low, if high > low { high } else { low + 1.0 })
+    }
+
+    fn columns(&self) -> usize {
+        self.cells.iter().map(Vec::len).max().unwrap_or(0).max(1)
+    }
+}
+
+impl Chart for HeatMap {
+    fn size(&self) -> (u32, u32) {
+        (900, (self.cells.len() as u32 * 16).clamp(240, 700) + 210)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
+        let top = title(area, &self.title, &self.below)?;
+        let (width, height) = area.dim_in_pixel();
+        let names = self.rows.iter().map(|name| name.chars().count() as i32 * 7).max();
+        let left = 60 + names.unwrap_or(24).clamp(24, width as i32 / 4);
+        let (right, bottom) = (width as i32 - 30, height as i32 - 118);
+        let (low, high) = self.range();
+        let (rows, columns) = (self.cells.len().max(1), self.columns());
+        let x = |column: usize| left + ((right - left) as usize * column / columns) as i32;
+        let y = |row: usize| top + ((bottom - top) as usize * row / rows) as i32;
+        for (r, cells) in self.cells.iter().enumerate() {
+            for (c, &cell) in cells.iter().enumerate() {
+                let share = if cell.is_finite() { (cell - low) / (high - low) } else { f64::NAN };
+                filled(area, [(x(c), y(r)), (x(c + 1), y(r + 1))], heat(share))?;
+            }
+        }
+        for r in (0..rows).step_by(every(rows, (bottom - top) / 16)) {
+            let middle = i32::midpoint(y(r), y(r + 1));
+            let name = name_of(&self.rows, r);
+            write(area, &name, (left - 6, middle), 13, FAINT, (HPos::Right, VPos::Center))?;
+        }
+        let widest = self.columns.iter().map(|name| name.chars().count()).max().unwrap_or(3) as i32;
+        for c in (0..columns).step_by(every(columns, (right - left) / (widest * 8 + 8))) {
+            let middle = i32::midpoint(x(c), x(c + 1));
+            let name = name_of(&self.columns, c);
+            write(area, &name, (middle, bottom + 6), 13, FAINT, (HPos::Center, VPos::Top))?;
+        }
+        let middle = i32::midpoint(left, right);
+        write(area, &self.x, (middle, bottom + 26), 15, INK, (HPos::Center, VPos::Top))?;
+        upright(area, &self.y, (14, i32::midpoint(top, bottom)))?;
+        self.key(area, left, bottom + 62, (low, high))
+    }
+}
+
+impl HeatMap {
+    /// What darkness means.
+    fn key<DB: DrawingBackend>(
+        &self,
+        area: &Area<DB>,
+        left: i32,
+        row: i32,
+        (low, high): (f64, f64),
+    ) -> Result<(), PlotError> {
+        const STEPS: i32 = 60;
+        for step in 0..STEPS {
+            let corners = [(left + step * 4, row), (left + step * 4 + 4, row + 14)];
+            filled(area, corners, heat(f64::from(step) / f64::from(STEPS - 1)))?;
+        }
+        let below = row + 18;
+        write(area, &short(low), (left, below), 13, FAINT, (HPos::Left, VPos::Top))?;
+        let right = (left + STEPS * 4, below);
+        write(area, &short(high), right, 13, FAINT, (HPos::Right, VPos::Top))?;
+        let beside = (left + STEPS * 4 + 14, row + 7);
+        write(area, &self.value, beside, 14, INK, (HPos::Left, VPos::Center))
+    }
+}
+
+/// How many names to skip so that `room` of them fit.
+fn every(names: usize, room: i32) -> usize {
+    names.div_ceil(room.max(1) as usize).max(1)
+}
+
+fn name_of(names: &[String], at: usize) -> String {
+    names.get(at).cloned().unwrap_or_else(|| at.to_string())
+}
+
+/// White to dark blue, its brightness falling evenly; grey for nothing.
+fn heat(share: f64) -> RGBColor {
+    const STOPS: [[f64; 3]; 4] =
+        [[250.0, 250.0, 245.0], [253.0, 210.0, 120.0], [200.0, 80.0, 80.0], [40.0, 20.0, 90.0]];
+    if !share.is_finite() {
+        return RGBColor(210, 210, 210);
+    }
+    let along = share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
+    let at = (along as usize).min(STOPS.len() - 2);
+    let [from, to] = [STOPS[at], STOPS[at + 1]];
+    let mix = |channel: usize| {
+        (from[channel] + (to[channel] - from[channel]) * (along - at as f64)).round() as u8
+    };
+    RGBColor(mix(0), mix(1), mix(2))
+}
