@@ -2,7 +2,7 @@
 
 use crate::calendar::Calendar;
 use crate::collective::Algorithm;
-use crate::cost::{KernelTimes, LayerCost, Overheads};
+use crate::cost::{Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty};
 use crate::fluid::Engine;
 use crate::gate::Gate;
 use crate::machine::{AllToAll, Counted, Course, Machine, Observer, StepPlanner};
@@ -33,6 +33,9 @@ pub struct Inputs<'a> {
     pub network: NetworkChoice,
     /// What is counted.
     pub counted: Counted,
+    /// What calibration leaves open: each seed draws one world from it. None, and every seed takes
+    /// predictions as they are.
+    pub uncertainty: Option<&'a Uncertainty>,
 }
 
 /// Why a workload's layout does not fit a topology, if it does not.
@@ -74,6 +77,19 @@ pub fn simulate(inputs: &Inputs<'_>, seed: u64) -> Result<Outcome, TooLong> {
 /// # Errors
 /// If the simulated time exceeds what can be represented (213 days).
 pub fn simulate_observed<'a>(
+    inputs: &'a Inputs<'a>,
+    seed: u64,
+    observer: Option<&'a mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    let world = inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(Streams::new(seed)));
+    let kernels = Drawn::new(inputs.kernels, world);
+    let drawn = Inputs { kernels: &kernels, rates: world.on(inputs.rates), ..*inputs };
+    // An observer that lives longer than the drawn kernels is lent for as long as they live.
+    in_world(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
+}
+
+/// A run whose kernels and rates are those of one world, with the engine asked for or chosen.
+fn in_world<'a>(
     inputs: &'a Inputs<'a>,
     seed: u64,
     observer: Option<&'a mut dyn Observer>,

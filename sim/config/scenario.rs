@@ -32,6 +32,8 @@ pub struct Scenario {
     pub all_to_all: Algorithm,
     /// Which engine shares links.
     pub network: NetworkChoice,
+    /// Whether each seed draws what calibration leaves open.
+    pub calibration_uncertainty: bool,
     /// Seeds, half open.
     pub seeds: Range<u64>,
     /// The comparisons.
@@ -105,6 +107,8 @@ struct File {
     #[serde(default)]
     network: NetworkWord,
     epsilon: Option<Spanned<f64>>,
+    #[serde(default)]
+    calibration_uncertainty: bool,
     seeds: Spanned<String>,
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
     breakdown: Option<Number<1, 1_000_000>>,
@@ -229,6 +233,7 @@ impl ScenarioSource {
             counted: file.counted.into(),
             all_to_all: file.all_to_all.into(),
             network: self.network(file.network, file.epsilon.as_ref())?,
+            calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
             cases: self.cases(&file.compare, file.tau.as_ref(), &topology)?,
             breakdown_tau: file.breakdown.map(|tau| tau.0),

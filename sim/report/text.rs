@@ -18,6 +18,9 @@ pub fn write_text(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io:
     heading(out, scenario)?;
     results(out, scenario, rows)?;
     network(out, scenario, rows)?;
+    if scenario.calibration_uncertainty {
+        super::ranges::write(out, scenario, rows)?;
+    }
     breakdown(out, scenario, rows)
 }
 

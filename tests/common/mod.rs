@@ -94,6 +94,7 @@ pub fn ideal<'a>(
         all_to_all: Algorithm::Direct,
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
+        uncertainty: None,
     }
 }
 
