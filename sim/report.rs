@@ -1,9 +1,11 @@
 //! A study as people read it, and as machines do.
 
 mod json;
+mod sweep;
 mod text;
 
 pub use json::write_json;
+pub use sweep::{draw, write_sweep};
 pub use text::write_text;
 
 use crate::study::Row;
