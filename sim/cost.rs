@@ -36,9 +36,11 @@ use crate::workload::{Dtype, Execution, GateNetwork, Workload};
 mod dense;
 mod measured;
 mod roofline;
+mod uncertainty;
 
 pub use dense::{dense_op, output_op};
 pub use roofline::Roofline;
+pub use uncertainty::{Drawn, Factors, Uncertainty};
 
 /// Time of one kernel of fixed shape, by its rows.
 pub type RowTimes<'a> = Box<dyn Fn(u64) -> SimDuration + 'a>;

@@ -46,6 +46,48 @@ impl Estimate {
     }
 }
 
+/// Where the next value lies, rather than the mean of all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl Range {
+    /// Share of such ranges in which one more value lies.
+    pub const COVERAGE: f64 = 0.9;
+    /// Values from which order statistics alone give a range of that coverage.
+    const ENOUGH: usize = 19;
+
+    /// The range from one value a seed; none from fewer than two.
+    ///
+    /// From 19 values on, between the ⌊(n + 1)/20⌋-th from below and from above [vovk05, §4.2]:
+    /// one more value lies there with probability 0.9 or more whatever its law. Of fewer values
+    /// `mean ± t_{n−1} · s · √(1 + 1/n)`, which supposes that they are near normal.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len();
+        if n < 2 {
+            return None;
+        }
+        if n < Self::ENOUGH {
+            let mean = values.iter().sum::<f64>() / n as f64;
+            let variance =
+                values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0);
+            let t = StudentsT::new(0.0, 1.0, n as f64 - 1.0)
+                .map_or(f64::NAN, |t| t.inverse_cdf(f64::midpoint(1.0, Self::COVERAGE)));
+            let half = t * (variance * (1.0 + 1.0 / n as f64)).sqrt();
+            return Some(Self { low: mean - half, high: mean + half });
+        }
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let outside = (n + 1) / 20;
+        Some(Self { low: sorted[outside - 1], high: sorted[n - outside] })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +100,16 @@ mod tests {
         let half = estimate.half_width.unwrap();
         assert!((half - 2.776_445 * (2.5_f64 / 5.0).sqrt()).abs() < 1e-4, "{half}");
         assert_eq!(Estimate::of(&[7.0]).half_width, None);
+    }
+
+    #[test]
+    fn a_range_leaves_one_in_twenty_on_either_side() {
+        let values: Vec<f64> = (1..=39).map(f64::from).collect();
+        assert_eq!(Range::of(&values), Some(Range { low: 2.0, high: 38.0 }));
+        assert_eq!(Range::of(&values[..19]), Some(Range { low: 1.0, high: 19.0 }));
+        // t at 0.95 with 4 degrees of freedom is 2.132; s = √2.5, n = 5.
+        let few = Range::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        assert!((few.high - 3.0 - 2.131_847 * (2.5_f64 * 1.2).sqrt()).abs() < 1e-4, "{few:?}");
+        assert_eq!(Range::of(&[1.0]), None);
     }
 }

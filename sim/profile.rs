@@ -22,6 +22,9 @@ use crate::kernel::ramp::Ramp;
 use crate::units::{Bandwidth, SimDuration};
 use crate::workload::Dtype;
 
+mod log_errors;
+pub use log_errors::LogErrors;
+
 /// How the numbers of a kernel are stored and scaled; a key of measured tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precision {
@@ -104,6 +107,8 @@ pub struct Evidence {
     pub left_out: String,
     /// Half-width of the split-conformal 90 % interval of |log error| over the left-out rows.
     pub log_error_p90: Option<f64>,
+    /// The law of the log error over the left-out rows; none where nothing was left out.
+    pub log_errors: Option<LogErrors>,
 }
 
 /// One kernel family: constants, residual table, evidence.

@@ -1,6 +1,7 @@
 //! A study as people read it, and as machines do.
 
 mod json;
+mod ranges;
 mod sweep;
 mod text;
 

@@ -1,7 +1,7 @@
 //! One run, readable aloud.
 
 use crate::calendar::Calendar;
-use crate::cost::{KernelTimes, LayerCost, Overheads};
+use crate::cost::{Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty};
 use crate::gate::Gate;
 use crate::machine::{Counted, Course, Machine, Observer, StepPlanner};
 use crate::network::{Network, NetworkRates};
@@ -27,6 +27,9 @@ pub struct Inputs<'a> {
     pub rates: NetworkRates,
     /// What is counted.
     pub counted: Counted,
+    /// What calibration leaves open: each seed draws one world from it. None, and every seed takes
+    /// predictions as they are.
+    pub uncertainty: Option<&'a Uncertainty>,
 }
 
 /// Why a workload's layout does not fit a topology, if it does not.
@@ -59,6 +62,19 @@ pub fn simulate(inputs: &Inputs<'_>, seed: u64) -> Result<Outcome, TooLong> {
 /// # Errors
 /// If the simulated time exceeds what can be represented (213 days).
 pub fn simulate_observed<'a>(
+    inputs: &'a Inputs<'a>,
+    seed: u64,
+    observer: Option<&'a mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    let world = inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(Streams::new(seed)));
+    let kernels = Drawn::new(inputs.kernels, world);
+    let drawn = Inputs { kernels: &kernels, rates: world.on(inputs.rates), ..*inputs };
+    // An observer that lives longer than the drawn kernels is lent for as long as they live.
+    in_world(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
+}
+
+/// A run whose kernels and rates are those of one world.
+fn in_world<'a>(
     inputs: &'a Inputs<'a>,
     seed: u64,
     observer: Option<&'a mut dyn Observer>,

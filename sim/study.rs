@@ -8,8 +8,8 @@ use std::sync::mpsc;
 
 use crate::blame::Reason;
 use crate::config::{Case, Scenario};
-use crate::cost::Overheads;
-use crate::estimate::Estimate;
+use crate::cost::{Overheads, Uncertainty};
+use crate::estimate::{Estimate, Range};
 use crate::kernel::Kernels;
 use crate::network::NetworkRates;
 use crate::outcome::{Outcome, TooLong};
@@ -33,10 +33,22 @@ pub struct Row {
     pub tokens_per_sec: Estimate,
     /// `t_vanilla / t − 1`, in percent, by seed; none for vanilla.
     pub increase_percent: Option<Estimate>,
+    /// Where nine in ten worlds lie that calibration leaves possible; none when it is taken at its
+    /// word.
+    pub predicted: Option<Predicted>,
     /// Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds.
     pub hidden_ms: f64,
     /// Mean over seeds and GPUs of the time blamed on each reason, in milliseconds.
     pub blame_ms: [f64; Reason::ALL.len()],
+}
+
+/// Ranges over seeds and draws of calibration error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Predicted {
+    /// Of the time counted, in milliseconds.
+    pub time_ms: Option<Range>,
+    /// Of `t_vanilla / t − 1` in percent, both in the same world; none for vanilla.
+    pub increase_percent: Option<Range>,
 }
 
 impl Row {
@@ -67,7 +79,7 @@ pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
         let vanilla = by_workload[rows.len()];
         for workload in workloads_of(case) {
             let own = by_workload[rows.len()];
-            rows.push(row(workload, own, vanilla));
+            rows.push(row(workload, own, vanilla, scenario.calibration_uncertainty));
         }
     }
     Ok(rows)
@@ -85,6 +97,8 @@ pub fn run(
 ) -> Result<Outcome, TooLong> {
     let (topology, profile) = (&scenario.topology, &scenario.profile);
     let kernels = Kernels::new(profile, topology.gpu().device());
+    let open = || Uncertainty::of(profile, workload.batch.dtype);
+    let uncertainty = scenario.calibration_uncertainty.then(open);
     let inputs = Inputs {
         topology,
         workload,
@@ -92,6 +106,7 @@ pub fn run(
         overheads,
         rates: NetworkRates::measured(profile, topology, workload.layout.expert_parallel),
         counted: scenario.counted,
+        uncertainty: uncertainty.as_ref(),
     };
     simulate(&inputs, seed)
 }
@@ -100,17 +115,20 @@ fn workloads_of(case: &Case) -> impl Iterator<Item = &Workload> {
     std::iter::once(&case.vanilla).chain(&case.moepp)
 }
 
-fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome]) -> Row {
+fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -> Row {
     let over_seeds = |value: &dyn Fn(&Outcome) -> f64| {
         Estimate::of(&own.iter().map(value).collect::<Vec<f64>>())
     };
     let is_moepp = workload.model.experts.zero_computation.total() > 0;
-    let increase_percent = is_moepp.then(|| {
-        let pairs = own.iter().zip(vanilla);
-        let increases: Vec<f64> = pairs
-            .map(|(own, vanilla)| 100.0 * (vanilla.counted_secs() / own.counted_secs() - 1.0))
-            .collect();
-        Estimate::of(&increases)
+    let increase = |(own, vanilla): (&Outcome, &Outcome)| {
+        100.0 * (vanilla.counted_secs() / own.counted_secs() - 1.0)
+    };
+    let increases: Option<Vec<f64>> =
+        is_moepp.then(|| own.iter().zip(vanilla).map(increase).collect());
+    let times: Vec<f64> = own.iter().map(|outcome| 1e3 * outcome.counted_secs()).collect();
+    let predicted = drawn.then(|| Predicted {
+        time_ms: Range::of(&times),
+        increase_percent: increases.as_deref().and_then(Range::of),
     });
     let seeds = own.len() as f64;
     let blame_ms = Reason::ALL
@@ -119,10 +137,11 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome]) -> Row {
         workload: workload.clone(),
         ffn_share: over_seeds(&Outcome::ffn_share),
         drop_share: over_seeds(&Outcome::drop_share),
-        time_ms: over_seeds(&|outcome| 1e3 * outcome.counted_secs()),
+        time_ms: Estimate::of(&times),
         makespan_ms: over_seeds(&|outcome| outcome.makespan.ms()),
         tokens_per_sec: over_seeds(&Outcome::tokens_per_sec),
-        increase_percent,
+        increase_percent: increases.as_deref().map(Estimate::of),
+        predicted,
         hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
         blame_ms,
     }

@@ -113,6 +113,16 @@ impl SimDuration {
     pub const fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(count))
     }
+
+    /// A duration `factor` times as long, rounded up to a picosecond.
+    ///
+    /// # Panics
+    /// If the factor is negative or NaN.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        assert!(factor >= 0.0, "a duration {factor} times as long");
+        Self((self.0 as f64 * factor).ceil() as u64)
+    }
 }
 
 impl Add<SimDuration> for SimTime {

@@ -6,7 +6,7 @@ use std::path::Path;
 use moesim::kernel::LAWS;
 use moesim::kernel::curves::{Curves, Scale};
 use moesim::kernel::experts::TilePrior;
-use moesim::profile::{Evidence, Profile, Residual};
+use moesim::profile::{Evidence, LogErrors, Profile, Residual};
 use moesim::table::{Column, Table, TableError, Texts};
 use moesim::units::SimDuration;
 
@@ -64,6 +64,11 @@ fn head(out: &mut String, profile: &Profile, sheet: &DataSheet) {
     let name = &profile.name;
     line(out, &format!("# Written by `calibrate fit --device {name}`. Do not edit: fit again."));
     line(out, "# Efficiencies are shares of the data sheet's peaks; errors are fractions.");
+    let levels = LogErrors::LEVELS.map(|level| (level * 100.0).to_string()).join(", ");
+    line(
+        out,
+        &format!("# log_errors: {levels} % of ln(measured / predicted) on what was left out."),
+    );
     line(out, "schema = 1");
     text(out, "name", name);
     text(out, "device", &profile.device);
@@ -211,6 +216,10 @@ fn evidence(out: &mut String, evidence: &Evidence) {
     }
     if let Some(width) = evidence.log_error_p90 {
         number(out, "evidence.log_error_p90", width);
+    }
+    if let Some(law) = &evidence.log_errors {
+        let quantiles: Vec<String> = law.quantiles().iter().map(|q| decimal(*q)).collect();
+        line(out, &format!("evidence.log_errors = [{}]", quantiles.join(", ")));
     }
 }
 

@@ -1,6 +1,8 @@
 //! How far off predictions are, as profiles state it.
 
-use moesim::profile::Residual;
+use moesim::profile::{LogErrors, Residual};
+
+use crate::residuals::rounded;
 
 /// The statistics of log errors `ln(predicted / measured)`; none for no errors.
 #[must_use]
@@ -25,6 +27,14 @@ pub fn conformal_p90(log_errors: &[f64]) -> Option<f64> {
     sizes.sort_by(f64::total_cmp);
     let rank = (0.9 * (sizes.len() as f64 + 1.0)).ceil() as usize;
     sizes.get(rank.checked_sub(1)?).copied()
+}
+
+/// The law of `ln(measured / predicted)` from log errors `ln(predicted / measured)`, its quantiles
+/// rounded as they are written; none of no errors.
+#[must_use]
+pub fn law_of(log_errors: &[f64]) -> Option<LogErrors> {
+    let turned: Vec<f64> = log_errors.iter().map(|e| -e).collect();
+    LogErrors::new(LogErrors::of(&turned)?.quantiles().map(rounded))
 }
 
 /// The quantile of a sample, interpolated linearly; zero for an empty one.

@@ -7,7 +7,7 @@ use moesim::kernel::exchange::{ExchangePrior, ExchangeShape, Library};
 use moesim::measurements::ExchangeRow;
 use moesim::profile::{Evidence, ExchangeFit};
 
-use crate::evidence::{conformal_p90, residual_of};
+use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
 use crate::residuals::{Shapes, fill, rounded, rounded_time};
 
@@ -28,6 +28,7 @@ pub fn fit(rows: &[ExchangeRow], on: &str) -> BTreeMap<String, ExchangeFit> {
         // Where one shape alone was measured nothing can be left out: intervals as of the prior.
         let widths = if held_out.is_empty() { prior_errors(&fit, &of) } else { held_out };
         fit.evidence.log_error_p90 = conformal_p90(&widths).map(rounded);
+        fit.evidence.log_errors = law_of(&widths);
         (name.to_owned(), fit)
     };
     names.into_iter().map(one).collect()
@@ -54,6 +55,7 @@ fn of_rows(rows: &[&ExchangeRow]) -> ExchangeFit {
             held_out: None,
             left_out: "whole (hidden, top-k, experts)".to_owned(),
             log_error_p90: None,
+            log_errors: None,
         },
     };
     let errors = prior_errors(&fit, rows);

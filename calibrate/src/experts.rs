@@ -11,7 +11,7 @@ use moesim::measurements::ExpertsRow;
 use moesim::profile::{Evidence, Family, Precision};
 
 use crate::device::DataSheet;
-use crate::evidence::{conformal_p90, residual_of};
+use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
 use crate::residuals::{Shapes, fill, rounded, rounded_time};
 
@@ -91,6 +91,7 @@ pub fn fit(
             held_out: residual_of(&held_out),
             left_out: "each model shape with all its splits, from constants and table".to_owned(),
             log_error_p90: conformal_p90(&held_out).map(rounded),
+            log_errors: law_of(&held_out),
         },
     })
 }
@@ -203,5 +204,6 @@ fn no_evidence() -> Evidence {
         held_out: None,
         left_out: String::new(),
         log_error_p90: None,
+        log_errors: None,
     }
 }

@@ -9,7 +9,7 @@ use moesim::measurements::GemmRow;
 use moesim::profile::{Evidence, Family, Precision};
 use moesim::units::SimDuration;
 
-use crate::evidence::{conformal_p90, residual_of};
+use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
 use crate::residuals::{Shapes, fill, rounded, rounded_time};
 
@@ -55,11 +55,13 @@ pub fn fit(
         held_out: None,
         left_out: format!("whole (n, k), in {FOLDS} parts"),
         log_error_p90: None,
+        log_errors: None,
     };
     let mut family = Family { prior, residual, evidence };
     let held_out = held_out_errors(device, precision, &family, rows);
     family.evidence.held_out = residual_of(&held_out);
     family.evidence.log_error_p90 = conformal_p90(&held_out).map(rounded);
+    family.evidence.log_errors = law_of(&held_out);
     Some(family)
 }
 
@@ -153,6 +155,7 @@ pub fn memory(device: &Device, rows: &[GemmRow], on: &str) -> Option<moesim::pro
         held_out: None,
         left_out: String::new(),
         log_error_p90: conformal_p90(&errors).map(rounded),
+        log_errors: law_of(&errors),
     };
     Some(moesim::profile::MemoryFit {
         efficiency,

@@ -8,7 +8,7 @@ use moesim::measurements::CollectiveRow;
 use moesim::profile::{CollectiveFit, CollectiveOp, Evidence};
 use moesim::units::{Bandwidth, Bytes, SimDuration};
 
-use crate::evidence::{conformal_p90, residual_of};
+use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
 use crate::residuals::{Shapes, Sizes, fill, rounded, rounded_time};
 
@@ -45,6 +45,7 @@ pub fn fit(op: CollectiveOp, rows: &[CollectiveRow], on: &str) -> Option<Collect
         held_out: None,
         left_out: String::new(),
         log_error_p90: conformal_p90(&errors).map(rounded),
+        log_errors: law_of(&errors),
     };
     Some(CollectiveFit {
         ramps,

@@ -126,6 +126,7 @@ impl From<EvidenceFile> for Evidence {
             held_out: file.held_out.map(Into::into),
             left_out: file.left_out,
             log_error_p90: file.log_error_p90.map(|e| e.0),
+            log_errors: file.log_errors.map(|law| law.0),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Scenario {
     pub overheads: Overheads,
     /// What is counted.
     pub counted: Counted,
+    /// Whether each seed draws what calibration leaves open.
+    pub calibration_uncertainty: bool,
     /// Seeds, half open.
     pub seeds: Range<u64>,
     /// The comparisons.
@@ -97,6 +99,8 @@ struct File {
     profile: Spanned<String>,
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
+    #[serde(default)]
+    calibration_uncertainty: bool,
     seeds: Spanned<String>,
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
     breakdown: Option<Number<1, 1_000_000>>,
@@ -180,6 +184,7 @@ impl ScenarioSource {
             profile,
             overheads,
             counted: file.counted.into(),
+            calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
             cases: self.cases(&file.compare, file.tau.as_ref(), &topology)?,
             breakdown_tau: file.breakdown.map(|tau| tau.0),

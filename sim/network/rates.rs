@@ -54,6 +54,21 @@ impl Startup {
     }
 }
 
+impl Startup {
+    /// `factor` times as long, and a ceiling as much lower.
+    fn slower(self, factor: f64) -> Self {
+        let ceiling =
+            |rate: Bandwidth| Bandwidth::from_bytes_per_sec(rate.bytes_per_sec() / factor);
+        Self {
+            alpha: self.alpha.map(|alpha| alpha.scaled(factor)),
+            per_peer: self.per_peer.scaled(factor),
+            ramp: self.ramp.scaled(factor),
+            ramp_bytes: self.ramp_bytes,
+            pair_ceiling: self.pair_ceiling.map(ceiling),
+        }
+    }
+}
+
 /// What links and library deliver, measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetworkRates {
@@ -77,6 +92,25 @@ impl NetworkRates {
     #[must_use]
     pub const fn with_efficiency(mut self, class: LinkClass, share: f64) -> Self {
         self.efficiency = self.efficiency.with(class, share);
+        self
+    }
+
+    /// Rates at which exchanges take `within` times as long in a node and `across` times as long
+    /// between nodes; latencies of routes, where no startup was measured, stay.
+    #[must_use]
+    pub fn slower(mut self, within: f64, across: f64) -> Self {
+        for class in LinkClass::ALL {
+            let factor = match class {
+                LinkClass::Nvlink | LinkClass::Xgmi | LinkClass::Pcie | LinkClass::Socket => within,
+                LinkClass::Nic
+                | LinkClass::LeafSpine
+                | LinkClass::SpineCore
+                | LinkClass::Direct => across,
+            };
+            self = self.with_efficiency(class, self.efficiency.of(class) / factor);
+        }
+        self.within_node = self.within_node.slower(within);
+        self.across_nodes = self.across_nodes.slower(across);
         self
     }
 }

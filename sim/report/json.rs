@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::published;
 use crate::blame::Reason;
 use crate::config::Scenario;
-use crate::estimate::Estimate;
+use crate::estimate::{Estimate, Range};
 use crate::machine::Counted;
 use crate::study::Row;
 
@@ -23,6 +23,7 @@ struct Report<'a> {
     overheads: &'a str,
     first_seed: u64,
     seeds: u64,
+    calibration_uncertainty: bool,
     results: Vec<Value>,
 }
 
@@ -42,6 +43,7 @@ pub fn write_json(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io:
         overheads: &from.overheads,
         first_seed: scenario.seeds.start,
         seeds: scenario.seeds.end - scenario.seeds.start,
+        calibration_uncertainty: scenario.calibration_uncertainty,
         results: rows.iter().map(|row| result(scenario.counted, row)).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &report)?;
@@ -76,6 +78,10 @@ fn result(counted: Counted, row: &Row) -> Value {
     estimate(&mut object, "makespan_ms", Some(row.makespan_ms));
     estimate(&mut object, "throughput_increase_percent", row.increase_percent);
     estimate(&mut object, "tokens_per_s", Some(row.tokens_per_sec));
+    let predicted = row.predicted;
+    range(&mut object, time, predicted.and_then(|p| p.time_ms));
+    let increase = predicted.and_then(|p| p.increase_percent);
+    range(&mut object, "throughput_increase_percent", increase);
     if counted == Counted::Experts {
         let paper = published(row);
         let expert_forward = paper.map(|paper| paper.expert_forward_ms);
@@ -97,4 +103,10 @@ fn estimate(object: &mut Map<String, Value>, name: &str, value: Option<Estimate>
     object.insert(name.to_owned(), json!(value.map(|value| value.mean)));
     object.insert(format!("{name}_low"), json!(ends.map(|value| value.low())));
     object.insert(format!("{name}_high"), json!(ends.map(|value| value.high())));
+}
+
+/// `name_p05` and `name_p95`: null unless the scenario draws calibration error.
+fn range(object: &mut Map<String, Value>, name: &str, value: Option<Range>) {
+    object.insert(format!("{name}_p05"), json!(value.map(|value| value.low)));
+    object.insert(format!("{name}_p95"), json!(value.map(|value| value.high)));
 }

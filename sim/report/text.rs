@@ -16,6 +16,9 @@ use crate::study::Row;
 pub fn write_text(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
     heading(out, scenario)?;
     results(out, scenario, rows)?;
+    if scenario.calibration_uncertainty {
+        super::ranges::write(out, scenario, rows)?;
+    }
     breakdown(out, scenario, rows)
 }
 

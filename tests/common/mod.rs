@@ -90,6 +90,7 @@ pub fn ideal<'a>(
         overheads: Overheads::NONE,
         rates: NetworkRates::IDEAL,
         counted,
+        uncertainty: None,
     }
 }
 

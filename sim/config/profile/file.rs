@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::super::source::HELP_FOLLOWS;
 use super::super::{Count, Number, Written};
+use crate::profile::LogErrors;
 use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 
 /// An efficiency or another positive factor.
@@ -170,6 +172,28 @@ pub(super) struct EvidenceFile {
     #[serde(default)]
     pub(super) left_out: String,
     pub(super) log_error_p90: Option<Number<0, 100_000>>,
+    pub(super) log_errors: Option<LogErrorsFile>,
+}
+
+/// Quantiles of log errors at the levels of [`LogErrors`].
+#[derive(Deserialize)]
+#[serde(try_from = "Vec<Number<-100_000, 100_000>>")]
+pub(super) struct LogErrorsFile(pub(super) LogErrors);
+
+impl TryFrom<Vec<Number<-100_000, 100_000>>> for LogErrorsFile {
+    type Error = String;
+
+    fn try_from(quantiles: Vec<Number<-100_000, 100_000>>) -> Result<Self, String> {
+        let found: Vec<f64> = quantiles.iter().map(|q| q.0).collect();
+        let law = <[f64; LogErrors::LEVELS.len()]>::try_from(found).ok().and_then(LogErrors::new);
+        law.map(Self).ok_or_else(|| {
+            let levels = LogErrors::LEVELS.map(|level| (level * 100.0).to_string()).join(", ");
+            format!(
+                "no law of errors{HELP_FOLLOWS}give the quantiles at {levels} %, none below the one \
+                 before"
+            )
+        })
+    }
 }
 
 #[derive(Deserialize)]
