@@ -1,11 +1,13 @@
 //! Scenario files: one question, as a topology, a profile, workloads to compare, and seeds.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::source::fold_bytes;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
 use crate::collective::Algorithm;
 use crate::cost::Overheads;
@@ -42,6 +44,8 @@ pub struct Scenario {
     pub breakdown_tau: Option<f64>,
     /// Names of the files or built-ins used, for the record.
     pub ingredients: Ingredients,
+    /// Tells these inputs from others: a hash of every text read, overrides included.
+    pub fingerprint: u64,
 }
 
 /// Where a scenario's parts came from.
@@ -187,6 +191,8 @@ pub struct ScenarioSource {
     source: Source,
     folder: PathBuf,
     overrides: Overrides,
+    /// Hash of what has been read so far.
+    read: Cell<u64>,
 }
 
 impl ScenarioSource {
@@ -207,7 +213,8 @@ impl ScenarioSource {
             }
         };
         let source = source.with_overrides(overrides.of_scenario());
-        Ok(Self { source, folder, overrides })
+        let read = Cell::new(source.fold_into(0));
+        Ok(Self { source, folder, overrides, read })
     }
 
     /// Reads and checks everything that the scenario names.
@@ -242,6 +249,7 @@ impl ScenarioSource {
                 profile: profile_name,
                 overheads: overheads_name,
             },
+            fingerprint: self.read.get(),
             topology,
         };
         let _ = file.schema;
@@ -262,7 +270,9 @@ impl ScenarioSource {
             }
         };
         let lines: Vec<String> = self.overrides.of(kind).map(str::to_owned).collect();
-        Ok(source.with_overrides(lines.iter().map(String::as_str)))
+        let source = source.with_overrides(lines.iter().map(String::as_str));
+        self.read.set(source.fold_into(self.read.get()));
+        Ok(source)
     }
 
     /// The profile that the scenario names; its table lies beside its file.
@@ -270,7 +280,13 @@ impl ScenarioSource {
         let source = self.part(name, Kind::Profile)?;
         let profile = match built_in(Kind::Profile, name.get_ref()) {
             Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
-            None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
+            None => {
+                let path = self.folder.join(name.get_ref());
+                // A table that cannot be read is the profile reader's to refuse.
+                let table = std::fs::read(path.with_extension("parquet")).unwrap_or_default();
+                self.read.set(fold_bytes(self.read.get(), &table));
+                super::read_profile(&source, &path)?
+            }
         };
         Ok((source.name().to_owned(), profile))
     }
