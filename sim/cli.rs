@@ -18,7 +18,9 @@ mod fit_overheads;
 mod flows;
 mod gate;
 mod list;
+mod progress;
 mod run;
+mod sweep;
 mod topology;
 mod validate;
 
@@ -37,6 +39,10 @@ struct Cli {
 enum Command {
     /// Run a scenario: a file, or a built-in by name.
     Run(run::RunArgs),
+    /// Run a plan: a scenario at every combination of what varies.
+    Sweep(sweep::SweepArgs),
+    /// Put the shards of a sweep together.
+    Merge(sweep::MergeArgs),
     /// List what is built in.
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
@@ -118,6 +124,8 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     match cli.command {
         None => run::study(run::PAPER, &cli.study, out),
         Some(Command::Run(args)) => run::run(&args, out),
+        Some(Command::Sweep(args)) => sweep::run(&args, out),
+        Some(Command::Merge(args)) => sweep::merge(&args, out),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),

@@ -10,6 +10,7 @@ mod prices;
 mod profile;
 mod scenario;
 mod source;
+mod sweep_plan;
 mod topology;
 mod workload;
 mod written;
@@ -23,7 +24,8 @@ pub use profile::{
     read_profile,
 };
 pub use scenario::{Case, Ingredients, Overrides, Scenario, ScenarioSource};
-pub use source::{MAX_FILE_BYTES, Mistake, Source};
+pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes};
+pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
 pub use workload::workload;
 pub use written::{Count, Number, Written};

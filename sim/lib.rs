@@ -22,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod streams;
 pub mod study;
+pub mod sweep;
 pub mod table;
 pub mod topology;
 pub mod traffic;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::blame::{Blame, Reason};
 use crate::machine::{Counted, Finished, Totals};
+use crate::network::Carried;
 use crate::units::SimDuration;
 
 /// The simulated time exceeds 213 days, the end of representable time.
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub blame: Vec<Blame>,
     /// Each GPU's zero-computation work that exchanges hid.
     pub hidden: Vec<SimDuration>,
+    /// Which engine carried the exchanges, and what is known of its error.
+    pub carried: Carried,
     /// What the gate decided, summed.
     pub totals: Totals,
     /// Tokens that went through the whole model.
@@ -48,7 +51,7 @@ impl Outcome {
         tokens: u64,
         seed: u64,
     ) -> Result<Self, TooLong> {
-        let Finished { makespan, blame, hidden, totals } = finished;
+        let Finished { makespan, blame, hidden, carried, totals } = finished;
         if makespan == SimDuration::MAX {
             return Err(TooLong);
         }
@@ -56,7 +59,7 @@ impl Outcome {
             let total = blame.total();
             assert!(total == makespan, "GPU {gpu} is blamed for {total} of {makespan}");
         }
-        Ok(Self { seed, counted, makespan, blame, hidden, totals, tokens })
+        Ok(Self { seed, counted, makespan, blame, hidden, carried, totals, tokens })
     }
 
     /// The time counted, in seconds. For whole layers and models, the makespan: the slowest GPU

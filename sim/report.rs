@@ -2,9 +2,11 @@
 
 mod json;
 mod ranges;
+mod sweep;
 mod text;
 
 pub use json::write_json;
+pub use sweep::{draw, write_sweep};
 pub use text::write_text;
 
 use crate::study::Row;

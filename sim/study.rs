@@ -11,7 +11,7 @@ use crate::config::{Case, Scenario};
 use crate::cost::{Overheads, Uncertainty};
 use crate::estimate::{Estimate, Range};
 use crate::kernel::Kernels;
-use crate::network::NetworkRates;
+use crate::network::{Carried, NetworkRates};
 use crate::outcome::{Outcome, TooLong};
 use crate::run::{Inputs, simulate};
 use crate::workload::Workload;
@@ -40,6 +40,8 @@ pub struct Row {
     pub hidden_ms: f64,
     /// Mean over seeds and GPUs of the time blamed on each reason, in milliseconds.
     pub blame_ms: [f64; Reason::ALL.len()],
+    /// Which engine carried the exchanges, over all seeds; the costlier one where runs differ.
+    pub carried: Carried,
 }
 
 /// Ranges over seeds and draws of calibration error.
@@ -105,6 +107,8 @@ pub fn run(
         kernels: &kernels,
         overheads,
         rates: NetworkRates::measured(profile, topology, workload.layout.expert_parallel),
+        all_to_all: scenario.all_to_all,
+        network: scenario.network,
         counted: scenario.counted,
         uncertainty: uncertainty.as_ref(),
     };
@@ -144,6 +148,7 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         predicted,
         hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
         blame_ms,
+        carried: own[1..].iter().fold(own[0].carried, |all, outcome| all.and(&outcome.carried)),
     }
 }
 

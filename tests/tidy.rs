@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["outcome", "run"],
     &["config"],
     &["study", "paper", "validate"],
+    &["sweep"],
     &["report"],
     &["cli"],
 ];

@@ -1,4 +1,4 @@
-//! Fits moesim's profiles to measurements.
+//! Measures devices, and fits moesim's profiles to measurements.
 //!
 //! ```text
 //!   measurements (Parquet) ─ rows ─┬─ fit constants (least_squares) ─┐
@@ -11,6 +11,7 @@
 //! residuals, and the profile carries the verdict.
 
 pub mod commands;
+pub mod compare;
 pub mod device;
 pub mod emit;
 pub mod evidence;
@@ -21,4 +22,5 @@ pub mod gemm;
 pub mod least_squares;
 pub mod measure;
 pub mod nccl;
+pub mod own;
 pub mod residuals;

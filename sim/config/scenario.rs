@@ -1,14 +1,19 @@
 //! Scenario files: one question, as a topology, a profile, workloads to compare, and seeds.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::source::fold_bytes;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
+use crate::collective::Algorithm;
 use crate::cost::Overheads;
+use crate::fluid::Engine;
 use crate::machine::Counted;
+use crate::network::NetworkChoice;
 use crate::profile::Profile;
 use crate::topology::Topology;
 use crate::workload::Workload;
@@ -25,6 +30,10 @@ pub struct Scenario {
     pub overheads: Overheads,
     /// What is counted.
     pub counted: Counted,
+    /// How tokens are moved to their experts and back.
+    pub all_to_all: Algorithm,
+    /// Which engine shares links.
+    pub network: NetworkChoice,
     /// Whether each seed draws what calibration leaves open.
     pub calibration_uncertainty: bool,
     /// Seeds, half open.
@@ -35,6 +44,8 @@ pub struct Scenario {
     pub breakdown_tau: Option<f64>,
     /// Names of the files or built-ins used, for the record.
     pub ingredients: Ingredients,
+    /// Tells these inputs from others: a hash of every text read, overrides included.
+    pub fingerprint: u64,
 }
 
 /// Where a scenario's parts came from.
@@ -96,6 +107,11 @@ struct File {
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
     #[serde(default)]
+    all_to_all: AllToAllWord,
+    #[serde(default)]
+    network: NetworkWord,
+    epsilon: Option<Spanned<f64>>,
+    #[serde(default)]
     calibration_uncertainty: bool,
     seeds: Spanned<String>,
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
@@ -109,6 +125,48 @@ enum CountedWord {
     Experts,
     MoeLayer,
     ModelForward,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AllToAllWord {
+    #[default]
+    Direct,
+    Pxn,
+    TwoHop,
+    OneSided,
+}
+
+impl From<AllToAllWord> for Algorithm {
+    fn from(word: AllToAllWord) -> Self {
+        match word {
+            AllToAllWord::Direct => Self::Direct,
+            AllToAllWord::Pxn => Self::Pxn,
+            AllToAllWord::TwoHop => Self::TwoHop,
+            AllToAllWord::OneSided => Self::OneSided,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum NetworkWord {
+    #[default]
+    Auto,
+    ClosedForm,
+    Exact,
+    Quantised,
+}
+
+impl NetworkWord {
+    const fn engine(self) -> Option<Engine> {
+        match self {
+            Self::Auto => None,
+            Self::ClosedForm => Some(Engine::ClosedForm),
+            Self::Exact => Some(Engine::Exact),
+            Self::Quantised => Some(Engine::Quantised),
+        }
+    }
 }
 
 impl From<CountedWord> for Counted {
@@ -133,6 +191,8 @@ pub struct ScenarioSource {
     source: Source,
     folder: PathBuf,
     overrides: Overrides,
+    /// Hash of what has been read so far.
+    read: Cell<u64>,
 }
 
 impl ScenarioSource {
@@ -153,7 +213,8 @@ impl ScenarioSource {
             }
         };
         let source = source.with_overrides(overrides.of_scenario());
-        Ok(Self { source, folder, overrides })
+        let read = Cell::new(source.fold_into(0));
+        Ok(Self { source, folder, overrides, read })
     }
 
     /// Reads and checks everything that the scenario names.
@@ -177,6 +238,8 @@ impl ScenarioSource {
             profile,
             overheads,
             counted: file.counted.into(),
+            all_to_all: file.all_to_all.into(),
+            network: self.network(file.network, file.epsilon.as_ref())?,
             calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
             cases: self.cases(&file.compare, file.tau.as_ref(), &topology)?,
@@ -186,6 +249,7 @@ impl ScenarioSource {
                 profile: profile_name,
                 overheads: overheads_name,
             },
+            fingerprint: self.read.get(),
             topology,
         };
         let _ = file.schema;
@@ -206,7 +270,9 @@ impl ScenarioSource {
             }
         };
         let lines: Vec<String> = self.overrides.of(kind).map(str::to_owned).collect();
-        Ok(source.with_overrides(lines.iter().map(String::as_str)))
+        let source = source.with_overrides(lines.iter().map(String::as_str));
+        self.read.set(source.fold_into(self.read.get()));
+        Ok(source)
     }
 
     /// The profile that the scenario names; its table lies beside its file.
@@ -214,9 +280,31 @@ impl ScenarioSource {
         let source = self.part(name, Kind::Profile)?;
         let profile = match built_in(Kind::Profile, name.get_ref()) {
             Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
-            None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
+            None => {
+                let path = self.folder.join(name.get_ref());
+                // A table that cannot be read is the profile reader's to refuse.
+                let table = std::fs::read(path.with_extension("parquet")).unwrap_or_default();
+                self.read.set(fold_bytes(self.read.get(), &table));
+                super::read_profile(&source, &path)?
+            }
         };
         Ok((source.name().to_owned(), profile))
+    }
+
+    fn network(
+        &self,
+        word: NetworkWord,
+        epsilon: Option<&Spanned<f64>>,
+    ) -> Result<NetworkChoice, Mistake> {
+        let choice = NetworkChoice { engine: word.engine(), ..NetworkChoice::default() };
+        let Some(given) = epsilon else { return Ok(choice) };
+        let epsilon = *given.get_ref();
+        if !(1e-6..=0.5).contains(&epsilon) {
+            let found = format!("{epsilon} is no relative error");
+            let help = "give the error that exchange times may have, from 0.000001 to 0.5";
+            return Err(self.source.mistake(given.span(), found, help));
+        }
+        Ok(NetworkChoice { epsilon, ..choice })
     }
 
     fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Mistake> {

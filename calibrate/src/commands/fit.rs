@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::table_beside;
+use moesim::profile::Residual;
+
+use super::{say, table_beside};
 use crate::device::{DEVICES, DataSheet};
-use crate::{emit, fit};
+use crate::measure::samples;
+use crate::measure::session::{DEVICE_FILE, recorded, write_whole};
+use crate::{emit, fit, own};
 
 /// What to fit, and where to write it.
 #[derive(Args)]
@@ -27,6 +31,7 @@ pub struct FitArgs {
 
 pub(super) fn run(args: &FitArgs) -> Result<(), String> {
     match (&args.samples, &args.device, &args.from) {
+        (Some(samples), ..) => own_device(samples, &args.out),
         (None, Some(device), Some(from)) => public(device, from, &args.out),
         _ => Err("name either --samples, or --device and --from".to_owned()),
     }
@@ -39,5 +44,35 @@ fn public(device: &str, from: &Path, out: &Path) -> Result<(), String> {
     };
     let profile = fit::profile(sheet, from).map_err(|e| e.to_string())?;
     emit::table(&profile, &table_beside(out, &profile.name)).map_err(|e| e.to_string())?;
-    crate::measure::session::write_whole(out, &emit::toml(&profile, sheet))
+    write_whole(out, &emit::toml(&profile, sheet))
+}
+
+/// A profile is named after its file; a device's own samples are all that it is made of.
+fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
+    let Some(name) = out.file_stem().and_then(|stem| stem.to_str()) else {
+        return Err(format!("{}: is no name for a profile\n  help: --out mine.toml", out.display()));
+    };
+    let Some(identity) = recorded(samples) else {
+        return Err(format!(
+            "{}: no {DEVICE_FILE} says which device was measured\n  help: name a folder that \
+             `calibrate measure --out` wrote",
+            samples.display()
+        ));
+    };
+    let rows = samples::read_folder(samples).map_err(|e| e.to_string())?;
+    let (profile, sheet) = own::profile(name, &identity, &rows)?;
+    emit::table(&profile, &table_beside(out, name)).map_err(|e| e.to_string())?;
+    write_whole(out, &emit::toml(&profile, &sheet))?;
+    let families = profile.gemm.values().map(|f| ("dense products", &f.evidence));
+    let families = families.chain(profile.experts.values().map(|f| ("experts", &f.evidence)));
+    for (family, evidence) in families.chain([("memory", &profile.memory.evidence)]) {
+        let of = |r: Option<Residual>| {
+            r.map_or("-".to_owned(), |r| format!("{:.1} % median, {:.1} % p90", r.median * 100.0, r.p90 * 100.0))
+        };
+        let rows = evidence.rows;
+        let (prior, held_out) = (of(evidence.prior), of(evidence.held_out));
+        say(&format!("{family}: {rows} samples; constants alone off by {prior}; shapes left out: {held_out}"));
+    }
+    say(&format!("profile: {}", out.display()));
+    Ok(())
 }
