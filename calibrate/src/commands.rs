@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+mod compare;
 mod fit;
 mod measure;
 
@@ -14,6 +15,10 @@ pub enum Command {
     Measure(measure::MeasureArgs),
     /// Fits a profile to measurements and writes it with its table of residuals.
     Fit(fit::FitArgs),
+    /// Predicts whole layers that were measured but not fitted, and says how far off.
+    Compare(compare::CompareArgs),
+    /// Draws what `compare` prints.
+    Report(compare::ReportArgs),
 }
 
 /// Runs a subcommand; its message when it cannot.
@@ -24,6 +29,8 @@ pub fn run(command: &Command) -> Result<(), String> {
     match command {
         Command::Measure(args) => measure::run(args),
         Command::Fit(args) => fit::run(args),
+        Command::Compare(args) => compare::compare(args),
+        Command::Report(args) => compare::report(args),
     }
 }
 

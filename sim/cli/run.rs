@@ -1,11 +1,13 @@
 //! `moesim run`: a scenario, as a table or as JSON.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Failure, default_threads};
-use crate::config::{Overrides, ScenarioSource};
+use crate::config::{Overrides, ScenarioSource, Source, read_profile};
+use crate::kernel::Device;
 use crate::{report, study};
 
 /// The scenario of `moesim` without a subcommand.
@@ -27,6 +29,10 @@ pub(super) struct StudyArgs {
     /// topology.nodes.count=8. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run on this measured device: a profile file, whose peaks the cluster's GPUs take over. With
+    /// --set profile=… instead, its efficiencies apply to the peaks that the topology states.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -40,7 +46,11 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let overrides = Overrides::new(args.set.clone());
+    let mut set = args.set.clone();
+    if let Some(path) = &args.profile {
+        set.extend(as_device(path)?);
+    }
+    let overrides = Overrides::new(set);
     let scenario = ScenarioSource::open(name, overrides)?.load()?;
     let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
     if args.json {
@@ -49,4 +59,20 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
         report::write_text(out, &scenario, &rows)?;
     }
     Ok(())
+}
+
+/// The overrides that put the device of a profile into every place of the cluster.
+fn as_device(path: &Path) -> Result<Vec<String>, Failure> {
+    let profile = read_profile(&Source::read(path)?, path)?;
+    let Device { peak_bf16, memory_bandwidth, sms } = profile.data_sheet;
+    // A scenario's own paths are relative to its folder; this one is relative to where we are.
+    let whole = std::path::absolute(path)?;
+    let (flops, bytes) = (peak_bf16.flops_per_sec() / 1e12, memory_bandwidth.gb_per_sec());
+    Ok(vec![
+        format!("profile={}", whole.display()),
+        format!("topology.gpu.name={}", profile.device),
+        format!("topology.gpu.peak_bf16={flops} TFLOP/s"),
+        format!("topology.gpu.memory_bandwidth={bytes} GB/s"),
+        format!("topology.gpu.sms={sms}"),
+    ])
 }

@@ -50,7 +50,10 @@ fn public(device: &str, from: &Path, out: &Path) -> Result<(), String> {
 /// A profile is named after its file; a device's own samples are all that it is made of.
 fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
     let Some(name) = out.file_stem().and_then(|stem| stem.to_str()) else {
-        return Err(format!("{}: is no name for a profile\n  help: --out mine.toml", out.display()));
+        return Err(format!(
+            "{}: is no name for a profile\n  help: --out mine.toml",
+            out.display()
+        ));
     };
     let Some(identity) = recorded(samples) else {
         return Err(format!(
@@ -67,11 +70,15 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
     let families = families.chain(profile.experts.values().map(|f| ("experts", &f.evidence)));
     for (family, evidence) in families.chain([("memory", &profile.memory.evidence)]) {
         let of = |r: Option<Residual>| {
-            r.map_or("-".to_owned(), |r| format!("{:.1} % median, {:.1} % p90", r.median * 100.0, r.p90 * 100.0))
+            r.map_or("-".to_owned(), |r| {
+                format!("{:.1} % median, {:.1} % p90", r.median * 100.0, r.p90 * 100.0)
+            })
         };
         let rows = evidence.rows;
         let (prior, held_out) = (of(evidence.prior), of(evidence.held_out));
-        say(&format!("{family}: {rows} samples; constants alone off by {prior}; shapes left out: {held_out}"));
+        say(&format!(
+            "{family}: {rows} samples; constants alone off by {prior}; shapes left out: {held_out}"
+        ));
     }
     say(&format!("profile: {}", out.display()));
     Ok(())

@@ -120,7 +120,10 @@ fn join(slots: &[u32]) -> String {
 /// # Errors
 /// If a column is missing, or a row is not a sample.
 pub fn read(path: &Path) -> Result<Vec<Sample>, TableError> {
-    let table = Table::read(path)?;
+    of(&Table::read(path)?, path)
+}
+
+fn of(table: &Table, path: &Path) -> Result<Vec<Sample>, TableError> {
     let text = |name: &str| table.texts(name);
     let (probes, parts, shapes) = (text("probe")?, text("part")?, text("shape")?);
     let (formats, laws) = (text("dtype")?, text("distribution")?);
@@ -213,7 +216,11 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Sample>, TableError> {
     paths.sort();
     let mut found = Vec::new();
     for path in &paths {
-        found.extend(read(path)?);
+        let table = Table::read(path)?;
+        // A profile that was fitted to these samples may lie beside them, with its residuals.
+        if !table.has("residual") || table.has("probe") {
+            found.extend(of(&table, path)?);
+        }
     }
     if found.is_empty() { Err(trouble("holds no samples".to_owned())) } else { Ok(found) }
 }

@@ -1,0 +1,140 @@
+//! `calibrate compare` and `calibrate report`: predicted against measured whole layers.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use moesim::config::{Source, read_profile};
+use moesim::plot::{Axis, Cloud, LineChart, Point, PredictedMeasured, Series, save};
+
+use super::say;
+use crate::compare::{Compared, gains, layers, median_error};
+use crate::measure::samples;
+
+/// Whose prediction, and of what.
+#[derive(Args)]
+pub struct CompareArgs {
+    /// The profile.
+    profile: PathBuf,
+    /// The folder of samples. Default: the folder that the profile lies in.
+    #[arg(long)]
+    samples: Option<PathBuf>,
+}
+
+/// What to draw, and where to.
+#[derive(Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    compare: CompareArgs,
+    /// The folder for the pictures.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// What was found, and the device's name.
+fn load(args: &CompareArgs) -> Result<(Vec<Compared>, String), String> {
+    let source = Source::read(&args.profile).map_err(|e| e.to_string())?;
+    let profile = read_profile(&source, &args.profile).map_err(|e| e.to_string())?;
+    let beside = args.profile.parent().map(Path::to_path_buf).unwrap_or_default();
+    let folder = args.samples.clone().unwrap_or(beside);
+    let rows = samples::read_folder(&folder).map_err(|e| e.to_string())?;
+    let found = layers(&profile, &rows);
+    if found.is_empty() {
+        return Err(format!(
+            "{}: holds no whole layers\n  help: let `calibrate measure` finish, in the same folder",
+            folder.display()
+        ));
+    }
+    Ok((found, profile.device))
+}
+
+pub(super) fn compare(args: &CompareArgs) -> Result<(), String> {
+    let (found, device) = load(args)?;
+    say(&format!(
+        "whole layers on {device}: measured, and predicted by a fit that has not seen them"
+    ));
+    say("");
+    say("                                 FFN          layer, us            gain over vanilla, %");
+    say("shape       experts      tau   share  measured  predicted   error  measured  predicted");
+    let gains = gains(&found);
+    for layer in &found {
+        let tau = layer.tau.map_or("-".to_owned(), |tau| format!("{tau:.2}"));
+        let gain = gains.iter().find(|g| g.layer == *layer).map_or(String::new(), |g| {
+            format!("{:10.1}{:11.1}", g.measured * 100.0, g.predicted * 100.0)
+        });
+        say(&format!(
+            "{:<12}{:<11}{tau:>5}{:8.3}{:10.1}{:11.1}{:+7.1}%{gain}",
+            layer.shape,
+            if layer.grouped { "grouped" } else { "sequential" },
+            layer.ffn_share,
+            layer.measured * 1e6,
+            layer.predicted * 1e6,
+            layer.error() * 100.0
+        ));
+    }
+    say("");
+    let count = found.len();
+    let error = median_error(&found).unwrap_or_default() * 100.0;
+    let offs: Vec<f64> = gains.iter().map(|g| (g.predicted - g.measured).abs() * 100.0).collect();
+    let points = crate::evidence::quantile(&offs, 0.5);
+    say(&format!(
+        "time of {count} layers: median error {error:.1} %; gain: median {points:.1} points off"
+    ));
+    Ok(())
+}
+
+pub(super) fn report(args: &ReportArgs) -> Result<(), String> {
+    let (found, device) = load(&args.compare)?;
+    std::fs::create_dir_all(&args.out)
+        .map_err(|e| format!("{}: cannot be made: {e}", args.out.display()))?;
+    let error = median_error(&found).unwrap_or_default() * 100.0;
+    let cloud = |name: &str, grouped: bool| Cloud {
+        name: name.to_owned(),
+        points: found
+            .iter()
+            .filter(|l| l.grouped == grouped)
+            .map(|l| (l.measured * 1e6, l.predicted * 1e6))
+            .collect(),
+    };
+    let times = PredictedMeasured {
+        title: format!("Whole layers are predicted to a median of {error:.0} %"),
+        below: format!("{device}; the fit has not seen whole layers"),
+        quantity: "time of a layer, µs".to_owned(),
+        clouds: vec![cloud("grouped", true), cloud("one after another", false)],
+    };
+    let file = |name: &str| args.out.join(name);
+    let written = |e: moesim::plot::PlotError| e.to_string();
+    save(&times, &file("layers.svg")).map_err(written)?;
+    let gains = gains(&found);
+    let mut shapes: Vec<(&str, bool)> =
+        gains.iter().map(|g| (g.layer.shape.as_str(), g.layer.grouped)).collect();
+    shapes.dedup();
+    let mut series = Vec::new();
+    for (style, (shape, grouped)) in shapes.into_iter().enumerate() {
+        let of: Vec<_> =
+            gains.iter().filter(|g| g.layer.shape == shape && g.layer.grouped == grouped).collect();
+        let points = |value: fn(&crate::compare::Gain) -> f64| -> Vec<Point> {
+            of.iter()
+                .map(|g| Point {
+                    x: g.layer.tau.unwrap_or_default(),
+                    y: value(g) * 100.0,
+                    interval: None,
+                })
+                .collect()
+        };
+        let how = if grouped { "grouped" } else { "sequential" };
+        let line = Series::new(format!("{shape} {how}, predicted"), points(|g| g.predicted));
+        series.push(Series { style: Some(style), marked: false, ..line });
+        let dots = Series::new(format!("{shape} {how}, measured"), points(|g| g.measured));
+        series.push(Series { style: Some(style), joined: false, ..dots });
+    }
+    let chart = LineChart {
+        title: "What zero-computation experts gain on this device".to_owned(),
+        below: format!("{device}; lines predicted, points measured"),
+        x: Axis::linear("τ"),
+        y: Axis::linear("gain in throughput over vanilla, %"),
+        series,
+    };
+    save(&chart, &file("gains.svg")).map_err(written)?;
+    say(&format!("{} and {}", file("layers.svg").display(), file("gains.svg").display()));
+    Ok(())
+}

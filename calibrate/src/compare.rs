@@ -1,0 +1,193 @@
+//! Predicted against measured: whole layers, which no fit has seen.
+//!
+//! A layer is priced by the simulator's own [`LayerCost`], on the profile's own peaks, with the slots
+//! of every expert as they were measured. A layer run one expert after another is priced with the
+//! launches of its loop, as the loop is written here: five beside the products of an FFN expert
+//! (gather, silu, product, scale, add), and as many for a kind of zero-computation experts.
+
+use moesim::blame::Op;
+use moesim::cost::{LayerCost, Overheads, ZeroComputationSlots};
+use moesim::kernel::Kernels;
+use moesim::profile::Profile;
+use moesim::units::SimDuration;
+use moesim::workload::{
+    Batch, Capacity, Dtype, Execution, Experts, GateNetwork, Gating, Layout, Model, Popularity,
+    Sampling, Spread, Workload, ZeroComputation,
+};
+
+use crate::evidence::quantile;
+use crate::measure::samples::Sample;
+use crate::measure::shapes::Shape;
+
+/// Kernels that the loop launches for one expert beside its products.
+const LOOP_LAUNCHES: u64 = 5;
+
+/// A layer as it was measured and as it is predicted, in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// The model whose shape it has.
+    pub shape: String,
+    /// Whether its experts ran at once, or one after another.
+    pub grouped: bool,
+    /// τ, or none: vanilla.
+    pub tau: Option<f64>,
+    /// Share of slots that went to FFN experts.
+    pub ffn_share: f64,
+    /// Measured.
+    pub measured: f64,
+    /// Predicted.
+    pub predicted: f64,
+}
+
+impl Compared {
+    /// Relative error of the prediction.
+    #[must_use]
+    pub fn error(&self) -> f64 {
+        self.predicted / self.measured - 1.0
+    }
+}
+
+/// A gain in throughput over vanilla, t_vanilla / t − 1, measured and predicted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gain {
+    /// The MoE++ layer.
+    pub layer: Compared,
+    /// Measured.
+    pub measured: f64,
+    /// Predicted.
+    pub predicted: f64,
+}
+
+/// Every whole layer among the samples, ordered by shape, execution and τ.
+#[must_use]
+pub fn layers(profile: &Profile, samples: &[Sample]) -> Vec<Compared> {
+    let mut found: Vec<Compared> = samples.iter().filter_map(|s| compared(profile, s)).collect();
+    let key = |c: &Compared| (c.shape.clone(), !c.grouped, c.tau.unwrap_or(0.0).to_bits());
+    found.sort_by_key(key);
+    found
+}
+
+/// The gain of every MoE++ layer over the vanilla one of its shape and execution.
+#[must_use]
+pub fn gains(layers: &[Compared]) -> Vec<Gain> {
+    let vanilla = |of: &Compared| {
+        layers.iter().find(|v| v.tau.is_none() && v.shape == of.shape && v.grouped == of.grouped)
+    };
+    let gain = |layer: &Compared| {
+        layer.tau?;
+        let vanilla = vanilla(layer)?;
+        Some(Gain {
+            measured: vanilla.measured / layer.measured - 1.0,
+            predicted: vanilla.predicted / layer.predicted - 1.0,
+            layer: layer.clone(),
+        })
+    };
+    layers.iter().filter_map(gain).collect()
+}
+
+/// Median of the relative errors' sizes; none of nothing.
+#[must_use]
+pub fn median_error(layers: &[Compared]) -> Option<f64> {
+    let sizes: Vec<f64> = layers.iter().map(|l| l.error().abs()).collect();
+    (!sizes.is_empty()).then(|| quantile(&sizes, 0.5))
+}
+
+fn compared(profile: &Profile, sample: &Sample) -> Option<Compared> {
+    let point = &sample.point;
+    let grouped = match point.part.as_str() {
+        "vanilla grouped" | "moepp grouped" => true,
+        "vanilla sequential" | "moepp sequential" => false,
+        _ => return None,
+    };
+    let shape = Shape::named(&point.shape)?;
+    let tokens = u32::try_from(point.tokens?).ok()?;
+    let workload = workload(shape, tokens, point.tau, grouped);
+    let predicted = predict(profile, &workload, &point.slots)?;
+    let ffn: u64 = point.slots.iter().take(shape.ffn as usize).map(|&c| u64::from(c)).sum();
+    Some(Compared {
+        shape: point.shape.clone(),
+        grouped,
+        tau: point.tau,
+        ffn_share: ffn as f64 / (f64::from(tokens) * f64::from(shape.top_k)),
+        measured: sample.timing.median,
+        predicted,
+    })
+}
+
+/// Seconds of one layer whose experts have these slots, in the public code's order.
+fn predict(profile: &Profile, workload: &Workload, slots: &[u32]) -> Option<f64> {
+    let experts = workload.model.experts;
+    if slots.len() != experts.total() as usize {
+        return None;
+    }
+    let kernels = Kernels::new(profile, profile.data_sheet);
+    let sequential = workload.execution == Execution::Sequential;
+    let visit = if sequential { kernels.launch().times(LOOP_LAUNCHES) } else { SimDuration::ZERO };
+    let overheads =
+        Overheads { traffic_factor: 1.0, expert_visit: visit, layer: SimDuration::ZERO };
+    let mut cost = LayerCost::new(workload, &kernels, overheads);
+    let (ffn, rest) = slots.split_at(experts.ffn as usize);
+    let sum = |slots: &[u32]| slots.iter().map(|&c| u64::from(c)).sum::<u64>();
+    let zero_computation = experts.zero_computation;
+    let (constant, rest) = rest.split_at(zero_computation.constant as usize);
+    let copy = &rest[..zero_computation.copy as usize];
+    let mut ops: Vec<Op> = vec![cost.gate(!workload.model.gating_residual)];
+    if !sequential {
+        ops.push(cost.permute(sum(ffn)));
+    }
+    cost.ffn(ffn, &mut ops);
+    if !sequential {
+        ops.push(cost.mix(sum(ffn)));
+    }
+    // The zero expert takes no launch here, whatever its kind would be charged.
+    let kinds_visited = u32::from(sum(copy) > 0) + u32::from(sum(constant) > 0);
+    let zero_slots =
+        ZeroComputationSlots { copy: sum(copy), constant: sum(constant), kinds_visited };
+    cost.zero_computation(zero_slots, &mut ops);
+    Some(ops.iter().map(|op| op.time.secs()).sum())
+}
+
+/// One layer of a shape on one GPU.
+fn workload(shape: &Shape, tokens: u32, tau: Option<f64>, grouped: bool) -> Workload {
+    let zero_computation = match tau {
+        Some(_) => ZeroComputation { zero: shape.zero, copy: shape.copy, constant: shape.constant },
+        None => ZeroComputation::default(),
+    };
+    let experts =
+        Experts { ffn: shape.ffn, zero_computation, top_k: shape.top_k, tau: tau.unwrap_or(1.0) };
+    let gate = if shape.pathway_aware { GateNetwork::TwoLayer } else { GateNetwork::Linear };
+    Workload {
+        name: shape.name.to_owned(),
+        model: Model {
+            name: shape.name.to_owned(),
+            layers: 1,
+            hidden: shape.hidden,
+            intermediate: shape.inter,
+            heads: 1,
+            head_dim: shape.hidden,
+            vocabulary: 1,
+            experts,
+            gate,
+            gating_residual: shape.pathway_aware,
+        },
+        batch: Batch {
+            tokens_per_gpu: tokens,
+            micro_batches: 1,
+            sequence_tokens: tokens,
+            dtype: Dtype::Bf16,
+        },
+        layout: Layout { expert_parallel: 1, pipeline_parallel: 1 },
+        execution: if grouped { Execution::Grouped } else { Execution::Sequential },
+        capacity: Capacity::Dropless,
+        gating: Gating {
+            popularity: Popularity::LogNormal { sd: 0.0 },
+            ffn_logit_shift: 0.0,
+            ffn_share: None,
+            zero_computation_weights: [1.0; 3],
+            difficulty_sd: 0.0,
+            spread: Spread::NONE,
+            sampling: Sampling::Auto,
+        },
+        zero_computation_local: true,
+    }
+}
