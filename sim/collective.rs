@@ -14,25 +14,27 @@
 //! so one copy crosses between nodes. Forwarding is pipelined with the first hop in chunks, so
 //! both hops are flows of the same time; filling the pipe is part of the measured startup.
 //!
-//! Counts of distinct destinations come from the tokens themselves. Where only numbers of slots are
-//! known, [`expected_distinct`] is the exact expectation for a balanced gate that picks `k` of `E`
-//! experts without repetition, `E/G` in each of `G` groups:
+//! A group need not fill its nodes: where the GPU of the sender's rail is no member, the member of
+//! that node takes its place whose turn it is when its members are dealt out to rails.
 //!
-//! ```text
-//!   E[distinct] = G·(1 − C(E − E/G, k) / C(E, k))                                 (1)
-//! ```
-//!
-//! With zero-computation experts `k` varies from token to token; the expectation is taken over its
-//! law, because (1) is concave: bytes × (share of FFN slots) would promise too much saving.
+//! Counts of distinct destinations come from the tokens themselves ([`Accounting::token`]) or, where
+//! only numbers of slots are known, from their expectation ([`Accounting::expect`]): never from
+//! bytes × (share of FFN slots), which promises too much saving.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::units::{Bytes, GpuId};
 
+mod expected;
+
+pub use expected::{Chosen, expected_distinct, expected_distinct_over};
+
 /// How an all-to-all moves its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// From sender to receiver, a copy for each expert.
+    #[default]
     Direct,
     /// As direct, changing rails inside the sender's node.
     Pxn,
@@ -40,6 +42,19 @@ pub enum Algorithm {
     OneSided,
     /// A copy for each distinct node, forwarded inside it.
     TwoHop,
+}
+
+impl Algorithm {
+    /// The name in files and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Pxn => "pxn",
+            Self::OneSided => "one-sided",
+            Self::TwoHop => "two-hop",
+        }
+    }
 }
 
 /// Bytes from one GPU to another over links that join them directly, or over `via`.
@@ -60,21 +75,31 @@ pub struct Hop {
 pub struct Accounting {
     algorithm: Algorithm,
     gpus_per_node: u32,
+    members: Range<u32>,
     copy: Bytes,
-    /// Copies by sender, relay and receiver.
-    copies: BTreeMap<(u32, Option<u32>, u32), u64>,
+    /// Copies by sender, relay and receiver; whole numbers where tokens are counted.
+    copies: BTreeMap<(u32, Option<u32>, u32), f64>,
     distinct: Vec<u32>,
 }
 
 impl Accounting {
-    /// Nothing yet; every copy of a token is of `copy` bytes.
+    /// Nothing yet; every copy of a token is of `copy` bytes, and every GPU may pass copies on.
     ///
     /// # Panics
     /// If a node has no GPUs.
     #[must_use]
     pub fn new(algorithm: Algorithm, gpus_per_node: u32, copy: Bytes) -> Self {
         assert!(gpus_per_node > 0, "a node of no GPUs");
-        Self { algorithm, gpus_per_node, copy, copies: BTreeMap::new(), distinct: Vec::new() }
+        let members = 0..u32::MAX;
+        let (copies, distinct) = (BTreeMap::new(), Vec::new());
+        Self { algorithm, gpus_per_node, members, copy, copies, distinct }
+    }
+
+    /// The same for a group of these GPUs, which alone pass copies on.
+    #[must_use]
+    pub const fn among(mut self, members: Range<u32>) -> Self {
+        self.members = members;
+        self
     }
 
     /// A token of `source` has an expert on each of these GPUs; a GPU may stand there repeatedly.
@@ -82,16 +107,19 @@ impl Accounting {
         let from = source.0;
         match self.algorithm {
             Algorithm::Direct => {
-                experts_on.iter().for_each(|to| self.hop(from, None, to.0));
+                experts_on.iter().for_each(|to| self.hop(from, None, to.0, 1.0));
             }
             Algorithm::Pxn => {
                 for to in experts_on {
                     let relay = self.on_rail_of(from, to.0);
                     let away = self.node_of(from) != self.node_of(to.0);
-                    self.hop(from, (away && relay != from).then_some(relay), to.0);
+                    let via = (away && relay != from && relay != to.0).then_some(relay);
+                    self.hop(from, via, to.0, 1.0);
                 }
             }
-            Algorithm::OneSided => self.once_each(experts_on, |own, to| own.hop(from, None, to)),
+            Algorithm::OneSided => {
+                self.once_each(experts_on, |own, to| own.hop(from, None, to, 1.0))
+            }
             Algorithm::TwoHop => {
                 let mut last_node = None;
                 self.once_each(experts_on, |own, to| {
@@ -99,10 +127,10 @@ impl Accounting {
                     let entry = if node == home { from } else { own.on_rail_of(to, from) };
                     // Receivers come sorted, so those of one node follow each other.
                     if node != home && last_node != Some(node) {
-                        own.hop(from, None, entry);
+                        own.hop(from, None, entry, 1.0);
                     }
                     last_node = Some(node);
-                    own.hop(entry, None, to);
+                    own.hop(entry, None, to, 1.0);
                 });
             }
         }
@@ -111,11 +139,11 @@ impl Accounting {
     /// All hops so far, by sender, relay and receiver.
     #[must_use]
     pub fn hops(&self) -> Vec<Hop> {
-        let hop = |(&(from, via, to), &copies): (&(u32, Option<u32>, u32), &u64)| Hop {
+        let hop = |(&(from, via, to), &copies): (&(u32, Option<u32>, u32), &f64)| Hop {
             from: GpuId(from),
             via: via.map(GpuId),
             to: GpuId(to),
-            bytes: Bytes(copies.saturating_mul(self.copy.0)),
+            bytes: Self::bytes_of(copies, self.copy),
         };
         self.copies.iter().map(hop).collect()
     }
@@ -123,19 +151,63 @@ impl Accounting {
     /// The hops of the combine: backwards, with copies of `copy` bytes.
     #[must_use]
     pub fn combine(&self, copy: Bytes) -> Vec<Hop> {
-        let hop = |(&(from, via, to), &copies): (&(u32, Option<u32>, u32), &u64)| Hop {
+        let hop = |(&(from, via, to), &copies): (&(u32, Option<u32>, u32), &f64)| Hop {
             from: GpuId(to),
             via: via.map(GpuId),
             to: GpuId(from),
-            bytes: Bytes(copies.saturating_mul(copy.0)),
+            bytes: Self::bytes_of(copies, copy),
         };
         self.copies.iter().map(hop).collect()
     }
 
-    fn hop(&mut self, from: u32, via: Option<u32>, to: u32) {
-        if from != to {
-            *self.copies.entry((from, via, to)).or_insert(0) += 1;
+    /// The tokens of `source` chose so; expert `e` is on `owner[e]`.
+    ///
+    /// # Panics
+    /// If there is not an owner for each expert.
+    pub fn expect(&mut self, source: GpuId, chosen: &Chosen<'_>, owner: &[GpuId]) {
+        let from = source.0;
+        if matches!(self.algorithm, Algorithm::Direct | Algorithm::Pxn) {
+            for (e, to) in owner.iter().enumerate() {
+                let copies = chosen.slots[e] * (1.0 - chosen.dropped[e]);
+                let relay = self.on_rail_of(from, to.0);
+                let away = self.node_of(from) != self.node_of(to.0);
+                let relayed = self.algorithm == Algorithm::Pxn && away;
+                let via = (relayed && relay != from && relay != to.0).then_some(relay);
+                self.hop(from, via, to.0, copies);
+            }
+            return;
         }
+        let reached = distinct_in_order(owner.iter().map(|gpu| gpu.0));
+        let place = |among: &[u32], of: u32| among.binary_search(&of).unwrap_or_default();
+        let group_of: Vec<usize> = owner.iter().map(|gpu| place(&reached, gpu.0)).collect();
+        let copies = chosen.copies(&group_of, reached.len());
+        let home = self.node_of(from);
+        for (&to, &copies) in reached.iter().zip(&copies) {
+            let enters = self.algorithm == Algorithm::TwoHop && self.node_of(to) != home;
+            let entry = if enters { self.on_rail_of(to, from) } else { from };
+            self.hop(entry, None, to, copies);
+        }
+        if self.algorithm == Algorithm::TwoHop {
+            let nodes = distinct_in_order(reached.iter().map(|&gpu| self.node_of(gpu)));
+            let in_node: Vec<usize> =
+                owner.iter().map(|gpu| place(&nodes, self.node_of(gpu.0))).collect();
+            let copies = chosen.copies(&in_node, nodes.len());
+            for (&node, &copies) in nodes.iter().zip(&copies).filter(|&(&node, _)| node != home) {
+                let entry = self.on_rail_of(node * self.gpus_per_node, from);
+                self.hop(from, None, entry, copies);
+            }
+        }
+    }
+
+    fn hop(&mut self, from: u32, via: Option<u32>, to: u32, copies: f64) {
+        if from != to && copies > 0.0 {
+            *self.copies.entry((from, via, to)).or_insert(0.0) += copies;
+        }
+    }
+
+    fn bytes_of(copies: f64, copy: Bytes) -> Bytes {
+        // A cast from floating point stops at the largest number.
+        Bytes((copies * copy.0 as f64).round() as u64)
     }
 
     /// Visits the distinct GPUs among these, in order of their numbers.
@@ -153,33 +225,22 @@ impl Accounting {
         gpu / self.gpus_per_node
     }
 
-    /// The GPU of one GPU's node with the other's index.
-    const fn on_rail_of(&self, of_node: u32, rail: u32) -> u32 {
-        of_node - of_node % self.gpus_per_node + rail % self.gpus_per_node
+    /// The member of one GPU's node with the other's index, or the one that stands in for it.
+    fn on_rail_of(&self, of_node: u32, rail: u32) -> u32 {
+        let (first, rail) = (of_node - of_node % self.gpus_per_node, rail % self.gpus_per_node);
+        let wanted = first + rail;
+        if self.members.contains(&wanted) {
+            return wanted;
+        }
+        let low = first.max(self.members.start);
+        let high = (first + self.gpus_per_node).min(self.members.end);
+        if low < high { low + rail % (high - low) } else { wanted }
     }
 }
 
-/// How many of `groups` equal groups of `experts` a token with `slots` distinct experts touches on
-/// average under a balanced gate, equation (1).
-///
-/// # Panics
-/// If the groups do not divide the experts or there are fewer experts than slots.
-#[must_use]
-pub fn expected_distinct(groups: u32, experts: u32, slots: u32) -> f64 {
-    assert!(groups > 0 && experts.is_multiple_of(groups), "{groups} groups of {experts} experts");
-    assert!(slots <= experts, "{slots} slots for {experts} experts");
-    let elsewhere = experts - experts / groups;
-    // C(elsewhere, k) / C(experts, k) as a product, which neither overflows nor cancels.
-    let missed = (0..slots).fold(1.0, |missed, k| {
-        missed * (f64::from(elsewhere) - f64::from(k)).max(0.0) / f64::from(experts - k)
-    });
-    f64::from(groups) * (1.0 - missed)
-}
-
-/// [`expected_distinct`] over a law of the number of slots: `law[k]` is the share of tokens with `k`.
-#[must_use]
-pub fn expected_distinct_over(groups: u32, experts: u32, law: &[f64]) -> f64 {
-    let each =
-        (0..).zip(law).map(|(slots, share)| share * expected_distinct(groups, experts, slots));
-    each.sum()
+fn distinct_in_order(of: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut distinct: Vec<u32> = of.collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    distinct
 }

@@ -210,9 +210,8 @@ fn sensitivities(
     threads: usize,
 ) -> Result<Vec<(Knob, f64)>, TooLong> {
     let knobs = knobs(&contender.scenario);
-    let better = in_parallel(knobs.len(), threads, |at| {
-        tokens_per_sec(contender, &knobs[at].better(STEP))
-    });
+    let better =
+        in_parallel(knobs.len(), threads, |at| tokens_per_sec(contender, &knobs[at].better(STEP)));
     let mut found = Vec::new();
     for (knob, tokens) in knobs.into_iter().zip(better) {
         found.push((knob, (tokens? / base).ln() / STEP.ln()));

@@ -43,12 +43,13 @@ mod parts;
 mod quantised;
 mod quantised_dense;
 mod reduce;
+mod sharing;
 mod solution;
 mod water;
 
-pub use choice::{Certificate, Choice, Engine, certificate};
+pub use choice::{Certificate, Choice, Engine, ROUNDING, certificate};
 pub use drain::{Drained, drain};
-pub use generic::Sharing;
+pub use sharing::Sharing;
 pub use solution::{Solution, Stuck, solve};
 
 /// The capacity of a link from an instant on.

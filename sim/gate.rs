@@ -83,6 +83,7 @@ pub struct Gate {
     sequences: Option<Sequences>,
     limits: Option<(Vec<u32>, bool)>,
     replay: Option<Replay>,
+    keeps_tokens: bool,
 }
 
 impl Gate {
@@ -137,6 +138,7 @@ impl Gate {
             limits: limit::slots_of(&experts, batch, workload.capacity)
                 .map(|slots| (slots, limit::pads(workload.capacity))),
             replay: None,
+            keeps_tokens: false,
         }
     }
 
@@ -150,6 +152,13 @@ impl Gate {
         Self { replay: Some(replay), ..Self::new(workload, streams) }
     }
 
+    /// The same gates, which also say what each token chose wherever they draw token by token.
+    #[must_use]
+    pub const fn keeping_tokens(mut self) -> Self {
+        self.keeps_tokens = true;
+        self
+    }
+
     /// What the gate of `layer` decides for a micro-batch on each of some GPUs of a stage.
     ///
     /// # Panics
@@ -160,18 +169,21 @@ impl Gate {
         let top_k = self.experts.top_k as usize;
         let mut counts = Counts::empty(gpus.len(), total, top_k);
         let mut draw = Draw::new(self, layer, micro_batch);
+        let drawn = self.keeps_tokens && (self.exact || self.replay.is_some());
+        let mut drawn = drawn.then(Vec::new);
         for (at, gpu) in gpus.enumerate() {
             draw.seek(gpu);
             let chosen = &mut counts.kept[at * total..][..total];
             let tokens = &mut counts.tokens[at * (top_k + 1)..][..=top_k];
             if let Some(replay) = &self.replay {
-                replay.counts(self.streams, [layer, micro_batch], gpu, chosen, tokens);
+                replay.counts(self.streams, [layer, micro_batch], gpu, chosen, tokens, &mut drawn);
             } else if self.exact {
-                self.draw_tokens(&mut draw, chosen, tokens);
+                self.draw_tokens(&mut draw, chosen, tokens, &mut drawn);
             } else {
                 self.draw_counts(&mut draw, chosen, tokens);
             }
         }
+        counts.drawn = drawn;
         if let Some((slots, pads)) = &self.limits {
             limit::apply(&mut counts, slots);
             counts.padded = pads.then(|| slots.clone());
@@ -180,7 +192,13 @@ impl Gate {
     }
 
     /// Token by token, sequence by sequence.
-    fn draw_tokens(&self, draw: &mut Draw, chosen: &mut [u32], tokens: &mut [u32]) {
+    fn draw_tokens(
+        &self,
+        draw: &mut Draw,
+        chosen: &mut [u32],
+        tokens: &mut [u32],
+        drawn: &mut Option<Vec<u16>>,
+    ) {
         let ffn = self.experts.ffn as usize;
         let mixed = ffn < chosen.len();
         for (sequence, length) in draw.sequences(self.tokens_per_gpu) {
@@ -193,6 +211,9 @@ impl Gate {
                 let mut ffn_slots = 0;
                 for expert in walk.next_with(ffn, slower) {
                     chosen[expert] += 1;
+                    if let Some(drawn) = drawn {
+                        drawn.push(expert as u16);
+                    }
                     ffn_slots += usize::from(expert < ffn);
                 }
                 tokens[ffn_slots] += 1;

@@ -16,13 +16,15 @@ use std::collections::BTreeMap;
 
 use crate::blame::{Blame, Op, Reason, run_to_barrier};
 use crate::calendar::Schedule;
-use crate::network::{Delivery, Exchange, ExchangeId, Network};
+use crate::network::{Carried, Delivery, Exchange, ExchangeId, Network};
 use crate::units::{Bytes, GpuId, SimDuration, SimTime};
 
 mod course;
+mod dispatch;
 mod step;
 
 pub use course::Course;
+pub use dispatch::AllToAll;
 pub use step::{Counted, Leg, Step, StepPlanner, Totals};
 
 /// Everything that can happen. Events name things; an event may turn out to be stale.
@@ -216,6 +218,7 @@ impl<'a> Machine<'a> {
             makespan: makespan.since_start(),
             blame: self.gpus.iter().map(|gpu| gpu.blame.clone()).collect(),
             hidden: self.gpus.iter().map(|gpu| gpu.hidden).collect(),
+            carried: self.network.carried(),
             totals: self.planner.totals(),
         }
     }
@@ -259,7 +262,8 @@ impl<'a> Machine<'a> {
             let layer = stage * self.course.layers + number % self.course.layers;
             let groups_per_stage = self.course.gpus_per_stage() / self.course.group;
             let group_in_stage = group as u32 % groups_per_stage;
-            let plan = self.planner.plan(layer, number / self.course.layers, group_in_stage);
+            let micro_batch = number / self.course.layers;
+            let plan = self.planner.plan(layer, micro_batch, group_in_stage, first_gpu);
             let left = self.course.group as usize;
             self.underway[group].push(Underway { number, plan, exchanges: [None; 2], left });
             self.underway[group].len() - 1
@@ -276,17 +280,17 @@ impl<'a> Machine<'a> {
         let underway = self.underway_step(group, step);
         let mut opened = None;
         let open = underway.exchanges[leg as usize].get_or_insert_with(|| {
-            opened = Some(underway.plan.exchange(leg));
+            let members = (0..course.group as usize).map(|rank| course.gpu(group, rank)).collect();
+            opened = Some(underway.plan.exchange(leg, members));
             OpenExchange { id: fresh, joined: 0, last_join: now }
         });
         open.joined += 1;
         open.last_join = now;
         let id = open.id;
-        if let Some(bytes) = opened {
-            let members = (0..course.group as usize).map(|rank| course.gpu(group, rank)).collect();
+        if let Some(exchange) = opened {
             self.next_exchange += 1;
             self.purposes.insert(id, Purpose::Leg { group, number: step, leg });
-            self.network.open(id, Exchange::new(members, bytes));
+            self.network.open(id, exchange);
         }
         self.network.join(now, id, rank);
         self.tell(Fact::Joined { gpu, leg, at: now });
@@ -469,6 +473,8 @@ pub struct Finished {
     pub blame: Vec<Blame>,
     /// Each GPU's zero-computation work that exchanges hid.
     pub hidden: Vec<SimDuration>,
+    /// Which engine carried the exchanges, and what is known of its error.
+    pub carried: Carried,
     /// What the gate decided, over all steps.
     pub totals: Totals,
 }

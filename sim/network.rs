@@ -5,17 +5,21 @@
 //! waits for the last member and drains ports; a flow engine starts each flow when both ends are
 //! there and shares links among all exchanges in flight. Neither changes a caller.
 
-use crate::units::{Bytes, GpuId, SimTime};
+use crate::units::SimTime;
 
+mod carried;
 mod closed_form;
 mod ecmp;
+mod exchange;
 mod flow_network;
 mod lay;
 mod measured;
 mod rates;
 
+pub use carried::{Carried, NetworkChoice};
 pub use closed_form::ClosedForm;
 pub use ecmp::ecmp_efficiency;
+pub use exchange::{Exchange, Forwarding, Relayed};
 pub use flow_network::FlowNetwork;
 pub use lay::{Ailment, BYTES_PER_FLOW, BYTES_PER_HOP, Transport, lay};
 pub use rates::{NetworkRates, Startup};
@@ -23,38 +27,6 @@ pub use rates::{NetworkRates, Startup};
 /// Names one exchange among those in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u32);
-
-/// One all-to-all among the members of a group: who sends how many bytes to whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
-    members: Vec<GpuId>,
-    bytes: Vec<Bytes>,
-}
-
-impl Exchange {
-    /// An exchange of `bytes[from * members.len() + to]` bytes from member to member.
-    ///
-    /// # Panics
-    /// If `bytes` is no square matrix over `members`.
-    #[must_use]
-    pub fn new(members: Vec<GpuId>, bytes: Vec<Bytes>) -> Self {
-        let (ranks, cells) = (members.len(), bytes.len());
-        assert!(ranks * ranks == cells, "{cells} cells for {ranks} members");
-        Self { members, bytes }
-    }
-
-    /// The GPUs that take part, in order of rank.
-    #[must_use]
-    pub fn members(&self) -> &[GpuId] {
-        &self.members
-    }
-
-    /// Bytes from the member of rank `from` to that of rank `to`; what stays on a GPU counts too.
-    #[must_use]
-    pub fn bytes(&self, from: usize, to: usize) -> Bytes {
-        self.bytes[from * self.members.len() + to]
-    }
-}
 
 /// A member of an exchange has received all its bytes and sent all its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,4 +53,7 @@ pub trait Network {
 
     /// Takes out all deliveries up to and including `now`, in order of time, exchange and rank.
     fn deliver(&mut self, now: SimTime, delivered: &mut Vec<Delivery>);
+
+    /// Which engine has carried what so far, and what is known of its error.
+    fn carried(&self) -> Carried;
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::blame::{Blame, Reason};
 use crate::machine::{Counted, Finished, Totals};
+use crate::network::Carried;
 use crate::units::SimDuration;
 
 /// The simulated time exceeds 213 days, the end of representable time.
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub blame: Vec<Blame>,
     /// Each GPU's zero-computation work that exchanges hid.
     pub hidden: Vec<SimDuration>,
+    /// Which engine carried the exchanges, and what is known of its error.
+    pub carried: Carried,
     /// What the gate decided, summed.
     pub totals: Totals,
     /// Tokens that went through the whole model.
@@ -48,7 +51,7 @@ impl Outcome {
         tokens: u64,
         seed: u64,
     ) -> Result<Self, TooLong> {
-        let Finished { makespan, blame, hidden, totals } = finished;
+        let Finished { makespan, blame, hidden, carried, totals } = finished;
         if makespan == SimDuration::MAX {
             return Err(TooLong);
         }
@@ -56,7 +59,7 @@ impl Outcome {
             let total = blame.total();
             assert!(total == makespan, "GPU {gpu} is blamed for {total} of {makespan}");
         }
-        Ok(Self { seed, counted, makespan, blame, hidden, totals, tokens })
+        Ok(Self { seed, counted, makespan, blame, hidden, carried, totals, tokens })
     }
 
     /// The time counted, in seconds. For whole layers and models, the makespan: the slowest GPU
@@ -98,6 +101,13 @@ impl Outcome {
     pub fn mean_blame_ms(&self, reason: Reason) -> f64 {
         let all: f64 = self.blame.iter().map(|blame| blame.of(reason).ms()).sum();
         all / self.blame.len() as f64
+    }
+
+    /// Time that one GPU waited for others, in milliseconds.
+    #[must_use]
+    pub fn waited_ms(&self, gpu: usize) -> f64 {
+        let waits = Reason::ALL.into_iter().filter(|reason| reason.is_wait());
+        waits.map(|reason| self.blame[gpu].of(reason).ms()).sum()
     }
 
     /// Zero-computation work that exchanges hid, the mean over GPUs.

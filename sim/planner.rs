@@ -125,7 +125,9 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     let all = || 0..candidates.len();
     let best = all().filter(meets).max_by(|&a, &b| {
         let quality = |at: usize| candidates[at].quality.expected;
-        quality(a).total_cmp(&quality(b)).then(candidates[a].mean().total_cmp(&candidates[b].mean()))
+        quality(a)
+            .total_cmp(&quality(b))
+            .then(candidates[a].mean().total_cmp(&candidates[b].mean()))
     });
     let nearness = |at: usize| (candidates[at].probability, candidates[at].margin_percent());
     let closest = all()
@@ -143,7 +145,14 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     let front = all().filter(|&at| !beaten(at)).collect();
     let told = best.unwrap_or(closest);
     let standing = stand(question, &candidates[told], threads)?;
-    Ok(Plan { best, closest, front, blame: shares(&standing.outcome), knobs: standing.sensitivities, candidates })
+    Ok(Plan {
+        best,
+        closest,
+        front,
+        blame: shares(&standing.outcome),
+        knobs: standing.sensitivities,
+        candidates,
+    })
 }
 
 fn candidates_of(
@@ -169,7 +178,11 @@ fn candidates_of(
         for _ in 0..BISECTIONS {
             let middle = f64::midpoint(low, high);
             let tried = at(middle)?;
-            if meets(&tried) { low = middle } else { high = middle }
+            if meets(&tried) {
+                low = middle
+            } else {
+                high = middle
+            }
             found.push(tried);
         }
         found[1..].sort_by(|a, b| a.tau.unwrap_or(0.0).total_cmp(&b.tau.unwrap_or(0.0)));

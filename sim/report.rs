@@ -5,7 +5,7 @@ mod ranges;
 mod sweep;
 mod text;
 
-pub use json::write_json;
+pub use json::{Asked, write_json};
 pub use sweep::{draw, write_sweep};
 pub use text::write_text;
 

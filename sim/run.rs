@@ -1,10 +1,12 @@
 //! One run, readable aloud.
 
 use crate::calendar::Calendar;
+use crate::collective::Algorithm;
 use crate::cost::{Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty};
+use crate::fluid::Engine;
 use crate::gate::Gate;
-use crate::machine::{Counted, Course, Machine, Observer, StepPlanner};
-use crate::network::{Network, NetworkRates};
+use crate::machine::{AllToAll, Counted, Course, Machine, Observer, StepPlanner};
+use crate::network::{Carried, ClosedForm, FlowNetwork, Network, NetworkChoice, NetworkRates};
 use crate::outcome::{Outcome, TooLong};
 use crate::placement::Placement;
 use crate::streams::Streams;
@@ -25,6 +27,10 @@ pub struct Inputs<'a> {
     pub overheads: Overheads,
     /// What links deliver.
     pub rates: NetworkRates,
+    /// How tokens are moved to their experts and back.
+    pub all_to_all: Algorithm,
+    /// Which engine shares links.
+    pub network: NetworkChoice,
     /// What is counted.
     pub counted: Counted,
     /// What calibration leaves open: each seed draws one world from it. None, and every seed takes
@@ -46,7 +52,16 @@ pub fn misfit(topology: &Topology, workload: &Workload) -> Option<String> {
     })
 }
 
+/// Most flows that a run whose engine is chosen by itself may have carried one by one.
+const MOST_FLOWS: u64 = 400_000;
+/// Exchanges of up to so many flows are then shared exactly, larger ones in steps.
+const FEW_FLOWS: u64 = 512;
+
 /// Runs `inputs` under `seed`: a function of its arguments and nothing else.
+///
+/// Where the engine is to be chosen, the run is made with the closed form, and made again with flows
+/// that share links if the closed form is neither certified nor measured to be within ε, unless there
+/// are more than [`MOST_FLOWS`]: then the outcome says what was measured.
 ///
 /// # Errors
 /// If the simulated time exceeds what can be represented (213 days).
@@ -73,8 +88,39 @@ pub fn simulate_observed<'a>(
     in_world(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
 }
 
-/// A run whose kernels and rates are those of one world.
+/// A run whose kernels and rates are those of one world, with the engine asked for or chosen.
 fn in_world<'a>(
+    inputs: &'a Inputs<'a>,
+    seed: u64,
+    observer: Option<&'a mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    if let Some(engine) = inputs.network.engine {
+        return run_with(engine, inputs, seed, observer);
+    }
+    // An observer is told of one run only, so the choice is made without it.
+    if observer.is_none() {
+        let outcome = run_with(Engine::ClosedForm, inputs, seed, None)?;
+        return match better_engine(&outcome.carried, inputs.network.epsilon) {
+            None => Ok(outcome),
+            Some(engine) => run_with(engine, inputs, seed, None),
+        };
+    }
+    let alone = run_with(Engine::ClosedForm, inputs, seed, None)?;
+    let better = better_engine(&alone.carried, inputs.network.epsilon);
+    run_with(better.unwrap_or(Engine::ClosedForm), inputs, seed, observer)
+}
+
+/// The engine to take instead of the closed form, if there is need and time for it.
+fn better_engine(closed: &Carried, epsilon: f64) -> Option<Engine> {
+    if closed.within(epsilon) || closed.flows > MOST_FLOWS {
+        return None;
+    }
+    let few = closed.flows <= closed.exchanges.saturating_mul(FEW_FLOWS);
+    Some(if few { Engine::Exact } else { Engine::Quantised })
+}
+
+fn run_with<'a>(
+    engine: Engine,
     inputs: &'a Inputs<'a>,
     seed: u64,
     observer: Option<&'a mut dyn Observer>,
@@ -82,18 +128,21 @@ fn in_world<'a>(
     let misfit = misfit(inputs.topology, inputs.workload);
     assert!(misfit.is_none(), "{misfit:?}");
     let workload = inputs.workload;
+    let gate = Gate::new(workload, Streams::new(seed));
+    let (algorithm, gpus_per_node) = (inputs.all_to_all, inputs.topology.gpus_per_node());
     let mut calendar = Calendar::new();
     let mut machine = Machine::new(
         course(inputs),
         StepPlanner::new(
             workload,
             inputs.counted,
-            Gate::new(workload, Streams::new(seed)),
+            if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() },
             Placement::contiguous(workload),
             LayerCost::new(workload, inputs.kernels, inputs.overheads),
+            AllToAll { algorithm, gpus_per_node },
             inputs.kernels,
         ),
-        network(inputs),
+        network(engine, inputs),
         observer,
     );
     machine.start(calendar.schedule());
@@ -130,6 +179,13 @@ fn course(inputs: &Inputs<'_>) -> Course {
     }
 }
 
-fn network<'a>(inputs: &Inputs<'a>) -> Box<dyn Network + 'a> {
-    Box::new(crate::network::ClosedForm::new(inputs.topology, inputs.rates))
+fn network<'a>(engine: Engine, inputs: &Inputs<'a>) -> Box<dyn Network + 'a> {
+    let (topology, rates) = (inputs.topology, inputs.rates);
+    match engine {
+        Engine::ClosedForm => Box::new(ClosedForm::new(topology, rates)),
+        Engine::Exact => Box::new(FlowNetwork::new(topology, rates)),
+        Engine::Quantised => {
+            Box::new(FlowNetwork::new(topology, rates).quantised(inputs.network.epsilon))
+        }
+    }
 }

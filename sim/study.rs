@@ -11,9 +11,9 @@ use crate::config::{Case, Scenario};
 use crate::cost::{Overheads, Uncertainty};
 use crate::estimate::{Estimate, Range};
 use crate::kernel::Kernels;
-use crate::network::NetworkRates;
-use crate::outcome::{Outcome, TooLong};
 use crate::machine::Observer;
+use crate::network::{Carried, NetworkRates};
+use crate::outcome::{Outcome, TooLong};
 use crate::run::{Inputs, simulate_observed};
 use crate::topology::{ByClass, LinkClass};
 use crate::workload::Workload;
@@ -42,6 +42,8 @@ pub struct Row {
     pub hidden_ms: f64,
     /// Mean over seeds and GPUs of the time blamed on each reason, in milliseconds.
     pub blame_ms: [f64; Reason::ALL.len()],
+    /// Which engine carried the exchanges, over all seeds; the costlier one where runs differ.
+    pub carried: Carried,
 }
 
 /// Ranges over seeds and draws of calibration error.
@@ -126,10 +128,13 @@ pub fn run_if(
             topology,
             workload.layout.expert_parallel,
         )),
+        all_to_all: scenario.all_to_all,
+        network: scenario.network,
         counted: scenario.counted,
         uncertainty: uncertainty.as_ref(),
     };
-    simulate_observed(&inputs, seed, observer)
+    // An observer that outlives these inputs is lent for as long as they live.
+    simulate_observed(&inputs, seed, observer.map(|observer| observer as &mut dyn Observer))
 }
 
 /// What would be otherwise: factors on what links deliver and on what starting an exchange costs.
@@ -211,6 +216,7 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         predicted,
         hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
         blame_ms,
+        carried: own[1..].iter().fold(own[0].carried, |all, outcome| all.and(&outcome.carried)),
     }
 }
 

@@ -115,7 +115,12 @@ fn write_text(
     writeln!(
         out,
         "\n{:<22} {:>5} {:>15} {:>7} {:>13}  {:<10}",
-        "cluster", "GPUs", args.equal.unit(), "of best", "gain, %", "binds"
+        "cluster",
+        "GPUs",
+        args.equal.unit(),
+        "of best",
+        "gain, %",
+        "binds"
     )?;
     let leader = &standings[order[0]];
     for &at in order {
@@ -186,12 +191,19 @@ fn write_text(
         }
     }
     if args.equal != Equal::Gpus {
-        writeln!(out, "\nprices and power of {dated}, as far as the price book goes: `moesim topology`")?;
+        writeln!(
+            out,
+            "\nprices and power of {dated}, as far as the price book goes: `moesim topology`"
+        )?;
     }
     writeln!(
         out,
         "\n±: 95% over seeds{}. binds: the knob with the largest share.",
-        if leader.moepp.len() > 1 { ", calibration error drawn with them unless --certain" } else { "" }
+        if leader.moepp.len() > 1 {
+            ", calibration error drawn with them unless --certain"
+        } else {
+            ""
+        }
     )?;
     Ok(())
 }
@@ -255,7 +267,10 @@ fn chart(standings: &[Standing], order: &[usize], equal: Equal) -> StackedBars {
         let vanilla = per * mean(&standing.vanilla) / mean(&standing.moepp);
         [
             Bar { name: format!("{} vanilla", standing.name), parts: vec![vanilla, 0.0] },
-            Bar { name: "MoE++".to_owned(), parts: vec![vanilla.min(per), (per - vanilla).max(0.0)] },
+            Bar {
+                name: "MoE++".to_owned(),
+                parts: vec![vanilla.min(per), (per - vanilla).max(0.0)],
+            },
         ]
     });
     StackedBars {

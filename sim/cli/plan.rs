@@ -105,7 +105,11 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(path) = &args.plot {
         save_chart(&chart(&answer, &args.clusters), path)?;
     }
-    if args.json { write_json(args, &answer, &trend, out) } else { write_text(args, &answer, &trend, out) }
+    if args.json {
+        write_json(args, &answer, &trend, out)
+    } else {
+        write_text(args, &answer, &trend, out)
+    }
 }
 
 fn tau_word(candidate: &Candidate) -> String {
@@ -124,12 +128,17 @@ fn write_text(
         Some(_) => writeln!(
             out,
             "Take τ = {} on {}: it meets the target with probability {:.2} (asked: {:.2}).",
-            tau_word(told), told.cluster, told.probability, args.probability
+            tau_word(told),
+            told.cluster,
+            told.probability,
+            args.probability
         )?,
         None => writeln!(
             out,
             "Nothing meets the target with {percent:.0} %. Closest: τ = {} on {}, with probability {:.2}.",
-            tau_word(told), told.cluster, told.probability
+            tau_word(told),
+            told.cluster,
+            told.probability
         )?,
     }
     let q = told.quality;
@@ -143,11 +152,20 @@ fn write_text(
         q.noise,
         if q.extrapolated { " (outside the τ that were measured)" } else { "" }
     )?;
-    let blame: Vec<String> = answer.blame.iter().take(3)
-        .map(|(reason, share)| format!("{} {:.0} %", reason.label(), 100.0 * share)).collect();
+    let blame: Vec<String> = answer
+        .blame
+        .iter()
+        .take(3)
+        .map(|(reason, share)| format!("{} {:.0} %", reason.label(), 100.0 * share))
+        .collect();
     writeln!(out, "Time goes to {}.", blame.join(", "))?;
-    let helps: Vec<String> = answer.knobs.iter().filter(|(_, e)| *e > 0.02).take(3)
-        .map(|(knob, e)| format!("{} ({e:.2} % of throughput for 1 %)", knob.name())).collect();
+    let helps: Vec<String> = answer
+        .knobs
+        .iter()
+        .filter(|(_, e)| *e > 0.02)
+        .take(3)
+        .map(|(knob, e)| format!("{} ({e:.2} % of throughput for 1 %)", knob.name()))
+        .collect();
     if !helps.is_empty() {
         writeln!(out, "Of the network, what would help: {}.", helps.join(", "))?;
     }
@@ -156,10 +174,16 @@ fn write_text(
         writeln!(
             out,
             "To meet it: {:.2} times the GPUs (whole groups of {}), or a target of {} tokens/s.",
-            short, "expert-parallel GPUs", digits(told.mean())
+            short,
+            "expert-parallel GPUs",
+            digits(told.mean())
         )?;
     }
-    writeln!(out, "\n{:<22} {:>8} {:>12} {:>12} {:>12}", "cluster", "τ", "tokens/s", "probability", "quality")?;
+    writeln!(
+        out,
+        "\n{:<22} {:>8} {:>12} {:>12} {:>12}",
+        "cluster", "τ", "tokens/s", "probability", "quality"
+    )?;
     for (at, candidate) in answer.candidates.iter().enumerate() {
         let mark = match (Some(at) == answer.best, answer.front.contains(&at)) {
             (true, _) => "◀ take",
@@ -179,7 +203,10 @@ fn write_text(
     writeln!(
         out,
         "\nquality: {} of {}, a line in ln τ with slope {:.2}; single points scatter ± {:.2} about\nit, so differences below that are not shown by the data.",
-        "averages", trend.source, trend.slope(), trend.noise()
+        "averages",
+        trend.source,
+        trend.slope(),
+        trend.noise()
     )?;
     Ok(())
 }
@@ -253,10 +280,17 @@ fn chart(answer: &Plan, clusters: &[String]) -> LineChart {
     series.push(taken);
     LineChart {
         title: match answer.best {
-            Some(_) => format!("τ = {} on {} meets the target at the best quality", tau_word(told), told.cluster),
+            Some(_) => format!(
+                "τ = {} on {} meets the target at the best quality",
+                tau_word(told),
+                told.cluster
+            ),
             None => "No τ meets the target".to_owned(),
         },
-        below: format!("target {} million tokens/s; bar: ± noise of quality", digits(told.target / 1e6)),
+        below: format!(
+            "target {} million tokens/s; bar: ± noise of quality",
+            digits(told.target / 1e6)
+        ),
         x: Axis::linear("million tokens/s"),
         y: Axis::linear("quality"),
         series,

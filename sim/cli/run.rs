@@ -44,7 +44,9 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
     let scenario = ScenarioSource::open(name, overrides)?.load()?;
     let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
     if args.json {
-        report::write_json(out, &scenario, &rows)?;
+        let asked =
+            report::Asked { scenario: name, set: &args.set, moesim: env!("CARGO_PKG_VERSION") };
+        report::write_json(out, &asked, &scenario, &rows)?;
     } else {
         report::write_text(out, &scenario, &rows)?;
     }

@@ -9,13 +9,20 @@ use toml::Spanned;
 
 use super::source::fold_bytes;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
+use crate::collective::Algorithm;
 use crate::cost::Overheads;
+use crate::fluid::Engine;
 use crate::machine::Counted;
+use crate::network::NetworkChoice;
 use crate::profile::Profile;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
+/// The name of a scenario that was made from arguments.
+pub const COMMAND_LINE: &str = "command line";
+
 /// A cluster, what its parts take, and the comparisons to make on it.
+#[derive(Clone)]
 pub struct Scenario {
     /// Its name.
     pub name: String,
@@ -27,6 +34,10 @@ pub struct Scenario {
     pub overheads: Overheads,
     /// What is counted.
     pub counted: Counted,
+    /// How tokens are moved to their experts and back.
+    pub all_to_all: Algorithm,
+    /// Which engine shares links.
+    pub network: NetworkChoice,
     /// Whether each seed draws what calibration leaves open.
     pub calibration_uncertainty: bool,
     /// Seeds, half open.
@@ -100,6 +111,11 @@ struct File {
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
     #[serde(default)]
+    all_to_all: AllToAllWord,
+    #[serde(default)]
+    network: NetworkWord,
+    epsilon: Option<Spanned<f64>>,
+    #[serde(default)]
     calibration_uncertainty: bool,
     seeds: Spanned<String>,
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
@@ -113,6 +129,48 @@ enum CountedWord {
     Experts,
     MoeLayer,
     ModelForward,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AllToAllWord {
+    #[default]
+    Direct,
+    Pxn,
+    TwoHop,
+    OneSided,
+}
+
+impl From<AllToAllWord> for Algorithm {
+    fn from(word: AllToAllWord) -> Self {
+        match word {
+            AllToAllWord::Direct => Self::Direct,
+            AllToAllWord::Pxn => Self::Pxn,
+            AllToAllWord::TwoHop => Self::TwoHop,
+            AllToAllWord::OneSided => Self::OneSided,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum NetworkWord {
+    #[default]
+    Auto,
+    ClosedForm,
+    Exact,
+    Quantised,
+}
+
+impl NetworkWord {
+    const fn engine(self) -> Option<Engine> {
+        match self {
+            Self::Auto => None,
+            Self::ClosedForm => Some(Engine::ClosedForm),
+            Self::Exact => Some(Engine::Exact),
+            Self::Quantised => Some(Engine::Quantised),
+        }
+    }
 }
 
 impl From<CountedWord> for Counted {
@@ -163,6 +221,14 @@ impl ScenarioSource {
         Ok(Self { source, folder, overrides, read })
     }
 
+    /// A scenario that a command made up; what it names is relative to the current folder.
+    #[must_use]
+    pub fn of_text(text: &str, overrides: Overrides) -> Self {
+        let source = Source::built_in(COMMAND_LINE, text).with_overrides(overrides.of_scenario());
+        let read = Cell::new(source.fold_into(0));
+        Self { source, folder: PathBuf::new(), overrides, read }
+    }
+
     /// Reads and checks everything that the scenario names.
     ///
     /// # Errors
@@ -184,6 +250,8 @@ impl ScenarioSource {
             profile,
             overheads,
             counted: file.counted.into(),
+            all_to_all: file.all_to_all.into(),
+            network: self.network(file.network, file.epsilon.as_ref())?,
             calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
             cases: self.cases(&file.compare, file.tau.as_ref(), &topology)?,
@@ -233,6 +301,22 @@ impl ScenarioSource {
             }
         };
         Ok((source.name().to_owned(), profile))
+    }
+
+    fn network(
+        &self,
+        word: NetworkWord,
+        epsilon: Option<&Spanned<f64>>,
+    ) -> Result<NetworkChoice, Mistake> {
+        let choice = NetworkChoice { engine: word.engine(), ..NetworkChoice::default() };
+        let Some(given) = epsilon else { return Ok(choice) };
+        let epsilon = *given.get_ref();
+        if !(1e-6..=0.5).contains(&epsilon) {
+            let found = format!("{epsilon} is no relative error");
+            let help = "give the error that exchange times may have, from 0.000001 to 0.5";
+            return Err(self.source.mistake(given.span(), found, help));
+        }
+        Ok(NetworkChoice { epsilon, ..choice })
     }
 
     fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Mistake> {

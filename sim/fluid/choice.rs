@@ -60,7 +60,7 @@ impl Default for Choice {
 }
 
 /// Relative error of the exact engine: rounding.
-pub(super) const ROUNDING: f64 = 1e-9;
+pub const ROUNDING: f64 = 1e-9;
 /// The closed form's measured error under its certificate, and without.
 pub(super) const CERTIFIED: f64 = 0.005;
 const UNCERTIFIED: f64 = 0.16;

@@ -16,6 +16,8 @@ pub struct Counts {
     pub(super) tokens: Vec<u32>,
     /// The fixed number of slots of each expert on each GPU, where unused ones are computed.
     pub(super) padded: Option<Vec<u32>>,
+    /// `[gpu × token × K]`: what each token chose, where tokens were drawn and asked for.
+    pub(super) drawn: Option<Vec<u16>>,
 }
 
 impl Counts {
@@ -29,6 +31,7 @@ impl Counts {
             dropped: cells,
             tokens: vec![0; gpus * (top_k + 1)],
             padded: None,
+            drawn: None,
         }
     }
 
@@ -42,6 +45,12 @@ impl Counts {
     #[must_use]
     pub const fn experts(&self) -> usize {
         self.experts
+    }
+
+    /// K, the slots of a token.
+    #[must_use]
+    pub const fn top_k(&self) -> usize {
+        self.top_k
     }
 
     /// Slots of tokens on `gpu` that go to `expert`.
@@ -78,6 +87,15 @@ impl Counts {
     #[must_use]
     pub fn tokens_with(&self, gpu: usize, ffn_slots: usize) -> u32 {
         self.tokens[gpu * (self.top_k + 1)..][..=self.top_k][ffn_slots]
+    }
+
+    /// What each token of `gpu` chose, K experts a token, dropped slots included; nothing where counts
+    /// were drawn without tokens or tokens were not asked for.
+    #[must_use]
+    pub fn drawn_on(&self, gpu: usize) -> Option<std::slice::ChunksExact<'_, u16>> {
+        let each = self.drawn.as_ref()?.len() / self.gpus();
+        let own = &self.drawn.as_ref()?[gpu * each..(gpu + 1) * each];
+        Some(own.chunks_exact(self.top_k))
     }
 
     /// Slots chosen for `expert` on all GPUs, dropped ones included.

@@ -48,6 +48,7 @@ impl Replay {
         gpu: usize,
         chosen: &mut [u32],
         tokens: &mut [u32],
+        drawn: &mut Option<Vec<u16>>,
     ) {
         let decode = self.sequence_tokens == 1;
         let batch = if decode { 0 } else { micro_batch };
@@ -70,6 +71,9 @@ impl Replay {
             for token in played {
                 let ids = self.recording.chosen(token, layer);
                 ids.iter().for_each(|&id| chosen[usize::from(id)] += 1);
+                if let Some(drawn) = drawn {
+                    drawn.extend(ids);
+                }
                 tokens[ids.iter().filter(|&&id| id < self.ffn).count()] += 1;
             }
         }

@@ -1,11 +1,13 @@
 //! What one group does in one layer of one micro-batch: the gate's counts turned into each
 //! member's work and the group's two exchanges.
 
+use super::dispatch::{AllToAll, Dispatch};
 use crate::blame::{Op, Reason};
 use crate::cost::{KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op};
 use crate::gate::{Counts, Gate};
+use crate::network::Exchange;
 use crate::placement::Placement;
-use crate::units::{Bytes, ExpertId, SimDuration};
+use crate::units::{ExpertId, GpuId, SimDuration};
 use crate::workload::Workload;
 
 /// The two exchanges of a layer.
@@ -51,8 +53,7 @@ struct Part {
 #[derive(Clone, Debug, Default)]
 pub struct Step {
     parts: Vec<Part>,
-    /// `[from][to]`, row-major; the combine sends the same back.
-    dispatch: Vec<Bytes>,
+    dispatch: Dispatch,
 }
 
 impl Step {
@@ -80,15 +81,12 @@ impl Step {
         &self.parts[rank].after
     }
 
-    /// The bytes of an exchange, `[from][to]`, row-major.
+    /// One of the two exchanges, among these members.
     #[must_use]
-    pub fn exchange(&self, leg: Leg) -> Vec<Bytes> {
-        let ranks = self.parts.len();
+    pub fn exchange(&self, leg: Leg, members: Vec<GpuId>) -> Exchange {
         match leg {
-            Leg::Dispatch => self.dispatch.clone(),
-            Leg::Combine => (0..ranks * ranks)
-                .map(|cell| self.dispatch[(cell % ranks) * ranks + cell / ranks])
-                .collect(),
+            Leg::Dispatch => self.dispatch.forth(members),
+            Leg::Combine => self.dispatch.back(members),
         }
     }
 }
@@ -115,7 +113,7 @@ pub struct Totals {
     pub dropped_slots: u64,
     /// Rows computed for nothing, as padding.
     pub padded_rows: u64,
-    /// Bytes dispatched to another GPU.
+    /// Bytes dispatched from GPU to GPU, at every hop.
     pub dispatched_bytes: u64,
 }
 
@@ -126,6 +124,7 @@ pub struct StepPlanner<'a> {
     gate: Gate,
     placement: Placement,
     cost: LayerCost<'a>,
+    all_to_all: AllToAll,
     dense: [Op; 3],
     totals: Totals,
     spare: Vec<Step>,
@@ -141,6 +140,7 @@ impl<'a> StepPlanner<'a> {
         gate: Gate,
         placement: Placement,
         cost: LayerCost<'a>,
+        all_to_all: AllToAll,
         kernels: &dyn KernelTimes,
     ) -> Self {
         let dense = |first_layer| dense_op(workload, kernels, first_layer);
@@ -150,6 +150,7 @@ impl<'a> StepPlanner<'a> {
             gate,
             placement,
             cost,
+            all_to_all,
             dense: match counted {
                 Counted::ModelForward => [dense(true), dense(false), output_op(workload, kernels)],
                 Counted::Experts | Counted::MoeLayer => {
@@ -162,14 +163,20 @@ impl<'a> StepPlanner<'a> {
         }
     }
 
-    /// Plans what a group does in one layer (of the whole model) of one micro-batch.
-    pub fn plan(&mut self, layer: u32, micro_batch: u32, group: u32) -> Step {
+    /// Plans what a group does in one layer (of the whole model) of one micro-batch: the group of this
+    /// number in its pipeline stage, whose rank 0 is `first_gpu`.
+    pub fn plan(&mut self, layer: u32, micro_batch: u32, group: u32, first_gpu: GpuId) -> Step {
         let ranks = self.workload.layout.expert_parallel as usize;
         let first = group as usize * ranks;
         let counts = self.gate.counts(layer, micro_batch, first..first + ranks);
         let mut step = self.spare.pop().unwrap_or_default();
         step.parts.resize_with(ranks, Part::default);
-        self.exchange_bytes(&counts, &mut step.dispatch);
+        if self.counted == Counted::Experts {
+            step.dispatch.clear(ranks);
+        } else {
+            let token = self.workload.token_bytes();
+            step.dispatch.plan(&self.all_to_all, &counts, &self.placement, token, first_gpu);
+        }
         for rank in 0..ranks {
             let mut part = std::mem::take(&mut step.parts[rank]);
             for ops in [&mut part.before, &mut part.local.ops, &mut part.experts, &mut part.after] {
@@ -269,24 +276,7 @@ impl<'a> StepPlanner<'a> {
         self.placement.rank_of(ExpertId(expert as u32)).map(|rank| rank as usize)
     }
 
-    /// Bytes from member to member: one hidden vector for each slot computed elsewhere.
-    fn exchange_bytes(&self, counts: &Counts, bytes: &mut Vec<Bytes>) {
-        let ranks = counts.gpus();
-        bytes.clear();
-        bytes.resize(ranks * ranks, Bytes(0));
-        if self.counted == Counted::Experts {
-            return;
-        }
-        let token = self.workload.token_bytes().0;
-        for expert in 0..counts.experts() {
-            let Some(to) = self.owner(expert) else { continue };
-            for from in (0..ranks).filter(|&from| from != to) {
-                bytes[from * ranks + to] += Bytes(u64::from(counts.computed(from, expert)) * token);
-            }
-        }
-    }
-
-    fn tally(&mut self, counts: &Counts, dispatch: &[Bytes]) {
+    fn tally(&mut self, counts: &Counts, dispatch: &Dispatch) {
         let ffn = self.workload.model.experts.ffn as usize;
         let totals = &mut self.totals;
         for gpu in 0..counts.gpus() {
@@ -302,6 +292,6 @@ impl<'a> StepPlanner<'a> {
                 totals.dropped_slots += u64::from(dropped);
             }
         }
-        totals.dispatched_bytes += dispatch.iter().map(|bytes| bytes.0).sum::<u64>();
+        totals.dispatched_bytes += dispatch.bytes();
     }
 }

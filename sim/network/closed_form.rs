@@ -26,12 +26,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Delivery, Exchange, ExchangeId, Network, NetworkRates, Startup, ecmp_efficiency};
-use crate::topology::{Spread, Topology};
+use super::{
+    Carried, Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates,
+    Relayed, Startup, ecmp_efficiency,
+};
+use crate::fluid::{Certificate, Engine};
+use crate::topology::{LinkClass, Spread, Topology};
 use crate::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, SimTime};
 
 /// Groups of up to this many members keep their routes; larger ones compute them each time.
 const MAX_KEPT_MEMBERS: usize = 512;
+/// Most work spent on measuring the error, as flows² of the exchanges solved as flows: under a second.
+const MEASURING: u64 = 5_000_000;
 
 /// A [`Network`] without sharing between exchanges: each port drains at its full rate.
 #[derive(Debug)]
@@ -46,13 +52,24 @@ pub struct ClosedForm<'a> {
     flows: Vec<u32>,
     drain: Vec<SimDuration>,
     touched: Vec<LinkId>,
+    busy_until: Vec<SimTime>,
+    carried: Carried,
+    /// Work that may still be spent on solving exchanges a second time.
+    measuring_left: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     exchange: Exchange,
-    joined: Vec<bool>,
+    joined: Vec<Option<SimTime>>,
     missing: usize,
+}
+
+/// The longest that a transfer of a member takes, and the longest of those whose bytes it passes on.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlowestOf {
+    any: SimDuration,
+    fed: SimDuration,
 }
 
 /// Routes between all pairs of a group's members, as one list cut at `ends`.
@@ -60,12 +77,13 @@ struct Waiting {
 struct Routes {
     links: Vec<LinkId>,
     ends: Vec<u32>,
+    ranks: usize,
     longest: SimDuration,
 }
 
 impl Routes {
     fn between(topology: &Topology, members: &[GpuId]) -> Self {
-        let mut routes = Self::default();
+        let mut routes = Self { ranks: members.len(), ..Self::default() };
         let mut route = Vec::new();
         for &from in members {
             for &to in members {
@@ -78,9 +96,17 @@ impl Routes {
         routes
     }
 
-    fn of(&self, cell: usize) -> &[LinkId] {
+    fn between_ranks(&self, from: usize, to: usize) -> &[LinkId] {
+        let cell = from * self.ranks + to;
         let start = if cell == 0 { 0 } else { self.ends[cell - 1] };
         &self.links[start as usize..self.ends[cell] as usize]
+    }
+
+    /// The links that a transfer crosses, its relay's included.
+    fn of(&self, transfer: &Relayed) -> impl Iterator<Item = LinkId> + use<'_> {
+        let first = self.between_ranks(transfer.from, transfer.via);
+        let then = self.between_ranks(transfer.via, transfer.to);
+        first.iter().chain(then).copied()
     }
 }
 
@@ -99,11 +125,15 @@ impl<'a> ClosedForm<'a> {
             flows: vec![0; links],
             drain: vec![SimDuration::ZERO; links],
             touched: Vec::new(),
+            busy_until: vec![SimTime::ZERO; links],
+            carried: Carried::none(Engine::ClosedForm, None),
+            measuring_left: MEASURING,
         }
     }
 
     /// Schedules the deliveries of an exchange whose last member joined now.
-    fn start(&mut self, now: SimTime, id: ExchangeId, exchange: &Exchange) {
+    fn start(&mut self, now: SimTime, id: ExchangeId, waiting: &Waiting) {
+        let exchange = &waiting.exchange;
         let members = exchange.members();
         let routes = match self.routes.remove(members) {
             Some(kept) => kept,
@@ -111,9 +141,15 @@ impl<'a> ClosedForm<'a> {
         };
         self.drain_links(exchange, &routes);
         let startup = self.startup_of(members);
+        let transfers = self.transfer_times(exchange, &routes, &startup);
+        let mut last = SimDuration::ZERO;
         for rank in 0..members.len() {
-            let after = self.time_of(rank, exchange, &routes, &startup);
+            let after = self.time_of(rank, exchange, &transfers, routes.longest, &startup);
+            last = last.max(after);
             self.deliveries.insert(Delivery { at: now + after, exchange: id, rank });
+        }
+        if last > SimDuration::ZERO {
+            self.account(now, waiting, &routes, last);
         }
         for link in self.touched.drain(..) {
             self.load[link.index()] = 0;
@@ -126,12 +162,12 @@ impl<'a> ClosedForm<'a> {
 
     /// Fills `drain` with `D_l / c_l` for every link that carries something.
     fn drain_links(&mut self, exchange: &Exchange, routes: &Routes) {
-        for (cell, bytes) in remote_cells(exchange) {
-            for &link in routes.of(cell) {
+        for transfer in exchange.transfers() {
+            for link in routes.of(&transfer) {
                 if self.flows[link.index()] == 0 {
                     self.touched.push(link);
                 }
-                self.load[link.index()] += bytes.0;
+                self.load[link.index()] += transfer.bytes.0;
                 self.flows[link.index()] += 1;
             }
         }
@@ -140,6 +176,37 @@ impl<'a> ClosedForm<'a> {
             let capacity = self.capacity_of(link, self.flows[link.index()]);
             self.drain[link.index()] = capacity.time_for(bytes);
         }
+    }
+
+    /// Equation (2) for every transfer: the slowest of each member, and what it gets to pass on.
+    fn transfer_times(
+        &self,
+        exchange: &Exchange,
+        routes: &Routes,
+        startup: &Startup,
+    ) -> Vec<SlowestOf> {
+        let node = |rank: usize| self.topology.node_of(exchange.members()[rank]);
+        let mut slowest = vec![SlowestOf::default(); exchange.members().len()];
+        for transfer in exchange.transfers() {
+            let drained = routes.of(&transfer).map(|link| self.drain[link.index()]).max();
+            let alone = startup.pair_ceiling.map(|ceiling| ceiling.time_for(transfer.bytes));
+            let time = drained.unwrap_or_default().max(alone.unwrap_or_default());
+            for rank in [transfer.from, transfer.via, transfer.to] {
+                slowest[rank].any = slowest[rank].any.max(time);
+            }
+            if exchange.is_first_hop(node(transfer.from) == node(transfer.to)) {
+                let fed = &mut slowest[transfer.to].fed;
+                *fed = (*fed).max(time);
+            }
+        }
+        if exchange.forwarding() != Forwarding::None {
+            for Relayed { from, to, .. } in exchange.transfers() {
+                if exchange.is_second_hop(node(from) == node(to)) {
+                    slowest[to].any = slowest[to].any.max(slowest[from].fed);
+                }
+            }
+        }
+        slowest
     }
 
     /// Equation (1).
@@ -159,50 +226,109 @@ impl<'a> ClosedForm<'a> {
         if together { self.rates.within_node } else { self.rates.across_nodes }
     }
 
-    /// Equations (2) and (3) for one member, from `t0` on.
+    /// Equation (3) for one member, from `t0` on.
     fn time_of(
         &self,
         rank: usize,
         exchange: &Exchange,
-        routes: &Routes,
+        slowest: &[SlowestOf],
+        longest: SimDuration,
         startup: &Startup,
     ) -> SimDuration {
-        let ranks = exchange.members().len();
-        let (mut out, mut into, mut peers) = (Bytes(0), Bytes(0), 0);
-        let mut slowest = SimDuration::ZERO;
-        for peer in (0..ranks).filter(|&peer| peer != rank) {
-            let (sent, received) = (exchange.bytes(rank, peer), exchange.bytes(peer, rank));
-            out += sent;
-            into += received;
-            peers += u64::from(sent.0 + received.0 > 0);
-            for (bytes, cell) in [(sent, rank * ranks + peer), (received, peer * ranks + rank)] {
-                if bytes.0 == 0 {
-                    continue;
-                }
-                let drained = routes.of(cell).iter().map(|link| self.drain[link.index()]).max();
-                let alone = startup.pair_ceiling.map(|ceiling| ceiling.time_for(bytes));
-                slowest = slowest.max(drained.unwrap_or_default()).max(alone.unwrap_or_default());
-            }
-        }
+        let [bytes, peers] = volume_of(rank, exchange);
         if peers == 0 {
             return SimDuration::ZERO;
         }
-        startup.time_of(out.max(into), peers, routes.longest) + slowest
+        startup.time_of(Bytes(bytes), peers, longest) + slowest[rank].any
+    }
+
+    /// Notes what is known of the error of an exchange that ends `last` after its last join.
+    fn account(&mut self, now: SimTime, waiting: &Waiting, routes: &Routes, last: SimDuration) {
+        let exchange = &waiting.exchange;
+        let (mut flows, mut inner, mut sharers) = (0, SimDuration::ZERO, 0);
+        let busiest = self.touched.iter().copied().max_by_key(|link| self.drain[link.index()]);
+        for transfer in exchange.transfers() {
+            flows += 1;
+            let hops = routes.of(&transfer).count();
+            for (hop, link) in routes.of(&transfer).enumerate() {
+                sharers += usize::from(Some(link) == busiest);
+                // Behind a relay, ports lie in the middle of a route.
+                if hop > 0 && hop + 1 < hops && !self.is_port(link) {
+                    inner = inner.max(self.drain[link.index()]);
+                }
+            }
+        }
+        let mut overlaps = false;
+        for link in &self.touched {
+            let busy = &mut self.busy_until[link.index()];
+            overlaps |= *busy > now;
+            *busy = (*busy).max(now + last);
+        }
+        let makespan = busiest.map_or(SimDuration::ZERO, |link| self.drain[link.index()]);
+        let share = |part: SimDuration| part.secs() / makespan.secs().max(f64::MIN_POSITIVE);
+        let first = waiting.joined.iter().flatten().min().copied().unwrap_or(now);
+        let plain = self.rates.within_node.pair_ceiling.is_none()
+            && self.rates.across_nodes.pair_ceiling.is_none();
+        let (start_spread, inner_load) = (share(now - first), share(inner));
+        let certificate = Certificate { start_spread, inner_load, sharers, plain };
+        self.carried.exchanges += 1;
+        self.carried.flows += flows;
+        self.carried.certified += u64::from(certificate.holds() && !overlaps);
+        let cost = flows.saturating_mul(flows);
+        if self.carried.exchanges.is_power_of_two() && cost <= self.measuring_left {
+            self.measuring_left -= cost;
+            let ended = self.as_flows(waiting);
+            let (ours, theirs) = (now + last, ended.max(now));
+            let difference = ours.ps() as f64 - theirs.ps() as f64;
+            self.carried.measure(difference / last.ps() as f64);
+        }
+    }
+
+    fn is_port(&self, link: LinkId) -> bool {
+        let class = self.topology.links()[link.index()].class;
+        matches!(class, LinkClass::Nvlink | LinkClass::Xgmi | LinkClass::Pcie | LinkClass::Nic)
+    }
+
+    /// When the exchange's last delivery would be if flows started as soon as their ends have joined.
+    fn as_flows(&self, waiting: &Waiting) -> SimTime {
+        let mut flows = FlowNetwork::new(self.topology, self.rates);
+        let id = ExchangeId(0);
+        flows.open(id, waiting.exchange.clone());
+        let mut joins: Vec<(SimTime, usize)> =
+            waiting.joined.iter().flatten().copied().zip(0..).collect();
+        joins.sort_unstable();
+        joins.iter().for_each(|&(at, rank)| flows.join(at, id, rank));
+        let mut delivered = Vec::new();
+        while let Some(due) = flows.next_delivery() {
+            flows.deliver(due, &mut delivered);
+        }
+        delivered.iter().map(|delivery| delivery.at).max().unwrap_or(SimTime::ZERO)
     }
 }
 
-/// The cells of an exchange that take the network, with their bytes.
-fn remote_cells(exchange: &Exchange) -> impl Iterator<Item = (usize, Bytes)> {
-    let ranks = exchange.members().len();
-    (0..ranks * ranks)
-        .map(move |cell| (cell, exchange.bytes(cell / ranks, cell % ranks)))
-        .filter(move |&(cell, bytes)| cell / ranks != cell % ranks && bytes.0 > 0)
+/// Bytes that a member sends or receives, whichever is more, what it passes on included, and how many
+/// others it exchanges them with.
+pub(super) fn volume_of(rank: usize, exchange: &Exchange) -> [u64; 2] {
+    let (mut out, mut into, mut peers) = (0, 0, 0);
+    for peer in (0..exchange.members().len()).filter(|&peer| peer != rank) {
+        let (sent, received) = (exchange.bytes(rank, peer).0, exchange.bytes(peer, rank).0);
+        out += sent;
+        into += received;
+        peers += u64::from(sent + received > 0);
+    }
+    for relayed in exchange.relayed().iter().filter(|relayed| relayed.bytes.0 > 0) {
+        let Relayed { from, via, to, bytes } = *relayed;
+        out += if rank == from || rank == via { bytes.0 } else { 0 };
+        into += if rank == to || rank == via { bytes.0 } else { 0 };
+        peers += u64::from(rank == from || rank == to || rank == via);
+    }
+    [out.max(into), peers]
 }
 
 impl Network for ClosedForm<'_> {
     fn open(&mut self, id: ExchangeId, exchange: Exchange) {
         let missing = exchange.members().len();
-        let joined = vec![false; missing];
+        let joined = vec![None; missing];
         let old = self.waiting.insert(id, Waiting { exchange, joined, missing });
         assert!(old.is_none(), "exchange {} is open already", id.0);
     }
@@ -211,13 +337,13 @@ impl Network for ClosedForm<'_> {
         let Some(waiting) = self.waiting.get_mut(&id) else {
             panic!("rank {rank} joins exchange {}, which is not open", id.0)
         };
-        assert!(!waiting.joined[rank], "rank {rank} joins exchange {} twice", id.0);
-        waiting.joined[rank] = true;
+        let twice = waiting.joined[rank].replace(now);
+        assert!(twice.is_none(), "rank {rank} joins exchange {} twice", id.0);
         waiting.missing -= 1;
         if waiting.missing == 0
-            && let Some(Waiting { exchange, .. }) = self.waiting.remove(&id)
+            && let Some(waiting) = self.waiting.remove(&id)
         {
-            self.start(now, id, &exchange);
+            self.start(now, id, &waiting);
         }
     }
 
@@ -233,5 +359,9 @@ impl Network for ClosedForm<'_> {
             self.deliveries.pop_first();
             delivered.push(first);
         }
+    }
+
+    fn carried(&self) -> Carried {
+        self.carried
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A flow starts when both its ends have joined and their startup has passed, and from then on has
 //! its weighted max–min fair share of every link it crosses, together with the flows of all other
-//! exchanges (see [`crate::fluid`], exact engine). A member is done when its last flow has ended.
+//! exchanges (see [`crate::fluid::Sharing`]). A member is done when its last flow has ended.
 //!
 //! ```text
 //!   start(i→j) = max(join_i, join_j) + max(startup_i, startup_j)                  (1)
@@ -11,15 +11,18 @@
 //!
 //! Startup is that of [`NetworkRates`] for the bytes and peers of the member in this exchange. A
 //! member without bytes for or from others is done when the last member has joined, as in the closed
-//! form. Each start and end computes all rates anew, `O(flows in flight)`: a thousand GPUs in
-//! one exchange are a matter for [`crate::fluid::solve`].
+//! form. Each start, and each end or, quantised, each group of ends, computes the rates of the flows
+//! connected to it anew.
 //!
 //! Times inside are seconds in double precision; deliveries are rounded up to a picosecond.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Delivery, Exchange, ExchangeId, Network, NetworkRates, ecmp_efficiency};
-use crate::fluid::Sharing;
+use super::closed_form::volume_of;
+use super::{
+    Carried, Delivery, Exchange, ExchangeId, Network, NetworkRates, Relayed, ecmp_efficiency,
+};
+use crate::fluid::{Engine, ROUNDING, Sharing};
 use crate::topology::{Spread, Topology};
 use crate::units::{Bandwidth, Bytes, LinkId, SimDuration, SimTime};
 
@@ -38,13 +41,13 @@ pub struct FlowNetwork<'a> {
     /// Flows on each trunk whose lanes are chosen by hash.
     hashed: BTreeMap<LinkId, u32>,
     route: Vec<LinkId>,
+    carried: Carried,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Flow {
     exchange: ExchangeId,
-    from: usize,
-    to: usize,
+    transfer: Relayed,
 }
 
 #[derive(Debug)]
@@ -54,8 +57,24 @@ struct InFlight {
     missing: usize,
     startup: Vec<SimDuration>,
     ceiling: Option<Bandwidth>,
-    /// Flows of each member, out and in, that have not ended.
+    /// Flows of each member, out, in and passed on, that have not ended.
     left: Vec<u32>,
+    /// Flows into each member that it passes on and that have not ended.
+    fed: Vec<u32>,
+    /// The members that pass something on to each member.
+    feeders: Vec<Vec<usize>>,
+    delivered: Vec<bool>,
+}
+
+impl InFlight {
+    /// Whether a member has all that it waits for, and did not before.
+    fn is_newly_done(&mut self, rank: usize) -> bool {
+        let done = !self.delivered[rank]
+            && self.left[rank] == 0
+            && self.feeders[rank].iter().all(|&feeder| self.fed[feeder] == 0);
+        self.delivered[rank] |= done;
+        done
+    }
 }
 
 /// Seconds of a time of the machine.
@@ -88,7 +107,16 @@ impl<'a> FlowNetwork<'a> {
             due: BTreeSet::new(),
             hashed: BTreeMap::new(),
             route: Vec::new(),
+            carried: Carried::none(Engine::Exact, Some(ROUNDING)),
         }
+    }
+
+    /// The same with ends of flows gathered to a relative error of about `epsilon`.
+    #[must_use]
+    pub fn quantised(mut self, epsilon: f64) -> Self {
+        self.sharing = self.sharing.quantised(epsilon);
+        self.carried = Carried::none(Engine::Quantised, Some(epsilon));
+        self
     }
 
     /// Works through starts and ends of flows up to and including `now`.
@@ -121,15 +149,27 @@ impl<'a> FlowNetwork<'a> {
         }
     }
 
-    fn start(&mut self, number: u32) {
-        let Flow { exchange: id, from, to } = self.flows[number as usize];
-        let Some(InFlight { exchange, ceiling, .. }) = self.exchanges.get(&id) else {
-            panic!("flow {number} of exchange {}, which is not open", id.0)
+    /// Puts the route of a transfer into `self.route`, its relay's included.
+    fn route_of(&mut self, id: ExchangeId, transfer: &Relayed) {
+        let Some(InFlight { exchange, .. }) = self.exchanges.get(&id) else {
+            panic!("a flow of exchange {}, which is not open", id.0)
         };
-        let ends = [from, to].map(|rank| exchange.members()[rank]);
-        self.topology.route(ends[0], ends[1], &mut self.route);
-        let bytes = exchange.bytes(from, to).0 as f64;
+        let [from, via, to] =
+            [transfer.from, transfer.via, transfer.to].map(|rank| exchange.members()[rank]);
+        self.topology.route(from, via, &mut self.route);
+        if via != to {
+            let first = std::mem::take(&mut self.route);
+            self.topology.route(via, to, &mut self.route);
+            self.route.splice(0..0, first);
+        }
+    }
+
+    fn start(&mut self, number: u32) {
+        let Flow { exchange: id, transfer } = self.flows[number as usize];
+        self.route_of(id, &transfer);
+        let ceiling = self.exchanges[&id].ceiling;
         let ceiling = ceiling.map_or(f64::INFINITY, Bandwidth::bytes_per_sec);
+        let bytes = transfer.bytes.0 as f64;
         self.sharing.start(number, &self.route, bytes, 1.0, ceiling);
         self.count_hashed(1);
     }
@@ -152,26 +192,38 @@ impl<'a> FlowNetwork<'a> {
     }
 
     fn end(&mut self, at: SimTime, number: u32) {
-        let Flow { exchange: id, from, to } = self.flows[number as usize];
+        let Flow { exchange: id, transfer } = self.flows[number as usize];
+        if self.topology.spread() == Spread::Ecmp {
+            self.route_of(id, &transfer);
+            self.count_hashed(-1);
+        }
+        let node = |gpu| self.topology.node_of(gpu);
         let Some(open) = self.exchanges.get_mut(&id) else {
             panic!("flow {number} of exchange {}, which is not open", id.0)
         };
-        for rank in [from, to] {
+        let Relayed { from, via, to, .. } = transfer;
+        for rank in [from, to].into_iter().chain((via != to).then_some(via)) {
             open.left[rank] -= 1;
-            if open.left[rank] == 0 {
-                self.due.insert(Delivery { at, exchange: id, rank });
+        }
+        let [first, last] = [from, to].map(|rank| node(open.exchange.members()[rank]));
+        let mut waiting = vec![from, via, to];
+        if open.exchange.is_first_hop(first == last) {
+            open.fed[to] -= 1;
+            if open.fed[to] == 0 {
+                waiting
+                    .extend((0..open.left.len()).filter(|&rank| open.feeders[rank].contains(&to)));
             }
         }
-        if self.topology.spread() == Spread::Ecmp {
-            let ends = [from, to].map(|rank| open.exchange.members()[rank]);
-            self.topology.route(ends[0], ends[1], &mut self.route);
-            self.count_hashed(-1);
+        for rank in waiting {
+            if open.is_newly_done(rank) {
+                self.due.insert(Delivery { at, exchange: id, rank });
+            }
         }
         self.close_if_done(id);
     }
 
     fn close_if_done(&mut self, id: ExchangeId) {
-        let done = |open: &InFlight| open.missing == 0 && open.left.iter().all(|&left| left == 0);
+        let done = |open: &InFlight| open.missing == 0 && open.delivered.iter().all(|&done| done);
         if self.exchanges.get(&id).is_some_and(done) {
             self.exchanges.remove(&id);
         }
@@ -184,29 +236,49 @@ impl Network for FlowNetwork<'_> {
         let node = |rank: usize| self.topology.node_of(exchange.members()[rank]);
         let together = (1..ranks).all(|rank| node(rank) == node(0));
         let rates = if together { self.rates.within_node } else { self.rates.across_nodes };
-        let (mut left, mut startup) = (Vec::with_capacity(ranks), Vec::with_capacity(ranks));
-        for rank in 0..ranks {
-            let mut own_flows = 0;
-            let (mut out, mut into, mut peers) = (Bytes(0), Bytes(0), 0);
-            let mut latency = SimDuration::ZERO;
-            for peer in (0..ranks).filter(|&peer| peer != rank) {
-                let (sent, received) = (exchange.bytes(rank, peer), exchange.bytes(peer, rank));
-                out += sent;
-                into += received;
-                let flows = u32::from(sent.0 > 0) + u32::from(received.0 > 0);
-                own_flows += flows;
-                if flows > 0 {
-                    peers += 1;
-                    let ends = [rank, peer].map(|r| exchange.members()[r]);
-                    self.topology.route(ends[0], ends[1], &mut self.route);
-                    latency = latency.max(self.topology.latency(&self.route));
-                }
+        let (mut left, mut fed) = (vec![0; ranks], vec![0; ranks]);
+        let mut feeders = vec![Vec::new(); ranks];
+        let mut latency = vec![SimDuration::ZERO; ranks];
+        let mut flows = 0;
+        for Relayed { from, via, to, .. } in exchange.transfers() {
+            flows += 1;
+            let mut after = SimDuration::ZERO;
+            for (a, b) in [(from, via), (via, to)] {
+                let ends = [a, b].map(|rank| exchange.members()[rank]);
+                self.topology.route(ends[0], ends[1], &mut self.route);
+                after += self.topology.latency(&self.route);
             }
-            left.push(own_flows);
-            startup.push(rates.time_of(out.max(into), peers, latency));
+            for rank in [from, to].into_iter().chain((via != to).then_some(via)) {
+                left[rank] += 1;
+                latency[rank] = latency[rank].max(after);
+            }
+            let same_node = node(from) == node(to);
+            fed[to] += u32::from(exchange.is_first_hop(same_node));
+            if exchange.is_second_hop(same_node) {
+                feeders[to].push(from);
+            }
         }
+        self.carried.exchanges += u64::from(flows > 0);
+        self.carried.certified = self.carried.exchanges;
+        self.carried.flows += flows;
+        let startup = (0..ranks).map(|rank| {
+            let [bytes, peers] = volume_of(rank, &exchange);
+            rates.time_of(Bytes(bytes), peers, latency[rank])
+        });
+        let startup = startup.collect();
         let (joined, ceiling) = (vec![None; ranks], rates.pair_ceiling);
-        let open = InFlight { exchange, joined, missing: ranks, startup, ceiling, left };
+        let delivered = vec![false; ranks];
+        let open = InFlight {
+            exchange,
+            joined,
+            missing: ranks,
+            startup,
+            ceiling,
+            left,
+            fed,
+            feeders,
+            delivered,
+        };
         let old = self.exchanges.insert(id, open);
         assert!(old.is_none(), "exchange {} is open already", id.0);
     }
@@ -220,24 +292,29 @@ impl Network for FlowNetwork<'_> {
         open.joined[rank] = Some(now);
         open.missing -= 1;
         let ranks = open.joined.len();
-        for peer in (0..ranks).filter(|&peer| peer != rank) {
-            let Some(other) = open.joined[peer] else { continue };
-            let at = now.max(other) + open.startup[rank].max(open.startup[peer]);
-            for (from, to) in [(rank, peer), (peer, rank)] {
-                if open.exchange.bytes(from, to).0 > 0 {
-                    self.starting.insert((at, self.flows.len() as u32));
-                    self.flows.push(Flow { exchange: id, from, to });
-                }
+        let direct = (0..ranks).filter(|&peer| peer != rank).flat_map(|peer| {
+            let between =
+                |from, to| Relayed { from, via: to, to, bytes: open.exchange.bytes(from, to) };
+            [between(rank, peer), between(peer, rank)]
+        });
+        let relayed = open.exchange.relayed().iter().copied();
+        let own = relayed.filter(|t| [t.from, t.via, t.to].contains(&rank));
+        for transfer in direct.chain(own).filter(|transfer| transfer.bytes.0 > 0) {
+            let ends = [transfer.from, transfer.via, transfer.to];
+            if ends.iter().all(|&rank| open.joined[rank].is_some()) {
+                let startup = ends.iter().map(|&rank| open.startup[rank]).max();
+                let at = now + startup.unwrap_or_default();
+                self.starting.insert((at, self.flows.len() as u32));
+                self.flows.push(Flow { exchange: id, transfer });
             }
         }
         if open.missing == 0 {
-            let idle = (0..ranks).filter(|&rank| {
-                let all = (0..ranks).filter(|&peer| peer != rank);
-                let bytes =
-                    |peer| open.exchange.bytes(rank, peer).0 + open.exchange.bytes(peer, rank).0;
-                all.map(bytes).all(|bytes| bytes == 0)
-            });
-            self.due.extend(idle.map(|rank| Delivery { at: now, exchange: id, rank }));
+            for rank in 0..ranks {
+                // Not one of those whose flows have all ended: they are done already.
+                if open.is_newly_done(rank) {
+                    self.due.insert(Delivery { at: now, exchange: id, rank });
+                }
+            }
             self.close_if_done(id);
         }
     }
@@ -257,5 +334,9 @@ impl Network for FlowNetwork<'_> {
             self.due.pop_first();
             delivered.push(first);
         }
+    }
+
+    fn carried(&self) -> Carried {
+        self.carried
     }
 }

@@ -80,7 +80,11 @@ impl Trend {
         for (at, line) in reader.deserialize().enumerate() {
             let line: Line = line.map_err(|error| Mistake {
                 line: Some(at + 2),
-                ..Mistake::of(name, error.to_string(), "columns: tau, quality, and model if several")
+                ..Mistake::of(
+                    name,
+                    error.to_string(),
+                    "columns: tau, quality, and model if several",
+                )
             })?;
             let sound = line.quality.is_finite() && line.tau.is_none_or(|tau| tau > 0.0);
             if !sound {
@@ -137,8 +141,10 @@ impl Trend {
             squares += group.iter().map(|p| (p.1 - level - slope * p.0).powi(2)).sum::<f64>();
         }
         let free = (count - groups.len() as f64 - 1.0).max(1.0);
-        let own: Vec<(f64, f64)> =
-            points.iter().filter_map(|(tau, quality)| Some((tau.as_ref()?.ln(), *quality))).collect();
+        let own: Vec<(f64, f64)> = points
+            .iter()
+            .filter_map(|(tau, quality)| Some((tau.as_ref()?.ln(), *quality)))
+            .collect();
         let all = || groups.values().flatten().map(|p| p.0);
         let ends = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
         let vanilla = points.iter().find(|(tau, _)| tau.is_none()).map(|(_, quality)| *quality);
@@ -209,8 +215,13 @@ mod tests {
 
     #[test]
     fn a_curve_that_is_none_is_refused_by_line() {
-        let wrong = |csv: &str| Trend::parse("mine.csv", csv.as_bytes(), "m").unwrap_err().to_string();
-        assert!(wrong("tau,quality\n0.1,fine\n").starts_with("mine.csv:2"), "{}", wrong("tau,quality\n0.1,fine\n"));
+        let wrong =
+            |csv: &str| Trend::parse("mine.csv", csv.as_bytes(), "m").unwrap_err().to_string();
+        assert!(
+            wrong("tau,quality\n0.1,fine\n").starts_with("mine.csv:2"),
+            "{}",
+            wrong("tau,quality\n0.1,fine\n")
+        );
         assert!(wrong("tau,quality\n-1,3\n").contains("no sound numbers"));
         assert!(wrong("model,tau,quality\nx,0.5,3\n").contains("models in it: x"));
         assert!(wrong("").contains("has no quality"));

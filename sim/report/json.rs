@@ -10,10 +10,23 @@ use crate::blame::Reason;
 use crate::config::Scenario;
 use crate::estimate::{Estimate, Range};
 use crate::machine::Counted;
+use crate::network::Carried;
 use crate::study::Row;
+
+/// What a user asked for, so that a result can be explained later.
+#[derive(Serialize)]
+pub struct Asked<'a> {
+    /// The scenario's name or file.
+    pub scenario: &'a str,
+    /// Its overrides.
+    pub set: &'a [String],
+    /// The version that answered.
+    pub moesim: &'a str,
+}
 
 #[derive(Serialize)]
 struct Report<'a> {
+    asked: &'a Asked<'a>,
     scenario: &'a str,
     counted: &'static str,
     topology: &'a str,
@@ -21,6 +34,7 @@ struct Report<'a> {
     gpu: &'a str,
     profile: &'a str,
     overheads: &'a str,
+    all_to_all: &'static str,
     first_seed: u64,
     seeds: u64,
     calibration_uncertainty: bool,
@@ -31,9 +45,15 @@ struct Report<'a> {
 ///
 /// # Errors
 /// If `out` cannot be written to.
-pub fn write_json(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+pub fn write_json(
+    out: &mut dyn Write,
+    asked: &Asked<'_>,
+    scenario: &Scenario,
+    rows: &[Row],
+) -> io::Result<()> {
     let from = &scenario.ingredients;
     let report = Report {
+        asked,
         scenario: &scenario.name,
         counted: word(scenario.counted),
         topology: &from.topology,
@@ -41,6 +61,7 @@ pub fn write_json(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io:
         gpu: &scenario.topology.gpu().name,
         profile: &from.profile,
         overheads: &from.overheads,
+        all_to_all: scenario.all_to_all.name(),
         first_seed: scenario.seeds.start,
         seeds: scenario.seeds.end - scenario.seeds.start,
         calibration_uncertainty: scenario.calibration_uncertainty,
@@ -94,7 +115,26 @@ fn result(counted: Counted, row: &Row) -> Value {
         blame.map(|(reason, ms)| (format!("{}_ms", reason.key()), json!(ms))).collect();
     object.insert("blame".into(), Value::Object(blame));
     object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
+    object.insert("network".into(), network(&row.carried));
     Value::Object(object)
+}
+
+/// Which engine carried the exchanges, and what is known of its error; null where there were none.
+fn network(carried: &Carried) -> Value {
+    if carried.exchanges == 0 {
+        return Value::Null;
+    }
+    let measured = (carried.measured > 0).then_some(carried);
+    json!({
+        "engine": carried.engine.name(),
+        "exchanges": carried.exchanges,
+        "flows": carried.flows,
+        "error_bound": carried.error_bound,
+        "certified_exchanges": carried.certified,
+        "measured_exchanges": carried.measured,
+        "mean_measured_error": measured.map(|carried| carried.mean_measured),
+        "worst_measured_error": measured.map(|carried| carried.worst_measured),
+    })
 }
 
 /// `name`, `name_low` and `name_high`.

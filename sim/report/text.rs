@@ -6,6 +6,7 @@ use super::published;
 use crate::blame::Reason;
 use crate::config::Scenario;
 use crate::estimate::{COVERAGE, Estimate};
+use crate::fluid::Engine;
 use crate::machine::Counted;
 use crate::study::Row;
 
@@ -16,6 +17,7 @@ use crate::study::Row;
 pub fn write_text(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
     heading(out, scenario)?;
     results(out, scenario, rows)?;
+    network(out, scenario, rows)?;
     if scenario.calibration_uncertainty {
         super::ranges::write(out, scenario, rows)?;
     }
@@ -83,6 +85,42 @@ fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
         writeln!(out, "       models it has not seen: moesim validate.")?;
     }
     writeln!(out)
+}
+
+/// Which engines carried the exchanges, and what is known of their errors.
+fn network(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    for engine in [Engine::ClosedForm, Engine::Exact, Engine::Quantised] {
+        let own = rows.iter().map(|row| &row.carried).filter(|carried| carried.exchanges > 0);
+        let own = own.filter(|carried| carried.engine == engine);
+        let Some(all) = own.copied().reduce(|all, carried| all.and(&carried)) else { continue };
+        write!(
+            out,
+            "network: {} all-to-all, {} engine: ",
+            scenario.all_to_all.name(),
+            engine.name()
+        )?;
+        match all.error_bound {
+            Some(error) if engine == Engine::Quantised => {
+                writeln!(out, "times of exchanges within about {}%", 100.0 * error)?;
+            }
+            Some(_) => writeln!(out, "exact but for rounding")?,
+            None => {
+                let share = 100.0 * all.certified as f64 / all.exchanges as f64;
+                writeln!(out, "{share:.0}% of exchanges certified;")?;
+                writeln!(
+                    out,
+                    "         {} of them shared exactly: {:+.1}% on average, {:.1}% at worst",
+                    all.measured,
+                    100.0 * all.mean_measured,
+                    100.0 * all.worst_measured
+                )?;
+            }
+        }
+    }
+    if rows.iter().any(|row| row.carried.exchanges > 0) {
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 fn result(out: &mut dyn Write, row: &Row, any_published: bool) -> io::Result<()> {

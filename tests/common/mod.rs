@@ -1,10 +1,12 @@
 //! Small clusters and workloads with round figures, shared by tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use moesim::collective::Algorithm;
 use moesim::config::{self, Source};
 use moesim::cost::{Overheads, Roofline};
+use moesim::fluid::Engine;
 use moesim::machine::Counted;
-use moesim::network::NetworkRates;
+use moesim::network::{NetworkChoice, NetworkRates};
 use moesim::run::Inputs;
 use moesim::topology::Topology;
 use moesim::units::{Bandwidth, FlopRate};
@@ -89,6 +91,8 @@ pub fn ideal<'a>(
         kernels,
         overheads: Overheads::NONE,
         rates: NetworkRates::IDEAL,
+        all_to_all: Algorithm::Direct,
+        network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
         uncertainty: None,
     }
