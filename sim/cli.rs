@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Mistake;
 use crate::outcome::TooLong;
@@ -56,6 +56,13 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     /// Put the shards of a sweep together.
     Merge(sweep::MergeArgs),
+    /// Print a script that completes moesim's commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff.
+    Man,
     /// List what is built in.
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
@@ -143,6 +150,11 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Explain(args)) => explain::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "moesim", &mut &mut *out);
+            Ok(())
+        }
+        Some(Command::Man) => Ok(manual(out)?),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),
@@ -151,6 +163,18 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Validate(args)) => validate::run(&args, out),
         Some(Command::Gate(args)) => gate::run(&args, out),
     }
+}
+
+/// The manual page of moesim and of each of its commands.
+fn manual(out: &mut dyn Write) -> io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut &mut *out)?;
+    for own in command.get_subcommands().filter(|own| own.get_name() != "help") {
+        let name = format!("moesim {}", own.get_name());
+        clap_mangen::Man::new(own.clone().display_name(name)).render(&mut &mut *out)?;
+    }
+    Ok(())
 }
 
 /// Threads to use when the user does not say: as many as the machine offers.

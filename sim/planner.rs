@@ -15,7 +15,6 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::blame::Reason;
 use crate::compare::{Contender, Knob, Standing, standing};
-use crate::config::Scenario;
 use crate::outcome::{Outcome, TooLong};
 use crate::study::{WhatIf, in_parallel, run_if};
 use crate::workload::Workload;
@@ -37,8 +36,7 @@ pub enum Target {
 
 impl Target {
     /// The same as tokens per second of a run, given its tokens and layers.
-    fn tokens_per_sec(self, scenario: &Scenario, workload: &Workload, tokens: u64) -> f64 {
-        let _ = scenario;
+    fn tokens_per_sec(self, workload: &Workload, tokens: u64) -> f64 {
         let layers = f64::from(workload.layers_per_gpu()) * f64::from(workload.batch.micro_batches);
         match self {
             Self::TokensPerSec(least) => least,
@@ -83,7 +81,8 @@ impl Candidate {
 pub struct Plan {
     /// All candidates looked at: by cluster, vanilla first, then τ rising.
     pub candidates: Vec<Candidate>,
-    /// Index of the best that meets the target, if any does.
+    /// Index of the best that meets the target, if any does: of those within the τ that quality was
+    /// measured at, if there are any.
     pub best: Option<usize>,
     /// Index of the one that comes closest.
     pub closest: usize,
@@ -124,9 +123,12 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     let meets = |at: &usize| candidates[*at].probability >= question.probability;
     let all = || 0..candidates.len();
     let best = all().filter(meets).max_by(|&a, &b| {
+        // What was measured is worth more than what a line promises beyond it.
+        let known = |at: usize| !candidates[at].quality.extrapolated;
         let quality = |at: usize| candidates[at].quality.expected;
-        quality(a)
-            .total_cmp(&quality(b))
+        known(a)
+            .cmp(&known(b))
+            .then(quality(a).total_cmp(&quality(b)))
             .then(candidates[a].mean().total_cmp(&candidates[b].mean()))
     });
     let nearness = |at: usize| (candidates[at].probability, candidates[at].margin_percent());
@@ -139,7 +141,8 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     let beaten = |at: usize| {
         all().any(|other| {
             let (a, b) = (&candidates[at], &candidates[other]);
-            b.mean() > a.mean() && b.quality.expected > a.quality.expected
+            let as_good = b.mean() >= a.mean() && b.quality.expected >= a.quality.expected;
+            as_good && (b.mean() > a.mean() || b.quality.expected > a.quality.expected)
         })
     };
     let front = all().filter(|&at| !beaten(at)).collect();
@@ -204,7 +207,7 @@ fn candidate(
     });
     let outcomes: Vec<Outcome> = runs.into_iter().collect::<Result<_, _>>()?;
     let tokens_per_sec: Vec<f64> = outcomes.iter().map(Outcome::tokens_per_sec).collect();
-    let target = question.target.tokens_per_sec(scenario, workload, outcomes[0].tokens);
+    let target = question.target.tokens_per_sec(workload, outcomes[0].tokens);
     Ok(Candidate {
         cluster: contender.name.clone(),
         tau,

@@ -134,7 +134,7 @@ fn tell(
     )?;
     writeln!(
         out,
-        "{} takes {} ms against vanilla's {} ms (seed {}).",
+        "{}: {} ms against vanilla's {} ms (seed {}).",
         counted(scenario.counted),
         digits(1e3 * own.counted_secs()),
         digits(1e3 * vanilla.counted_secs()),
@@ -189,7 +189,7 @@ fn tell_change(vanilla: &Outcome, own: &Outcome, out: &mut dyn Write) -> Result<
     let removed: Vec<String> =
         changes.iter().filter(|(_, change)| *change < -0.005 * whole).take(3).map(said).collect();
     if !removed.is_empty() {
-        writeln!(out, "MoE++ removes of {}.", removed.join(", "))?;
+        writeln!(out, "MoE++ shortens {}.", removed.join(", "))?;
     }
     let kept: Vec<String> = Reason::ALL
         .into_iter()
@@ -197,7 +197,7 @@ fn tell_change(vanilla: &Outcome, own: &Outcome, out: &mut dyn Write) -> Result<
         .map(|reason| format!("{} ({} ms)", reason.label(), digits(after(reason))))
         .collect();
     if !kept.is_empty() {
-        writeln!(out, "It cannot remove {}.", kept.join(", "))?;
+        writeln!(out, "It leaves {}.", kept.join(", "))?;
     }
     let added: Vec<String> = changes
         .iter()

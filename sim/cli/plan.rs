@@ -170,12 +170,11 @@ fn write_text(
         writeln!(out, "Of the network, what would help: {}.", helps.join(", "))?;
     }
     if answer.best.is_none() {
-        let short = told.target / told.mean();
         writeln!(
             out,
-            "To meet it: {:.2} times the GPUs (whole groups of {}), or a target of {} tokens/s.",
-            short,
-            "expert-parallel GPUs",
+            "To meet it on average: {:.2} times the GPUs, in whole expert-parallel groups, or a \
+             target\nof {} tokens/s.",
+            told.target / told.mean(),
             digits(told.mean())
         )?;
     }

@@ -63,6 +63,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 
 pub(super) fn run(args: &SweepArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let plan = SweepPlan::read(&args.plan, &args.set)?;
+    report::check_drawings(&plan)?;
     let sweep = Sweep::new(&plan)?;
     let folder = args.out.clone().unwrap_or_else(|| args.plan.with_extension("results"));
     let (mut journal, mut rows) = open(&folder, &sweep, args.resume)?;
