@@ -111,6 +111,10 @@ fn a_torn_line_is_cut_off_and_its_task_run_again() {
     let before = results(&here.join("a"));
     runs(&here, &["sweep", "plan.toml", "--out", "a", "--resume"]);
     assert_eq!(before, results(&here.join("a")));
+    // Killed before even the first line was whole.
+    fs::write(&journal, &whole[..9]).expect("a file of ours");
+    runs(&here, &["sweep", "plan.toml", "--out", "a", "--resume"]);
+    assert_eq!(before, results(&here.join("a")));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn open(
 ) -> Result<(Journal, BTreeMap<usize, Vec<Row>>), Failure> {
     let there = folder.join(sweep::JOURNAL).exists();
     match (there, resume) {
-        (true, true) => Journal::resume(folder, sweep.fingerprint()).map_err(kept),
+        (true, true) => Journal::resume(folder, sweep.fingerprint(), sweep.tasks()).map_err(kept),
         (true, false) => Err(Mistake::of(
             folder.display().to_string(),
             "holds results already",
