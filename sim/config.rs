@@ -25,7 +25,7 @@ pub use profile::{
 pub use scenario::{Case, Ingredients, Overrides, Scenario, ScenarioSource};
 pub use source::{MAX_FILE_BYTES, Mistake, Source};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
-pub use workload::workload;
+pub use workload::{law_json, read_law, read_recording, workload};
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]

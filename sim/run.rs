@@ -6,7 +6,6 @@ use crate::gate::Gate;
 use crate::machine::{Counted, Course, Machine, Observer, StepPlanner};
 use crate::network::{Network, NetworkRates};
 use crate::outcome::{Outcome, TooLong};
-use crate::placement::Placement;
 use crate::streams::Streams;
 use crate::topology::Topology;
 use crate::units::{Bytes, SimTime};
@@ -89,7 +88,6 @@ fn in_world<'a>(
             workload,
             inputs.counted,
             Gate::new(workload, Streams::new(seed)),
-            Placement::contiguous(workload),
             LayerCost::new(workload, inputs.kernels, inputs.overheads),
             inputs.kernels,
         ),
@@ -123,7 +121,7 @@ fn course(inputs: &Inputs<'_>) -> Course {
         gpus: inputs.topology.gpus(),
         group: workload.layout.expert_parallel,
         stages,
-        layers: workload.layers_per_gpu(),
+        layers: workload.layers_per_gpu() * workload.gating.scheme.rounds(),
         micro_batches: workload.batch.micro_batches,
         dispatches: inputs.counted != Counted::Experts,
         handover: waits.then_some(micro_batch_bytes),

@@ -7,13 +7,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Failure, write_whole};
-use crate::config::Mistake;
+use crate::config::{Mistake, law_json, read_recording as recording};
 use crate::gate::fit::{self, DEFAULT_RANK};
 use crate::gate::judge::{self, BatchJudgement, Judgement, Pair};
-use crate::gate::law::Law;
-use crate::gate::recording::Recording;
 use crate::streams::Streams;
-use crate::table::{Table, TableError};
+use crate::workload::{Law, Recording};
 
 mod show;
 
@@ -65,16 +63,6 @@ pub(super) fn run(args: &GateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-fn refused(error: TableError) -> Failure {
-    let column = error.column.map_or_else(String::new, |column| format!("column `{column}`: "));
-    Mistake::of(error.table, column + &error.found, error.help).into()
-}
-
-fn recording(path: &Path) -> Result<Recording, Failure> {
-    let table = Table::read(path).map_err(refused)?;
-    Recording::from_table(&table).map_err(refused)
-}
-
 fn fit_and_judge(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let streams = Streams::new(args.seed);
     let whole = recording(&args.trace)?;
@@ -89,7 +77,7 @@ fn fit_and_judge(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let law = fit::fit(&counts, args.rank.into(), streams).with_persistence_of(&fitted, streams);
     let judgement = judge::judge(&law, &counts, &held_out, streams);
     if let Some(path) = &args.out {
-        write_whole(path, &law_json(&law).to_string())?;
+        write_whole(path, &law_json(&law, Value::Null))?;
     }
     if args.json {
         let mut report = judgement_json(&judgement);
@@ -224,21 +212,5 @@ fn batch_json(batch: &BatchJudgement) -> Value {
             "seen": loads(&batch.seen), "law": loads(&batch.modelled),
             "independent": loads(&batch.independent),
         },
-    })
-}
-
-fn law_json(law: &Law) -> Value {
-    let layers: Vec<Value> = law
-        .layers
-        .iter()
-        .map(|layer| {
-            json!({
-                "log_weights": layer.log_weights, "loadings": layer.loadings, "own": layer.own,
-            })
-        })
-        .collect();
-    json!({
-        "schema": 1, "rank": law.rank, "slots": law.slots,
-        "persistence": persistence_json(law), "layers": layers,
     })
 }

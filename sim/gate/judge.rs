@@ -7,9 +7,9 @@
 use rand::seq::IndexedRandom;
 
 use super::law::Law;
-use super::recording::{Recording, SequenceCounts};
 use super::statistics::{self, Loads, kolmogorov_smirnov, mean};
 use crate::streams::Streams;
+use crate::workload::{Recording, SequenceCounts};
 
 /// Sizes of batches at which loads are compared.
 pub const BATCHES: [u32; 3] = [512, 2_048, 8_192];

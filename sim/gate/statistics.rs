@@ -16,7 +16,7 @@
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::recording::{Recording, SequenceCounts};
+use crate::workload::{Recording, SequenceCounts};
 
 /// Capacity factors γ at which drops are reported.
 pub const FACTORS: [f64; 3] = [1.1, 1.25, 1.5];

@@ -7,8 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::Failure;
-use super::recording;
-use crate::config::{Kind, Mistake, Source, built_in, workload};
+use crate::config::{Kind, Mistake, Source, built_in, read_recording, workload};
 use crate::gate::Gate;
 use crate::gate::statistics::{FACTORS, Uneven};
 use crate::streams::Streams;
@@ -53,7 +52,7 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn of_recording(args: &ShowArgs) -> Result<Loads, Failure> {
-    let recording = recording(&PathBuf::from(&args.what))?;
+    let recording = read_recording(&PathBuf::from(&args.what))?;
     let counts = recording.counts();
     let layers = 0..recording.layers();
     let total = counts.all_tokens() as f64;

@@ -31,13 +31,13 @@ pub struct Recording {
 /// How often each sequence's tokens chose each expert: all that loads depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceCounts {
-    pub(super) layers: usize,
-    pub(super) experts: usize,
-    pub(super) top_k: usize,
+    pub(crate) layers: usize,
+    pub(crate) experts: usize,
+    pub(crate) top_k: usize,
     /// Tokens of each sequence.
-    pub(super) tokens: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
     /// `[sequence × layer × expert]`.
-    pub(super) counts: Vec<u32>,
+    pub(crate) counts: Vec<u32>,
 }
 
 impl Recording {
@@ -45,7 +45,7 @@ impl Recording {
     ///
     /// # Panics
     /// If the sizes contradict each other.
-    pub(super) fn new(
+    pub(crate) fn new(
         experts: usize,
         layers: usize,
         top_k: usize,
