@@ -27,7 +27,7 @@ pub use scenario::{COMMAND_LINE, Case, Ingredients, Overrides, Scenario, Scenari
 pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
-pub use workload::workload;
+pub use workload::{law_json, read_domain_counts, read_law, read_recording, workload};
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]
