@@ -103,6 +103,13 @@ impl Outcome {
         all / self.blame.len() as f64
     }
 
+    /// Time that one GPU waited for others, in milliseconds.
+    #[must_use]
+    pub fn waited_ms(&self, gpu: usize) -> f64 {
+        let waits = Reason::ALL.into_iter().filter(|reason| reason.is_wait());
+        waits.map(|reason| self.blame[gpu].of(reason).ms()).sum()
+    }
+
     /// Zero-computation work that exchanges hid, the mean over GPUs.
     #[must_use]
     pub fn mean_hidden_ms(&self) -> f64 {

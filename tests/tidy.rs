@@ -20,7 +20,8 @@ const LAYERS: &[&[&str]] = &[
     &["outcome", "run"],
     &["config"],
     &["study", "paper", "validate"],
-    &["sweep"],
+    &["sweep", "compare", "timeline"],
+    &["planner"],
     &["report"],
     &["cli"],
 ];

@@ -6,14 +6,12 @@
 //! (gather, silu, product, scale, add), and as many for a kind of zero-computation experts.
 
 use moesim::blame::Op;
+use moesim::config::{Kind, built_in};
 use moesim::cost::{LayerCost, Overheads, ZeroComputationSlots};
 use moesim::kernel::Kernels;
 use moesim::profile::Profile;
 use moesim::units::SimDuration;
-use moesim::workload::{
-    Batch, Capacity, Dtype, Execution, Experts, GateNetwork, Gating, Layout, Model, Popularity,
-    Sampling, Spread, Workload, ZeroComputation,
-};
+use moesim::workload::{Capacity, Dtype, Execution, GateNetwork, Workload, ZeroComputation};
 
 use crate::evidence::quantile;
 use crate::measure::samples::Sample;
@@ -101,7 +99,7 @@ fn compared(profile: &Profile, sample: &Sample) -> Option<Compared> {
     };
     let shape = Shape::named(&point.shape)?;
     let tokens = u32::try_from(point.tokens?).ok()?;
-    let workload = workload(shape, tokens, point.tau, grouped);
+    let workload = workload(shape, tokens, point.tau, grouped)?;
     let predicted = predict(profile, &workload, &point.slots)?;
     let ffn: u64 = point.slots.iter().take(shape.ffn as usize).map(|&c| u64::from(c)).sum();
     Some(Compared {
@@ -147,47 +145,26 @@ fn predict(profile: &Profile, workload: &Workload, slots: &[u32]) -> Option<f64>
     Some(ops.iter().map(|op| op.time.secs()).sum())
 }
 
-/// One layer of a shape on one GPU.
-fn workload(shape: &Shape, tokens: u32, tau: Option<f64>, grouped: bool) -> Workload {
+/// One layer of a shape on one GPU: a built-in workload in all that the price of a layer does not
+/// depend on.
+fn workload(shape: &Shape, tokens: u32, tau: Option<f64>, grouped: bool) -> Option<Workload> {
+    let mut workload = moesim::config::workload(&built_in(Kind::Workload, "moe-0.6b")?).ok()?;
     let zero_computation = match tau {
         Some(_) => ZeroComputation { zero: shape.zero, copy: shape.copy, constant: shape.constant },
         None => ZeroComputation::default(),
     };
-    let experts =
-        Experts { ffn: shape.ffn, zero_computation, top_k: shape.top_k, tau: tau.unwrap_or(1.0) };
-    let gate = if shape.pathway_aware { GateNetwork::TwoLayer } else { GateNetwork::Linear };
-    Workload {
-        name: shape.name.to_owned(),
-        model: Model {
-            name: shape.name.to_owned(),
-            layers: 1,
-            hidden: shape.hidden,
-            intermediate: shape.inter,
-            heads: 1,
-            head_dim: shape.hidden,
-            vocabulary: 1,
-            experts,
-            gate,
-            gating_residual: shape.pathway_aware,
-        },
-        batch: Batch {
-            tokens_per_gpu: tokens,
-            micro_batches: 1,
-            sequence_tokens: tokens,
-            dtype: Dtype::Bf16,
-        },
-        layout: Layout { expert_parallel: 1, pipeline_parallel: 1 },
-        execution: if grouped { Execution::Grouped } else { Execution::Sequential },
-        capacity: Capacity::Dropless,
-        gating: Gating {
-            popularity: Popularity::LogNormal { sd: 0.0 },
-            ffn_logit_shift: 0.0,
-            ffn_share: None,
-            zero_computation_weights: [1.0; 3],
-            difficulty_sd: 0.0,
-            spread: Spread::NONE,
-            sampling: Sampling::Auto,
-        },
-        zero_computation_local: true,
-    }
+    let Workload { model, batch, layout, .. } = &mut workload;
+    (model.layers, model.heads, model.head_dim) = (1, 1, shape.hidden);
+    (model.hidden, model.intermediate) = (shape.hidden, shape.inter);
+    (model.experts.ffn, model.experts.top_k) = (shape.ffn, shape.top_k);
+    model.experts.zero_computation = zero_computation;
+    model.experts.tau = tau.unwrap_or(1.0);
+    model.gate = if shape.pathway_aware { GateNetwork::TwoLayer } else { GateNetwork::Linear };
+    model.gating_residual = shape.pathway_aware;
+    (batch.tokens_per_gpu, batch.sequence_tokens, batch.micro_batches) = (tokens, tokens, 1);
+    batch.dtype = Dtype::Bf16;
+    (layout.expert_parallel, layout.pipeline_parallel) = (1, 1);
+    workload.execution = if grouped { Execution::Grouped } else { Execution::Sequential };
+    workload.capacity = Capacity::Dropless;
+    Some(workload)
 }

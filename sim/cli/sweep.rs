@@ -63,6 +63,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 
 pub(super) fn run(args: &SweepArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let plan = SweepPlan::read(&args.plan, &args.set)?;
+    report::check_drawings(&plan)?;
     let sweep = Sweep::new(&plan)?;
     let folder = args.out.clone().unwrap_or_else(|| args.plan.with_extension("results"));
     let (mut journal, mut rows) = open(&folder, &sweep, args.resume)?;
@@ -121,7 +122,7 @@ fn open(
 ) -> Result<(Journal, BTreeMap<usize, Vec<Row>>), Failure> {
     let there = folder.join(sweep::JOURNAL).exists();
     match (there, resume) {
-        (true, true) => Journal::resume(folder, sweep.fingerprint()).map_err(kept),
+        (true, true) => Journal::resume(folder, sweep.fingerprint(), sweep.tasks()).map_err(kept),
         (true, false) => Err(Mistake::of(
             folder.display().to_string(),
             "holds results already",

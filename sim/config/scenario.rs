@@ -18,7 +18,11 @@ use crate::profile::Profile;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
+/// The name of a scenario that was made from arguments.
+pub const COMMAND_LINE: &str = "command line";
+
 /// A cluster, what its parts take, and the comparisons to make on it.
+#[derive(Clone)]
 pub struct Scenario {
     /// Its name.
     pub name: String,
@@ -74,6 +78,9 @@ pub struct Overrides {
     lines: Vec<String>,
 }
 
+/// Prefixes of overrides for one of the two workloads of a comparison alone.
+const ROLES: [&str; 2] = ["vanilla", "moepp"];
+
 const NAMED: [Kind; 4] = [Kind::Topology, Kind::Workload, Kind::Profile, Kind::Overheads];
 
 impl Overrides {
@@ -83,16 +90,19 @@ impl Overrides {
         Self { lines }
     }
 
-    /// Those for one kind of file, without their prefix.
-    fn of(&self, kind: Kind) -> impl Iterator<Item = &str> {
-        let prefix = format!("{}.", kind.key());
+    /// Those behind one prefix, without it.
+    fn of(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        let prefix = format!("{prefix}.");
         self.lines.iter().filter_map(move |line| line.trim_start().strip_prefix(prefix.as_str()))
     }
 
     /// Those for the scenario itself.
     fn of_scenario(&self) -> impl Iterator<Item = &str> {
-        let named =
-            |line: &str| NAMED.iter().any(|kind| line.starts_with(&format!("{}.", kind.key())));
+        let prefixes = || NAMED.iter().map(|kind| kind.key()).chain(ROLES);
+        let named = move |line: &str| {
+            prefixes()
+                .any(|prefix| line.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')))
+        };
         self.lines.iter().map(|line| line.trim_start()).filter(move |line| !named(line))
     }
 }
@@ -217,6 +227,14 @@ impl ScenarioSource {
         Ok(Self { source, folder, overrides, read })
     }
 
+    /// A scenario that a command made up; what it names is relative to the current folder.
+    #[must_use]
+    pub fn of_text(text: &str, overrides: Overrides) -> Self {
+        let source = Source::built_in(COMMAND_LINE, text).with_overrides(overrides.of_scenario());
+        let read = Cell::new(source.fold_into(0));
+        Self { source, folder: PathBuf::new(), overrides, read }
+    }
+
     /// Reads and checks everything that the scenario names.
     ///
     /// # Errors
@@ -258,6 +276,16 @@ impl ScenarioSource {
 
     /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
     fn part(&self, name: &Spanned<String>, kind: Kind) -> Result<Source, Mistake> {
+        self.part_as(name, kind, None)
+    }
+
+    /// As [`Self::part`], with the overrides for its role in a comparison behind those for its kind.
+    fn part_as(
+        &self,
+        name: &Spanned<String>,
+        kind: Kind,
+        role: Option<&str>,
+    ) -> Result<Source, Mistake> {
         let source = match built_in(kind, name.get_ref()) {
             Some(source) => source,
             None => {
@@ -269,7 +297,9 @@ impl ScenarioSource {
                 Source::read(&path)?
             }
         };
-        let lines: Vec<String> = self.overrides.of(kind).map(str::to_owned).collect();
+        let own = self.overrides.of(kind.key());
+        let in_role = role.into_iter().flat_map(|role| self.overrides.of(role));
+        let lines: Vec<String> = own.chain(in_role).map(str::to_owned).collect();
         let source = source.with_overrides(lines.iter().map(String::as_str));
         self.read.set(source.fold_into(self.read.get()));
         Ok(source)
@@ -350,7 +380,7 @@ impl ScenarioSource {
         taus: Option<&[f64]>,
         topology: &Topology,
     ) -> Result<Case, Mistake> {
-        let vanilla = self.workload(&table.vanilla, topology)?;
+        let vanilla = self.workload(&table.vanilla, topology, ROLES[0])?;
         if vanilla.model.experts.zero_computation.total() > 0 {
             return Err(self.source.mistake(
                 table.vanilla.span(),
@@ -359,7 +389,7 @@ impl ScenarioSource {
             ));
         }
         let Some(name) = &table.moepp else { return Ok(Case { vanilla, moepp: Vec::new() }) };
-        let moepp = self.workload(name, topology)?;
+        let moepp = self.workload(name, topology, ROLES[1])?;
         if moepp.model.experts.zero_computation.total() == 0 {
             return Err(self.source.mistake(
                 name.span(),
@@ -376,8 +406,13 @@ impl ScenarioSource {
         Ok(Case { vanilla, moepp: taus.unwrap_or(&own).iter().map(at).collect() })
     }
 
-    fn workload(&self, name: &Spanned<String>, topology: &Topology) -> Result<Workload, Mistake> {
-        let source = self.part(name, Kind::Workload)?;
+    fn workload(
+        &self,
+        name: &Spanned<String>,
+        topology: &Topology,
+        role: &str,
+    ) -> Result<Workload, Mistake> {
+        let source = self.part_as(name, Kind::Workload, Some(role))?;
         let workload = super::workload(&source)?;
         if let Some(misfit) = crate::run::misfit(topology, &workload) {
             let help = "change the workload's [layout], or name a topology it divides";

@@ -164,6 +164,12 @@ impl SweepPlan {
         self.axes.iter().map(|axis| axis.steps.len() as u128).product()
     }
 
+    /// The plan's file.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.source.name()
+    }
+
     /// The text of the plan as it was read, for the record.
     #[must_use]
     pub fn text(&self) -> &str {

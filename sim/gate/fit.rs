@@ -25,11 +25,10 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::inclusion;
 use super::law::{Law, LayerLaw, exponential_of};
-use super::recording::{Recording, SequenceCounts};
 use super::sample::Race;
 use super::statistics::{depth_information, mean, overlap};
 use crate::streams::Streams;
-use crate::workload::Persistence;
+use crate::workload::{Persistence, Recording, SequenceCounts};
 
 /// Dimensions of the shared latents unless the user says otherwise.
 pub const DEFAULT_RANK: usize = 8;

@@ -79,7 +79,21 @@ pub fn draw(
     Ok(drawn)
 }
 
-fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
+/// Refuses drawings of columns that results will not have, before anything is run.
+///
+/// # Errors
+/// If a column is unknown.
+pub fn check_drawings(plan: &SweepPlan) -> Result<(), Mistake> {
+    let varied: Vec<&str> =
+        plan.axes.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect();
+    let results = Results::of(&varied, &BTreeMap::new());
+    plan.drawings.iter().try_for_each(|drawing| {
+        check_drawing(&results, drawing)
+            .map_err(|mistake| Mistake { place: plan.place().to_owned(), ..mistake })
+    })
+}
+
+fn check_drawing(results: &Results, drawing: &Drawing) -> Result<(), Mistake> {
     for column in [Some(&drawing.x), Some(&drawing.y), drawing.hue.as_ref()].into_iter().flatten() {
         if results.column(column).is_none() {
             let known: Vec<&str> = results.columns.iter().map(|(name, _)| name.as_str()).collect();
@@ -93,6 +107,11 @@ fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
             });
         }
     }
+    Ok(())
+}
+
+fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
+    check_drawing(results, drawing)?;
     let hue = drawing.hue.as_deref().unwrap_or("");
     let lines = summarise(results, &[hue, &drawing.x], &[&drawing.y]);
     let mut series: BTreeMap<usize, Series> = BTreeMap::new();

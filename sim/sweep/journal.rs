@@ -100,8 +100,15 @@ impl Journal {
     pub fn resume(
         folder: &Path,
         fingerprint: u64,
+        tasks: usize,
     ) -> Result<(Self, BTreeMap<usize, Vec<Row>>), JournalError> {
         let path = folder.join(NAME);
+        let begun = std::fs::read(&path).map_err(|error| JournalError::Io(path.clone(), error))?;
+        if !begun.contains(&b'\n') {
+            // Killed before the first line was whole: nothing is lost by starting again.
+            std::fs::remove_file(&path).map_err(|error| JournalError::Io(path.clone(), error))?;
+            return Ok((Self::create(folder, fingerprint, tasks)?, BTreeMap::new()));
+        }
         let (held, records, whole) = read(&path)?;
         if held.fingerprint != fingerprint {
             return Err(JournalError::Foreign(path));

@@ -126,11 +126,7 @@ fn row(
     let (time, base) = (own.counted_secs(), vanilla.counted_secs());
     let increase = (kinds > 0).then(|| 100.0 * (base / time - 1.0));
     let makespan = own.makespan.ms();
-    let waiting = |gpu: usize| {
-        let waits = Reason::ALL.into_iter().filter(|reason| reason.is_wait());
-        waits.map(|reason| own.blame[gpu].of(reason).ms()).sum::<f64>()
-    };
-    let waits: Vec<f64> = (0..own.blame.len()).map(waiting).collect();
+    let waits: Vec<f64> = (0..own.blame.len()).map(|gpu| own.waited_ms(gpu)).collect();
     let busiest = (0..waits.len()).min_by(|&a, &b| waits[a].total_cmp(&waits[b])).unwrap_or(0);
     let mean_wait = waits.iter().sum::<f64>() / waits.len() as f64;
     let mut row: Row = settings.iter().map(|(_, value)| Cell::from(*value)).collect();

@@ -1,31 +1,422 @@
-//! placeholder
-use crate::measure::backend::*;
-/// A CUDA device.
-pub struct Cuda {}
-impl Cuda {
-    /// Opens.
-    pub fn open(_index: usize) -> Result<Self, DeviceError> {
-        Err(DeviceError::Absent("not built yet".to_owned()))
+//! NVIDIA GPUs through CUDA: the driver, NVRTC and cuBLAS are loaded at run time, so that one
+//! program runs with and without them.
+//!
+//! Our kernels are compiled for the device found; products are cuBLASLt's, several at once cuBLAS's
+//! grouped product. Runs are timed by events; a kernel holds the stream until all of a run has been
+//! enqueued, so that the time of short kernels is theirs and not that of launching them.
+#![allow(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::ffi::{c_uint, c_void};
+use std::time::Instant;
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys;
+
+use crate::measure::backend::{
+    Backend, Buffer, Clock, DeviceError, DeviceFacts, Elapsed, Gemm, Launch, Prepared, Step,
+};
+use crate::measure::kernels::{self, Kernel};
+use crate::measure::numbers::Format;
+
+mod blas;
+pub mod libraries;
+pub mod nvrtc;
+pub mod peers;
+
+use blas::{Blas, Product};
+
+/// The oldest CUDA that a driver must speak, as it tells it: 12.8.
+const OLDEST: i32 = 12_080;
+/// Groups of threads along the first axis of a grid: as in wgpu, so that indices are the same.
+const MOST_GROUPS: u64 = 65_535;
+/// More steps than this are not enqueued behind a held stream: its queue is finite.
+const MOST_HELD: usize = 400;
+
+/// Holds the stream until the host says so, for at most twenty milliseconds.
+pub const HOLD: &str = "
+extern \"C\" __global__ void kernel_main(volatile unsigned int* flag) {
+    unsigned long long start, now;
+    asm volatile(\"mov.u64 %0, %globaltimer;\" : \"=l\"(start));
+    do {
+        asm volatile(\"mov.u64 %0, %globaltimer;\" : \"=l\"(now));
+    } while (*flag == 0 && now - start < 20000000ull);
+}
+";
+
+/// A GPU opened through CUDA.
+pub struct Cuda {
+    stream: sys::CUstream,
+    start: sys::CUevent,
+    stop: sys::CUevent,
+    facts: DeviceFacts,
+    architecture: String,
+    memory: Vec<(sys::CUdeviceptr, u64)>,
+    pinned: Vec<*mut c_void>,
+    ready: Vec<Vec<Ready>>,
+    functions: BTreeMap<(&'static str, Format), sys::CUfunction>,
+    hold: sys::CUfunction,
+    flag: *mut u32,
+    blas: Blas,
+}
+
+enum Ready {
+    Kernel {
+        function: sys::CUfunction,
+        grid: (c_uint, c_uint),
+        threads: c_uint,
+        buffers: Vec<sys::CUdeviceptr>,
+        params: Vec<u32>,
+    },
+    Product(Product),
+    Copy {
+        from: sys::CUdeviceptr,
+        to: sys::CUdeviceptr,
+        bytes: usize,
+    },
+    Upload {
+        from: *const c_void,
+        to: sys::CUdeviceptr,
+        bytes: usize,
+    },
+    Download {
+        from: sys::CUdeviceptr,
+        to: *mut c_void,
+        bytes: usize,
+    },
+}
+
+impl Ready {
+    /// Whether the stream may be held while it is enqueued: it never waits for the device.
+    const fn holds(&self) -> bool {
+        match self {
+            Self::Kernel { .. } | Self::Copy { .. } => true,
+            Self::Product(product) => product.never_waits(),
+            Self::Upload { .. } | Self::Download { .. } => false,
+        }
     }
 }
+
+/// What a driver's error means to us: errors that end a context lose the device.
+fn failed(error: DriverError) -> DeviceError {
+    use sys::CUresult as E;
+    let text = error.error_string().map_or_else(
+        |_| format!("{:?}", error.0),
+        |text| format!("{:?}: {}", error.0, text.to_string_lossy()),
+    );
+    match error.0 {
+        E::CUDA_ERROR_OUT_OF_MEMORY => DeviceError::OutOfMemory(text),
+        E::CUDA_ERROR_NOT_SUPPORTED => DeviceError::Unsupported(text),
+        E::CUDA_ERROR_ECC_UNCORRECTABLE
+        | E::CUDA_ERROR_ILLEGAL_ADDRESS
+        | E::CUDA_ERROR_LAUNCH_TIMEOUT
+        | E::CUDA_ERROR_LAUNCH_FAILED
+        | E::CUDA_ERROR_HARDWARE_STACK_ERROR
+        | E::CUDA_ERROR_ILLEGAL_INSTRUCTION
+        | E::CUDA_ERROR_MISALIGNED_ADDRESS
+        | E::CUDA_ERROR_ASSERT
+        | E::CUDA_ERROR_CONTEXT_IS_DESTROYED
+        | E::CUDA_ERROR_UNKNOWN => DeviceError::Lost(text),
+        _ => DeviceError::Failed(text),
+    }
+}
+
+impl Cuda {
+    /// Opens the GPU of this index.
+    ///
+    /// # Errors
+    /// If the driver, NVRTC, cuBLAS or the GPU is not there, or too old.
+    pub fn open(index: usize) -> Result<Self, DeviceError> {
+        libraries::find()?;
+        // The bindings panic where a library lacks a function: too old, for us.
+        let opened = std::panic::catch_unwind(|| Self::with_libraries(index));
+        opened.unwrap_or_else(|_| {
+            let found = "a CUDA library is too old: update the driver and CUDA to 12.8 or newer";
+            Err(DeviceError::Absent(found.to_owned()))
+        })
+    }
+
+    fn with_libraries(index: usize) -> Result<Self, DeviceError> {
+        let absent = |error: DriverError| match failed(error) {
+            DeviceError::Lost(text) | DeviceError::Failed(text) => DeviceError::Absent(text),
+            other => other,
+        };
+        result::init().map_err(absent)?;
+        let mut version = 0;
+        // SAFETY: `version` is written during the call alone.
+        unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().map_err(absent)?;
+        if version < OLDEST {
+            let (major, minor) = (version / 1000, version % 1000 / 10);
+            let found =
+                format!("the driver speaks CUDA {major}.{minor}, and 12.8 is needed: update it");
+            return Err(DeviceError::Absent(found));
+        }
+        let count = result::device::get_count().map_err(absent)?;
+        if index as i64 >= i64::from(count) {
+            let found = format!("there is no GPU {index}: found {count}, counted from 0");
+            return Err(DeviceError::Absent(found));
+        }
+        let device = result::device::get(index as i32).map_err(absent)?;
+        let attribute = |which| {
+            // SAFETY: `device` came from the driver.
+            unsafe { result::device::get_attribute(device, which) }.map_err(failed)
+        };
+        use sys::CUdevice_attribute as A;
+        let major = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        let sms = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let cache = attribute(A::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
+        // SAFETY: `device` came from the driver; the context lives as long as the process.
+        let context = unsafe { result::primary_ctx::retain(device) }.map_err(absent)?;
+        // SAFETY: the context was just retained.
+        unsafe { result::ctx::set_current(context) }.map_err(absent)?;
+        let (free, _) = result::mem_get_info().map_err(failed)?;
+        let name = result::device::get_name(device).map_err(failed)?;
+        let stream =
+            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed)?;
+        let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed);
+        let (start, stop) = (event()?, event()?);
+        let architecture = format!("sm_{major}{minor}");
+        let hold = load(&nvrtc::machine_code(HOLD, &architecture)?)?;
+        // SAFETY: the memory is freed with the process; it holds one word.
+        let flag = unsafe { result::malloc_host(4, sys::CU_MEMHOSTALLOC_DEVICEMAP) };
+        let flag = flag.map_err(failed)?.cast::<u32>();
+        let half = if major >= 8 { vec![Format::F16, Format::Bf16] } else { vec![Format::F16] };
+        let facts = DeviceFacts {
+            name,
+            backend: "cuda".to_owned(),
+            driver: format!("CUDA {}.{}", version / 1000, version % 1000 / 10),
+            software: false,
+            memory: Some(free as u64),
+            cache: cache.max(0) as u64,
+            sms: Some(sms.max(1) as u32),
+            largest_buffer: free as u64,
+            formats: [vec![Format::F32], half].concat(),
+            clock: Clock::Device,
+        };
+        Ok(Self {
+            stream,
+            start,
+            stop,
+            facts,
+            architecture,
+            memory: Vec::new(),
+            pinned: Vec::new(),
+            ready: Vec::new(),
+            functions: BTreeMap::new(),
+            hold,
+            flag,
+            blas: Blas::new(stream)?,
+        })
+    }
+
+    fn address(&self, buffer: Buffer) -> sys::CUdeviceptr {
+        self.memory[buffer.0 as usize].0
+    }
+
+    fn function(
+        &mut self,
+        kernel: &'static Kernel,
+        format: Format,
+    ) -> Result<sys::CUfunction, DeviceError> {
+        if let Some(found) = self.functions.get(&(kernel.name, format)) {
+            return Ok(*found);
+        }
+        let source = kernels::cuda(kernel, format);
+        let function = load(&nvrtc::machine_code(&source, &self.architecture)?)?;
+        self.functions.insert((kernel.name, format), function);
+        Ok(function)
+    }
+
+    fn kernel(&mut self, launch: &Launch) -> Result<Ready, DeviceError> {
+        let function = self.function(launch.kernel, launch.format)?;
+        let groups = launch.groups * u64::from(launch.kernel.cuda_lanes);
+        let x = groups.clamp(1, MOST_GROUPS);
+        Ok(Ready::Kernel {
+            function,
+            grid: (x as c_uint, groups.div_ceil(x).clamp(1, MOST_GROUPS) as c_uint),
+            threads: launch.kernel.threads,
+            buffers: launch.buffers.iter().map(|&b| self.address(b)).collect(),
+            params: launch.params.clone(),
+        })
+    }
+
+    fn product(&mut self, gemm: &Gemm) -> Result<Vec<Ready>, DeviceError> {
+        let addresses = [gemm.a, gemm.b, gemm.c].map(|b| self.address(b));
+        let made = self.blas.plan(gemm, addresses)?;
+        Ok(made.into_iter().map(Ready::Product).collect())
+    }
+
+    /// Host memory that the copy engine reaches directly.
+    fn pin(&mut self, bytes: u64) -> Result<*mut c_void, DeviceError> {
+        // SAFETY: freed in `release_all`, after the stream is done with it.
+        let memory = unsafe { result::malloc_host(bytes as usize, 0) }.map_err(failed)?;
+        // SAFETY: the driver just gave us so many bytes.
+        unsafe { std::ptr::write_bytes(memory.cast::<u8>(), 0x5A, bytes as usize) };
+        self.pinned.push(memory);
+        Ok(memory)
+    }
+
+    fn wait(&self) -> Result<(), DeviceError> {
+        // SAFETY: the stream is ours and lives.
+        unsafe { result::stream::synchronize(self.stream) }.map_err(failed)
+    }
+
+    fn enqueue(&self, ready: &Ready) -> Result<(), DeviceError> {
+        match ready {
+            Ready::Kernel { function, grid, threads, buffers, params } => {
+                let pointer = |buffer: &sys::CUdeviceptr| std::ptr::from_ref(buffer) as *mut c_void;
+                let mut args: Vec<*mut c_void> = buffers.iter().map(pointer).collect();
+                args.push(params.as_ptr() as *mut c_void);
+                // SAFETY: buffers and parameters are as many as the kernel's source declares, which
+                // `bench::launch` asserts; the driver copies them before the call returns.
+                unsafe {
+                    result::launch_kernel(
+                        *function,
+                        (grid.0, grid.1, 1),
+                        (*threads, 1, 1),
+                        0,
+                        self.stream,
+                        &mut args,
+                    )
+                }
+                .map_err(failed)
+            }
+            Ready::Product(product) => self.blas.run(product),
+            Ready::Copy { from, to, bytes } => {
+                // SAFETY: both buffers hold so many bytes; `prepare` checked it.
+                unsafe { result::memcpy_dtod_async(*to, *from, *bytes, self.stream) }
+                    .map_err(failed)
+            }
+            Ready::Upload { from, to, bytes } => {
+                // SAFETY: pinned memory and buffer hold so many bytes and outlive the copy.
+                unsafe { sys::cuMemcpyHtoDAsync_v2(*to, *from, *bytes, self.stream) }
+                    .result()
+                    .map_err(failed)
+            }
+            Ready::Download { from, to, bytes } => {
+                // SAFETY: as above.
+                unsafe { sys::cuMemcpyDtoHAsync_v2(*to, *from, *bytes, self.stream) }
+                    .result()
+                    .map_err(failed)
+            }
+        }
+    }
+
+    /// Launches the kernel that holds the stream.
+    fn hold_back(&self) -> Result<(), DeviceError> {
+        // SAFETY: the flag is a word of pinned memory that host and device share.
+        unsafe { self.flag.write_volatile(0) };
+        let address = self.flag as u64;
+        let mut args = [std::ptr::from_ref(&address) as *mut c_void];
+        // SAFETY: the kernel takes one pointer, and ends by itself after twenty milliseconds.
+        unsafe { result::launch_kernel(self.hold, (1, 1, 1), (1, 1, 1), 0, self.stream, &mut args) }
+            .map_err(failed)
+    }
+
+    fn record(&self, event: sys::CUevent) -> Result<(), DeviceError> {
+        // SAFETY: event and stream are ours and live.
+        unsafe { result::event::record(event, self.stream) }.map_err(failed)
+    }
+}
+
+/// The function of a compiled kernel; modules stay loaded as long as the process.
+fn load(code: &[u8]) -> Result<sys::CUfunction, DeviceError> {
+    // SAFETY: `code` is machine code from NVRTC, whole and alive during the call.
+    let module = unsafe { result::module::load_data(code.as_ptr().cast()) }.map_err(failed)?;
+    // SAFETY: the module was just loaded.
+    unsafe { result::module::get_function(module, c"kernel_main".to_owned()) }.map_err(failed)
+}
+
 impl Backend for Cuda {
     fn facts(&self) -> &DeviceFacts {
-        unreachable!()
+        &self.facts
     }
-    fn allocate(&mut self, _: u64) -> Result<Buffer, DeviceError> {
-        unreachable!()
+
+    fn allocate(&mut self, bytes: u64) -> Result<Buffer, DeviceError> {
+        let bytes = bytes.div_ceil(16).max(1) * 16;
+        // SAFETY: freed in `release_all`.
+        let memory = unsafe { result::malloc_sync(bytes as usize) }.map_err(failed)?;
+        self.memory.push((memory, bytes));
+        Ok(Buffer(self.memory.len() as u32 - 1))
     }
-    fn release_all(&mut self) {}
-    fn write(&mut self, _: Buffer, _: &[u8]) -> Result<(), DeviceError> {
-        unreachable!()
+
+    fn release_all(&mut self) {
+        // After an error there is nothing to wait for; memory goes with the context.
+        let _ = self.wait();
+        self.ready.clear();
+        self.blas.release();
+        for (memory, _) in self.memory.drain(..) {
+            // SAFETY: allocated here, and nothing runs on it any more.
+            let _ = unsafe { result::free_sync(memory) };
+        }
+        for memory in self.pinned.drain(..) {
+            // SAFETY: as above.
+            let _ = unsafe { result::free_host(memory) };
+        }
     }
-    fn read(&mut self, _: Buffer, _: u64, _: u64) -> Result<Vec<u8>, DeviceError> {
-        unreachable!()
+
+    fn write(&mut self, to: Buffer, bytes: &[u8]) -> Result<(), DeviceError> {
+        self.wait()?;
+        let (memory, size) = self.memory[to.0 as usize];
+        assert!(bytes.len() as u64 <= size, "{} bytes into {size}", bytes.len());
+        // SAFETY: the buffer holds so many bytes, and nothing runs on it.
+        unsafe { result::memcpy_htod_sync(memory, bytes) }.map_err(failed)
     }
-    fn prepare(&mut self, _: &[Step]) -> Result<Prepared, DeviceError> {
-        unreachable!()
+
+    fn read(&mut self, from: Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>, DeviceError> {
+        self.wait()?;
+        let (memory, size) = self.memory[from.0 as usize];
+        assert!(offset + bytes <= size, "{bytes} bytes from {offset} of {size}");
+        let mut found = vec![0_u8; bytes as usize];
+        // SAFETY: the buffer holds these bytes, and nothing runs on it.
+        unsafe { result::memcpy_dtoh_sync(&mut found, memory + offset) }.map_err(failed)?;
+        Ok(found)
     }
-    fn time(&mut self, _: &[Prepared]) -> Result<Elapsed, DeviceError> {
-        unreachable!()
+
+    fn prepare(&mut self, steps: &[Step]) -> Result<Prepared, DeviceError> {
+        let mut ready = Vec::new();
+        for step in steps {
+            match step {
+                Step::Launch(launch) => ready.push(self.kernel(launch)?),
+                Step::Gemm(gemm) => ready.extend(self.product(gemm)?),
+                Step::Copy { from, to, bytes } => {
+                    let sizes = [from, to].map(|b| self.memory[b.0 as usize].1);
+                    assert!(sizes.iter().all(|size| bytes <= size), "{bytes} bytes of {sizes:?}");
+                    let (from, to) = (self.address(*from), self.address(*to));
+                    ready.push(Ready::Copy { from, to, bytes: *bytes as usize });
+                }
+                Step::Upload { to, bytes } => {
+                    let (from, to) = (self.pin(*bytes)?, self.address(*to));
+                    ready.push(Ready::Upload { from, to, bytes: *bytes as usize });
+                }
+                Step::Download { from, bytes } => {
+                    let (from, to) = (self.address(*from), self.pin(*bytes)?);
+                    ready.push(Ready::Download { from, to, bytes: *bytes as usize });
+                }
+            }
+        }
+        self.ready.push(ready);
+        Ok(Prepared(self.ready.len() as u32 - 1))
+    }
+
+    fn time(&mut self, runs: &[Prepared]) -> Result<Elapsed, DeviceError> {
+        let work: Vec<&Ready> = runs.iter().flat_map(|run| &self.ready[run.0 as usize]).collect();
+        let held = work.len() <= MOST_HELD && work.iter().all(|ready| ready.holds());
+        let begun = Instant::now();
+        if held {
+            self.hold_back()?;
+        }
+        self.record(self.start)?;
+        let enqueued = work.into_iter().try_for_each(|ready| self.enqueue(ready));
+        let recorded = self.record(self.stop);
+        // SAFETY: as in `hold_back`. The stream is let go whatever happened.
+        unsafe { self.flag.write_volatile(1) };
+        enqueued.and(recorded)?;
+        self.wait()?;
+        let host = begun.elapsed().as_secs_f64();
+        // SAFETY: both events were recorded with timing, and are over.
+        let ms = unsafe { result::event::elapsed(self.start, self.stop) }.map_err(failed)?;
+        Ok(Elapsed { device: Some(f64::from(ms) * 1e-3).filter(|s| *s > 0.0), host })
     }
 }
