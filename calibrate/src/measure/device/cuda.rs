@@ -22,7 +22,6 @@ use crate::measure::numbers::Format;
 mod blas;
 pub mod libraries;
 pub mod nvrtc;
-pub mod peers;
 
 use blas::{Blas, Product};
 
