@@ -24,6 +24,8 @@ pub enum Reason {
     FfnGemm,
     /// Memory-bound work of FFN experts: gathering, activation, scaling, adding.
     FfnMemory,
+    /// Experts that every token has on its own GPU, as far as no exchange hides them.
+    SharedExperts,
     /// Zero, copy and constant experts, as far as no exchange hides them.
     ZeroComputation,
     /// Launching and synchronising: once for each expert visited and for each layer.
@@ -42,7 +44,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of a layer.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Dense,
         Self::Gate,
         Self::Permute,
@@ -50,6 +52,7 @@ impl Reason {
         Self::Dispatch,
         Self::FfnGemm,
         Self::FfnMemory,
+        Self::SharedExperts,
         Self::ZeroComputation,
         Self::Launch,
         Self::CombineWait,
@@ -70,6 +73,7 @@ impl Reason {
             Self::Dispatch => "dispatch",
             Self::FfnGemm => "FFN matrix products",
             Self::FfnMemory => "FFN memory traffic",
+            Self::SharedExperts => "shared experts",
             Self::ZeroComputation => "zero-computation experts",
             Self::Launch => "launch and synchronise",
             Self::CombineWait => "wait for the slowest",
@@ -97,6 +101,7 @@ impl Reason {
             Self::Dispatch => "dispatch",
             Self::FfnGemm => "ffn_gemm",
             Self::FfnMemory => "ffn_memory",
+            Self::SharedExperts => "shared_experts",
             Self::ZeroComputation => "zero_computation",
             Self::Launch => "launch",
             Self::CombineWait => "combine_wait",

@@ -8,19 +8,26 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Mistake;
 use crate::outcome::TooLong;
 
 mod check;
+mod compare;
+mod explain;
 mod fit_overheads;
 mod flows;
 mod gate;
 mod list;
+mod plan;
+mod progress;
 mod run;
+mod sweep;
+mod timeline;
 mod topology;
 mod validate;
+mod versus;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.
@@ -37,6 +44,25 @@ struct Cli {
 enum Command {
     /// Run a scenario: a file, or a built-in by name.
     Run(run::RunArgs),
+    /// Run a plan: a scenario at every combination of what varies.
+    Sweep(sweep::SweepArgs),
+    /// Find the τ that meets a target at the least loss of quality.
+    Plan(plan::PlanArgs),
+    /// Compare clusters: throughput, MoE++'s gain, what binds, what would help.
+    Compare(compare::CompareArgs),
+    /// Say in a few lines why a scenario comes out as it does.
+    Explain(explain::ExplainArgs),
+    /// Write one run as a trace for Perfetto.
+    Timeline(timeline::TimelineArgs),
+    /// Put the shards of a sweep together.
+    Merge(sweep::MergeArgs),
+    /// Print a script that completes moesim's commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff.
+    Man,
     /// List what is built in.
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
@@ -118,6 +144,17 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     match cli.command {
         None => run::study(run::PAPER, &cli.study, out),
         Some(Command::Run(args)) => run::run(&args, out),
+        Some(Command::Sweep(args)) => sweep::run(&args, out),
+        Some(Command::Plan(args)) => plan::run(&args, out),
+        Some(Command::Compare(args)) => compare::run(&args, out),
+        Some(Command::Explain(args)) => explain::run(&args, out),
+        Some(Command::Timeline(args)) => timeline::run(&args, out),
+        Some(Command::Merge(args)) => sweep::merge(&args, out),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "moesim", &mut &mut *out);
+            Ok(())
+        }
+        Some(Command::Man) => Ok(manual(out)?),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),
@@ -128,16 +165,42 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
+/// The manual page of moesim and of each of its commands.
+fn manual(out: &mut dyn Write) -> io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut &mut *out)?;
+    for own in command.get_subcommands().filter(|own| own.get_name() != "help") {
+        let name = format!("moesim {}", own.get_name());
+        clap_mangen::Man::new(own.clone().display_name(name)).render(&mut &mut *out)?;
+    }
+    Ok(())
+}
+
 /// Threads to use when the user does not say: as many as the machine offers.
 fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Writes a file whole or not at all: under a temporary name first, then renamed.
+/// Draws a chart to a file.
+fn save_chart(chart: &impl crate::plot::Chart, path: &std::path::Path) -> Result<(), Failure> {
+    crate::plot::save(chart, path).map_err(|error| {
+        let help = "name a file that ends in .svg or .png, in a folder that can be written";
+        Mistake::of(path.display().to_string(), error.to_string(), help).into()
+    })
+}
+
+/// Writes a text file whole or not at all: under a temporary name first, then renamed.
 fn write_whole(path: &std::path::Path, text: &str) -> Result<(), Failure> {
+    write_whole_bytes(path, text.as_bytes())
+}
+
+/// Writes a file whole or not at all: under a temporary name first, then renamed.
+fn write_whole_bytes(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
-    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+    let written =
+        std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
     written.map_err(|error| {
         // Leave no half-written file behind; that it may never have existed is no matter.
         let _ = std::fs::remove_file(&temporary);

@@ -10,6 +10,7 @@ mod prices;
 mod profile;
 mod scenario;
 mod source;
+mod sweep_plan;
 mod topology;
 mod workload;
 mod written;
@@ -22,10 +23,11 @@ pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,
 };
-pub use scenario::{Case, Ingredients, Overrides, Scenario, ScenarioSource};
-pub use source::{MAX_FILE_BYTES, Mistake, Source};
+pub use scenario::{COMMAND_LINE, Case, Ingredients, Overrides, Scenario, ScenarioSource};
+pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes};
+pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
-pub use workload::workload;
+pub use workload::{law_json, read_domain_counts, read_law, read_recording, workload};
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! ```text
 //! gate        gemm(T, N, D) [two-layer: gemm(T, 8N, D) + gemm(T, N, 8N)]  + softmax and top-K   (1)
 //!             + gemm(T, N, N) from the second layer on, with the gating residual [moepp, eq. 6]
+//!             autonomy of experts: gemm(T, N·r, D) and the norms of N·r numbers instead [aoe]
 //! permute     2·b·D bytes for each slot that leaves the token order                             (2)
 //! FFN, grouped      grouped_ffn(m_1 … m_n)                                                      (3)
 //! FFN, sequential   Σ_e  2·gemm(m_e, H, D) + gemm(m_e, D, H)  +  κ·b·(7D + 5H)·m_e / BW  +  v   (4)
@@ -26,19 +27,23 @@
 //! visit to each: all have one zero, one copy and two constant experts. With a visit to each, eight
 //! such experts would eat up the gain of the 2B model, against the paper's "1.1 to 2.1 times".)
 //!
+//! Where experts choose for themselves (autonomy), their first factor was applied before, so of one
+//! of the three D×H matrices only r×H is left: (4) has gemm(m_e, H, r) for one gemm(m_e, H, D), and (3)
+//! is taken at (2D + r)/3D of its time. Shared experts and attention are in `dense`.
+//!
 //! Left out: contention of hidden work with the exchange that hides it, clock changes under load.
 
 use crate::blame::{Op, Reason};
 use crate::kernel::experts::ExpertsShape;
 use crate::units::{Bytes, SimDuration};
-use crate::workload::{Dtype, Execution, GateNetwork, Workload};
+use crate::workload::{Dtype, Execution, GateNetwork, Scheme, Workload};
 
 mod dense;
 mod measured;
 mod roofline;
 mod uncertainty;
 
-pub use dense::{dense_op, output_op};
+pub use dense::{dense_op, output_op, shared_op, shortcut_op};
 pub use roofline::Roofline;
 pub use uncertainty::{Drawn, Factors, Uncertainty};
 
@@ -100,10 +105,13 @@ pub struct LayerCost<'a> {
     /// The gate of the first MoE layer, and of those after it.
     first_gate: SimDuration,
     later_gate: SimDuration,
-    /// D → H and H → D products of one expert.
+    /// D → H and H → D products of one expert; `activated` is the one that goes into its activation.
+    activated: RowTimes<'a>,
     up: RowTimes<'a>,
     down: RowTimes<'a>,
     grouped: SlotTimes<'a>,
+    /// Share of the grouped kernel's time that is left to do after the gate.
+    grouped_share: f64,
     /// Time of the three matrix products of one expert, by its rows; filled as asked for.
     products: Vec<Option<SimDuration>>,
 }
@@ -114,7 +122,11 @@ impl<'a> LayerCost<'a> {
     pub fn new(workload: &'a Workload, kernels: &'a dyn KernelTimes, overheads: Overheads) -> Self {
         let Workload { model, batch, .. } = workload;
         let (hidden, inter) = (model.hidden, model.intermediate);
-        let top_k = model.experts.top_k;
+        let top_k = workload.slots_per_round();
+        let left = match workload.gating.scheme {
+            Scheme::Autonomy { rank } => rank,
+            _ => hidden,
+        };
         let shape =
             ExpertsShape { hidden, inter, experts: workload.experts_per_gpu(), top_k, gated: true };
         Self {
@@ -123,9 +135,11 @@ impl<'a> LayerCost<'a> {
             overheads,
             first_gate: gate(workload, kernels, true),
             later_gate: gate(workload, kernels, false),
+            activated: kernels.gemm(inter, left, batch.dtype),
             up: kernels.gemm(inter, hidden, batch.dtype),
             down: kernels.gemm(hidden, inter, batch.dtype),
             grouped: kernels.grouped_ffn(shape, batch.dtype),
+            grouped_share: (f64::from(left) / f64::from(hidden) + 2.0) / 3.0,
             products: Vec::new(),
         }
     }
@@ -157,7 +171,10 @@ impl<'a> LayerCost<'a> {
         match self.workload.execution {
             Execution::Grouped => {
                 if rows.iter().any(|&m| m > 0) {
-                    let time = (self.grouped)(rows);
+                    let mut time = (self.grouped)(rows);
+                    if self.grouped_share != 1.0 {
+                        time = SimDuration::from_secs(self.grouped_share * time.secs());
+                    }
                     ops.push(Op { reason: Reason::FfnGemm, time });
                 }
             }
@@ -191,7 +208,7 @@ impl<'a> LayerCost<'a> {
         let time = if m == 0 {
             SimDuration::ZERO
         } else {
-            (self.up)(m.into()).times(2) + (self.down)(m.into())
+            (self.activated)(m.into()) + (self.up)(m.into()) + (self.down)(m.into())
         };
         self.products[at] = Some(time);
         time
@@ -247,9 +264,14 @@ fn gate(workload: &Workload, kernels: &dyn KernelTimes, first: bool) -> SimDurat
     let tokens = u64::from(batch.tokens_per_gpu);
     let experts = model.experts.total();
     let gemm = |n, k| kernels.gemm(n, k, batch.dtype)(tokens);
-    let scores = match model.gate {
-        GateNetwork::Linear => gemm(experts, model.hidden),
-        GateNetwork::TwoLayer => gemm(8 * experts, model.hidden) + gemm(experts, 8 * experts),
+    let scores = match (workload.gating.scheme, model.gate) {
+        (Scheme::Autonomy { rank }, _) => {
+            let norms = tokens * u64::from(experts) * u64::from(rank);
+            gemm(experts * rank, model.hidden)
+                + kernels.memory_bound(Bytes(norms * batch.dtype.bytes()), 1)
+        }
+        (_, GateNetwork::Linear) => gemm(experts, model.hidden),
+        (_, GateNetwork::TwoLayer) => gemm(8 * experts, model.hidden) + gemm(experts, 8 * experts),
     };
     let residual =
         if model.gating_residual && !first { gemm(experts, experts) } else { SimDuration::ZERO };

@@ -27,23 +27,26 @@
 //! same popular experts, an MoE++ model without zero-computation experts draws what vanilla draws,
 //! and nothing depends on the order in which counts are asked for.
 //!
-//! Sequences: where the workload says that they differ, the FFN weights of a sequence follow the law
-//! of `law`; a GPU's counts then have the summed means and variances of its sequences. Where all
+//! Sequences: where the workload says that they differ, the weights of a sequence follow the law of
+//! `law`; a GPU's counts then have the summed means and variances of its sequences. Where all
 //! sequences are alike, loads of small batches are too even (31 % in max/mean at 512 tokens, on a
 //! recording of gpt-oss-20b).
 //!
-//! What it leaves out: difficulty and the choice among zero-computation experts do not depend on
-//! the sequence; counts drawn without tokens are as if tokens did not persist.
+//! Other schemes: token by token a scheme decides itself (see `scheme`), from scores −ln(time of
+//! arrival); without tokens, as `rules` says. A chain of experts has a gate for each round.
+//!
+//! What it leaves out: counts drawn without tokens are as if tokens did not persist.
 
 use std::ops::Range;
 
-use rand_distr::{Distribution, StandardNormal};
-
 use crate::streams::Streams;
-use crate::workload::{Batch, Experts, Gating, Persistence, Sampling, Workload};
+use crate::workload::{
+    Batch, Experts, Gating, Origin, Persistence, Sampling, Scheme, Scoring, Workload,
+};
 
 mod classes;
 mod counts;
+pub mod domains;
 mod draw;
 pub mod fit;
 mod inclusion;
@@ -51,20 +54,23 @@ pub mod judge;
 pub mod law;
 mod layer;
 mod limit;
-pub mod recording;
+mod pick;
 mod replay;
+mod rules;
 mod sample;
 pub mod scheme;
 mod sequences;
 pub mod statistics;
+pub mod summary;
 
 pub use counts::Counts;
 use draw::Draw;
-use law::Law;
+use law::{Law, Walk};
 use layer::Layer;
 pub use layer::ffn_share;
-use recording::Recording;
+use limit::Limits;
 use replay::Replay;
+use scheme::{Choices, Scores};
 use sequences::Sequences;
 
 /// Up to this many tokens a GPU, `Sampling::Auto` draws token by token.
@@ -74,46 +80,51 @@ const EXACT_UP_TO: u32 = 64;
 #[derive(Clone, Debug)]
 pub struct Gate {
     streams: Streams,
+    /// As one round of a layer sees them.
     experts: Experts,
+    scheme: Scheme,
+    scoring: Scoring,
     tokens_per_gpu: u32,
     exact: bool,
     difficulty_sd: f64,
     persistence: Persistence,
+    /// One for each round of each layer.
     layers: Vec<Layer>,
     sequences: Option<Sequences>,
-    limits: Option<(Vec<u32>, bool)>,
+    limits: Option<Limits>,
     replay: Option<Replay>,
     keeps_tokens: bool,
 }
 
 impl Gate {
-    /// The gates of a workload's layers, with popularities drawn from `streams`.
+    /// The gates of a workload's layers, with what is random drawn from `streams`.
     #[must_use]
     pub fn new(workload: &Workload, streams: Streams) -> Self {
-        let (experts, gating) = (workload.model.experts, &workload.gating);
-        let layers: Vec<Layer> = (0..workload.model.layers)
+        let (experts, gating) = (workload.experts_of_round(), &workload.gating);
+        if let Origin::Law(law) = &gating.origin {
+            return Self::with_law(workload, law, streams);
+        }
+        let layers: Vec<Layer> = (0..workload.gates())
             .map(|layer| Layer::new(&experts, gating, streams, layer))
             .collect();
         let sequences = Sequences::of(workload, &layers, streams);
-        Self::with(workload, streams, layers, sequences)
+        let mut gate = Self::with(workload, streams, layers, sequences);
+        if let Origin::Recording(recording) = &gating.origin {
+            gate.replay = Some(Replay::new(workload, recording.clone()));
+        }
+        gate
     }
 
     /// The gates of a workload whose sequences follow a law that was fitted to a recording.
-    ///
-    /// The workload's own popularity and spread of sequences are not used.
-    ///
-    /// # Panics
-    /// If the law has other FFN experts than the workload. Layers may differ in number: the law's are
-    /// used again from the first.
-    #[must_use]
-    pub fn with_law(workload: &Workload, law: &Law, streams: Streams) -> Self {
-        let (experts, gating) = (workload.model.experts, &workload.gating);
-        let (have, want) = (law.layers[0].log_weights.len(), experts.ffn as usize);
-        assert!(have == want, "a law of {have} experts for {want}");
-        let cycle = law.layers.iter().cycle().take(workload.model.layers as usize);
-        let layers = cycle.clone().map(|law| Layer::of_shares(&experts, gating, law.shares()));
-        let layers = layers.collect();
-        let sequences = Sequences::of_law(workload, law, cycle.cloned().collect());
+    fn with_law(workload: &Workload, law: &Law, streams: Streams) -> Self {
+        let (experts, gating) = (workload.experts_of_round(), &workload.gating);
+        let (have, ffn) = (law.experts(), experts.ffn as usize);
+        let known = have == ffn || have == experts.total() as usize;
+        assert!(known, "a law of {have} experts for {ffn}");
+        let cycle = law.layers.iter().cycle().take(workload.gates() as usize);
+        let mut layers: Vec<Layer> =
+            cycle.map(|of| Layer::of_law(&experts, gating, of, law.slots)).collect();
+        let sequences = Sequences::of_law(workload, law, &mut layers, streams);
         let mut gate = Self::with(workload, streams, layers, Some(sequences));
         gate.persistence = law.persistence;
         gate
@@ -125,31 +136,31 @@ impl Gate {
         layers: Vec<Layer>,
         sequences: Option<Sequences>,
     ) -> Self {
-        let (experts, gating, batch) = (workload.model.experts, &workload.gating, &workload.batch);
-        Self {
+        let (experts, gating) = (workload.experts_of_round(), &workload.gating);
+        let batch = &workload.batch;
+        let limits = Limits::of(&experts, batch, workload.capacity, gating, &layers, streams);
+        let mut gate = Self {
             streams,
             experts,
+            scheme: gating.scheme,
+            scoring: gating.scoring,
             tokens_per_gpu: batch.tokens_per_gpu,
             exact: is_exact(gating, batch),
             difficulty_sd: gating.difficulty_sd,
             persistence: gating.spread.persistence,
             layers,
             sequences,
-            limits: limit::slots_of(&experts, batch, workload.capacity)
-                .map(|slots| (slots, limit::pads(workload.capacity))),
+            limits,
             replay: None,
             keeps_tokens: false,
+        };
+        if matches!(gate.scheme, Scheme::TopP { .. }) {
+            for layer in 0..gate.layers.len() {
+                let slots = rules::top_p_slots(&gate, layer as u32, experts.top_k as usize);
+                gate.layers[layer].ffn_slots = slots;
+            }
         }
-    }
-
-    /// Gates that decide what recorded gates decided, for sequences drawn from the recording.
-    ///
-    /// # Panics
-    /// If the recording is of a model with other choices a token, or more experts, than the workload.
-    #[must_use]
-    pub fn replaying(workload: &Workload, recording: Recording, streams: Streams) -> Self {
-        let replay = Replay::new(workload, recording);
-        Self { replay: Some(replay), ..Self::new(workload, streams) }
+        gate
     }
 
     /// The same gates, which also say what each token chose wherever they draw token by token.
@@ -159,57 +170,83 @@ impl Gate {
         self
     }
 
-    /// What the gate of `layer` decides for a micro-batch on each of some GPUs of a stage.
+    /// What the gate of a round of a layer decides for a micro-batch on each of some GPUs of a stage.
+    ///
+    /// Rounds are counted through all layers. Under expert choice these GPUs' tokens are the batch
+    /// that experts choose from.
     ///
     /// # Panics
-    /// If the model has no such layer.
+    /// If the model has no such round.
     #[must_use]
-    pub fn counts(&self, layer: u32, micro_batch: u32, gpus: Range<usize>) -> Counts {
+    pub fn counts(&self, round: u32, micro_batch: u32, gpus: Range<usize>) -> Counts {
         let total = self.experts.total() as usize;
-        let top_k = self.experts.top_k as usize;
-        let mut counts = Counts::empty(gpus.len(), total, top_k);
-        let mut draw = Draw::new(self, layer, micro_batch);
-        let drawn = self.keeps_tokens && (self.exact || self.replay.is_some());
+        let most =
+            self.scheme.most_slots(self.experts.top_k * self.scheme.rounds(), self.experts.ffn);
+        let most = most as usize;
+        let mut counts = Counts::empty(gpus.len(), total, most);
+        let mut draw = Draw::new(self, round, micro_batch);
+        let mut lost = None;
+        if self.scheme == Scheme::ExpertChoice {
+            if self.exact {
+                rules::expert_choice_tokens(&mut draw, gpus.start, &mut counts);
+            } else {
+                rules::expert_choice_counts(&mut draw, gpus.start, &mut counts);
+            }
+            return counts;
+        }
+        // Where tokens have different numbers of slots, counts alone are kept.
+        let varies = matches!(self.scheme, Scheme::TopP { .. });
+        let drawn = self.keeps_tokens && !varies && (self.exact || self.replay.is_some());
         let mut drawn = drawn.then(Vec::new);
         for (at, gpu) in gpus.enumerate() {
             draw.seek(gpu);
             let chosen = &mut counts.kept[at * total..][..total];
-            let tokens = &mut counts.tokens[at * (top_k + 1)..][..=top_k];
+            let tokens = &mut counts.tokens[at * (most + 1)..][..=most];
             if let Some(replay) = &self.replay {
-                replay.counts(self.streams, [layer, micro_batch], gpu, chosen, tokens, &mut drawn);
+                replay.counts(self.streams, [round, micro_batch], gpu, chosen, tokens, &mut drawn);
             } else if self.exact {
-                self.draw_tokens(&mut draw, chosen, tokens, &mut drawn);
+                let weight = self.draw_tokens(&mut draw, chosen, tokens, &mut drawn);
+                lost = weight.map(|weight| weight + lost.unwrap_or(0.0));
             } else {
-                self.draw_counts(&mut draw, chosen, tokens);
+                draw.counts(chosen, tokens);
             }
         }
         counts.drawn = drawn;
-        if let Some((slots, pads)) = &self.limits {
-            limit::apply(&mut counts, slots);
-            counts.padded = pads.then(|| slots.clone());
+        if let Some(limits) = &self.limits {
+            limits.apply(&mut counts, round);
+            counts.lost_weight = lost.unwrap_or(counts.lost_weight);
         }
         counts
     }
 
-    /// Token by token, sequence by sequence.
+    /// Token by token, sequence by sequence; the mixing weight that is lost with what is dropped,
+    /// where it is known.
     fn draw_tokens(
         &self,
-        draw: &mut Draw,
+        draw: &mut Draw<'_>,
         chosen: &mut [u32],
         tokens: &mut [u32],
         drawn: &mut Option<Vec<u16>>,
-    ) {
+    ) -> Option<f64> {
         let ffn = self.experts.ffn as usize;
-        let mixed = ffn < chosen.len();
-        for (sequence, length) in draw.sequences(self.tokens_per_gpu) {
-            let mut walk = draw.walk(sequence, self.experts.top_k as usize, self.persistence);
-            for _ in 0..length {
-                let difficulty: f64 =
-                    if mixed { StandardNormal.sample(&mut draw.others) } else { 0.0 };
-                // A token that is hard (θ > 0) waits longer for experts that do not compute.
-                let slower = (self.difficulty_sd * difficulty).exp();
+        let mut weights = vec![vec![]; if self.limits.is_some() { chosen.len() } else { 0 }];
+        for (sequence, length) in draw.sequences() {
+            let mut walk = draw.walk(sequence);
+            if !self.is_top_k() {
+                let choices = self.choose(&mut walk, length as usize, || draw.slower());
+                for token in 0..choices.tokens() {
+                    let ids = choices.of_token(token);
+                    ids.iter().for_each(|&expert| chosen[usize::from(expert)] += 1);
+                    tokens[ids.len()] += 1;
+                    if let Some(drawn) = drawn {
+                        drawn.extend_from_slice(ids);
+                    }
+                }
+                continue;
+            }
+            let mut count = |experts: &mut dyn Iterator<Item = usize>| {
                 let mut ffn_slots = 0;
-                for expert in walk.next_with(ffn, slower) {
+                for expert in experts {
                     chosen[expert] += 1;
                     if let Some(drawn) = drawn {
                         drawn.push(expert as u16);
@@ -217,24 +254,51 @@ impl Gate {
                     ffn_slots += usize::from(expert < ffn);
                 }
                 tokens[ffn_slots] += 1;
+            };
+            if walk.is_memoryless() && weights.is_empty() {
+                let top_k = self.experts.top_k as usize;
+                let mut picker = walk.into_picker(ffn, top_k);
+                for _ in 0..length {
+                    count(&mut picker.next(top_k, draw.slower()).iter().copied());
+                }
+                continue;
+            }
+            for _ in 0..length {
+                count(&mut walk.next_with(ffn, draw.slower()));
+                if !weights.is_empty() {
+                    let each = walk.weights(self.scoring);
+                    each.for_each(|(expert, weight)| weights[expert].push(weight));
+                }
             }
         }
+        let limits = self.limits.as_ref().filter(|_| self.is_top_k());
+        limits.map(|limits| limits.lost_of(&mut weights))
     }
 
-    /// Counts alone: first the classes, then the experts within each.
-    fn draw_counts(&self, draw: &mut Draw, chosen: &mut [u32], tokens: &mut [u32]) {
-        let (all, top_k) = (self.tokens_per_gpu, self.experts.top_k);
-        let (ffn, others) = chosen.split_at_mut(self.experts.ffn as usize);
-        if others.is_empty() {
-            tokens[top_k as usize] = all;
-        } else {
-            sample::multinomial(&mut draw.others, all, &draw.layer.ffn_slots, tokens);
-        }
-        let ffn_slots: u64 = tokens.iter().zip(0u64..).map(|(&n, f)| u64::from(n) * f).sum();
-        let with_ffn = all - tokens[0];
-        let with_others = all - tokens[top_k as usize];
-        draw.ffn_class(all, with_ffn, ffn_slots, ffn);
-        draw.other_class(with_others, u64::from(all) * u64::from(top_k) - ffn_slots, others);
+    /// Whether the scheme is to take the K best of all experts, by scores as they are.
+    const fn is_top_k(&self) -> bool {
+        matches!(
+            self.scheme,
+            Scheme::TopK
+                | Scheme::NullExperts
+                | Scheme::Controlled { .. }
+                | Scheme::Autonomy { .. }
+                | Scheme::Chain { .. }
+        )
+    }
+
+    /// What the scheme chooses for the next tokens of a walk.
+    fn choose(&self, walk: &mut Walk, tokens: usize, mut slower: impl FnMut() -> f64) -> Choices {
+        let (ffn, mut times) = (self.experts.ffn as usize, vec![]);
+        (0..tokens).for_each(|_| walk.next_times(ffn, slower(), &mut times));
+        self.choose_by(times)
+    }
+
+    /// What the scheme chooses by these times of arrival, `[token × expert]`.
+    fn choose_by(&self, mut times: Vec<f64>) -> Choices {
+        times.iter_mut().for_each(|time| *time = -time.ln());
+        let scores = Scores::new(self.experts.total() as usize, times);
+        scheme::of(self.scheme, &self.experts).choose(&scores)
     }
 }
 

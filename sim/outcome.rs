@@ -90,6 +90,12 @@ impl Outcome {
         self.totals.dropped_slots as f64 / all as f64
     }
 
+    /// Share of all mixing weight, one a token and gate, of the slots that were dropped.
+    #[must_use]
+    pub fn dropped_weight_share(&self) -> f64 {
+        self.totals.dropped_weight / self.totals.gated_tokens as f64
+    }
+
     /// Tokens per second through what is counted, all GPUs together.
     #[must_use]
     pub fn tokens_per_sec(&self) -> f64 {
@@ -101,6 +107,13 @@ impl Outcome {
     pub fn mean_blame_ms(&self, reason: Reason) -> f64 {
         let all: f64 = self.blame.iter().map(|blame| blame.of(reason).ms()).sum();
         all / self.blame.len() as f64
+    }
+
+    /// Time that one GPU waited for others, in milliseconds.
+    #[must_use]
+    pub fn waited_ms(&self, gpu: usize) -> f64 {
+        let waits = Reason::ALL.into_iter().filter(|reason| reason.is_wait());
+        waits.map(|reason| self.blame[gpu].of(reason).ms()).sum()
     }
 
     /// Zero-computation work that exchanges hid, the mean over GPUs.

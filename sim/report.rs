@@ -1,10 +1,14 @@
 //! A study as people read it, and as machines do.
 
 mod json;
+mod pictures;
 mod ranges;
+mod sweep;
 mod text;
 
-pub use json::write_json;
+pub use json::{Asked, write_json};
+pub use pictures::{breakdown_chart, gain_chart};
+pub use sweep::{check_drawings, draw, write_sweep};
 pub use text::write_text;
 
 use crate::study::Row;

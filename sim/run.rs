@@ -8,7 +8,6 @@ use crate::gate::Gate;
 use crate::machine::{AllToAll, Counted, Course, Machine, Observer, StepPlanner};
 use crate::network::{Carried, ClosedForm, FlowNetwork, Network, NetworkChoice, NetworkRates};
 use crate::outcome::{Outcome, TooLong};
-use crate::placement::Placement;
 use crate::streams::Streams;
 use crate::topology::Topology;
 use crate::units::{Bytes, SimTime};
@@ -137,7 +136,6 @@ fn run_with<'a>(
             workload,
             inputs.counted,
             if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() },
-            Placement::contiguous(workload),
             LayerCost::new(workload, inputs.kernels, inputs.overheads),
             AllToAll { algorithm, gpus_per_node },
             inputs.kernels,
@@ -172,7 +170,7 @@ fn course(inputs: &Inputs<'_>) -> Course {
         gpus: inputs.topology.gpus(),
         group: workload.layout.expert_parallel,
         stages,
-        layers: workload.layers_per_gpu(),
+        layers: workload.layers_per_gpu() * workload.gating.scheme.rounds(),
         micro_batches: workload.batch.micro_batches,
         dispatches: inputs.counted != Counted::Experts,
         handover: waits.then_some(micro_batch_bytes),

@@ -11,9 +11,11 @@ use crate::config::{Case, Scenario};
 use crate::cost::{Overheads, Uncertainty};
 use crate::estimate::{Estimate, Range};
 use crate::kernel::Kernels;
+use crate::machine::Observer;
 use crate::network::{Carried, NetworkRates};
 use crate::outcome::{Outcome, TooLong};
-use crate::run::{Inputs, simulate};
+use crate::run::{Inputs, simulate_observed};
+use crate::topology::{ByClass, LinkClass};
 use crate::workload::Workload;
 
 /// One line of a study: one workload over all seeds.
@@ -25,6 +27,8 @@ pub struct Row {
     pub ffn_share: Estimate,
     /// Share of slots dropped.
     pub drop_share: Estimate,
+    /// Share of mixing weight dropped with them.
+    pub dropped_weight_share: Estimate,
     /// The time counted, in milliseconds.
     pub time_ms: Estimate,
     /// Until the slowest GPU is done, in milliseconds; the same, but for experts alone.
@@ -97,6 +101,21 @@ pub fn run(
     overheads: Overheads,
     seed: u64,
 ) -> Result<Outcome, TooLong> {
+    run_if(scenario, workload, overheads, seed, &WhatIf::NOTHING, None)
+}
+
+/// One run of a workload in a scenario if links and startups were otherwise, watched by an observer.
+///
+/// # Errors
+/// If it exceeds representable time.
+pub fn run_if(
+    scenario: &Scenario,
+    workload: &Workload,
+    overheads: Overheads,
+    seed: u64,
+    what_if: &WhatIf,
+    observer: Option<&mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
     let (topology, profile) = (&scenario.topology, &scenario.profile);
     let kernels = Kernels::new(profile, topology.gpu().device());
     let open = || Uncertainty::of(profile, workload.batch.dtype);
@@ -106,13 +125,64 @@ pub fn run(
         workload,
         kernels: &kernels,
         overheads,
-        rates: NetworkRates::measured(profile, topology, workload.layout.expert_parallel),
+        rates: what_if.on(NetworkRates::measured(
+            profile,
+            topology,
+            workload.layout.expert_parallel,
+        )),
         all_to_all: scenario.all_to_all,
         network: scenario.network,
         counted: scenario.counted,
         uncertainty: uncertainty.as_ref(),
     };
-    simulate(&inputs, seed)
+    // An observer that outlives these inputs is lent for as long as they live.
+    simulate_observed(&inputs, seed, observer.map(|observer| observer as &mut dyn Observer))
+}
+
+/// What would be otherwise: factors on what links deliver and on what starting an exchange costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WhatIf {
+    /// On the bandwidth of each class of link, ceilings of pairs that use it included.
+    pub bandwidth: ByClass<f64>,
+    /// On every part of the startup of an exchange.
+    pub startup: f64,
+}
+
+impl WhatIf {
+    /// All as it is.
+    pub const NOTHING: Self = Self { bandwidth: ByClass::all(1.0), startup: 1.0 };
+
+    /// One class of link faster by a factor.
+    #[must_use]
+    pub const fn faster(class: LinkClass, factor: f64) -> Self {
+        Self { bandwidth: Self::NOTHING.bandwidth.with(class, factor), startup: 1.0 }
+    }
+
+    /// Startups longer by a factor.
+    #[must_use]
+    pub const fn startup(factor: f64) -> Self {
+        Self { bandwidth: Self::NOTHING.bandwidth, startup: factor }
+    }
+
+    fn on(&self, mut rates: NetworkRates) -> NetworkRates {
+        let mut at_least = [1.0_f64; 2];
+        for class in LinkClass::ALL {
+            let factor = self.bandwidth.of(class);
+            if factor != 1.0 {
+                rates = rates.with_efficiency(class, rates.efficiency.of(class) * factor);
+                at_least[usize::from(!class.within_node())] = factor;
+            }
+        }
+        for (startup, faster) in
+            [&mut rates.within_node, &mut rates.across_nodes].into_iter().zip(at_least)
+        {
+            startup.pair_ceiling = startup.pair_ceiling.map(|ceiling| ceiling.scaled(faster));
+            startup.alpha = startup.alpha.map(|alpha| alpha.scaled(self.startup));
+            startup.per_peer = startup.per_peer.scaled(self.startup);
+            startup.ramp = startup.ramp.scaled(self.startup);
+        }
+        rates
+    }
 }
 
 fn workloads_of(case: &Case) -> impl Iterator<Item = &Workload> {
@@ -141,6 +211,7 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         workload: workload.clone(),
         ffn_share: over_seeds(&Outcome::ffn_share),
         drop_share: over_seeds(&Outcome::drop_share),
+        dropped_weight_share: over_seeds(&Outcome::dropped_weight_share),
         time_ms: Estimate::of(&times),
         makespan_ms: over_seeds(&|outcome| outcome.makespan.ms()),
         tokens_per_sec: over_seeds(&Outcome::tokens_per_sec),

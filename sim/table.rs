@@ -63,6 +63,25 @@ pub struct Texts {
     pub ids: Vec<Option<u32>>,
 }
 
+impl Texts {
+    /// A column of these texts.
+    #[must_use]
+    pub fn of<T: AsRef<str>>(texts: impl IntoIterator<Item = Option<T>>) -> Self {
+        let mut all = Self::default();
+        let mut known = std::collections::BTreeMap::new();
+        for text in texts {
+            let id = text.map(|text| {
+                *known.entry(text.as_ref().to_owned()).or_insert_with_key(|word| {
+                    all.words.push(word.clone());
+                    all.words.len() as u32 - 1
+                })
+            });
+            all.ids.push(id);
+        }
+        all
+    }
+}
+
 impl Column {
     fn len(&self) -> usize {
         match self {
@@ -87,13 +106,14 @@ pub struct Table {
     name: String,
     rows: usize,
     columns: Vec<(String, Column)>,
+    notes: Vec<(String, String)>,
 }
 
 impl Table {
     /// An empty table to which columns are added.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), rows: 0, columns: Vec::new() }
+        Self { name: name.into(), rows: 0, columns: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds a column.
@@ -107,6 +127,14 @@ impl Table {
         assert!(!self.has(name), "a second column {name}");
         self.rows = rows;
         self.columns.push((name.to_owned(), column));
+        self
+    }
+
+    /// Adds descriptions, such as what each column holds; they are written as the file's key-value
+    /// metadata and not read back.
+    #[must_use]
+    pub fn with_notes<'a>(mut self, notes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        self.notes.extend(notes.into_iter().map(|(key, note)| (key.to_owned(), note.to_owned())));
         self
     }
 

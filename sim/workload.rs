@@ -1,9 +1,18 @@
 //! The model, the batch and the parallel layout, as inert data that is built valid.
 
+mod law;
+mod model;
+mod recording;
+mod scheme;
+
+use std::sync::Arc;
+
 use crate::units::Bytes;
 
-mod model;
-pub use model::{Experts, GateNetwork, Model, ZeroComputation};
+pub use law::{Law, LayerLaw};
+pub use model::{Attention, Dense, Experts, GateNetwork, Model, ZeroComputation};
+pub use recording::{Recording, SequenceCounts};
+pub use scheme::{Places, Scheme, Scoring, Seen};
 
 /// How numbers are stored and multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +54,8 @@ pub enum Capacity {
         factor: f64,
         /// What the even share is a share of.
         of: ShareOf,
+        /// Which slots are dropped.
+        by: DropBy,
     },
     /// As `Drop`, and unused slots are computed as padding.
     DropAndPad {
@@ -52,7 +63,19 @@ pub enum Capacity {
         factor: f64,
         /// What the even share is a share of.
         of: ShareOf,
+        /// Which slots are dropped.
+        by: DropBy,
     },
+}
+
+/// Which slots of a full expert are dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DropBy {
+    /// The last tokens'.
+    #[default]
+    Position,
+    /// Those with the smallest mixing weights.
+    Probability,
 }
 
 /// The T of [moepp, eq. 8], which the paper does not define.
@@ -84,6 +107,8 @@ pub struct Layout {
     pub expert_parallel: u32,
     /// Pipeline stages; a GPU holds `layers / pipeline_parallel` layers.
     pub pipeline_parallel: u32,
+    /// Which expert lives where.
+    pub places: Places,
 }
 
 /// How unevenly the FFN experts of one layer are chosen, over all traffic.
@@ -129,6 +154,24 @@ pub struct Gating {
     pub spread: Spread,
     /// How counts are drawn.
     pub sampling: Sampling,
+    /// The rule that turns scores into choices.
+    pub scheme: Scheme,
+    /// How scores become mixing weights.
+    pub scoring: Scoring,
+    /// Where popularity and the spread of sequences come from.
+    pub origin: Origin,
+}
+
+/// Where popularity and the spread of sequences come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Origin {
+    /// They are drawn, with the popularity and spread given.
+    #[default]
+    Drawn,
+    /// From a law that was fitted to a recording. It is of the FFN experts alone or of all.
+    Law(Arc<Law>),
+    /// From a recording, replayed.
+    Recording(Arc<Recording>),
 }
 
 /// How sequences and tokens differ from each other (the law is in `gate::law`).
@@ -214,9 +257,27 @@ impl Workload {
         self.batch.tokens_per_gpu.div_ceil(self.batch.sequence_tokens)
     }
 
-    /// FFN experts that one GPU holds.
+    /// FFN experts that one GPU has places for.
     #[must_use]
     pub const fn experts_per_gpu(&self) -> u32 {
-        self.model.experts.ffn / self.layout.expert_parallel
+        (self.model.experts.ffn + self.layout.places.redundant()) / self.layout.expert_parallel
+    }
+
+    /// Slots of a token in one round of a layer.
+    #[must_use]
+    pub const fn slots_per_round(&self) -> u32 {
+        self.model.experts.top_k / self.gating.scheme.rounds()
+    }
+
+    /// The experts as one round of a layer sees them: K is that round's.
+    #[must_use]
+    pub const fn experts_of_round(&self) -> Experts {
+        Experts { top_k: self.slots_per_round(), ..self.model.experts }
+    }
+
+    /// Gates of the model: one for each round of each layer.
+    #[must_use]
+    pub const fn gates(&self) -> u32 {
+        self.model.layers * self.gating.scheme.rounds()
     }
 }

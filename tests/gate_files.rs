@@ -68,7 +68,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["model.colour=3"],
-        "--set model.colour=3: model.colour: unknown key `colour`\n  help: known keys here: `name`, `layers`, `hidden`, `intermediate`, `heads`, `head_dim`, `vocabulary`",
+        "--set model.colour=3: model.colour: unknown key `colour`\n  help: known keys here: `name`, `layers`, `hidden`, `intermediate`, `heads`, `head_dim`, `vocabulary`, `key_value_heads`, `query_rank`, `key_value_rank`, `rope_dim`",
     ),
     (
         "moe-1b",
@@ -164,6 +164,76 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
         "moepp-1b",
         &["slots.policy=drop", "slots.factor=0"],
         "--set slots.factor=0: slots.factor: found 0\n  help: give a number from 0.001 to 1000",
+    ),
+    (
+        "longcat-flash",
+        &["slots.by=probability"],
+        "--set slots.by=probability: slots.by: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
+    ),
+    (
+        "longcat-flash",
+        &["scheme.ffn_slots=13"],
+        "--set scheme.ffn_slots=13: scheme.ffn_slots: 13 of 12 slots cannot go to FFN experts\n  help: give a number from 0.001 to 12",
+    ),
+    (
+        "deepseek-v3",
+        &["scheme.groups=7"],
+        "--set scheme.groups=7: scheme.groups: 256 experts do not form 7 groups\n  help: give a divisor of experts.ffn = 256",
+    ),
+    (
+        "deepseek-v3",
+        &["scheme.rounds=2"],
+        "--set scheme.rounds=2: scheme.rounds: means nothing to the scheme \"group-limited\"\n  help: remove it, or give another scheme.kind",
+    ),
+    (
+        "moe-1b",
+        &["scheme.kind=chain"],
+        "moe-1b: scheme.rounds: is missing, and the scheme \"chain\" needs it\n  help: give scheme.rounds",
+    ),
+    (
+        "moepp-1b",
+        &["scheme.kind=expert-choice"],
+        "--set scheme.kind=expert-choice: scheme.kind: is a scheme without zero-computation experts\n  help: remove experts.zero, experts.copy and experts.constant, or the scheme",
+    ),
+    (
+        "moe-1b",
+        &["layout.places=replicated"],
+        "moe-1b: layout.redundant: is missing, and places = \"replicated\" needs it\n  help: give the number of places beyond one for each expert",
+    ),
+    (
+        "moe-1b",
+        &["layout.places=replicated", "layout.redundant=3"],
+        "--set layout.redundant=3: layout.redundant: 19 places do not spread evenly over 8 GPUs\n  help: give a number that, added to experts.ffn = 16, is a multiple of 8; at most 112",
+    ),
+    (
+        "moe-1b",
+        &["layout.seen_ago=3"],
+        "--set layout.seen_ago=3: layout.seen_ago: means nothing where no load is looked at\n  help: remove it, or give layout.places = \"load-aware\" or \"replicated\"",
+    ),
+    (
+        "mixtral-8x7b",
+        &["model.key_value_heads=5"],
+        "--set model.key_value_heads=5: model.key_value_heads: 32 heads do not share 5 evenly\n  help: give a divisor of model.heads = 32",
+    ),
+    (
+        "moe-1b",
+        &["model.rope_dim=64"],
+        "--set model.rope_dim=64: model.rope_dim: is one of three keys of latent attention, and another is missing\n  help: give query_rank, key_value_rank and rope_dim together, or none",
+    ),
+    (
+        "moe-1b",
+        &["dense.leading_layers=3"],
+        "moe-1b: dense.intermediate: is missing, and leading_layers or shortcut needs it\n  help: give the intermediate size of the dense feed-forward networks",
+    ),
+    (
+        "gpt-oss-120b",
+        &["gate.law=nowhere.json"],
+        "--set gate.law=nowhere.json: gate.law: contradicts gate.preset\n  help: a law and a trace bring their own popularity and sequences: give one alone",
+    ),
+    (
+        "moepp-1b",
+        &["gate.trace=nowhere.parquet"],
+        "--set gate.trace=nowhere.parquet: gate.trace: contradicts gate.popularity_sd\n  help: a law and a trace bring their own popularity and sequences: give one alone",
     ),
     (
         "moepp-1b",

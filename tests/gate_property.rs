@@ -7,7 +7,7 @@ use moesim::config::{built_in_workload, workload};
 use moesim::gate::Gate;
 use moesim::streams::Streams;
 use moesim::workload::{
-    Capacity, Persistence, Popularity, Sampling, ShareOf, Spread, Workload, ZeroComputation,
+    Capacity, DropBy, Persistence, Popularity, Sampling, ShareOf, Spread, Workload, ZeroComputation,
 };
 use proptest::prelude::*;
 
@@ -103,8 +103,8 @@ proptest! {
         let mut limited = workload.clone();
         let of = ShareOf::Slots;
         limited.capacity = match pad {
-            true => Capacity::DropAndPad { factor, of },
-            false => Capacity::Drop { factor, of },
+            true => Capacity::DropAndPad { factor, of, by: DropBy::Position },
+            false => Capacity::Drop { factor, of, by: DropBy::Probability },
         };
         let counts = Gate::new(&limited, Streams::new(seed)).counts(0, 0, 0..2);
         let slots = f64::from(workload.batch.tokens_per_gpu * experts.top_k);

@@ -20,7 +20,7 @@ fn schemes() -> Vec<Box<dyn Scheme>> {
         Box::new(Controlled::new(16, 6, 4.0)),
         Box::new(GroupLimited { k: 4, groups: 6, most: 2 }),
         Box::new(ExpertChoice { k: 4 }),
-        Box::new(TopP { p: 0.6, most: 8 }),
+        Box::new(TopP { p: 0.6, sharpness: 1.0, most: 8 }),
         Box::new(Grouped { k: 8, groups: 4 }),
         Box::new(AutonomyOfExperts { k: 4, rank: 64 }),
         Box::new(ChainOfExperts { k: 8, rounds: 2 }),
@@ -121,7 +121,7 @@ proptest! {
     /// Top-p: the fewest experts that reach p, and never none.
     #[test]
     fn top_p_takes_the_fewest_that_suffice(scores in any_scores(), p in 0.05..0.999_f64) {
-        let choices = TopP { p, most: EXPERTS }.choose(&scores);
+        let choices = TopP { p, sharpness: 1.0, most: EXPERTS }.choose(&scores);
         for token in 0..scores.tokens() {
             let weights: Vec<f64> = scores.of(token).iter().map(|z| z.exp()).collect();
             let total: f64 = weights.iter().sum();

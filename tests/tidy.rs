@@ -20,6 +20,8 @@ const LAYERS: &[&[&str]] = &[
     &["outcome", "run"],
     &["config"],
     &["study", "paper", "validate"],
+    &["sweep", "compare", "timeline"],
+    &["planner"],
     &["report"],
     &["cli"],
 ];

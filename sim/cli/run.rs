@@ -30,6 +30,9 @@ pub(super) struct StudyArgs {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Draw the gain over τ and where the time goes into this folder, as SVG.
+    #[arg(long, value_name = "FOLDER")]
+    plot: Option<std::path::PathBuf>,
     /// Threads to use; results are the same for any number. Default: all cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -43,8 +46,16 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
     let overrides = Overrides::new(args.set.clone());
     let scenario = ScenarioSource::open(name, overrides)?.load()?;
     let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
+    if let Some(folder) = &args.plot {
+        std::fs::create_dir_all(folder)?;
+        super::save_chart(&report::gain_chart(&scenario, &rows), &folder.join("gain.svg"))?;
+        let breakdown = report::breakdown_chart(&scenario, &rows);
+        super::save_chart(&breakdown, &folder.join("breakdown.svg"))?;
+    }
     if args.json {
-        report::write_json(out, &scenario, &rows)?;
+        let asked =
+            report::Asked { scenario: name, set: &args.set, moesim: env!("CARGO_PKG_VERSION") };
+        report::write_json(out, &asked, &scenario, &rows)?;
     } else {
         report::write_text(out, &scenario, &rows)?;
     }

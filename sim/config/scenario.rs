@@ -1,11 +1,13 @@
 //! Scenario files: one question, as a topology, a profile, workloads to compare, and seeds.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::source::fold_bytes;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
 use crate::collective::Algorithm;
 use crate::cost::Overheads;
@@ -16,7 +18,11 @@ use crate::profile::Profile;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
+/// The name of a scenario that was made from arguments.
+pub const COMMAND_LINE: &str = "command line";
+
 /// A cluster, what its parts take, and the comparisons to make on it.
+#[derive(Clone)]
 pub struct Scenario {
     /// Its name.
     pub name: String,
@@ -42,6 +48,8 @@ pub struct Scenario {
     pub breakdown_tau: Option<f64>,
     /// Names of the files or built-ins used, for the record.
     pub ingredients: Ingredients,
+    /// Tells these inputs from others: a hash of every text read, overrides included.
+    pub fingerprint: u64,
 }
 
 /// Where a scenario's parts came from.
@@ -70,6 +78,9 @@ pub struct Overrides {
     lines: Vec<String>,
 }
 
+/// Prefixes of overrides for one of the two workloads of a comparison alone.
+const ROLES: [&str; 2] = ["vanilla", "moepp"];
+
 const NAMED: [Kind; 4] = [Kind::Topology, Kind::Workload, Kind::Profile, Kind::Overheads];
 
 impl Overrides {
@@ -79,16 +90,19 @@ impl Overrides {
         Self { lines }
     }
 
-    /// Those for one kind of file, without their prefix.
-    fn of(&self, kind: Kind) -> impl Iterator<Item = &str> {
-        let prefix = format!("{}.", kind.key());
+    /// Those behind one prefix, without it.
+    fn of(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        let prefix = format!("{prefix}.");
         self.lines.iter().filter_map(move |line| line.trim_start().strip_prefix(prefix.as_str()))
     }
 
     /// Those for the scenario itself.
     fn of_scenario(&self) -> impl Iterator<Item = &str> {
-        let named =
-            |line: &str| NAMED.iter().any(|kind| line.starts_with(&format!("{}.", kind.key())));
+        let prefixes = || NAMED.iter().map(|kind| kind.key()).chain(ROLES);
+        let named = move |line: &str| {
+            prefixes()
+                .any(|prefix| line.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')))
+        };
         self.lines.iter().map(|line| line.trim_start()).filter(move |line| !named(line))
     }
 }
@@ -187,6 +201,8 @@ pub struct ScenarioSource {
     source: Source,
     folder: PathBuf,
     overrides: Overrides,
+    /// Hash of what has been read so far.
+    read: Cell<u64>,
 }
 
 impl ScenarioSource {
@@ -207,7 +223,16 @@ impl ScenarioSource {
             }
         };
         let source = source.with_overrides(overrides.of_scenario());
-        Ok(Self { source, folder, overrides })
+        let read = Cell::new(source.fold_into(0));
+        Ok(Self { source, folder, overrides, read })
+    }
+
+    /// A scenario that a command made up; what it names is relative to the current folder.
+    #[must_use]
+    pub fn of_text(text: &str, overrides: Overrides) -> Self {
+        let source = Source::built_in(COMMAND_LINE, text).with_overrides(overrides.of_scenario());
+        let read = Cell::new(source.fold_into(0));
+        Self { source, folder: PathBuf::new(), overrides, read }
     }
 
     /// Reads and checks everything that the scenario names.
@@ -242,6 +267,7 @@ impl ScenarioSource {
                 profile: profile_name,
                 overheads: overheads_name,
             },
+            fingerprint: self.read.get(),
             topology,
         };
         let _ = file.schema;
@@ -250,6 +276,16 @@ impl ScenarioSource {
 
     /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
     fn part(&self, name: &Spanned<String>, kind: Kind) -> Result<Source, Mistake> {
+        self.part_as(name, kind, None)
+    }
+
+    /// As [`Self::part`], with the overrides for its role in a comparison behind those for its kind.
+    fn part_as(
+        &self,
+        name: &Spanned<String>,
+        kind: Kind,
+        role: Option<&str>,
+    ) -> Result<Source, Mistake> {
         let source = match built_in(kind, name.get_ref()) {
             Some(source) => source,
             None => {
@@ -261,8 +297,12 @@ impl ScenarioSource {
                 Source::read(&path)?
             }
         };
-        let lines: Vec<String> = self.overrides.of(kind).map(str::to_owned).collect();
-        Ok(source.with_overrides(lines.iter().map(String::as_str)))
+        let own = self.overrides.of(kind.key());
+        let in_role = role.into_iter().flat_map(|role| self.overrides.of(role));
+        let lines: Vec<String> = own.chain(in_role).map(str::to_owned).collect();
+        let source = source.with_overrides(lines.iter().map(String::as_str));
+        self.read.set(source.fold_into(self.read.get()));
+        Ok(source)
     }
 
     /// The profile that the scenario names; its table lies beside its file.
@@ -270,7 +310,13 @@ impl ScenarioSource {
         let source = self.part(name, Kind::Profile)?;
         let profile = match built_in(Kind::Profile, name.get_ref()) {
             Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
-            None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
+            None => {
+                let path = self.folder.join(name.get_ref());
+                // A table that cannot be read is the profile reader's to refuse.
+                let table = std::fs::read(path.with_extension("parquet")).unwrap_or_default();
+                self.read.set(fold_bytes(self.read.get(), &table));
+                super::read_profile(&source, &path)?
+            }
         };
         Ok((source.name().to_owned(), profile))
     }
@@ -334,7 +380,7 @@ impl ScenarioSource {
         taus: Option<&[f64]>,
         topology: &Topology,
     ) -> Result<Case, Mistake> {
-        let vanilla = self.workload(&table.vanilla, topology)?;
+        let vanilla = self.workload(&table.vanilla, topology, ROLES[0])?;
         if vanilla.model.experts.zero_computation.total() > 0 {
             return Err(self.source.mistake(
                 table.vanilla.span(),
@@ -343,7 +389,7 @@ impl ScenarioSource {
             ));
         }
         let Some(name) = &table.moepp else { return Ok(Case { vanilla, moepp: Vec::new() }) };
-        let moepp = self.workload(name, topology)?;
+        let moepp = self.workload(name, topology, ROLES[1])?;
         if moepp.model.experts.zero_computation.total() == 0 {
             return Err(self.source.mistake(
                 name.span(),
@@ -360,8 +406,13 @@ impl ScenarioSource {
         Ok(Case { vanilla, moepp: taus.unwrap_or(&own).iter().map(at).collect() })
     }
 
-    fn workload(&self, name: &Spanned<String>, topology: &Topology) -> Result<Workload, Mistake> {
-        let source = self.part(name, Kind::Workload)?;
+    fn workload(
+        &self,
+        name: &Spanned<String>,
+        topology: &Topology,
+        role: &str,
+    ) -> Result<Workload, Mistake> {
+        let source = self.part_as(name, Kind::Workload, Some(role))?;
         let workload = super::workload(&source)?;
         if let Some(misfit) = crate::run::misfit(topology, &workload) {
             let help = "change the workload's [layout], or name a topology it divides";

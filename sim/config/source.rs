@@ -112,6 +112,19 @@ impl Source {
         &self.name
     }
 
+    /// Folds the text and its overrides into a hash.
+    #[must_use]
+    pub fn fold_into(&self, hash: u64) -> u64 {
+        let texts = std::iter::once(&self.text).chain(&self.overrides);
+        texts.fold(hash, |hash, text| fold_bytes(hash, text.as_bytes()))
+    }
+
+    /// The text of the file, without overrides.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The first sentence of the comment that opens the file, if it opens with one.
     #[must_use]
     pub fn summary(&self) -> Option<String> {
@@ -253,6 +266,17 @@ impl Source {
         let (found, help) = in_plain_words(error.message());
         Mistake { place, line, key, found, help }
     }
+}
+
+/// FNV-1a over some bytes and their end, going on from `hash` [fnv]; zero starts afresh.
+#[must_use]
+pub fn fold_bytes(hash: u64, bytes: &[u8]) -> u64 {
+    let start = if hash == 0 { 0xcbf2_9ce4_8422_2325 } else { hash };
+    // The end counts, so that "ab", "c" differs from "a", "bc".
+    bytes
+        .iter()
+        .chain(&[0xff])
+        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Lays `extra` over `table`: tables merge, anything else is replaced.

@@ -8,13 +8,23 @@ use toml::Spanned;
 
 use super::{Count, Mistake, Number, Source};
 use crate::workload::{
-    Batch, Capacity, Dtype, Execution, Experts, Layout, Model, ShareOf, Workload, ZeroComputation,
+    Batch, Capacity, DropBy, Dtype, Execution, Experts, ShareOf, Workload, ZeroComputation,
 };
 
+mod counts;
+mod files;
 mod gate;
+mod model;
+mod places;
 mod preset;
+mod scheme;
 
+pub use counts::read_domain_counts;
+pub use files::{law_json, read_law, read_recording};
 use gate::GateTable;
+use model::{DenseTable, ModelTable};
+use places::LayoutTable;
+use scheme::SchemeTable;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,25 +34,16 @@ struct File {
     #[serde(rename = "source")]
     _source: String,
     model: ModelTable,
+    dense: Option<DenseTable>,
     experts: ExpertsTable,
     #[serde(default)]
     gate: GateTable,
     #[serde(default)]
+    scheme: SchemeTable,
+    #[serde(default)]
     slots: SlotsTable,
     batch: BatchTable,
     layout: LayoutTable,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelTable {
-    name: Spanned<String>,
-    layers: Count<1, 512>,
-    hidden: Count<1, 65_536>,
-    intermediate: Count<1, 262_144>,
-    heads: Count<1, 1_024>,
-    head_dim: Count<1, 1_024>,
-    vocabulary: Count<1, 10_000_000>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +83,7 @@ struct SlotsTable {
     policy: PolicyWord,
     factor: Option<Spanned<Number<1, 1_000_000>>>,
     of: Option<Spanned<ShareWord>>,
+    by: Option<Spanned<DropWord>>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -100,6 +102,13 @@ enum ShareWord {
     Tokens,
 }
 
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum DropWord {
+    Position,
+    Probability,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BatchTable {
@@ -116,13 +125,6 @@ enum DtypeWord {
     Fp8,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LayoutTable {
-    expert_parallel: Spanned<Count<1, 4_096>>,
-    pipeline_parallel: Spanned<Count<1, 512>>,
-}
-
 /// Reads a workload.
 ///
 /// # Errors
@@ -130,21 +132,16 @@ struct LayoutTable {
 pub fn workload(source: &Source) -> Result<Workload, Mistake> {
     let file: File = source.parse()?;
     let Count(1) = file.schema else { unreachable!("the type admits schema 1 alone") };
-    let layout = layout_of(source, &file)?;
+    let layout = file.layout.layout(source, file.experts.ffn.get_ref().0, file.model.layers.0)?;
+    let zero_computation = zero_computation_of(&file.experts).total();
+    let scheme = file.scheme.scheme(source, &file.experts)?;
+    let says_share = file.gate.says_share() || scheme.says_share();
+    let experts = experts_of(source, &file.experts, says_share)?;
+    let gating = file.gate.gating(source, zero_computation == 0, scheme)?;
+    files::check_origin(source, &gating.origin, &experts, scheme)?;
     Ok(Workload {
         name: name_of(source, &file.name)?,
-        model: Model {
-            name: name_of(source, &file.model.name)?,
-            layers: file.model.layers.0,
-            hidden: file.model.hidden.0,
-            intermediate: file.model.intermediate.0,
-            heads: file.model.heads.0,
-            head_dim: file.model.head_dim.0,
-            vocabulary: file.model.vocabulary.0,
-            experts: experts_of(source, &file.experts, file.gate.ffn_share.is_some())?,
-            gate: file.gate.network(),
-            gating_residual: file.gate.residual(),
-        },
+        model: file.model.model(source, file.dense.as_ref(), experts, &file.gate)?,
         batch: batch_of(&file.batch),
         layout,
         execution: match file.experts.execution {
@@ -152,7 +149,7 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
             ExecutionWord::Grouped => Execution::Grouped,
         },
         capacity: capacity_of(source, &file.slots)?,
-        gating: file.gate.gating(source, zero_computation_of(&file.experts).total() == 0)?,
+        gating,
         zero_computation_local: is_local(source, &file.experts)?,
     })
 }
@@ -177,27 +174,6 @@ fn batch_of(batch: &BatchTable) -> Batch {
             DtypeWord::Fp8 => Dtype::Fp8,
         },
     }
-}
-
-fn layout_of(source: &Source, file: &File) -> Result<Layout, Mistake> {
-    let expert_parallel = file.layout.expert_parallel.get_ref().0;
-    let pipeline_parallel = file.layout.pipeline_parallel.get_ref().0;
-    let (ffn, layers) = (file.experts.ffn.get_ref().0, file.model.layers.0);
-    if ffn % expert_parallel != 0 {
-        return Err(source.mistake(
-            file.layout.expert_parallel.span(),
-            format!("{ffn} FFN experts do not spread evenly over {expert_parallel} GPUs"),
-            format!("give a divisor of experts.ffn = {ffn}"),
-        ));
-    }
-    if layers % pipeline_parallel != 0 {
-        return Err(source.mistake(
-            file.layout.pipeline_parallel.span(),
-            format!("{layers} layers do not split evenly into {pipeline_parallel} stages"),
-            format!("give a divisor of model.layers = {layers}"),
-        ));
-    }
-    Ok(Layout { expert_parallel, pipeline_parallel })
 }
 
 fn zero_computation_of(experts: &ExpertsTable) -> ZeroComputation {
@@ -258,9 +234,9 @@ fn capacity_of(source: &Source, slots: &SlotsTable) -> Result<Capacity, Mistake>
         None | Some(ShareWord::Slots) => ShareOf::Slots,
         Some(ShareWord::Tokens) => ShareOf::Tokens,
     };
-    let unused = |key: std::ops::Range<usize>| {
-        let help = "remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"";
-        source.mistake(key, "means nothing where no slot is dropped", help)
+    let by = match slots.by.as_ref().map(Spanned::get_ref) {
+        None | Some(DropWord::Position) => DropBy::Position,
+        Some(DropWord::Probability) => DropBy::Probability,
     };
     let factor = |policy: &str| match &slots.factor {
         Some(factor) => Ok(factor.get_ref().0),
@@ -270,13 +246,18 @@ fn capacity_of(source: &Source, slots: &SlotsTable) -> Result<Capacity, Mistake>
             "add a capacity factor, such as factor = 1.1",
         )),
     };
-    match (slots.policy, &slots.factor, &slots.of) {
-        (PolicyWord::Dropless, Some(factor), _) => Err(unused(factor.span())),
-        (PolicyWord::Dropless, None, Some(of)) => Err(unused(of.span())),
-        (PolicyWord::Dropless, None, None) => Ok(Capacity::Dropless),
-        (PolicyWord::Drop, ..) => Ok(Capacity::Drop { factor: factor("drop")?, of }),
-        (PolicyWord::DropAndPad, ..) => {
-            Ok(Capacity::DropAndPad { factor: factor("drop-and-pad")?, of })
+    match slots.policy {
+        PolicyWord::Dropless => {
+            let factor = slots.factor.as_ref().map(Spanned::span);
+            let of = slots.of.as_ref().map(Spanned::span);
+            let by = slots.by.as_ref().map(Spanned::span);
+            let Some(unused) = factor.or(of).or(by) else { return Ok(Capacity::Dropless) };
+            let help = "remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"";
+            Err(source.mistake(unused, "means nothing where no slot is dropped", help))
+        }
+        PolicyWord::Drop => Ok(Capacity::Drop { factor: factor("drop")?, of, by }),
+        PolicyWord::DropAndPad => {
+            Ok(Capacity::DropAndPad { factor: factor("drop-and-pad")?, of, by })
         }
     }
 }

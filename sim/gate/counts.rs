@@ -4,7 +4,7 @@
 ///
 /// A *slot* is one of the K choices of one token. Experts are ordered FFN, zero, copy, constant.
 /// Slots are given by the GPU that holds the token, before anything is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
     pub(super) experts: usize,
     pub(super) top_k: usize,
@@ -12,10 +12,12 @@ pub struct Counts {
     pub(super) kept: Vec<u32>,
     /// `[gpu × experts]`: slots chosen and dropped.
     pub(super) dropped: Vec<u32>,
-    /// `[gpu × (K + 1)]`: tokens by their number of FFN slots.
+    /// `[gpu × (K + 1)]`: tokens by their number of FFN slots, K being the most a token can have.
     pub(super) tokens: Vec<u32>,
     /// The fixed number of slots of each expert on each GPU, where unused ones are computed.
     pub(super) padded: Option<Vec<u32>>,
+    /// Mixing weight dropped; one a token if all of it is.
+    pub(super) lost_weight: f64,
     /// `[gpu × token × K]`: what each token chose, where tokens were drawn and asked for.
     pub(super) drawn: Option<Vec<u16>>,
 }
@@ -31,6 +33,7 @@ impl Counts {
             dropped: cells,
             tokens: vec![0; gpus * (top_k + 1)],
             padded: None,
+            lost_weight: 0.0,
             drawn: None,
         }
     }
@@ -113,5 +116,17 @@ impl Counts {
         let sum = |cells: &[u32]| cells.iter().map(|&n| u64::from(n)).sum::<u64>() as f64;
         let (kept, dropped) = (sum(&self.kept), sum(&self.dropped));
         dropped / (kept + dropped)
+    }
+
+    /// Mixing weight of the slots that were dropped, a token having one in all.
+    #[must_use]
+    pub const fn lost_weight(&self) -> f64 {
+        self.lost_weight
+    }
+
+    /// The most slots that a token can have.
+    #[must_use]
+    pub const fn most_slots(&self) -> usize {
+        self.top_k
     }
 }

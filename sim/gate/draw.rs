@@ -1,12 +1,13 @@
-//! The streams and scratch space of one layer and micro-batch.
+//! The streams and scratch space of one layer and micro-batch, and counts drawn without tokens.
 
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use super::law::Walk;
 use super::layer::Layer;
-use super::sequences::Cursor;
-use super::{Gate, inclusion, sample};
-use crate::workload::Persistence;
+use super::sequences::{Cursor, Rates};
+use super::{Gate, inclusion, rules, sample};
+use crate::workload::Scheme;
 
 /// Words of random numbers that one GPU may use of a stream; 2¹⁶ GPUs fit the 2⁶⁸ words of ChaCha.
 const WINDOW_BITS: u32 = 52;
@@ -15,6 +16,7 @@ const WALK_BITS: u32 = 28;
 
 /// What drawing one layer and micro-batch needs. Each GPU draws from a window of its own.
 pub(super) struct Draw<'a> {
+    pub(super) gate: &'a Gate,
     pub(super) layer: &'a Layer,
     pub(super) ffn: ChaCha8Rng,
     pub(super) others: ChaCha8Rng,
@@ -22,9 +24,10 @@ pub(super) struct Draw<'a> {
     common: ChaCha8Rng,
     sequences: Option<Cursor<'a>>,
     gpu: usize,
-    rates: Vec<f64>,
+    rates: Rates,
     inclusion: Vec<f64>,
-    expected: sample::Expected,
+    /// Of FFN and other experts.
+    expected: [sample::Expected; 2],
 }
 
 impl<'a> Draw<'a> {
@@ -33,15 +36,16 @@ impl<'a> Draw<'a> {
         let named = |what: &str, place: &str| gate.streams.named(&format!("gate/{what}/{place}"));
         let sequences = gate.sequences.as_ref();
         Self {
+            gate,
             layer: &gate.layers[layer as usize],
             ffn: named("ffn", &place),
             others: named("others", &place),
             common: named("common", &format!("micro_batch={micro_batch}")),
             sequences: sequences.map(|of| of.cursor(gate.streams, layer, micro_batch)),
             gpu: 0,
-            rates: vec![],
+            rates: Rates::default(),
             inclusion: vec![],
-            expected: sample::Expected::default(),
+            expected: Default::default(),
         }
     }
 
@@ -55,24 +59,40 @@ impl<'a> Draw<'a> {
     }
 
     /// Sequences of this GPU with their tokens; one with all of them where sequences are alike.
-    pub(super) fn sequences(&self, tokens: u32) -> Vec<(usize, u32)> {
+    pub(super) fn sequences(&self) -> Vec<(usize, u32)> {
+        let tokens = self.gate.tokens_per_gpu;
         match &self.sequences {
             None => vec![(0, tokens)],
             Some(cursor) => cursor.lengths(self.gpu, tokens).collect(),
         }
     }
 
+    /// The rates of one sequence, those of the layer where sequences are alike.
+    pub(super) fn rates_of(&mut self, sequence: usize) -> &Rates {
+        match &mut self.sequences {
+            Some(cursor) => cursor.rates(sequence, &mut self.rates),
+            None => {
+                let ffn = &self.layer.mean_times[..self.gate.experts.ffn as usize];
+                self.rates.ffn.clear();
+                self.rates.ffn.extend(ffn.iter().map(|mean| 1.0 / mean));
+            }
+        }
+        &self.rates
+    }
+
     /// The tokens of one sequence, one after another.
-    pub(super) fn walk(&mut self, sequence: usize, top_k: usize, persistence: Persistence) -> Walk {
+    ///
+    /// FFN weights sum to one in every sequence, as they do without sequences.
+    pub(super) fn walk(&mut self, sequence: usize) -> Walk {
         let mut mean_times = self.layer.mean_times.clone();
         if let Some(cursor) = &mut self.sequences {
             cursor.rates(sequence, &mut self.rates);
-            // FFN weights sum to one in every sequence, as they do without sequences, so that the
-            // sequence does not move the choice between classes.
-            let total: f64 = self.rates.iter().sum();
-            for (mean, rate) in mean_times.iter_mut().zip(&self.rates) {
-                *mean = total / rate;
-            }
+            let (ffn, others) = (&self.rates.ffn, &self.rates.others);
+            let totals = [ffn, others].map(|rates| rates.iter().sum::<f64>());
+            let slower = (-self.rates.offset).exp();
+            let times = ffn.iter().map(|rate| totals[0] / rate);
+            let times = times.chain(others.iter().map(|rate| slower * totals[1] / rate));
+            mean_times.iter_mut().zip(times).for_each(|(mean, time)| *mean = time);
         }
         let mut order: Vec<usize> = (0..mean_times.len()).collect();
         order.sort_by(|&a, &b| self.layer.mean_times[a].total_cmp(&self.layer.mean_times[b]));
@@ -83,40 +103,137 @@ impl<'a> Draw<'a> {
             rng.set_word_pos(begin + (1 << WALK_BITS));
             copy
         });
-        Walk::new(mean_times, top_k, persistence, order, rngs)
+        Walk::new(mean_times, self.gate.experts.top_k as usize, self.gate.persistence, order, rngs)
     }
 
-    /// Counts of FFN experts: `slots` of `tokens` of the `all` tokens of this GPU.
-    pub(super) fn ffn_class(&mut self, all: u32, tokens: u32, slots: u64, out: &mut [u32]) {
+    /// How much longer than others the next token waits for experts that do not compute; a token
+    /// that is hard (θ > 0) waits longer.
+    pub(super) fn slower(&mut self) -> f64 {
+        if self.layer.other_shares.is_empty() {
+            return 1.0;
+        }
+        let difficulty: f64 = StandardNormal.sample(&mut self.others);
+        (self.gate.difficulty_sd * difficulty).exp()
+    }
+
+    /// Counts of one GPU: first the classes, then the experts within each.
+    pub(super) fn counts(&mut self, chosen: &mut [u32], tokens: &mut [u32]) {
+        let gate = self.gate;
+        let (all, top_k) = (gate.tokens_per_gpu, gate.experts.top_k);
+        let (ffn, others) = chosen.split_at_mut(gate.experts.ffn as usize);
+        match (gate.scheme, others.is_empty(), self.sequences.is_some()) {
+            (Scheme::TopP { .. }, ..) => {
+                sample::multinomial(&mut self.others, all, &self.layer.ffn_slots, tokens);
+            }
+            (_, true, _) => tokens[top_k as usize] = all,
+            (_, false, false) => {
+                sample::multinomial(&mut self.others, all, &self.layer.ffn_slots, tokens);
+            }
+            (_, false, true) => return self.mixed_counts(ffn, others, tokens),
+        }
+        let slots = slots_of(tokens);
+        let with_ffn = all - tokens[0];
+        self.ffn_class(with_ffn, slots, ffn);
+        if !others.is_empty() {
+            let with_others = all - tokens[top_k as usize];
+            self.other_class(with_others, u64::from(all) * u64::from(top_k) - slots, others);
+        }
+    }
+
+    /// Counts of FFN experts: `slots` of `tokens` tokens.
+    fn ffn_class(&mut self, tokens: u32, slots: u64, out: &mut [u32]) {
         if slots == 0 {
             return;
         }
         let each = slots as f64 / f64::from(tokens);
-        match &mut self.sequences {
-            None => {
-                inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);
-                self.expected.set(tokens.into(), &self.inclusion);
-            }
-            Some(cursor) => {
-                self.expected.clear(out.len());
-                for (sequence, length) in cursor.lengths(self.gpu, all).collect::<Vec<_>>() {
-                    cursor.rates(sequence, &mut self.rates);
-                    inclusion::from_rates(&self.rates, each, &mut self.inclusion);
-                    let share = f64::from(length) / f64::from(all);
-                    self.expected.add(f64::from(tokens) * share, &self.inclusion);
+        let all = f64::from(self.gate.tokens_per_gpu);
+        let scheme = self.gate.scheme;
+        let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
+        let expected = &mut self.expected[0];
+        if self.sequences.is_none() && !by_group {
+            inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);
+            expected.set(tokens.into(), &self.inclusion);
+        } else {
+            expected.clear(out.len());
+            for (sequence, length) in self.sequences() {
+                self.rates_of(sequence);
+                let rates = &self.rates.ffn;
+                match scheme {
+                    Scheme::GroupLimited { groups, most } => {
+                        let rule = rules::GroupRule { groups, most, slots: each };
+                        rule.inclusion(rates, length, &mut self.ffn, &mut self.inclusion);
+                    }
+                    Scheme::Grouped { groups } => {
+                        rules::grouped_inclusion(rates, groups, each, &mut self.inclusion);
+                    }
+                    _ => inclusion::from_rates(rates, each, &mut self.inclusion),
                 }
+                let share = f64::from(length) / all;
+                self.expected[0].add(f64::from(tokens) * share, &self.inclusion);
             }
         }
-        sample::counts_with_sum(&mut self.ffn, tokens, slots, &self.expected, out);
+        let (rng, expected) = (&mut self.ffn, &self.expected[0]);
+        if let Scheme::Grouped { groups } = scheme {
+            rules::grouped_counts(rng, groups, tokens, slots, expected, out);
+        } else {
+            sample::counts_with_sum(rng, tokens, slots, expected, out);
+        }
     }
 
     /// Counts of the other experts: `slots` of `tokens` tokens.
-    pub(super) fn other_class(&mut self, tokens: u32, slots: u64, out: &mut [u32]) {
+    fn other_class(&mut self, tokens: u32, slots: u64, out: &mut [u32]) {
         if slots > 0 {
             let each = slots as f64 / f64::from(tokens);
             inclusion::capped(&self.layer.other_shares, each, &mut self.inclusion);
-            self.expected.set(tokens.into(), &self.inclusion);
-            sample::counts_with_sum(&mut self.others, tokens, slots, &self.expected, out);
+            self.expected[1].set(tokens.into(), &self.inclusion);
+            sample::counts_with_sum(&mut self.others, tokens, slots, &self.expected[1], out);
         }
     }
+
+    /// Counts of both classes where sequences differ in how they choose between them.
+    fn mixed_counts(&mut self, ffn: &mut [u32], others: &mut [u32], tokens: &mut [u32]) {
+        let (all, top_k) = (self.gate.tokens_per_gpu, self.gate.experts.top_k as usize);
+        let mut mean = vec![0.0; top_k + 1];
+        let mut own = mean.clone();
+        for (expected, out) in self.expected.iter_mut().zip([&ffn, &others]) {
+            expected.clear(out.len());
+        }
+        for (sequence, length) in self.sequences() {
+            self.rates_of(sequence);
+            own.fill(0.0);
+            self.layer.slots_table.add(self.rates.offset, 1.0, &mut own);
+            let slots: f64 = own.iter().enumerate().map(|(f, p)| f as f64 * p).sum();
+            let sides = [
+                (&self.rates.ffn, 1.0 - own[0], slots),
+                (&self.rates.others, 1.0 - own[top_k], top_k as f64 - slots),
+            ];
+            for (expected, (rates, with, slots)) in self.expected.iter_mut().zip(sides) {
+                if slots > 1e-9 {
+                    let each = (slots / with).clamp(1.0, rates.len() as f64);
+                    inclusion::from_rates(rates, each, &mut self.inclusion);
+                    expected.add(slots / each * f64::from(length), &self.inclusion);
+                }
+            }
+            for (mean, own) in mean.iter_mut().zip(&own) {
+                *mean += own * f64::from(length) / f64::from(all);
+            }
+        }
+        sample::multinomial(&mut self.others, all, &mean, tokens);
+        let slots = slots_of(tokens);
+        let classes = [
+            (&mut self.ffn, all - tokens[0], slots, ffn),
+            (&mut self.others, all - tokens[top_k], u64::from(all) * top_k as u64 - slots, others),
+        ];
+        for (expected, (rng, with, slots, out)) in self.expected.iter_mut().zip(classes) {
+            if slots > 0 {
+                expected.scale_to(slots as f64);
+                sample::counts_with_sum(rng, with, slots, expected, out);
+            }
+        }
+    }
+}
+
+/// FFN slots of tokens by their number of them.
+fn slots_of(tokens: &[u32]) -> u64 {
+    tokens.iter().zip(0u64..).map(|(&n, f)| u64::from(n) * f).sum()
 }

@@ -9,7 +9,7 @@
 //!   π_i = 1 − e^{−w_i t},      Σ_i π_i = K                                                    (1)
 //! ```
 //!
-//! Exact for equal weights. For N ≥ 8 and K ≥ 2 the relative error of π_i stays below 3 % at
+//! Exact for equal weights. One choice has π_i = w_i / Σw in place of (1), exactly. For N ≥ 8 and K ≥ 2 the relative error of π_i stays below 3 % at
 //! log-normal weights of spread 1.
 
 /// The time t at which `expected` of the experts with these rates are expected to have arrived.
@@ -41,33 +41,72 @@ pub(super) fn arrival_time(rates: &[f64], expected: f64) -> f64 {
 
 /// The inclusion probabilities (1) of experts with these rates, summing to `expected`.
 ///
-/// Newton's method is stopped at a step of 10⁻⁵, which leaves an error of about 10⁻¹⁰.
+/// Halley's method from the time at which equal rates would have arrived; unequal ones take longer.
+/// It is stopped at a step of 10⁻³, whose square is corrected for: an error of about 10⁻⁹ is left.
 pub(super) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f64>) {
     out.clear();
-    if expected >= rates.len() as f64 {
+    let number = rates.len() as f64;
+    if expected >= number {
         out.resize(rates.len(), 1.0);
         return;
     }
-    let mut time = expected / rates.iter().sum::<f64>();
+    let total: f64 = rates.iter().sum();
+    if expected == 1.0 {
+        out.extend(rates.iter().map(|rate| rate / total));
+        return;
+    }
+    out.resize(rates.len(), 0.0);
+    let mut time = -number * (-expected / number).ln_1p() / total;
     loop {
-        out.clear();
-        out.extend(rates.iter().map(|rate| (-rate * time).exp()));
-        let (mut absent, mut slope) = (0.0, 0.0);
+        let (mut absent, mut slope, mut bend) = (0.0, 0.0, 0.0);
+        for (gone, rate) in out.iter_mut().zip(rates) {
+            *gone = exp_of_negative(-rate * time);
+        }
         for (gone, rate) in out.iter().zip(rates) {
             absent += gone;
             slope += rate * gone;
+            bend += rate * rate * gone;
         }
-        let short = expected - (rates.len() as f64 - absent);
+        let short = expected - (number - absent);
         // Nothing more arrives where the slope is gone; that happens only where none is short.
-        let step = if slope > 0.0 { short / slope } else { 0.0 };
-        if step <= 1e-5 * time {
+        let newton = if slope > 0.0 { short / slope } else { 0.0 };
+        let curved = if slope > 0.0 { 1.0 - 0.5 * newton * bend / slope } else { 1.0 };
+        let step = newton / curved.max(0.5);
+        if step <= 1e-3 * time {
             for (p, rate) in out.iter_mut().zip(rates) {
-                *p = 1.0 - *p * (1.0 - rate * step);
+                let x = rate * step;
+                *p = 1.0 - *p * (1.0 - x * (1.0 - x * (0.5 - x / 6.0)));
             }
             return;
         }
         time += step;
     }
+}
+
+/// eˣ for x ≤ 0, to 10⁻¹¹ of its value, written so that compilers take several x at once.
+///
+/// 2ⁿ by the bits of n, and a Taylor polynomial of degree 9 within ½·ln 2 of zero.
+pub(super) fn exp_of_negative(x: f64) -> f64 {
+    const LOG2_E: f64 = std::f64::consts::LOG2_E;
+    // Adding and subtracting 1.5·2⁵² rounds to the nearest whole number.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let x = x.max(-700.0);
+    let rounded = x * LOG2_E + ROUND;
+    let n = rounded - ROUND;
+    let r = x - n * std::f64::consts::LN_2;
+    let p = 1.0 / 362_880.0;
+    let p = p * r + 1.0 / 40_320.0;
+    let p = p * r + 1.0 / 5_040.0;
+    let p = p * r + 1.0 / 720.0;
+    let p = p * r + 1.0 / 120.0;
+    let p = p * r + 1.0 / 24.0;
+    let p = p * r + 1.0 / 6.0;
+    let p = p * r + 0.5;
+    let p = p * r + 1.0;
+    let p = p * r + 1.0;
+    // The low bits of `rounded` hold n; moved to the exponent they are 2ⁿ.
+    let power = (rounded.to_bits() << 52).wrapping_add(1023 << 52);
+    p * f64::from_bits(power)
 }
 
 /// Scales `shares` to probabilities that sum to `expected`, none above one.
@@ -93,6 +132,10 @@ pub(super) fn capped(shares: &[f64], expected: f64, out: &mut Vec<f64>) {
 
 /// The weights, summing to one, whose inclusion probabilities (1) are `inclusion`.
 pub(super) fn weights_for(inclusion: &[f64]) -> Vec<f64> {
+    let slots: f64 = inclusion.iter().sum();
+    if (slots - 1.0).abs() < 1e-9 {
+        return inclusion.iter().map(|p| p / slots).collect();
+    }
     let rates: Vec<f64> = inclusion.iter().map(|p| -(1.0 - p.min(MOST_CERTAIN)).ln()).collect();
     let total: f64 = rates.iter().sum();
     rates.iter().map(|rate| rate / total).collect()
@@ -100,3 +143,35 @@ pub(super) fn weights_for(inclusion: &[f64]) -> Vec<f64> {
 
 /// An expert that every token must choose has an infinite weight; this stands for it.
 const MOST_CERTAIN: f64 = 1.0 - 1e-12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponentials_are_those_of_the_library() {
+        for i in 0..200_000 {
+            let x = -f64::from(i) * 0.003_7;
+            let (got, want) = (exp_of_negative(x), x.max(-700.0).exp());
+            assert!((got / want - 1.0).abs() < 1e-10, "{x}: {got}, not {want}");
+        }
+    }
+
+    #[test]
+    fn inclusions_sum_to_what_is_expected_and_follow_one_time() {
+        for spread in [0.0, 0.5, 1.5, 3.0] {
+            for expected in [0.3, 1.3, 2.0, 8.0, 15.5] {
+                let rates: Vec<f64> =
+                    (0..16).map(|i| (spread * f64::from(i).sin()).exp()).collect();
+                let mut pi = vec![];
+                from_rates(&rates, expected, &mut pi);
+                let sum: f64 = pi.iter().sum();
+                assert!((sum - expected).abs() < 1e-7 * expected, "{sum}, not {expected}");
+                let time = arrival_time(&rates, expected);
+                for (p, rate) in pi.iter().zip(&rates) {
+                    assert!((p - (1.0 - (-rate * time).exp())).abs() < 1e-7, "{spread} {expected}");
+                }
+            }
+        }
+    }
+}

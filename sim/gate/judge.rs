@@ -4,12 +4,14 @@
 //! statistics are taken of both. Beside the law stands the usual assumption, independent
 //! tokens of the same popularity, on the same statistics: what the law is better by is its worth.
 
+use rand::RngExt;
 use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::law::Law;
-use super::recording::{Recording, SequenceCounts};
 use super::statistics::{self, Loads, kolmogorov_smirnov, mean};
 use crate::streams::Streams;
+use crate::workload::{Recording, SequenceCounts};
 
 /// Sizes of batches at which loads are compared.
 pub const BATCHES: [u32; 3] = [512, 2_048, 8_192];
@@ -48,6 +50,9 @@ pub struct BatchJudgement {
     pub independent: Loads,
     /// In the recording that the law was fitted on: how far two recordings are apart by chance.
     pub fitted: Loads,
+    /// Standard error of the mean over layers of max/mean in the held-out recording, by resampling its
+    /// sequences [efron82].
+    pub seen_error: f64,
 }
 
 /// Mean over layers of the absolute relative difference.
@@ -144,6 +149,7 @@ pub fn judge(
             modelled: loads(&modelled, "modelled", batch),
             independent: loads(&independent, "independent", batch),
             fitted: loads(fitted, "fitted", batch),
+            seen_error: resampled_error(&seen, batch, streams),
         })
         .collect();
     let walked = law.recording(&lengths(WALKED.0, WALKED.1), streams);
@@ -159,4 +165,55 @@ pub fn judge(
         overlap: pairs(statistics::overlap, &[1, 2, 4, 16, 64]),
         depth: pairs(statistics::depth_information, &[1, 4]),
     }
+}
+
+/// Resamples of a recording's sequences, and batches of each, for standard errors.
+const RESAMPLES: (usize, usize) = (24, 40);
+
+/// The standard error of the mean over layers of max/mean, by resampling sequences.
+fn resampled_error(counts: &SequenceCounts, batch: u32, streams: Streams) -> f64 {
+    let mut rng = streams.named(&format!("gate/judge/resample/{batch}"));
+    let peaks: Vec<f64> = (0..RESAMPLES.0)
+        .map(|_| {
+            let resample = resampled(counts, &mut rng);
+            mean(&statistics::loads(&resample, batch, RESAMPLES.1, &mut rng).peak)
+        })
+        .collect();
+    deviation(&peaks)
+}
+
+/// As many sequences, drawn with replacement.
+fn resampled(counts: &SequenceCounts, rng: &mut ChaCha8Rng) -> SequenceCounts {
+    let number = counts.sequences();
+    let drawn: Vec<usize> = (0..number).map(|_| rng.random_range(0..number)).collect();
+    counts.of_sequences(&drawn)
+}
+
+fn deviation(numbers: &[f64]) -> f64 {
+    let centre = mean(numbers);
+    let squares: f64 = numbers.iter().map(|x| (x - centre).powi(2)).sum();
+    (squares / (numbers.len() as f64 - 1.0).max(1.0)).sqrt()
+}
+
+/// Standard errors of what a fitted law predicts for the mean over layers of max/mean at each of
+/// [`BATCHES`], from laws fitted to resamples of the sequences [efron82].
+#[must_use]
+pub fn bootstrap(
+    fitted: &SequenceCounts,
+    rank: usize,
+    resamples: usize,
+    streams: Streams,
+) -> Vec<f64> {
+    let mut rng = streams.named("gate/judge/bootstrap");
+    let lengths: Vec<u32> =
+        (0..DRAWN).filter_map(|_| fitted.tokens.choose(&mut rng)).copied().collect();
+    let mut peaks = vec![vec![]; BATCHES.len()];
+    for _ in 0..resamples {
+        let law = super::fit::fit(&resampled(fitted, &mut rng), rank, streams);
+        let drawn = law.counts(&lengths, streams);
+        for (peaks, batch) in peaks.iter_mut().zip(BATCHES) {
+            peaks.push(mean(&statistics::loads(&drawn, batch, RESAMPLES.1, &mut rng).peak));
+        }
+    }
+    peaks.iter().map(|peaks| deviation(peaks)).collect()
 }

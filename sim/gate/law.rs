@@ -32,15 +32,18 @@
 //! tell more of each other than far ones (0.38 at lag 1, 0.21 at lag 16 there; one value here); slow
 //! drift inside a sequence.
 
+use std::ops::Range;
+
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
+use rand_distr::{Distribution, Exp1, StandardNormal};
 
 use super::inclusion;
-use super::recording::{Recording, SequenceCounts};
+use super::pick::Picker;
 use super::sample::{self, Race};
 use crate::streams::Streams;
-use crate::workload::Persistence;
+pub use crate::workload::{Law, LayerLaw};
+use crate::workload::{Persistence, Recording, Scoring, SequenceCounts};
 
 /// Words of random numbers that one sequence may use of a layer's stream.
 pub(super) const SEQUENCE_BITS: u32 = 20;
@@ -48,43 +51,34 @@ pub(super) const SEQUENCE_BITS: u32 = 20;
 /// Share of the variance of latents that is blurred when they are drawn from recorded ones.
 const BLUR: f64 = 0.1;
 
-/// How likely the tokens of a sequence are to choose each FFN expert, for every layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Law {
-    /// Dimensions of the latents that layers share.
-    pub rank: usize,
-    /// Slots of a token that these experts share.
-    pub slots: f64,
-    /// The layers, in order.
-    pub layers: Vec<LayerLaw>,
-    /// Latents of recorded sequences to draw from; none where latents are normal.
-    pub recorded: Vec<Vec<f64>>,
-    /// How choices persist from token to token.
-    pub persistence: Persistence,
-}
-
-/// The law of one layer [(1)].
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerLaw {
-    /// μ, by expert.
-    pub log_weights: Vec<f64>,
-    /// W, `[expert × rank]`.
-    pub loadings: Vec<f64>,
-    /// R, by expert.
-    pub own: Vec<f64>,
-}
-
 impl LayerLaw {
-    /// The rates w of one sequence [(1)], largest one, from its latents and the layer's own draws.
-    pub(super) fn rates(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
+    /// The rates w of one sequence [(1)] from its latents and the layer's own draws, divided by the
+    /// largest, whose logarithm is returned.
+    pub(super) fn rates(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) -> f64 {
         self.deviations(latents, rng, out);
         for (z, mu) in out.iter_mut().zip(&self.log_weights) {
             *z += mu;
         }
         let most = out.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for z in out.iter_mut() {
-            *z = (*z - most).exp();
+            *z = inclusion::exp_of_negative(*z - most);
         }
+        most
+    }
+
+    /// The law of some of the experts, whose latents have `rank` dimensions.
+    pub(super) fn part(&self, rank: usize, experts: Range<usize>) -> Self {
+        Self {
+            log_weights: self.log_weights[experts.clone()].to_vec(),
+            loadings: self.loadings[experts.start * rank..experts.end * rank].to_vec(),
+            own: self.own[experts].to_vec(),
+        }
+    }
+
+    /// A law under which all sequences are alike.
+    pub(super) fn even(log_weights: Vec<f64>, rank: usize) -> Self {
+        let experts = log_weights.len();
+        Self { log_weights, loadings: vec![0.0; experts * rank], own: vec![0.0; experts] }
     }
 
     /// What one sequence's logits differ by from μ [(1)].
@@ -297,23 +291,54 @@ impl Walk {
 
     /// The same for a token for which experts from `others` on take `slower` times as long.
     pub(super) fn next_with(&mut self, others: usize, slower: f64) -> impl Iterator<Item = usize> {
-        let factor = |expert: usize| if expert < others { 1.0 } else { slower };
-        let Persistence { share, depth, .. } = self.persistence;
-        let [own, common] = &mut self.scores;
-        if share <= 0.0 && depth <= 0.0 {
+        if self.is_memoryless() {
             let means = self.mean_times.iter().enumerate();
-            self.race.run(&mut own.rng, means.map(|(i, mean)| mean * factor(i)));
-            return self.race.winners();
+            let means = means.map(|(i, mean)| if i < others { *mean } else { mean * slower });
+            self.race.run(&mut self.scores[0].rng, means);
+        } else {
+            let mut times = vec![];
+            self.next_times(others, slower, &mut times);
+            self.race.finish(times.into_iter());
         }
+        self.race.winners()
+    }
+
+    /// When each expert arrives for the next token, appended to `out`.
+    pub(super) fn next_times(&mut self, others: usize, slower: f64, out: &mut Vec<f64>) {
+        let factor = |expert: usize| if expert < others { 1.0 } else { slower };
+        if self.is_memoryless() {
+            let rng = &mut self.scores[0].rng;
+            out.extend(self.mean_times.iter().enumerate().map(|(i, mean)| {
+                let wait: f64 = Exp1.sample(rng);
+                wait * mean * factor(i)
+            }));
+            return;
+        }
+        let depth = self.persistence.depth;
+        let [own, common] = &mut self.scores;
         let mut x = vec![0.0; self.mean_times.len()];
         own.add_next(self.persistence, (1.0 - depth).sqrt(), &self.order, &mut x);
         if depth > 0.0 {
             common.add_next(self.persistence, depth.sqrt(), &self.order, &mut x);
         }
         let times = x.iter().zip(&self.mean_times).enumerate();
-        let times = times.map(|(i, (x, mean))| exponential_of(*x) * mean * factor(i));
-        self.race.finish(times);
-        self.race.winners()
+        out.extend(times.map(|(i, (x, mean))| exponential_of(*x) * mean * factor(i)));
+    }
+
+    /// The same tokens in law, where they are independent, by a quicker way.
+    pub(super) fn into_picker(self, ffn: usize, top_k: usize) -> Picker {
+        let [own, _] = self.scores;
+        Picker::new(self.mean_times, ffn, top_k, own.rng)
+    }
+
+    /// Whether tokens are independent.
+    pub(super) fn is_memoryless(&self) -> bool {
+        self.persistence.share <= 0.0 && self.persistence.depth <= 0.0
+    }
+
+    /// Experts, and the mixing weight of each, that the last race chose.
+    pub(super) fn weights(&self, scoring: Scoring) -> impl Iterator<Item = (usize, f64)> {
+        self.race.weights(scoring)
     }
 }
 

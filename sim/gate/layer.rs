@@ -2,10 +2,10 @@
 
 use rand_distr::{Distribution, Gamma, StandardNormal};
 
-use super::classes::Classes;
+use super::classes::{Classes, SlotsTable};
 use super::inclusion;
 use crate::streams::Streams;
-use crate::workload::{Experts, Gating, Popularity};
+use crate::workload::{Experts, Gating, LayerLaw, Popularity, Scheme};
 
 /// Slots of a class, of K, below which its experts' weights no longer depend on their number.
 const LEAST_SLOTS: f64 = 1e-6;
@@ -17,23 +17,54 @@ pub(super) struct Layer {
     pub(super) ffn_shares: Vec<f64>,
     /// Share of the other slots that each other expert gets.
     pub(super) other_shares: Vec<f64>,
+    /// Weights of the other experts, summing to one.
+    pub(super) other_weights: Vec<f64>,
+    /// FFN share of all slots.
+    pub(super) share: f64,
     /// Weights of a token of mean difficulty [(1)], as mean times of arrival 1/w_i.
     pub(super) mean_times: Vec<f64>,
     /// P(0), …, P(K) FFN slots of a token.
     pub(super) ffn_slots: Vec<f64>,
+    /// The same by offset, for sequences that differ.
+    pub(super) slots_table: SlotsTable,
 }
 
 impl Layer {
     /// A layer whose popularity is drawn from `streams`.
     pub(super) fn new(experts: &Experts, gating: &Gating, streams: Streams, layer: u32) -> Self {
-        Self::of_shares(experts, gating, popularity(experts, gating, streams, layer))
+        let others = other_shares(experts, gating.zero_computation_weights);
+        let share = ffn_share(experts, gating);
+        Self::of(experts, gating, popularity(experts, gating, streams, layer), others, share)
     }
 
-    /// A layer whose FFN experts have these shares of the FFN slots.
-    pub(super) fn of_shares(experts: &Experts, gating: &Gating, ffn_shares: Vec<f64>) -> Self {
+    /// A layer whose experts are as popular as those of a fitted law, of FFN experts alone or of all.
+    pub(super) fn of_law(experts: &Experts, gating: &Gating, law: &LayerLaw, slots: f64) -> Self {
+        let ffn = experts.ffn as usize;
+        let mut shares = law.shares();
+        if shares.len() == ffn {
+            let others = other_shares(experts, gating.zero_computation_weights);
+            return Self::of(experts, gating, shares, others, ffn_share(experts, gating));
+        }
+        let mut inclusion = vec![];
+        inclusion::from_rates(&shares, slots, &mut inclusion);
+        let mut others = shares.split_off(ffn);
+        let share = inclusion[..ffn].iter().sum::<f64>() / slots;
+        for class in [&mut shares, &mut others] {
+            let total: f64 = class.iter().sum();
+            class.iter_mut().for_each(|share| *share /= total);
+        }
+        Self::of(experts, gating, shares, others, share)
+    }
+
+    /// A layer whose experts have these shares of the slots of their class, FFN experts this of all.
+    fn of(
+        experts: &Experts,
+        gating: &Gating,
+        ffn_shares: Vec<f64>,
+        other_shares: Vec<f64>,
+        share: f64,
+    ) -> Self {
         let top_k = f64::from(experts.top_k);
-        let other_shares = other_shares(experts, gating.zero_computation_weights);
-        let share = ffn_share(experts, gating);
         let mut scratch = vec![];
         let mut weights = |shares: &[f64], slots: f64| {
             // A class that is never chosen still has weights within it.
@@ -44,14 +75,30 @@ impl Layer {
         let ffn = weights(&ffn_shares, share * top_k);
         if other_shares.is_empty() {
             let mean_times = ffn.iter().map(|w| 1.0 / w).collect();
-            return Self { ffn_shares, other_shares, mean_times, ffn_slots: vec![] };
+            return Self {
+                ffn_shares,
+                other_shares,
+                other_weights: vec![],
+                share,
+                mean_times,
+                ffn_slots: vec![],
+                slots_table: SlotsTable::default(),
+            };
         }
         let others = weights(&other_shares, (1.0 - share) * top_k);
         let classes = Classes::new(&ffn, &others, experts.top_k as usize, gating.difficulty_sd);
         let offset = classes.offset_for(share);
         let tilted = others.iter().map(|u| u * offset.exp());
         let mean_times = ffn.iter().copied().chain(tilted).map(|w| 1.0 / w).collect();
-        Self { mean_times, ffn_slots: classes.distribution(offset), ffn_shares, other_shares }
+        Self {
+            mean_times,
+            ffn_slots: classes.distribution(offset),
+            slots_table: classes.table(),
+            share,
+            ffn_shares,
+            other_shares,
+            other_weights: others,
+        }
     }
 }
 
@@ -62,7 +109,14 @@ pub fn ffn_share(experts: &Experts, gating: &Gating) -> f64 {
         return 1.0;
     }
     gating.ffn_share.unwrap_or_else(|| {
-        let share = experts.ffn_share_at_balance();
+        let (ffn, others) = (f64::from(experts.ffn), f64::from(experts.zero_computation.total()));
+        let share = match gating.scheme {
+            // The controller holds it there.
+            Scheme::Controlled { ffn_slots } => return ffn_slots / f64::from(experts.top_k),
+            // Null experts are balanced as one, each as loaded as a real expert on average.
+            Scheme::NullExperts => ffn / (ffn + others),
+            _ => experts.ffn_share_at_balance(),
+        };
         let odds_against = (1.0 - share) / share * (-gating.ffn_logit_shift).exp();
         1.0 / (1.0 + odds_against)
     })

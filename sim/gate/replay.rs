@@ -8,9 +8,10 @@
 
 use rand::RngExt;
 
-use super::recording::Recording;
+use std::sync::Arc;
+
 use crate::streams::Streams;
-use crate::workload::Workload;
+use crate::workload::{Recording, Workload};
 
 /// Words of random numbers that one GPU may use of a stream.
 const WINDOW_BITS: u32 = 32;
@@ -18,14 +19,14 @@ const WINDOW_BITS: u32 = 32;
 /// A recording, and how much of it each GPU plays.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
-    recording: Recording,
+    recording: Arc<Recording>,
     ffn: u16,
     tokens_per_gpu: u32,
     sequence_tokens: u32,
 }
 
 impl Replay {
-    pub(super) fn new(workload: &Workload, recording: Recording) -> Self {
+    pub(super) fn new(workload: &Workload, recording: Arc<Recording>) -> Self {
         let experts = workload.model.experts;
         let (have, want) = (recording.top_k(), experts.top_k as usize);
         assert!(have == want, "a recording of {have} choices a token for {want}");

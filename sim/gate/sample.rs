@@ -19,6 +19,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution, Exp1, StandardNormal};
 
+use crate::workload::Scoring;
+
 /// Variance from which a count is drawn as a corrected normal: skewness is then below 1/4, and
 /// what the correction leaves out is of order skewness², under 2 % of a standard deviation.
 const NORMAL_FROM: f64 = 16.0;
@@ -45,6 +47,26 @@ impl Expected {
             *mean += tokens * p;
             *variance += tokens * p * (1.0 - p);
         }
+    }
+
+    /// Adds `tokens` tokens that choose one expert with this probability.
+    pub(super) fn add_one(&mut self, expert: usize, tokens: f64, p: f64) {
+        self.mean[expert] += tokens * p;
+        self.variance[expert] += tokens * p * (1.0 - p);
+    }
+
+    /// Expects this many slots in place of what there is, in the same proportions.
+    pub(super) fn scale_to(&mut self, slots: f64) {
+        let sum: f64 = self.mean.iter().sum();
+        let scale = if sum > 0.0 { slots / sum } else { 0.0 };
+        self.mean.iter_mut().chain(&mut self.variance).for_each(|x| *x *= scale);
+    }
+
+    /// Means and variances of some of the experts.
+    pub(super) fn part(&self, experts: std::ops::Range<usize>) -> Self {
+        let [mean, variance] =
+            [&self.mean, &self.variance].map(|sums| sums[experts.clone()].to_vec());
+        Self { mean, variance }
     }
 
     /// Expects just these tokens.
@@ -203,6 +225,17 @@ impl Race {
                 self.first[at] = (time, i);
             }
         }
+    }
+
+    /// The experts that the last race chose with their mixing weights, which sum to one: those of
+    /// the scores −ln(time), whose softmax is in proportion to 1/time.
+    pub(super) fn weights(&self, scoring: Scoring) -> impl Iterator<Item = (usize, f64)> {
+        let weight = move |time: f64| match scoring {
+            Scoring::Softmax => 1.0 / time,
+            Scoring::Sigmoid => 1.0 / (1.0 + time),
+        };
+        let total: f64 = self.first.iter().map(|&(time, _)| weight(time)).sum();
+        self.first.iter().map(move |&(time, i)| (i, weight(time) / total))
     }
 
     /// The experts that the last race chose, first to last.

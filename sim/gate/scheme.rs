@@ -14,6 +14,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Gumbel};
 
+use crate::workload;
+
 mod autonomy;
 mod chain;
 mod controlled;
@@ -162,6 +164,28 @@ pub trait Scheme {
     /// Floating-point operations of a token before it is sent, beyond a gate matrix.
     fn flops_before_dispatch(&self, _hidden: u32, _experts: u32) -> u64 {
         0
+    }
+}
+
+/// The rule of this name over these experts, as a round of a layer sees them.
+#[must_use]
+pub fn of(scheme: workload::Scheme, experts: &workload::Experts) -> Box<dyn Scheme> {
+    let (k, ffn) = (experts.top_k as usize, experts.ffn as usize);
+    match scheme {
+        workload::Scheme::TopK => Box::new(TopK { k }),
+        workload::Scheme::NullExperts => Box::new(NullExperts { real: ffn, k }),
+        workload::Scheme::Controlled { ffn_slots } => Box::new(Controlled::new(ffn, k, ffn_slots)),
+        workload::Scheme::GroupLimited { groups, most } => {
+            Box::new(GroupLimited { k, groups: groups as usize, most: most as usize })
+        }
+        workload::Scheme::ExpertChoice => Box::new(ExpertChoice { k }),
+        workload::Scheme::TopP { p, sharpness } => Box::new(TopP { p, sharpness, most: k }),
+        workload::Scheme::Grouped { groups } => Box::new(Grouped { k, groups: groups as usize }),
+        workload::Scheme::Autonomy { rank } => Box::new(AutonomyOfExperts { k, rank }),
+        // K is a round's already.
+        workload::Scheme::Chain { rounds } => {
+            Box::new(ChainOfExperts { k: k * rounds as usize, rounds })
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sequences of a workload: the law of `law` with loadings drawn, domains and drift.
+//! The sequences of a workload: the law of `law` with loadings fitted or drawn, domains and drift.
 //!
 //! Where no recording was fitted, the loadings of (1) in `law` are drawn once a run: the deviations of
 //! a sequence have variance σ², a share of which lies in [`RANK`] dimensions that layers have in
@@ -14,33 +14,46 @@
 //! those of the layer before: half of what a layer had for itself becomes common, and the deviations'
 //! spread shrinks by [`RESIDUAL_SPREAD`], the ratio of the standard deviations of top scores with and
 //! without it [moepp, fig. 6]; popularity, the mean, stays. The half is a guess.
+//!
+//! Zero-computation experts have loadings too, so a sequence likes some of them, and them together,
+//! more than others do. With F_s and Z_s the masses Σ w of a sequence's FFN and other experts, its
+//! tokens choose between the classes with the offset
+//!
+//! ```text
+//!   b_s = b + ln Z_s − ln F_s                                                                 (2)
+//! ```
+//!
+//! in place of b (see `classes`), and b is such that the mean FFN share over sequences is φ'.
+//! Within (2), what a class has left after some of its experts were picked is the layer's, not
+//! the sequence's.
 
 use std::f64::consts::FRAC_PI_2;
 
 use rand::RngExt;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::inclusion;
 use super::law::{Law, LayerLaw, SEQUENCE_BITS};
 use super::layer::Layer;
 use crate::streams::Streams;
-use crate::workload::{Persistence, Spread, Workload};
+use crate::workload::Workload;
 
-/// Dimensions of drawn latents: what recordings of gpt-oss-20b need.
-const RANK: usize = 8;
-/// Points of the normal distribution over which drawn laws are centred, and rounds of doing so.
-const CENTRE: (usize, usize) = (32, 6);
-/// Spread of top scores with gating residuals over that without: 0.105 / 0.12 [moepp, fig. 6].
-const RESIDUAL_SPREAD: f64 = 0.875;
+mod drawn;
+
+/// Sequences, and as many opposite to them, over which b of (2) is centred.
+const CENTRE_PAIRS: usize = 128;
 
 /// How sequences of a workload differ.
 #[derive(Clone, Debug)]
 pub(super) struct Sequences {
+    /// The law of FFN experts.
     law: Law,
-    /// `[domain][layer × expert]`: δ.
+    /// That of the other experts, by layer, with the same latents; empty where there are none.
+    others: Vec<LayerLaw>,
+    /// b, by layer.
+    offsets: Vec<f64>,
+    /// `[domain][layer × expert]`: e^δ, FFN experts first in each layer.
     domains: Vec<Vec<f64>>,
     drift: f64,
     drift_micro_batches: f64,
@@ -55,33 +68,126 @@ impl Sequences {
         if spread.sequence_sd <= 0.0 && spread.domain_sd <= 0.0 {
             return None;
         }
-        let slots = f64::from(workload.model.experts.top_k)
-            * super::ffn_share(&workload.model.experts, &workload.gating);
-        let law = drawn_law(spread, slots, layers, workload.model.gating_residual, streams);
-        let experts = workload.model.experts.ffn as usize;
+        let experts = workload.experts_of_round();
+        let slots = f64::from(experts.top_k) * super::ffn_share(&experts, &workload.gating);
+        let residual = workload.model.gating_residual;
+        let law = drawn::ffn_law(spread, slots, layers, residual, streams);
+        let mut others = vec![];
+        if experts.zero_computation.total() > 0 {
+            others = drawn::other_laws(spread, layers, residual, streams);
+        }
+        let (ffn, rest) = (experts.ffn as usize, experts.zero_computation.total() as usize);
         let domain = |domain: u32| {
             let mut rng = streams.named(&format!("gate/domain={domain}"));
-            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
-            (0..layers.len() * experts).map(|_| spread.domain_sd * normal()).collect()
+            let mut more = streams.named(&format!("gate/domain={domain}/others"));
+            let one = |rng: &mut ChaCha8Rng| -> f64 {
+                let z: f64 = StandardNormal.sample(rng);
+                (spread.domain_sd * z).exp()
+            };
+            let mut factors = Vec::with_capacity(layers.len() * (ffn + rest));
+            for _ in layers {
+                factors.extend((0..ffn).map(|_| one(&mut rng)));
+                factors.extend((0..rest).map(|_| one(&mut more)));
+            }
+            factors
         };
-        let mut sequences = Self::of_law(workload, &law, vec![]);
-        sequences.law = law;
+        let mut sequences = Self::with(workload, law, others);
         if spread.domain_sd > 0.0 {
             sequences.domains = (0..spread.domains).map(domain).collect();
         }
+        sequences.centre(layers, streams);
         Some(sequences)
     }
 
-    /// The sequences of a workload under a fitted law with these layers.
-    pub(super) fn of_law(workload: &Workload, law: &Law, layers: Vec<LayerLaw>) -> Self {
+    /// The sequences of a workload under a fitted law, of its FFN experts or of all, whose layers are
+    /// used again from the first where the workload has more.
+    pub(super) fn of_law(
+        workload: &Workload,
+        law: &Law,
+        layers: &mut [Layer],
+        streams: Streams,
+    ) -> Self {
+        let ffn = workload.model.experts.ffn as usize;
+        let cycle = || law.layers.iter().cycle().take(layers.len());
+        let others = if workload.model.experts.zero_computation.total() == 0 {
+            vec![]
+        } else if law.experts() > ffn {
+            cycle().map(|layer| layer.part(law.rank, ffn..law.experts())).collect()
+        } else {
+            let weights = |of: &Layer| of.other_weights.iter().map(|w| w.ln()).collect();
+            layers.iter().map(|of| LayerLaw::even(weights(of), law.rank)).collect()
+        };
+        let laws = cycle().map(|layer| layer.part(law.rank, 0..ffn)).collect();
+        let own = Law { layers: laws, recorded: law.recorded.clone(), ..*law };
+        let mut sequences = Self::with(workload, own, others);
+        if law.experts() > ffn {
+            for (number, layer) in layers.iter_mut().enumerate() {
+                layer.share = sequences.mean_share(number, law.slots);
+            }
+        }
+        sequences.centre(layers, streams);
+        sequences
+    }
+
+    fn with(workload: &Workload, law: Law, others: Vec<LayerLaw>) -> Self {
         let spread = workload.gating.spread;
         Self {
-            law: Law { layers, recorded: law.recorded.clone(), ..*law },
+            law,
+            offsets: vec![0.0; others.len()],
+            others,
             domains: vec![],
             drift: spread.drift,
             drift_micro_batches: spread.drift_micro_batches,
             sequence_tokens: workload.batch.sequence_tokens,
             per_gpu: workload.sequences_per_gpu() as usize,
+        }
+    }
+
+    /// Solves b of (2) for each layer.
+    fn centre(&mut self, layers: &[Layer], streams: Streams) {
+        for (layer, of) in layers.iter().enumerate().take(self.others.len()) {
+            let mut ratios = vec![];
+            self.sample(layer, streams, |[ffn, others]| {
+                ratios.push(others.iter().sum::<f64>().ln() - ffn.iter().sum::<f64>().ln());
+            });
+            self.offsets[layer] = of.slots_table.offset_for(of.share, &ratios);
+        }
+    }
+
+    /// The mean share of a token's `slots` that go to FFN experts in one layer.
+    fn mean_share(&self, layer: usize, slots: f64) -> f64 {
+        let (mut sum, mut pi) = (0.0, vec![]);
+        self.sample(layer, Streams::new(0), |[ffn, others]| {
+            let rates: Vec<f64> = ffn.iter().chain(others).copied().collect();
+            inclusion::from_rates(&rates, slots, &mut pi);
+            sum += pi[..ffn.len()].iter().sum::<f64>() / slots;
+        });
+        sum / (2 * CENTRE_PAIRS) as f64
+    }
+
+    /// The rates of FFN and other experts of some sequences of one layer, each with its opposite.
+    fn sample(&self, layer: usize, streams: Streams, mut told: impl FnMut([&[f64]; 2])) {
+        let mut rng = streams.named(&format!("gate/centre/others/layer={layer}"));
+        let laws = [&self.law.layers[layer], &self.others[layer]];
+        let (ffn, all) = (laws[0].own.len(), laws[0].own.len() + laws[1].own.len());
+        let (mut deviations, mut rates) = ([vec![], vec![]], [vec![], vec![]]);
+        for pair in 0..CENTRE_PAIRS {
+            let latents = self.law.latents(&mut rng);
+            for (law, out) in laws.iter().zip(&mut deviations) {
+                law.deviations(&latents, &mut rng, out);
+            }
+            let domain = (!self.domains.is_empty())
+                .then(|| &self.domains[pair % self.domains.len()][layer * all..][..all]);
+            for sign in [1.0, -1.0] {
+                for (class, first) in [(0, 0), (1, ffn)] {
+                    let logits = laws[class].log_weights.iter().zip(&deviations[class]);
+                    rates[class].clear();
+                    rates[class].extend(logits.enumerate().map(|(i, (mu, z))| {
+                        (mu + sign * z).exp() * domain.map_or(1.0, |domain| domain[first + i])
+                    }));
+                }
+                told([&rates[0], &rates[1]]);
+            }
         }
     }
 
@@ -124,9 +230,24 @@ pub(super) struct Cursor<'a> {
     drifted: Vec<f64>,
 }
 
+/// How likely one sequence is to choose each expert.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rates {
+    /// Of each FFN expert; only ratios matter.
+    pub(super) ffn: Vec<f64>,
+    /// Of each other expert; only ratios matter.
+    pub(super) others: Vec<f64>,
+    /// b_s of (2).
+    pub(super) offset: f64,
+}
+
 impl Cursor<'_> {
     /// The sequences of one GPU with their tokens; the last may be cut short.
-    pub(super) fn lengths(&self, gpu: usize, tokens: u32) -> impl Iterator<Item = (usize, u32)> {
+    pub(super) fn lengths(
+        &self,
+        gpu: usize,
+        tokens: u32,
+    ) -> impl Iterator<Item = (usize, u32)> + use<> {
         let (per_gpu, whole) = (self.of.per_gpu, self.of.sequence_tokens);
         (0..per_gpu).map(move |at| {
             let before = at as u32 * whole;
@@ -134,8 +255,8 @@ impl Cursor<'_> {
         })
     }
 
-    /// The rates at which a sequence chooses FFN experts.
-    pub(super) fn rates(&mut self, sequence: usize, out: &mut Vec<f64>) {
+    /// The rates at which a sequence chooses experts.
+    pub(super) fn rates(&mut self, sequence: usize, out: &mut Rates) {
         let window = (sequence as u128) << SEQUENCE_BITS;
         self.shared.set_word_pos(window);
         self.own.set_word_pos(window);
@@ -143,72 +264,21 @@ impl Cursor<'_> {
         for (h, drifted) in latents.iter_mut().zip(&self.drifted) {
             *h = (1.0 - self.of.drift).sqrt() * *h + drifted;
         }
-        self.of.law.layers[self.layer].rates(&latents, &mut self.own, out);
+        let ffn_scale = self.of.law.layers[self.layer].rates(&latents, &mut self.own, &mut out.ffn);
+        let others = self.of.others.get(self.layer);
+        let other_scale = others.map(|law| law.rates(&latents, &mut self.own, &mut out.others));
         if !self.of.domains.is_empty() {
             let domain = self.shared.random_range(0..self.of.domains.len());
-            let deviations = &self.of.domains[domain][self.layer * out.len()..];
-            for (rate, deviation) in out.iter_mut().zip(deviations) {
-                *rate *= deviation.exp();
-            }
+            let all = out.ffn.len() + out.others.len();
+            let factors = &self.of.domains[domain][self.layer * all..][..all];
+            let (ffn, others) = factors.split_at(out.ffn.len());
+            out.ffn.iter_mut().zip(ffn).for_each(|(rate, factor)| *rate *= factor);
+            out.others.iter_mut().zip(others).for_each(|(rate, factor)| *rate *= factor);
+        }
+        if let Some(other_scale) = other_scale {
+            let log_mass = |rates: &[f64], scale: f64| rates.iter().sum::<f64>().ln() + scale;
+            out.offset = self.of.offsets[self.layer] + log_mass(&out.others, other_scale)
+                - log_mass(&out.ffn, ffn_scale);
         }
     }
-}
-
-/// A law with drawn loadings whose mean is the layers' popularity.
-fn drawn_law(
-    spread: Spread,
-    slots: f64,
-    layers: &[Layer],
-    residual: bool,
-    streams: Streams,
-) -> Law {
-    let (sd, common) = if residual {
-        (RESIDUAL_SPREAD * spread.sequence_sd, 1.0 - 0.5 * (1.0 - spread.common))
-    } else {
-        (spread.sequence_sd, spread.common)
-    };
-    let each = sd * (common / RANK as f64).sqrt();
-    let laws = layers.iter().enumerate().map(|(layer, of)| {
-        let mut rng = streams.named(&format!("gate/loadings/layer={layer}"));
-        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
-        let experts = of.ffn_shares.len();
-        let mut target = vec![];
-        inclusion::capped(&of.ffn_shares, slots.min(experts as f64), &mut target);
-        let mut law = LayerLaw {
-            log_weights: inclusion::weights_for(&target).iter().map(|w| w.ln()).collect(),
-            loadings: (0..experts * RANK).map(|_| each * normal()).collect(),
-            own: vec![sd * (1.0 - common).sqrt(); experts],
-        };
-        if sd > 0.0 {
-            law.recentre(&stratified(&law, streams, layer), &target, CENTRE.1);
-        }
-        law
-    });
-    let (layers, recorded) = (laws.collect(), vec![]);
-    Law { rank: RANK, slots, layers, recorded, persistence: Persistence::default() }
-}
-
-/// Deviations of a layer's experts, `[sample × expert]`, whose every column is normal to the last
-/// moment that so few points can have: the same quantiles, each expert's in an order of its own.
-///
-/// That two experts' deviations correlate is left out; drawn loadings correlate by chance alone.
-fn stratified(law: &LayerLaw, streams: Streams, layer: usize) -> Vec<f64> {
-    let mut rng = streams.named(&format!("gate/centre/layer={layer}"));
-    let (samples, experts) = (CENTRE.0, law.own.len());
-    let normal = Normal::standard();
-    let mut quantiles: Vec<f64> =
-        (0..samples).map(|j| normal.inverse_cdf((j as f64 + 0.5) / samples as f64)).collect();
-    // Midpoints of so few strata lack a little of the variance of the tails.
-    let variance = quantiles.iter().map(|q| q * q).sum::<f64>() / samples as f64;
-    quantiles.iter_mut().for_each(|q| *q /= variance.sqrt());
-    let mut deviations = vec![0.0; samples * experts];
-    for (expert, own) in law.own.iter().enumerate() {
-        let loadings = &law.loadings[expert * RANK..][..RANK];
-        let sd = (loadings.iter().map(|w| w * w).sum::<f64>() + own * own).sqrt();
-        quantiles.shuffle(&mut rng);
-        for (sample, q) in quantiles.iter().enumerate() {
-            deviations[sample * experts + expert] = sd * q;
-        }
-    }
-    deviations
 }

@@ -16,7 +16,7 @@
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::recording::{Recording, SequenceCounts};
+use crate::workload::{Recording, SequenceCounts};
 
 /// Capacity factors γ at which drops are reported.
 pub const FACTORS: [f64; 3] = [1.1, 1.25, 1.5];
@@ -53,12 +53,38 @@ pub fn loads(
     draws: usize,
     rng: &mut ChaCha8Rng,
 ) -> Loads {
-    assert!(counts.all_tokens() > 0, "loads of no tokens");
     let layers = counts.layers;
-    let mut order: Vec<usize> = (0..counts.sequences()).collect();
     let mut peaks = vec![Vec::with_capacity(draws); layers];
     let mut sums = vec![[0.0; 5]; layers];
-    let mut load = vec![0u64; layers * counts.experts];
+    batches(counts, batch_tokens, draws, rng, |load| {
+        for (layer, load) in load.chunks_exact(counts.experts).enumerate() {
+            let uneven = Uneven::of(load);
+            peaks[layer].push(uneven.peak);
+            let [d0, d1, d2] = uneven.drop;
+            for (sum, value) in sums[layer].iter_mut().zip([uneven.cv, uneven.gini, d0, d1, d2]) {
+                *sum += value / draws as f64;
+            }
+        }
+    });
+    summary(batch_tokens, peaks, &sums)
+}
+
+/// Tells the loads, `[layer × expert]`, of `draws` random batches of whole sequences, each of
+/// `batch_tokens` tokens or more.
+///
+/// # Panics
+/// If there are no sequences or no tokens.
+pub fn batches(
+    counts: &SequenceCounts,
+    batch_tokens: u32,
+    draws: usize,
+    rng: &mut ChaCha8Rng,
+    mut told: impl FnMut(&[u64]),
+) {
+    assert!(counts.all_tokens() > 0, "loads of no tokens");
+    let cells = counts.layers * counts.experts;
+    let mut order: Vec<usize> = (0..counts.sequences()).collect();
+    let mut load = vec![0u64; cells];
     for _ in 0..draws {
         load.fill(0);
         let mut tokens = 0;
@@ -70,21 +96,23 @@ pub fn loads(
             let sequence = order[next % order.len()];
             next += 1;
             tokens += counts.tokens[sequence];
-            let cells = layers * counts.experts;
             for (load, &n) in load.iter_mut().zip(&counts.counts[sequence * cells..][..cells]) {
                 *load += u64::from(n);
             }
         }
-        for (layer, load) in load.chunks_exact(counts.experts).enumerate() {
-            let uneven = Uneven::of(load);
-            peaks[layer].push(uneven.peak);
-            let [d0, d1, d2] = uneven.drop;
-            for (sum, value) in sums[layer].iter_mut().zip([uneven.cv, uneven.gini, d0, d1, d2]) {
-                *sum += value / draws as f64;
-            }
-        }
+        told(&load);
     }
-    summary(batch_tokens, peaks, &sums)
+}
+
+/// The share of slots beyond `factor` times the mean load [(1)].
+#[must_use]
+pub fn beyond(load: &[u64], factor: f64) -> f64 {
+    let total: u64 = load.iter().sum();
+    if total == 0 {
+        return 0.0;
+    }
+    let limit = factor * total as f64 / load.len() as f64;
+    load.iter().map(|&n| (n as f64 - limit).max(0.0)).sum::<f64>() / total as f64
 }
 
 fn summary(batch_tokens: u32, mut peaks: Vec<Vec<f64>>, sums: &[[f64; 5]]) -> Loads {
@@ -139,7 +167,8 @@ impl Uneven {
 }
 
 /// Mean Pearson correlation of all pairs of rows; rows that never vary are left out.
-fn mean_correlation(rows: &[Vec<f64>]) -> f64 {
+#[must_use]
+pub fn mean_correlation(rows: &[Vec<f64>]) -> f64 {
     let standard: Vec<Vec<f64>> = rows
         .iter()
         .filter_map(|row| {
@@ -159,7 +188,8 @@ fn mean_correlation(rows: &[Vec<f64>]) -> f64 {
 }
 
 /// The mean of some numbers, 0 of none.
-pub(super) fn mean(numbers: &[f64]) -> f64 {
+#[must_use]
+pub fn mean(numbers: &[f64]) -> f64 {
     if numbers.is_empty() { 0.0 } else { numbers.iter().sum::<f64>() / numbers.len() as f64 }
 }
 

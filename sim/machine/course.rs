@@ -11,7 +11,7 @@ pub struct Course {
     pub group: u32,
     /// Pipeline stages, outermost in the numbering of GPUs.
     pub stages: u32,
-    /// Layers on each GPU.
+    /// Rounds of gate, dispatch, experts and combine on each GPU: one a layer, or several.
     pub layers: u32,
     /// Micro-batches, one after another.
     pub micro_batches: u32,

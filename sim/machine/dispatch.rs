@@ -27,6 +27,8 @@ pub(super) struct Dispatch {
     cells: Vec<Bytes>,
     relayed: Vec<Relayed>,
     two_hop: bool,
+    /// Bytes of a slot on its way to its expert, and on its way back.
+    slot: [u64; 2],
 }
 
 impl Dispatch {
@@ -38,17 +40,19 @@ impl Dispatch {
         self.two_hop = false;
     }
 
-    /// What a group sends whose rank 0 is `first`, with tokens of `token` bytes.
+    /// What a group sends whose rank 0 is `first`, with slots of so many bytes there and back.
     pub fn plan(
         &mut self,
         how: &AllToAll,
         counts: &Counts,
         placement: &Placement,
-        token: Bytes,
+        slot: [u64; 2],
         first: GpuId,
     ) {
         let ranks = counts.gpus();
         self.clear(ranks);
+        self.slot = slot;
+        let token = Bytes(slot[0]);
         if how.algorithm == Algorithm::Direct {
             self.one_for_each_slot(counts, placement, token);
             return;
@@ -75,11 +79,13 @@ impl Dispatch {
     fn one_for_each_slot(&mut self, counts: &Counts, placement: &Placement, token: Bytes) {
         let ranks = counts.gpus();
         for expert in 0..counts.experts() {
-            let Some(to) = placement.rank_of(ExpertId(expert as u32)) else { continue };
-            let to = to as usize;
-            for from in (0..ranks).filter(|&from| from != to) {
-                let sent = u64::from(counts.computed(from, expert)) * token.0;
-                self.cells[from * ranks + to] += Bytes(sent);
+            for from in 0..ranks {
+                let slots = counts.computed(from, expert);
+                for (to, share) in placement.shares(ExpertId(expert as u32), from, slots) {
+                    if from != to {
+                        self.cells[from * ranks + to] += Bytes(u64::from(share) * token.0);
+                    }
+                }
             }
         }
     }
@@ -101,13 +107,18 @@ impl Dispatch {
     /// The combine.
     pub fn back(&self, members: Vec<GpuId>) -> Exchange {
         let ranks = members.len();
-        let cells =
-            (0..ranks * ranks).map(|cell| self.cells[(cell % ranks) * ranks + cell / ranks]);
+        let smaller = |Bytes(bytes): Bytes| {
+            let scaled =
+                u128::from(bytes) * u128::from(self.slot[1]) / u128::from(self.slot[0].max(1));
+            Bytes(scaled as u64)
+        };
+        let cells = (0..ranks * ranks)
+            .map(|cell| smaller(self.cells[(cell % ranks) * ranks + cell / ranks]));
         let turned = |&Relayed { from, via, to, bytes }: &Relayed| Relayed {
             from: to,
             via,
             to: from,
-            bytes,
+            bytes: smaller(bytes),
         };
         let forwarding = if self.two_hop { Forwarding::WithinThenAcross } else { Forwarding::None };
         Exchange::new(members, cells.collect())
@@ -125,33 +136,44 @@ fn account(
     first: GpuId,
 ) {
     let source = GpuId(first.0 + rank as u32);
-    let owner_of = |expert: usize| {
-        placement.rank_of(ExpertId(expert as u32)).map(|rank| GpuId(first.0 + rank))
-    };
+    let hosts_of = |expert: usize| placement.hosts(ExpertId(expert as u32));
+    let gpu_of = |rank: u32| GpuId(first.0 + rank);
     if let Some(tokens) = counts.drawn_on(rank) {
         let mut room = counts.kept_by(rank).to_vec();
         let mut experts_on = Vec::new();
-        for token in tokens {
+        for (number, token) in tokens.enumerate() {
             experts_on.clear();
             for &expert in token {
                 let expert = usize::from(expert);
                 let kept = room[expert] > 0;
                 room[expert] -= u32::from(kept);
-                experts_on.extend(owner_of(expert).filter(|_| kept));
+                // Copies of an expert take tokens in turn.
+                let hosts = hosts_of(expert);
+                let host = hosts.get((number + rank) % hosts.len().max(1));
+                experts_on.extend(host.filter(|_| kept).map(|&host| gpu_of(host)));
             }
             accounting.token(source, &experts_on);
         }
         return;
     }
-    let sent: Vec<usize> = (0..counts.experts()).filter(|&e| owner_of(e).is_some()).collect();
-    let owner: Vec<GpuId> = sent.iter().filter_map(|&expert| owner_of(expert)).collect();
-    let slots_of = |&e: &usize| f64::from(counts.kept(rank, e) + counts.dropped(rank, e));
-    let slots: Vec<f64> = sent.iter().map(slots_of).collect();
-    let dropped: Vec<f64> =
-        sent.iter().map(|e| f64::from(counts.dropped(rank, *e)) / slots_of(e).max(1.0)).collect();
+    // Each copy of an expert counts as one, with its share of the slots.
+    let copies: Vec<(usize, f64, GpuId)> = (0..counts.experts())
+        .flat_map(|expert| {
+            let hosts = hosts_of(expert);
+            let share = 1.0 / hosts.len().max(1) as f64;
+            hosts.iter().map(move |&host| (expert, share, gpu_of(host)))
+        })
+        .collect();
+    let owner: Vec<GpuId> = copies.iter().map(|copy| copy.2).collect();
+    let chosen = |e: usize| f64::from(counts.kept(rank, e) + counts.dropped(rank, e));
+    let slots: Vec<f64> = copies.iter().map(|&(e, share, _)| share * chosen(e)).collect();
+    let dropped: Vec<f64> = copies
+        .iter()
+        .map(|&(e, ..)| f64::from(counts.dropped(rank, e)) / chosen(e).max(1.0))
+        .collect();
     let mut tokens: Vec<f64> =
         (0..=counts.top_k()).map(|f| f64::from(counts.tokens_with(rank, f))).collect();
-    if sent.len() == counts.experts() {
+    if (0..counts.experts()).all(|expert| !hosts_of(expert).is_empty()) {
         // Zero-computation experts are sent to as well: every token has all its K slots under way.
         let all = tokens.drain(..).sum();
         tokens = vec![0.0; counts.top_k()];

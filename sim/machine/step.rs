@@ -3,12 +3,14 @@
 
 use super::dispatch::{AllToAll, Dispatch};
 use crate::blame::{Op, Reason};
-use crate::cost::{KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op};
+use crate::cost::{
+    KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op, shared_op, shortcut_op,
+};
 use crate::gate::{Counts, Gate};
 use crate::network::Exchange;
-use crate::placement::Placement;
+use crate::placement::{Placement, Plans};
 use crate::units::{ExpertId, GpuId, SimDuration};
-use crate::workload::Workload;
+use crate::workload::{Scheme, Workload};
 
 /// The two exchanges of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +105,7 @@ pub enum Counted {
 }
 
 /// Sums over all steps planned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Slots given to FFN experts, dropped ones included.
     pub ffn_slots: u64,
@@ -111,6 +113,10 @@ pub struct Totals {
     pub zero_computation_slots: u64,
     /// Slots dropped.
     pub dropped_slots: u64,
+    /// Mixing weight of the slots dropped, a token of a layer having one in all.
+    pub dropped_weight: f64,
+    /// Tokens gated, once for each gate that they pass.
+    pub gated_tokens: u64,
     /// Rows computed for nothing, as padding.
     pub padded_rows: u64,
     /// Bytes dispatched from GPU to GPU, at every hop.
@@ -122,13 +128,18 @@ pub struct StepPlanner<'a> {
     workload: &'a Workload,
     counted: Counted,
     gate: Gate,
-    placement: Placement,
+    /// Taken out while a step is planned.
+    plans: Option<Plans<'a>>,
     cost: LayerCost<'a>,
     all_to_all: AllToAll,
     dense: [Op; 3],
+    /// What runs beside the experts: the shortcut's dense block, and shared experts.
+    beside: [Op; 2],
+    /// Bytes of a slot on its way to its expert, and on its way back.
+    slot: [u64; 2],
     totals: Totals,
     spare: Vec<Step>,
-    rows: Vec<u32>,
+    rows: Vec<Vec<u32>>,
 }
 
 impl<'a> StepPlanner<'a> {
@@ -138,53 +149,70 @@ impl<'a> StepPlanner<'a> {
         workload: &'a Workload,
         counted: Counted,
         gate: Gate,
-        placement: Placement,
         cost: LayerCost<'a>,
         all_to_all: AllToAll,
         kernels: &dyn KernelTimes,
     ) -> Self {
         let dense = |first_layer| dense_op(workload, kernels, first_layer);
+        let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
+        let (dense, shortcut) = match counted {
+            Counted::ModelForward => (
+                [dense(true), dense(false), output_op(workload, kernels)],
+                shortcut_op(workload, kernels),
+            ),
+            Counted::Experts | Counted::MoeLayer => ([none; 3], none),
+        };
+        let token = workload.token_bytes().0;
+        let ahead = match workload.gating.scheme {
+            // What a token's chosen expert has computed of it already goes with it.
+            Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dtype.bytes(),
+            _ => 0,
+        };
         Self {
             workload,
             counted,
             gate,
-            placement,
+            plans: Some(Plans::new(workload)),
             cost,
             all_to_all,
-            dense: match counted {
-                Counted::ModelForward => [dense(true), dense(false), output_op(workload, kernels)],
-                Counted::Experts | Counted::MoeLayer => {
-                    [Op { reason: Reason::Dense, time: SimDuration::ZERO }; 3]
-                }
-            },
+            dense,
+            beside: [shortcut, shared_op(workload, kernels)],
+            slot: [token + ahead, token],
             totals: Totals::default(),
             spare: Vec::new(),
             rows: Vec::new(),
         }
     }
 
-    /// Plans what a group does in one layer (of the whole model) of one micro-batch: the group of this
-    /// number in its pipeline stage, whose rank 0 is `first_gpu`.
-    pub fn plan(&mut self, layer: u32, micro_batch: u32, group: u32, first_gpu: GpuId) -> Step {
+    /// Plans what a group does in one round of a layer (of the whole model) of one micro-batch, rounds
+    /// being counted through all layers: the group of this number in its pipeline stage, whose rank 0
+    /// is `first_gpu`.
+    pub fn plan(&mut self, round: u32, micro_batch: u32, group: u32, first_gpu: GpuId) -> Step {
         let ranks = self.workload.layout.expert_parallel as usize;
         let first = group as usize * ranks;
-        let counts = self.gate.counts(layer, micro_batch, first..first + ranks);
+        let micro_batch = micro_batch + self.workload.layout.places.lead_in();
+        let counts = self.gate.counts(round, micro_batch, first..first + ranks);
         let mut step = self.spare.pop().unwrap_or_default();
         step.parts.resize_with(ranks, Part::default);
+        let mut plans = self.plans.take().expect("put back after each step");
+        let placement = plans.of(&self.gate, [round, micro_batch, group], first);
+        let mut rows = std::mem::take(&mut self.rows);
+        rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
         if self.counted == Counted::Experts {
             step.dispatch.clear(ranks);
         } else {
-            let token = self.workload.token_bytes();
-            step.dispatch.plan(&self.all_to_all, &counts, &self.placement, token, first_gpu);
+            step.dispatch.plan(&self.all_to_all, &counts, placement, self.slot, first_gpu);
         }
-        for rank in 0..ranks {
+        for (rank, rows) in rows.iter().enumerate() {
             let mut part = std::mem::take(&mut step.parts[rank]);
             for ops in [&mut part.before, &mut part.local.ops, &mut part.experts, &mut part.after] {
                 ops.clear();
             }
-            self.plan_member(layer, rank, &counts, &mut part);
+            self.plan_member(round, placement, Member { rank, counts: &counts, rows }, &mut part);
             step.parts[rank] = part;
         }
+        self.rows = rows;
+        self.plans = Some(plans);
         self.tally(&counts, &step.dispatch);
         step
     }
@@ -200,36 +228,32 @@ impl<'a> StepPlanner<'a> {
         self.totals
     }
 
-    fn plan_member(&mut self, layer: u32, rank: usize, counts: &Counts, part: &mut Part) {
-        let sent: u64 = (0..counts.experts())
-            .filter(|&expert| self.owner(expert).is_some())
-            .map(|expert| u64::from(counts.computed(rank, expert)))
+    fn plan_member(&mut self, round: u32, placement: &Placement, of: Member<'_>, part: &mut Part) {
+        let sent: u64 = (0..of.counts.experts())
+            .filter(|&expert| !placement.hosts(ExpertId(expert as u32)).is_empty())
+            .map(|expert| u64::from(of.counts.computed(of.rank, expert)))
             .sum();
-        let layers = self.workload.model.layers;
-        match self.counted {
-            Counted::Experts => {}
-            Counted::MoeLayer | Counted::ModelForward => {
-                if self.counted == Counted::ModelForward {
-                    self.dense_before(layer, &mut part.before);
-                }
-                part.before.push(self.cost.gate(layer == 0));
-                part.before.push(self.cost.permute(sent));
-                part.after.push(self.cost.mix(sent));
-                if self.counted == Counted::ModelForward && layer + 1 == layers {
-                    part.after.push(self.dense[2]);
-                }
+        let rounds = self.workload.gating.scheme.rounds();
+        let (first, last) = (round == 0, round + 1 == self.workload.gates());
+        if self.counted != Counted::Experts {
+            if round.is_multiple_of(rounds) {
+                // Everything in front of a layer's gate that is not the MoE layer.
+                part.before.extend(some(self.dense[usize::from(!first)]));
+                part.local.ops.extend(some(self.beside[0]));
+            }
+            part.before.push(self.cost.gate(first));
+            part.before.push(self.cost.permute(sent));
+            part.after.push(self.cost.mix(sent));
+            if last {
+                part.after.extend(some(self.dense[2]));
             }
         }
-        self.zero_computation(rank, counts, part);
-        part.experts.push(self.cost.layer());
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.clear();
-        let ffn = self.workload.model.experts.ffn as usize;
-        for expert in (0..ffn).filter(|&expert| self.owner(expert) == Some(rank)) {
-            rows.push((0..counts.gpus()).map(|from| counts.computed(from, expert)).sum());
+        if round.is_multiple_of(rounds) {
+            part.local.ops.extend(some(self.beside[1]));
         }
-        self.cost.ffn(&rows, &mut part.experts);
-        self.rows = rows;
+        self.zero_computation(placement, of, part);
+        part.experts.push(self.cost.layer());
+        self.cost.ffn(of.rows, &mut part.experts);
         if self.counted == Counted::Experts {
             // Nothing hides anything here: what counts is the experts' own time.
             let local = std::mem::take(&mut part.local.ops);
@@ -237,14 +261,9 @@ impl<'a> StepPlanner<'a> {
         }
     }
 
-    /// Everything in front of a layer's gate that is not the MoE layer.
-    fn dense_before(&self, layer: u32, ops: &mut Vec<Op>) {
-        ops.push(self.dense[usize::from(layer > 0)]);
-    }
-
     /// Zero-computation work of one member: on its own tokens, or, if such experts are placed like
-    /// FFN experts, on all tokens that chose those it owns.
-    fn zero_computation(&self, rank: usize, counts: &Counts, part: &mut Part) {
+    /// FFN experts, on all tokens that chose those it owns. Null experts are no work, not even a visit.
+    fn zero_computation(&self, placement: &Placement, of: Member<'_>, part: &mut Part) {
         let local = self.workload.zero_computation_local;
         let kinds = self.workload.model.experts.zero_computation;
         let first = self.workload.model.experts.ffn as usize;
@@ -253,12 +272,11 @@ impl<'a> StepPlanner<'a> {
         for (kind, experts) in [kinds.zero, kinds.copy, kinds.constant].into_iter().enumerate() {
             let mut mine = 0;
             for _ in 0..experts {
-                if local || self.owner(expert) == Some(rank) {
-                    let worked: u64 = if local {
-                        counts.kept(rank, expert).into()
-                    } else {
-                        (0..counts.gpus()).map(|from| u64::from(counts.kept(from, expert))).sum()
-                    };
+                let hosts = placement.hosts(ExpertId(expert as u32));
+                if local || hosts.contains(&(of.rank as u32)) {
+                    let kept = |from| u64::from(of.counts.kept(from, expert));
+                    let worked: u64 =
+                        if local { kept(of.rank) } else { (0..of.counts.gpus()).map(kept).sum() };
                     mine += 1;
                     slots.copy += if kind == 1 { worked } else { 0 };
                     slots.constant += if kind == 2 { worked } else { 0 };
@@ -267,13 +285,11 @@ impl<'a> StepPlanner<'a> {
             }
             slots.kinds_visited += u32::from(mine > 0);
         }
+        if self.workload.gating.scheme == Scheme::NullExperts {
+            return;
+        }
         let ops = if local { &mut part.local.ops } else { &mut part.experts };
         self.cost.zero_computation(slots, ops);
-    }
-
-    /// The rank whose GPU must be sent the slots of an expert; none for experts on every GPU.
-    fn owner(&self, expert: usize) -> Option<usize> {
-        self.placement.rank_of(ExpertId(expert as u32)).map(|rank| rank as usize)
     }
 
     fn tally(&mut self, counts: &Counts, dispatch: &Dispatch) {
@@ -292,6 +308,40 @@ impl<'a> StepPlanner<'a> {
                 totals.dropped_slots += u64::from(dropped);
             }
         }
+        totals.dropped_weight += counts.lost_weight();
+        totals.gated_tokens += counts.gpus() as u64 * u64::from(self.workload.batch.tokens_per_gpu);
         totals.dispatched_bytes += dispatch.bytes();
+    }
+}
+
+/// One member of a group in one step.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    rank: usize,
+    counts: &'a Counts,
+    /// Rows of each FFN expert that it holds.
+    rows: &'a [u32],
+}
+
+/// An op that takes time, or nothing.
+fn some(op: Op) -> Option<Op> {
+    (op.time > SimDuration::ZERO).then_some(op)
+}
+
+/// Rows of the FFN experts of each member, by expert that it holds.
+fn rows_of(placement: &Placement, counts: &Counts, ffn: usize, rows: &mut Vec<Vec<u32>>) {
+    rows.resize_with(counts.gpus(), Vec::new);
+    rows.iter_mut().for_each(Vec::clear);
+    for expert in 0..ffn {
+        let id = ExpertId(expert as u32);
+        let hosts = placement.hosts(id);
+        hosts.iter().for_each(|&host| rows[host as usize].push(0));
+        for from in 0..counts.gpus() {
+            for (host, share) in placement.shares(id, from, counts.computed(from, expert)) {
+                if let Some(row) = rows[host].last_mut() {
+                    *row += share;
+                }
+            }
+        }
     }
 }

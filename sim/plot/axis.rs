@@ -152,21 +152,20 @@ fn plain(value: f64, digits: usize) -> String {
 /// A number in few characters: 20k, 1.5M, 0.05, 3e-7.
 pub(super) fn short(value: f64) -> String {
     let size = value.abs();
-    let trim = |text: String| {
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text
-        }
+    let scaled = |digits: usize, unit: f64, name: &str| {
+        let text = format!("{:.digits$}", value / unit);
+        let text =
+            if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        format!("{text}{name}")
     };
     match size {
         s if s >= 1e15 => format!("{value:.0e}"),
-        s if s >= 1e12 => trim(format!("{:.1}T", value / 1e12)),
-        s if s >= 1e9 => trim(format!("{:.1}G", value / 1e9)),
-        s if s >= 1e6 => trim(format!("{:.1}M", value / 1e6)),
-        s if s >= 1e4 => trim(format!("{:.1}k", value / 1e3)),
-        s if s >= 100.0 => trim(format!("{value:.0}")),
-        s if s >= 1e-3 || s == 0.0 => trim(format!("{value:.3}")),
+        s if s >= 1e12 => scaled(1, 1e12, "T"),
+        s if s >= 1e9 => scaled(1, 1e9, "G"),
+        s if s >= 1e6 => scaled(1, 1e6, "M"),
+        s if s >= 1e4 => scaled(1, 1e3, "k"),
+        s if s >= 100.0 => scaled(0, 1.0, ""),
+        s if s >= 1e-3 || s == 0.0 => scaled(3, 1.0, ""),
         _ => format!("{value:.0e}"),
     }
 }

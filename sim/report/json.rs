@@ -13,8 +13,20 @@ use crate::machine::Counted;
 use crate::network::Carried;
 use crate::study::Row;
 
+/// What a user asked for, so that a result can be explained later.
+#[derive(Serialize)]
+pub struct Asked<'a> {
+    /// The scenario's name or file.
+    pub scenario: &'a str,
+    /// Its overrides.
+    pub set: &'a [String],
+    /// The version that answered.
+    pub moesim: &'a str,
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
+    asked: &'a Asked<'a>,
     scenario: &'a str,
     counted: &'static str,
     topology: &'a str,
@@ -33,9 +45,15 @@ struct Report<'a> {
 ///
 /// # Errors
 /// If `out` cannot be written to.
-pub fn write_json(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+pub fn write_json(
+    out: &mut dyn Write,
+    asked: &Asked<'_>,
+    scenario: &Scenario,
+    rows: &[Row],
+) -> io::Result<()> {
     let from = &scenario.ingredients;
     let report = Report {
+        asked,
         scenario: &scenario.name,
         counted: word(scenario.counted),
         topology: &from.topology,
@@ -72,6 +90,7 @@ fn result(counted: Counted, row: &Row) -> Value {
     object.insert("tau".into(), json!(row.tau()));
     estimate(&mut object, "ffn_share", Some(row.ffn_share));
     estimate(&mut object, "drop_share", Some(row.drop_share));
+    estimate(&mut object, "dropped_weight_share", Some(row.dropped_weight_share));
     let time = match counted {
         Counted::Experts => "expert_forward_ms",
         Counted::MoeLayer => "moe_layers_ms",

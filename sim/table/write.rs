@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{Type, TypePtr};
@@ -36,8 +37,13 @@ pub(super) fn file(table: &Table, path: &Path) -> Result<(), TableError> {
 }
 
 fn encode(table: &Table, file: File) -> Result<(), ParquetError> {
+    let note = |(key, value): &(String, String)| KeyValue::new(key.clone(), value.clone());
+    let notes: Vec<KeyValue> = table.notes.iter().map(note).collect();
     let compression = Compression::ZSTD(ZstdLevel::try_new(9)?);
-    let properties = WriterProperties::builder().set_compression(compression).build();
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_key_value_metadata((!notes.is_empty()).then_some(notes))
+        .build();
     let mut writer = SerializedFileWriter::new(file, schema_of(table)?, Arc::new(properties))?;
     let mut group = writer.next_row_group()?;
     for (_, column) in table.columns() {

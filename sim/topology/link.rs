@@ -112,6 +112,12 @@ impl LinkClass {
         }
     }
 
+    /// Whether such links lie inside a node.
+    #[must_use]
+    pub const fn within_node(self) -> bool {
+        matches!(self, Self::Nvlink | Self::Xgmi | Self::Pcie | Self::Socket)
+    }
+
     /// The class of this name, if any.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

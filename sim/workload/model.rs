@@ -1,4 +1,4 @@
-//! The transformer whose every feed-forward layer is a Mixture of Experts.
+//! The transformer: its Mixture-of-Experts layers and what is beside them.
 
 /// Zero-computation experts of a layer [moepp, eq. 3–5].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,12 +57,45 @@ pub enum GateNetwork {
     TwoLayer,
 }
 
-/// A transformer whose every feed-forward layer is a Mixture of Experts.
+/// How keys and values are shared or compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// Groups of heads share keys and values [ainslie23]; as many as heads is plain attention.
+    Grouped {
+        /// Heads of keys and values.
+        key_value_heads: u32,
+    },
+    /// Queries, keys and values pass a bottleneck each [deepseekv2, §2.1].
+    Latent {
+        /// Rank of the queries' bottleneck.
+        query_rank: u32,
+        /// Rank of the keys' and values' bottleneck.
+        key_value_rank: u32,
+        /// What a head has beside `head_dim` for positions.
+        rope_dim: u32,
+    },
+}
+
+/// Dense feed-forward (SwiGLU) networks beside the experts; sizes are zero where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dense {
+    /// Layers in front of those with experts, with one dense network each.
+    pub leading_layers: u32,
+    /// Intermediate size of a dense network.
+    pub intermediate: u32,
+    /// Intermediate size of all experts together that every token has on its own GPU.
+    pub shared: u32,
+    /// Whether a second attention and two dense networks run beside the experts of each layer, as
+    /// the shortcut connection lets them [longcat, §2.2].
+    pub shortcut: bool,
+}
+
+/// A transformer of Mixture-of-Experts layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Short name: `"1B"`.
     pub name: String,
-    /// Transformer layers.
+    /// Transformer layers with experts; leading dense layers are not among them.
     pub layers: u32,
     /// Hidden size D.
     pub hidden: u32,
@@ -72,6 +105,10 @@ pub struct Model {
     pub heads: u32,
     /// Size of one attention head.
     pub head_dim: u32,
+    /// How attention is computed.
+    pub attention: Attention,
+    /// Dense feed-forward networks beside the experts.
+    pub dense: Dense,
     /// Vocabulary size, for embedding and output.
     pub vocabulary: u32,
     /// The experts of each layer.

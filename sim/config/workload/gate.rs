@@ -4,8 +4,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::preset::{self, PresetWord};
-use super::{Count, Mistake, Number, Source, needs_zero_computation};
-use crate::workload::{GateNetwork, Gating, Persistence, Popularity, Sampling, Spread};
+use super::{Count, Mistake, Number, Source, files, needs_zero_computation};
+use crate::workload::{
+    GateNetwork, Gating, Origin, Persistence, Popularity, Sampling, Scheme, Scoring, Spread,
+};
 
 type Ratio = Number<0, 1_000>;
 type Weight = Spanned<Number<1, 1_000_000>>;
@@ -19,7 +21,7 @@ pub(super) struct GateTable {
     popularity_sd: Option<Number<0, 5_000>>,
     popularity_concentration: Option<Spanned<Number<10, 1_000_000_000>>>,
     ffn_logit_shift: Option<Spanned<Number<-10_000, 10_000>>>,
-    pub(super) ffn_share: Option<Spanned<Ratio>>,
+    ffn_share: Option<Spanned<Ratio>>,
     zero_weight: Option<Weight>,
     copy_weight: Option<Weight>,
     constant_weight: Option<Weight>,
@@ -35,6 +37,18 @@ pub(super) struct GateTable {
     persistence_depth: Option<Ratio>,
     #[serde(default)]
     sampling: SamplingWord,
+    #[serde(default)]
+    scoring: ScoringWord,
+    law: Option<Spanned<String>>,
+    trace: Option<Spanned<String>>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ScoringWord {
+    #[default]
+    Softmax,
+    Sigmoid,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -68,10 +82,24 @@ impl GateTable {
         self.residual.unwrap_or(false)
     }
 
+    /// Whether the file says what share of slots FFN experts get.
+    pub(super) const fn says_share(&self) -> bool {
+        self.ffn_share.is_some() || self.trace.is_some()
+    }
+
     /// How the gate spreads tokens, for a vanilla model or one with zero-computation experts.
-    pub(super) fn gating(&self, source: &Source, vanilla: bool) -> Result<Gating, Mistake> {
+    pub(super) fn gating(
+        &self,
+        source: &Source,
+        vanilla: bool,
+        scheme: Scheme,
+    ) -> Result<Gating, Mistake> {
         self.check(source, vanilla)?;
-        let (popularity, spread) = preset::of(self.preset);
+        let (mut popularity, spread) = preset::of(self.preset);
+        if matches!(scheme, Scheme::Controlled { .. } | Scheme::GroupLimited { .. }) {
+            // Biases hold the loads of all traffic even; what is uneven is that batches differ.
+            popularity = Popularity::LogNormal { sd: 0.0 };
+        }
         let popularity = match (&self.popularity_concentration, self.popularity_sd) {
             (Some(concentration), _) => {
                 Popularity::Dirichlet { concentration: concentration.get_ref().0 }
@@ -94,7 +122,32 @@ impl GateTable {
                 SamplingWord::Exact => Sampling::Exact,
                 SamplingWord::Counts => Sampling::Counts,
             },
+            scheme,
+            scoring: match self.scoring {
+                ScoringWord::Softmax => Scoring::Softmax,
+                ScoringWord::Sigmoid => Scoring::Sigmoid,
+            },
+            origin: self.origin(source)?,
         })
+    }
+
+    /// Where popularity and spread come from.
+    fn origin(&self, source: &Source) -> Result<Origin, Mistake> {
+        let drawn = [
+            (self.preset.is_some(), "preset"),
+            (self.popularity_sd.is_some(), "popularity_sd"),
+            (self.popularity_concentration.is_some(), "popularity_concentration"),
+            (self.sequence_sd.is_some(), "sequence_sd"),
+            (self.domain_sd.is_some(), "domain_sd"),
+            (self.persistence.is_some(), "persistence"),
+            (self.law.is_some() && self.trace.is_some(), "law"),
+        ];
+        let also = drawn.into_iter().find_map(|(given, name)| given.then_some(name));
+        if let (Some(path), Some(name)) = (self.trace.as_ref().or(self.law.as_ref()), also) {
+            let help = "a law and a trace bring their own popularity and sequences: give one alone";
+            return Err(source.mistake(path.span(), format!("contradicts gate.{name}"), help));
+        }
+        files::origin(source, self.law.as_ref(), self.trace.as_ref())
     }
 
     /// A preset's spread with what the file says otherwise.

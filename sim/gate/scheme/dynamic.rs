@@ -1,6 +1,7 @@
 //! Top-p: as many experts as it takes to reach a probability p [huang24].
 //!
-//! Law: a token has the fewest experts whose softmax probabilities sum to p or more, and at least
+//! Law: a token has the fewest experts whose probabilities, the softmax of its scores times a sharpness,
+//! sum to p or more, and at least
 //! one; where that is more than `most`, the `most` best. Peaked scores give few experts, flat scores
 //! many: counts depend on how calibrated the scores are, not on their order alone.
 
@@ -11,6 +12,8 @@ use super::{Choices, Scheme, Scores, best, softmax};
 pub struct TopP {
     /// p.
     pub p: f64,
+    /// What scores are multiplied by before the softmax: large is peaked.
+    pub sharpness: f64,
     /// Most experts of a token.
     pub most: usize,
 }
@@ -22,7 +25,8 @@ impl Scheme for TopP {
 
     fn choose(&self, scores: &Scores) -> Choices {
         Choices::of((0..scores.tokens()).map(|token| {
-            let probability = softmax(scores.of(token));
+            let sharp: Vec<f64> = scores.of(token).iter().map(|z| self.sharpness * z).collect();
+            let probability = softmax(&sharp);
             let mut chosen = best(&probability, self.most, |_| true);
             let mut sum = 0.0;
             let enough = chosen.iter().position(|&expert| {

@@ -31,13 +31,13 @@ pub struct Recording {
 /// How often each sequence's tokens chose each expert: all that loads depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceCounts {
-    pub(super) layers: usize,
-    pub(super) experts: usize,
-    pub(super) top_k: usize,
+    pub(crate) layers: usize,
+    pub(crate) experts: usize,
+    pub(crate) top_k: usize,
     /// Tokens of each sequence.
-    pub(super) tokens: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
     /// `[sequence × layer × expert]`.
-    pub(super) counts: Vec<u32>,
+    pub(crate) counts: Vec<u32>,
 }
 
 impl Recording {
@@ -45,7 +45,7 @@ impl Recording {
     ///
     /// # Panics
     /// If the sizes contradict each other.
-    pub(super) fn new(
+    pub(crate) fn new(
         experts: usize,
         layers: usize,
         top_k: usize,
@@ -161,9 +161,20 @@ impl Recording {
     }
 
     fn every_second(&self, first: usize) -> Self {
+        let numbers: Vec<usize> = (first..self.sequences().len()).step_by(2).collect();
+        self.of_sequences(&numbers)
+    }
+
+    /// These sequences, in this order; one may be given more than once.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    #[must_use]
+    pub fn of_sequences(&self, numbers: &[usize]) -> Self {
         let cells = self.layers * self.top_k;
         let (mut starts, mut ids) = (vec![0], vec![]);
-        for tokens in self.sequences().skip(first).step_by(2) {
+        for &number in numbers {
+            let tokens = self.sequence(number);
             ids.extend_from_slice(&self.ids[tokens.start * cells..tokens.end * cells]);
             starts.push(ids.len() / cells);
         }
@@ -199,10 +210,31 @@ impl SequenceCounts {
         self.tokens.len()
     }
 
+    /// Tokens of each sequence.
+    #[must_use]
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
     /// Tokens of all sequences.
     #[must_use]
     pub fn all_tokens(&self) -> u64 {
         self.tokens.iter().map(|&n| u64::from(n)).sum()
+    }
+
+    /// These sequences, in this order; one may be given more than once.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    #[must_use]
+    pub fn of_sequences(&self, numbers: &[usize]) -> Self {
+        let cells = self.layers * self.experts;
+        let one = |&number: &usize| &self.counts[number * cells..(number + 1) * cells];
+        Self {
+            tokens: numbers.iter().map(|&number| self.tokens[number]).collect(),
+            counts: numbers.iter().flat_map(one).copied().collect(),
+            ..*self
+        }
     }
 
     /// Counts of a sequence's layer, by expert.

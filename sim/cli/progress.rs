@@ -1,0 +1,37 @@
+//! Progress of anything that takes longer than a second: on standard error, on a terminal alone.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar with the time left; draws nothing when quiet or where no person looks.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar of so many steps of something.
+    pub(super) fn new(steps: u64, what: &str, quiet: bool) -> Self {
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(5)
+        };
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        let style = format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left");
+        if let Ok(style) = ProgressStyle::with_template(&style) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self(bar)
+    }
+
+    /// One more is done.
+    pub(super) fn step(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

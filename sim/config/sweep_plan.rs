@@ -1,0 +1,438 @@
+//! Sweep plans: what varies over a scenario, and what to draw of it.
+//!
+//! Every entry of `[vary]` is one axis: a key as `--set` takes it and its values, listed or as a
+//! range. Axes cross. A `[[zip]]` table is one axis whose keys move together.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use super::{Count, Mistake, Overrides, ScenarioSource, Source};
+
+/// More runs than this are a slip, not a plan.
+pub const MAX_TASKS: u128 = 5_000_000;
+/// The most values of one axis.
+const MAX_STEPS: usize = 100_000;
+
+/// One axis of a sweep: the keys it sets, and their values at each step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// Keys, as `--set` takes them.
+    pub keys: Vec<String>,
+    /// `steps[step][key]`: TOML values.
+    pub steps: Vec<Vec<Value>>,
+    /// Where the axis stands in the plan.
+    span: Range<usize>,
+}
+
+/// What to draw of a sweep: columns of its results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawing {
+    /// The picture's file name, without ending.
+    pub name: String,
+    /// The column along the horizontal axis.
+    pub x: String,
+    /// The column along the vertical one; its mean over seeds is drawn with its interval.
+    pub y: String,
+    /// The column whose values tell lines apart, if any.
+    pub hue: Option<String>,
+    /// Whether the horizontal axis is logarithmic.
+    pub log_x: bool,
+    /// Whether the vertical axis is.
+    pub log_y: bool,
+}
+
+/// A scenario, and what varies over it.
+#[derive(Clone, Debug)]
+pub struct SweepPlan {
+    /// Its name.
+    pub name: String,
+    /// What crosses, in the order written.
+    pub axes: Vec<Axis>,
+    /// Pictures asked for.
+    pub drawings: Vec<Drawing>,
+    source: Source,
+    scenario: String,
+    folder: PathBuf,
+    /// Overrides that hold at every point.
+    fixed: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "schema")]
+    _schema: Count<1, 1>,
+    name: String,
+    scenario: Spanned<String>,
+    seeds: Option<Spanned<String>>,
+    #[serde(default)]
+    set: BTreeMap<String, Value>,
+    #[serde(default)]
+    vary: BTreeMap<Spanned<String>, Spanned<Value>>,
+    #[serde(default)]
+    zip: Vec<Spanned<BTreeMap<String, Value>>>,
+    #[serde(default)]
+    plot: BTreeMap<String, DrawingTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrawingTable {
+    x: String,
+    y: String,
+    hue: Option<String>,
+    #[serde(default)]
+    log_x: bool,
+    #[serde(default)]
+    log_y: bool,
+}
+
+impl SweepPlan {
+    /// Reads a plan; `extra` are `--set` lines that hold at every point.
+    ///
+    /// # Errors
+    /// The first mistake found in the plan itself. The scenarios it makes are read by
+    /// [`SweepPlan::scenario_at`].
+    pub fn read(path: &Path, extra: &[String]) -> Result<Self, Mistake> {
+        let source = Source::read(path)?;
+        Self::of(source, path.parent().map(Path::to_path_buf).unwrap_or_default(), extra)
+    }
+
+    fn of(source: Source, folder: PathBuf, extra: &[String]) -> Result<Self, Mistake> {
+        let file: File = source.parse()?;
+        let mut axes = Vec::new();
+        for (key, values) in &file.vary {
+            let steps = steps(values.get_ref())
+                .map_err(|(found, help)| source.mistake(values.span(), found, help))?;
+            let steps = steps.into_iter().map(|value| vec![value]).collect();
+            axes.push(Axis { keys: vec![key.get_ref().clone()], steps, span: key.span() });
+        }
+        axes.sort_by_key(|axis| axis.span.start);
+        for table in &file.zip {
+            axes.push(
+                zipped(table).map_err(|(found, help)| source.mistake(table.span(), found, help))?,
+            );
+        }
+        let mut fixed: Vec<String> =
+            file.set.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if let Some(seeds) = &file.seeds {
+            fixed.push(format!("seeds=\"{}\"", seeds.get_ref()));
+        }
+        fixed.extend_from_slice(extra);
+        let plan = Self {
+            name: file.name,
+            axes,
+            drawings: file.plot.into_iter().map(|(name, table)| table.named(name)).collect(),
+            scenario: file.scenario.get_ref().clone(),
+            source,
+            folder,
+            fixed,
+        };
+        plan.refuse_repeated_keys()?;
+        if plan.points() > MAX_TASKS {
+            let found = format!("the axes cross to {} points", plan.points());
+            return Err(plan.source.mistake_at_key(
+                "vary",
+                found,
+                format!("a sweep has at most {MAX_TASKS} runs: list fewer values, or zip axes"),
+            ));
+        }
+        Ok(plan)
+    }
+
+    fn refuse_repeated_keys(&self) -> Result<(), Mistake> {
+        let mut seen = BTreeMap::new();
+        for axis in &self.axes {
+            for key in &axis.keys {
+                if seen.insert(key, ()).is_some() {
+                    let found = format!("`{key}` varies twice");
+                    let help = "let each key vary in one place";
+                    return Err(self.source.mistake(axis.span.clone(), found, help));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many points the axes cross to.
+    #[must_use]
+    pub fn points(&self) -> u128 {
+        self.axes.iter().map(|axis| axis.steps.len() as u128).product()
+    }
+
+    /// The plan's file.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.source.name()
+    }
+
+    /// The text of the plan as it was read, for the record.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.source.text()
+    }
+
+    /// The overrides that hold at every point.
+    #[must_use]
+    pub fn fixed(&self) -> &[String] {
+        &self.fixed
+    }
+
+    /// The key and value of every axis at a point; the last axis moves fastest.
+    #[must_use]
+    pub fn settings(&self, point: usize) -> Vec<(&str, &Value)> {
+        let mut left = point;
+        let mut settings = Vec::new();
+        for axis in self.axes.iter().rev() {
+            let step = &axis.steps[left % axis.steps.len()];
+            left /= axis.steps.len();
+            settings.extend(axis.keys.iter().map(String::as_str).zip(step).rev());
+        }
+        settings.reverse();
+        settings
+    }
+
+    /// The scenario of a point.
+    ///
+    /// # Errors
+    /// The first mistake found, with the plan's place and the point's settings before it.
+    pub fn scenario_at(&self, point: usize) -> Result<super::Scenario, Mistake> {
+        let settings = self.settings(point);
+        let mut lines = self.fixed.clone();
+        lines.extend(settings.iter().map(|(key, value)| match (*key, value) {
+            // A scenario lists its τ; a plan may vary one of them.
+            ("tau", Value::Float(_) | Value::Integer(_)) => format!("{key}=[{value}]"),
+            _ => format!("{key}={value}"),
+        }));
+        let name = match super::built_in(super::Kind::Scenario, &self.scenario) {
+            Some(_) => self.scenario.clone(),
+            None => self.folder.join(&self.scenario).display().to_string(),
+        };
+        ScenarioSource::open(&name, Overrides::new(lines))
+            .and_then(|scenario| scenario.load())
+            .map_err(|mistake| self.in_plan(&settings, mistake))
+    }
+
+    /// Says where in the plan a mistake in a point's scenario comes from.
+    fn in_plan(&self, settings: &[(&str, &Value)], mistake: Mistake) -> Mistake {
+        let blamed =
+            settings.iter().find(|(key, _)| mistake.place.contains(&format!("--set {key}")));
+        let line = blamed
+            .and_then(|(key, _)| {
+                self.axes.iter().find(|axis| axis.keys.iter().any(|own| own == key))
+            })
+            .and_then(|axis| self.source.mistake(axis.span.clone(), "", "").line);
+        let at: Vec<String> =
+            settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        Mistake {
+            place: self.source.name().to_owned(),
+            line,
+            key: String::new(),
+            found: format!(
+                "at {}: {}",
+                at.join(", "),
+                Mistake { help: String::new(), ..mistake.clone() }
+            ),
+            help: mistake.help,
+        }
+    }
+}
+
+impl DrawingTable {
+    fn named(self, name: String) -> Drawing {
+        let Self { x, y, hue, log_x, log_y } = self;
+        Drawing { name, x, y, hue, log_x, log_y }
+    }
+}
+
+/// What was found, and how to mend it.
+type Wrong = (String, String);
+
+/// The values of an axis: a list, or a range `{ from, to, steps | step | factor }`.
+fn steps(value: &Value) -> Result<Vec<Value>, Wrong> {
+    const HELP: &str =
+        "list values, or write { from = 1, to = 9, steps = 5 }, or `step` or `factor`";
+    let found = match value {
+        Value::Array(values) => values.clone(),
+        Value::Table(table) => range(table)?,
+        other => return Err((format!("`{other}` is neither a list nor a range"), HELP.to_owned())),
+    };
+    match found.len() {
+        0 => Err(("there is no value to take".to_owned(), HELP.to_owned())),
+        n if n > MAX_STEPS => Err((
+            format!("there are {n} values"),
+            format!("an axis has at most {MAX_STEPS} values"),
+        )),
+        _ => Ok(found),
+    }
+}
+
+/// A number, and the unit behind it if it was written as a quantity.
+fn number(value: &Value) -> Option<(f64, Option<&str>)> {
+    match value {
+        Value::Integer(n) => Some((*n as f64, None)),
+        Value::Float(x) => Some((*x, None)),
+        Value::String(text) => {
+            let (number, unit) = text.split_once(' ')?;
+            Some((number.parse().ok()?, Some(unit)))
+        }
+        _ => None,
+    }
+}
+
+fn range(table: &toml::Table) -> Result<Vec<Value>, Wrong> {
+    let help = "write { from = 1, to = 9, steps = 5 }, or `step = 2`, or `factor = 2`".to_owned();
+    let wrong = |found: &str| (found.to_owned(), help.clone());
+    let known = ["from", "to", "steps", "step", "factor"];
+    if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(wrong(&format!("a range has no `{key}`")));
+    }
+    let end = |name: &str| {
+        table.get(name).and_then(number).ok_or_else(|| wrong(&format!("`{name}` is no number")))
+    };
+    let ((from, unit), (to, other)) = (end("from")?, end("to")?);
+    if unit != other {
+        return Err(wrong("`from` and `to` have different units"));
+    }
+    let whole = [table.get("from"), table.get("to")]
+        .iter()
+        .all(|value| matches!(value, Some(Value::Integer(_))));
+    let mut values: Vec<f64> = Vec::new();
+    match (table.get("steps"), table.get("step"), table.get("factor")) {
+        (Some(Value::Integer(steps)), None, None) if (2..=MAX_STEPS as i64).contains(steps) => {
+            let last = (*steps - 1) as f64;
+            values.extend((0..*steps).map(|k| from + (to - from) * k as f64 / last));
+        }
+        (None, Some(step), None) => {
+            let (step, _) = number(step).ok_or_else(|| wrong("`step` is no number"))?;
+            let count = (to - from) / step;
+            if !(0.0..=MAX_STEPS as f64).contains(&count) {
+                return Err(wrong("the step does not lead from `from` to `to`"));
+            }
+            values.extend((0..=(count + 1e-9) as u64).map(|k| from + step * k as f64));
+        }
+        (None, None, Some(factor)) => {
+            let (factor, _) = number(factor).ok_or_else(|| wrong("`factor` is no number"))?;
+            let count = (to / from).ln() / factor.ln();
+            if !(0.0..=MAX_STEPS as f64).contains(&count) {
+                return Err(wrong("the factor does not lead from `from` to `to`"));
+            }
+            values.extend((0..=(count + 1e-9) as i32).map(|k| from * factor.powi(k)));
+        }
+        _ => return Err(wrong("a range needs one of `steps` (2 or more), `step` and `factor`")),
+    }
+    let whole = whole && values.iter().all(|value| (value - value.round()).abs() < 1e-9);
+    Ok(values
+        .into_iter()
+        .map(|value| match unit {
+            Some(unit) => Value::String(format!("{value} {unit}")),
+            None if whole => Value::Integer(value.round() as i64),
+            None => Value::Float(value),
+        })
+        .collect())
+}
+
+fn zipped(table: &Spanned<BTreeMap<String, Value>>) -> Result<Axis, Wrong> {
+    let keys: Vec<String> = table.get_ref().keys().cloned().collect();
+    let columns = table.get_ref().values().map(steps).collect::<Result<Vec<_>, _>>()?;
+    let Some(length) = columns.first().map(Vec::len) else {
+        return Err(("the zip has no keys".to_owned(), "give it keys with lists".to_owned()));
+    };
+    if let Some(at) = columns.iter().position(|column| column.len() != length) {
+        let found = format!(
+            "`{}` has {} values and `{}` has {length}",
+            keys[at],
+            columns[at].len(),
+            keys[0]
+        );
+        return Err((found, "give the keys of a zip equally many values".to_owned()));
+    }
+    let steps =
+        (0..length).map(|at| columns.iter().map(|column| column[at].clone()).collect()).collect();
+    Ok(Axis { keys, steps, span: table.span() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str) -> Result<SweepPlan, Mistake> {
+        let text = format!("schema = 1\nname = \"t\"\nscenario = \"paper\"\n{text}");
+        SweepPlan::of(Source::built_in("plan.toml", &text), PathBuf::new(), &[])
+    }
+
+    #[test]
+    fn axes_cross_in_the_order_written_and_the_last_moves_fastest() {
+        let plan = plan("[vary]\n\"b\" = [1, 2]\n\"a\" = [\"x\", \"y\", \"z\"]").unwrap();
+        assert_eq!(plan.points(), 6);
+        let at = |point| {
+            let settings = plan.settings(point);
+            settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(at(0), ["b=1", "a=\"x\""]);
+        assert_eq!(at(1), ["b=1", "a=\"y\""]);
+        assert_eq!(at(5), ["b=2", "a=\"z\""]);
+    }
+
+    #[test]
+    fn ranges_are_linear_stepped_or_geometric_and_keep_their_unit() {
+        let plan = plan(
+            "[vary]\na = { from = 1, to = 2, steps = 3 }\nb = { from = 512, to = 4096, factor = 2 }\n\
+             c = { from = \"100 Gb/s\", to = \"400 Gb/s\", step = 150 }",
+        )
+        .unwrap();
+        let values = |axis: usize| {
+            plan.axes[axis].steps.iter().map(|step| step[0].to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(0), ["1.0", "1.5", "2.0"]);
+        assert_eq!(values(1), ["512", "1024", "2048", "4096"]);
+        assert_eq!(values(2), ["\"100 Gb/s\"", "\"250 Gb/s\"", "\"400 Gb/s\""]);
+    }
+
+    #[test]
+    fn keys_of_a_zip_move_together() {
+        let plan = plan("[[zip]]\na = [1, 2]\nb = [3, 4]").unwrap();
+        assert_eq!(plan.points(), 2);
+        assert_eq!(
+            plan.settings(1).iter().map(|s| s.1.to_string()).collect::<Vec<_>>(),
+            ["2", "4"]
+        );
+        assert!(plan_error("[[zip]]\na = [1, 2]\nb = [3]").contains("`b` has 1 values"));
+    }
+
+    fn plan_error(text: &str) -> String {
+        plan(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_plan_that_cannot_be_meant_is_refused() {
+        let huge = "[vary]\na = { from = 1, to = 1000, step = 1 }\nb = { from = 1, to = 1000, step = 1 }\n\
+                    c = { from = 1, to = 1000, step = 1 }";
+        assert!(plan_error(huge).contains("cross to 1000000000 points"), "{}", plan_error(huge));
+        assert!(plan_error("[vary]\na = []").contains("no value"));
+        assert!(plan_error("[vary]\na = 3").contains("neither a list nor a range"));
+        assert!(plan_error("[vary]\na = { from = 1, to = 5, steps = 1 }").contains("needs one of"));
+        assert!(
+            plan_error("[vary]\na = { from = 1, to = 5, step = -1 }").contains("does not lead")
+        );
+        assert!(
+            plan_error("[vary]\na = { from = 0, to = 5, factor = 2 }").contains("does not lead")
+        );
+        assert!(plan_error("[vary]\na = [1]\n[[zip]]\na = [1]").contains("varies twice"));
+        assert!(plan_error("[wary]\na = [1]").contains("unknown key `wary`"));
+    }
+
+    #[test]
+    fn a_mistake_at_a_point_names_the_plan_and_the_setting() {
+        let plan =
+            plan("[vary]\n\"topology.nodes.nic.bandwidth\" = [\"1 GB/s\", \"fast\"]").unwrap();
+        plan.scenario_at(0).unwrap();
+        let message = plan.scenario_at(1).err().map(|m| m.to_string()).unwrap_or_default();
+        assert!(message.starts_with("plan.toml"), "{message}");
+        assert!(message.contains("nic.bandwidth=\"fast\""), "{message}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Files that a gate can follow: laws that `moesim gate fit` wrote, and recordings.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use toml::Spanned;
+
+use super::{Mistake, Source};
+use crate::table::{Table, TableError};
+use crate::workload::{Experts, Law, LayerLaw, Origin, Persistence, Recording, Scheme};
+
+/// The largest law file that is read.
+const MAX_LAW_BYTES: u64 = 256 << 20;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LawFile {
+    schema: u32,
+    /// Where it comes from; for readers, not for the gate.
+    #[serde(default)]
+    provenance: Value,
+    rank: usize,
+    slots: f64,
+    persistence: PersistenceTable,
+    recorded: Vec<Vec<f64>>,
+    layers: Vec<LayerTable>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PersistenceTable {
+    share: f64,
+    decay: f64,
+    depth: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayerTable {
+    log_weights: Vec<f64>,
+    loadings: Vec<f64>,
+    own: Vec<f64>,
+}
+
+/// The text of a law file that [`read_law`] reads back to the last digit.
+#[must_use]
+pub fn law_json(law: &Law, provenance: Value) -> String {
+    let Persistence { share, decay, depth } = law.persistence;
+    let layer = |layer: &LayerLaw| LayerTable {
+        log_weights: layer.log_weights.clone(),
+        loadings: layer.loadings.clone(),
+        own: layer.own.clone(),
+    };
+    let file = LawFile {
+        schema: 1,
+        provenance,
+        rank: law.rank,
+        slots: law.slots,
+        persistence: PersistenceTable { share, decay, depth },
+        recorded: law.recorded.clone(),
+        layers: law.layers.iter().map(layer).collect(),
+    };
+    serde_json::to_string(&file).expect("numbers and lists have a text")
+}
+
+/// Reads a law file.
+///
+/// # Errors
+/// If it cannot be read, or holds no law.
+pub fn read_law(path: &Path) -> Result<Law, Mistake> {
+    let place = path.display().to_string();
+    let help = "name a file that `moesim gate fit --out` wrote";
+    let unreadable = |e: std::io::Error| Mistake::of(&place, format!("cannot be read: {e}"), help);
+    let size = std::fs::metadata(path).map_err(unreadable)?;
+    if !size.is_file() || size.len() > MAX_LAW_BYTES {
+        return Err(Mistake::of(&place, "is no file of a law's size", help));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let file: LawFile = serde_json::from_str(&text).map_err(|e| {
+        let mut mistake = Mistake::of(&place, format!("is no law: {e}"), help);
+        mistake.line = Some(e.line()).filter(|&line| line > 0);
+        mistake
+    })?;
+    law_of(file).map_err(|found| Mistake::of(&place, found, help))
+}
+
+fn law_of(file: LawFile) -> Result<Law, String> {
+    if file.schema != 1 {
+        return Err(format!("is of schema {}, not 1", file.schema));
+    }
+    let experts = file.layers.first().map_or(0, |layer| layer.log_weights.len());
+    if experts == 0 || experts > 8_192 || file.layers.len() > 512 || file.rank > 64 {
+        return Err("has no layers and experts, or too many".to_owned());
+    }
+    if !(file.slots > 0.0 && file.slots <= experts as f64) {
+        return Err(format!("gives {} slots to {experts} experts", file.slots));
+    }
+    for (number, layer) in file.layers.iter().enumerate() {
+        let sizes = [layer.log_weights.len(), layer.own.len()] == [experts; 2]
+            && layer.loadings.len() == experts * file.rank;
+        if !sizes {
+            return Err(format!(
+                "layer {number} is not of {experts} experts and rank {}",
+                file.rank
+            ));
+        }
+        let plausible = |x: &f64| x.is_finite() && x.abs() <= 1e3;
+        let numbers = layer.log_weights.iter().chain(&layer.loadings).chain(&layer.own);
+        if !numbers.clone().all(plausible) || layer.own.iter().any(|own| *own < 0.0) {
+            return Err(format!("layer {number} holds a number that is no logit"));
+        }
+    }
+    let finite = |row: &Vec<f64>| row.len() == file.rank && row.iter().all(|x| x.abs() <= 1e3);
+    if !file.recorded.iter().all(finite) {
+        return Err(format!("a recorded sequence has not {} latents", file.rank));
+    }
+    let PersistenceTable { share, decay, depth } = file.persistence;
+    if ![share, decay, depth].iter().all(|x| (0.0..=1.0).contains(x)) {
+        return Err("has a persistence outside 0 to 1".to_owned());
+    }
+    let layer = |layer: LayerTable| LayerLaw {
+        log_weights: layer.log_weights,
+        loadings: layer.loadings,
+        own: layer.own,
+    };
+    Ok(Law {
+        rank: file.rank,
+        slots: file.slots,
+        layers: file.layers.into_iter().map(layer).collect(),
+        recorded: file.recorded,
+        persistence: Persistence { share, decay, depth },
+    })
+}
+
+/// Reads a recording from a Parquet file.
+///
+/// # Errors
+/// If it cannot be read, or is no recording.
+pub fn read_recording(path: &Path) -> Result<Recording, Mistake> {
+    let refused = |error: TableError| {
+        let column = error.column.map_or_else(String::new, |column| format!("column `{column}`: "));
+        Mistake::of(error.table, column + &error.found, error.help)
+    };
+    Recording::from_table(&Table::read(path).map_err(refused)?).map_err(refused)
+}
+
+/// What a workload's gate follows; paths are relative to the workload's file.
+pub(super) fn origin(
+    source: &Source,
+    law: Option<&Spanned<String>>,
+    trace: Option<&Spanned<String>>,
+) -> Result<Origin, Mistake> {
+    let folder = Path::new(source.name()).parent().map(Path::to_path_buf).unwrap_or_default();
+    let path = |name: &Spanned<String>| -> Result<PathBuf, Mistake> {
+        let path = folder.join(name.get_ref());
+        let help = "give a path relative to the workload's file";
+        let missing = || source.mistake(name.span(), "is no file", help);
+        path.is_file().then_some(path).ok_or_else(missing)
+    };
+    match (law, trace) {
+        (Some(name), _) => Ok(Origin::Law(Arc::new(read_law(&path(name)?)?))),
+        (None, Some(name)) => Ok(Origin::Recording(Arc::new(read_recording(&path(name)?)?))),
+        (None, None) => Ok(Origin::Drawn),
+    }
+}
+
+/// Whether a model with these experts can follow what was given.
+pub(super) fn check_origin(
+    source: &Source,
+    origin: &Origin,
+    experts: &Experts,
+    scheme: Scheme,
+) -> Result<(), Mistake> {
+    let (ffn, all) = (experts.ffn as usize, experts.total() as usize);
+    match origin {
+        Origin::Drawn => Ok(()),
+        Origin::Law(law) if law.experts() == ffn || law.experts() == all => Ok(()),
+        Origin::Law(law) => Err(source.mistake_at_key(
+            "gate.law",
+            format!("is of {} experts, and the model has {ffn} FFN experts", law.experts()),
+            "fit a recording of a model with as many",
+        )),
+        Origin::Recording(recording) => {
+            let k = experts.top_k / scheme.rounds();
+            let fixed = !matches!(scheme, Scheme::ExpertChoice | Scheme::TopP { .. });
+            if fixed && recording.top_k() == k as usize && recording.experts() <= all {
+                return Ok(());
+            }
+            let (have, of) = (recording.top_k(), recording.experts());
+            Err(source.mistake_at_key(
+                "gate.trace",
+                format!("chooses {have} of {of} experts a token, and the model {k} of {all}"),
+                "replay a recording of a model with as many choices and no more experts",
+            ))
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `[model]` and `[dense]` of a workload file: the transformer around the experts.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::gate::GateTable;
+use super::{Count, Mistake, Source, name_of};
+use crate::workload::{Attention, Dense, Experts, Model};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelTable {
+    name: Spanned<String>,
+    pub(super) layers: Count<1, 512>,
+    hidden: Count<1, 65_536>,
+    intermediate: Count<1, 262_144>,
+    heads: Count<1, 1_024>,
+    head_dim: Count<1, 1_024>,
+    vocabulary: Count<1, 10_000_000>,
+    key_value_heads: Option<Spanned<Count<1, 1_024>>>,
+    query_rank: Option<Spanned<Count<1, 65_536>>>,
+    key_value_rank: Option<Spanned<Count<1, 65_536>>>,
+    rope_dim: Option<Spanned<Count<1, 1_024>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DenseTable {
+    #[serde(default)]
+    leading_layers: Count<0, 512>,
+    intermediate: Option<Count<1, 262_144>>,
+    #[serde(default)]
+    shared: Count<0, 262_144>,
+    #[serde(default)]
+    shortcut: bool,
+}
+
+impl ModelTable {
+    /// The model, with these experts and this gate.
+    pub(super) fn model(
+        &self,
+        source: &Source,
+        dense: Option<&DenseTable>,
+        experts: Experts,
+        gate: &GateTable,
+    ) -> Result<Model, Mistake> {
+        Ok(Model {
+            name: name_of(source, &self.name)?,
+            layers: self.layers.0,
+            hidden: self.hidden.0,
+            intermediate: self.intermediate.0,
+            heads: self.heads.0,
+            head_dim: self.head_dim.0,
+            attention: self.attention(source)?,
+            dense: dense_of(source, dense)?,
+            vocabulary: self.vocabulary.0,
+            experts,
+            gate: gate.network(),
+            gating_residual: gate.residual(),
+        })
+    }
+
+    fn attention(&self, source: &Source) -> Result<Attention, Mistake> {
+        let heads = self.heads.0;
+        match (&self.query_rank, &self.key_value_rank, &self.rope_dim) {
+            (None, None, None) => {
+                let Some(given) = &self.key_value_heads else {
+                    return Ok(Attention::Grouped { key_value_heads: heads });
+                };
+                let key_value_heads = given.get_ref().0;
+                if heads % key_value_heads != 0 {
+                    return Err(source.mistake(
+                        given.span(),
+                        format!("{heads} heads do not share {key_value_heads} evenly"),
+                        format!("give a divisor of model.heads = {heads}"),
+                    ));
+                }
+                Ok(Attention::Grouped { key_value_heads })
+            }
+            (Some(query), Some(key_value), Some(rope)) => {
+                if let Some(given) = &self.key_value_heads {
+                    let help = "remove it: latent attention has keys and values of its own for \
+                                every head";
+                    return Err(source.mistake(given.span(), "contradicts model.query_rank", help));
+                }
+                Ok(Attention::Latent {
+                    query_rank: query.get_ref().0,
+                    key_value_rank: key_value.get_ref().0,
+                    rope_dim: rope.get_ref().0,
+                })
+            }
+            (query, key_value, rope) => {
+                let query = query.as_ref().map(Spanned::span);
+                let key_value = key_value.as_ref().map(Spanned::span);
+                let given = query.or(key_value).or(rope.as_ref().map(Spanned::span));
+                let found = "is one of three keys of latent attention, and another is missing";
+                let help = "give query_rank, key_value_rank and rope_dim together, or none";
+                Err(source.mistake(given.unwrap_or(0..0), found, help))
+            }
+        }
+    }
+}
+
+fn dense_of(source: &Source, table: Option<&DenseTable>) -> Result<Dense, Mistake> {
+    let Some(table) = table else { return Ok(Dense::default()) };
+    let (leading_layers, shortcut) = (table.leading_layers.0, table.shortcut);
+    let intermediate = table.intermediate.as_ref().map_or(0, |size| size.0);
+    if (leading_layers > 0 || shortcut) && intermediate == 0 {
+        let found = "is missing, and leading_layers or shortcut needs it";
+        let help = "give the intermediate size of the dense feed-forward networks";
+        return Err(source.mistake_without_span("dense.intermediate", found, help));
+    }
+    Ok(Dense { leading_layers, intermediate, shared: table.shared.0, shortcut })
+}

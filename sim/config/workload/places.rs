@@ -1,0 +1,104 @@
+//! `[layout]` of a workload file: groups, stages, and which expert lives where.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Count, Mistake, Source};
+use crate::workload::{Layout, Places, Seen};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LayoutTable {
+    expert_parallel: Spanned<Count<1, 4_096>>,
+    pipeline_parallel: Spanned<Count<1, 512>>,
+    places: Option<PlacesWord>,
+    redundant: Option<Spanned<Count<1, 65_536>>>,
+    seen_micro_batches: Option<Spanned<Count<1, 64>>>,
+    seen_ago: Option<Spanned<Count<0, 100_000>>>,
+    replan_every: Option<Spanned<Count<1, 100_000>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PlacesWord {
+    Contiguous,
+    RoundRobin,
+    LoadAware,
+    Replicated,
+}
+
+/// Micro-batches in a plan's window where a file says nothing.
+const DEFAULT_WINDOW: u32 = 4;
+
+impl LayoutTable {
+    /// The layout of a model with so many FFN experts and layers.
+    pub(super) fn layout(&self, source: &Source, ffn: u32, layers: u32) -> Result<Layout, Mistake> {
+        let expert_parallel = self.expert_parallel.get_ref().0;
+        let pipeline_parallel = self.pipeline_parallel.get_ref().0;
+        let places = self.places(source, ffn, expert_parallel)?;
+        if places.redundant() == 0 && ffn % expert_parallel != 0 {
+            return Err(source.mistake(
+                self.expert_parallel.span(),
+                format!("{ffn} FFN experts do not spread evenly over {expert_parallel} GPUs"),
+                format!("give a divisor of experts.ffn = {ffn}"),
+            ));
+        }
+        if layers % pipeline_parallel != 0 {
+            return Err(source.mistake(
+                self.pipeline_parallel.span(),
+                format!("{layers} layers do not split evenly into {pipeline_parallel} stages"),
+                format!("give a divisor of model.layers = {layers}"),
+            ));
+        }
+        Ok(Layout { expert_parallel, pipeline_parallel, places })
+    }
+
+    /// Where `ffn` experts live on groups of `gpus` GPUs.
+    fn places(&self, source: &Source, ffn: u32, gpus: u32) -> Result<Places, Mistake> {
+        let word = self.places.unwrap_or(PlacesWord::Contiguous);
+        let planned = matches!(word, PlacesWord::LoadAware | PlacesWord::Replicated);
+        let window = self.seen_micro_batches.as_ref().map(Spanned::span);
+        let ago = self.seen_ago.as_ref().map(Spanned::span);
+        let every = self.replan_every.as_ref().map(Spanned::span);
+        if let Some(span) = window.or(ago).or(every).filter(|_| !planned) {
+            let help = "remove it, or give layout.places = \"load-aware\" or \"replicated\"";
+            return Err(source.mistake(span, "means nothing where no load is looked at", help));
+        }
+        let seen = Seen {
+            window: self.seen_micro_batches.as_ref().map_or(DEFAULT_WINDOW, |n| n.get_ref().0),
+            age: self.seen_ago.as_ref().map_or(0, |n| n.get_ref().0),
+            period: self.replan_every.as_ref().map_or(u32::MAX, |n| n.get_ref().0),
+        };
+        match (word, &self.redundant) {
+            (PlacesWord::Replicated, None) => Err(source.mistake_without_span(
+                "layout.redundant",
+                "is missing, and places = \"replicated\" needs it",
+                "give the number of places beyond one for each expert",
+            )),
+            (PlacesWord::Replicated, Some(given)) => {
+                let redundant = given.get_ref().0;
+                let all = ffn + redundant;
+                if all % gpus != 0 || redundant > ffn * (gpus - 1) {
+                    return Err(source.mistake(
+                        given.span(),
+                        format!("{all} places do not spread evenly over {gpus} GPUs"),
+                        format!(
+                            "give a number that, added to experts.ffn = {ffn}, is a multiple of \
+                             {gpus}; at most {}",
+                            ffn * (gpus - 1)
+                        ),
+                    ));
+                }
+                Ok(Places::Replicated { redundant, seen })
+            }
+            (_, Some(given)) => Err(source.mistake(
+                given.span(),
+                "means nothing where each expert lives once",
+                "remove it, or give layout.places = \"replicated\"",
+            )),
+            (PlacesWord::Contiguous, None) => Ok(Places::Contiguous),
+            (PlacesWord::RoundRobin, None) => Ok(Places::RoundRobin),
+            (PlacesWord::LoadAware, None) => Ok(Places::LoadAware(seen)),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A fitted law in a few numbers, as a workload's `[gate]` takes them.
+
+use super::statistics::mean;
+use crate::workload::Law;
+
+/// A law in a few numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// α of the symmetric Dirichlet distribution with the spread of loads over experts, by moments:
+    /// CV² = (N − 1)/(Nα + 1), the median over layers.
+    pub popularity_concentration: f64,
+    /// Standard deviation over sequences of an expert's logit.
+    pub sequence_sd: f64,
+    /// Share of that variance which layers have in common.
+    pub sequence_common: f64,
+}
+
+impl Summary {
+    /// The numbers of a law whose experts are popular in these proportions, `[layer][expert]`.
+    #[must_use]
+    pub fn of(law: &Law, popularity: &[Vec<f64>]) -> Self {
+        let mut alphas: Vec<f64> = popularity.iter().map(|shares| concentration(shares)).collect();
+        alphas.sort_by(f64::total_cmp);
+        let (mut shared, mut own) = (0.0, 0.0);
+        for layer in &law.layers {
+            shared += layer.loadings.iter().map(|w| w * w).sum::<f64>();
+            own += layer.own.iter().map(|r| r * r).sum::<f64>();
+        }
+        let cells = (law.layers.len() * law.experts()) as f64;
+        Self {
+            popularity_concentration: alphas
+                .get(alphas.len() / 2)
+                .copied()
+                .unwrap_or(f64::INFINITY),
+            sequence_sd: ((shared + own) / cells).sqrt(),
+            sequence_common: if shared + own > 0.0 { shared / (shared + own) } else { 0.0 },
+        }
+    }
+}
+
+fn concentration(shares: &[f64]) -> f64 {
+    let (number, centre) = (shares.len() as f64, mean(shares));
+    let squares = shares.iter().map(|x| (x / centre - 1.0).powi(2)).sum::<f64>();
+    let cv2 = squares / number;
+    ((number - 1.0) / cv2 - 1.0) / number
+}

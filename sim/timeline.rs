@@ -1,0 +1,237 @@
+//! A run as a Perfetto trace: GPUs as processes, what they do as tracks.
+//!
+//! The observer keeps the facts of the GPUs asked for; [`Timeline::trace`] writes them as protocol
+//! buffers [perfetto]. Times in a trace are whole nanoseconds, so every slice carries its exact
+//! picoseconds as an annotation: their sums by name equal the blame table. An arrow leads from the
+//! exchange of the GPU that joined last to the experts of each GPU that waited for it, and a counter of
+//! each process says how many of the traced GPUs are sending and receiving.
+
+use std::collections::BTreeMap;
+
+use crate::blame::Reason;
+use crate::machine::{Fact, Leg, Observer};
+use crate::units::{GpuId, SimTime};
+
+mod proto;
+
+use proto::{Message, Trace};
+
+/// A stretch of a GPU's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Which GPU.
+    pub gpu: GpuId,
+    /// For what.
+    pub reason: Reason,
+    /// From when.
+    pub from: SimTime,
+    /// Until when.
+    pub to: SimTime,
+}
+
+/// Keeps the facts of some GPUs.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    gpus: Vec<GpuId>,
+    group: u32,
+    slices: Vec<Slice>,
+    /// Of each group and leg, who joined and when, since the exchange before.
+    joined: BTreeMap<(u32, u8), Vec<(SimTime, GpuId)>>,
+    /// Of each traced GPU, whom its latest dispatch waited for.
+    waited_for: BTreeMap<u32, GpuId>,
+    arrows: Vec<Arrow>,
+}
+
+/// From the exchange of one GPU to the experts of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Arrow {
+    from: GpuId,
+    to: GpuId,
+    at: SimTime,
+}
+
+impl Timeline {
+    /// An observer of these GPUs, in groups of `group` that exchange tokens.
+    #[must_use]
+    pub fn new(mut gpus: Vec<GpuId>, group: u32) -> Self {
+        gpus.sort_unstable();
+        gpus.dedup();
+        Self { gpus, group: group.max(1), ..Self::default() }
+    }
+
+    /// The slices kept, in the order they became known.
+    #[must_use]
+    pub fn slices(&self) -> &[Slice] {
+        &self.slices
+    }
+
+    fn traces(&self, gpu: GpuId) -> bool {
+        self.gpus.binary_search(&gpu).is_ok()
+    }
+
+    /// Who joined a group's exchange last, if all have.
+    fn last_joiner(&mut self, gpu: GpuId, leg: Leg, at: SimTime) {
+        let group = gpu.0 / self.group;
+        let joined = self.joined.entry((group, leg as u8)).or_default();
+        joined.push((at, gpu));
+        if joined.len() < self.group as usize {
+            return;
+        }
+        let last = joined.iter().max_by_key(|(at, gpu)| (*at, gpu.0)).map(|(_, gpu)| *gpu);
+        joined.clear();
+        if let (Leg::Dispatch, Some(last)) = (leg, last) {
+            for member in group * self.group..(group + 1) * self.group {
+                self.waited_for.insert(member, last);
+            }
+        }
+    }
+
+    /// The trace as protocol buffers, for ui.perfetto.dev and its tools.
+    #[must_use]
+    pub fn trace(&self) -> Vec<u8> {
+        let mut trace = Trace::default();
+        for gpu in &self.gpus {
+            describe(&mut trace, *gpu);
+        }
+        let mut flows: BTreeMap<(u32, u64), Vec<(u64, bool)>> = BTreeMap::new();
+        for (arrow, id) in self.arrows.iter().zip(1_u64..) {
+            let start = self.slices.iter().rev().find(|slice| {
+                slice.gpu == arrow.from
+                    && slice.reason == Reason::Dispatch
+                    && slice.from <= arrow.at
+            });
+            if let Some(start) = start {
+                flows
+                    .entry((arrow.from.0, start.from.since_start().ps()))
+                    .or_default()
+                    .push((id, false));
+                flows
+                    .entry((arrow.to.0, arrow.at.since_start().ps()))
+                    .or_default()
+                    .push((id, true));
+            }
+        }
+        for slice in &self.slices {
+            let key = (slice.gpu.0, slice.from.since_start().ps());
+            let ends = flows.get(&key).map_or(&[][..], Vec::as_slice);
+            let joins = matches!(
+                slice.reason,
+                Reason::Dispatch | Reason::FfnGemm | Reason::Launch | Reason::FfnMemory
+            );
+            write_slice(&mut trace, slice, if joins { ends } else { &[] });
+        }
+        self.count_exchanging(&mut trace);
+        trace.bytes()
+    }
+
+    /// A counter of how many traced GPUs are exchanging.
+    fn count_exchanging(&self, trace: &mut Trace) {
+        let mut changes: BTreeMap<u64, i64> = BTreeMap::new();
+        for slice in &self.slices {
+            if matches!(slice.reason, Reason::Dispatch | Reason::Combine) {
+                *changes.entry(ns(slice.from)).or_default() += 1;
+                *changes.entry(ns(slice.to)).or_default() -= 1;
+            }
+        }
+        trace.track(|track| {
+            track.number(1, COUNTER);
+            track.text(2, "GPUs exchanging");
+            track.message(8, |_| {});
+        });
+        let mut now = 0;
+        for (at, change) in changes {
+            now += change;
+            trace.event(at, |event| {
+                event.number(9, 4);
+                event.number(11, COUNTER);
+                event.number(30, now.cast_unsigned());
+            });
+        }
+    }
+}
+
+impl Observer for Timeline {
+    fn observe(&mut self, fact: Fact) {
+        match fact {
+            Fact::Spent { gpu, reason, from, to } if self.traces(gpu) => {
+                let after = self.slices.iter().rev().find(|slice| slice.gpu == gpu);
+                let arrives = after.is_some_and(|slice| slice.reason == Reason::Dispatch);
+                if arrives
+                    && let Some(&last) = self.waited_for.get(&gpu.0)
+                    && last != gpu
+                    && self.traces(last)
+                {
+                    self.arrows.push(Arrow { from: last, to: gpu, at: from });
+                }
+                self.slices.push(Slice { gpu, reason, from, to });
+            }
+            Fact::Joined { gpu, leg, at } => self.last_joiner(gpu, leg, at),
+            Fact::Spent { .. } | Fact::Finished { .. } => {}
+        }
+    }
+}
+
+/// Track of the counter; those of GPUs follow.
+const COUNTER: u64 = 1;
+
+/// The tracks of a GPU: what it computes, exchanges, and waits for.
+const LANES: [&str; 3] = ["compute", "exchange", "wait"];
+
+const fn lane_of(reason: Reason) -> usize {
+    match reason {
+        Reason::Dispatch | Reason::Combine => 1,
+        _ if reason.is_wait() => 2,
+        _ => 0,
+    }
+}
+
+const fn process_track(gpu: GpuId) -> u64 {
+    16 * (gpu.0 as u64 + 1)
+}
+
+fn describe(trace: &mut Trace, gpu: GpuId) {
+    let process = process_track(gpu);
+    let pid = u64::from(gpu.0) + 1;
+    trace.track(|track| {
+        track.number(1, process);
+        track.message(3, |descriptor| {
+            descriptor.number(1, pid);
+            descriptor.text(6, &format!("GPU {}", gpu.0));
+        });
+    });
+    for (lane, name) in LANES.iter().enumerate() {
+        trace.track(|track| {
+            track.number(1, process + 1 + lane as u64);
+            track.number(5, process);
+            track.message(4, |descriptor| {
+                descriptor.number(1, pid);
+                descriptor.number(2, pid * 16 + 1 + lane as u64);
+                descriptor.text(5, name);
+            });
+        });
+    }
+}
+
+fn ns(at: SimTime) -> u64 {
+    at.since_start().ps() / 1_000
+}
+
+fn write_slice(trace: &mut Trace, slice: &Slice, arrows: &[(u64, bool)]) {
+    let track = process_track(slice.gpu) + 1 + lane_of(slice.reason) as u64;
+    trace.event(ns(slice.from), |event| {
+        event.number(9, 1);
+        event.number(11, track);
+        event.text(23, slice.reason.label());
+        event.message(4, |annotation: &mut Message| {
+            annotation.text(10, "picoseconds");
+            annotation.number(3, (slice.to - slice.from).ps());
+        });
+        for (id, ends) in arrows {
+            event.fixed(if *ends { 48 } else { 47 }, *id);
+        }
+    });
+    trace.event(ns(slice.to), |event| {
+        event.number(9, 2);
+        event.number(11, track);
+    });
+}
