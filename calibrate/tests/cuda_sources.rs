@@ -1,6 +1,6 @@
 //! Does every CUDA kernel compile, for every architecture that we name?
 //!
-//! A pass says that NVRTC turns each kernel, in each format, into assembly and machine code. It
+//! A pass says that NVRTC turns each kernel, in bfloat16 (and one of them in every format), into assembly and machine code. It
 //! does not say that the code is right: that takes a GPU, where each kernel is checked against its
 //! twin before it is timed. Without NVRTC this test says so and passes.
 
@@ -17,9 +17,10 @@ fn every_kernel_compiles_for_every_architecture() {
     }
     let mut sources = vec![("hold", HOLD.to_owned())];
     for kernel in kernels::all() {
-        for format in [Format::F32, Format::F16, Format::Bf16] {
-            sources.push((kernel.name, kernels::cuda(kernel, format)));
-        }
+        sources.push((kernel.name, kernels::cuda(kernel, Format::Bf16)));
+    }
+    for format in [Format::F32, Format::F16] {
+        sources.push(("swiglu", kernels::cuda(&kernels::SWIGLU, format)));
     }
     for (name, source) in &sources {
         for architecture in ["compute_80", "compute_90", "compute_100"] {

@@ -34,7 +34,7 @@ impl Default for Fake {
             memory: Some(64 << 20),
             cache: 1 << 16,
             sms: Some(4),
-            largest_buffer: 16 << 20,
+            largest_buffer: 1 << 20,
             formats: vec![Format::F32],
             clock: Clock::Device,
         };
