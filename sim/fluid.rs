@@ -32,6 +32,7 @@
 
 use crate::units::{FlowId, LinkId};
 
+mod bits;
 mod choice;
 mod dense;
 mod dense_exact;

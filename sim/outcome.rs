@@ -90,6 +90,12 @@ impl Outcome {
         self.totals.dropped_slots as f64 / all as f64
     }
 
+    /// Share of all mixing weight, one a token and gate, of the slots that were dropped.
+    #[must_use]
+    pub fn dropped_weight_share(&self) -> f64 {
+        self.totals.dropped_weight / self.totals.gated_tokens as f64
+    }
+
     /// Tokens per second through what is counted, all GPUs together.
     #[must_use]
     pub fn tokens_per_sec(&self) -> f64 {

@@ -27,6 +27,8 @@ pub struct Row {
     pub ffn_share: Estimate,
     /// Share of slots dropped.
     pub drop_share: Estimate,
+    /// Share of mixing weight dropped with them.
+    pub dropped_weight_share: Estimate,
     /// The time counted, in milliseconds.
     pub time_ms: Estimate,
     /// Until the slowest GPU is done, in milliseconds; the same, but for experts alone.
@@ -209,6 +211,7 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         workload: workload.clone(),
         ffn_share: over_seeds(&Outcome::ffn_share),
         drop_share: over_seeds(&Outcome::drop_share),
+        dropped_weight_share: over_seeds(&Outcome::dropped_weight_share),
         time_ms: Estimate::of(&times),
         makespan_ms: over_seeds(&|outcome| outcome.makespan.ms()),
         tokens_per_sec: over_seeds(&Outcome::tokens_per_sec),

@@ -296,3 +296,17 @@ fn drops_by_probability_lose_less_weight() {
     let [counts, exact] = ["counts", "exact"].map(|sampling| lost("probability", sampling).0);
     assert!((counts / exact - 1.0).abs() < 0.25, "{counts} {exact}");
 }
+
+/// A run reports the weight that was dropped: less by probability than by position, times unchanged.
+#[test]
+fn a_run_says_what_weight_was_dropped() {
+    let of = |by: &str| {
+        let by = format!("slots.by={by}");
+        run(&uneven("top-k", &["slots.policy=drop", "slots.factor=0.9", &by]), Counted::MoeLayer)
+    };
+    let (position, probability) = (of("position"), of("probability"));
+    assert_eq!(position.makespan, probability.makespan);
+    assert_eq!(position.totals.gated_tokens, 16_000);
+    let [more, less] = [&position, &probability].map(Outcome::dropped_weight_share);
+    assert!(less > 0.0 && less < 0.8 * more && more < 1.0, "{less} {more}");
+}

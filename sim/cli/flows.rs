@@ -14,7 +14,7 @@ use crate::traffic::{
     BYTES_PER_TRANSFER, BadLine, Pattern, PatternKind, Traffic, generate, read_matrix,
     read_transfers,
 };
-use crate::units::{Bytes, GpuId, SimDuration, parse_quantity};
+use crate::units::{Bandwidth, Bytes, GpuId, SimDuration, parse_quantity};
 
 mod report;
 
@@ -65,12 +65,58 @@ pub struct FlowsArgs {
     /// Threads; as many as the machine offers if not given.
     #[arg(long)]
     threads: Option<usize>,
-    /// Print one JSON object.
-    #[arg(long, conflicts_with = "csv")]
+    #[command(flatten)]
+    transport: TransportArgs,
+    /// What to print: a table, a CSV line for each flow, or one JSON object.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
     json: bool,
-    /// Print one CSV line for each flow.
-    #[arg(long)]
+    /// The same as --format csv.
+    #[arg(long, conflicts_with = "format")]
     csv: bool,
+}
+
+/// What a library adds to the links; nothing if not given.
+#[derive(Args)]
+struct TransportArgs {
+    /// Time before the first byte of every message, such as "2 us".
+    #[arg(long, value_parser = quantity::<SimDuration>)]
+    message_overhead: Option<SimDuration>,
+    /// Size at which a message gets half the rate (the size ramp), such as "64 KiB".
+    #[arg(long, value_parser = quantity::<Bytes>)]
+    half_rate_bytes: Option<Bytes>,
+    /// The most that one pair of GPUs gets (channels per peer), such as "280 GB/s".
+    #[arg(long, value_parser = quantity::<Bandwidth>)]
+    pair_ceiling: Option<Bandwidth>,
+    /// SMs that drive a GPU's transfers; with --per-sm.
+    #[arg(long, requires = "per_sm", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    sms: Option<u32>,
+    /// What one SM drives, such as "17 GB/s"; a GPU's flows share this times --sms.
+    #[arg(long, requires = "sms", value_parser = quantity::<Bandwidth>)]
+    per_sm: Option<Bandwidth>,
+}
+
+impl TransportArgs {
+    fn transport(&self) -> Transport {
+        let mut transport = Transport::IDEAL;
+        transport.message_overhead = self.message_overhead.unwrap_or_default();
+        transport.half_rate_bytes = self.half_rate_bytes.map_or(0.0, |bytes| bytes.0 as f64);
+        for startup in [&mut transport.rates.within_node, &mut transport.rates.across_nodes] {
+            startup.pair_ceiling = self.pair_ceiling;
+        }
+        let driven = self.sms.zip(self.per_sm);
+        transport.driven = driven.map(|(sms, each)| each.scaled(f64::from(sms)));
+        transport
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
 }
 
 const DEFAULT_TOPOLOGY: &str = "two-tier-8";
@@ -92,7 +138,7 @@ pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let topology = cluster(args)?;
     let traffic = traffic(args, &topology)?;
     let ailments = ailments(args, &topology)?;
-    let problem = lay(&topology, &traffic, &Transport::IDEAL, &ailments);
+    let problem = lay(&topology, &traffic, &args.transport.transport(), &ailments);
     let choice = choice(args)?;
     let solution = solve(&problem, &choice).map_err(|stuck| {
         let transfer = traffic.get(stuck.flow.index());
@@ -107,14 +153,13 @@ pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> 
             "give the link's ailment an end, or some of its capacity",
         )
     })?;
-    let study =
-        report::Study { topology: &topology, traffic: &traffic, problem: &problem, solution };
-    if args.csv {
-        study.write_csv(out)?;
-    } else if args.json {
-        study.write_json(out)?;
-    } else {
-        study.write_table(out)?;
+    let study = report::Study::new(&topology, &traffic, &problem, solution, choice);
+    match args.format {
+        Format::Csv => study.write_csv(out)?,
+        Format::Json => study.write_json(out)?,
+        Format::Table if args.csv => study.write_csv(out)?,
+        Format::Table if args.json => study.write_json(out)?,
+        Format::Table => study.write_table(out)?,
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use pulp::Arch;
 
 use super::dense::{Dense, EMPTY};
 use super::generic::SAME_INSTANT;
-use super::lanes::{self, AnyMoved, Take};
+use super::lanes::{self, AnyMoved, NextEnd, Take};
 use super::order::Order;
 use super::parts::Part;
 
@@ -59,6 +59,7 @@ struct Engine {
     // The filling: what is free and rising on each port, and in which order ports froze.
     free: Vec<f64>,
     rising: Vec<f32>,
+    /// Zero where a port is not full.
     level: Vec<f64>,
     position: Vec<u32>,
     order: Vec<u32>,
@@ -71,6 +72,12 @@ struct Engine {
     /// The virtual time of that port at which it ends; before the first filling, its bytes.
     ends_at: Vec<f64>,
     waiting: Vec<BinaryHeap<Ending>>,
+    /// The virtual time of the first end at each port; infinite where nothing waits.
+    first: Vec<f64>,
+    /// The filling order before the last filling, from where that resumed.
+    old_order: Vec<u32>,
+    /// Columns among the ports whose places may have changed.
+    moved_cols: Vec<u32>,
 }
 
 /// Solves a dense part; `finish` is told each flow's finish time. Returns the number of fillings.
@@ -85,9 +92,14 @@ pub(super) fn solve_dense_exactly(
     let mut ended = Vec::new();
     while left > 0 {
         let redone = engine.fill_from(from);
-        engine.move_flows(redone, fillings == 0);
+        if fillings == 0 {
+            engine.place_flows();
+        } else {
+            engine.move_flows(redone);
+        }
         fillings += 1;
         let span = engine.until_next_end();
+        assert!(span < f64::INFINITY, "{left} flows left and none ends");
         now += span;
         engine.collect_ended(span, now, &mut ended);
         assert!(!ended.is_empty(), "{left} flows left and none ends after {span} s");
@@ -126,7 +138,7 @@ impl Engine {
             free: dense.capacity.clone(),
             rising: running.clone(),
             running,
-            level: vec![f64::INFINITY; ports],
+            level: vec![0.0; ports],
             position: vec![NEVER; ports],
             order: Vec::with_capacity(ports),
             copies: Vec::new(),
@@ -135,6 +147,9 @@ impl Engine {
             side: vec![0; rows * cols],
             ends_at,
             waiting: vec![BinaryHeap::new(); ports],
+            first: vec![f64::INFINITY; ports],
+            old_order: Vec::with_capacity(ports),
+            moved_cols: Vec::with_capacity(cols),
         }
     }
 
@@ -152,8 +167,10 @@ impl Engine {
                 (self.free, self.rising) = (free, rising);
             }
         }
-        for port in self.order.drain(start.min(self.order.len())..) {
-            self.level[port as usize] = f64::INFINITY;
+        self.old_order.clear();
+        self.old_order.extend(self.order.drain(start.min(self.order.len())..));
+        for &port in &self.old_order {
+            self.level[port as usize] = 0.0;
             self.position[port as usize] = NEVER;
         }
         let open = (0..self.rows + self.cols).filter(|&port| self.position[port] == NEVER);
@@ -197,43 +214,82 @@ impl Engine {
         }
     }
 
-    /// Lets flows wait at the port that now freezes first, among ports frozen from `redone` on.
-    fn move_flows(&mut self, redone: usize, first: bool) {
-        let redone = redone as u32;
+    /// Lets every flow wait at the one of its ports that freezes first.
+    fn place_flows(&mut self) {
         for row in 0..self.rows {
-            let place = self.position[row];
-            if self.running[row] < 0.5 || (place < redone && !first) {
-                continue;
-            }
-            let cells = row * self.cols..(row + 1) * self.cols;
-            let places = &self.position[self.rows..];
-            let (alive, side) = (&self.alive[cells.clone()], &self.side[cells.clone()]);
-            let moved = self.arch.dispatch(AnyMoved { alive, side, places, place });
-            if moved || first {
-                for col in 0..self.cols {
-                    self.reconsider(row, col, first);
+            for col in 0..self.cols {
+                let cell = row * self.cols + col;
+                if self.alive[cell] != 0 {
+                    let wanted = self.wanted_side(row, col);
+                    self.wait_at(cell, row, col, wanted, self.ends_at[cell]);
                 }
             }
         }
     }
 
-    fn reconsider(&mut self, row: usize, col: usize, first: bool) {
+    /// Lets flows wait at the port that now freezes first. Where the same ports are full as before, one
+    /// can have overtaken another only in the stretch in which the orders before and after differ.
+    fn move_flows(&mut self, redone: usize) {
+        let (old, new) = (&self.old_order[..], &self.order[redone..]);
+        let same_ahead = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+        // A port that is full no longer, or only now, has changed places with all behind it.
+        let gone = |&port: &u32| self.position[port as usize] == NEVER;
+        let same_behind = if old.len() == new.len() && !old.iter().any(gone) {
+            let behind = old[same_ahead..].iter().rev().zip(new[same_ahead..].iter().rev());
+            behind.take_while(|(a, b)| a == b).count()
+        } else {
+            0
+        };
+        let new = redone + same_ahead..self.order.len() - same_behind;
+        let left_out = same_ahead..old.len() - same_behind;
+        self.moved_cols.clear();
+        let rows = self.rows as u32;
+        let gone = |&port: &u32| self.position[port as usize] == NEVER;
+        let moved = self.order[new].iter().copied();
+        let moved: Vec<u32> = moved.chain(old[left_out].iter().copied().filter(gone)).collect();
+        self.moved_cols.extend(moved.iter().filter(|&&port| port >= rows).map(|port| port - rows));
+        for &row in moved.iter().filter(|&&port| port < rows) {
+            let (row, place) = (row as usize, self.position[row as usize]);
+            if self.running[row] < 0.5 || self.moved_cols.is_empty() {
+                continue;
+            }
+            let cells = row * self.cols..(row + 1) * self.cols;
+            let places = &self.position[self.rows..];
+            let (alive, side) = (&self.alive[cells.clone()], &self.side[cells.clone()]);
+            if self.arch.dispatch(AnyMoved { alive, side, places, place }) {
+                for at in 0..self.moved_cols.len() {
+                    self.reconsider(row, self.moved_cols[at] as usize);
+                }
+            }
+        }
+    }
+
+    fn wanted_side(&self, row: usize, col: usize) -> u8 {
+        u8::from(self.position[self.rows + col] < self.position[row])
+    }
+
+    fn reconsider(&mut self, row: usize, col: usize) {
         let cell = row * self.cols + col;
-        let ports = [row, self.rows + col];
-        let wanted = u8::from(self.position[ports[1]] < self.position[ports[0]]);
-        if self.alive[cell] == 0 || (wanted == self.side[cell] && !first) {
+        let wanted = self.wanted_side(row, col);
+        if self.alive[cell] == 0 || wanted == self.side[cell] {
             return;
         }
-        let left = if first {
-            self.ends_at[cell]
-        } else {
-            self.ends_at[cell] - self.clock[ports[self.side[cell] as usize]]
-        };
-        let port = ports[wanted as usize];
-        self.side[cell] = wanted;
-        self.ends_at[cell] = self.clock[port] + left;
-        let other = if wanted == 0 { col } else { row };
-        self.waiting[port].push(Ending { at: self.ends_at[cell], other: other as u32 });
+        let before = if wanted == 0 { self.rows + col } else { row };
+        let (end, left) = (self.ends_at[cell], self.ends_at[cell] - self.clock[before]);
+        self.wait_at(cell, row, col, wanted, left);
+        if end <= self.first[before] {
+            self.find_first(before);
+        }
+    }
+
+    /// Lets a flow wait at one of its ports until that has served what is left of it.
+    fn wait_at(&mut self, cell: usize, row: usize, col: usize, side: u8, left: f64) {
+        let (port, other) = if side == 0 { (row, col) } else { (self.rows + col, row) };
+        let at = self.clock[port] + left;
+        self.side[cell] = side;
+        self.ends_at[cell] = at;
+        self.first[port] = self.first[port].min(at);
+        self.waiting[port].push(Ending { at, other: other as u32 });
     }
 
     const fn cell_of(&self, port: usize, other: u32) -> usize {
@@ -244,47 +300,40 @@ impl Engine {
         }
     }
 
-    /// The first flow to end at a port, after dropping those that moved away or have ended.
-    fn first_at(&mut self, port: usize) -> Option<Ending> {
+    /// Looks for the first flow to end at a port, dropping those that moved away or have ended.
+    fn find_first(&mut self, port: usize) {
         while let Some(&first) = self.waiting[port].peek() {
             let cell = self.cell_of(port, first.other);
             let here = self.side[cell] == u8::from(port >= self.rows);
             if self.alive[cell] != 0 && here && self.ends_at[cell] == first.at {
-                return Some(first);
+                self.first[port] = first.at;
+                return;
             }
             self.waiting[port].pop();
         }
-        None
+        self.first[port] = f64::INFINITY;
     }
 
-    fn until_next_end(&mut self) -> f64 {
-        let mut soonest = f64::INFINITY;
-        for port in 0..self.rows + self.cols {
-            if self.level[port] < f64::INFINITY
-                && let Some(first) = self.first_at(port)
-            {
-                soonest = soonest.min((first.at - self.clock[port]) / self.level[port]);
-            }
-        }
-        soonest.max(0.0)
+    fn until_next_end(&self) -> f64 {
+        let (first, clock, level) = (&self.first[..], &self.clock[..], &self.level[..]);
+        self.arch.dispatch(NextEnd { first, clock, level }).max(0.0)
     }
 
     /// Moves all virtual times by `span` and takes out the flows that end at `now`.
     fn collect_ended(&mut self, span: f64, now: f64, ended: &mut Vec<usize>) {
+        for (clock, level) in self.clock.iter_mut().zip(&self.level) {
+            *clock += level * span;
+        }
         for port in 0..self.rows + self.cols {
-            if self.level[port] == f64::INFINITY {
-                continue;
-            }
-            self.clock[port] += self.level[port] * span;
             let reach = self.clock[port] + self.level[port] * now * SAME_INSTANT;
-            while let Some(first) = self.first_at(port)
-                && first.at <= reach
-            {
-                self.waiting[port].pop();
-                let cell = self.cell_of(port, first.other);
-                // At once, because it may wait at this port twice, at the same virtual time.
-                self.alive[cell] = 0;
-                ended.push(cell);
+            while self.first[port] <= reach && self.level[port] > 0.0 {
+                if let Some(first) = self.waiting[port].pop() {
+                    let cell = self.cell_of(port, first.other);
+                    // At once, because it may wait at this port twice, at the same virtual time.
+                    self.alive[cell] = 0;
+                    ended.push(cell);
+                }
+                self.find_first(port);
             }
         }
     }

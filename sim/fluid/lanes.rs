@@ -32,31 +32,6 @@ impl NullaryFnOnce for Take<'_> {
     }
 }
 
-/// As [`Take`], in single precision, with one bit a cell in words of [`BLOCK`] bits.
-pub(super) struct TakeBits<'a> {
-    pub alive: &'a [u32],
-    pub rate: f32,
-    pub free: &'a mut [f32],
-    pub rising: &'a mut [f32],
-}
-
-impl NullaryFnOnce for TakeBits<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let free = self.free.chunks_exact_mut(BLOCK);
-        let blocks = free.zip(self.rising.chunks_exact_mut(BLOCK));
-        for (&word, (free, rising)) in self.alive.iter().zip(blocks) {
-            for i in 0..BLOCK {
-                let one = ((word >> i) & 1) as f32;
-                free[i] -= self.rate * one;
-                rising[i] -= one;
-            }
-        }
-    }
-}
-
 /// Whether some running flow of a row would wait at its other port than now.
 pub(super) struct AnyMoved<'a> {
     pub alive: &'a [u8],
@@ -81,45 +56,6 @@ impl NullaryFnOnce for AnyMoved<'_> {
     }
 }
 
-/// Takes one step off the cells of a row, infinite where nothing runs; numbers the blocks where a
-/// flow ended. Rows are whole blocks.
-pub(super) struct Subtract<'a> {
-    pub cells: &'a mut [f32],
-    pub own: f32,
-    pub across: &'a [f32],
-    pub hits: &'a mut Vec<u32>,
-}
-
-impl NullaryFnOnce for Subtract<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let own = self.own;
-        let blocks = self.cells.chunks_exact_mut(BLOCK);
-        let steps = self.across.chunks_exact(BLOCK);
-        for (start, (block, steps)) in (0..).zip(blocks.zip(steps)) {
-            let mut least = [1.0_f32; BLOCK];
-            for i in 0..BLOCK {
-                let after = block[i] - if own < steps[i] { own } else { steps[i] };
-                least[i] = after;
-                block[i] = after;
-            }
-            let mut width = BLOCK / 2;
-            while width > 0 {
-                for i in 0..width {
-                    least[i] =
-                        if least[i] < least[i + width] { least[i] } else { least[i + width] };
-                }
-                width /= 2;
-            }
-            if least[0] <= 0.0 {
-                self.hits.push(start);
-            }
-        }
-    }
-}
-
 /// The least time until some cell of a row is used up.
 pub(super) struct SoonestEnd<'a> {
     pub cells: &'a [f32],
@@ -140,6 +76,30 @@ impl NullaryFnOnce for SoonestEnd<'_> {
             soonest[i % 8] = if time < soonest[i % 8] { time } else { soonest[i % 8] };
         }
         soonest.into_iter().fold(f32::INFINITY, f32::min)
+    }
+}
+
+/// The least time until a port's virtual time reaches its first end; nothing ends where a level is zero.
+pub(super) struct NextEnd<'a> {
+    pub first: &'a [f64],
+    pub clock: &'a [f64],
+    pub level: &'a [f64],
+}
+
+impl NullaryFnOnce for NextEnd<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let ports = self.first.len();
+        let (clock, level) = (&self.clock[..ports], &self.level[..ports]);
+        let mut soonest = [f64::INFINITY; 8];
+        for i in 0..ports {
+            // Not a number where nothing is left at a level of zero: no comparison holds then.
+            let time = (self.first[i] - clock[i]) / level[i];
+            soonest[i % 8] = if time < soonest[i % 8] { time } else { soonest[i % 8] };
+        }
+        soonest.into_iter().fold(f64::INFINITY, f64::min)
     }
 }
 

@@ -7,8 +7,9 @@
 
 use pulp::Arch;
 
+use super::bits;
 use super::dense::{Dense, EMPTY};
-use super::lanes::{self, BLOCK, SoonestEnd, Subtract, TakeBits};
+use super::lanes::{self, BLOCK, SoonestEnd};
 use super::order::Order;
 use super::parts::Part;
 use super::quantised::step_share;
@@ -149,7 +150,7 @@ impl<'a> Engine<'a> {
         let width = across.free.len() / BLOCK;
         let alive = &self.alive[side][port * width..(port + 1) * width];
         let (free, rising) = (&mut across.free[..], &mut across.rising[..]);
-        self.arch.dispatch(TakeBits { alive, rate: level, free, rising });
+        bits::take(self.arch, alive, level, free, rising);
     }
 
     /// Time until the next flow ends at the present levels.
@@ -197,9 +198,9 @@ impl<'a> Engine<'a> {
             let cells = &mut self.left[row * width..(row + 1) * width];
             let (own, across) = (self.ports[0].step[row], &self.ports[1].step[..]);
             hits.clear();
-            self.arch.dispatch(Subtract { cells, own, across, hits: &mut hits });
-            for &block in &hits {
-                self.end_in_block(row, block as usize, now, span, finish);
+            bits::subtract(self.arch, cells, own, across, &mut hits);
+            for &(block, ended) in &hits {
+                self.end_in_block(row, block as usize, ended, now, span, finish);
             }
         }
         self.running < before
@@ -209,16 +210,16 @@ impl<'a> Engine<'a> {
         &mut self,
         row: usize,
         block: usize,
+        mut ended: u32,
         now: f64,
         span: f32,
         finish: &mut dyn FnMut(u32, f64),
     ) {
         let [width, height] = [self.ports[1].step.len(), self.ports[0].step.len()];
-        for col in block * BLOCK..(block + 1) * BLOCK {
+        while ended != 0 {
+            let col = block * BLOCK + ended.trailing_zeros() as usize;
+            ended &= ended - 1;
             let cell = row * width + col;
-            if self.left[cell] > 0.0 {
-                continue;
-            }
             let [own, across] = [self.ports[0].level[row], self.ports[1].level[col]];
             let rate = own.min(across);
             let late = (-self.left[cell] / rate).clamp(0.0, span);

@@ -86,7 +86,7 @@ pub(super) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f64>) {
 /// eˣ for x ≤ 0, to 10⁻¹¹ of its value, written so that compilers take several x at once.
 ///
 /// 2ⁿ by the bits of n, and a Taylor polynomial of degree 9 within ½·ln 2 of zero.
-fn exp_of_negative(x: f64) -> f64 {
+pub(super) fn exp_of_negative(x: f64) -> f64 {
     const LOG2_E: f64 = std::f64::consts::LOG2_E;
     // Adding and subtracting 1.5·2⁵² rounds to the nearest whole number.
     const ROUND: f64 = 6_755_399_441_055_744.0;

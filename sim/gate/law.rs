@@ -61,7 +61,7 @@ impl LayerLaw {
         }
         let most = out.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for z in out.iter_mut() {
-            *z = (*z - most).exp();
+            *z = inclusion::exp_of_negative(*z - most);
         }
         most
     }

@@ -53,7 +53,7 @@ pub(super) struct Sequences {
     others: Vec<LayerLaw>,
     /// b, by layer.
     offsets: Vec<f64>,
-    /// `[domain][layer × expert]`: δ, FFN experts first in each layer.
+    /// `[domain][layer × expert]`: e^δ, FFN experts first in each layer.
     domains: Vec<Vec<f64>>,
     drift: f64,
     drift_micro_batches: f64,
@@ -82,14 +82,14 @@ impl Sequences {
             let mut more = streams.named(&format!("gate/domain={domain}/others"));
             let one = |rng: &mut ChaCha8Rng| -> f64 {
                 let z: f64 = StandardNormal.sample(rng);
-                spread.domain_sd * z
+                (spread.domain_sd * z).exp()
             };
-            let mut deviations = Vec::with_capacity(layers.len() * (ffn + rest));
+            let mut factors = Vec::with_capacity(layers.len() * (ffn + rest));
             for _ in layers {
-                deviations.extend((0..ffn).map(|_| one(&mut rng)));
-                deviations.extend((0..rest).map(|_| one(&mut more)));
+                factors.extend((0..ffn).map(|_| one(&mut rng)));
+                factors.extend((0..rest).map(|_| one(&mut more)));
             }
-            deviations
+            factors
         };
         let mut sequences = Self::with(workload, law, others);
         if spread.domain_sd > 0.0 {
@@ -183,7 +183,7 @@ impl Sequences {
                     let logits = laws[class].log_weights.iter().zip(&deviations[class]);
                     rates[class].clear();
                     rates[class].extend(logits.enumerate().map(|(i, (mu, z))| {
-                        (mu + sign * z + domain.map_or(0.0, |domain| domain[first + i])).exp()
+                        (mu + sign * z).exp() * domain.map_or(1.0, |domain| domain[first + i])
                     }));
                 }
                 told([&rates[0], &rates[1]]);
@@ -270,11 +270,10 @@ impl Cursor<'_> {
         if !self.of.domains.is_empty() {
             let domain = self.shared.random_range(0..self.of.domains.len());
             let all = out.ffn.len() + out.others.len();
-            let deviations = &self.of.domains[domain][self.layer * all..];
-            let rates = out.ffn.iter_mut().chain(&mut out.others);
-            for (rate, deviation) in rates.zip(deviations) {
-                *rate *= deviation.exp();
-            }
+            let factors = &self.of.domains[domain][self.layer * all..][..all];
+            let (ffn, others) = factors.split_at(out.ffn.len());
+            out.ffn.iter_mut().zip(ffn).for_each(|(rate, factor)| *rate *= factor);
+            out.others.iter_mut().zip(others).for_each(|(rate, factor)| *rate *= factor);
         }
         if let Some(other_scale) = other_scale {
             let log_mass = |rates: &[f64], scale: f64| rates.iter().sum::<f64>().ln() + scale;

@@ -115,6 +115,8 @@ pub struct Totals {
     pub dropped_slots: u64,
     /// Mixing weight of the slots dropped, a token of a layer having one in all.
     pub dropped_weight: f64,
+    /// Tokens gated, once for each gate that they pass.
+    pub gated_tokens: u64,
     /// Rows computed for nothing, as padding.
     pub padded_rows: u64,
     /// Bytes dispatched from GPU to GPU, at every hop.
@@ -307,6 +309,7 @@ impl<'a> StepPlanner<'a> {
             }
         }
         totals.dropped_weight += counts.lost_weight();
+        totals.gated_tokens += counts.gpus() as u64 * u64::from(self.workload.batch.tokens_per_gpu);
         totals.dispatched_bytes += dispatch.bytes();
     }
 }

@@ -90,6 +90,7 @@ fn result(counted: Counted, row: &Row) -> Value {
     object.insert("tau".into(), json!(row.tau()));
     estimate(&mut object, "ffn_share", Some(row.ffn_share));
     estimate(&mut object, "drop_share", Some(row.drop_share));
+    estimate(&mut object, "dropped_weight_share", Some(row.dropped_weight_share));
     let time = match counted {
         Counted::Experts => "expert_forward_ms",
         Counted::MoeLayer => "moe_layers_ms",

@@ -1,0 +1,66 @@
+//! Are the shipped presets what the shipped data says?
+//!
+//! A pass says that fits of the data in `workloads/traces` give the figures in `workloads/gates.toml`. It
+//! does not say that other traffic is like this data.
+
+use std::path::Path;
+
+use moesim::config::{built_in_workload, read_domain_counts, read_recording, workload};
+use moesim::gate::fit::{DEFAULT_RANK, fit};
+use moesim::gate::summary::Summary;
+use moesim::streams::Streams;
+use moesim::workload::{Popularity, Workload};
+
+fn trace(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/traces").join(name)
+}
+
+fn with_preset(name: &str) -> Workload {
+    let line = format!("gate.preset={name}");
+    workload(&built_in_workload("mixtral-8x7b").unwrap().with_overrides([line.as_str()])).unwrap()
+}
+
+#[test]
+fn presets_by_domain_are_those_of_the_counts() {
+    for (preset, model) in
+        [("mixtral-mix", "mistral"), ("olmoe-mix", "olmoe"), ("olmoe-domain", "olmoe")]
+    {
+        let path = trace("olmoe_repo_expert_counts.csv");
+        let counts = read_domain_counts(&path, Some(model), "expert_counts").unwrap();
+        let number = counts.layers.len() as f64;
+        let spreads: Vec<_> = (0..counts.layers.len()).map(|layer| counts.spread(layer)).collect();
+        let popular = spreads.iter().map(|s| s.popularity_sd.0).sum::<f64>() / number;
+        let domain = spreads.iter().map(|s| s.domain_sd.0).sum::<f64>() / number;
+        let gating = with_preset(preset).gating;
+        let Popularity::LogNormal { sd } = gating.popularity else { panic!("{preset}") };
+        assert!((sd - popular).abs() < 0.006, "{preset}: {sd}, fitted {popular}");
+        let spread = gating.spread;
+        assert!((spread.domain_sd - domain).abs() < 0.006, "{preset}: {domain} fitted");
+        let domains = if preset == "olmoe-domain" { 1 } else { counts.domains.len() as u32 };
+        assert_eq!(spread.domains, domains, "{preset}");
+    }
+}
+
+/// Half of the sequences and all of them differ by some 5 % in these; the preset is within 10 % of all.
+#[test]
+fn the_serving_preset_is_that_of_the_recording() {
+    let recording = read_recording(&trace("gpt_oss_20b_decode_20k.parquet")).unwrap();
+    let counts = recording.counts();
+    let law = fit(&counts, DEFAULT_RANK, Streams::new(1));
+    let popularity: Vec<Vec<f64>> =
+        (0..recording.layers()).map(|layer| counts.inclusion(layer)).collect();
+    let summary = Summary::of(&law, &popularity);
+    let gating = with_preset("gpt-oss-serving").gating;
+    let Popularity::Dirichlet { concentration } = gating.popularity else { panic!() };
+    let near = |preset: f64, fitted: f64| (preset / fitted - 1.0).abs() < 0.10;
+    assert!(near(concentration, summary.popularity_concentration), "{summary:?}");
+    assert!(near(gating.spread.sequence_sd, summary.sequence_sd), "{summary:?}");
+    assert!(near(gating.spread.common, summary.sequence_common), "{summary:?}");
+}
+
+#[test]
+fn every_preset_can_be_named() {
+    for name in ["mixtral-mix", "olmoe-mix", "olmoe-domain", "gpt-oss-serving", "moepp-7b"] {
+        assert!(with_preset(name).gating.spread.sequence_sd > 0.0, "{name}");
+    }
+}
