@@ -1,6 +1,6 @@
 //! What users type: one module a subcommand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
@@ -15,6 +15,14 @@ pub enum Command {
     Measure(measure::MeasureArgs),
     /// Fits a profile to measurements and writes it with its table of residuals.
     Fit(fit::FitArgs),
+    /// Turns the public data folder of aiconfigurator-core (Apache-2.0) into tables of this schema.
+    Import {
+        /// The folder `systems` of the package, or one above it.
+        dir: PathBuf,
+        /// The folder to write tables to.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Predicts whole layers that were measured but not fitted, and says how far off.
     Compare(compare::CompareArgs),
     /// Draws what `compare` prints.
@@ -29,9 +37,21 @@ pub fn run(command: &Command) -> Result<(), String> {
     match command {
         Command::Measure(args) => measure::run(args),
         Command::Fit(args) => fit::run(args),
+        Command::Import { dir, out } => import(dir, out),
         Command::Compare(args) => compare::compare(args),
         Command::Report(args) => compare::report(args),
     }
+}
+
+fn import(dir: &Path, out: &Path) -> Result<(), String> {
+    let imported = crate::import::import(dir, out).map_err(|e| e.to_string())?;
+    for table in imported.tables {
+        say(&table);
+    }
+    for gpu in imported.without {
+        say(&format!("{gpu}: nothing usable"));
+    }
+    Ok(())
 }
 
 /// Writes lines to standard output; a closed pipe is no mistake.

@@ -19,6 +19,7 @@ pub mod exchange;
 pub mod experts;
 pub mod fit;
 pub mod gemm;
+pub mod import;
 pub mod least_squares;
 pub mod measure;
 pub mod nccl;
