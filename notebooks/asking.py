@@ -19,6 +19,7 @@ matplotlib.rcParams.update({
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e1e1e1",
     "axes.titlelocation": "left",
     "figure.figsize": (8, 4.5),

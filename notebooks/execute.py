@@ -17,7 +17,7 @@ for name in names:
         client.execute()
     except nbclient.exceptions.CellExecutionError as error:
         failed += 1
-        print(f"{name}: {error}")
+        print(f"{name}: {error.ename}: {error.evalue}")
         continue
     texts = [
         output["text"].strip()

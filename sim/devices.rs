@@ -100,6 +100,66 @@ pub const DEVICES: [DataSheet; 6] = [
     },
 ];
 
+/// Devices of which only the data sheet is known here: they have no profile and are predicted from a
+/// handful of timings (see `kernel::transfer`).
+pub const SHEETS_ALONE: [DataSheet; 5] = [
+    DataSheet {
+        name: "b300-sxm",
+        file: "b300_sxm",
+        bf16_tflops: 2250.0,
+        memory_gb_per_s: 7750.0,
+        sms: 148,
+        scale_up_gb_per_s: 900.0,
+        cache_mb: 126.0,
+        source: "NVIDIA Blackwell Ultra data sheet, HGX B300, one GPU of eight",
+        nearest: Some("b200-sxm"),
+    },
+    DataSheet {
+        name: "gb300",
+        file: "gb300",
+        bf16_tflops: 2500.0,
+        memory_gb_per_s: 8000.0,
+        sms: 152,
+        scale_up_gb_per_s: 900.0,
+        cache_mb: 126.0,
+        source: "NVIDIA Blackwell Ultra data sheet, GB300 NVL72, one GPU of 72",
+        nearest: Some("gb200"),
+    },
+    DataSheet {
+        name: "h100-pcie",
+        file: "h100_pcie",
+        bf16_tflops: 756.0,
+        memory_gb_per_s: 2000.0,
+        sms: 114,
+        scale_up_gb_per_s: 64.0,
+        cache_mb: 50.0,
+        source: "NVIDIA H100 PCIe data sheet",
+        nearest: Some("h100-sxm"),
+    },
+    DataSheet {
+        name: "a100-pcie",
+        file: "a100_pcie",
+        bf16_tflops: 312.0,
+        memory_gb_per_s: 1935.0,
+        sms: 108,
+        scale_up_gb_per_s: 32.0,
+        cache_mb: 40.0,
+        source: "NVIDIA A100 80GB PCIe data sheet",
+        nearest: Some("a100-sxm"),
+    },
+    DataSheet {
+        name: "rtx-pro-6000-server",
+        file: "rtx_pro_6000_server",
+        bf16_tflops: 467.8,
+        memory_gb_per_s: 1597.0,
+        sms: 188,
+        scale_up_gb_per_s: 64.0,
+        cache_mb: 128.0,
+        source: "NVIDIA RTX PRO 6000 Blackwell Server Edition data sheet",
+        nearest: Some("l40s"),
+    },
+];
+
 impl DataSheet {
     /// The data sheet of this name.
     #[must_use]
@@ -112,7 +172,13 @@ impl DataSheet {
     pub fn of_file(stem: &str) -> Option<&'static Self> {
         let suffix = |d: &&Self| stem.strip_suffix(d.file).is_some_and(|rest| rest.ends_with('_'));
         // `b200_sxm` must not be taken for `gb200`; the longest name that fits is meant.
-        DEVICES.iter().filter(suffix).max_by_key(|d| d.file.len())
+        DEVICES.iter().chain(&SHEETS_ALONE).filter(suffix).max_by_key(|d| d.file.len())
+    }
+
+    /// Whether there is a profile of the device.
+    #[must_use]
+    pub fn has_profile(&self) -> bool {
+        Self::named(self.name).is_some()
     }
 
     /// The peaks, as kernels take them.

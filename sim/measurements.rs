@@ -147,12 +147,11 @@ impl ExpertsRow {
         }
     }
 
-    /// Slots of each expert of this GPU: of the hottest rank, the first, when there are several.
+    /// Slots of each expert of this GPU: of the hottest rank, when there are several.
     #[must_use]
     pub fn local_slots(&self) -> Vec<u32> {
-        let mut slots = self.popularity.slots(self.tokens, self.experts, self.top_k);
-        slots.truncate((self.experts / self.ep) as usize);
-        slots
+        let slots = self.popularity.slots(self.tokens, self.experts, self.top_k);
+        if self.ep == 1 { slots } else { self.popularity.hottest_rank(slots, self.ep) }
     }
 }
 

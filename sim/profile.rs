@@ -111,6 +111,22 @@ pub struct Evidence {
     pub log_errors: Option<LogErrors>,
 }
 
+impl Evidence {
+    /// Of something that nothing is known of.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            fitted_on: String::new(),
+            rows: 0,
+            prior: None,
+            held_out: None,
+            left_out: String::new(),
+            log_error_p90: None,
+            log_errors: None,
+        }
+    }
+}
+
 /// One kernel family: constants, residual table, evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Family<P> {
@@ -170,6 +186,8 @@ pub struct CollectiveFit {
     pub residual: Curves,
     /// Where the constants come from.
     pub evidence: Evidence,
+    /// How far off numbers of GPUs are that were not measured, where several were.
+    pub unseen_gpus: Option<Evidence>,
 }
 
 /// Dispatch or combine by one library.
@@ -185,6 +203,8 @@ pub struct ExchangeFit {
     pub residual: Curves,
     /// Where the constants come from.
     pub evidence: Evidence,
+    /// How far off numbers of groups are that were not measured, where several were.
+    pub unseen_groups: Option<Evidence>,
 }
 
 /// Kernels that only move memory.

@@ -9,7 +9,9 @@
 //! *extrapolated*, and the report says by what rule. With `--leave-out` every shape is predicted
 //! as if it had never been measured (its residuals are withheld, and with them those of its whole
 //! fold or model; the few constants stay): that is the accuracy to expect of new shapes, where the
-//! plain report says how well the tables were learned.
+//! plain report says how well the tables were learned. `--leave-out=groups` withholds numbers of GPUs
+//! and groups, `--leave-out=gpu` all that is known of a device but a handful of its GEMM timings.
+//! A row of a table counts once, also where it holds two timings (a dispatch and a combine).
 //!
 //! The baseline is what one knows without measuring: the data sheet's roofline
 //! `max(operations/peak, bytes/bandwidth)` [williams09] for kernels, and `α + S/B` with the data
@@ -19,15 +21,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::Mistake;
-use crate::devices::DataSheet;
 use crate::kernel::exchange::Library;
-use crate::profile::{Profile, Residual};
+use crate::profile::Residual;
 use crate::table::{Table, TableError};
+use predictor::Predictor;
 
 mod baseline;
 pub mod command;
 mod judge;
 mod plot;
+mod predictor;
 mod summary;
 
 pub use command::{Other, OtherJudge, ValidateArgs, ValidateError, run};
@@ -86,26 +89,54 @@ impl Report {
     }
 }
 
+/// What is left out of what predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LeaveOut {
+    /// Each row's shape, with its whole fold or model; where a kind of exchange has one shape alone,
+    /// its number of groups.
+    Shape,
+    /// Each row's number of GPUs or groups.
+    Groups,
+    /// The file's whole device.
+    Gpu,
+}
+
 /// Predicts the rows of a table whose name says what it holds; none for a name not known.
+///
+/// Fused experts of several ranks (ep > 1) have a report of their own after the first: how their
+/// tables were collected differs from one device to the next, and no fit has seen them.
 ///
 /// # Errors
 /// If the table cannot be read or is not of the schema its name promises.
-pub fn judge(path: &Path, leave_out: bool) -> Result<Option<(Report, Table)>, Mistake> {
+pub fn judge(path: &Path, out: Option<LeaveOut>) -> Result<Option<(Vec<Report>, Table)>, Mistake> {
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let Some(kind) = Kind::of(&stem) else {
         return Ok(None);
     };
-    let (profile, rule, known) = profile_for(&stem)?;
     let refused = |e: TableError| Mistake::of(e.table.clone(), column_and_found(&e), e.help);
     let table = Table::read(path).map_err(refused)?;
-    let (mut judged, skipped) = judge::table(kind, &profile, &table, leave_out).map_err(refused)?;
-    for row in judged.iter_mut().filter(|_| !known) {
+    let dir = path.parent().unwrap_or_else(|| Path::new(""));
+    let predictor = Predictor::of(dir, &stem, out)?;
+    let (mut judged, skipped) = judge::table(kind, &predictor, &table, out).map_err(refused)?;
+    for row in judged.iter_mut().filter(|_| !predictor.known) {
         row.extrapolated = true;
-        row.half_width = row.half_width.map(|width| width * STRANGER);
     }
     let file = path.file_name().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let report = Report { file, profile: profile.name.clone(), rule, judged, skipped };
-    Ok(Some((report, table)))
+    let profile = predictor.profile().name.clone();
+    let report = Report { file, profile, rule: predictor.rule, judged, skipped };
+    let reports = if kind == Kind::Experts { by_ranks(report, &table) } else { vec![report] };
+    Ok(Some((reports, table)))
+}
+
+/// The report of one rank's rows, and that of several ranks' where there are any.
+fn by_ranks(all: Report, table: &Table) -> Vec<Report> {
+    let ranks = table.integers("ep").unwrap_or_default();
+    let several = |j: &Judged| ranks.get(j.row).copied().flatten().is_some_and(|ep| ep > 1);
+    let (apart, judged): (Vec<Judged>, Vec<Judged>) = all.judged.iter().partition(|j| several(j));
+    let file = format!("{}, ep > 1", all.file);
+    let second = Report { file, judged: apart, skipped: BTreeMap::new(), ..all.clone() };
+    let first = Report { judged, ..all };
+    if second.judged.is_empty() { vec![first] } else { vec![first, second] }
 }
 
 fn column_and_found(error: &TableError) -> String {
@@ -140,20 +171,4 @@ impl Kind {
             _ => None,
         }
     }
-}
-
-/// Intervals are so much wider for a device that nothing is known of.
-const STRANGER: f64 = 3.0;
-
-/// The profile that predicts a file, the rule by which it does, and whether it is of the device.
-fn profile_for(stem: &str) -> Result<(Profile, String, bool), Mistake> {
-    if let Some(sheet) = DataSheet::of_file(stem) {
-        let profile = crate::config::built_in_profile(sheet.name)?;
-        let rule = "unmeasured shapes: prior times kriged residual of measured shapes; unmeasured \
-                    numbers of groups: constants by their logarithm";
-        return Ok((profile, rule.to_owned(), true));
-    }
-    let profile = crate::config::built_in_profile("h100-sxm")?;
-    let rule = "unknown device: predicted as an H100, whose data sheet and profile stand in";
-    Ok((profile, rule.to_owned(), false))
 }

@@ -7,11 +7,13 @@ mod common;
 
 use common::{ideal, roofline, topology, workload};
 use moesim::blame::Reason;
+use moesim::cost::Overheads;
 use moesim::gate::{Counts, Gate};
 use moesim::machine::Counted;
 use moesim::outcome::Outcome;
-use moesim::run::simulate;
+use moesim::run::{Inputs, simulate};
 use moesim::streams::Streams;
+use moesim::units::SimDuration;
 use moesim::workload::{Sampling, Workload};
 
 /// Sixteen experts on four GPUs, uneven, sequences of 250 tokens that differ.
@@ -172,15 +174,25 @@ fn experts_that_choose_for_themselves_compute_before_they_are_sent_anything() {
     assert!((ffn(&own) / ffn(&plain) - 2.1 / 3.0).abs() < 1e-6);
 }
 
-/// Null experts take no time at all; copies of tokens take some.
+/// Null experts take no time at all, not even a visit; copies of tokens take some, and three kinds of
+/// zero-computation experts three visits.
 #[test]
 fn null_experts_cost_nothing() {
     let sequential = ["experts.execution=sequential"];
-    let null = run(&uneven("null-experts", &sequential), Counted::Experts);
-    let copy = uneven("moe++", &sequential);
-    let copy = run(&copy, Counted::Experts);
-    let time = |outcome: &Outcome| outcome.blame[0].of(Reason::ZeroComputation).us();
-    assert!(time(&null) == 0.0 && time(&copy) > 0.0, "{} {}", time(&null), time(&copy));
+    let overheads = Overheads { expert_visit: SimDuration::from_us(10.0), ..Overheads::NONE };
+    let (cluster, kernels) = (topology(&[]), roofline(100.0, 1000.0));
+    let of = |name: &str| {
+        let workload = uneven(name, &sequential);
+        let ideal = ideal(&cluster, &workload, &kernels, Counted::Experts);
+        let outcome = simulate(&Inputs { overheads, ..ideal }, 7).expect("short");
+        let us = |reason| outcome.blame[0].of(reason).us();
+        (us(Reason::ZeroComputation), us(Reason::Launch))
+    };
+    // Four FFN experts on each GPU.
+    assert_eq!(of("null-experts"), (0.0, 40.0));
+    let (time, visits) = of("moe++");
+    assert!(time > 0.0);
+    assert_eq!(visits, 70.0);
 }
 
 /// Shared experts take what their products take, unless the dispatch is long enough to hide them.

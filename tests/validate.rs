@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use moesim::table::{Column, Table, Texts};
-use moesim::validate::{ValidateArgs, ValidateError, run};
+use moesim::validate::{LeaveOut, Report, ValidateArgs, ValidateError, judge, run};
 use serde_json::Value;
 
 fn data() -> PathBuf {
@@ -42,30 +42,130 @@ fn folder_with(name: &str, files: &[&str]) -> PathBuf {
     folder
 }
 
-/// Stated left-out errors (median, 90th percentile) and the margin by which they may grow.
+/// A file's first report: for fused experts, that of one rank.
+fn first(path: &Path, out: Option<LeaveOut>) -> Report {
+    judge(path, out).unwrap().unwrap().0.swap_remove(0)
+}
+
+/// Errors may grow by this factor before the documentation must be wrong.
+const MARGIN: f64 = 1.1;
+
+/// Left-out errors as docs/accuracy.md states them (median, 90th percentile).
 #[test]
 fn left_out_shapes_are_predicted_as_well_as_stated() {
-    let stated = [
-        ("gemm_a100_sxm.parquet", 0.036, 0.120),
-        ("moe_a100_sxm.parquet", 0.035, 0.270),
-        ("moe_l40s.parquet", 0.043, 0.180),
-        ("deepep_normal_1node_h100_sxm.parquet", 0.030, 0.140),
-        ("deepep_ll_1node_h100_sxm.parquet", 0.035, 0.120),
-    ];
-    const MARGIN: f64 = 1.15;
-    let dir = folder_with("stated", &stated.map(|(file, ..)| file));
-    let (json, mistake) = report(&ValidateArgs { dir, leave_out: true, ..ValidateArgs::default() });
-    assert_eq!(mistake, None);
-    for (file, median, p90) in stated {
-        let object = json.as_array().unwrap().iter().find(|o| o["file"] == file).unwrap();
-        let (got, got_p90) = (&object["median_abs_error"], &object["p90_abs_error"]);
-        assert!(got.as_f64().unwrap() <= median * MARGIN, "{file}: median {got}");
-        assert!(got_p90.as_f64().unwrap() <= p90 * MARGIN, "{file}: 90th percentile {got_p90}");
-        let baseline = object["baseline_median_abs_error"].as_f64().unwrap();
-        assert!(got.as_f64().unwrap() < baseline, "{file}: no better than {baseline}");
-        let covered = object["interval_90_coverage"].as_f64().unwrap();
+    for (file, median, p90) in [
+        ("gemm_a100_sxm.parquet", 0.035, 0.109),
+        ("moe_a100_sxm.parquet", 0.034, 0.241),
+        ("moe_l40s.parquet", 0.041, 0.175),
+        ("deepep_normal_1node_h100_sxm.parquet", 0.022, 0.106),
+        ("deepep_ll_1node_h100_sxm.parquet", 0.029, 0.090),
+    ] {
+        let report = first(&data().join(file), Some(LeaveOut::Shape));
+        let got = report.residual().unwrap();
+        assert!(got.median <= median * MARGIN, "{file}: {got:?}");
+        assert!(got.p90 <= p90 * MARGIN, "{file}: {got:?}");
+        let covered = report.coverage().unwrap();
         assert!((0.85..=0.95).contains(&covered), "{file}: a 90 % interval covers {covered}");
     }
+}
+
+/// Devices left out, each known by three dozen of its GEMM timings alone.
+#[test]
+fn left_out_devices_are_predicted_as_well_as_stated() {
+    for (file, median, p90) in
+        [("gemm_a100_sxm.parquet", 0.097, 0.270), ("moe_a100_sxm.parquet", 0.131, 0.461)]
+    {
+        let report = first(&data().join(file), Some(LeaveOut::Gpu));
+        let got = report.residual().unwrap();
+        assert!(got.median <= median * MARGIN, "{file}: {got:?}");
+        assert!(got.p90 <= p90 * MARGIN, "{file}: {got:?}");
+        assert!(report.judged.iter().all(|row| row.extrapolated));
+        assert!(report.rule.contains("predicted as h100-sxm"), "{}", report.rule);
+        assert!(report.coverage().unwrap() >= 0.9, "{file}: {:?}", report.coverage());
+    }
+}
+
+/// What other profiles took over from a device must go when it is left out: exchanges in an NVLink
+/// domain were measured on the GB200 alone.
+#[test]
+fn a_left_out_device_leaves_no_trace_in_others() {
+    let report = first(&data().join("alltoall_nvl72_gb200.parquet"), Some(LeaveOut::Gpu));
+    assert!(report.judged.is_empty());
+    assert_eq!(report.skipped.values().sum::<usize>(), 720);
+    let report = first(&data().join("deepep_ll_multinode_h100_sxm.parquet"), Some(LeaveOut::Gpu));
+    assert!(report.residual().unwrap().median > 0.02, "{:?}", report.residual());
+}
+
+#[test]
+fn a_number_of_gpus_left_out_is_predicted_by_the_others_alone() {
+    let path = data().join("nccl_h100_sxm.parquet");
+    let (known, left_out) = (first(&path, None), first(&path, Some(LeaveOut::Groups)));
+    assert!(known.residual().unwrap().median < left_out.residual().unwrap().median);
+    assert!(left_out.judged.iter().all(|row| row.extrapolated));
+    let covered = left_out.coverage().unwrap();
+    assert!((0.85..=0.95).contains(&covered), "{covered}");
+}
+
+/// A stranger's GEMM table, all of it slower by a factor, and some shapes slower by another.
+fn strangers_table(name: &str, slower: impl Fn(i64, i64) -> f64) -> PathBuf {
+    let known = Table::read(&data().join("gemm_a100_sxm.parquet")).unwrap();
+    let [n, k] = ["n", "k"].map(|axis| known.integers(axis).unwrap().to_vec());
+    let times = known.numbers("latency_us").unwrap();
+    let factor = |row: usize| slower(n[row].unwrap(), k[row].unwrap());
+    let times = times.iter().enumerate().map(|(row, us)| us.map(|us| us * factor(row)));
+    let mut table = Table::new("gemm_z9");
+    for (column, values) in known.columns().iter().filter(|(column, _)| column != "latency_us") {
+        table = table.with(column, values.clone());
+    }
+    let path = scratch(name).join("gemm_z9.parquet");
+    table.with("latency_us", Column::Numbers(times.collect())).write(&path).unwrap();
+    path
+}
+
+#[test]
+fn no_timing_has_a_say_in_its_own_prediction() {
+    let plain = first(&strangers_table("stranger", |_, _| 1.0), None);
+    // A shape whose timings at many rows are of those that are taken.
+    let odd = |n, k| if (n, k) == (4096, 1536) { 10.0 } else { 1.0 };
+    let table = strangers_table("stranger-odd", odd);
+    let changed = first(&table, None);
+    let known = Table::read(&table).unwrap();
+    let [n, k] = ["n", "k"].map(|axis| known.integers(axis).unwrap().to_vec());
+    let mut seen = 0;
+    for (a, b) in plain.judged.iter().zip(&changed.judged) {
+        if odd(n[a.row].unwrap(), k[a.row].unwrap()) > 1.0 {
+            assert_eq!(a.predicted, b.predicted, "row {}", a.row);
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn a_stranger_that_is_half_as_fast_is_predicted_as_half_as_fast() {
+    let (plain, slow) = (
+        first(&strangers_table("stranger-1", |_, _| 1.0), None),
+        first(&strangers_table("stranger-2", |_, _| 2.0), None),
+    );
+    for (a, b) in plain.judged.iter().zip(&slow.judged).step_by(97) {
+        assert!((b.predicted / a.predicted / 2.0 - 1.0).abs() < 0.35, "row {}", a.row);
+    }
+    let residual = |report: &Report| report.residual().unwrap().median;
+    assert!((residual(&slow) / residual(&plain) - 1.0).abs() < 0.5);
+}
+
+#[test]
+fn a_row_of_two_timings_counts_once_and_several_ranks_stand_apart() {
+    let dir = folder_with("once", &["deepep_ll_1node_h100_sxm.parquet", "moe_a100_sxm.parquet"]);
+    let (json, mistake) = report(&ValidateArgs { dir: dir.clone(), ..ValidateArgs::default() });
+    assert_eq!(mistake, None);
+    let rows = |file: &str| Table::read(&dir.join(file)).unwrap().rows();
+    assert_eq!(json[0]["rows"], rows("deepep_ll_1node_h100_sxm.parquet"));
+    assert_eq!(json[0]["predictions"], 2 * rows("deepep_ll_1node_h100_sxm.parquet"));
+    assert_eq!(json[1]["file"], "moe_a100_sxm.parquet");
+    assert_eq!(json[2]["file"], "moe_a100_sxm.parquet, ep > 1");
+    let both = json[1]["rows"].as_u64().unwrap() + json[2]["rows"].as_u64().unwrap();
+    assert_eq!(both, rows("moe_a100_sxm.parquet") as u64);
 }
 
 #[test]
@@ -134,6 +234,8 @@ fn a_plot_has_a_point_for_every_row_of_a_small_table() {
     let (_, mistake) = report(&args);
     assert_eq!(mistake, None);
     let svg = std::fs::read_to_string(plots.join("nccl_a100_sxm.svg")).unwrap();
-    assert_eq!(svg.matches("<circle").count(), 336);
+    // One more in the legend.
+    assert_eq!(svg.matches("<circle").count(), 337);
+    assert!(std::fs::read(plots.join("nccl_a100_sxm.png")).unwrap().starts_with(b"\x89PNG"));
     assert!(!svg.contains("NaN") && !svg.contains("inf"));
 }

@@ -102,6 +102,7 @@ fn collectives(out: &mut String, profile: &Profile) {
         }
         line(out, "]");
         evidence(out, &fit.evidence);
+        unseen(out, "unseen_gpus", fit.unseen_gpus.as_ref());
     }
 }
 
@@ -130,6 +131,7 @@ fn exchanges(out: &mut String, profile: &Profile) {
         line(out, "]");
         kriging(out, Some(&fit.residual));
         evidence(out, &fit.evidence);
+        unseen(out, "unseen_groups", fit.unseen_groups.as_ref());
     }
 }
 
@@ -203,23 +205,34 @@ fn kriging(out: &mut String, curves: Option<&Curves>) {
 }
 
 fn evidence(out: &mut String, evidence: &Evidence) {
-    text(out, "evidence.fitted_on", &evidence.fitted_on);
-    line(out, &format!("evidence.rows = {}", evidence.rows));
+    evidence_of(out, "evidence", evidence);
+}
+
+/// What is known of numbers of GPUs or groups that were not measured.
+fn unseen(out: &mut String, key: &str, unseen: Option<&Evidence>) {
+    if let Some(unseen) = unseen {
+        evidence_of(out, &format!("{key}.evidence"), unseen);
+    }
+}
+
+fn evidence_of(out: &mut String, key: &str, evidence: &Evidence) {
+    text(out, &format!("{key}.fitted_on"), &evidence.fitted_on);
+    line(out, &format!("{key}.rows = {}", evidence.rows));
     if let Some(prior) = evidence.prior {
-        line(out, &format!("evidence.prior = {}", residual(prior)));
+        line(out, &format!("{key}.prior = {}", residual(prior)));
     }
     if let Some(held_out) = evidence.held_out {
-        line(out, &format!("evidence.held_out = {}", residual(held_out)));
+        line(out, &format!("{key}.held_out = {}", residual(held_out)));
     }
     if !evidence.left_out.is_empty() {
-        text(out, "evidence.left_out", &evidence.left_out);
+        text(out, &format!("{key}.left_out"), &evidence.left_out);
     }
     if let Some(width) = evidence.log_error_p90 {
-        number(out, "evidence.log_error_p90", width);
+        number(out, &format!("{key}.log_error_p90"), width);
     }
     if let Some(law) = &evidence.log_errors {
         let quantiles: Vec<String> = law.quantiles().iter().map(|q| decimal(*q)).collect();
-        line(out, &format!("evidence.log_errors = [{}]", quantiles.join(", ")));
+        line(out, &format!("{key}.log_errors = [{}]", quantiles.join(", ")));
     }
 }
 

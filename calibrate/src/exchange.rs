@@ -1,4 +1,7 @@
 //! Fits dispatch and combine: seven constants for each number of groups, then what they leave.
+//!
+//! In an NVLink domain nothing contends and the switch is the same for all: rates and bookkeeping are
+//! fitted to all numbers of ranks at once, and only the start-up to each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +32,7 @@ pub fn fit(rows: &[ExchangeRow], on: &str) -> BTreeMap<String, ExchangeFit> {
         let widths = if held_out.is_empty() { prior_errors(&fit, &of) } else { held_out };
         fit.evidence.log_error_p90 = conformal_p90(&widths).map(rounded);
         fit.evidence.log_errors = law_of(&widths);
+        fit.unseen_groups = unseen_groups(&of);
         (name.to_owned(), fit)
     };
     names.into_iter().map(one).collect()
@@ -38,15 +42,17 @@ pub fn fit(rows: &[ExchangeRow], on: &str) -> BTreeMap<String, ExchangeFit> {
 fn of_rows(rows: &[&ExchangeRow]) -> ExchangeFit {
     let (library, bytes) = (rows[0].library, rows[0].bytes);
     let groups: BTreeSet<u32> = rows.iter().map(|row| row.shape.groups).collect();
-    let priors = groups.into_iter().map(|n| {
-        let of: Vec<&ExchangeRow> =
-            rows.iter().filter(|row| row.shape.groups == n).copied().collect();
-        (n, constants(&of))
-    });
+    let of = |n: u32| -> Vec<&ExchangeRow> {
+        rows.iter().filter(|row| row.shape.groups == n).copied().collect()
+    };
+    let priors = match library {
+        Library::NvlinkDomain => domain(rows, &groups),
+        _ => groups.iter().map(|&n| (n, constants(&of(n)))).collect(),
+    };
     let mut fit = ExchangeFit {
         library,
         bytes,
-        priors: priors.collect(),
+        priors,
         residual: Curves::none(),
         evidence: Evidence {
             fitted_on: String::new(),
@@ -57,6 +63,7 @@ fn of_rows(rows: &[&ExchangeRow]) -> ExchangeFit {
             log_error_p90: None,
             log_errors: None,
         },
+        unseen_groups: None,
     };
     let errors = prior_errors(&fit, rows);
     fit.evidence.prior = residual_of(&errors);
@@ -90,15 +97,33 @@ fn constants(rows: &[&ExchangeRow]) -> ExchangePrior {
         (Library::NvlinkDomain, _) => (1e15, 600e9),
     };
     let start = [least, 5e-9, per_sm, rate, 3.0, 1650e9, 1e-9];
-    let fitted = minimise(&start, |p| {
+    rounded_prior(prior_of(&minimise(&start, |p| {
         let prior = prior_of(p);
-        let error = |row: &&ExchangeRow| {
-            let seconds = prior.seconds(row.library, row.shape, row.bytes, row.tokens.into());
-            (seconds / row.seconds).ln()
-        };
-        rows.iter().map(error).collect()
+        rows.iter().map(|row| log_error(&prior, row)).collect()
+    })))
+}
+
+/// One set of rates for all numbers of ranks, and a start-up for each.
+fn domain(rows: &[&ExchangeRow], groups: &BTreeSet<u32>) -> BTreeMap<u32, ExchangePrior> {
+    let least = |n: u32| {
+        let of = rows.iter().filter(|row| row.shape.groups == n);
+        of.map(|row| row.seconds).fold(f64::INFINITY, f64::min)
+    };
+    let at: BTreeMap<u32, usize> = groups.iter().copied().zip(3..).collect();
+    let prior = |p: &[f64], n: u32| prior_of(&[p[at[&n]], 1e-18, 1e15, p[0], 3.0, p[1], p[2]]);
+    let mut start = vec![600e9, 1650e9, 1e-9];
+    start.extend(groups.iter().map(|&n| least(n)));
+    let found = minimise(&start, |p| {
+        rows.iter().map(|row| log_error(&prior(p, row.shape.groups), row)).collect()
     });
-    let p = prior_of(&fitted);
+    groups.iter().map(|&n| (n, rounded_prior(prior(&found, n)))).collect()
+}
+
+fn log_error(prior: &ExchangePrior, row: &ExchangeRow) -> f64 {
+    (prior.seconds(row.library, row.shape, row.bytes, row.tokens.into()) / row.seconds).ln()
+}
+
+fn rounded_prior(p: ExchangePrior) -> ExchangePrior {
     ExchangePrior {
         alpha_s: rounded_time(p.alpha_s),
         expert_s: rounded_time(p.expert_s),
@@ -140,4 +165,34 @@ fn held_out_errors(rows: &[&ExchangeRow]) -> Vec<f64> {
         }
     }
     errors
+}
+
+/// How far off a number of groups is that a fit to the others never saw; none without two to learn
+/// of each other. One node is no case of several: it is left out of this.
+fn unseen_groups(rows: &[&ExchangeRow]) -> Option<Evidence> {
+    let of_nodes = rows[0].library != Library::NvlinkDomain;
+    let rows: Vec<&ExchangeRow> =
+        rows.iter().filter(|row| !of_nodes || row.shape.groups > 1).copied().collect();
+    let groups: BTreeSet<u32> = rows.iter().map(|row| row.shape.groups).collect();
+    if groups.len() < 2 {
+        return None;
+    }
+    let mut errors = Vec::with_capacity(rows.len());
+    for left_out in groups {
+        let (mine, rest): (Vec<&ExchangeRow>, Vec<&ExchangeRow>) =
+            rows.iter().partition(|row| row.shape.groups == left_out);
+        let fit = of_rows(&rest);
+        let error =
+            |row: &ExchangeRow| (fit.seconds(row.shape, row.tokens, |_| false) / row.seconds).ln();
+        errors.extend(mine.into_iter().map(error));
+    }
+    Some(Evidence {
+        fitted_on: "the other numbers of groups".to_owned(),
+        rows: errors.len(),
+        held_out: residual_of(&errors),
+        left_out: "each number of groups in turn".to_owned(),
+        log_error_p90: conformal_p90(&errors).map(rounded),
+        log_errors: law_of(&errors),
+        ..Evidence::none()
+    })
 }

@@ -177,7 +177,7 @@ fn held_out_errors(known: &Known, rows: &[Prepared<'_>]) -> Vec<f64> {
         }
         let prior = constants(known, &rest);
         let residual = residuals(&prior, known, &rest);
-        let family = Family { prior, residual, evidence: no_evidence() };
+        let family = Family { prior, residual, evidence: Evidence::none() };
         let mut times: BTreeMap<ExpertsShape, ExpertsTimes> = BTreeMap::new();
         for p in left_out {
             let times = times.entry(p.shape).or_insert_with(|| {
@@ -194,16 +194,4 @@ fn held_out_errors(known: &Known, rows: &[Prepared<'_>]) -> Vec<f64> {
         }
     }
     found
-}
-
-fn no_evidence() -> Evidence {
-    Evidence {
-        fitted_on: String::new(),
-        rows: 0,
-        prior: None,
-        held_out: None,
-        left_out: String::new(),
-        log_error_p90: None,
-        log_errors: None,
-    }
 }

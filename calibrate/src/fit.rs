@@ -5,6 +5,7 @@ use std::path::Path;
 
 use moesim::kernel::experts::ExpertsPrior;
 use moesim::kernel::gemm::GemmPrior;
+use moesim::kernel::transfer::{self, Scales};
 use moesim::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow};
 use moesim::profile::{
     CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, LogErrors, MemoryFit,
@@ -14,7 +15,7 @@ use moesim::table::{Table, TableError};
 use moesim::units::{Bandwidth, SimDuration};
 
 use crate::device::DataSheet;
-use crate::residuals::rounded;
+use crate::residuals::{rounded, rounded_time};
 use crate::{experts, gemm, nccl};
 
 /// Fits the profile of `sheet`'s device on the tables of `from`.
@@ -26,12 +27,13 @@ use crate::{experts, gemm, nccl};
 /// If a table cannot be read, or what a profile cannot do without is not there.
 pub fn profile(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> {
     let mut profile = of_own_tables(sheet, from)?;
-    if profile.experts.is_empty() || profile.collectives.is_empty() {
-        let Some(donor) = sheet.nearest.and_then(DataSheet::named) else {
-            return Err(missing(sheet, "moe", "no device of its family is known"));
-        };
+    let nearest = sheet.nearest.and_then(DataSheet::named);
+    if profile.experts.is_empty() && nearest.is_none() {
+        return Err(missing(sheet, "moe", "no device of its family is known"));
+    }
+    if let Some(donor) = nearest {
         let donor = of_own_tables(donor, from)?;
-        transferred(&mut profile, &donor);
+        transferred(&mut profile, &donor, sheet, from)?;
     }
     if profile.experts.is_empty() {
         return Err(missing(sheet, "moe", "nor was the nearest device's measured"));
@@ -84,16 +86,24 @@ fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> 
 
 /// Takes over what the profile lacks from a device of the same family.
 ///
-/// Efficiencies are shares of peaks, so they carry over; what the two devices' own GEMMs say of
-/// their shares of peak arithmetic and bandwidth scales them. Intervals are widened by half: the
-/// step from one device to the next was not measured.
-fn transferred(profile: &mut Profile, donor: &Profile) {
-    let share = |of: fn(&GemmPrior) -> f64| {
-        let value = |p: &Profile| p.gemm.get(&Precision::Bf16).map_or(1.0, |f| of(&f.prior));
-        value(profile) / value(donor)
-    };
-    let arithmetic = share(|p| p.compute_efficiency);
-    let bandwidth = profile.memory.efficiency / donor.memory.efficiency;
+/// Efficiencies are shares of peaks, so they carry over; a handful of the device's own GEMMs says how
+/// its launches, bandwidth and arithmetic compare with the donor's (`moesim::kernel::transfer`).
+/// Intervals are widened by half: the step from one device to the next was not measured.
+fn transferred(
+    profile: &mut Profile,
+    donor: &Profile,
+    sheet: &DataSheet,
+    from: &Path,
+) -> Result<(), TableError> {
+    let table = Table::read(&from.join(format!("gemm_{}.parquet", sheet.file)))?;
+    let timings = transfer::handful(&plain(GemmRow::of(&table)?.rows));
+    let (scales, _) =
+        transfer::scales(donor, Some(sheet.sms), &timings).unwrap_or((Scales::NONE, f64::NAN));
+    let (own, other) = (profile.data_sheet, donor.data_sheet);
+    let arithmetic =
+        scales.compute * other.peak_bf16.flops_per_sec() / own.peak_bf16.flops_per_sec();
+    let bandwidth = scales.memory * other.memory_bandwidth.bytes_per_sec()
+        / own.memory_bandwidth.bytes_per_sec();
     let on = |evidence: &Evidence| Evidence {
         fitted_on: format!("{}, of {}: transferred, not measured", evidence.fitted_on, donor.name),
         rows: 0,
@@ -106,6 +116,8 @@ fn transferred(profile: &mut Profile, donor: &Profile) {
     if profile.experts.is_empty() {
         for (key, family) in &donor.experts {
             let mut family = family.clone();
+            family.prior.launch_s = rounded_time(family.prior.launch_s * scales.launch);
+            family.prior.traffic_efficiency = rounded(family.prior.traffic_efficiency * bandwidth);
             for tile in [&mut family.prior.small, &mut family.prior.large] {
                 tile.compute_efficiency = rounded(tile.compute_efficiency * arithmetic);
                 tile.memory_efficiency = rounded(tile.memory_efficiency * bandwidth);
@@ -116,11 +128,18 @@ fn transferred(profile: &mut Profile, donor: &Profile) {
     }
     if profile.collectives.is_empty() {
         for (op, fit) in &donor.collectives {
-            let fit = CollectiveFit { evidence: on(&fit.evidence), ..fit.clone() };
+            let unseen_gpus = fit.unseen_gpus.as_ref().map(on);
+            let fit = CollectiveFit { evidence: on(&fit.evidence), unseen_gpus, ..fit.clone() };
             profile.collectives.insert(*op, fit);
         }
         profile.pair_bandwidth = donor.pair_bandwidth;
     }
+    for (name, fit) in &donor.exchanges {
+        let unseen_groups = fit.unseen_groups.as_ref().map(on);
+        let fit = ExchangeFit { evidence: on(&fit.evidence), unseen_groups, ..fit.clone() };
+        profile.exchanges.entry(name.clone()).or_insert(fit);
+    }
+    Ok(())
 }
 
 type GemmFamilies = BTreeMap<Precision, Family<GemmPrior>>;

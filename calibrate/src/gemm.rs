@@ -15,8 +15,8 @@ use crate::residuals::{Shapes, fill, rounded, rounded_time};
 
 /// Correlation lengths of N and K in doublings, and relative noise: the best of about a dozen
 /// settings under whole shapes left out, so the error stated for those is a little optimistic.
-const LENGTHS: [f64; 2] = [2.0, 4.0];
-const NOISE: f64 = 0.1;
+const LENGTHS: [f64; 2] = [3.0, 8.0];
+const NOISE: f64 = 0.03;
 /// Rows that the constants are fitted on; more change them in the third digit.
 const FIT_ROWS: usize = 5000;
 /// Parts into which shapes are divided, to be left out one at a time.

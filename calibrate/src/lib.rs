@@ -17,6 +17,7 @@ pub mod exchange;
 pub mod experts;
 pub mod fit;
 pub mod gemm;
+pub mod import;
 pub mod least_squares;
 pub mod nccl;
 pub mod residuals;

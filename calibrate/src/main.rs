@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use calibrate::device::{DEVICES, DataSheet};
-use calibrate::{emit, fit};
+use calibrate::{emit, fit, import};
 use clap::{Parser, Subcommand};
 
 /// Fits moesim's profiles to measurements.
@@ -30,11 +30,20 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Turns the public data folder of aiconfigurator-core (Apache-2.0) into tables of this schema.
+    Import {
+        /// The folder `systems` of the package, or one above it.
+        dir: PathBuf,
+        /// The folder to write tables to.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Fit { device, from, out } => fit_command(&device, &from, &out),
+        Command::Import { dir, out } => import_command(&dir, &out),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +53,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn import_command(dir: &std::path::Path, out: &std::path::Path) -> Result<(), String> {
+    let imported = import::import(dir, out).map_err(|e| e.to_string())?;
+    let mut lines = imported.tables;
+    lines.extend(imported.without.iter().map(|gpu| format!("{gpu}: nothing usable")));
+    let text = lines.join("\n");
+    writeln!(std::io::stdout(), "{text}").map_err(|e| format!("cannot print: {e}"))
 }
 
 fn fit_command(device: &str, from: &std::path::Path, out: &std::path::Path) -> Result<(), String> {

@@ -47,10 +47,40 @@ pub fn fit(op: CollectiveOp, rows: &[CollectiveRow], on: &str) -> Option<Collect
         log_error_p90: conformal_p90(&errors).map(rounded),
         log_errors: law_of(&errors),
     };
-    Some(CollectiveFit {
+    let mut fit = CollectiveFit {
         ramps,
         residual: Curves::new(knots, sites, vec![Scale { share: 1.0, lengths: vec![1.0] }], 1.0),
         evidence,
+        unseen_gpus: None,
+    };
+    fit.unseen_gpus = unseen_gpus(&fit, &by_gpus);
+    Some(fit)
+}
+
+/// How far off a number of GPUs is that was not measured; none without two to learn of each other.
+fn unseen_gpus(
+    fit: &CollectiveFit,
+    by_gpus: &BTreeMap<u32, Vec<&CollectiveRow>>,
+) -> Option<Evidence> {
+    if by_gpus.len() < 2 {
+        return None;
+    }
+    let mut errors = Vec::new();
+    for (left_out, rows) in by_gpus {
+        let others = fit.ramps.iter().filter(|(n, _)| *n != left_out).map(|(n, r)| (*n, *r));
+        let rest = CollectiveFit { ramps: others.collect(), ..fit.clone() };
+        errors.extend(
+            rows.iter().map(|row| (rest.seconds(row.gpus, row.bytes as f64) / row.seconds).ln()),
+        );
+    }
+    Some(Evidence {
+        fitted_on: "the other numbers of GPUs".to_owned(),
+        rows: errors.len(),
+        held_out: residual_of(&errors),
+        left_out: "each number of GPUs in turn".to_owned(),
+        log_error_p90: conformal_p90(&errors).map(rounded),
+        log_errors: law_of(&errors),
+        ..Evidence::none()
     })
 }
 

@@ -298,7 +298,9 @@ impl Collective {
         let family = format!("collective/{}", op.name());
         let one_scale = vec![Scale { share: 1.0, lengths: vec![1.0] }];
         let residual = residuals.curves(&family, one_scale, 1.0).map_err(in_table)?;
-        Ok((op, CollectiveFit { ramps, residual, evidence: self.evidence.into() }))
+        let (evidence, unseen) =
+            (self.evidence.into(), self.unseen_gpus.map(|u| u.evidence.into()));
+        Ok((op, CollectiveFit { ramps, residual, evidence, unseen_gpus: unseen }))
     }
 }
 
@@ -337,6 +339,7 @@ impl ExchangeFile {
             priors: self.prior.iter().map(ExchangePriorFile::prior).collect(),
             residual: residuals.curves(&family, scales, noise).map_err(in_table)?,
             evidence: self.evidence.into(),
+            unseen_groups: self.unseen_groups.map(|unseen| unseen.evidence.into()),
         };
         Ok((self.name, fit))
     }

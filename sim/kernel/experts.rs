@@ -24,6 +24,10 @@
 //! 1 + s times faster. A model of many layers never finds them there, which is worth remembering
 //! for a device with a large cache and few active experts.
 //!
+//! Slots of other ranks' experts (expert parallelism without a dispatch, as public tables were
+//! measured) are skipped by the products, but their rows are zeroed, activated and summed: they count
+//! as S does in (5), with 2·(G·I + H) bytes more each.
+//!
 //! Left out: the L2 cache's losing battle against very large batches, tuned configurations that
 //! SGLang ships for some (E, I) (both are in the residual), and tokens that are not this GPU's.
 
@@ -107,6 +111,8 @@ pub struct ExpertsLoad {
     pub large_tiles: u64,
     /// Σ c², for the skew.
     pub squares: u128,
+    /// Slots of these tokens that other GPUs compute, which this one's kernels touch all the same.
+    pub foreign: u64,
 }
 
 impl ExpertsLoad {
@@ -122,7 +128,16 @@ impl ExpertsLoad {
             small_tiles: sum(&|c| c.div_ceil(u64::from(SMALL.0))),
             large_tiles: sum(&|c| c.div_ceil(u64::from(LARGE.0))),
             squares: slots_per_expert.iter().map(|&c| u128::from(c) * u128::from(c)).sum(),
+            foreign: 0,
         }
+    }
+
+    /// The same slots among those of `tokens` tokens of `top_k` slots, the rest of which belong to
+    /// experts of other GPUs.
+    #[must_use]
+    pub fn among(self, tokens: u32, top_k: u32) -> Self {
+        let all = u64::from(tokens) * u64::from(top_k);
+        Self { tokens: tokens.into(), foreign: all.saturating_sub(self.slots), ..self }
     }
 
     /// ln( n·Σc² / (Σc)² ) over `experts` = n: zero when all counts are equal.
@@ -173,7 +188,11 @@ impl ExpertsPrior {
             let bytes = precision.bytes() * active * n * k * read + 2.0 * slots * (k + n);
             p_norm(t_mul, bytes / (bandwidth * tile.memory_efficiency), self.sharpness)
         };
-        let traffic = 2.0 * slots * ((before + 1.0) * i + h) + 4.0 * load.tokens as f64 * h;
+        let foreign = load.foreign as f64;
+        let touched = slots + foreign;
+        let zeroed = 2.0 * foreign * (before * i + h);
+        let traffic =
+            2.0 * touched * ((before + 1.0) * i + h) + 4.0 * load.tokens as f64 * h + zeroed;
         self.launch_s
             + gemm(before * i, h)
             + gemm(h, i)

@@ -12,6 +12,10 @@
 //! In place of random draws u we take the E midpoints (i + ½)/E, hottest expert first: the
 //! distribution's shape without one run's luck. With several ranks the hottest one is timed.
 
+use rand::seq::SliceRandom;
+
+use crate::streams::Streams;
+
 /// How slots are spread over experts in a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Popularity {
@@ -41,6 +45,37 @@ impl Popularity {
         }
     }
 }
+
+impl Popularity {
+    /// The slots of the rank with most, when experts are dealt to `ranks` ranks.
+    ///
+    /// Balanced slots lie as they are handed out. Of a power law popular experts are anywhere: the
+    /// rank is that of the median deal among fifteen, each a shuffle from a stream of its own.
+    ///
+    /// # Panics
+    /// If `ranks` is zero.
+    #[must_use]
+    pub fn hottest_rank(self, slots: Vec<u32>, ranks: u32) -> Vec<u32> {
+        let each = (slots.len() / ranks as usize).max(1);
+        let hottest = |slots: &[u32]| -> Vec<u32> {
+            let sum = |rank: &&[u32]| rank.iter().map(|&c| u64::from(c)).sum::<u64>();
+            slots.chunks(each).max_by_key(sum).map(<[u32]>::to_vec).unwrap_or_default()
+        };
+        if self == Self::Balanced {
+            return hottest(&slots);
+        }
+        let deal = |n: u64| {
+            let mut dealt = slots.clone();
+            dealt.shuffle(&mut Streams::new(n).named("skew/deal"));
+            hottest(&dealt)
+        };
+        let mut deals: Vec<Vec<u32>> = (0..DEALS).map(deal).collect();
+        deals.sort_by_key(|rank| rank.iter().map(|&c| u64::from(c)).sum::<u64>());
+        deals.swap_remove(deals.len() / 2)
+    }
+}
+
+const DEALS: u64 = 15;
 
 /// Token i's j-th slot goes to expert i + j·stride, spread out when tokens are few.
 fn balanced(tokens: u32, experts: u32, top_k: u32) -> Vec<u32> {
@@ -135,6 +170,18 @@ mod tests {
         let hottest = |name: &str| Popularity::named(name).unwrap().slots(4096, 64, 4)[0];
         assert!(hottest("power_law_1.2") > hottest("power_law_1.01"));
         assert!(hottest("power_law_1.01") > hottest("balanced"));
+    }
+
+    #[test]
+    fn the_hottest_rank_holds_more_than_its_share_and_less_than_all_popular_experts() {
+        let law = Popularity::PowerLaw(1.2);
+        let slots = law.slots(4096, 128, 8);
+        let sum = |slots: &[u32]| slots.iter().map(|&s| u64::from(s)).sum::<u64>();
+        let (all, most) = (sum(&slots), sum(&slots[..16]));
+        let rank = law.hottest_rank(slots.clone(), 8);
+        assert_eq!(rank.len(), 16);
+        assert!(sum(&rank) > all / 8 && sum(&rank) < most, "{} of {all}, {most}", sum(&rank));
+        assert_eq!(sum(&Popularity::Balanced.hottest_rank(vec![3; 16], 4)), 12);
     }
 
     #[test]

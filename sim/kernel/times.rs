@@ -166,9 +166,14 @@ impl ExpertsTimes {
     /// Time for these slots of each expert, in seconds; zero without slots.
     #[must_use]
     pub fn seconds(&self, slots_per_expert: &[u32]) -> f64 {
-        let load = ExpertsLoad::of(slots_per_expert, self.shape.top_k);
-        let prior = self.prior.seconds(&self.device, self.precision, self.shape, &load);
-        prior * self.residual(&load).exp()
+        self.seconds_of(&ExpertsLoad::of(slots_per_expert, self.shape.top_k))
+    }
+
+    /// Time for a load, in seconds; zero without slots.
+    #[must_use]
+    pub fn seconds_of(&self, load: &ExpertsLoad) -> f64 {
+        let prior = self.prior.seconds(&self.device, self.precision, self.shape, load);
+        prior * self.residual(load).exp()
     }
 
     /// Time for these slots of each expert.

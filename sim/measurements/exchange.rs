@@ -21,6 +21,27 @@ pub struct ExchangeRow {
     pub seconds: f64,
 }
 
+/// The columns of a dispatch or a combine.
+struct Side {
+    seconds: Vec<Cell<f64>>,
+    /// Exchange of metadata, in microseconds.
+    notify: Option<Vec<Option<f64>>>,
+    sms: Option<Vec<Cell<u32>>>,
+}
+
+impl Side {
+    fn of(table: &Table, op: &str, normal: bool) -> Result<Self, TableError> {
+        if !normal {
+            let seconds = seconds(table, &format!("{op}_avg_t_us"))?;
+            return Ok(Self { seconds, notify: None, sms: None });
+        }
+        let [sms] = counts(table, [&format!("{op}_sms")])?;
+        let notify = table.numbers(&format!("{op}_notify_us"))?;
+        let seconds = seconds(table, &format!("{op}_transmit_us"))?;
+        Ok(Self { seconds, notify: Some(notify), sms: Some(sms) })
+    }
+}
+
 /// Bytes of a number where none travel: a positive stand-in.
 const NOTHING: f64 = 0.001;
 
@@ -35,39 +56,37 @@ impl ExchangeRow {
         let normal = library == Library::DeepEpNormal;
         let names = ["node_num", "hidden_size", "num_topk", "num_experts", "num_token"];
         let [groups, hidden, top_k, experts, tokens] = counts(table, names)?;
-        let mut rows = Rows { rows: Vec::new(), skipped: std::collections::BTreeMap::new() };
-        for (op, bytes) in [("dispatch", 1.0), ("combine", 2.0)] {
-            let (times, extra, sms) = if normal {
-                let [sms] = counts(table, [&format!("{op}_sms")])?;
-                let notify = table.numbers(&format!("{op}_notify_us"))?;
-                (seconds(table, &format!("{op}_transmit_us"))?, Some(notify), Some(sms))
-            } else {
-                (seconds(table, &format!("{op}_avg_t_us"))?, None, None)
-            };
-            let found = collect(table, |row| {
-                let notify = extra.as_ref().and_then(|us| us[row]).filter(|us| us.is_finite());
+        let [dispatch, combine] = ["dispatch", "combine"].map(|op| Side::of(table, op, normal));
+        let sides = [("dispatch", 1.0, dispatch?), ("combine", 2.0, combine?)];
+        // A table's row is a dispatch and a combine: both are usable, or neither is used.
+        let found = collect(table, |row| {
+            let side = |(op, bytes, side): &(&str, f64, Side)| {
+                let notify =
+                    side.notify.as_ref().and_then(|us| us[row]).filter(|us| us.is_finite());
                 let shape = ExchangeShape {
                     groups: groups[row]?,
                     hidden: hidden[row]?,
                     top_k: top_k[row]?,
                     experts: experts[row]?,
-                    sms: sms.as_ref().map_or(Ok(1), |sms| sms[row])?,
+                    sms: side.sms.as_ref().map_or(Ok(1), |sms| sms[row])?,
                 };
                 Ok(Self {
                     name: format!("{}/{op}", library.name()),
                     library,
-                    bytes,
+                    bytes: *bytes,
                     shape,
                     tokens: tokens[row]?,
-                    seconds: times[row]? + notify.unwrap_or(0.0).max(0.0) * 1e-6,
+                    seconds: side.seconds[row]? + notify.unwrap_or(0.0).max(0.0) * 1e-6,
                 })
-            });
-            rows.rows.extend(found.rows);
-            for (reason, count) in found.skipped {
-                *rows.skipped.entry(reason).or_insert(0) += count;
-            }
-        }
-        Ok(rows)
+            };
+            let [dispatch, combine] = sides.each_ref().map(side);
+            Ok([dispatch?, combine?])
+        });
+        let both = found.rows.into_iter().flat_map(|(row, both)| both.map(|side| (row, side)));
+        let mut rows: Vec<(usize, Self)> = both.collect();
+        // All dispatches, then all combines.
+        rows.sort_by(|(a, x), (b, y)| y.bytes.total_cmp(&x.bytes).reverse().then(a.cmp(b)));
+        Ok(Rows { rows, skipped: found.skipped })
     }
 
     /// The rows of an `alltoall_nvl72_…` table.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use super::{Report, judge, plot, summary};
+use super::{LeaveOut, Report, judge, plot, summary};
 use crate::config::Mistake;
 use crate::table::Table;
 
@@ -21,10 +21,12 @@ pub struct ValidateArgs {
     /// List the rows that are furthest off.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub worst: usize,
-    /// Predict every shape as if it had never been measured.
-    #[arg(long)]
-    pub leave_out: bool,
-    /// Draw predicted against measured times of each file, as SVG files in this folder.
+    /// Predict as if this had never been measured: every shape (the default), every number of GPUs or
+    /// groups, or every file's whole device but for a handful of its GEMM timings.
+    #[arg(long, value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true,
+          default_missing_value = "shape")]
+    pub leave_out: Option<LeaveOut>,
+    /// Draw predicted against measured times of each file, as SVG and PNG files in this folder.
     #[arg(long, value_name = "FOLDER")]
     pub plot: Option<PathBuf>,
     /// Print a JSON array with an object for each file.
@@ -102,14 +104,19 @@ pub fn run(
 
 #[derive(Default)]
 struct Found {
-    tables: Vec<(Report, Table)>,
+    tables: Vec<(Vec<Report>, Table)>,
     others: Vec<Other>,
     ignored: Vec<String>,
     mistakes: Vec<Mistake>,
 }
 
 impl Found {
-    fn take(&mut self, path: &Path, leave_out: bool, other: OtherJudge<'_>) -> Result<(), Mistake> {
+    fn take(
+        &mut self,
+        path: &Path,
+        leave_out: Option<LeaveOut>,
+        other: OtherJudge<'_>,
+    ) -> Result<(), Mistake> {
         if path.extension().is_some_and(|e| e == "parquet") {
             match judge(path, leave_out) {
                 Ok(Some(judged)) => self.tables.push(judged),
@@ -126,7 +133,7 @@ impl Found {
     }
 
     fn plot(&self, folder: &Path) -> Result<(), Mistake> {
-        for (report, _) in &self.tables {
+        for report in self.reports() {
             plot::write(report, folder).map_err(|e| {
                 let help = "check the folder, its permissions and the space left";
                 let found = format!("cannot be written: {e}");
@@ -136,8 +143,12 @@ impl Found {
         Ok(())
     }
 
+    fn reports(&self) -> impl Iterator<Item = &Report> {
+        self.tables.iter().flat_map(|(reports, _)| reports)
+    }
+
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let tables = self.tables.iter().map(|(report, _)| summary::json(report));
+        let tables = self.reports().map(summary::json);
         let all: Vec<Value> = tables.chain(self.others.iter().map(|o| o.json.clone())).collect();
         serde_json::to_writer_pretty(&mut *out, &all)?;
         writeln!(out)
@@ -145,17 +156,18 @@ impl Found {
 
     fn write_text(&self, args: &ValidateArgs, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{}", summary::HEADER)?;
-        for (report, table) in &self.tables {
-            write!(out, "{}", summary::line(report))?;
-            if let Some(column) = &args.by {
-                let parts = summary::by(report, table, column);
-                let none = || format!("  has no column {column}\n");
-                write!(out, "{}", parts.unwrap_or_else(none))?;
+        for (reports, table) in &self.tables {
+            for report in reports {
+                write!(out, "{}", summary::line(report))?;
+                if let Some(column) = &args.by {
+                    let parts = summary::by(report, table, column);
+                    let none = || format!("  has no column {column}\n");
+                    write!(out, "{}", parts.unwrap_or_else(none))?;
+                }
+                write!(out, "{}", summary::worst(report, table, args.worst))?;
             }
-            write!(out, "{}", summary::worst(report, table, args.worst))?;
         }
-        let reports: Vec<Report> = self.tables.iter().map(|(report, _)| report.clone()).collect();
-        write!(out, "\n{}", summary::notes(&reports))?;
+        write!(out, "\n{}", summary::notes(self.reports()))?;
         for other in &self.others {
             write!(out, "{}", other.text)?;
         }

@@ -1,6 +1,6 @@
 //! Statistics of predictions, as text and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -24,6 +24,11 @@ pub(super) fn coverage(judged: &[Judged]) -> Option<f64> {
     let known: Vec<bool> = judged.iter().filter_map(inside).collect();
     let covered = known.iter().filter(|inside| **inside).count();
     (!known.is_empty()).then(|| covered as f64 / known.len() as f64)
+}
+
+/// Rows of the table: one that holds a dispatch and a combine counts once.
+fn rows(judged: &[Judged]) -> usize {
+    judged.iter().map(|j| j.row).collect::<BTreeSet<usize>>().len()
 }
 
 fn within(judged: &[Judged], most: f64) -> f64 {
@@ -53,7 +58,8 @@ pub(super) fn json(report: &Report) -> Value {
     json!({
         "file": report.file,
         "profile": report.profile,
-        "rows": judged.len(),
+        "rows": rows(judged),
+        "predictions": judged.len(),
         "skipped": report.skipped.values().sum::<usize>(),
         "skipped_by_reason": report.skipped,
         "median_abs_error": residual.map(|r| r.median),
@@ -75,8 +81,8 @@ pub(super) const HEADER: &str = "file                              rows  skipped
 pub(super) fn line(report: &Report) -> String {
     let judged = &report.judged;
     let skipped: usize = report.skipped.values().sum();
-    let name = report.file.trim_end_matches(".parquet");
-    let mut out = format!("{name:<30} {:>7} {skipped:>8}", judged.len());
+    let name = report.file.replace(".parquet", "");
+    let mut out = format!("{name:<30} {:>7} {skipped:>8}", rows(judged));
     let Some(residual) = report.residual() else {
         let _ = writeln!(out, "   nothing to predict");
         return out;
@@ -99,7 +105,7 @@ pub(super) fn line(report: &Report) -> String {
 }
 
 /// Why rows were skipped and how unseen shapes were predicted.
-pub(super) fn notes(reports: &[Report]) -> String {
+pub(super) fn notes<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
     let mut out = String::new();
     for report in reports {
         for (reason, rows) in &report.skipped {

@@ -111,6 +111,14 @@ pub(super) struct Memory {
 pub(super) struct Collective {
     pub(super) ramp: Vec<RampFile>,
     pub(super) evidence: EvidenceFile,
+    pub(super) unseen_gpus: Option<Unseen>,
+}
+
+/// How far off numbers of GPUs or groups are that were not measured.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unseen {
+    pub(super) evidence: EvidenceFile,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +140,7 @@ pub(super) struct ExchangeFile {
     pub(super) prior: Vec<ExchangePriorFile>,
     pub(super) kriging: Kriging,
     pub(super) evidence: EvidenceFile,
+    pub(super) unseen_groups: Option<Unseen>,
 }
 
 #[derive(Deserialize)]
