@@ -1,0 +1,91 @@
+//! Does `moesim flows` do what its options say?
+//!
+//! A pass says that the transport's limits enter as their formulas say, on single flows worked out by
+//! hand, and that every format carries the times of flows and GPUs under the promised names.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// One flow of 50 MB over 50 GB/s NICs, 10 us away: 1.01 ms.
+const ONE: &str = "source,destination,bytes,start_s\n0,8,50000000,0\n";
+
+fn flows(csv: &str, name: &str, options: &[&str]) -> String {
+    let file = std::env::temp_dir().join(format!("moesim-{}-{name}.csv", std::process::id()));
+    std::fs::write(&file, csv).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_moesim"))
+        .args(["flows", file.to_str().unwrap(), "--topology", "two-tier-8"])
+        .args(options)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn makespan_us(csv: &str, name: &str, options: &[&str]) -> f64 {
+    let options = [&["--format", "json"], options].concat();
+    let report: Value = serde_json::from_str(&flows(csv, name, &options)).unwrap();
+    report["makespan_s"].as_f64().unwrap() * 1e6
+}
+
+fn assert_us(got: f64, want: f64) {
+    assert!((got - want).abs() < 1e-3, "{got} us, on paper {want}");
+}
+
+#[test]
+fn each_limit_of_the_transport_enters_as_written() {
+    assert_us(makespan_us(ONE, "plain", &[]), 1010.0);
+    assert_us(makespan_us(ONE, "overhead", &["--message-overhead", "5 us"]), 1015.0);
+    // Half the rate at 25 MB: 25 MB more to carry.
+    assert_us(makespan_us(ONE, "ramp", &["--half-rate-bytes", "25 MB"]), 1510.0);
+    assert_us(makespan_us(ONE, "pair", &["--pair-ceiling", "25 GB/s"]), 2010.0);
+    assert_us(makespan_us(ONE, "sms", &["--sms", "4", "--per-sm", "5 GB/s"]), 2510.0);
+    // Two flows of one sender share what its SMs drive.
+    let two = format!("{ONE}0,16,50000000,0\n");
+    assert_us(makespan_us(&two, "two", &["--sms", "4", "--per-sm", "5 GB/s"]), 5010.0);
+}
+
+/// The NIC is down for 2 ms in the middle: the flow waits so much longer.
+#[test]
+fn a_flapping_link_delays_by_as_long_as_it_was_down() {
+    let report = flows(ONE, "names", &[]);
+    let link = report
+        .lines()
+        .find_map(|line| line.trim().split_once(" ").filter(|_| line.contains(" nic ")))
+        .map(|(name, _)| name.to_owned())
+        .unwrap_or_else(|| panic!("no NIC among the busiest links:\n{report}"));
+    let health = format!("{link}=0@0.5ms..2.5ms");
+    assert_us(makespan_us(ONE, "flap", &["--health", &health]), 3010.0);
+}
+
+#[test]
+fn every_format_carries_flows_and_gpus() {
+    let csv = flows(ONE, "csv", &["--format", "csv"]);
+    let mut lines = csv.lines();
+    let columns = "source,destination,bytes,start_s,finish_s,source_done_s,destination_done_s";
+    assert_eq!(lines.next(), Some(columns));
+    assert_eq!(lines.next(), Some("0,8,50000000,0,0.001010000000,0.001010000000,0.001010000000"));
+    let json: Value = serde_json::from_str(&flows(ONE, "json", &["--format", "json"])).unwrap();
+    for key in ["makespan_s", "engine", "error_bound", "flows", "cpu_s", "peak_rss_bytes"] {
+        assert!(!json[key].is_null(), "{key}");
+    }
+    assert_eq!(json["flows"], 1);
+    assert!((json["arrival_s"][8].as_f64().unwrap() - 1.01e-3).abs() < 1e-9);
+    assert!((json["sent_s"][0].as_f64().unwrap() - 1.01e-3).abs() < 1e-9);
+    let table = flows(ONE, "table", &["--format", "table"]);
+    assert!(table.contains("gpu8") && table.contains("10 % faster, exact"), "{table}");
+}
+
+/// A flow at its pair's ceiling gains nothing from faster links: the engine that ran knows, the
+/// closed form of ports would not.
+#[test]
+fn upgrades_are_judged_by_the_engine_that_ran() {
+    let options = ["--format", "json", "--pair-ceiling", "25 GB/s"];
+    let json: Value = serde_json::from_str(&flows(ONE, "upgrade", &options)).unwrap();
+    assert_eq!(json["upgrades_by"], "exact");
+    for upgrade in json["upgrades"].as_array().unwrap() {
+        let change = upgrade["makespan_change_percent_at_10_percent_faster"].as_f64().unwrap();
+        assert!(change.abs() < 1e-9, "{upgrade}");
+    }
+}
