@@ -185,3 +185,24 @@ fn account(
         &owner,
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_combine_sends_everything_back() {
+        let mut dispatch = Dispatch::default();
+        dispatch.clear(3);
+        dispatch.cells[1] = Bytes(7);
+        dispatch.relayed.push(Relayed { from: 0, via: 1, to: 2, bytes: Bytes(5) });
+        dispatch.two_hop = true;
+        let members = || (0..3).map(GpuId).collect();
+        let (forth, back) = (dispatch.forth(members()), dispatch.back(members()));
+        assert_eq!((forth.bytes(0, 1), back.bytes(1, 0)), (Bytes(7), Bytes(7)));
+        assert_eq!((forth.bytes(1, 0), back.bytes(0, 1)), (Bytes(0), Bytes(0)));
+        assert_eq!(back.relayed(), [Relayed { from: 2, via: 1, to: 0, bytes: Bytes(5) }]);
+        assert_eq!(forth.forwarding(), Forwarding::AcrossThenWithin);
+        assert_eq!(back.forwarding(), Forwarding::WithinThenAcross);
+    }
+}
