@@ -18,7 +18,7 @@ mod row;
 mod summary;
 
 pub use columns::{COLUMNS, Description};
-pub use journal::{Journal, JournalError, NAME as JOURNAL, Record, finished};
+pub use journal::{Finished, Journal, JournalError, NAME as JOURNAL, Record, finished};
 pub use results::{Results, ResultsError};
 pub use row::{Cell, Row, rows_of};
 pub use summary::{Line, summarise};

@@ -201,8 +201,7 @@ fn write_text(
     }
     writeln!(
         out,
-        "\nquality: {} of {}, a line in ln τ with slope {:.2}; single points scatter ± {:.2} about\nit, so differences below that are not shown by the data.",
-        "averages",
+        "\nquality: averages of {}, a line in ln τ with\nslope {:.2}; single points scatter ± {:.2} about it, so smaller differences are not\nshown by the data.",
         trend.source,
         trend.slope(),
         trend.noise()

@@ -95,7 +95,7 @@ pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure
     let sweep = Sweep::new(&plan)?;
     let mut rows = BTreeMap::new();
     for shard in &args.shards {
-        let (fingerprint, _, finished) = sweep::finished(shard).map_err(kept)?;
+        let (fingerprint, finished) = sweep::finished(shard).map_err(kept)?;
         if fingerprint != sweep.fingerprint() {
             return Err(kept(JournalError::Foreign(shard.clone())));
         }

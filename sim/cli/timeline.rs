@@ -97,7 +97,7 @@ pub(super) fn choose<'a>(
         name.is_none_or(|name| workload.name == name)
             && tau.is_none_or(|tau| (workload.model.experts.tau - tau).abs() < 1e-9)
     };
-    all().filter(fits).last().ok_or_else(|| {
+    all().rfind(fits).ok_or_else(|| {
         let names: std::collections::BTreeSet<&str> = all().map(|w| w.name.as_str()).collect();
         Mistake::of(
             scenario.name.clone(),

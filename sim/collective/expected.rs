@@ -119,9 +119,9 @@ impl Chosen<'_> {
             for (weight, &slots) in weights.iter_mut().zip(self.slots) {
                 // e_k(w∖e) = e_k(w) − w_e·e_{k−1}(w∖e), from the bottom.
                 let (mut without, mut expected) = (1.0, 0.0);
-                for k in 1..terms {
-                    expected += scale[k] * *weight * without;
-                    without = (all.0[k] - *weight * without).max(0.0);
+                for (scale, all) in scale.iter().zip(&all.0).take(terms).skip(1) {
+                    expected += scale * *weight * without;
+                    without = (all - *weight * without).max(0.0);
                 }
                 if expected > 0.0 {
                     off = off.max((slots / expected - 1.0).abs());

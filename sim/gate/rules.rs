@@ -194,11 +194,11 @@ pub(super) fn expert_choice_counts(draw: &mut Draw<'_>, first: usize, counts: &m
             counts.kept[gpu * experts + expert] = n;
         }
     }
-    for gpu in 0..gpus {
+    for (gpu, inclusion) in inclusion.iter().enumerate().take(gpus) {
         draw.seek(first + gpu);
         let slots = counts.kept_by(gpu).iter().map(|&n| u64::from(n)).sum();
         let tokens = &mut counts.tokens[gpu * (experts + 1)..][..=experts];
-        let p = poisson_binomial(&inclusion[gpu]);
+        let p = poisson_binomial(inclusion);
         sample::multinomial(&mut draw.others, gate.tokens_per_gpu, &p, tokens);
         settle(tokens, slots);
     }

@@ -23,6 +23,9 @@ pub struct Record {
     pub rows: Vec<Row>,
 }
 
+/// The rows of finished tasks, by task.
+pub type Finished = BTreeMap<usize, Vec<Row>>;
+
 /// Whose tasks a journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
@@ -101,7 +104,7 @@ impl Journal {
         folder: &Path,
         fingerprint: u64,
         tasks: usize,
-    ) -> Result<(Self, BTreeMap<usize, Vec<Row>>), JournalError> {
+    ) -> Result<(Self, Finished), JournalError> {
         let path = folder.join(NAME);
         let begun = std::fs::read(&path).map_err(|error| JournalError::Io(path.clone(), error))?;
         if !begun.contains(&b'\n') {
@@ -137,18 +140,17 @@ impl Journal {
     }
 }
 
-/// What a journal holds, for merging: its fingerprint, how many tasks the whole sweep has, and the
-/// rows of those that have finished.
+/// What a journal holds, for merging: its fingerprint and the rows of tasks that have finished.
 ///
 /// # Errors
 /// If it cannot be read or is broken.
-pub fn finished(folder: &Path) -> Result<(u64, usize, BTreeMap<usize, Vec<Row>>), JournalError> {
+pub fn finished(folder: &Path) -> Result<(u64, Finished), JournalError> {
     let (head, records, _) = read(&folder.join(NAME))?;
-    Ok((head.fingerprint, head.tasks, records))
+    Ok((head.fingerprint, records))
 }
 
 /// The head, the records, and how many bytes of whole lines there are.
-fn read(path: &Path) -> Result<(Head, BTreeMap<usize, Vec<Row>>, u64), JournalError> {
+fn read(path: &Path) -> Result<(Head, Finished, u64), JournalError> {
     let fail = |error| JournalError::Io(path.to_owned(), error);
     let mut reader = BufReader::new(File::open(path).map_err(fail)?);
     let (mut head, mut records, mut whole) = (None, BTreeMap::new(), 0);

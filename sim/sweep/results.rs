@@ -53,9 +53,9 @@ impl Results {
         columns.extend(Reason::ALL.map(blame_column));
         // A key that varies may be a fixed column too: τ, say. The one that varies gets its name.
         let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
-        for at in varied.len()..columns.len() {
-            if names[..varied.len()].contains(&columns[at].0) {
-                columns[at].0 = format!("run_{}", columns[at].0);
+        for (name, _) in columns.iter_mut().skip(varied.len()) {
+            if names[..varied.len()].contains(name) {
+                *name = format!("run_{name}");
             }
         }
         Self { columns, rows: tasks.values().flatten().cloned().collect() }

@@ -166,7 +166,7 @@ fn exchanges(profile: &Profile, found: Rows<ExchangeRow>, out: Option<LeaveOut>)
             site => shapes && of_model(site),
         };
         let tells = |n: &u32| *n != s.groups && fit.library.alike(*n, s.groups);
-        if groups && !fit.priors.keys().any(|n| tells(n)) {
+        if groups && !fit.priors.keys().any(tells) {
             let reason = "no other number of groups to learn it from";
             *skipped.entry(reason).or_insert(0) += 1;
             continue;

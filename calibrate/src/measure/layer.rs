@@ -141,11 +141,14 @@ impl Weights {
     }
 }
 
+/// What a token chose: experts and their weights.
+type Choice = (Vec<f64>, Vec<f64>);
+
 /// Element of the layer's output by index: what the twin says of it.
 fn result(plan: Plan, gated: Gated, weights: Weights) -> impl Fn(u64) -> f64 {
     let (d, h) = (u64::from(plan.shape.hidden), u64::from(plan.shape.inter));
     let inner: RefCell<BTreeMap<(u64, u32), Vec<f64>>> = RefCell::default();
-    let choices: RefCell<BTreeMap<u64, (Vec<f64>, Vec<f64>)>> = RefCell::default();
+    let choices: RefCell<BTreeMap<u64, Choice>> = RefCell::default();
     move |index| {
         let (t, c) = (index / d, index % d);
         let top_k = plan.shape.top_k as usize;

@@ -108,8 +108,8 @@ impl Session {
         identity.claim(&self.out).map_err(Stopped::File)?;
         let mut report = Report::default();
         let start = Instant::now();
-        let done = |probe: &&Box<dyn Probe>| self.file_of(probe.as_ref()).exists();
-        let (found, left): (Vec<_>, Vec<_>) = probes.iter().partition(done);
+        let (found, left): (Vec<_>, Vec<_>) =
+            probes.iter().partition(|probe| self.file_of(probe.as_ref()).exists());
         report.found = found.len();
         let mut weight: f64 = left.iter().map(|probe| probe.weight()).sum();
         let total = weight.max(f64::MIN_POSITIVE);

@@ -68,7 +68,7 @@ impl ModelTable {
                     return Ok(Attention::Grouped { key_value_heads: heads });
                 };
                 let key_value_heads = given.get_ref().0;
-                if heads % key_value_heads != 0 {
+                if !heads.is_multiple_of(key_value_heads) {
                     return Err(source.mistake(
                         given.span(),
                         format!("{heads} heads do not share {key_value_heads} evenly"),

@@ -36,14 +36,14 @@ impl LayoutTable {
         let expert_parallel = self.expert_parallel.get_ref().0;
         let pipeline_parallel = self.pipeline_parallel.get_ref().0;
         let places = self.places(source, ffn, expert_parallel)?;
-        if places.redundant() == 0 && ffn % expert_parallel != 0 {
+        if places.redundant() == 0 && !ffn.is_multiple_of(expert_parallel) {
             return Err(source.mistake(
                 self.expert_parallel.span(),
                 format!("{ffn} FFN experts do not spread evenly over {expert_parallel} GPUs"),
                 format!("give a divisor of experts.ffn = {ffn}"),
             ));
         }
-        if layers % pipeline_parallel != 0 {
+        if !layers.is_multiple_of(pipeline_parallel) {
             return Err(source.mistake(
                 self.pipeline_parallel.span(),
                 format!("{layers} layers do not split evenly into {pipeline_parallel} stages"),
@@ -78,7 +78,7 @@ impl LayoutTable {
             (PlacesWord::Replicated, Some(given)) => {
                 let redundant = given.get_ref().0;
                 let all = ffn + redundant;
-                if all % gpus != 0 || redundant > ffn * (gpus - 1) {
+                if !all.is_multiple_of(gpus) || redundant > ffn * (gpus - 1) {
                     return Err(source.mistake(
                         given.span(),
                         format!("{all} places do not spread evenly over {gpus} GPUs"),
