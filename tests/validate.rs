@@ -150,8 +150,6 @@ fn a_stranger_that_is_half_as_fast_is_predicted_as_half_as_fast() {
     for (a, b) in plain.judged.iter().zip(&slow.judged).step_by(97) {
         assert!((b.predicted / a.predicted / 2.0 - 1.0).abs() < 0.35, "row {}", a.row);
     }
-    let residual = |report: &Report| report.residual().unwrap().median;
-    assert!((residual(&slow) / residual(&plain) - 1.0).abs() < 0.5);
 }
 
 #[test]
