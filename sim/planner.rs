@@ -269,19 +269,22 @@ mod tests {
     #[test]
     fn one_more_draw_meets_the_target_as_often_as_said() {
         use rand_distr::{Distribution, LogNormal};
-        // 4,000 plans from 6 seeds each at a target that is met 80 % of the time in truth.
+        // 4,000 plans from 6 seeds each, each at the target that it promises to meet with 0.8.
         let law = LogNormal::new(0.0, 0.05).unwrap();
         let mut rng = crate::streams::Streams::new(7).named("test/planner");
-        let (mut promised, mut kept) = (0.0, 0.0);
+        let quantile = StudentsT::new(0.0, 1.0, 5.0).unwrap().inverse_cdf(0.2);
+        let mut kept = 0.0;
         for _ in 0..4_000 {
             let seen: Vec<f64> = (0..6).map(|_| law.sample(&mut rng)).collect();
-            let target = 0.958;
-            promised += probability(&seen, target);
+            let logs: Vec<f64> = seen.iter().map(|x: &f64| x.ln()).collect();
+            let mean = logs.iter().sum::<f64>() / 6.0;
+            let variance = logs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 5.0;
+            let target = (mean + quantile * (variance * (1.0 + 1.0 / 6.0)).sqrt()).exp();
+            assert!((probability(&seen, target) - 0.8).abs() < 1e-6);
             kept += f64::from(law.sample(&mut rng) >= target);
         }
         // Standard error of `kept` over 4,000 draws: 0.0063.
-        let gap = (promised - kept) / 4_000.0;
-        assert!(gap.abs() < 0.03, "promised {promised}, kept {kept}");
+        assert!((kept / 4_000.0 - 0.8).abs() < 0.02, "kept {kept} of 4,000");
     }
 
     #[test]

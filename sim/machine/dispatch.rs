@@ -194,6 +194,7 @@ mod tests {
     fn a_combine_sends_everything_back() {
         let mut dispatch = Dispatch::default();
         dispatch.clear(3);
+        dispatch.slot = [1, 1];
         dispatch.cells[1] = Bytes(7);
         dispatch.relayed.push(Relayed { from: 0, via: 1, to: 2, bytes: Bytes(5) });
         dispatch.two_hop = true;
