@@ -72,7 +72,7 @@ pub(super) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f64>) {
         let newton = if slope > 0.0 { short / slope } else { 0.0 };
         let curved = if slope > 0.0 { 1.0 - 0.5 * newton * bend / slope } else { 1.0 };
         let step = newton / curved.max(0.5);
-        if step <= 1e-4 * time {
+        if step.abs() <= 1e-4 * time {
             for (p, rate) in out.iter_mut().zip(rates) {
                 let x = rate * step;
                 *p = 1.0 - *p * (1.0 - x * (1.0 - x * (0.5 - x / 6.0)));
