@@ -151,8 +151,10 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "moesim", &mut &mut *out);
-            Ok(())
+            // Into memory first: a pipe that is closed must not panic.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "moesim", &mut script);
+            Ok(out.write_all(&script)?)
         }
         Some(Command::Man) => Ok(manual(out)?),
         Some(Command::List) => list::run(out),

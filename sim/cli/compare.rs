@@ -49,6 +49,7 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         }
         contenders.push(Contender::new(name, scenario, &book));
     }
+    refuse_unpriced(args.equal, &contenders)?;
     let standings = compare(&contenders, default_threads())?;
     let mut order: Vec<usize> = (0..standings.len()).collect();
     let mean = |at: usize| standings[at].per(args.equal).iter().sum::<f64>();
@@ -62,6 +63,22 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
     } else {
         write_text(args, &standings, &order, &catch_up, &book.date, out)
     }
+}
+
+/// Clusters without a price cannot be compared at equal price. The book prices networks beyond nodes.
+fn refuse_unpriced(equal: Equal, contenders: &[Contender]) -> Result<(), Failure> {
+    let unpriced = contenders.iter().find(|contender| match equal {
+        Equal::Gpus => false,
+        Equal::Cost => contender.price.usd <= 0.0,
+        Equal::Power => contender.price.watts <= 0.0,
+    });
+    let Some(contender) = unpriced else { return Ok(()) };
+    Err(Mistake::of(
+        contender.name.clone(),
+        "has no price: the price book knows networks beyond nodes, and this cluster has none",
+        "compare at equal gpus, or name clusters with a network",
+    )
+    .into())
 }
 
 /// How much faster its binding fabric would have to be for a cluster to catch up with the leader.
