@@ -192,20 +192,9 @@ fn save_chart(chart: &impl crate::plot::Chart, path: &std::path::Path) -> Result
     })
 }
 
-/// Writes a text file whole or not at all: under a temporary name first, then renamed.
-fn write_whole(path: &std::path::Path, text: &str) -> Result<(), Failure> {
-    write_whole_bytes(path, text.as_bytes())
-}
-
-/// Writes a file whole or not at all: under a temporary name first, then renamed.
-fn write_whole_bytes(path: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let written =
-        std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|error| {
-        // Leave no half-written file behind; that it may never have existed is no matter.
-        let _ = std::fs::remove_file(&temporary);
+/// Writes a file whole or not at all.
+fn write_whole(path: &std::path::Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+    crate::whole::write(path, bytes).map_err(|error| {
         Mistake::of(
             path.display().to_string(),
             format!("cannot be written: {error}"),

@@ -31,4 +31,5 @@ pub mod topology;
 pub mod traffic;
 pub mod units;
 pub mod validate;
+pub mod whole;
 pub mod workload;

@@ -133,15 +133,7 @@ pub fn render(chart: &impl Chart, format: Format) -> Result<Vec<u8>, PlotError> 
 /// If it cannot be drawn or written.
 pub fn save(chart: &impl Chart, path: &Path) -> Result<(), PlotError> {
     let bytes = render(chart, Format::of(path).ok_or(PlotError::Format)?)?;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path)).map_err(
-        |error| {
-            // Leave no half-written file behind; that it may never have existed is no matter.
-            let _ = std::fs::remove_file(&temporary);
-            PlotError::Output(error)
-        },
-    )
+    crate::whole::write(path, bytes).map_err(PlotError::Output)
 }
 
 const FONT: &[u8] = include_bytes!("plot/font/LiberationSans-Regular.ttf");

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Lower layers first. A module may use those of its own line and of the lines above it, never
 /// those below. The same picture is in ARCHITECTURE.md.
 const LAYERS: &[&[&str]] = &[
-    &["units", "streams", "blame", "estimate", "plot"],
+    &["units", "streams", "blame", "estimate", "whole", "plot"],
     &["calendar", "table", "workload", "profile", "kernel", "devices", "measurements"],
     &["topology", "traffic", "fluid"],
     &["placement", "gate", "network", "collective"],

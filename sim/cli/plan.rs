@@ -116,6 +116,11 @@ fn tau_word(candidate: &Candidate) -> String {
     candidate.tau.map_or("vanilla".to_owned(), |tau| format!("{tau:.3}"))
 }
 
+/// A candidate in a sentence.
+fn spoken(candidate: &Candidate) -> String {
+    candidate.tau.map_or("vanilla".to_owned(), |tau| format!("τ = {tau:.3}"))
+}
+
 fn write_text(
     args: &PlanArgs,
     answer: &Plan,
@@ -127,16 +132,16 @@ fn write_text(
     match answer.best {
         Some(_) => writeln!(
             out,
-            "Take τ = {} on {}: it meets the target with probability {:.2} (asked: {:.2}).",
-            tau_word(told),
+            "Take {} on {}: it meets the target with probability {:.2} (asked: {:.2}).",
+            spoken(told),
             told.cluster,
             told.probability,
             args.probability
         )?,
         None => writeln!(
             out,
-            "Nothing meets the target with {percent:.0} %. Closest: τ = {} on {}, with probability {:.2}.",
-            tau_word(told),
+            "Nothing meets the target with {percent:.0} %. Closest: {} on {}, with probability {:.2}.",
+            spoken(told),
             told.cluster,
             told.probability
         )?,
@@ -271,18 +276,16 @@ fn chart(answer: &Plan, clusters: &[String]) -> LineChart {
     let noise = told.quality.noise;
     let y = told.quality.expected;
     let mut taken = Series::new(
-        format!("τ = {}", tau_word(told)),
+        spoken(told),
         vec![Point { x: told.mean() / 1e6, y, interval: Some((y - noise, y + noise)) }],
     );
     taken.joined = false;
     series.push(taken);
     LineChart {
         title: match answer.best {
-            Some(_) => format!(
-                "τ = {} on {} meets the target at the best quality",
-                tau_word(told),
-                told.cluster
-            ),
+            Some(_) => {
+                format!("{} on {} meets the target at the best quality", spoken(told), told.cluster)
+            }
             None => "No τ meets the target".to_owned(),
         },
         below: format!(

@@ -67,7 +67,7 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     let nothing = WhatIf::NOTHING;
     study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let trace = timeline.trace();
-    super::write_whole_bytes(&args.out, &trace)?;
+    super::write_whole(&args.out, &trace)?;
     traced.sort_unstable();
     traced.dedup();
     let named: Vec<String> = traced.iter().map(u32::to_string).collect();

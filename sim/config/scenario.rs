@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::source::fold_bytes;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
 use crate::collective::Algorithm;
 use crate::cost::Overheads;
@@ -301,7 +300,7 @@ impl ScenarioSource {
         let in_role = role.into_iter().flat_map(|role| self.overrides.of(role));
         let lines: Vec<String> = own.chain(in_role).map(str::to_owned).collect();
         let source = source.with_overrides(lines.iter().map(String::as_str));
-        self.read.set(source.fold_into(self.read.get()));
+        self.read.set(source.fold_files(source.fold_into(self.read.get())));
         Ok(source)
     }
 
@@ -310,13 +309,7 @@ impl ScenarioSource {
         let source = self.part(name, Kind::Profile)?;
         let profile = match built_in(Kind::Profile, name.get_ref()) {
             Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
-            None => {
-                let path = self.folder.join(name.get_ref());
-                // A table that cannot be read is the profile reader's to refuse.
-                let table = std::fs::read(path.with_extension("parquet")).unwrap_or_default();
-                self.read.set(fold_bytes(self.read.get(), &table));
-                super::read_profile(&source, &path)?
-            }
+            None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
         };
         Ok((source.name().to_owned(), profile))
     }

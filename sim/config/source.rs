@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::streams::{fnv1a, fnv1a_on};
+
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
 
@@ -117,6 +119,18 @@ impl Source {
     pub fn fold_into(&self, hash: u64) -> u64 {
         let texts = std::iter::once(&self.text).chain(&self.overrides);
         texts.fold(hash, |hash, text| fold_bytes(hash, text.as_bytes()))
+    }
+
+    /// Folds in the bytes of every file that a value names, relative to the folder of this one: tables,
+    /// laws, recordings. What cannot be read is for those who need it to refuse.
+    #[must_use]
+    pub fn fold_files(&self, hash: u64) -> u64 {
+        let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
+        let mut hash = hash;
+        if let Ok(table) = self.parse::<toml::Table>() {
+            fold_named(&toml::Value::Table(table), folder, &mut hash);
+        }
+        hash
     }
 
     /// The text of the file, without overrides.
@@ -268,15 +282,28 @@ impl Source {
     }
 }
 
-/// FNV-1a over some bytes and their end, going on from `hash` [fnv]; zero starts afresh.
+fn fold_named(value: &toml::Value, folder: &Path, hash: &mut u64) {
+    match value {
+        toml::Value::String(text) => {
+            let path = folder.join(text);
+            if path.is_file()
+                && let Ok(bytes) = std::fs::read(path)
+            {
+                *hash = fold_bytes(*hash, &bytes);
+            }
+        }
+        toml::Value::Array(values) => values.iter().for_each(|v| fold_named(v, folder, hash)),
+        toml::Value::Table(table) => table.values().for_each(|v| fold_named(v, folder, hash)),
+        _ => {}
+    }
+}
+
+/// Folds some bytes and their end into a hash; zero starts afresh.
 #[must_use]
 pub fn fold_bytes(hash: u64, bytes: &[u8]) -> u64 {
-    let start = if hash == 0 { 0xcbf2_9ce4_8422_2325 } else { hash };
+    let hash = if hash == 0 { fnv1a(bytes) } else { fnv1a_on(hash, bytes) };
     // The end counts, so that "ab", "c" differs from "a", "bc".
-    bytes
-        .iter()
-        .chain(&[0xff])
-        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv1a_on(hash, &[0xff])
 }
 
 /// Lays `extra` over `table`: tables merge, anything else is replaced.

@@ -130,13 +130,5 @@ impl Results {
 }
 
 fn whole(path: &Path, bytes: &[u8]) -> Result<(), ResultsError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path)).map_err(
-        |error| {
-            // Leave no half-written file behind; that it may never have existed is no matter.
-            let _ = std::fs::remove_file(&temporary);
-            ResultsError::Io(path.to_owned(), error)
-        },
-    )
+    crate::whole::write(path, bytes).map_err(|error| ResultsError::Io(path.to_owned(), error))
 }

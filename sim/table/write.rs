@@ -1,6 +1,5 @@
 //! From a [`Table`] to Parquet.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,22 +20,11 @@ pub(super) fn file(table: &Table, path: &Path) -> Result<(), TableError> {
         found: format!("cannot be written: {e}"),
         help: "check the folder, its permissions and the space left".to_owned(),
     };
-    let mut part = path.as_os_str().to_owned();
-    part.push(".tmp");
-    let part = Path::new(&part);
-    let written = File::create(part)
-        .map_err(ParquetError::from)
-        .and_then(|file| encode(table, file))
-        .map_err(|e| unfit(&e))
-        .and_then(|()| std::fs::rename(part, path).map_err(|e| unfit(&e)));
-    if written.is_err() {
-        // Best effort: the error that matters is already in hand.
-        let _ = std::fs::remove_file(part);
-    }
-    written
+    let bytes = encode(table).map_err(|e| unfit(&e))?;
+    crate::whole::write(path, bytes).map_err(|e| unfit(&e))
 }
 
-fn encode(table: &Table, file: File) -> Result<(), ParquetError> {
+fn encode(table: &Table) -> Result<Vec<u8>, ParquetError> {
     let note = |(key, value): &(String, String)| KeyValue::new(key.clone(), value.clone());
     let notes: Vec<KeyValue> = table.notes.iter().map(note).collect();
     let compression = Compression::ZSTD(ZstdLevel::try_new(9)?);
@@ -44,7 +32,8 @@ fn encode(table: &Table, file: File) -> Result<(), ParquetError> {
         .set_compression(compression)
         .set_key_value_metadata((!notes.is_empty()).then_some(notes))
         .build();
-    let mut writer = SerializedFileWriter::new(file, schema_of(table)?, Arc::new(properties))?;
+    let mut writer =
+        SerializedFileWriter::new(Vec::new(), schema_of(table)?, Arc::new(properties))?;
     let mut group = writer.next_row_group()?;
     for (_, column) in table.columns() {
         if let Some(to) = group.next_column()? {
@@ -52,8 +41,7 @@ fn encode(table: &Table, file: File) -> Result<(), ParquetError> {
         }
     }
     group.close()?;
-    writer.close()?;
-    Ok(())
+    writer.into_inner()
 }
 
 fn schema_of(table: &Table) -> Result<TypePtr, ParquetError> {

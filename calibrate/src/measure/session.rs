@@ -6,7 +6,6 @@
 //! by the probes' weights; what one leaves over goes to those after it.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -146,7 +145,8 @@ impl Session {
         report: &mut Report,
     ) -> Result<Vec<Sample>, Stopped> {
         let mut points = probe.points();
-        let mut order = ChaCha8Rng::seed_from_u64(self.seed ^ hash(&probe.name()));
+        let mut order =
+            ChaCha8Rng::seed_from_u64(self.seed ^ moesim::streams::fnv1a(probe.name().as_bytes()));
         points.shuffle(&mut order);
         progress.begins(&probe.name(), probe.question(), points.len());
         let start = Instant::now();
@@ -278,17 +278,9 @@ fn doubts(
     }
 }
 
-fn hash(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xCBF2_9CE4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3))
-}
-
 /// Writes a text whole or not at all.
 pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), String> {
-    let part = path.with_extension("tmp");
-    fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(|e| {
-        // What was written of it, if anything, is of no use.
-        let _ = fs::remove_file(&part);
+    moesim::whole::write(path, text).map_err(|e| {
         format!(
             "{}: cannot be written: {e}\n  help: name a folder that you may write to, with --out",
             path.display()

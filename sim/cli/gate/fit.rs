@@ -94,7 +94,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
             ),
             "judgement": judgement_json(&judgement),
         });
-        write_whole(path, &law_json(&law, provenance))?;
+        write_whole(path, law_json(&law, provenance))?;
     }
     let popularity: Vec<Vec<f64>> =
         (0..fitted.layers()).map(|layer| counts.inclusion(layer)).collect();
