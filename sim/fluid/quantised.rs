@@ -27,7 +27,7 @@ use super::water::{Incidence, Levels};
 use crate::units::FlowId;
 
 /// `κ` of equation (1).
-const SAFETY: f64 = 0.6;
+const SAFETY: f64 = 0.5;
 
 /// The length of a step as a share of the time passed.
 pub(super) const fn step_share(epsilon: f64) -> f64 {

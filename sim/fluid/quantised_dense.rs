@@ -42,8 +42,12 @@ struct Ports {
     step: Vec<f32>,
     /// Flows that froze at the port's level.
     frozen: Vec<f32>,
-    /// Capacity × time that nobody used in the last step.
+    /// Rates of the flows that ended at the port in the last step.
+    freed: Vec<f32>,
+    /// These times what was left of the step then: capacity × time that nobody used.
     unused: Vec<f32>,
+    /// The level at which the last step was filled.
+    before: Vec<f32>,
     free: Vec<f32>,
     rising: Vec<f32>,
 }
@@ -164,17 +168,21 @@ impl<'a> Engine<'a> {
         f64::from(soonest)
     }
 
-    /// Raises the levels of ports whose capacity went unused in the last step.
+    /// Raises the levels of ports whose capacity went unused in the last step, by no more than their
+    /// flows would have had if the level had risen when flows ended: the rest went to other ports.
     fn give_back(&mut self, span: f32) -> bool {
         let mut given = false;
         for ports in &mut self.ports {
             for p in 0..ports.level.len() {
+                let filled = ports.level[p];
                 if ports.unused[p] > 0.0 && ports.frozen[p] > 0.0 {
-                    let more = ports.unused[p] / (ports.frozen[p] * span);
-                    ports.level[p] += more.min(ports.level[p]);
+                    let all = ports.unused[p] / (ports.frozen[p] * span);
+                    let late = ports.unused[p] / ports.freed[p];
+                    let missed = (filled - ports.before[p]).max(0.0) * late / span;
+                    ports.level[p] += all.min(missed).min(filled);
                     given = true;
                 }
-                ports.unused[p] = 0.0;
+                (ports.before[p], ports.freed[p], ports.unused[p]) = (filled, 0.0, 0.0);
             }
         }
         given
@@ -226,6 +234,7 @@ impl<'a> Engine<'a> {
             let side = usize::from(across <= own);
             let port = if side == 0 { row } else { col };
             self.ports[side].unused[port] += rate * late;
+            self.ports[side].freed[port] += rate;
             self.left[cell] = f32::INFINITY;
             self.alive[0][cell / BLOCK] &= !(1 << (col % BLOCK));
             self.alive[1][(col * height + row) / BLOCK] &= !(1 << (row % BLOCK));
@@ -296,6 +305,8 @@ impl Ports {
             step: zeros.clone(),
             frozen: zeros.clone(),
             unused: zeros.clone(),
+            freed: zeros.clone(),
+            before: zeros.clone(),
             free: zeros.clone(),
             rising: zeros,
         }
@@ -326,6 +337,8 @@ impl Ports {
             &mut self.step,
             &mut self.frozen,
             &mut self.unused,
+            &mut self.freed,
+            &mut self.before,
             &mut self.free,
             &mut self.rising,
         ];
