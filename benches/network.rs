@@ -34,9 +34,16 @@ fn quantised_1024_gpus(bencher: Bencher, epsilon: f64) {
     bencher.bench(|| finish(&problem, Engine::Quantised, epsilon));
 }
 
-#[divan::bench(sample_count = 3, sample_size = 1, args = [64, 128])]
+#[divan::bench(sample_count = 1, sample_size = 1, args = [64, 128, 256])]
 fn exact_zipf16(bencher: Bencher, gpus: u32) {
     let problem = problem(PatternKind::Zipf16, gpus, gpus);
+    bencher.bench(|| finish(&problem, Engine::Exact, 0.01));
+}
+
+/// Nearly all sizes different.
+#[divan::bench(sample_count = 1, sample_size = 1, args = [64, 128, 256])]
+fn exact_zipfc(bencher: Bencher, gpus: u32) {
+    let problem = problem(PatternKind::Zipfc, gpus, gpus);
     bencher.bench(|| finish(&problem, Engine::Exact, 0.01));
 }
 

@@ -16,7 +16,7 @@ use crate::estimate::Estimate;
 use crate::outcome::{Outcome, TooLong};
 use crate::streams::Streams;
 use crate::study::{WhatIf, in_parallel, run_if};
-use crate::topology::{Cost, LinkClass, Price};
+use crate::topology::{Cost, LinkClass};
 use crate::workload::Workload;
 
 mod bootstrap;
@@ -34,16 +34,16 @@ pub struct Contender {
     pub name: String,
     /// Everything that decides its runs; one case.
     pub scenario: Scenario,
-    /// Price and power of the whole cluster as far as the price book knows it.
-    pub price: Price,
+    /// Price and power of the cluster by a price book.
+    pub cost: Cost,
 }
 
 impl Contender {
     /// A contender with its price by a book.
     #[must_use]
     pub fn new(name: String, scenario: Scenario, book: &crate::topology::PriceBook) -> Self {
-        let price = Cost::of(&scenario.topology, book).total();
-        Self { name, scenario, price }
+        let cost = Cost::of(&scenario.topology, book);
+        Self { name, scenario, cost }
     }
 
     fn vanilla(&self) -> &Workload {
@@ -92,7 +92,7 @@ pub struct Standing {
     /// Their name.
     pub gpu: String,
     /// Its price and power.
-    pub price: Price,
+    pub cost: Cost,
     /// Tokens per second of vanilla, by seed.
     pub vanilla: Vec<f64>,
     /// Tokens per second of MoE++, by seed.
@@ -117,15 +117,12 @@ impl Standing {
         self.sensitivities.first().copied().filter(|(_, elasticity)| *elasticity > 0.02)
     }
 
-    /// Tokens per second by seed over what equal clusters have equal.
+    /// Tokens per second by seed over what equal clusters have equal: none of cost or power where the
+    /// price book does not know the GPUs.
     #[must_use]
     pub fn per(&self, equal: Equal) -> Vec<f64> {
-        let unit = match equal {
-            Equal::Gpus => f64::from(self.gpus),
-            Equal::Cost => self.price.usd,
-            Equal::Power => self.price.watts,
-        };
-        self.moepp.iter().map(|tokens| tokens / unit).collect()
+        let unit = equal.of(self.gpus, &self.cost);
+        self.moepp.iter().map(|tokens| unit.map_or(0.0, |unit| tokens / unit)).collect()
     }
 }
 
@@ -141,6 +138,16 @@ pub enum Equal {
 }
 
 impl Equal {
+    /// How much a cluster has of it, if that is known.
+    #[must_use]
+    pub fn of(self, gpus: u32, cost: &Cost) -> Option<f64> {
+        match self {
+            Self::Gpus => Some(f64::from(gpus)),
+            Self::Cost => cost.total().usd,
+            Self::Power => cost.total().watts,
+        }
+    }
+
     /// The unit of [`Standing::per`].
     #[must_use]
     pub const fn unit(self) -> &'static str {
@@ -188,7 +195,7 @@ pub fn standing(contender: &Contender, threads: usize) -> Result<Standing, TooLo
         name: contender.name.clone(),
         gpus: scenario.topology.gpus(),
         gpu: scenario.topology.gpu().name.clone(),
-        price: contender.price,
+        cost: contender.cost,
         sensitivities: sensitivities(contender, moepp[0], threads)?,
         vanilla,
         moepp,

@@ -240,7 +240,7 @@ fn stand(question: &Question<'_>, told: &Candidate, threads: usize) -> Result<St
     let mut own = Contender {
         name: contender.name.clone(),
         scenario: contender.scenario.clone(),
-        price: contender.price,
+        cost: contender.cost,
     };
     own.scenario.seeds.end = own.scenario.seeds.start + 1;
     let case = &mut own.scenario.cases[0];

@@ -37,7 +37,7 @@ pub use grid::{HyperX, Torus};
 pub use link::{ByClass, Link, LinkClass, Spread, Vertex, VertexId, VertexKind};
 pub use node::{Nics, Node, PcieTree, ScaleUp};
 pub use picture::picture;
-pub use price::{Cost, Price, PriceBook};
+pub use price::{Cost, GpuPrice, Known, Price, PriceBook};
 
 /// What one GPU is, by its data sheet.
 #[derive(Clone, Debug, PartialEq)]

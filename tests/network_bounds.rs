@@ -111,6 +111,62 @@ fn a_pcie_box_is_bound_by_what_gpus_share() {
     assert_bound("l40s-2x8-pcie", one_box, uplink, LinkClass::Pcie);
 }
 
+/// Two boxes: without peer-to-peer what a GPU sends to another box goes up to its socket and down again
+/// to the NIC, as what comes in does, so both directions of an uplink carry 2 · 7 routes within the
+/// box, 2 · 8 out of it and 2 · 8 into it. With it the uplink is left for others than the pair, and
+/// the NIC that two GPUs share decides: 2 · 8 routes at 25 GB/s.
+#[test]
+fn two_pcie_boxes_are_bound_by_uplinks_or_with_peer_to_peer_by_nics() {
+    let uplink = 31.5 * 15.0 / f64::from(2 * 7 + 2 * 8 + 2 * 8);
+    assert_bound("l40s-2x8-pcie", &[], uplink, LinkClass::Pcie);
+    let direct = &["nodes.scale-up.pcie.peer_to_peer=true"];
+    assert_bound("l40s-2x8-pcie", direct, 25.0 * 15.0 / 16.0, LinkClass::Nic);
+}
+
+/// Four nodes of a mesh: 24 routes leave by each NIC, one crosses each link between two GPUs. NICs
+/// ten times as fast leave the mesh to decide.
+#[test]
+fn nodes_with_a_mesh_are_bound_by_the_nic() {
+    assert_bound("mi300x-4x8", &[], 50.0 * 31.0 / 24.0, LinkClass::Nic);
+    let fast = &["nodes.nic.bandwidth=20 Tb/s"];
+    assert_bound("mi300x-4x8", fast, 64.0 * 31.0, LinkClass::Xgmi);
+}
+
+/// A GPU's port carries 5 routes at 50 GB/s, a trunk between two switches 2 · 2 at 100 GB/s. From half to
+/// half 3 routes leave each of six ports.
+#[test]
+fn an_explicit_ring_is_bound_by_its_ports() {
+    assert_bound("ring-of-switches", &[], 50.0, LinkClass::Nic);
+    let half = Bounds::of(&built_in("ring-of-switches", &[])).unwrap().half_to_half;
+    assert!((half.gb_per_sec() / (18.0 * 50.0 / 3.0) - 1.0).abs() < 1e-9, "{half:?}");
+}
+
+/// Each of 512 port pairs throws 248 routes at two planes by hash; the fullest decides. Thrown here by
+/// another generator: the mean of the fullest over many clusters.
+#[test]
+fn two_planes_are_bound_by_the_luck_of_the_hash() {
+    let mut state = 0x1234_5678_9ABC_DEF0_u64;
+    let mut bit = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 63) as u32
+    };
+    let clusters = 40;
+    let mut fullest = 0.0;
+    for _ in 0..clusters {
+        let port = |bit: &mut dyn FnMut() -> u32| {
+            let first: u32 = (0..248).map(|_| bit()).sum();
+            first.max(248 - first)
+        };
+        fullest += f64::from((0..512).map(|_| port(&mut bit)).max().unwrap());
+    }
+    let thrown = 25.0 * 255.0 / (fullest / f64::from(clusters));
+    let got = Bounds::of(&built_in("h100-32x8-dual-plane", &[])).unwrap().uniform_all_to_all;
+    let ratio = got.gb_per_sec() / thrown;
+    assert!((0.95..=1.05).contains(&ratio), "{} GB/s, thrown {thrown}", got.gb_per_sec());
+}
+
 #[test]
 fn two_gpus_on_one_nic_get_half_each() {
     assert_bound("a100-4x8", &[], 25.0 * 31.0 / 24.0, LinkClass::Nic);

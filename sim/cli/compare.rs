@@ -11,7 +11,7 @@ use super::{Failure, default_threads, save_chart};
 use crate::compare::{Contender, Equal, Knob, Standing, break_even, compare, ratio};
 use crate::config::{self, Mistake, Source};
 use crate::plot::{Axis, Bar, StackedBars};
-use crate::topology::LinkClass;
+use crate::topology::{LinkClass, PriceBook};
 
 /// Clusters, and what to run on them.
 #[derive(Args)]
@@ -47,9 +47,10 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         if contenders.iter().any(|own: &Contender| own.name == name) {
             return Err(Mistake::of(name, "is named twice", "name each cluster once").into());
         }
-        contenders.push(Contender::new(name, scenario, &book));
+        let contender = Contender::new(name, scenario, &book);
+        refuse_unpriced(args.equal, &contender, &book)?;
+        contenders.push(contender);
     }
-    refuse_unpriced(args.equal, &contenders)?;
     let standings = compare(&contenders, default_threads())?;
     let mut order: Vec<usize> = (0..standings.len()).collect();
     let mean = |at: usize| standings[at].per(args.equal).iter().sum::<f64>();
@@ -61,22 +62,33 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
     if args.json {
         write_json(args, &standings, &order, &catch_up, out)
     } else {
-        write_text(args, &standings, &order, &catch_up, &book.date, out)
+        write_text(args, &standings, &order, &catch_up, out)?;
+        if args.equal != Equal::Gpus {
+            write_costs(&standings, &order, &book, out)?;
+        }
+        write_notes(&standings[order[0]], out)
     }
 }
 
-/// Clusters without a price cannot be compared at equal price. The book prices networks beyond nodes.
-fn refuse_unpriced(equal: Equal, contenders: &[Contender]) -> Result<(), Failure> {
-    let unpriced = contenders.iter().find(|contender| match equal {
-        Equal::Gpus => false,
-        Equal::Cost => contender.price.usd <= 0.0,
-        Equal::Power => contender.price.watts <= 0.0,
-    });
-    let Some(contender) = unpriced else { return Ok(()) };
+/// Refuses a cluster of GPUs that the price book does not know, where that matters.
+pub(super) fn refuse_unpriced(
+    equal: Equal,
+    contender: &Contender,
+    book: &PriceBook,
+) -> Result<(), Failure> {
+    let topology = &contender.scenario.topology;
+    if equal.of(topology.gpus(), &contender.cost).is_some() {
+        return Ok(());
+    }
+    let (gpu, dated) = (&topology.gpu().name, &book.date);
+    let (what, key) = if equal == Equal::Power { ("power", "watts") } else { ("price", "usd") };
     Err(Mistake::of(
         contender.name.clone(),
-        "has no price: the price book knows networks beyond nodes, and this cluster has none",
-        "compare at equal gpus, or name clusters with a network",
+        format!("has no {what}: the price book of {dated} does not know that of its GPU, {gpu}"),
+        format!(
+            "give `{key}` of [gpu.\"{gpu}\"] in a copy of topologies/prices.toml with --prices, or \
+             compare at equal gpus"
+        ),
     )
     .into())
 }
@@ -124,7 +136,6 @@ fn write_text(
     standings: &[Standing],
     order: &[usize],
     catch_up: &[CatchUp],
-    dated: &str,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let (own, base) = (&args.versus.moepp, &args.versus.vanilla);
@@ -207,12 +218,37 @@ fn write_text(
             )?,
         }
     }
-    if args.equal != Equal::Gpus {
-        writeln!(
-            out,
-            "\nprices and power of {dated}, as far as the price book goes: `moesim topology`"
-        )?;
+    Ok(())
+}
+
+/// What each cluster costs and draws, the network apart.
+fn write_costs(
+    standings: &[Standing],
+    order: &[usize],
+    book: &PriceBook,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    writeln!(out, "\n{:<22} {:>13} {:>11}   of it network", "by the price book", "USD", "W")?;
+    for &at in order {
+        let Standing { name, cost, .. } = &standings[at];
+        let (total, network) = (cost.total(), cost.network());
+        let [usd, watts] = [total.usd, total.watts].map(known);
+        let share =
+            |part: f64, all: Option<f64>| all.map(|all| format!("{:.0} %", 100.0 * part / all));
+        let [of_usd, of_watts] = [share(network.usd, total.usd), share(network.watts, total.watts)]
+            .map(|share| share.unwrap_or_else(|| "-".to_owned()));
+        writeln!(out, "{name:<22} {usd:>13} {watts:>11}   {of_usd} of USD, {of_watts} of W")?;
     }
+    writeln!(out, "prices of {}, most of them stated guesses: `moesim topology`", book.date)?;
+    Ok(())
+}
+
+/// A whole number, if there is one.
+pub(super) fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.0}"))
+}
+
+fn write_notes(leader: &Standing, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(
         out,
         "\n±: 95% over seeds{}. binds: the knob with the largest share.",
@@ -238,18 +274,23 @@ fn write_json(
         .map(|&at| {
             let standing = &standings[at];
             let (ratio, gain) = (ratio(standing, leader, args.equal), standing.gain_percent());
+            let per = |equal: Equal| {
+                equal.of(standing.gpus, &standing.cost).map(|_| mean(&standing.per(equal)))
+            };
             let found = catch_up.iter().find(|found| found.cluster == at);
             json!({
                 "cluster": standing.name,
                 "gpu": standing.gpu,
                 "gpus": standing.gpus,
-                "usd": standing.price.usd,
-                "watts": standing.price.watts,
+                "usd": standing.cost.total().usd,
+                "watts": standing.cost.total().watts,
+                "network_usd": standing.cost.network().usd,
+                "network_watts": standing.cost.network().watts,
                 "tokens_per_s": mean(&standing.moepp),
                 "vanilla_tokens_per_s": mean(&standing.vanilla),
                 "tokens_per_s_per_gpu": mean(&standing.per(Equal::Gpus)),
-                "tokens_per_s_per_usd": mean(&standing.per(Equal::Cost)),
-                "tokens_per_s_per_w": mean(&standing.per(Equal::Power)),
+                "tokens_per_s_per_usd": per(Equal::Cost),
+                "tokens_per_s_per_w": per(Equal::Power),
                 "throughput_increase_percent": gain.mean,
                 "throughput_increase_percent_low": gain.half_width.map(|_| gain.low()),
                 "throughput_increase_percent_high": gain.half_width.map(|_| gain.high()),

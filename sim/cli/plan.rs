@@ -9,7 +9,7 @@ use serde_json::json;
 use super::compare::digits;
 use super::versus::Versus;
 use super::{Failure, default_threads, save_chart};
-use crate::compare::Contender;
+use crate::compare::{Contender, Equal};
 use crate::config::{self, Mistake};
 use crate::planner::{Candidate, Plan, Question, Target, Trend, plan};
 use crate::plot::{Axis, LineChart, Point, Series};
@@ -33,7 +33,7 @@ pub(super) struct PlanArgs {
     /// With this probability.
     #[arg(long, default_value_t = 0.9, value_parser = share)]
     probability: f64,
-    /// Leave out clusters that cost more, in US dollars by the price book.
+    /// Leave out clusters that cost more, GPUs and network, in US dollars by the price book.
     #[arg(long, value_name = "USD", value_parser = positive)]
     max_usd: Option<f64>,
     /// τ to look at first; the edge between them is found by bisection.
@@ -73,9 +73,13 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     for cluster in &args.clusters {
         let (name, scenario) = args.versus.on(cluster)?;
         let contender = Contender::new(name, scenario, &book);
-        if args.max_usd.is_none_or(|most| contender.price.usd <= most) {
-            contenders.push(contender);
+        if let Some(most) = args.max_usd {
+            super::compare::refuse_unpriced(Equal::Cost, &contender, &book)?;
+            if contender.cost.total().usd.is_some_and(|usd| usd > most) {
+                continue;
+            }
         }
+        contenders.push(contender);
     }
     let Some(first) = contenders.first() else {
         let found = "every cluster costs more".to_owned();

@@ -1,4 +1,4 @@
-//! `moesim topology`: what a cluster is, what it can do at best, what its network costs.
+//! `moesim topology`: what a cluster is, what it can do at best, what it costs and draws.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Failure;
 use crate::config::{self, Source};
-use crate::topology::{Bounds, Cost, LinkClass, Topology, VertexKind, picture};
+use crate::topology::{Bounds, Cost, Known, LinkClass, Price, Topology, VertexKind, picture};
 
 /// A cluster to describe.
 #[derive(Args)]
@@ -86,7 +86,7 @@ fn write_json(
     dated: &str,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
-    let total = cost.total();
+    let (network, total) = (cost.network(), cost.total());
     let report = json!({
         "name": topology.name(),
         "source": topology.source(),
@@ -102,8 +102,10 @@ fn write_json(
         "decided_by": bounds.map(|b| b.decided_by.name()),
         "half_to_half_gb_per_s": bounds.map(|b| b.half_to_half.gb_per_sec()),
         "bounds_from_all_routes": bounds.map(|b| b.counted),
-        "network_cost_usd": total.usd,
-        "network_power_w": total.watts,
+        "network_cost_usd": network.usd,
+        "network_power_w": network.watts,
+        "cluster_cost_usd": total.usd,
+        "cluster_power_w": total.watts,
         "prices_of": dated,
     });
     serde_json::to_writer_pretty(&mut *out, &report)?;
@@ -144,21 +146,35 @@ fn write_table(
         )?;
         writeln!(out, "  half to half       {half:>10.1} GB/s, both directions")?;
     }
-    writeln!(out, "\nnetwork beyond the nodes, prices of {dated}")?;
+    write_cost(topology, cost, dated, out)
+}
+
+fn write_cost(
+    topology: &Topology,
+    cost: &Cost,
+    dated: &str,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let gpus = f64::from(topology.gpus());
+    writeln!(out, "\nprices of {dated}                USD            W    USD a GPU")?;
+    let known = |price: Price| Known { usd: Some(price.usd), watts: Some(price.watts) };
     for (name, price) in [
-        ("NICs", cost.nics),
-        ("switches", cost.switches),
-        ("cables", cost.cables),
-        ("total", cost.total()),
+        ("GPUs", cost.gpus),
+        ("nodes without them", known(cost.nodes)),
+        ("NVSwitches", known(cost.nvswitch)),
+        ("NICs", known(cost.nics)),
+        ("switches", known(cost.switches)),
+        ("cables", known(cost.cables)),
+        ("network", known(cost.network())),
+        ("everything", cost.total()),
     ] {
-        writeln!(
-            out,
-            "  {name:<10} {:>12.0} USD {:>10.0} W   {:>8.0} USD a GPU",
-            price.usd,
-            price.watts,
-            price.usd / gpus
-        )?;
+        let each = price.usd.map(|usd| usd / gpus);
+        let [usd, watts, each] = [price.usd, price.watts, each].map(super::compare::known);
+        writeln!(out, "  {name:<18} {usd:>15} {watts:>12} {each:>12}")?;
+    }
+    if cost.total().usd.is_none() {
+        let gpu = &topology.gpu().name;
+        writeln!(out, "  (the price book has no price of the GPU {gpu})")?;
     }
     Ok(())
 }

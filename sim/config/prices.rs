@@ -1,9 +1,11 @@
 //! Price books: TOML → [`PriceBook`].
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{Count, Mistake, Number, Source};
-use crate::topology::{ByClass, LinkClass, Price, PriceBook};
+use crate::topology::{ByClass, GpuPrice, Known, LinkClass, Price, PriceBook};
 
 /// The price book that is compiled in.
 #[must_use]
@@ -26,6 +28,8 @@ pub fn read_prices(source: &Source) -> Result<PriceBook, Mistake> {
     Ok(PriceBook {
         date: file.date,
         source: file.source,
+        gpus: file.gpu.into_iter().map(|(name, each)| (name, each.build())).collect(),
+        nvswitch: file.scale_up.nvswitch.build(),
         nic: file.nic.build(),
         switch_port: file.switch_port.build(),
         cable: cable
@@ -41,6 +45,10 @@ struct File {
     _schema: Count<1, 1>,
     date: String,
     source: String,
+    #[serde(default)]
+    gpu: BTreeMap<String, GpuFile>,
+    #[serde(rename = "scale-up")]
+    scale_up: ScaleUpFile,
     nic: EachFile,
     #[serde(rename = "switch-port")]
     switch_port: EachFile,
@@ -52,6 +60,31 @@ struct File {
 struct EachFile {
     usd_per_gbps: Number<0, 1_000_000_000>,
     watts_per_gbps: Number<0, 1_000_000>,
+}
+
+/// A GPU that is not sold has no price, and one that nobody measured no power.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GpuFile {
+    usd: Option<Number<1, 1_000_000_000>>,
+    watts: Option<Number<1, 1_000_000>>,
+    node_usd: Number<0, 1_000_000_000>,
+    node_watts: Number<0, 1_000_000>,
+}
+
+impl GpuFile {
+    fn build(self) -> GpuPrice {
+        GpuPrice {
+            gpu: Known { usd: self.usd.map(|usd| usd.0), watts: self.watts.map(|watts| watts.0) },
+            node: Price { usd: self.node_usd.0, watts: self.node_watts.0 },
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScaleUpFile {
+    nvswitch: EachFile,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,8 +10,8 @@
 //!
 //! No link can drain sooner than (1), so (3) never exceeds the true makespan while capacities hold.
 //! It equals it where the most loaded link is busy to the end, which max–min fairness almost always
-//! achieves when flows start together over ports alone: within 0.1 % there, up to 16 % early behind
-//! oversubscribed leaves (docs/engine-error.md). Finish times of single flows are late rather than
+//! achieves when many flows start together over ports alone ([`super::Certificate`] says how nearly);
+//! up to 16 % early behind oversubscribed leaves (docs/engine-error.md). Finish times of single flows are late rather than
 //! early: a flow may well end before the links it shares have drained, so a GPU's last arrival was seen
 //! up to 170 % late on skewed traffic. Use an engine that shares where single flows matter.
 
