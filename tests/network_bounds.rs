@@ -111,16 +111,17 @@ fn a_pcie_box_is_bound_by_what_gpus_share() {
     assert_bound("l40s-2x8-pcie", one_box, uplink, LinkClass::Pcie);
 }
 
-/// Two boxes: without peer-to-peer what a GPU sends to another box goes up to its socket and down again
-/// to the NIC, as what comes in does, so both directions of an uplink carry 2 · 7 routes within the
-/// box, 2 · 8 out of it and 2 · 8 into it. With it the uplink is left for others than the pair, and
-/// the NIC that two GPUs share decides: 2 · 8 routes at 25 GB/s.
+/// Two boxes: two GPUs send 2 · 8 routes over the NIC under their switch, 25 GB/s, whose slot gives 31.5.
+/// Over a narrow uplink go 2 · 7 routes within the box, or with peer-to-peer those to six others.
 #[test]
-fn two_pcie_boxes_are_bound_by_uplinks_or_with_peer_to_peer_by_nics() {
-    let uplink = 31.5 * 15.0 / f64::from(2 * 7 + 2 * 8 + 2 * 8);
-    assert_bound("l40s-2x8-pcie", &[], uplink, LinkClass::Pcie);
-    let direct = &["nodes.scale-up.pcie.peer_to_peer=true"];
-    assert_bound("l40s-2x8-pcie", direct, 25.0 * 15.0 / 16.0, LinkClass::Nic);
+fn two_pcie_boxes_are_bound_by_the_nic_its_slot_or_the_uplink() {
+    assert_bound("l40s-2x8-pcie", &[], 25.0 * 15.0 / 16.0, LinkClass::Nic);
+    let fast = &["nodes.nic.bandwidth=400 Gb/s"];
+    assert_bound("l40s-2x8-pcie", fast, 31.5 * 15.0 / 16.0, LinkClass::Pcie);
+    let narrow = "nodes.scale-up.pcie.uplink_bandwidth=16 GB/s";
+    assert_bound("l40s-2x8-pcie", &[narrow], 16.0 * 15.0 / 14.0, LinkClass::Pcie);
+    let direct = &[narrow, "nodes.scale-up.pcie.peer_to_peer=true"];
+    assert_bound("l40s-2x8-pcie", direct, 16.0 * 15.0 / 12.0, LinkClass::Pcie);
 }
 
 /// Four nodes of a mesh: 24 routes leave by each NIC, one crosses each link between two GPUs. NICs

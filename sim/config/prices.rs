@@ -66,10 +66,10 @@ struct EachFile {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GpuFile {
-    usd: Option<Number<1, 1_000_000_000>>,
-    watts: Option<Number<1, 1_000_000>>,
-    node_usd: Number<0, 1_000_000_000>,
-    node_watts: Number<0, 1_000_000>,
+    usd: Option<Number<1, 1_000_000_000_000>>,
+    watts: Option<Number<1, 1_000_000_000>>,
+    node_usd: Number<0, 1_000_000_000_000>,
+    node_watts: Number<0, 1_000_000_000>,
 }
 
 impl GpuFile {

@@ -18,7 +18,8 @@
 //!
 //! so every link carries all the bytes it could, a step late. Starts and changes of capacity end a
 //! step at their exact time. The error is measured, not proven: max–min fairness can amplify a late
-//! event along a chain of links. On random problems every finish time stays within `ε` (tested).
+//! event along a chain of links. On small random problems every finish time stays within `ε` (tested);
+//! of tens of thousands of flows a few may not (docs/engines.md).
 
 use super::generic::LocalLinks;
 use super::parts::Part;
