@@ -88,7 +88,7 @@ fn all_different(most: usize, octaves: i32) -> impl Strategy<Value = Problem> {
 /// Sizes within a few per cent of each other and ports of one speed or two.
 fn nearly_alike() -> impl Strategy<Value = Problem> {
     (2..24_usize, any::<u64>(), 0..5_u64, any::<bool>()).prop_map(|(n, seed, spread, two)| {
-        let speed = |port| if two && mixed(seed, port) % 2 == 0 { 2e5 } else { 1e5 };
+        let speed = |port| if two && mixed(seed, port).is_multiple_of(2) { 2e5 } else { 1e5 };
         let capacity: Vec<f64> = (0..2 * n).map(speed).collect();
         let size = |cell: usize| {
             let alike = 1e6 + (mixed(seed, cell) % (1 + spread * 10_000)) as f64;

@@ -56,7 +56,7 @@ pub struct FlowsArgs {
     /// Relative error that finish times may have.
     #[arg(long, default_value_t = 0.01)]
     epsilon: f64,
-    /// Only the makespan is wanted: lets `auto` take the closed form where it is certified.
+    /// Only the makespan is wanted: lets `auto` take the closed form where it is known to be within ε.
     #[arg(long)]
     makespan_only: bool,
     /// A link in poor health: LINK=SHARE, or LINK=SHARE@FROM..UNTIL with times such as 1ms.
