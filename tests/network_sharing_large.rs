@@ -150,7 +150,7 @@ fn assert_no_link_overfull(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn large_exchanges_are_shared_as_by_the_slow_twin(problem in few_instants()) {
