@@ -123,7 +123,7 @@ proptest! {
         // Multiples of 16 rows have kernels of their own, and so have all others.
         let (whole, wider) = (16 * m, 16 * (m + more));
         prop_assert!(times.seconds(whole) <= times.seconds(wider));
-        let broken = |m: u32| if m % 16 == 0 { m + 1 } else { m };
+        let broken = |m: u32| if m.is_multiple_of(16) { m + 1 } else { m };
         prop_assert!(times.seconds(broken(m)) <= times.seconds(broken(m + more)));
         prop_assert!(times.seconds(m) > 0.0);
     }
