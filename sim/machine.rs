@@ -286,7 +286,9 @@ impl<'a> Machine<'a> {
     /// A member of an exchange has all it waits for.
     fn receive(&mut self, delivery: Delivery, schedule: &mut Schedule<'_, Event>) {
         let Delivery { at, exchange, rank } = delivery;
-        if let (Some(moved), Some(observer)) = (self.watch.deliver(exchange, at), &mut self.observer) {
+        if let (Some(moved), Some(observer)) =
+            (self.watch.deliver(exchange, at), &mut self.observer)
+        {
             observer.exchanged(&moved);
         }
         match self.purposes[&exchange] {

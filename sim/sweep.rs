@@ -13,6 +13,7 @@ use crate::outcome::TooLong;
 
 mod columns;
 mod journal;
+mod read;
 mod results;
 mod row;
 mod summary;

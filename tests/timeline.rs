@@ -22,11 +22,8 @@ fn slices_cover_each_gpus_time_and_sum_to_its_blame() {
     for case in [1, 3] {
         let workload = &scenario.cases[case].moepp[3];
         let gpus = [0, 5, 31].map(GpuId).to_vec();
-        let mut timeline = Timeline::new(
-            &scenario.topology,
-            gpus.clone(),
-            workload.layout.expert_parallel,
-        );
+        let mut timeline =
+            Timeline::new(&scenario.topology, gpus.clone(), workload.layout.expert_parallel);
         let outcome = study::run_if(
             &scenario,
             workload,
@@ -89,7 +86,8 @@ fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, &[u8])> {
 /// The integral of the counter of a class of links, GB/s over nanoseconds: bytes.
 fn integral(trace: &[u8], class: LinkClass) -> f64 {
     let (mut track, mut rate, mut since, mut bytes) = (None, 0.0, 0, 0.0);
-    let one = |message: &[u8], field| fields(message).into_iter().find(|f| f.0 == field).map(|f| f.1);
+    let one =
+        |message: &[u8], field| fields(message).into_iter().find(|f| f.0 == field).map(|f| f.1);
     for (_, _, packet) in fields(trace) {
         let at = one(packet, 8).unwrap_or(0);
         for (field, _, inner) in fields(packet) {

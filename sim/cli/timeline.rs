@@ -64,11 +64,8 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
         traced.extend([by_wait[0], by_wait[by_wait.len() / 2]]);
     }
     let group = workload.layout.expert_parallel;
-    let mut timeline = Timeline::new(
-        &scenario.topology,
-        traced.iter().map(|&gpu| GpuId(gpu)).collect(),
-        group,
-    );
+    let mut timeline =
+        Timeline::new(&scenario.topology, traced.iter().map(|&gpu| GpuId(gpu)).collect(), group);
     let nothing = WhatIf::NOTHING;
     study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let trace = timeline.trace();
