@@ -78,15 +78,12 @@ fn a_run_is_drawn_as_its_command_drew_it_and_says_what_it_found() {
     runs(&here, &["plot", "run.json", "--out", "default.svg"]);
     let said = words(&here.join("default.svg"));
     assert!(said.contains(&format!("to {:.0} % ({} at", most.0, most.1)), "{said}");
-    let links = json["results"].as_array().unwrap().iter().flat_map(|row| {
-        row["link_use"].as_array().unwrap().iter().map(|group| {
-            (group["max_share"].as_f64().unwrap(), group["busiest"].as_str().unwrap())
-        })
-    });
-    let fullest = links.max_by(|a, b| a.0.total_cmp(&b.0)).expect("a link");
+    let rows = json["results"].as_array().unwrap().iter();
+    let uses = rows.flat_map(|row| row["link_use"].as_array().unwrap());
+    let fullest = uses.map(|group| group["max_share"].as_f64().unwrap()).fold(0.0, f64::max);
     let said = words(&here.join("run.links.svg"));
-    let title = format!("{} is the busiest link: {:.0} %", fullest.1, 100.0 * fullest.0);
-    assert!(said.contains(&title) && said.contains("nvlink gpu → node-switch"), "{said}");
+    let title = format!("is the busiest link: {:.1} % of its bandwidth", 100.0 * fullest);
+    assert!(said.contains(&title) && said.contains("nvlink gpu → node-switch"), "{title}: {said}");
     // On the cluster: every GPU has its box; PNG as well as SVG.
     runs(&here, &["plot", "run.json", "--kind", "cluster", "--workload", "moepp-1b"]);
     let said = words(&here.join("run.cluster.svg"));
@@ -120,9 +117,10 @@ fn comparisons_plans_flows_and_validations_are_known_by_what_they_hold() {
     assert!(message.contains("cannot be drawn as cost"), "{message}");
     assert!(message.contains("help: what fits it: --kind front"), "{message}");
     // As other commands pass it on.
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("calibrate/data");
-    let data = data.display().to_string();
-    stored(&here, "validate.json", &["validate", &data, "--json"]);
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("calibrate/data/nccl_l40s.parquet");
+    fs::create_dir(here.join("measured")).expect("a folder of ours");
+    fs::copy(data, here.join("measured/nccl_l40s.parquet")).expect("a file of ours");
+    stored(&here, "validate.json", &["validate", "measured", "--json"]);
     runs(&here, &["plot", "validate.json"]);
     assert!(words(&here.join("validate.errors.svg")).contains("nine in ten"));
 }
@@ -150,8 +148,22 @@ fn a_sweep_is_drawn_from_its_folder_its_parquet_and_its_csv_alike() {
     assert!(said.contains("lines: workload.batch.tokens_per_gpu"), "{said}");
     // What is neither axis nor line is averaged over, and the picture says so.
     assert!(said.contains("bands: 95 % over seeds, model"), "{said}");
-    runs(&here, &["plot", "done", "--x", "workload.batch.tokens_per_gpu", "--y", "time_ms",
-        "--hue", "model", "--log-x", "--out", "time.png"]);
+    runs(
+        &here,
+        &[
+            "plot",
+            "done",
+            "--x",
+            "workload.batch.tokens_per_gpu",
+            "--y",
+            "time_ms",
+            "--hue",
+            "model",
+            "--log-x",
+            "--out",
+            "time.png",
+        ],
+    );
     let message = refused(&here, &["plot", "done", "--y", "speed"]);
     assert!(message.starts_with("error: done: there is no column `speed`"), "{message}");
     assert!(message.contains("help: columns: topology.nodes.nic.bandwidth"), "{message}");
@@ -170,8 +182,12 @@ fn what_is_no_result_is_refused_with_a_way_out_and_nothing_is_written() {
     fs::write(here.join("empty.csv"), "").unwrap();
     fs::write(here.join("list.json"), "[]").unwrap();
     fs::write(here.join("clusters.json"), "{\"equal\": \"cost\", \"clusters\": []}").unwrap();
-    fs::write(here.join("half.json"), "{\"counted\": \"experts\", \"results\": [{\"tau\": 1, \
-        \"throughput_increase_percent\": 3}]}").unwrap();
+    fs::write(
+        here.join("half.json"),
+        "{\"counted\": \"experts\", \"results\": [{\"tau\": 1, \
+        \"throughput_increase_percent\": 3}]}",
+    )
+    .unwrap();
     fs::create_dir(here.join("begun")).unwrap();
     fs::write(here.join("begun/rows.jsonl"), "{}\n").unwrap();
     for (file, found) in [
@@ -192,8 +208,12 @@ fn what_is_no_result_is_refused_with_a_way_out_and_nothing_is_written() {
         assert!(message.contains("\n  help: "), "{file}: {message}");
         assert!(!here.join("out.svg").exists(), "{file}");
     }
-    fs::write(here.join("good.json"), "[{\"file\": \"a\", \"median_abs_error\": 0.1, \
-        \"p90_abs_error\": 0.2}]").unwrap();
+    fs::write(
+        here.join("good.json"),
+        "[{\"file\": \"a\", \"median_abs_error\": 0.1, \
+        \"p90_abs_error\": 0.2}]",
+    )
+    .unwrap();
     let message = refused(&here, &["plot", "good.json", "--out", "out.pdf"]);
     assert!(message.contains("a picture's name ends in .svg or .png"), "{message}");
     let message = refused(&here, &["plot", "good.json", "--out", "no/such/out.svg"]);

@@ -113,7 +113,7 @@ pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure
         )
         .into());
     }
-    std::fs::create_dir_all(&args.out)?;
+    super::make_folder(&args.out)?;
     finish(&sweep, &rows, &args.out, (false, false), out)
 }
 

@@ -38,6 +38,12 @@ fn shares(topology: &Topology, bytes_per_s: &[f64]) -> Vec<f64> {
     links.map(|(link, bytes)| bytes / link.bandwidth.bytes_per_sec()).collect()
 }
 
+/// A share in percent, with a decimal where it is small.
+pub(super) fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    if percent < 10.0 { format!("{percent:.1}") } else { format!("{percent:.0}") }
+}
+
 /// The use of links as JSON: an object for each class and direction that carries anything.
 #[must_use]
 pub fn link_use(topology: &Topology, bytes_per_s: &[f64]) -> Value {
@@ -88,9 +94,9 @@ pub fn cluster_chart(topology: &Topology, bytes_per_s: &[f64], what: &str) -> Di
     let busiest = (0..share.len()).max_by(|&a, &b| share[a].total_cmp(&share[b]));
     let title = match busiest.filter(|&at| share[at] > 0.0) {
         Some(at) => format!(
-            "{} is the busiest link: {:.0} % of its bandwidth on average",
+            "{} is the busiest link: {} % of its bandwidth on average",
             topology.link_name(LinkId(at as u32)),
-            100.0 * share[at]
+            percent(share[at])
         ),
         None => "No byte crosses a link".to_owned(),
     };

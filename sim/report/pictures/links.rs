@@ -3,6 +3,7 @@
 use super::Part;
 use crate::config::Mistake;
 use crate::plot::HeatMap;
+use crate::report::link_use::percent;
 
 /// Columns that every row is stretched to.
 const COLUMNS: usize = 64;
@@ -42,7 +43,7 @@ pub fn links_chart(result: &Part<'_>, workload: Option<&str>) -> Result<HeatMap,
     }
     let (share, name) = most.unwrap_or_default();
     Ok(HeatMap {
-        title: format!("{name} is the busiest link: {:.0} % of its bandwidth", 100.0 * share),
+        title: format!("{name} is the busiest link: {} % of its bandwidth", percent(share)),
         below: format!("{}, {what}; mean over the makespan", result.text("topology")?),
         x: "links of each kind, from the first to the last".to_owned(),
         y: String::new(),

@@ -29,11 +29,13 @@ pub fn gain_chart(run: &Part<'_>) -> Result<LineChart, Mistake> {
         published_of[at].points.extend(known.map(|y| Point { x: tau, y, interval: None }));
     }
     let title = finding(&series);
-    series.extend(published_of.into_iter().filter(|known| !known.points.is_empty()));
+    published_of.retain(|known| !known.points.is_empty());
+    let marks = if published_of.is_empty() { "" } else { "; open marks: published" };
+    series.extend(published_of);
     Ok(LineChart {
         title,
         below: format!(
-            "{} × {}, {}; bands: 95 % over seeds; open marks: published",
+            "{} × {}, {}; bands: 95 % over seeds{marks}",
             run.number("gpus")?,
             run.text("gpu")?,
             counted(run.text("counted")?)
