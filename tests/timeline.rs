@@ -6,12 +6,15 @@
 //! vary inside an exchange: the counters show each one's mean. `tests/timeline.py` reads the written file with Perfetto's own protocol
 //! buffers.
 
+use std::collections::BTreeMap;
+
 use moesim::blame::Reason;
 use moesim::config::{Overrides, ScenarioSource};
+use moesim::machine::{Fact, Moved, Observer};
 use moesim::study::{self, WhatIf};
 use moesim::timeline::Timeline;
 use moesim::topology::LinkClass;
-use moesim::units::{GpuId, SimDuration};
+use moesim::units::{GpuId, SimDuration, SimTime};
 
 #[test]
 fn slices_cover_each_gpus_time_and_sum_to_its_blame() {
@@ -128,7 +131,7 @@ fn counters_of_link_use_integrate_to_the_bytes_moved() {
         let (gpus, group) = (vec![GpuId(0)], workload.layout.expert_parallel);
         let mut timeline = Timeline::new(&scenario.topology, gpus, group);
         let what_if = &WhatIf::NOTHING;
-        let seen: Option<&mut dyn moesim::machine::Observer> = Some(&mut timeline);
+        let seen: Option<&mut dyn Observer> = Some(&mut timeline);
         let outcome =
             study::run_if(&scenario, workload, scenario.overheads, 0, what_if, seen).unwrap();
         let trace = timeline.trace();
@@ -145,5 +148,54 @@ fn counters_of_link_use_integrate_to_the_bytes_moved() {
             moved += usize::from(bytes > 0);
         }
         assert!(moved >= 2, "{set:?}: only {moved} classes of links were used");
+    }
+}
+
+/// Keeps when each GPU joined, and from when on bytes are said to have moved.
+#[derive(Default)]
+struct Joins {
+    /// Of each GPU, in order of its exchanges.
+    joined: BTreeMap<u32, Vec<SimTime>>,
+    /// Of each group's first GPU, in order of its exchanges.
+    begun: BTreeMap<u32, Vec<SimTime>>,
+}
+
+impl Observer for Joins {
+    fn observe(&mut self, fact: Fact) {
+        if let Fact::Joined { gpu, at, .. } = fact {
+            self.joined.entry(gpu.0).or_default().push(at);
+        }
+    }
+
+    fn exchanged(&mut self, moved: &Moved) {
+        assert!(moved.to > moved.from, "{moved:?}");
+        self.begun.entry(moved.exchange.members()[0].0).or_default().push(moved.from);
+    }
+}
+
+#[test]
+fn an_exchange_counts_from_when_its_bytes_could_first_move() {
+    // The closed form waits for the last member; flows start with the second.
+    for (engine, nth) in [("closed-form", 7), ("exact", 1)] {
+        let fixed = ["counted=moe-layer", "workload.batch.micro_batches=1", "seeds=0..1"];
+        let mut overrides: Vec<String> = fixed.map(str::to_owned).to_vec();
+        overrides.push(format!("network={engine}"));
+        let scenario = ScenarioSource::open("paper", Overrides::new(overrides)).unwrap();
+        let scenario = scenario.load().unwrap();
+        let workload = &scenario.cases[1].moepp[3];
+        assert_eq!(workload.layout.expert_parallel, 8);
+        let mut joins = Joins::default();
+        let seen: Option<&mut dyn Observer> = Some(&mut joins);
+        let nothing = &WhatIf::NOTHING;
+        study::run_if(&scenario, workload, scenario.overheads, 0, nothing, seen).unwrap();
+        assert_eq!(joins.begun.len(), 4, "groups");
+        for (first, begun) in &joins.begun {
+            for (number, from) in begun.iter().enumerate() {
+                let mut at: Vec<SimTime> =
+                    (*first..first + 8).map(|gpu| joins.joined[&gpu][number]).collect();
+                at.sort_unstable();
+                assert_eq!(*from, at[nth], "{engine}: exchange {number} of the group of {first}");
+            }
+        }
     }
 }
