@@ -117,7 +117,7 @@ can be compared is the kind and size of an effect, not a figure. Costs are those
     out.append("| traffic | with spines, ms | rail-only, ms | longer, forwarding chunk by chunk | forwarding after all has come |")
     out.append("|---|---|---|---|---|")
     for name, a, b, forwarded, stored in rows:
-        out.append(f"| {name} | {a:.2f} | {b:.2f} | {forwarded:+.1f} % | {stored:+.1f} % |")
+        out.append(f"| {name} | {a:.2f} | {b:.2f} | {round(forwarded, 1) + 0:+.1f} % | {stored:+.1f} % |")
     stored = rows[0][4]
     out.append(f"""
 The rail-only network costs {usd:.0f} % less ({within(usd, 38, 77)}) and draws {watts:.0f} % less

@@ -35,11 +35,11 @@ pub fn loads_chart(table: &Results, file: &str) -> Result<HeatMap, Mistake> {
     }
     let mut cells = vec![vec![f64::NAN; experts]; rounds];
     let mut hottest = (0.0, 0, 0);
-    for round in 0..rounds {
+    for (round, cells) in cells.iter_mut().enumerate() {
         let own = load.range((round, 0)..(round + 1, 0));
         let mean = own.clone().map(|(_, n)| n).sum::<f64>() / own.clone().count().max(1) as f64;
         for (&(_, expert), n) in own {
-            cells[round][expert] = n / mean;
+            cells[expert] = n / mean;
             if n / mean > hottest.0 {
                 hottest = (n / mean, round, expert);
             }
