@@ -21,6 +21,7 @@ mod flows;
 mod gate;
 mod list;
 mod plan;
+mod plot;
 mod progress;
 mod run;
 mod sweep;
@@ -54,6 +55,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Write one run as a trace for Perfetto.
     Timeline(timeline::TimelineArgs),
+    /// Draw a result: the JSON of run, compare, plan, flows or validate, or a sweep's table.
+    Plot(plot::PlotArgs),
     /// Put the shards of a sweep together.
     Merge(sweep::MergeArgs),
     /// Print a script that completes moesim's commands in a shell.
@@ -149,6 +152,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Compare(args)) => compare::run(&args, out),
         Some(Command::Explain(args)) => explain::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
+        Some(Command::Plot(args)) => plot::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
         Some(Command::Completions { shell }) => {
             // Into memory first: a pipe that is closed must not panic.
@@ -189,6 +193,18 @@ fn save_chart(chart: &impl crate::plot::Chart, path: &std::path::Path) -> Result
     crate::plot::save(chart, path).map_err(|error| {
         let help = "name a file that ends in .svg or .png, in a folder that can be written";
         Mistake::of(path.display().to_string(), error.to_string(), help).into()
+    })
+}
+
+/// Makes a folder for results.
+fn make_folder(folder: &std::path::Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Mistake::of(
+            folder.display().to_string(),
+            format!("cannot be made: {error}"),
+            "name a folder that can be written",
+        )
+        .into()
     })
 }
 

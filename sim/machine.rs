@@ -16,16 +16,21 @@ use std::collections::BTreeMap;
 
 use crate::blame::{Blame, Op, Reason, run_to_barrier};
 use crate::calendar::Schedule;
+use crate::fluid::Engine;
 use crate::network::{Carried, Delivery, Exchange, ExchangeId, Network};
 use crate::units::{Bytes, GpuId, SimDuration, SimTime};
 
 mod course;
 mod dispatch;
+mod fact;
 mod step;
+mod watch;
 
 pub use course::Course;
 pub use dispatch::AllToAll;
+pub use fact::{Fact, Moved, Observer};
 pub use step::{Counted, Leg, Step, StepPlanner, Totals};
+use watch::Watch;
 
 /// Everything that can happen. Events name things; an event may turn out to be stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,44 +45,6 @@ pub enum Event {
         /// Counts changes of the network; a later one makes this event stale.
         epoch: u64,
     },
-}
-
-/// What an observer is told. Unlike an [`Event`], a fact did happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// A GPU's time from one instant to another passed for one reason.
-    Spent {
-        /// Which GPU.
-        gpu: GpuId,
-        /// On what.
-        reason: Reason,
-        /// From when.
-        from: SimTime,
-        /// Until when.
-        to: SimTime,
-    },
-    /// A GPU joined the dispatch or combine of its layer.
-    Joined {
-        /// Which GPU.
-        gpu: GpuId,
-        /// Which of the two exchanges of a layer.
-        leg: Leg,
-        /// When.
-        at: SimTime,
-    },
-    /// A GPU has finished all its micro-batches.
-    Finished {
-        /// Which GPU.
-        gpu: GpuId,
-        /// When.
-        at: SimTime,
-    },
-}
-
-/// Told of facts in the order they become known; can change nothing.
-pub trait Observer {
-    /// `fact` happened.
-    fn observe(&mut self, fact: Fact);
 }
 
 /// What a GPU is at.
@@ -132,6 +99,7 @@ pub struct Machine<'a> {
     /// another by the part of a step between two exchanges.
     underway: Vec<Vec<Underway>>,
     purposes: BTreeMap<ExchangeId, Purpose>,
+    watch: Watch,
     next_exchange: u32,
     epoch: u64,
     due: Option<SimTime>,
@@ -165,6 +133,7 @@ impl<'a> Machine<'a> {
             gpus: vec![gpu; course.gpus as usize],
             underway: (0..course.gpus / course.group).map(|_| Vec::new()).collect(),
             purposes: BTreeMap::new(),
+            watch: Watch::default(),
             next_exchange: 0,
             epoch: 0,
             due: None,
@@ -219,6 +188,7 @@ impl<'a> Machine<'a> {
             blame: self.gpus.iter().map(|gpu| gpu.blame.clone()).collect(),
             hidden: self.gpus.iter().map(|gpu| gpu.hidden).collect(),
             carried: self.network.carried(),
+            link_bytes: self.network.link_bytes().to_vec(),
             totals: self.planner.totals(),
         }
     }
@@ -290,15 +260,37 @@ impl<'a> Machine<'a> {
         if let Some(exchange) = opened {
             self.next_exchange += 1;
             self.purposes.insert(id, Purpose::Leg { group, number: step, leg });
-            self.network.open(id, exchange);
+            self.open(id, exchange);
+        }
+        self.join_exchange(now, id, rank);
+        self.tell(Fact::Joined { gpu, leg, at: now });
+    }
+
+    /// Announces an exchange to the network.
+    fn open(&mut self, id: ExchangeId, exchange: Exchange) {
+        if self.observer.is_some() {
+            self.watch.open(id, &exchange);
+        }
+        self.network.open(id, exchange);
+    }
+
+    /// A member joins an exchange that has been announced.
+    fn join_exchange(&mut self, now: SimTime, id: ExchangeId, rank: usize) {
+        if self.observer.is_some() {
+            let waits_for_all = self.network.carried().engine == Engine::ClosedForm;
+            self.watch.join(now, id, waits_for_all);
         }
         self.network.join(now, id, rank);
-        self.tell(Fact::Joined { gpu, leg, at: now });
     }
 
     /// A member of an exchange has all it waits for.
     fn receive(&mut self, delivery: Delivery, schedule: &mut Schedule<'_, Event>) {
         let Delivery { at, exchange, rank } = delivery;
+        if let (Some(moved), Some(observer)) =
+            (self.watch.deliver(exchange, at), &mut self.observer)
+        {
+            observer.exchanged(&moved);
+        }
         match self.purposes[&exchange] {
             Purpose::Leg { group, number, leg: Leg::Dispatch } => {
                 self.after_dispatch(group, rank, number, at, schedule);
@@ -390,10 +382,10 @@ impl<'a> Machine<'a> {
         self.next_exchange += 1;
         self.purposes.insert(id, Purpose::Handover { to });
         let cells = vec![Bytes(0), bytes, Bytes(0), Bytes(0)];
-        self.network.open(id, Exchange::new(vec![gpu, to], cells));
+        self.open(id, Exchange::new(vec![gpu, to], cells));
         let now = self.gpus[gpu.index()].clock;
-        self.network.join(now, id, 0);
-        self.network.join(now, id, 1);
+        self.join_exchange(now, id, 0);
+        self.join_exchange(now, id, 1);
     }
 
     /// A micro-batch has come from the stage before.
@@ -475,6 +467,8 @@ pub struct Finished {
     pub hidden: Vec<SimDuration>,
     /// Which engine carried the exchanges, and what is known of its error.
     pub carried: Carried,
+    /// Bytes over each link of the cluster.
+    pub link_bytes: Vec<u64>,
     /// What the gate decided, over all steps.
     pub totals: Totals,
 }

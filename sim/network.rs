@@ -56,4 +56,8 @@ pub trait Network {
 
     /// Which engine has carried what so far, and what is known of its error.
     fn carried(&self) -> Carried;
+
+    /// Bytes over each link so far, those of relays on every link they cross; bytes count once their
+    /// exchange has begun.
+    fn link_bytes(&self) -> &[u64];
 }

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub hidden: Vec<SimDuration>,
     /// Which engine carried the exchanges, and what is known of its error.
     pub carried: Carried,
+    /// Bytes over each link of the cluster.
+    pub link_bytes: Vec<u64>,
     /// What the gate decided, summed.
     pub totals: Totals,
     /// Tokens that went through the whole model.
@@ -51,7 +53,7 @@ impl Outcome {
         tokens: u64,
         seed: u64,
     ) -> Result<Self, TooLong> {
-        let Finished { makespan, blame, hidden, carried, totals } = finished;
+        let Finished { makespan, blame, hidden, carried, link_bytes, totals } = finished;
         if makespan == SimDuration::MAX {
             return Err(TooLong);
         }
@@ -59,7 +61,7 @@ impl Outcome {
             let total = blame.total();
             assert!(total == makespan, "GPU {gpu} is blamed for {total} of {makespan}");
         }
-        Ok(Self { seed, counted, makespan, blame, hidden, carried, totals, tokens })
+        Ok(Self { seed, counted, makespan, blame, hidden, carried, link_bytes, totals, tokens })
     }
 
     /// The time counted, in seconds. For whole layers and models, the makespan: the slowest GPU

@@ -131,7 +131,10 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
             .then(quality(a).total_cmp(&quality(b)))
             .then(candidates[a].mean().total_cmp(&candidates[b].mean()))
     });
-    let nearness = |at: usize| (candidates[at].probability, candidates[at].margin_percent());
+    // Far from the target a larger spread is a larger probability, which brings nobody closer: only
+    // whole percents count.
+    let percent = |at: usize| (100.0 * candidates[at].probability).round();
+    let nearness = |at: usize| (percent(at), candidates[at].margin_percent());
     let closest = all()
         .max_by(|&a, &b| {
             let ((pa, ma), (pb, mb)) = (nearness(a), nearness(b));

@@ -12,24 +12,28 @@ use std::sync::Once;
 use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::prelude::DrawingBackend;
+pub use plotters::prelude::DrawingBackend;
 use plotters::style::{Color, FontStyle, RGBColor, TextStyle, register_font};
 
 mod axis;
 mod bars;
+mod diagram;
 mod frame;
 mod heat;
 mod lines;
 mod scatter;
+mod spots;
 
 pub use axis::{Axis, Scale};
 pub use bars::{Bar, StackedBars};
+pub use diagram::{Diagram, Place, Stretch};
 pub use heat::HeatMap;
 pub use lines::{LineChart, Point, Series};
 pub use scatter::{Cloud, PredictedMeasured};
+pub use spots::{Ray, Spot, Spots};
 
 /// Any area that charts draw on.
-type Area<DB> = DrawingArea<DB, Shift>;
+pub type Area<DB> = DrawingArea<DB, Shift>;
 
 /// Something that can be drawn.
 pub trait Chart {

@@ -1,14 +1,15 @@
 //! A study as people read it, and as machines do.
 
 mod json;
-mod pictures;
+mod link_use;
+pub mod pictures;
 mod ranges;
 mod sweep;
 mod text;
 
-pub use json::{Asked, write_json};
-pub use pictures::{breakdown_chart, gain_chart};
-pub use sweep::{check_drawings, draw, write_sweep};
+pub use json::{Asked, json_of, write_json};
+pub use link_use::{cluster_chart, link_use};
+pub use sweep::{any_drawing, chart, check_drawings, draw, write_sweep};
 pub use text::write_text;
 
 use crate::study::Row;

@@ -46,6 +46,8 @@ pub struct Row {
     pub blame_ms: [f64; Reason::ALL.len()],
     /// Which engine carried the exchanges, over all seeds; the costlier one where runs differ.
     pub carried: Carried,
+    /// Bytes over each link in a second of the makespan, mean over seeds.
+    pub link_bytes_per_s: Vec<f64>,
 }
 
 /// Ranges over seeds and draws of calibration error.
@@ -220,7 +222,20 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
         blame_ms,
         carried: own[1..].iter().fold(own[0].carried, |all, outcome| all.and(&outcome.carried)),
+        link_bytes_per_s: link_rates(own),
     }
+}
+
+/// Bytes over each link in a second of the makespan, mean over outcomes.
+fn link_rates(outcomes: &[Outcome]) -> Vec<f64> {
+    let mut rates = vec![0.0; outcomes[0].link_bytes.len()];
+    for outcome in outcomes {
+        let whole = outcome.makespan.secs() * outcomes.len() as f64;
+        for (rate, &bytes) in rates.iter_mut().zip(&outcome.link_bytes) {
+            *rate += bytes as f64 / whole;
+        }
+    }
+    rates
 }
 
 /// `job(0)`, `job(1)`, … on several threads, in order.

@@ -10,17 +10,21 @@ use std::sync::mpsc;
 
 use crate::config::{Mistake, Scenario, SweepPlan, fold_bytes};
 use crate::outcome::TooLong;
+use crate::study;
 
 mod columns;
 mod journal;
+mod read;
 mod results;
 mod row;
+mod shared;
 mod summary;
 
 pub use columns::{COLUMNS, Description};
 pub use journal::{Finished, Journal, JournalError, NAME as JOURNAL, Record, finished};
 pub use results::{Results, ResultsError};
 pub use row::{Cell, Row, rows_of};
+use shared::Shared;
 pub use summary::{Line, summarise};
 
 /// A plan with its scenarios checked, cut into tasks.
@@ -30,6 +34,7 @@ pub struct Sweep<'a> {
     seeds: u64,
     first_seed: u64,
     fingerprint: u64,
+    vanilla: Shared,
 }
 
 /// Why a sweep ended early. What had finished is kept.
@@ -69,6 +74,7 @@ impl<'a> Sweep<'a> {
             seeds,
             first_seed: first.seeds.start,
             fingerprint,
+            vanilla: Shared::of(plan),
         };
         let tasks = plan.points() * sweep.cases as u128 * u128::from(seeds);
         if tasks > crate::config::MAX_TASKS {
@@ -159,8 +165,11 @@ impl<'a> Sweep<'a> {
         let case = task / self.seeds as usize % self.cases;
         let seed = self.first_seed + (task % self.seeds as usize) as u64;
         let settings = self.plan.settings(point);
-        let rows =
-            rows_of(scenario, case, seed, point, &settings).map_err(|TooLong| Stopped::TooLong)?;
+        let base = || study::run(scenario, &scenario.cases[case].vanilla, scenario.overheads, seed);
+        let vanilla = self.vanilla.get((point, case, seed), base);
+        let rows = vanilla
+            .and_then(|vanilla| rows_of(scenario, case, &vanilla, point, &settings))
+            .map_err(|TooLong| Stopped::TooLong)?;
         Ok(Record { task, rows })
     }
 }

@@ -3,17 +3,21 @@
 //! The observer keeps the facts of the GPUs asked for; [`Timeline::trace`] writes them as protocol
 //! buffers [perfetto]. Times in a trace are whole nanoseconds, so every slice carries its exact
 //! picoseconds as an annotation: their sums by name equal the blame table. An arrow leads from the
-//! exchange of the GPU that joined last to the experts of each GPU that waited for it, and a counter of
-//! each process says how many of the traced GPUs are sending and receiving.
+//! exchange of the GPU that joined last to the experts of each GPU that waited for it. Counters say how
+//! many of the traced GPUs are sending and receiving, and what crosses the links of each class in the
+//! whole cluster (see [`links`]).
 
 use std::collections::BTreeMap;
 
 use crate::blame::Reason;
-use crate::machine::{Fact, Leg, Observer};
+use crate::machine::{Fact, Leg, Moved, Observer};
+use crate::topology::{ByClass, Topology};
 use crate::units::{GpuId, SimTime};
 
+mod links;
 mod proto;
 
+use links::LinkUse;
 use proto::{Message, Trace};
 
 /// A stretch of a GPU's time.
@@ -30,8 +34,8 @@ pub struct Slice {
 }
 
 /// Keeps the facts of some GPUs.
-#[derive(Clone, Debug, Default)]
-pub struct Timeline {
+#[derive(Clone, Debug)]
+pub struct Timeline<'a> {
     gpus: Vec<GpuId>,
     group: u32,
     slices: Vec<Slice>,
@@ -40,6 +44,7 @@ pub struct Timeline {
     /// Of each traced GPU, whom its latest dispatch waited for.
     waited_for: BTreeMap<u32, GpuId>,
     arrows: Vec<Arrow>,
+    links: LinkUse<'a>,
 }
 
 /// From the exchange of one GPU to the experts of another.
@@ -50,13 +55,27 @@ struct Arrow {
     at: SimTime,
 }
 
-impl Timeline {
-    /// An observer of these GPUs, in groups of `group` that exchange tokens.
+impl<'a> Timeline<'a> {
+    /// An observer of these GPUs of a cluster, in groups of `group` that exchange tokens.
     #[must_use]
-    pub fn new(mut gpus: Vec<GpuId>, group: u32) -> Self {
+    pub fn new(topology: &'a Topology, mut gpus: Vec<GpuId>, group: u32) -> Self {
         gpus.sort_unstable();
         gpus.dedup();
-        Self { gpus, group: group.max(1), ..Self::default() }
+        Self {
+            gpus,
+            group: group.max(1),
+            slices: Vec::new(),
+            joined: BTreeMap::new(),
+            waited_for: BTreeMap::new(),
+            arrows: Vec::new(),
+            links: LinkUse::new(topology),
+        }
+    }
+
+    /// Bytes over the links of each class, of all GPUs of the cluster; a byte counts on every link.
+    #[must_use]
+    pub fn link_bytes(&self) -> ByClass<u64> {
+        self.links.bytes()
     }
 
     /// The slices kept, in the order they became known.
@@ -121,6 +140,7 @@ impl Timeline {
             write_slice(&mut trace, slice, if joins { ends } else { &[] });
         }
         self.count_exchanging(&mut trace);
+        self.links.write(LINK_COUNTERS, &mut trace);
         trace.bytes()
     }
 
@@ -150,7 +170,11 @@ impl Timeline {
     }
 }
 
-impl Observer for Timeline {
+impl Observer for Timeline<'_> {
+    fn exchanged(&mut self, moved: &Moved) {
+        self.links.add(moved);
+    }
+
     fn observe(&mut self, fact: Fact) {
         match fact {
             Fact::Spent { gpu, reason, from, to } if self.traces(gpu) => {
@@ -171,8 +195,9 @@ impl Observer for Timeline {
     }
 }
 
-/// Track of the counter; those of GPUs follow.
+/// Track of the counter of GPUs; those of classes of links and of GPUs follow.
 const COUNTER: u64 = 1;
+const LINK_COUNTERS: u64 = 2;
 
 /// The tracks of a GPU: what it computes, exchanges, and waits for.
 const LANES: [&str; 3] = ["compute", "exchange", "wait"];

@@ -111,6 +111,11 @@ fn a_torn_line_is_cut_off_and_its_task_run_again() {
     let before = results(&here.join("a"));
     runs(&here, &["sweep", "plan.toml", "--out", "a", "--resume"]);
     assert_eq!(before, results(&here.join("a")));
+    // A torn line longer than the whole one that takes its place: nothing of it may be left.
+    let kept = whole[..whole.len() - 37].to_vec();
+    fs::write(&journal, [kept, vec![b'x'; 100_000]].concat()).expect("a file of ours");
+    runs(&here, &["sweep", "plan.toml", "--out", "a", "--resume"]);
+    assert!(fs::read(&journal).expect("a journal") == whole, "the journal is not what it was");
     // Killed before even the first line was whole.
     fs::write(&journal, &whole[..9]).expect("a file of ours");
     runs(&here, &["sweep", "plan.toml", "--out", "a", "--resume"]);

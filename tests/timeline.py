@@ -1,7 +1,8 @@
-"""Reads a timeline with Perfetto's published protocol buffers: `python timeline.py TRACE`.
+"""Reads a timeline with Perfetto's published protocol buffers: `python timeline.py TRACE [SAID]`.
 
 A pass says that every slice begins and ends on a described track, that arrows have both ends, and that the
-picoseconds of each GPU add up to the same makespan. Exact totals by reason are tests/timeline.rs's.
+picoseconds of each GPU add up to the same makespan; and, where SAID is what `moesim timeline` printed, that the
+integral of each counter of link use is the bytes it says. Exact totals by reason are tests/timeline.rs's.
 """
 
 import collections
@@ -17,6 +18,7 @@ tracks, processes = {}, {}
 open_slices = collections.defaultdict(list)
 spent = collections.defaultdict(lambda: collections.defaultdict(int))
 flows, counted = collections.defaultdict(list), 0
+rates, moved = {}, collections.defaultdict(float)
 for packet in trace.packet:
     if packet.HasField("track_descriptor"):
         described = packet.track_descriptor
@@ -42,10 +44,23 @@ for packet in trace.packet:
         assert abs((packet.timestamp - begun) * 1000 - ps) < 2000, "a slice is not as long as it says"
     elif event.type == TrackEvent.TYPE_COUNTER:
         counted += 1
+        if event.HasField("double_counter_value"):
+            name = tracks[event.track_uuid].name.split(" links, ")[0]
+            since, rate = rates.get(name, (packet.timestamp, 0.0))
+            moved[name] += rate * (packet.timestamp - since)
+            rates[name] = packet.timestamp, event.double_counter_value
 
 assert not any(open_slices.values()), "a slice was left open"
 assert all(sorted(both) == ["from", "to"] for both in flows.values()), "an arrow without an end"
 totals = {gpu: sum(by_name.values()) for gpu, by_name in spent.items()}
 assert len(set(totals.values())) == 1, f"GPUs end at different times: {totals}"
 assert counted > 0 and flows, "no counter or no arrow"
+assert moved and all(rate == 0.0 for _, rate in rates.values()), "links that never come to rest"
+if len(sys.argv) > 2:
+    with open(sys.argv[2]) as file:
+        words = [line.split() for line in file if line.startswith("bytes over ")]
+    said = {line[2]: int(line[-1]) for line in words}
+    assert said.keys() == moved.keys(), f"{said} are not {dict(moved)}"
+    wrong = {name: (said[name], moved[name]) for name in said if abs(moved[name] - said[name]) > 1e-9 * said[name]}
+    assert not wrong, f"integrals are not the bytes moved: {wrong}"
 print(f"{len(trace.packet)} packets, {len(totals)} GPUs, {len(flows)} arrows: totals equal the makespan")

@@ -1,14 +1,20 @@
 //! Does a timeline show what the blame table says?
 //!
 //! A pass says that the slices of each traced GPU cover its time without gaps and sum, by reason, to its
-//! accounts to the picosecond. `tests/timeline.py` reads the written file with Perfetto's own protocol
+//! accounts to the picosecond, and that the integral of each counter of link use is the bytes that the
+//! network says it moved over links of that class, under both kinds of engine. It does not say how rates
+//! vary inside an exchange: the counters show each one's mean. `tests/timeline.py` reads the written file with Perfetto's own protocol
 //! buffers.
+
+use std::collections::BTreeMap;
 
 use moesim::blame::Reason;
 use moesim::config::{Overrides, ScenarioSource};
+use moesim::machine::{Fact, Moved, Observer};
 use moesim::study::{self, WhatIf};
 use moesim::timeline::Timeline;
-use moesim::units::{GpuId, SimDuration};
+use moesim::topology::LinkClass;
+use moesim::units::{GpuId, SimDuration, SimTime};
 
 #[test]
 fn slices_cover_each_gpus_time_and_sum_to_its_blame() {
@@ -19,7 +25,8 @@ fn slices_cover_each_gpus_time_and_sum_to_its_blame() {
     for case in [1, 3] {
         let workload = &scenario.cases[case].moepp[3];
         let gpus = [0, 5, 31].map(GpuId).to_vec();
-        let mut timeline = Timeline::new(gpus.clone(), workload.layout.expert_parallel);
+        let mut timeline =
+            Timeline::new(&scenario.topology, gpus.clone(), workload.layout.expert_parallel);
         let outcome = study::run_if(
             &scenario,
             workload,
@@ -38,6 +45,156 @@ fn slices_cover_each_gpus_time_and_sum_to_its_blame() {
                 let slices = own.iter().filter(|slice| slice.reason == reason);
                 let total: SimDuration = slices.map(|slice| slice.to - slice.from).sum();
                 assert_eq!(total, outcome.blame[gpu.index()].of(reason), "{reason:?} on {gpu:?}");
+            }
+        }
+    }
+}
+
+/// The fields of a protocol-buffer message: number, and value or bytes.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, &[u8])> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for shift in (0..).step_by(7) {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+        unreachable!()
+    }
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let tag = varint(&mut bytes);
+        match tag & 7 {
+            0 => found.push((tag >> 3, varint(&mut bytes), &[][..])),
+            1 => {
+                let (value, rest) = bytes.split_at(8);
+                found.push((tag >> 3, u64::from_le_bytes(value.try_into().unwrap()), &[][..]));
+                bytes = rest;
+            }
+            2 => {
+                let length = varint(&mut bytes) as usize;
+                let (inner, rest) = bytes.split_at(length);
+                found.push((tag >> 3, 0, inner));
+                bytes = rest;
+            }
+            wire => panic!("wire type {wire}"),
+        }
+    }
+    found
+}
+
+/// The integral of the counter of a class of links, GB/s over nanoseconds: bytes.
+fn integral(trace: &[u8], class: LinkClass) -> f64 {
+    let (mut track, mut rate, mut since, mut bytes) = (None, 0.0, 0, 0.0);
+    let one =
+        |message: &[u8], field| fields(message).into_iter().find(|f| f.0 == field).map(|f| f.1);
+    for (_, _, packet) in fields(trace) {
+        let at = one(packet, 8).unwrap_or(0);
+        for (field, _, inner) in fields(packet) {
+            let name = fields(inner).into_iter().find(|f| f.0 == 2).map(|f| f.2);
+            let named = format!("{} links, GB/s", class.name());
+            if field == 60 && name.is_some_and(|name| name.starts_with(named.as_bytes())) {
+                track = one(inner, 1);
+            }
+            if field == 11 && track.is_some() && one(inner, 11) == track {
+                bytes += rate * (at - since) as f64;
+                rate = f64::from_bits(one(inner, 44).expect("a counter's value"));
+                since = at;
+            }
+        }
+    }
+    assert_eq!(rate, 0.0, "{class:?} never comes to rest");
+    bytes
+}
+
+#[test]
+fn counters_of_link_use_integrate_to_the_bytes_moved() {
+    for set in [
+        // The closed form, and flows that share links; relays and two hops count on every link.
+        vec!["network=closed-form"],
+        vec!["network=exact"],
+        vec!["all_to_all=pxn"],
+        vec!["all_to_all=two-hop"],
+    ] {
+        let fixed = ["counted=model-forward", "workload.batch.micro_batches=1", "seeds=0..1"];
+        let overrides = fixed.iter().chain(&set).map(|line| (*line).to_owned()).collect();
+        let scenario = ScenarioSource::open("paper", Overrides::new(overrides)).unwrap();
+        let scenario = scenario.load().unwrap();
+        // With pipeline stages, and across nodes where an algorithm asks for it.
+        let workload = &mut scenario.cases[3].moepp[3].clone();
+        if set[0].starts_with("all_to_all") {
+            (workload.layout.expert_parallel, workload.layout.pipeline_parallel) = (16, 2);
+        }
+        let (gpus, group) = (vec![GpuId(0)], workload.layout.expert_parallel);
+        let mut timeline = Timeline::new(&scenario.topology, gpus, group);
+        let what_if = &WhatIf::NOTHING;
+        let seen: Option<&mut dyn Observer> = Some(&mut timeline);
+        let outcome =
+            study::run_if(&scenario, workload, scenario.overheads, 0, what_if, seen).unwrap();
+        let trace = timeline.trace();
+        let links = || scenario.topology.links().iter().zip(&outcome.link_bytes);
+        let mut moved = 0;
+        for class in LinkClass::ALL {
+            let own = links().filter(|(link, _)| link.class == class);
+            let bytes: u64 = own.map(|(_, bytes)| bytes).sum();
+            assert_eq!(bytes, timeline.link_bytes().of(class), "{set:?} {class:?}");
+            let drawn = integral(&trace, class);
+            // Rates are kept in parts of 2⁻⁴⁰ and written as doubles.
+            let error = (drawn - bytes as f64).abs();
+            assert!(error <= 1e-9 * bytes as f64, "{set:?} {class:?}: {drawn} of {bytes}");
+            moved += usize::from(bytes > 0);
+        }
+        assert!(moved >= 2, "{set:?}: only {moved} classes of links were used");
+    }
+}
+
+/// Keeps when each GPU joined, and from when on bytes are said to have moved.
+#[derive(Default)]
+struct Joins {
+    /// Of each GPU, in order of its exchanges.
+    joined: BTreeMap<u32, Vec<SimTime>>,
+    /// Of each group's first GPU, in order of its exchanges.
+    begun: BTreeMap<u32, Vec<SimTime>>,
+}
+
+impl Observer for Joins {
+    fn observe(&mut self, fact: Fact) {
+        if let Fact::Joined { gpu, at, .. } = fact {
+            self.joined.entry(gpu.0).or_default().push(at);
+        }
+    }
+
+    fn exchanged(&mut self, moved: &Moved) {
+        assert!(moved.to > moved.from, "{moved:?}");
+        self.begun.entry(moved.exchange.members()[0].0).or_default().push(moved.from);
+    }
+}
+
+#[test]
+fn an_exchange_counts_from_when_its_bytes_could_first_move() {
+    // The closed form waits for the last member; flows start with the second.
+    for (engine, nth) in [("closed-form", 7), ("exact", 1)] {
+        let fixed = ["counted=moe-layer", "workload.batch.micro_batches=1", "seeds=0..1"];
+        let mut overrides: Vec<String> = fixed.map(str::to_owned).to_vec();
+        overrides.push(format!("network={engine}"));
+        let scenario = ScenarioSource::open("paper", Overrides::new(overrides)).unwrap();
+        let scenario = scenario.load().unwrap();
+        let workload = &scenario.cases[1].moepp[3];
+        assert_eq!(workload.layout.expert_parallel, 8);
+        let mut joins = Joins::default();
+        let seen: Option<&mut dyn Observer> = Some(&mut joins);
+        let nothing = &WhatIf::NOTHING;
+        study::run_if(&scenario, workload, scenario.overheads, 0, nothing, seen).unwrap();
+        assert_eq!(joins.begun.len(), 4, "groups");
+        for (first, begun) in &joins.begun {
+            for (number, from) in begun.iter().enumerate() {
+                let mut at: Vec<SimTime> =
+                    (*first..first + 8).map(|gpu| joins.joined[&gpu][number]).collect();
+                at.sort_unstable();
+                assert_eq!(*from, at[nth], "{engine}: exchange {number} of the group of {first}");
             }
         }
     }

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::versus::Versus;
 use super::{Failure, default_threads, save_chart};
 use crate::compare::{Contender, Equal, Knob, Standing, break_even, compare, ratio};
 use crate::config::{self, Mistake, Source};
-use crate::plot::{Axis, Bar, StackedBars};
+use crate::report::pictures::{self, Part, Picture};
 use crate::topology::{LinkClass, PriceBook};
 
 /// Clusters, and what to run on them.
@@ -27,7 +27,7 @@ pub(super) struct CompareArgs {
     /// A price book; the built-in one if not given.
     #[arg(long)]
     prices: Option<PathBuf>,
-    /// Draw throughput at equal GPUs, cost or power into this .svg or .png.
+    /// Draw throughput, at equal cost or power against what it costs, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Print one JSON object.
@@ -57,10 +57,18 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
     order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));
     let catch_up = catch_ups(&contenders, &standings, &order, args.equal)?;
     if let Some(path) = &args.plot {
-        save_chart(&chart(&standings, &order, args.equal), path)?;
+        let json = json_of(args, &standings, &order, &catch_up);
+        let comparison = Part::whole("--plot", &json);
+        let chart = match args.equal {
+            Equal::Gpus => Picture::Bars(pictures::throughput_chart(&comparison)?),
+            Equal::Cost | Equal::Power => Picture::Spots(pictures::cost_chart(&comparison)?),
+        };
+        save_chart(&chart, path)?;
     }
     if args.json {
-        write_json(args, &standings, &order, &catch_up, out)
+        let report = json_of(args, &standings, &order, &catch_up);
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+        Ok(writeln!(out)?)
     } else {
         write_text(args, &standings, &order, &catch_up, out)?;
         if args.equal != Equal::Gpus {
@@ -261,13 +269,12 @@ fn write_notes(leader: &Standing, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_json(
+fn json_of(
     args: &CompareArgs,
     standings: &[Standing],
     order: &[usize],
     catch_up: &[CatchUp],
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Value {
     let leader = &standings[order[0]];
     let clusters: Vec<_> = order
         .iter()
@@ -306,38 +313,12 @@ fn write_json(
             })
         })
         .collect();
-    let report = json!({
+    json!({
         "workload": args.versus.moepp,
         "vanilla": args.versus.vanilla,
         "equal": equal_word(args.equal),
         "clusters": clusters,
-    });
-    serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
-}
-
-fn chart(standings: &[Standing], order: &[usize], equal: Equal) -> StackedBars {
-    let best = &standings[order[0]].name;
-    let bars = order.iter().flat_map(|&at| {
-        let standing = &standings[at];
-        let per = mean(&standing.per(equal));
-        let vanilla = per * mean(&standing.vanilla) / mean(&standing.moepp);
-        [
-            Bar { name: format!("{} vanilla", standing.name), parts: vec![vanilla, 0.0] },
-            Bar {
-                name: "MoE++".to_owned(),
-                parts: vec![vanilla.min(per), (per - vanilla).max(0.0)],
-            },
-        ]
-    });
-    StackedBars {
-        title: format!("{best} gives the most {}", equal.unit()),
-        below: String::new(),
-        axis: Axis::from_zero(equal.unit()),
-        parts: vec!["vanilla".to_owned(), "gained by MoE++".to_owned()],
-        bars: bars.collect(),
-    }
+    })
 }
 
 const fn equal_word(equal: Equal) -> &'static str {

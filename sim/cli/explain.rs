@@ -67,12 +67,32 @@ fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
         std::fs::read_to_string(result).map_err(|e| unfit(format!("cannot be read: {e}")))?;
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|e| unfit(format!("is no JSON: {e}")))?;
+    said(&value, result)
+}
+
+/// What was asked of a run, as its JSON says.
+fn said(value: &serde_json::Value, result: &str) -> Result<(String, Vec<String>), Failure> {
+    let unfit = |found: String| {
+        Mistake::of(result, found, "name a scenario, or a file that `moesim run --json` wrote")
+    };
     let asked =
         value.get("asked").ok_or_else(|| unfit("does not say what was asked".to_owned()))?;
     let scenario = asked.get("scenario").and_then(|name| name.as_str());
     let scenario = scenario.ok_or_else(|| unfit("names no scenario".to_owned()))?;
     let lines = asked.get("set").and_then(|set| set.as_array()).into_iter().flatten();
     Ok((scenario.to_owned(), lines.filter_map(|line| line.as_str().map(str::to_owned)).collect()))
+}
+
+/// The scenario that a run's JSON came from, and one of its workloads: that of this name, else its last.
+pub(super) fn asked(
+    value: &serde_json::Value,
+    result: &str,
+    workload: Option<&str>,
+) -> Result<(Scenario, Workload), Failure> {
+    let (name, set) = said(value, result)?;
+    let scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
+    let workload = super::timeline::choose(&scenario, workload, None)?.clone();
+    Ok((scenario, workload))
 }
 
 /// Which case and τ to explain.

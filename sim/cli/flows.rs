@@ -9,6 +9,7 @@ use super::Failure;
 use crate::config::{self, Mistake, Source};
 use crate::fluid::{Choice, Engine, solve};
 use crate::network::{Ailment, BYTES_PER_FLOW, BYTES_PER_HOP, Transport, lay};
+use crate::report::cluster_chart;
 use crate::topology::Topology;
 use crate::traffic::{
     BYTES_PER_TRANSFER, BadLine, Pattern, PatternKind, Traffic, generate, read_matrix,
@@ -67,6 +68,9 @@ pub struct FlowsArgs {
     threads: Option<usize>,
     #[command(flatten)]
     transport: TransportArgs,
+    /// Draw the cluster, its links shaded by how full they are, into this .svg or .png.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// What to print: a table, a CSV line for each flow, or one JSON object.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -154,6 +158,11 @@ pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> 
         )
     })?;
     let study = report::Study::new(&topology, &traffic, &problem, solution, choice);
+    if let Some(path) = &args.plot {
+        let what = format!("{} flows", traffic.len());
+        let chart = cluster_chart(&topology, &study.link_bytes_per_s(), &what);
+        super::save_chart(&chart, path)?;
+    }
     match args.format {
         Format::Csv => study.write_csv(out)?,
         Format::Json => study.write_json(out)?,

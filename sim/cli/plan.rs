@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::compare::digits;
 use super::versus::Versus;
@@ -12,7 +12,7 @@ use super::{Failure, default_threads, save_chart};
 use crate::compare::{Contender, Equal};
 use crate::config::{self, Mistake};
 use crate::planner::{Candidate, Plan, Question, Target, Trend, plan};
-use crate::plot::{Axis, LineChart, Point, Series};
+use crate::report::pictures::{self, Part};
 
 /// A model, clusters and a target.
 #[derive(Args)]
@@ -45,7 +45,7 @@ pub(super) struct PlanArgs {
     quality: Option<PathBuf>,
     #[command(flatten)]
     versus: Versus,
-    /// Draw quality against throughput into this .svg or .png.
+    /// Draw quality against throughput, and the Pareto front, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Print one JSON object.
@@ -107,10 +107,13 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let answer = plan(&question, default_threads())?;
     if let Some(path) = &args.plot {
-        save_chart(&chart(&answer, &args.clusters), path)?;
+        let json = json_of(args, &answer, &trend);
+        save_chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;
     }
     if args.json {
-        write_json(args, &answer, &trend, out)
+        let report = json_of(args, &answer, &trend);
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+        Ok(writeln!(out)?)
     } else {
         write_text(args, &answer, &trend, out)
     }
@@ -218,12 +221,7 @@ fn write_text(
     Ok(())
 }
 
-fn write_json(
-    args: &PlanArgs,
-    answer: &Plan,
-    trend: &Trend,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn json_of(args: &PlanArgs, answer: &Plan, trend: &Trend) -> Value {
     let object = |candidate: &Candidate| {
         json!({
             "cluster": candidate.cluster,
@@ -241,7 +239,7 @@ fn write_json(
         indices.iter().map(|&at| object(&answer.candidates[at])).collect()
     };
     let every: Vec<usize> = (0..answer.candidates.len()).collect();
-    let report = json!({
+    json!({
         "asked_probability": args.probability,
         "met": answer.best.is_some(),
         "recommended": answer.best.map(|at| object(&answer.candidates[at])),
@@ -253,51 +251,5 @@ fn write_json(
         "elasticities": answer.knobs.iter().map(|(knob, e)| (knob.name(), *e))
             .collect::<std::collections::BTreeMap<_, _>>(),
         "quality_source": trend.source,
-    });
-    serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
-}
-
-/// Quality against throughput, a line a cluster.
-fn chart(answer: &Plan, clusters: &[String]) -> LineChart {
-    let mut series: Vec<Series> = clusters
-        .iter()
-        .map(|cluster| {
-            let name = cluster.split('=').next().unwrap_or(cluster);
-            let own = answer.candidates.iter().filter(|c| c.cluster == name && c.tau.is_some());
-            let point = |candidate: &Candidate| Point {
-                x: candidate.mean() / 1e6,
-                y: candidate.quality.expected,
-                interval: None,
-            };
-            let mut points: Vec<Point> = own.map(point).collect();
-            points.sort_by(|a, b| a.x.total_cmp(&b.x));
-            Series::new(name, points)
-        })
-        .collect();
-    let told = &answer.candidates[answer.best.unwrap_or(answer.closest)];
-    let noise = told.quality.noise;
-    let y = told.quality.expected;
-    let mut taken = Series::new(
-        spoken(told),
-        vec![Point { x: told.mean() / 1e6, y, interval: Some((y - noise, y + noise)) }],
-    );
-    taken.joined = false;
-    series.push(taken);
-    LineChart {
-        title: match answer.best {
-            Some(_) => {
-                format!("{} on {} meets the target at the best quality", spoken(told), told.cluster)
-            }
-            None => "No τ meets the target".to_owned(),
-        },
-        below: format!(
-            "target {} million tokens/s; bar: ± noise of quality",
-            digits(told.target / 1e6)
-        ),
-        x: Axis::linear("million tokens/s"),
-        y: Axis::linear("quality"),
-        series,
-    }
+    })
 }

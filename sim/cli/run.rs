@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Failure, default_threads};
-use crate::config::{Overrides, ScenarioSource, Source, read_profile};
+use crate::config::{Overrides, Scenario, ScenarioSource, Source, read_profile};
 use crate::kernel::Device;
+use crate::report::pictures::{self, Part};
+use crate::study::Row;
 use crate::{report, study};
 
 /// The scenario of `moesim` without a subcommand.
@@ -36,7 +38,7 @@ pub(super) struct StudyArgs {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Draw the gain over τ and where the time goes into this folder, as SVG.
+    /// Draw the gain over τ, where the time goes and how full links are into this folder, as SVG.
     #[arg(long, value_name = "FOLDER")]
     plot: Option<std::path::PathBuf>,
     /// Threads to use; results are the same for any number. Default: all cores.
@@ -53,23 +55,43 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
     if let Some(path) = &args.profile {
         set.extend(as_device(path)?);
     }
-    let overrides = Overrides::new(set);
+    let overrides = Overrides::new(set.clone());
     let scenario = ScenarioSource::open(name, overrides)?.load()?;
     let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
+    let asked = report::Asked { scenario: name, set: &set, moesim: env!("CARGO_PKG_VERSION") };
     if let Some(folder) = &args.plot {
-        std::fs::create_dir_all(folder)?;
-        super::save_chart(&report::gain_chart(&scenario, &rows), &folder.join("gain.svg"))?;
-        let breakdown = report::breakdown_chart(&scenario, &rows);
-        super::save_chart(&breakdown, &folder.join("breakdown.svg"))?;
+        draw(folder, &asked, &scenario, &rows)?;
     }
     if args.json {
-        let asked =
-            report::Asked { scenario: name, set: &args.set, moesim: env!("CARGO_PKG_VERSION") };
         report::write_json(out, &asked, &scenario, &rows)?;
     } else {
         report::write_text(out, &scenario, &rows)?;
     }
     Ok(())
+}
+
+/// Draws the gain, where the time goes and, where exchanges are counted, how full links are.
+fn draw(
+    folder: &Path,
+    asked: &report::Asked<'_>,
+    scenario: &Scenario,
+    rows: &[Row],
+) -> Result<(), Failure> {
+    super::make_folder(folder)?;
+    let json = report::json_of(asked, scenario, rows)?;
+    let run = Part::whole("--plot", &json);
+    super::save_chart(&pictures::gain_chart(&run)?, &folder.join("gain.svg"))?;
+    super::save_chart(&pictures::breakdown_chart(&run)?, &folder.join("breakdown.svg"))?;
+    let most = |row: &Row| row.link_bytes_per_s.iter().copied().fold(0.0, f64::max);
+    let fullest = rows.iter().max_by(|a, b| most(a).total_cmp(&most(b)));
+    let Some(row) = fullest.filter(|row| most(row) > 0.0) else { return Ok(()) };
+    super::save_chart(&pictures::links_chart(&run, None)?, &folder.join("links.svg"))?;
+    let chart = report::cluster_chart(
+        &scenario.topology,
+        &row.link_bytes_per_s,
+        &pictures::spoken(&row.workload.name, row.tau()),
+    );
+    super::save_chart(&chart, &folder.join("cluster.svg"))
 }
 
 /// The overrides that put the device of a profile into every place of the cluster.

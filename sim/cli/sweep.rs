@@ -32,6 +32,9 @@ pub(super) struct SweepArgs {
     /// Threads to use; results are the same for any number. Default: all cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Draw the gain over what varies, as lines.svg beside the results, whatever the plan asks for.
+    #[arg(long)]
+    plot: bool,
     /// Print nothing but mistakes.
     #[arg(long, short)]
     quiet: bool,
@@ -87,7 +90,7 @@ pub(super) fn run(args: &SweepArgs, out: &mut dyn Write) -> Result<(), Failure> 
         }
         return Ok(());
     }
-    finish(&sweep, &rows, &folder, args.quiet, out)
+    finish(&sweep, &rows, &folder, (args.plot, args.quiet), out)
 }
 
 pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -110,8 +113,8 @@ pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure
         )
         .into());
     }
-    std::fs::create_dir_all(&args.out)?;
-    finish(&sweep, &rows, &args.out, false, out)
+    super::make_folder(&args.out)?;
+    finish(&sweep, &rows, &args.out, (false, false), out)
 }
 
 /// The journal to write to, and the rows that are there already.
@@ -140,7 +143,7 @@ fn finish(
     sweep: &Sweep<'_>,
     rows: &BTreeMap<usize, Vec<Row>>,
     folder: &Path,
-    quiet: bool,
+    (plot, quiet): (bool, bool),
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let plan = sweep.plan();
@@ -148,7 +151,12 @@ fn finish(
         plan.axes.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect();
     let results = Results::of(&varied, rows);
     results.write(folder).map_err(|error| io::Error::other(error.to_string()))?;
-    let drawn = report::draw(&results, &plan.drawings, folder)
+    let mut drawings = plan.drawings.clone();
+    if plot {
+        let any = report::any_drawing(&results, [None; 3], [false; 2]);
+        drawings.push(any.map_err(|mistake| Mistake { place: plan.name.clone(), ..mistake })?);
+    }
+    let drawn = report::draw(&results, &drawings, folder)
         .map_err(|mistake| Mistake { place: plan.name.clone(), ..mistake })?;
     if !quiet {
         report::write_sweep(out, plan, &results)?;

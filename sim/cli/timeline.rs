@@ -9,6 +9,7 @@ use super::Failure;
 use crate::config::{Mistake, Overrides, Scenario, ScenarioSource};
 use crate::study::{self, WhatIf};
 use crate::timeline::Timeline;
+use crate::topology::LinkClass;
 use crate::units::GpuId;
 use crate::workload::Workload;
 
@@ -63,7 +64,8 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
         traced.extend([by_wait[0], by_wait[by_wait.len() / 2]]);
     }
     let group = workload.layout.expert_parallel;
-    let mut timeline = Timeline::new(traced.iter().map(|&gpu| GpuId(gpu)).collect(), group);
+    let mut timeline =
+        Timeline::new(&scenario.topology, traced.iter().map(|&gpu| GpuId(gpu)).collect(), group);
     let nothing = WhatIf::NOTHING;
     study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let trace = timeline.trace();
@@ -82,6 +84,10 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
         trace.len(),
         args.out.display()
     )?;
+    let moved = timeline.link_bytes();
+    for class in LinkClass::ALL.into_iter().filter(|class| moved.of(*class) > 0) {
+        writeln!(out, "bytes over {} links: {}", class.name(), moved.of(class))?;
+    }
     Ok(())
 }
 

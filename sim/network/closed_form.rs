@@ -52,6 +52,8 @@ pub struct ClosedForm<'a> {
     flows: Vec<u32>,
     drain: Vec<SimDuration>,
     touched: Vec<LinkId>,
+    /// Bytes over each link, all exchanges together.
+    moved: Vec<u64>,
     busy_until: Vec<SimTime>,
     carried: Carried,
     /// Work that may still be spent on solving exchanges a second time.
@@ -125,6 +127,7 @@ impl<'a> ClosedForm<'a> {
             flows: vec![0; links],
             drain: vec![SimDuration::ZERO; links],
             touched: Vec::new(),
+            moved: vec![0; links],
             busy_until: vec![SimTime::ZERO; links],
             carried: Carried::none(Engine::ClosedForm, None),
             measuring_left: MEASURING,
@@ -152,7 +155,7 @@ impl<'a> ClosedForm<'a> {
             self.account(now, waiting, &routes, last);
         }
         for link in self.touched.drain(..) {
-            self.load[link.index()] = 0;
+            self.moved[link.index()] += std::mem::take(&mut self.load[link.index()]);
             self.flows[link.index()] = 0;
         }
         if members.len() <= MAX_KEPT_MEMBERS {
@@ -380,5 +383,9 @@ impl Network for ClosedForm<'_> {
 
     fn carried(&self) -> Carried {
         self.carried
+    }
+
+    fn link_bytes(&self) -> &[u64] {
+        &self.moved
     }
 }

@@ -103,7 +103,7 @@ impl Exchange {
     }
 
     /// All transfers that take the network: sender, receiver, bytes, and who passes them on.
-    pub(super) fn transfers(&self) -> impl Iterator<Item = Relayed> + '_ {
+    pub fn transfers(&self) -> impl Iterator<Item = Relayed> + '_ {
         let ranks = self.members.len();
         let direct = (0..ranks * ranks).map(move |cell| {
             let (from, to) = (cell / ranks, cell % ranks);

@@ -41,6 +41,8 @@ pub struct FlowNetwork<'a> {
     /// Flows on each trunk whose lanes are chosen by hash.
     hashed: BTreeMap<LinkId, u32>,
     route: Vec<LinkId>,
+    /// Bytes over each link, all exchanges together.
+    moved: Vec<u64>,
     carried: Carried,
 }
 
@@ -107,6 +109,7 @@ impl<'a> FlowNetwork<'a> {
             due: BTreeSet::new(),
             hashed: BTreeMap::new(),
             route: Vec::new(),
+            moved: vec![0; topology.links().len()],
             carried: Carried::none(Engine::Exact, Some(ROUNDING)),
         }
     }
@@ -240,13 +243,16 @@ impl Network for FlowNetwork<'_> {
         let mut feeders = vec![Vec::new(); ranks];
         let mut latency = vec![SimDuration::ZERO; ranks];
         let mut flows = 0;
-        for Relayed { from, via, to, .. } in exchange.transfers() {
+        for Relayed { from, via, to, bytes } in exchange.transfers() {
             flows += 1;
             let mut after = SimDuration::ZERO;
             for (a, b) in [(from, via), (via, to)] {
                 let ends = [a, b].map(|rank| exchange.members()[rank]);
                 self.topology.route(ends[0], ends[1], &mut self.route);
                 after += self.topology.latency(&self.route);
+                for link in &self.route {
+                    self.moved[link.index()] += bytes.0;
+                }
             }
             for rank in [from, to].into_iter().chain((via != to).then_some(via)) {
                 left[rank] += 1;
@@ -338,5 +344,9 @@ impl Network for FlowNetwork<'_> {
 
     fn carried(&self) -> Carried {
         self.carried
+    }
+
+    fn link_bytes(&self) -> &[u64] {
+        &self.moved
     }
 }

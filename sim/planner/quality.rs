@@ -211,6 +211,9 @@ mod tests {
         let trend = Trend::parse("mine.csv", csv, "any").unwrap();
         assert!((trend.at(Some(1.0)).expected - 60.0).abs() < 1e-9);
         assert!((trend.slope() - 10.0 / 10_f64.ln()).abs() < 1e-9 && trend.noise() < 1e-9);
+        // Vanilla was not measured: the line at the largest τ stands for it, and it is said.
+        let vanilla = trend.at(None);
+        assert!((vanilla.expected - 70.0).abs() < 1e-9 && vanilla.extrapolated, "{vanilla:?}");
     }
 
     #[test]

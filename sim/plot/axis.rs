@@ -140,7 +140,7 @@ fn round_step(rough: f64) -> f64 {
 
 /// A tick of a linear axis.
 fn plain(value: f64, digits: usize) -> String {
-    if value.abs() >= 1e6 {
+    if value.abs() >= 1e5 {
         return short(value);
     }
     // 2.5 needs one digit more than its step's decade says.
@@ -165,6 +165,7 @@ pub(super) fn short(value: f64) -> String {
         s if s >= 1e6 => scaled(1, 1e6, "M"),
         s if s >= 1e4 => scaled(1, 1e3, "k"),
         s if s >= 100.0 => scaled(0, 1.0, ""),
+        s if s >= 10.0 => scaled(1, 1.0, ""),
         s if s >= 1e-3 || s == 0.0 => scaled(3, 1.0, ""),
         _ => format!("{value:.0e}"),
     }

@@ -77,31 +77,28 @@ impl Chart for HeatMap {
         let middle = i32::midpoint(left, right);
         write(area, &self.x, (middle, bottom + 26), 15, INK, (HPos::Center, VPos::Top))?;
         upright(area, &self.y, (14, i32::midpoint(top, bottom)))?;
-        self.key(area, left, bottom + 62, (low, high))
+        key(area, (left, bottom + 62), (low, high), &self.value)
     }
 }
 
-impl HeatMap {
-    /// What darkness means.
-    fn key<DB: DrawingBackend>(
-        &self,
-        area: &Area<DB>,
-        left: i32,
-        row: i32,
-        (low, high): (f64, f64),
-    ) -> Result<(), PlotError> {
-        const STEPS: i32 = 60;
-        for step in 0..STEPS {
-            let corners = [(left + step * 4, row), (left + step * 4 + 4, row + 14)];
-            filled(area, corners, heat(f64::from(step) / f64::from(STEPS - 1)))?;
-        }
-        let below = row + 18;
-        write(area, &short(low), (left, below), 13, FAINT, (HPos::Left, VPos::Top))?;
-        let right = (left + STEPS * 4, below);
-        write(area, &short(high), right, 13, FAINT, (HPos::Right, VPos::Top))?;
-        let beside = (left + STEPS * 4 + 14, row + 7);
-        write(area, &self.value, beside, 14, INK, (HPos::Left, VPos::Center))
+/// What darkness means: from `low` to `high`, and of what.
+pub(super) fn key<DB: DrawingBackend>(
+    area: &Area<DB>,
+    (left, row): (i32, i32),
+    (low, high): (f64, f64),
+    value: &str,
+) -> Result<(), PlotError> {
+    const STEPS: i32 = 60;
+    for step in 0..STEPS {
+        let corners = [(left + step * 4, row), (left + step * 4 + 4, row + 14)];
+        filled(area, corners, heat(f64::from(step) / f64::from(STEPS - 1)))?;
     }
+    let below = row + 18;
+    write(area, &short(low), (left, below), 13, FAINT, (HPos::Left, VPos::Top))?;
+    let right = (left + STEPS * 4, below);
+    write(area, &short(high), right, 13, FAINT, (HPos::Right, VPos::Top))?;
+    let beside = (left + STEPS * 4 + 14, row + 7);
+    write(area, value, beside, 14, INK, (HPos::Left, VPos::Center))
 }
 
 /// How many names to skip so that `room` of them fit.
@@ -114,7 +111,7 @@ fn name_of(names: &[String], at: usize) -> String {
 }
 
 /// White to dark blue, its brightness falling evenly; grey for nothing.
-fn heat(share: f64) -> RGBColor {
+pub(super) fn heat(share: f64) -> RGBColor {
     const STOPS: [[f64; 3]; 4] =
         [[250.0, 250.0, 245.0], [253.0, 210.0, 120.0], [200.0, 80.0, 80.0], [40.0, 20.0, 90.0]];
     if !share.is_finite() {

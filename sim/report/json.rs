@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::published;
+use super::{link_use, published};
 use crate::blame::Reason;
 use crate::config::Scenario;
 use crate::estimate::{Estimate, Range};
@@ -38,6 +38,7 @@ struct Report<'a> {
     first_seed: u64,
     seeds: u64,
     calibration_uncertainty: bool,
+    breakdown_tau: Option<f64>,
     results: Vec<Value>,
 }
 
@@ -51,8 +52,21 @@ pub fn write_json(
     scenario: &Scenario,
     rows: &[Row],
 ) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &report(asked, scenario, rows))?;
+    writeln!(out)
+}
+
+/// The same as a value, to draw it.
+///
+/// # Errors
+/// None that a sound study leads to.
+pub fn json_of(asked: &Asked<'_>, scenario: &Scenario, rows: &[Row]) -> io::Result<Value> {
+    Ok(serde_json::to_value(report(asked, scenario, rows))?)
+}
+
+fn report<'a>(asked: &'a Asked<'a>, scenario: &'a Scenario, rows: &[Row]) -> Report<'a> {
     let from = &scenario.ingredients;
-    let report = Report {
+    Report {
         asked,
         scenario: &scenario.name,
         counted: word(scenario.counted),
@@ -65,10 +79,9 @@ pub fn write_json(
         first_seed: scenario.seeds.start,
         seeds: scenario.seeds.end - scenario.seeds.start,
         calibration_uncertainty: scenario.calibration_uncertainty,
-        results: rows.iter().map(|row| result(scenario.counted, row)).collect(),
-    };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
-    writeln!(out)
+        breakdown_tau: scenario.breakdown_tau,
+        results: rows.iter().map(|row| result(scenario, row)).collect(),
+    }
 }
 
 /// The name of what is counted, as scenario files spell it.
@@ -80,7 +93,8 @@ const fn word(counted: Counted) -> &'static str {
     }
 }
 
-fn result(counted: Counted, row: &Row) -> Value {
+fn result(scenario: &Scenario, row: &Row) -> Value {
+    let counted = scenario.counted;
     let experts = row.workload.model.experts;
     let mut object = Map::new();
     object.insert("workload".into(), json!(row.workload.name));
@@ -117,6 +131,7 @@ fn result(counted: Counted, row: &Row) -> Value {
     object.insert("blame".into(), Value::Object(blame));
     object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
     object.insert("network".into(), network(&row.carried));
+    object.insert("link_use".into(), link_use(&scenario.topology, &row.link_bytes_per_s));
     Value::Object(object)
 }
 

@@ -1,115 +1,145 @@
-//! A study as pictures: the gain over τ, and where the time goes.
+//! Pictures of results: each is made from the JSON that a command prints, so that a command's `--plot`
+//! and a later `moesim plot` draw the same.
 
-use super::published;
-use crate::blame::Reason;
-use crate::config::Scenario;
-use crate::machine::Counted;
-use crate::plot::{Axis, Bar, LineChart, Point, Series, StackedBars};
-use crate::study::Row;
+use serde_json::Value;
 
-/// The gain over τ, a line a model with its interval over seeds, and what was published as open marks.
+use crate::config::Mistake;
+use crate::plot::{
+    Area, Chart, Diagram, DrawingBackend, HeatMap, LineChart, PlotError, Spots, StackedBars,
+};
+
+mod clusters;
+mod counts;
+mod links;
+mod plan;
+mod study;
+mod validation;
+
+pub use clusters::{cost_chart, throughput_chart};
+pub use counts::{is_counts, loads_chart};
+pub use links::links_chart;
+pub use plan::front_chart;
+pub use study::{breakdown_chart, gain_chart};
+pub use validation::errors_chart;
+
+/// A picture of any kind.
+#[derive(Clone, Debug)]
+pub enum Picture {
+    /// Lines over two axes.
+    Lines(LineChart),
+    /// Bars in parts.
+    Bars(StackedBars),
+    /// A grid.
+    Heat(HeatMap),
+    /// Named points.
+    Spots(Spots),
+    /// A network at work.
+    Diagram(Diagram),
+}
+
+impl Chart for Picture {
+    fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Lines(chart) => chart.size(),
+            Self::Bars(chart) => chart.size(),
+            Self::Heat(chart) => chart.size(),
+            Self::Spots(chart) => chart.size(),
+            Self::Diagram(chart) => chart.size(),
+        }
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
+        match self {
+            Self::Lines(chart) => chart.draw(area),
+            Self::Bars(chart) => chart.draw(area),
+            Self::Heat(chart) => chart.draw(area),
+            Self::Spots(chart) => chart.draw(area),
+            Self::Diagram(chart) => chart.draw(area),
+        }
+    }
+}
+
+/// A workload with its τ, if it has one.
 #[must_use]
-pub fn gain_chart(scenario: &Scenario, rows: &[Row]) -> LineChart {
-    let mut series: Vec<Series> = Vec::new();
-    let mut published_of: Vec<Series> = Vec::new();
-    for row in rows {
-        let (Some(tau), Some(gain)) = (row.tau(), row.increase_percent) else { continue };
-        let name = &row.workload.model.name;
-        let at = series.iter().position(|own| own.name == *name).unwrap_or_else(|| {
-            series.push(Series::new(name.clone(), Vec::new()));
-            let mut known = Series::new(format!("{name} published"), Vec::new());
-            known.joined = false;
-            known.style = Some(series.len() - 1);
-            published_of.push(known);
-            series.len() - 1
-        });
-        let interval = gain.half_width.map(|_| (gain.low(), gain.high()));
-        series[at].points.push(Point { x: tau, y: gain.mean, interval });
-        let known = published(row).and_then(|paper| paper.increase);
-        let known = known.filter(|_| scenario.counted == Counted::Experts);
-        published_of[at].points.extend(known.map(|y| Point { x: tau, y, interval: None }));
-    }
-    let title = finding(&series);
-    series.extend(published_of.into_iter().filter(|known| !known.points.is_empty()));
-    LineChart {
-        title,
-        below: format!(
-            "{} × {}, {}; bands: 95 % over seeds; open marks: published",
-            scenario.topology.gpus(),
-            scenario.topology.gpu().name,
-            counted(scenario.counted)
-        ),
-        x: Axis::linear("τ"),
-        y: Axis::from_zero("throughput increase, %"),
-        series,
+pub fn spoken(workload: &str, tau: Option<f64>) -> String {
+    match tau {
+        None => workload.to_owned(),
+        Some(tau) => format!("{workload} at τ = {tau}"),
     }
 }
 
-fn finding(series: &[Series]) -> String {
-    let points = || series.iter().flat_map(|own| own.points.iter().map(move |p| (own, p)));
-    let most = points().max_by(|a, b| a.1.y.total_cmp(&b.1.y));
-    let least = points().min_by(|a, b| a.1.y.total_cmp(&b.1.y));
-    match (most, least) {
-        (Some((a, high)), Some((b, low))) => format!(
-            "MoE++ gains from {:.0} % ({} at τ = {}) to {:.0} % ({} at τ = {})",
-            low.y, b.name, low.x, high.y, a.name, high.x
-        ),
-        _ => "No MoE++ run to show".to_owned(),
-    }
+/// A part of a result's JSON, and where it stands, for messages.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    file: &'a str,
+    at: String,
+    value: &'a Value,
 }
 
-/// Where the time goes, vanilla beside MoE++ at the scenario's τ.
-#[must_use]
-pub fn breakdown_chart(scenario: &Scenario, rows: &[Row]) -> StackedBars {
-    let apart = scenario.counted == Counted::Experts;
-    let reasons: Vec<usize> =
-        (0..Reason::ALL.len()).filter(|&at| !(apart && Reason::ALL[at].is_wait())).collect();
-    let shown: Vec<&Row> = rows
-        .iter()
-        .filter(|row| row.tau().is_none() || row.tau() == scenario.breakdown_tau)
-        .collect();
-    let bars: Vec<Bar> = shown
-        .iter()
-        .map(|row| Bar {
-            name: match row.tau() {
-                None => format!("{} vanilla", row.workload.model.name),
-                Some(tau) => format!("{} τ = {tau}", row.workload.model.name),
-            },
-            parts: reasons.iter().map(|&at| row.blame_ms[at]).collect(),
-        })
-        .collect();
-    let title = most_shortened(&shown, &reasons);
-    StackedBars {
-        title,
-        below: format!("mean over GPUs and seeds, {}", counted(scenario.counted)),
-        axis: Axis::from_zero("time of a step, ms"),
-        parts: reasons.iter().map(|&at| Reason::ALL[at].label().to_owned()).collect(),
-        bars,
+impl<'a> Part<'a> {
+    /// A whole result, read from a file.
+    #[must_use]
+    pub fn whole(file: &'a str, value: &'a Value) -> Self {
+        Self { file, at: String::new(), value }
     }
-}
 
-/// The reason that MoE++ shortens most, over all models.
-fn most_shortened(rows: &[&Row], reasons: &[usize]) -> String {
-    let sum = |at: usize, moepp: bool| {
-        let own = rows.iter().filter(|row| row.tau().is_some() == moepp);
-        own.map(|row| row.blame_ms[at]).sum::<f64>()
-    };
-    let saved = |at: usize| sum(at, false) - sum(at, true);
-    let all: f64 = reasons.iter().map(|&at| saved(at)).filter(|saved| *saved > 0.0).sum();
-    match reasons.iter().copied().max_by(|&a, &b| saved(a).total_cmp(&saved(b))) {
-        Some(at) if saved(at) > 0.0 => format!(
-            "Most of what MoE++ saves is {}: {:.0} % of it",
-            Reason::ALL[at].label(),
-            100.0 * saved(at) / all
-        ),
-        _ => "Where the time goes".to_owned(),
+    /// Whether there is something under a name.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.value.get(key).is_some_and(|value| !value.is_null())
     }
-}
 
-const fn counted(counted: Counted) -> &'static str {
-    match counted {
-        Counted::Experts => "expert forward time",
-        Counted::MoeLayer => "MoE layers",
-        Counted::ModelForward => "forward pass of the model",
+    /// Whether a run's exchanges were counted, so that links were used.
+    #[must_use]
+    pub fn counts_exchanges(&self) -> bool {
+        self.value.get("counted").and_then(Value::as_str) != Some("experts")
+    }
+
+    fn missing(&self, key: &str, what: &str) -> Mistake {
+        Mistake {
+            key: format!("{}{key}", self.at),
+            ..Mistake::of(
+                self.file,
+                format!("there is no {what} here"),
+                "take the file as this version of moesim wrote it",
+            )
+        }
+    }
+
+    fn maybe(&self, key: &str) -> Option<f64> {
+        self.value.get(key).and_then(Value::as_f64)
+    }
+
+    fn number(&self, key: &str) -> Result<f64, Mistake> {
+        self.maybe(key).ok_or_else(|| self.missing(key, "number"))
+    }
+
+    fn text(&self, key: &str) -> Result<&'a str, Mistake> {
+        let text = self.value.get(key).and_then(Value::as_str);
+        text.ok_or_else(|| self.missing(key, "text"))
+    }
+
+    fn part(&self, key: &str) -> Result<Self, Mistake> {
+        let value = self.value.get(key).filter(|value| value.is_object());
+        let value = value.ok_or_else(|| self.missing(key, "object"))?;
+        Ok(Self { file: self.file, at: format!("{}{key}.", self.at), value })
+    }
+
+    /// The objects of an array; the whole, if no name is given.
+    fn list(&self, key: &str) -> Result<Vec<Self>, Mistake> {
+        let array = if key.is_empty() { Some(self.value) } else { self.value.get(key) };
+        let array = array.and_then(Value::as_array);
+        let array = array.ok_or_else(|| self.missing(key, "array"))?;
+        let part = |(n, value): (usize, &'a Value)| Self {
+            file: self.file,
+            at: format!("{}{key}[{n}].", self.at),
+            value,
+        };
+        Ok(array.iter().enumerate().map(part).collect())
+    }
+
+    /// The two ends of an interval, if both are there.
+    fn interval(&self, key: &str) -> Option<(f64, f64)> {
+        self.maybe(&format!("{key}_low")).zip(self.maybe(&format!("{key}_high")))
     }
 }

@@ -110,7 +110,65 @@ fn check_drawing(results: &Results, drawing: &Drawing) -> Result<(), Mistake> {
     Ok(())
 }
 
-fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
+/// What to draw of results whose plan asks for no picture: what is named, and of the rest the first column
+/// that varies, the gain (or the time) over it, and the next column that varies as lines.
+///
+/// # Errors
+/// If nothing varies and no column is named.
+pub fn any_drawing(
+    results: &Results,
+    [x, y, hue]: [Option<&str>; 3],
+    log: [bool; 2],
+) -> Result<Drawing, Mistake> {
+    let mut open = varying(results);
+    open.retain(|name| ![x, y, hue].contains(&Some(name.as_str())));
+    let numeric = |name: &String| {
+        let at = results.column(name);
+        let number =
+            |cell: &Cell| cell.number().is_some() || leading_number(&cell.text()).is_some();
+        at.is_some_and(|at| results.rows.iter().all(|row| number(&row[at])))
+    };
+    let taken = open.iter().position(numeric).or_else(|| (!open.is_empty()).then_some(0));
+    let x = match (x, taken) {
+        (Some(x), _) => x.to_owned(),
+        (None, Some(at)) => open.remove(at),
+        (None, None) => {
+            let help = "name the column to draw over with --x";
+            return Err(Mistake::of("", "no column varies", help));
+        }
+    };
+    let has = |name: &str| {
+        let at = results.column(name);
+        at.is_some_and(|at| results.rows.iter().any(|row| row[at].number().is_some()))
+    };
+    let gain = "throughput_increase_percent";
+    let y = y.unwrap_or(if has(gain) { gain } else { "time_ms" }).to_owned();
+    let hue = hue.map(str::to_owned).or_else(|| open.into_iter().next());
+    let drawing = Drawing { name: "lines".to_owned(), x, y, hue, log_x: log[0], log_y: log[1] };
+    check_drawing(results, &drawing)
+        .map_err(|mistake| Mistake { key: String::new(), ..mistake })?;
+    Ok(drawing)
+}
+
+/// Columns in front of `point`, and the model, that have more than one value.
+fn varying(results: &Results) -> Vec<String> {
+    let several = |name: &str| {
+        let Some(at) = results.column(name) else { return false };
+        let first = results.rows.first().map(|row| &row[at]);
+        results.rows.iter().any(|row| Some(&row[at]) != first)
+    };
+    let front = results.columns.iter().map(|(name, _)| name.as_str());
+    let front =
+        front.take_while(|name| *name != "point").filter(|_| results.column("point").is_some());
+    let tau = if results.column("run_tau").is_some() { None } else { Some("tau") };
+    front.chain(["model"]).chain(tau).filter(|name| several(name)).map(str::to_owned).collect()
+}
+
+/// Draws lines of one column over another: means over everything else, with their intervals.
+///
+/// # Errors
+/// If a column is unknown.
+pub fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
     check_drawing(results, drawing)?;
     let hue = drawing.hue.as_deref().unwrap_or("");
     let lines = summarise(results, &[hue, &drawing.x], &[&drawing.y]);
@@ -144,12 +202,17 @@ fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
     let scale = |log: bool, label: String| if log { Axis::log(label) } else { Axis::linear(label) };
     let named: Vec<String> =
         texts.iter().enumerate().map(|(at, text)| format!("{at} = {text}")).collect();
-    let below = match (hue, named.is_empty()) {
-        ("", true) => String::new(),
-        ("", false) => named.join(", "),
-        (hue, true) => format!("lines: {hue}"),
-        (hue, false) => format!("lines: {hue}; {}", named.join(", ")),
-    };
+    // What is not told apart is averaged over: the reader must know.
+    let drawn = [drawing.x.as_str(), drawing.y.as_str(), hue];
+    let mut over: Vec<String> = varying(results);
+    over.retain(|name| !drawn.contains(&name.as_str()) && *name != drawing.y);
+    over.insert(0, "seeds".to_owned());
+    let mut below = vec![format!("bands: 95 % over {}", over.join(", "))];
+    if !hue.is_empty() {
+        below.insert(0, format!("lines: {hue}"));
+    }
+    below.extend((!named.is_empty()).then(|| named.join(", ")));
+    let below = below.join("; ");
     let series: Vec<Series> = series.into_values().collect();
     Ok(LineChart {
         title: finding(&drawing.x, &drawing.y, &series),

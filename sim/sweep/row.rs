@@ -91,23 +91,22 @@ impl Cell {
 /// One run: what varied, then [`super::COLUMNS`], then the blame table.
 pub type Row = Vec<Cell>;
 
-/// The rows of one case of a scenario under one seed: vanilla, then MoE++ at each τ.
+/// The rows of one case of a scenario under the seed of its vanilla run: vanilla, then MoE++ at each τ.
 ///
 /// # Errors
 /// If a run exceeds representable time.
 pub fn rows_of(
     scenario: &Scenario,
     case: usize,
-    seed: u64,
+    vanilla: &Outcome,
     point: usize,
     settings: &[(&str, &Value)],
 ) -> Result<Vec<Row>, TooLong> {
     let case = &scenario.cases[case];
-    let vanilla = study::run(scenario, &case.vanilla, scenario.overheads, seed)?;
-    let mut rows = vec![row(scenario, &case.vanilla, &vanilla, &vanilla, point, settings)];
+    let mut rows = vec![row(scenario, &case.vanilla, vanilla, vanilla, point, settings)];
     for workload in &case.moepp {
-        let own = study::run(scenario, workload, scenario.overheads, seed)?;
-        rows.push(row(scenario, workload, &own, &vanilla, point, settings));
+        let own = study::run(scenario, workload, scenario.overheads, vanilla.seed)?;
+        rows.push(row(scenario, workload, &own, vanilla, point, settings));
     }
     Ok(rows)
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::{LinkClass, Topology, VertexKind};
+use super::{LinkClass, Topology, Vertex, VertexKind};
 use crate::units::GpuId;
 
 /// Clusters of up to so many GPUs are drawn whole.
@@ -32,9 +32,21 @@ const ROWS: [VertexKind; 9] = [
     VertexKind::NodeSwitch,
 ];
 
-/// Draws a cluster.
+/// Where the vertices of a cluster are drawn.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The middle of each vertex by its number; none where it is left out.
+    pub at: Vec<Option<(f64, f64)>>,
+    /// Width and height of the picture.
+    pub size: (f64, f64),
+    /// How many GPUs are drawn.
+    pub gpus: u32,
+    rows: Vec<(VertexKind, Vec<u32>)>,
+}
+
+/// Lays a cluster out: a row for each kind of vertex, or a ring where there are only GPUs.
 #[must_use]
-pub fn picture(topology: &Topology) -> String {
+pub fn layout(topology: &Topology) -> Layout {
     let gpus = drawn_gpus(topology);
     let vertices = drawn_vertices(topology, &gpus);
     let rows: Vec<(VertexKind, Vec<u32>)> = ROWS
@@ -60,8 +72,15 @@ pub fn picture(topology: &Topology) -> String {
             at[vertex as usize] = Some(place(r, n, row.len()));
         }
     }
+    Layout { at, size: (width, height), gpus: gpus.len() as u32, rows }
+}
+
+/// Draws a cluster.
+#[must_use]
+pub fn picture(topology: &Topology) -> String {
+    let Layout { at, size, gpus, rows } = layout(topology);
     let mut svg = String::new();
-    draw(topology, &at, &rows, (width, height), gpus.len() as u32, &mut svg);
+    draw(topology, &at, &rows, size, gpus, &mut svg);
     svg
 }
 
@@ -161,7 +180,7 @@ fn draw(
             BOX.1,
             colour(kind),
             y + 4.0,
-            short(kind, topology.vertices()[vertex as usize].index),
+            short_name(topology.vertices()[vertex as usize]),
         );
     }
     draw_legend(topology, at, height, svg);
@@ -214,7 +233,9 @@ fn draw_legend(topology: &Topology, at: &[Option<(f64, f64)>], height: f64, svg:
     }
 }
 
-fn short(kind: VertexKind, index: u32) -> String {
+/// A vertex's name in a box of a picture.
+#[must_use]
+pub fn short_name(Vertex { kind, index }: Vertex) -> String {
     let name = match kind {
         VertexKind::NodeSwitch => "nvs",
         VertexKind::PcieSwitch => "pcie",

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::fluid::{Choice, Drained, Problem, Solution, drain, solve};
+use crate::report::link_use;
 use crate::topology::{Link, LinkClass, Topology};
 use crate::traffic::Traffic;
 use crate::units::{LinkId, SimDuration};
@@ -178,6 +179,7 @@ impl<'a> Study<'a> {
             "arrival_s": ends.iter().map(|ends| ends.received_s).collect::<Vec<_>>(),
             "finish_s": few.then_some(&self.solution.finish_s),
             "busiest_links": busiest.collect::<Vec<Value>>(),
+            "link_use": link_use(self.topology, &self.link_bytes_per_s()),
             "upgrades": upgrades.collect::<Vec<Value>>(),
             "upgrades_by": if solved_again { self.solution.engine.name() } else { "closed-form" },
             "cpu_s": self.cpu_s,
@@ -185,6 +187,12 @@ impl<'a> Study<'a> {
         });
         serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)
+    }
+
+    /// Bytes over each link in a second of the makespan.
+    pub fn link_bytes_per_s(&self) -> Vec<f64> {
+        let makespan = self.solution.makespan_s.max(f64::MIN_POSITIVE);
+        drain(self.problem).load.iter().map(|bytes| bytes / makespan).collect()
     }
 
     pub fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {

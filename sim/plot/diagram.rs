@@ -1,0 +1,88 @@
+//! Boxes joined by lines, darker where more of a line is used: a network at work.
+
+use plotters::element::PathElement;
+use plotters::prelude::DrawingBackend;
+use plotters::style::Color;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::frame::{filled, title, write};
+use super::heat::{heat, key};
+use super::{Area, Chart, FAINT, GRID, INK, PlotError, WHITE, failed};
+
+/// A named box.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// What is written in it.
+    pub name: String,
+    /// Its middle, in pixels.
+    pub at: (f64, f64),
+}
+
+/// A line from one place to another, drawn beside the one that leads back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch {
+    /// Where it begins.
+    pub from: (f64, f64),
+    /// Where it ends.
+    pub to: (f64, f64),
+    /// How much of it is used.
+    pub share: f64,
+}
+
+/// Places and what joins them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagram {
+    /// The finding.
+    pub title: String,
+    /// What the reader must know.
+    pub below: String,
+    /// What darkness is, with its unit.
+    pub value: String,
+    /// Width and height of the drawing without its title and key.
+    pub size: (f64, f64),
+    /// The boxes.
+    pub places: Vec<Place>,
+    /// The lines.
+    pub stretches: Vec<Stretch>,
+}
+
+/// Room above for the title, and below for the key.
+const ABOVE: i32 = 60;
+const BELOW: i32 = 60;
+/// Half the size of a box.
+const HALF: (i32, i32) = (25, 12);
+/// How far a line lies beside the middle, so that there and back are both seen.
+const ASIDE: f64 = 2.5;
+
+impl Chart for Diagram {
+    fn size(&self) -> (u32, u32) {
+        (self.size.0 as u32, self.size.1 as u32 + (ABOVE + BELOW) as u32)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
+        title(area, &self.title, &self.below)?;
+        let most = self.stretches.iter().map(|own| own.share).fold(0.0, f64::max);
+        let most = if most > 0.0 { most } else { 1.0 };
+        for own in &self.stretches {
+            let ((x, y), (to_x, to_y)) = (own.from, own.to);
+            let length = (to_x - x).hypot(to_y - y).max(1.0);
+            let aside = (-(to_y - y) / length * ASIDE, (to_x - x) / length * ASIDE);
+            let pixel = |x: f64, y: f64| ((x + aside.0) as i32, (y + aside.1) as i32 + ABOVE);
+            let line = vec![pixel(x, y), pixel(to_x, to_y)];
+            // What is hardly used would be white on white.
+            let (shade, width) =
+                if own.share < 0.005 * most { (GRID, 1) } else { (heat(own.share / most), 3) };
+            area.draw(&PathElement::new(line, shade.stroke_width(width))).map_err(failed)?;
+        }
+        for place in &self.places {
+            let (x, y) = (place.at.0 as i32, place.at.1 as i32 + ABOVE);
+            let corners =
+                |by: i32| [(x - HALF.0 - by, y - HALF.1 - by), (x + HALF.0 + by, y + HALF.1 + by)];
+            filled(area, corners(1), FAINT)?;
+            filled(area, corners(0), WHITE)?;
+            write(area, &place.name, (x, y), 13, INK, (HPos::Center, VPos::Center))?;
+        }
+        let row = self.size.1 as i32 + ABOVE;
+        key(area, (14, row), (0.0, most), &self.value)
+    }
+}

@@ -1,0 +1,113 @@
+//! Named points over two axes, such as cost and throughput, with lines of equal ratio.
+
+use plotters::element::PathElement;
+use plotters::prelude::DrawingBackend;
+use plotters::style::Color;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::frame::{Frame, title, width_of, write};
+use super::lines::mark;
+use super::{Area, Axis, Chart, FAINT, GRID, INK, PlotError, failed};
+
+/// A named point, and what it was before something was changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spot {
+    /// Its name, written beside it.
+    pub name: String,
+    /// Along the horizontal axis.
+    pub x: f64,
+    /// Along the vertical one.
+    pub y: f64,
+    /// The interval of `y`.
+    pub interval: Option<(f64, f64)>,
+    /// The vertical place before, drawn as an open mark joined to the point.
+    pub before: Option<f64>,
+}
+
+/// A line from the origin along which `y / x` is the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ray {
+    /// What it stands for, written at its end.
+    pub name: String,
+    /// `y / x`.
+    pub slope: f64,
+}
+
+/// Named points over two linear axes from zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spots {
+    /// The finding.
+    pub title: String,
+    /// What the reader must know.
+    pub below: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// The points.
+    pub spots: Vec<Spot>,
+    /// Lines of equal ratio.
+    pub rays: Vec<Ray>,
+}
+
+impl Chart for Spots {
+    fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
+        let top = title(area, &self.title, &self.below)?;
+        let (width, height) = area.dim_in_pixel();
+        // Room for names to the right of points.
+        let x = self.x.over(self.spots.iter().map(|spot| spot.x * 1.08));
+        let y = self.y.over(self.spots.iter().flat_map(|spot| {
+            [Some(spot.y), spot.before, spot.interval.map(|ends| ends.1)].into_iter().flatten()
+        }));
+        let (right, bottom) = (width as i32 - 40, height as i32 - 62);
+        let frame = Frame { x: &x, y: &y, left: 88, right, top: top + 4, bottom };
+        frame.draw(area, &self.x.label, &self.y.label)?;
+        for ray in &self.rays {
+            draw_ray(area, &frame, ray)?;
+        }
+        for (at, spot) in self.spots.iter().enumerate() {
+            draw_spot(area, &frame, spot, at)?;
+        }
+        Ok(())
+    }
+}
+
+fn draw_ray<DB: DrawingBackend>(
+    area: &Area<DB>,
+    frame: &Frame<'_>,
+    ray: &Ray,
+) -> Result<(), PlotError> {
+    if !(ray.slope > 0.0 && ray.slope.is_finite()) {
+        return Ok(());
+    }
+    let end = frame.x.ends.1.min(frame.y.ends.1 / ray.slope);
+    let start = frame.x.ends.0.max(frame.y.ends.0 / ray.slope);
+    let ends = [start, end].map(|x| frame.pixel(x, x * ray.slope));
+    area.draw(&PathElement::new(ends.to_vec(), FAINT.stroke_width(1))).map_err(failed)?;
+    // Above the middle, where the line leaves room whatever its slope.
+    let middle = (i32::midpoint(ends[0].0, ends[1].0) - 8, i32::midpoint(ends[0].1, ends[1].1) - 4);
+    write(area, &ray.name, middle, 13, FAINT, (HPos::Right, VPos::Bottom))
+}
+
+fn draw_spot<DB: DrawingBackend>(
+    area: &Area<DB>,
+    frame: &Frame<'_>,
+    spot: &Spot,
+    style: usize,
+) -> Result<(), PlotError> {
+    let pixel = |y: f64| Some(frame.pixel(frame.x.at(spot.x)?, frame.y.at(y)?));
+    let Some(at) = pixel(spot.y) else { return Ok(()) };
+    if let Some(before) = spot.before.and_then(pixel) {
+        area.draw(&PathElement::new(vec![before, at], GRID.stroke_width(2))).map_err(failed)?;
+        mark(area, before, style, false)?;
+    }
+    if let Some((low, high)) = spot.interval.and_then(|ends| Some((pixel(ends.0)?, pixel(ends.1)?)))
+    {
+        area.draw(&PathElement::new(vec![low, high], INK.stroke_width(1))).map_err(failed)?;
+    }
+    mark(area, at, style, true)?;
+    // A name that would leave the picture stands on the other side.
+    let fits = at.0 + 12 + width_of(&spot.name, 14) < frame.right + 36;
+    let (x, anchor) = if fits { (at.0 + 12, HPos::Left) } else { (at.0 - 12, HPos::Right) };
+    write(area, &spot.name, (x, at.1), 14, INK, (anchor, VPos::Center))
+}
