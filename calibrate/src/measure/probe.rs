@@ -141,6 +141,10 @@ pub trait Probe {
     /// Where it is asked.
     fn points(&self) -> Vec<Point>;
 
+    /// The round in which each point is asked. A session asks round 0 of all probes, then round 1,
+    /// and so on until its time is up.
+    fn rounds(&self) -> Vec<u32>;
+
     /// Its share of the session's time.
     fn weight(&self) -> f64;
 
