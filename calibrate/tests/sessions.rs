@@ -15,7 +15,7 @@ use calibrate::measure::probe::Probe;
 use calibrate::measure::probes::grid::COARSE;
 use calibrate::measure::probes::{Suite, exchange, launch, memory};
 use calibrate::measure::samples::{self, Sample};
-use calibrate::measure::session::{Progress, Report, Session, Silent, Stopped, coverage};
+use calibrate::measure::session::{Progress, Report, Session, Silent, Stopped, commit, coverage};
 use calibrate::measure::telemetry::Telemetry;
 
 /// Points that need larger buffers than the device of these tests gives.
@@ -245,6 +245,21 @@ fn a_folder_of_another_device_is_left_alone() {
     match run(&mut Fake::default(), out.clone()) {
         Err(Stopped::File(text)) => assert!(text.contains("another folder"), "{text}"),
         other => panic!("{other:?}"),
+    }
+    std::fs::remove_dir_all(out).unwrap();
+}
+
+#[test]
+fn a_session_that_another_build_went_on_with_names_both() {
+    let out = folder("builds");
+    run(&mut Fake::default(), out.clone()).expect("a session");
+    let text = std::fs::read_to_string(out.join("device.txt")).unwrap();
+    std::fs::write(out.join("device.txt"), text.replace(commit(), "0123abc")).unwrap();
+    for _ in 0..2 {
+        run(&mut Fake::default(), out.clone()).expect("a session");
+        let text = std::fs::read_to_string(out.join("device.txt")).unwrap();
+        let both = format!("commit = 0123abc; {}\n", commit());
+        assert!(text.contains(&both), "{text}");
     }
     std::fs::remove_dir_all(out).unwrap();
 }

@@ -69,7 +69,10 @@ impl Identity {
                     ));
                 }
             }
-            return Ok(());
+            return match before.also_by(self.get("commit").unwrap_or_default()) {
+                Some(both) => both.write(&file),
+                None => Ok(()),
+            };
         }
         fs::create_dir_all(folder).map_err(|e| {
             format!(
@@ -77,12 +80,27 @@ impl Identity {
                 folder.display()
             )
         })?;
+        self.write(&file)
+    }
+
+    fn write(&self, file: &Path) -> Result<(), String> {
         let mut text = String::new();
         for (key, value) in &self.lines {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key} = {}", value.replace('\n', " "));
         }
-        write_whole(&file, &text)
+        write_whole(file, &text)
+    }
+
+    /// The same with a further commit that samples come from; none if it is among those there.
+    fn also_by(mut self, commit: &str) -> Option<Self> {
+        let known =
+            self.lines.iter_mut().find(|(key, _)| *key == "commit").map(|(_, known)| known)?;
+        if known.split("; ").any(|one| one == commit) {
+            return None;
+        }
+        *known = format!("{known}; {commit}");
+        Some(self)
     }
 }
 
