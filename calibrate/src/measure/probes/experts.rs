@@ -9,7 +9,7 @@ use super::super::bench::Bench;
 use super::super::kernels;
 use super::super::layer::product;
 use super::super::numbers::Numbers;
-use super::super::probe::{Expected, Output, Point, Set, spots};
+use super::super::probe::{Expected, Output, Point, Set, dear_spots};
 use super::super::shapes::Shape;
 use super::super::twin::Experts;
 use super::grid::{self, Grid};
@@ -127,7 +127,10 @@ fn build(
             buffer: z,
             format: bench.format,
             count: sum * d,
-            expected: Expected::Numbers { twin: Box::new(twin), at: spots(sum, d, seed) },
+            expected: Expected::Numbers {
+                twin: Box::new(twin),
+                at: dear_spots(sum, d, seed, 3 * d * h),
+            },
         }],
         slots: Vec::new(),
     })
