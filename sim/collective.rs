@@ -28,7 +28,7 @@ use crate::units::{Bytes, GpuId};
 
 mod expected;
 
-pub use expected::{Chosen, expected_distinct, expected_distinct_over};
+pub use expected::{Allowed, Chosen, expected_distinct, expected_distinct_over};
 
 /// How an all-to-all moves its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 //! Each family is a physical prior ([`gemm`], [`experts`], [`ramp`]) corrected by what measured
 //! shapes left over ([`curves`]). For one shape, time over its running size (tokens) is read off a
 //! [`Curve`]: log T is piecewise linear in log m through the corrected knots, pooled so that more
-//! work never takes less time, and beyond the last knot it grows as the prior does. Fixing the
+//! work never takes less time (GEMM: among multiples of 16 rows, and among all others), and beyond the last knot it grows as the prior does. Fixing the
 //! shape first ([`Kernels::gemm_over_m`], [`Kernels::experts`]) makes the inner call cheap.
 //!
 //! A shape that was not measured is *extrapolated*, and says so in [`Trust`].

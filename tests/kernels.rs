@@ -96,9 +96,20 @@ fn collectives_between_and_beyond_measured_numbers_of_gpus_lie_in_order() {
 fn where_measured_times_fall_predicted_ones_do_not() {
     let profile = shared();
     let times = Kernels::new(profile, profile.data_sheet).gemm_over_m(2048, 768, Precision::Bf16);
-    for m in 1..300 {
-        assert!(times.seconds(m) <= times.seconds(m + 1), "from m = {m}");
+    for m in (1..300).filter(|m| m % 16 != 0) {
+        let next = if (m + 1) % 16 == 0 { m + 2 } else { m + 1 };
+        assert!(times.seconds(m) <= times.seconds(next), "from m = {m}");
+        assert!(times.seconds(16 * m) <= times.seconds(16 * m + 16), "from m = 16 · {m}");
     }
+}
+
+/// Measured on H100, whose fp8 kernels want whole multiples of 16 rows: 257 rows cost more than 512.
+#[test]
+fn rows_that_do_not_fill_a_tile_cost_what_they_were_measured_to_cost() {
+    let profile = h100();
+    let times = Kernels::new(profile, profile.data_sheet).gemm_over_m(4096, 4096, Precision::Fp8);
+    assert!(times.seconds(257) > 1.1 * times.seconds(512));
+    assert!(times.seconds(256) < times.seconds(257) && times.seconds(257) < times.seconds(513));
 }
 
 proptest! {
@@ -109,7 +120,11 @@ proptest! {
         let profile = shared();
         let kernels = Kernels::new(profile, profile.data_sheet);
         let times = kernels.gemm_over_m(n, k, Precision::Bf16);
-        prop_assert!(times.seconds(m) <= times.seconds(m + more));
+        // Multiples of 16 rows have kernels of their own, and so have all others.
+        let (whole, wider) = (16 * m, 16 * (m + more));
+        prop_assert!(times.seconds(whole) <= times.seconds(wider));
+        let broken = |m: u32| if m % 16 == 0 { m + 1 } else { m };
+        prop_assert!(times.seconds(broken(m)) <= times.seconds(broken(m + more)));
         prop_assert!(times.seconds(m) > 0.0);
     }
 

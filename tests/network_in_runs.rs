@@ -155,27 +155,36 @@ fn algorithms_carry_less_and_less_between_nodes() {
     assert!(pxn > direct, "relayed bytes count twice: {pxn}, {direct}");
 }
 
-/// Counting tokens and taking expectations over counts agree: both with the formula for a gate
-/// without favourites, within five standard deviations of the drawn tokens.
+/// Counting tokens and taking expectations over counts agree, also where a rule binds groups of experts:
+/// here a group a GPU, at most two of four, or one expert of each.
 #[test]
 fn expected_copies_are_those_of_drawn_tokens() {
     let topology = two_by_two();
     let kernels = roofline(100.0, 1000.0);
-    let bytes = |sampling: &str, algorithm| {
+    let bytes = |sampling: &str, scheme: &[&str], algorithm| {
         let sampling = format!("gate.sampling='{sampling}'");
-        let workload = workload(&[
-            "experts.ffn=8",
-            "layout.expert_parallel=4",
-            "batch.tokens_per_gpu=4096",
-            &sampling,
-        ]);
+        let common = ["layout.expert_parallel=4", "batch.tokens_per_gpu=4096", &sampling];
+        let workload = workload(&[&common[..], scheme].concat());
         let mut inputs = ideal(&topology, &workload, &kernels, Counted::MoeLayer);
         inputs.all_to_all = algorithm;
         simulate(&inputs, 1).unwrap().totals.dispatched_bytes as f64
     };
+    let free = &["experts.ffn=8"][..];
+    let limited = &[
+        "experts.ffn=32",
+        "experts.top_k=4",
+        "scheme.kind='group-limited'",
+        "scheme.groups=4",
+        "scheme.groups_chosen=2",
+    ][..];
+    let grouped =
+        &["experts.ffn=32", "experts.top_k=4", "scheme.kind='grouped'", "scheme.groups=4"][..];
     for algorithm in [Algorithm::OneSided, Algorithm::TwoHop] {
-        let (exact, counts) = (bytes("exact", algorithm), bytes("counts", algorithm));
-        assert!((counts / exact - 1.0).abs() < 0.01, "{algorithm:?}: {counts}, {exact}");
+        for (scheme, within) in [(free, 0.01), (limited, 0.02), (grouped, 1e-6)] {
+            let [exact, counts] = ["exact", "counts"].map(|s| bytes(s, scheme, algorithm));
+            let off = counts / exact - 1.0;
+            assert!(off.abs() < within, "{algorithm:?} {scheme:?}: {counts}, {exact}");
+        }
     }
 }
 
@@ -184,7 +193,7 @@ fn a_gate_without_favourites_reaches_what_the_formula_says() {
     let group_of: Vec<usize> = (0..64).map(|e| e / 8).collect();
     let tokens = [100.0, 0.0, 50.0, 0.0, 0.0, 0.0, 850.0];
     let slots = vec![(2.0 * 50.0 + 6.0 * 850.0) / 64.0; 64];
-    let chosen = Chosen { slots: &slots, dropped: &[0.0; 64], tokens: &tokens };
+    let chosen = Chosen { slots: &slots, dropped: &[0.0; 64], tokens: &tokens, blocks: None };
     let law: Vec<f64> = tokens.iter().map(|n| n / 1000.0).collect();
     let want = 1000.0 * expected_distinct_over(8, 64, &law) / 8.0;
     for copies in chosen.copies(&group_of, 8) {
@@ -197,7 +206,9 @@ fn a_gate_without_favourites_reaches_what_the_formula_says() {
 #[test]
 fn single_slots_are_copied_once_each() {
     let slots = [500.0, 300.0, 150.0, 50.0];
-    let chosen = Chosen { slots: &slots, dropped: &[0.2, 0.0, 0.0, 0.5], tokens: &[0.0, 1000.0] };
+    let tokens = [0.0, 1000.0];
+    let chosen =
+        Chosen { slots: &slots, dropped: &[0.2, 0.0, 0.0, 0.5], tokens: &tokens, blocks: None };
     let copies = chosen.copies(&[0, 0, 1, 1], 2);
     assert!((copies[0] - 700.0).abs() < 1e-3 && (copies[1] - 175.0).abs() < 1e-3, "{copies:?}");
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use moesim::kernel::LAWS;
-use moesim::kernel::curves::{Curves, Scale};
+use moesim::kernel::curves::{Curves, Kriging, Scale};
 use moesim::kernel::experts::TilePrior;
 use moesim::profile::{Evidence, LogErrors, Profile, Residual};
 use moesim::table::{Column, Table, TableError, Texts};
@@ -199,9 +199,12 @@ fn kriging(out: &mut String, curves: Option<&Curves>) {
         let share = decimal(scale.share);
         format!("{{ share = {share}, lengths = [{}] }}", lengths.join(", "))
     };
-    let scales: Vec<String> = curves.scales().iter().map(scale).collect();
-    let noise = decimal(curves.noise());
-    line(out, &format!("kriging = {{ noise = {noise}, scales = [{}] }}", scales.join(", ")));
+    let Kriging { scales, noise, clip } = curves.kriging();
+    let scales: Vec<String> = scales.iter().map(scale).collect();
+    let clip =
+        if clip.is_finite() { format!("clip = {}, ", decimal(*clip)) } else { String::new() };
+    let noise = decimal(*noise);
+    line(out, &format!("kriging = {{ noise = {noise}, {clip}scales = [{}] }}", scales.join(", ")));
 }
 
 fn evidence(out: &mut String, evidence: &Evidence) {

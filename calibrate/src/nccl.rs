@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use moesim::kernel::curves::{Curves, Scale};
+use moesim::kernel::curves::{Curves, Kriging, Scale};
 use moesim::kernel::ramp::Ramp;
 use moesim::measurements::CollectiveRow;
 use moesim::profile::{CollectiveFit, CollectiveOp, Evidence};
@@ -49,7 +49,15 @@ pub fn fit(op: CollectiveOp, rows: &[CollectiveRow], on: &str) -> Option<Collect
     };
     let mut fit = CollectiveFit {
         ramps,
-        residual: Curves::new(knots, sites, vec![Scale { share: 1.0, lengths: vec![1.0] }], 1.0),
+        residual: Curves::new(
+            knots,
+            sites,
+            Kriging {
+                scales: vec![Scale { share: 1.0, lengths: vec![1.0] }],
+                noise: 1.0,
+                clip: f64::INFINITY,
+            },
+        ),
         evidence,
         unseen_gpus: None,
     };

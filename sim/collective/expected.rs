@@ -18,7 +18,15 @@
 //!   copies to g    = Σ_k T_k · (1 − P_k(A ∩ g = ∅))                                  (3)
 //! ```
 //!
-//! which is (1) where all weights are equal. A slot that found its expert full is not sent: where a
+//! which is (1) where all weights are equal. Where a gate binds blocks `b` of experts, the sets that it
+//! allows alone count, and `Π_e (1 + w_e z)` gives way, with `B_b = Π_{e ∈ b} (1 + w_e z)`, to
+//!
+//! ```text
+//!   at most M blocks (DeepSeek-V3):   [y^0] + … + [y^M] of Π_b (1 + y (B_b − 1))   (4)
+//!   c slots in every block (Pangu):   Π_b z^c [z^c] B_b                            (5)
+//! ```
+//!
+//! A slot that found its expert full is not sent: where a
 //! share `d_e` of an expert's slots was dropped, the product over `e ∈ g` of `1 + w_e·d_e·z` stays in
 //! the numerator of (2). (3) is concave in `k`, so bytes × (share of FFN slots) would promise too
 //! much saving.
@@ -57,6 +65,17 @@ pub struct Chosen<'a> {
     pub dropped: &'a [f64],
     /// Tokens by their number of slots among these experts, `T_0`, `T_1`, ….
     pub tokens: &'a [f64],
+    /// The block of each expert, and what the gate allows of blocks; none where it is free.
+    pub blocks: Option<(&'a [usize], Allowed)>,
+}
+
+/// What a gate allows a token to choose of blocks of experts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// Experts of at most so many blocks, equation (4).
+    AtMost(usize),
+    /// So many experts of every block, equation (5).
+    Each(usize),
 }
 
 /// Rounds of solving for the weights; each takes off at least half of what is missing.
@@ -72,32 +91,121 @@ impl Chosen<'_> {
         let experts = self.slots.len();
         assert!(group_of.len() == experts && self.dropped.len() == experts, "{experts} experts");
         let weights = self.weights();
+        let blocks: Vec<Series> = self.blocks_of(&weights);
+        // For each group, the blocks that have experts in it, as they are without these.
+        let mut without: Vec<Vec<(usize, Series)>> = vec![Vec::new(); groups];
+        for (block, members) in self.members().into_iter().enumerate() {
+            self.leave_out(&members, &weights, group_of, |group, series| {
+                without[group].push((block, series));
+            });
+        }
+        let whole = self.allowed(&blocks);
+        let copies = |without: &Vec<(usize, Series)>| -> f64 {
+            let mut left = blocks.clone();
+            without.iter().for_each(|(block, series)| left[*block].clone_from(series));
+            let left = self.allowed(&left);
+            let hit = |k: usize| match whole.0[k] {
+                all if all > 0.0 => (1.0 - left.0[k] / all).clamp(0.0, 1.0),
+                _ => 0.0,
+            };
+            (1..self.tokens.len()).map(|k| self.tokens[k] * hit(k)).sum()
+        };
+        without.iter().map(copies).collect()
+    }
+
+    /// The experts of each block.
+    fn members(&self) -> Vec<Vec<usize>> {
+        let experts = self.slots.len();
+        let Some((block_of, _)) = self.blocks else { return vec![(0..experts).collect()] };
+        let mut members = vec![Vec::new(); block_of.iter().max().map_or(0, |last| last + 1)];
+        (0..experts).for_each(|e| members[block_of[e]].push(e));
+        members
+    }
+
+    /// `B_b` of each block.
+    fn blocks_of(&self, weights: &[f64]) -> Vec<Series> {
+        let block = |members: &Vec<usize>| {
+            let mut series = Series::one(self.tokens.len());
+            members.iter().for_each(|&e| series.times_one_plus(weights[e]));
+            series
+        };
+        self.members().iter().map(block).collect()
+    }
+
+    /// For each group with experts in a block: the block's series when nothing is sent to the group.
+    fn leave_out(
+        &self,
+        members: &[usize],
+        weights: &[f64],
+        group_of: &[usize],
+        mut then: impl FnMut(usize, Series),
+    ) {
         let terms = self.tokens.len();
+        let mut here: Vec<usize> = members.iter().map(|&e| group_of[e]).collect();
+        here.sort_unstable();
+        here.dedup();
         // Π (1 + w z) over the experts of each group, and the same with w·d.
-        let mut chosen = vec![Series::one(terms); groups];
-        let mut lost = vec![Series::one(terms); groups];
-        for (e, &weight) in weights.iter().enumerate() {
-            chosen[group_of[e]].times_one_plus(weight);
-            lost[group_of[e]].times_one_plus(weight * self.dropped[e]);
+        let mut chosen = vec![Series::one(terms); here.len()];
+        let mut lost = chosen.clone();
+        for &e in members {
+            let at = here.partition_point(|&group| group < group_of[e]);
+            chosen[at].times_one_plus(weights[e]);
+            lost[at].times_one_plus(weights[e] * self.dropped[e]);
         }
         // Products of all groups before and after each, so that one can be left out.
-        let mut after = vec![Series::one(terms); groups + 1];
-        for g in (0..groups).rev() {
-            after[g] = after[g + 1].times(&chosen[g]);
+        let mut after = vec![Series::one(terms); here.len() + 1];
+        for at in (0..here.len()).rev() {
+            after[at] = after[at + 1].times(&chosen[at]);
         }
-        let whole = after[0].clone();
         let mut before = Series::one(terms);
-        let mut copies = Vec::with_capacity(groups);
-        for g in 0..groups {
-            let without = before.times(&after[g + 1]).times(&lost[g]);
-            let hit = |k: usize| {
-                let missed = without.0[k] / whole.0[k];
-                if whole.0[k] > 0.0 { (1.0 - missed).clamp(0.0, 1.0) } else { 0.0 }
-            };
-            copies.push((1..terms).map(|k| self.tokens[k] * hit(k)).sum());
-            before = before.times(&chosen[g]);
+        for (at, group) in here.into_iter().enumerate() {
+            then(group, before.times(&after[at + 1]).times(&lost[at]));
+            before = before.times(&chosen[at]);
         }
-        copies
+    }
+
+    /// (4) or (5) over these blocks, or their product.
+    fn allowed(&self, blocks: &[Series]) -> Series {
+        let terms = self.tokens.len();
+        match self.blocks.map(|(_, allowed)| allowed) {
+            None => blocks.iter().fold(Series::one(terms), |all, block| all.times(block)),
+            Some(Allowed::Each(c)) => {
+                let all =
+                    blocks.iter().map(|block| block.0.get(c).copied().unwrap_or(0.0)).product();
+                Series::term(terms, c * blocks.len(), all)
+            }
+            Some(Allowed::AtMost(most)) => {
+                let mut by_blocks = vec![Series::zero(terms); most + 1];
+                by_blocks[0] = Series::one(terms);
+                for block in blocks {
+                    let mut some = block.clone();
+                    some.0[0] -= 1.0;
+                    for y in (1..=most).rev() {
+                        let more = by_blocks[y - 1].times(&some);
+                        by_blocks[y].add(&more);
+                    }
+                }
+                let mut all = Series::zero(terms);
+                by_blocks.iter().for_each(|series| all.add(series));
+                all
+            }
+        }
+    }
+
+    /// What the other blocks bring to a token that has an expert in `block`.
+    fn others(&self, blocks: &[Series], block: usize) -> Series {
+        let rest: Vec<Series> = blocks
+            .iter()
+            .enumerate()
+            .filter(|(b, _)| *b != block)
+            .map(|(_, s)| s.clone())
+            .collect();
+        let fewer = |allowed| match allowed {
+            Allowed::AtMost(most) => Allowed::AtMost(most.saturating_sub(1)),
+            each @ Allowed::Each(_) => each,
+        };
+        let blocks = self.blocks.map(|(block_of, allowed)| (block_of, fewer(allowed)));
+        Chosen { blocks, ..*self }.allowed(&rest)
     }
 
     /// Weights under which each expert's slots are expected to be what they are.
@@ -108,24 +216,24 @@ impl Chosen<'_> {
         }
         // Scaled to a sum of one, which (2) does not depend on.
         let mut weights: Vec<f64> = self.slots.iter().map(|slots| slots / total).collect();
-        let terms = self.tokens.len();
+        let members = self.members();
         for _ in 0..ROUNDS {
-            let mut all = Series::one(terms);
-            weights.iter().for_each(|&weight| all.times_one_plus(weight));
+            let blocks = self.blocks_of(&weights);
+            let all = self.allowed(&blocks);
             let mut off: f64 = 0.0;
-            let scale: Vec<f64> = (0..terms)
-                .map(|k| if all.0[k] > 0.0 { self.tokens[k] / all.0[k] } else { 0.0 })
-                .collect();
-            for (weight, &slots) in weights.iter_mut().zip(self.slots) {
-                // e_k(w∖e) = e_k(w) − w_e·e_{k−1}(w∖e), from the bottom.
-                let (mut without, mut expected) = (1.0, 0.0);
-                for (scale, all) in scale.iter().zip(&all.0).take(terms).skip(1) {
-                    expected += scale * *weight * without;
-                    without = (all - *weight * without).max(0.0);
-                }
-                if expected > 0.0 {
-                    off = off.max((slots / expected - 1.0).abs());
-                    *weight *= slots / expected;
+            for (b, members) in members.iter().enumerate() {
+                let tails = self.tails(&all, &self.others(&blocks, b));
+                for &e in members {
+                    // B_b without e, from the bottom: B_b = (1 + w z)·(B_b without e).
+                    let (mut without, mut expected) = (1.0, 0.0);
+                    for (tail, term) in tails.iter().zip(&blocks[b].0).skip(1) {
+                        expected += tail * weights[e] * without;
+                        without = (term - weights[e] * without).max(0.0);
+                    }
+                    if expected > 0.0 {
+                        off = off.max((self.slots[e] / expected - 1.0).abs());
+                        weights[e] *= self.slots[e] / expected;
+                    }
                 }
             }
             let sum: f64 = weights.iter().sum();
@@ -135,6 +243,23 @@ impl Chosen<'_> {
             }
         }
         weights
+    }
+
+    /// For each number `j` of slots in a block, tokens over all ways to choose, times the ways to
+    /// choose the other slots elsewhere.
+    fn tails(&self, all: &Series, others: &Series) -> Vec<f64> {
+        let terms = self.tokens.len();
+        let allowed = |j: usize| match self.blocks {
+            Some((_, Allowed::Each(c))) => j == c,
+            _ => true,
+        };
+        let tail = |j: usize| -> f64 {
+            let of = |k: usize| {
+                if all.0[k] > 0.0 { self.tokens[k] / all.0[k] * others.0[k - j] } else { 0.0 }
+            };
+            if allowed(j) { (j..terms).map(of).sum() } else { 0.0 }
+        };
+        (0..terms).map(tail).collect()
     }
 }
 
@@ -147,6 +272,21 @@ impl Series {
         let mut series = vec![0.0; terms.max(1)];
         series[0] = 1.0;
         Self(series)
+    }
+
+    fn zero(terms: usize) -> Self {
+        Self(vec![0.0; terms.max(1)])
+    }
+
+    /// `factor · z^k`, or nothing if that is cut off.
+    fn term(terms: usize, k: usize, factor: f64) -> Self {
+        let mut series = Self::zero(terms);
+        series.0.iter_mut().skip(k).take(1).for_each(|term| *term = factor);
+        series
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(to, term)| *to += term);
     }
 
     /// Multiplies by `1 + w z`.

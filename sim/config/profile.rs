@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::{Mistake, Source};
 use crate::kernel::Device;
-use crate::kernel::curves::Scale;
+use crate::kernel::curves::{Kriging, Scale};
 use crate::kernel::exchange::{ExchangePrior, Library};
 use crate::kernel::experts::{ExpertsPrior, TilePrior};
 use crate::kernel::gemm::GemmPrior;
@@ -22,7 +22,7 @@ mod file;
 mod residuals;
 use file::{
     Collective, EvidenceFile, ExchangeFile, ExchangePriorFile, Experts, File, Gemm, InterNode,
-    Kriging, RampFile, ResidualFile, ScaleFile, Tile,
+    KrigingFile, RampFile, ResidualFile, ScaleFile, Tile,
 };
 use residuals::Residuals;
 
@@ -141,14 +141,9 @@ impl Tile {
     }
 }
 
-impl Kriging {
-    /// The scales and the noise, when every scale has a length for each of `axes` coordinates.
-    fn checked(
-        &self,
-        source: &Source,
-        key: &str,
-        axes: usize,
-    ) -> Result<(Vec<Scale>, f64), Mistake> {
+impl KrigingFile {
+    /// Itself, when every scale has a length for each of `axes` coordinates.
+    fn checked(&self, source: &Source, key: &str, axes: usize) -> Result<Kriging, Mistake> {
         let odd = self.scales.iter().find(|scale| scale.lengths.len() != axes);
         if let Some(odd) = odd {
             let found = format!("found {} lengths", odd.lengths.len());
@@ -162,7 +157,11 @@ impl Kriging {
             share: file.share.0,
             lengths: file.lengths.iter().map(|l| l.0).collect(),
         };
-        Ok((self.scales.iter().map(scale).collect(), self.noise.0))
+        Ok(Kriging {
+            scales: self.scales.iter().map(scale).collect(),
+            noise: self.noise.0,
+            clip: self.clip.map_or(f64::INFINITY, |clip| clip.0),
+        })
     }
 }
 
@@ -233,7 +232,7 @@ impl Gemm {
     ) -> Result<(Precision, Family<GemmPrior>), Mistake> {
         let precision = precision_of(source, name)?;
         let key = format!("gemm.{}.kriging.scales", name.get_ref());
-        let (scales, noise) = self.kriging.checked(source, &key, 2)?;
+        let kriging = self.kriging.checked(source, &key, 2)?;
         let family = format!("gemm/{}", name.get_ref());
         let prior = GemmPrior {
             launch_s: self.launch.0.secs(),
@@ -244,7 +243,7 @@ impl Gemm {
             split_speedup: self.split_speedup.0,
             sharpness: self.sharpness.0,
         };
-        let curves = residuals.curves(&family, scales, noise).map_err(in_table)?;
+        let curves = residuals.curves(&family, kriging).map_err(in_table)?;
         Ok((precision, Family { prior, residual: vec![curves], evidence: self.evidence.into() }))
     }
 }
@@ -256,10 +255,10 @@ impl Experts {
         residuals: &Residuals<'_>,
     ) -> Result<((String, Precision), Family<ExpertsPrior>), Mistake> {
         let precision = precision_of(source, &self.precision)?;
-        let (scales, noise) = self.kriging.checked(source, "experts.kriging.scales", 4)?;
+        let kriging = self.kriging.checked(source, "experts.kriging.scales", 4)?;
         let curves = crate::kernel::LAWS.iter().map(|(law, _)| {
             let family = format!("experts/{}/{}/{law}", self.kernel, precision.name());
-            residuals.curves(&family, scales.clone(), noise).map_err(in_table)
+            residuals.curves(&family, kriging.clone()).map_err(in_table)
         });
         let residual = curves.collect::<Result<Vec<_>, _>>()?;
         let prior = ExpertsPrior {
@@ -296,8 +295,12 @@ impl Collective {
             return Err(source.mistake_without_span(&key, "is empty", "give at least one ramp"));
         }
         let family = format!("collective/{}", op.name());
-        let one_scale = vec![Scale { share: 1.0, lengths: vec![1.0] }];
-        let residual = residuals.curves(&family, one_scale, 1.0).map_err(in_table)?;
+        let kriging = Kriging {
+            scales: vec![Scale { share: 1.0, lengths: vec![1.0] }],
+            noise: 1.0,
+            clip: f64::INFINITY,
+        };
+        let residual = residuals.curves(&family, kriging).map_err(in_table)?;
         let (evidence, unseen) =
             (self.evidence.into(), self.unseen_gpus.map(|u| u.evidence.into()));
         Ok((op, CollectiveFit { ramps, residual, evidence, unseen_gpus: unseen }))
@@ -331,13 +334,13 @@ impl ExchangeFile {
             let help = "give the constants of at least one number of groups";
             return Err(source.mistake_without_span("exchange.prior", "is empty", help));
         }
-        let (scales, noise) = self.kriging.checked(source, "exchange.kriging.scales", 5)?;
+        let kriging = self.kriging.checked(source, "exchange.kriging.scales", 5)?;
         let family = format!("exchange/{}", self.name);
         let fit = ExchangeFit {
             library,
             bytes: self.bytes.0,
             priors: self.prior.iter().map(ExchangePriorFile::prior).collect(),
-            residual: residuals.curves(&family, scales, noise).map_err(in_table)?,
+            residual: residuals.curves(&family, kriging).map_err(in_table)?,
             evidence: self.evidence.into(),
             unseen_groups: self.unseen_groups.map(|unseen| unseen.evidence.into()),
         };

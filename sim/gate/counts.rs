@@ -1,5 +1,7 @@
 //! What a gate decided for one layer and micro-batch: slots of each source GPU and expert.
 
+use crate::workload::Scheme;
+
 /// The count matrix of one layer and micro-batch.
 ///
 /// A *slot* is one of the K choices of one token. Experts are ordered FFN, zero, copy, constant.
@@ -20,6 +22,8 @@ pub struct Counts {
     pub(super) lost_weight: f64,
     /// `[gpu × token × K]`: what each token chose, where tokens were drawn and asked for.
     pub(super) drawn: Option<Vec<u16>>,
+    /// The rule by which tokens chose.
+    pub(super) scheme: Scheme,
 }
 
 impl Counts {
@@ -35,7 +39,14 @@ impl Counts {
             padded: None,
             lost_weight: 0.0,
             drawn: None,
+            scheme: Scheme::TopK,
         }
+    }
+
+    /// The rule by which tokens chose.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// GPUs that hold tokens.

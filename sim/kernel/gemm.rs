@@ -101,22 +101,20 @@ impl GemmPrior {
         peak * self.compute_efficiency * saturation * (1.0 + self.half_intensity / LARGEST)
     }
 
-    /// Time over M for one (N, K): the prior at the knots, corrected by the residual there.
+    /// Time over M for one (N, K): the prior at knots of M, corrected by the log residual at each.
     #[must_use]
     pub fn curve(
         &self,
         device: &Device,
         precision: Precision,
         (n, k): (u32, u32),
-        knots: &[f64],
-        residual: &[f64],
+        knots: &[(f64, f64)],
     ) -> Curve {
         let prior = |m: f64| {
             let shape = GemmShape { m: m as u32, n, k };
             self.seconds(device, precision, shape)
         };
-        let at = knots.iter().zip(residual);
-        Curve::new(at.map(|(&m, &r)| (m, prior(m) * r.exp())).collect())
+        Curve::new(knots.iter().map(|&(m, r)| (m, prior(m) * r.exp())).collect())
     }
 }
 

@@ -5,11 +5,12 @@
 //! Of an expert's slots those that come last in the order of tokens are the dropped ones; padding
 //! is not sent, as only buffers of fixed size need it.
 
-use crate::collective::{Accounting, Algorithm, Chosen, Hop};
+use crate::collective::{Accounting, Algorithm, Allowed, Chosen, Hop};
 use crate::gate::Counts;
 use crate::network::{Exchange, Forwarding, Relayed};
 use crate::placement::Placement;
 use crate::units::{Bytes, ExpertId, GpuId};
+use crate::workload::Scheme;
 
 /// How tokens are moved to their experts and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,9 +180,22 @@ fn account(
         tokens = vec![0.0; counts.top_k()];
         tokens.push(all);
     }
+    let experts = counts.experts();
+    let block_of: Vec<usize> = match counts.scheme() {
+        Scheme::GroupLimited { groups, .. } | Scheme::Grouped { groups } => {
+            copies.iter().map(|&(e, ..)| e * groups as usize / experts).collect()
+        }
+        _ => Vec::new(),
+    };
+    let allowed = match counts.scheme() {
+        Scheme::GroupLimited { most, .. } => Some(Allowed::AtMost(most as usize)),
+        Scheme::Grouped { groups } => Some(Allowed::Each(counts.top_k() / groups as usize)),
+        _ => None,
+    };
+    let blocks = allowed.map(|allowed| (&block_of[..], allowed));
     accounting.expect(
         source,
-        &Chosen { slots: &slots, dropped: &dropped, tokens: &tokens },
+        &Chosen { slots: &slots, dropped: &dropped, tokens: &tokens, blocks },
         &owner,
     );
 }

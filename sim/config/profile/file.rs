@@ -55,15 +55,16 @@ pub(super) struct Gemm {
     pub(super) half_intensity: Factor,
     pub(super) split_speedup: Factor,
     pub(super) sharpness: Factor,
-    pub(super) kriging: Kriging,
+    pub(super) kriging: KrigingFile,
     pub(super) evidence: EvidenceFile,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Kriging {
+pub(super) struct KrigingFile {
     pub(super) scales: Vec<ScaleFile>,
     pub(super) noise: Factor,
+    pub(super) clip: Option<Factor>,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +87,7 @@ pub(super) struct Experts {
     pub(super) cache: Written<Bytes>,
     pub(super) cache_speedup: Factor,
     pub(super) always_gated: bool,
-    pub(super) kriging: Kriging,
+    pub(super) kriging: KrigingFile,
     pub(super) evidence: EvidenceFile,
 }
 
@@ -138,7 +139,7 @@ pub(super) struct ExchangeFile {
     pub(super) library: Spanned<String>,
     pub(super) bytes: Factor,
     pub(super) prior: Vec<ExchangePriorFile>,
-    pub(super) kriging: Kriging,
+    pub(super) kriging: KrigingFile,
     pub(super) evidence: EvidenceFile,
     pub(super) unseen_groups: Option<Unseen>,
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::curves::{Curves, Scale, Site};
+use crate::kernel::curves::{Curves, Kriging, Site};
 use crate::table::{Table, TableError};
 
 /// Residuals are stored in units of this.
@@ -43,12 +43,7 @@ impl<'t> Residuals<'t> {
     }
 
     /// The curves of a family; none at all when the table does not know it.
-    pub(super) fn curves(
-        &self,
-        family: &str,
-        scales: Vec<Scale>,
-        noise: f64,
-    ) -> Result<Curves, TableError> {
+    pub(super) fn curves(&self, family: &str, kriging: Kriging) -> Result<Curves, TableError> {
         let Some(shapes) = self.families.get(family) else {
             return Ok(Curves::none());
         };
@@ -56,13 +51,15 @@ impl<'t> Residuals<'t> {
         let knots = knots.unwrap_or_default();
         let mut sites = Vec::with_capacity(shapes.len());
         for (at, curve) in shapes {
-            if scales.iter().any(|s| s.lengths.len() != at.len()) || !curve.keys().eq(&knots) {
+            if kriging.scales.iter().any(|s| s.lengths.len() != at.len())
+                || !curve.keys().eq(&knots)
+            {
                 let found = format!("family {family}: shape {at:?} does not match the others");
                 return Err(wrong(self.table, found));
             }
             sites.push(Site { at: at.clone(), residual: curve.values().copied().collect() });
         }
-        Ok(Curves::new(knots.into_iter().map(f64::from).collect(), sites, scales, noise))
+        Ok(Curves::new(knots.into_iter().map(f64::from).collect(), sites, kriging))
     }
 }
 
