@@ -12,7 +12,10 @@ use super::grid::{self, Grid};
 use super::{Plain, Suite};
 
 /// Rows beside powers of two: edges of tiles, and halves between.
-const EDGES: [u32; 12] = [63, 65, 127, 129, 192, 255, 257, 384, 768, 1536, 3072, 6144];
+const EDGES: [u32; 16] =
+    [63, 65, 127, 129, 192, 255, 257, 384, 500, 768, 1000, 1536, 2500, 3072, 5000, 6144];
+/// The same in software: rows that fill no tile have a curve of their own in the simulator.
+const SOFTWARE_EDGES: [u32; 6] = [33, 65, 100, 150, 257, 400];
 
 /// Windows in which the clock under load is read.
 const WINDOWS: usize = 12;
@@ -59,7 +62,7 @@ pub fn probe(suite: &Suite) -> Plain {
     }
     let rows = if suite.software {
         shapes.insert((256, 256));
-        grid::steps(512, 2.0, &[])
+        grid::steps(512, 2.0, &SOFTWARE_EDGES)
     } else {
         shapes.extend([(4096, 4096), (8192, 8192), (64, 64)]);
         grid::steps(8192, 2.0, &EDGES)
