@@ -66,6 +66,11 @@ fn warn(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// The overheads of a device's loop over experts lie beside its profile, under its name.
+fn loop_name(name: &str) -> String {
+    format!("{name}-loop")
+}
+
 /// The table of a profile lies beside it, under its name.
 fn table_beside(profile: &std::path::Path, name: &str) -> PathBuf {
     profile.with_file_name(format!("{name}.parquet"))

@@ -2,8 +2,8 @@
 //!
 //! A layer is priced by the simulator's own [`LayerCost`], on the profile's own peaks, with the slots
 //! of every expert as they were measured. A layer run one expert after another is priced with the
-//! launches of its loop, as the loop is written here: five beside the products of an FFN expert
-//! (gather, silu, product, scale, add), and as many for a kind of zero-computation experts.
+//! overheads of its loop, which its small ops were measured for alone, once for every expert that the
+//! loop visits: as it is written here, each zero-computation expert is visited by itself.
 
 use moesim::blame::Op;
 use moesim::config::{Kind, built_in};
@@ -14,11 +14,9 @@ use moesim::units::SimDuration;
 use moesim::workload::{Capacity, Dtype, Execution, GateNetwork, Workload, ZeroComputation};
 
 use crate::evidence::quantile;
+use crate::measure::probes::loop_ops::LAUNCHES;
 use crate::measure::samples::Sample;
 use crate::measure::shapes::Shape;
-
-/// Kernels that the loop launches for one expert beside its products.
-const LOOP_LAUNCHES: u64 = 5;
 
 /// A layer as it was measured and as it is predicted, in seconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,10 +54,12 @@ pub struct Gain {
     pub predicted: f64,
 }
 
-/// Every whole layer among the samples, ordered by shape, execution and τ.
+/// Every whole layer among the samples, ordered by shape, execution and τ. Without overheads of the
+/// loop it is taken to launch its small ops and to move their bytes once.
 #[must_use]
-pub fn layers(profile: &Profile, samples: &[Sample]) -> Vec<Compared> {
-    let mut found: Vec<Compared> = samples.iter().filter_map(|s| compared(profile, s)).collect();
+pub fn layers(profile: &Profile, of_loop: Option<Overheads>, samples: &[Sample]) -> Vec<Compared> {
+    let mut found: Vec<Compared> =
+        samples.iter().filter_map(|s| compared(profile, of_loop, s)).collect();
     let key = |c: &Compared| (c.shape.clone(), !c.grouped, c.tau.unwrap_or(0.0).to_bits());
     found.sort_by_key(key);
     found
@@ -83,14 +83,14 @@ pub fn gains(layers: &[Compared]) -> Vec<Gain> {
     layers.iter().filter_map(gain).collect()
 }
 
-/// Median of the relative errors' sizes; none of nothing.
+/// A quantile of the relative errors' sizes, 0.5 for the median; none of nothing.
 #[must_use]
-pub fn median_error(layers: &[Compared]) -> Option<f64> {
+pub fn error_quantile(layers: &[Compared], level: f64) -> Option<f64> {
     let sizes: Vec<f64> = layers.iter().map(|l| l.error().abs()).collect();
-    (!sizes.is_empty()).then(|| quantile(&sizes, 0.5))
+    (!sizes.is_empty()).then(|| quantile(&sizes, level))
 }
 
-fn compared(profile: &Profile, sample: &Sample) -> Option<Compared> {
+fn compared(profile: &Profile, of_loop: Option<Overheads>, sample: &Sample) -> Option<Compared> {
     let point = &sample.point;
     let grouped = match point.part.as_str() {
         "vanilla grouped" | "moepp grouped" => true,
@@ -100,7 +100,7 @@ fn compared(profile: &Profile, sample: &Sample) -> Option<Compared> {
     let shape = Shape::named(&point.shape)?;
     let tokens = u32::try_from(point.tokens?).ok()?;
     let workload = workload(shape, tokens, point.tau, grouped)?;
-    let predicted = predict(profile, &workload, &point.slots)?;
+    let predicted = predict(profile, of_loop, &workload, &point.slots)?;
     let ffn: u64 = point.slots.iter().take(shape.ffn as usize).map(|&c| u64::from(c)).sum();
     Some(Compared {
         shape: point.shape.clone(),
@@ -113,16 +113,23 @@ fn compared(profile: &Profile, sample: &Sample) -> Option<Compared> {
 }
 
 /// Seconds of one layer whose experts have these slots, in the public code's order.
-fn predict(profile: &Profile, workload: &Workload, slots: &[u32]) -> Option<f64> {
+fn predict(
+    profile: &Profile,
+    of_loop: Option<Overheads>,
+    workload: &Workload,
+    slots: &[u32],
+) -> Option<f64> {
     let experts = workload.model.experts;
     if slots.len() != experts.total() as usize {
         return None;
     }
     let kernels = Kernels::new(profile, profile.data_sheet);
     let sequential = workload.execution == Execution::Sequential;
-    let visit = if sequential { kernels.launch().times(LOOP_LAUNCHES) } else { SimDuration::ZERO };
-    let overheads =
-        Overheads { traffic_factor: 1.0, expert_visit: visit, layer: SimDuration::ZERO };
+    let overheads = of_loop.unwrap_or(Overheads {
+        traffic_factor: 1.0,
+        expert_visit: kernels.launch().times(LAUNCHES),
+        layer: SimDuration::ZERO,
+    });
     let mut cost = LayerCost::new(workload, &kernels, overheads);
     let (ffn, rest) = slots.split_at(experts.ffn as usize);
     let sum = |slots: &[u32]| slots.iter().map(|&c| u64::from(c)).sum::<u64>();
@@ -137,8 +144,14 @@ fn predict(profile: &Profile, workload: &Workload, slots: &[u32]) -> Option<f64>
     if !sequential {
         ops.push(cost.mix(sum(ffn)));
     }
-    // The zero expert takes no launch here, whatever its kind would be charged.
-    let kinds_visited = u32::from(sum(copy) > 0) + u32::from(sum(constant) > 0);
+    // The zero expert takes no launch here, whatever its kind would be charged. The loop visits every
+    // other expert that has tokens; at once, each kind is one kernel.
+    let visited = |slots: &[u32]| slots.iter().filter(|&&c| c > 0).count() as u32;
+    let kinds_visited = if sequential {
+        visited(copy) + visited(constant)
+    } else {
+        visited(&[sum(copy) as u32]) + visited(&[sum(constant) as u32])
+    };
     let zero_slots =
         ZeroComputationSlots { copy: sum(copy), constant: sum(constant), kinds_visited };
     cost.zero_computation(zero_slots, &mut ops);

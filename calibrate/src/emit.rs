@@ -16,11 +16,11 @@ use crate::residuals::rounded;
 /// Residuals are written in units of this (see `moesim::config`'s reader).
 const UNIT: f64 = 1e-4;
 
-/// The TOML of a profile.
+/// The TOML of a profile; `origin` says in a few lines what it was made from and how.
 #[must_use]
-pub fn toml(profile: &Profile, sheet: &DataSheet) -> String {
+pub fn toml(profile: &Profile, sheet: &DataSheet, origin: &[String]) -> String {
     let mut out = String::new();
-    head(&mut out, profile, sheet);
+    head(&mut out, profile, sheet, origin);
     for (precision, family) in &profile.gemm {
         let p = family.prior;
         section(&mut out, &format!("[gemm.{}]", precision.name()));
@@ -60,9 +60,9 @@ pub fn toml(profile: &Profile, sheet: &DataSheet) -> String {
     out
 }
 
-fn head(out: &mut String, profile: &Profile, sheet: &DataSheet) {
+fn head(out: &mut String, profile: &Profile, sheet: &DataSheet, origin: &[String]) {
     let name = &profile.name;
-    line(out, &format!("# Written by `calibrate fit --device {name}`. Do not edit: fit again."));
+    origin.iter().for_each(|text| line(out, &format!("# {}", text.replace('\n', " "))));
     line(out, "# Efficiencies are shares of the data sheet's peaks; errors are fractions.");
     let levels = LogErrors::LEVELS.map(|level| (level * 100.0).to_string()).join(", ");
     line(

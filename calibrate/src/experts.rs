@@ -13,7 +13,7 @@ use moesim::profile::{Evidence, Family, Precision};
 use crate::device::DataSheet;
 use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
-use crate::residuals::{Shapes, fill, rounded, rounded_time};
+use crate::residuals::{Shapes, fill_at, rounded, rounded_time};
 
 /// Correlation lengths of hidden, inter, experts and top-k in doublings: half of what is left over
 /// varies slowly with shape, half belongs to (experts, inter), by which SGLang keeps its tuned
@@ -153,16 +153,28 @@ fn prior_of(known: &Known, p: &[f64]) -> ExpertsPrior {
     }
 }
 
-/// What the prior leaves over: one table a law, over shapes and tokens.
+/// What the prior leaves over: one table a law, over shapes and tokens. All have the same knots, as
+/// they are read together; a law without rows, as a session that was cut off may leave one, takes the
+/// table of all rows.
 fn residuals(prior: &ExpertsPrior, known: &Known, rows: &[&Prepared<'_>]) -> Vec<Curves> {
     let errors = errors(prior, known, rows);
-    let table = |law: moesim::kernel::skew::Popularity| {
+    let knots: BTreeSet<u32> = rows.iter().map(|p| p.row.tokens).collect();
+    let knots: Vec<u32> = knots.into_iter().collect();
+    let shapes_of = |fits: &dyn Fn(&Prepared<'_>) -> bool| {
         let mut shapes: Shapes = BTreeMap::new();
-        for (p, error) in rows.iter().zip(&errors).filter(|(p, _)| p.row.popularity == law) {
+        for (p, error) in rows.iter().zip(&errors).filter(|(p, _)| fits(p)) {
             let at = vec![p.shape.hidden, p.shape.inter, p.shape.experts, p.shape.top_k];
             shapes.entry(at).or_default().entry(p.row.tokens).or_default().push(-error);
         }
-        let (knots, sites) = fill(&shapes);
+        shapes
+    };
+    let table = |law: moesim::kernel::skew::Popularity| {
+        let mut shapes = shapes_of(&|p| p.row.popularity == law);
+        if shapes.is_empty() {
+            shapes = shapes_of(&|_| true);
+        }
+        let sites = fill_at(&shapes, &knots);
+        let knots = knots.iter().map(|&k| f64::from(k)).collect();
         Curves::new(knots, sites, Kriging { scales: scales(), noise: NOISE, clip: CLIP })
     };
     LAWS.iter().map(|(_, law)| table(*law)).collect()
@@ -197,4 +209,52 @@ fn held_out_errors(known: &Known, rows: &[Prepared<'_>]) -> Vec<f64> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use moesim::kernel::skew::Popularity;
+
+    fn row(tokens: u32, popularity: Popularity, seconds: f64) -> ExpertsRow {
+        ExpertsRow {
+            source: "any".to_owned(),
+            precision: Precision::Bf16,
+            tokens,
+            hidden: 64,
+            inter: 128,
+            top_k: 2,
+            experts: 4,
+            tp: 1,
+            ep: 1,
+            popularity,
+            seconds,
+        }
+    }
+
+    /// As a session that was cut off leaves them: each law asked at other sizes, one not at all.
+    #[test]
+    fn laws_measured_at_other_sizes_or_not_at_all_make_a_family() {
+        let of = |law: Popularity, sizes: &[u32]| {
+            sizes.iter().map(|&t| row(t, law, 1e-5 + f64::from(t) * 1e-7)).collect::<Vec<_>>()
+        };
+        let rows = [
+            of(Popularity::Balanced, &[1, 8, 64, 512]),
+            of(Popularity::PowerLaw(1.01), &[1, 4, 16, 64, 256, 512, 1024]),
+        ]
+        .concat();
+        let rows: Vec<&ExpertsRow> = rows.iter().collect();
+        let sheet = DataSheet::named("a100-sxm").unwrap();
+        let family = fit(sheet, Precision::Bf16, &rows, "made up").unwrap();
+        let knots: Vec<usize> = family.residual.iter().map(|c| c.knots().len()).collect();
+        assert_eq!(knots, [8, 8, 8], "1, 4, 8, 16, 64, 256, 512, 1024 for every law");
+        let shape = ExpertsShape { hidden: 64, inter: 128, experts: 4, top_k: 2, gated: true };
+        let (device, precision) = (sheet.device(), Precision::Bf16);
+        let times = ExpertsTimes::without(&family, device, precision, shape, false, |_| false);
+        for tokens in [1, 5, 64, 1000] {
+            let slots = Popularity::Balanced.slots(tokens, 4, 2);
+            let (predicted, meant) = (times.seconds(&slots), 1e-5 + f64::from(tokens) * 1e-7);
+            assert!((predicted / meant - 1.0).abs() < 0.2, "{tokens}: {predicted} for {meant}");
+        }
+    }
 }

@@ -23,5 +23,6 @@ pub mod import;
 pub mod least_squares;
 pub mod measure;
 pub mod nccl;
+pub mod overheads;
 pub mod own;
 pub mod residuals;

@@ -36,11 +36,17 @@ pub fn fill(shapes: &Shapes) -> (Vec<f64>, Vec<Site>) {
     let mut knots: Vec<u32> = shapes.values().flat_map(|sizes| sizes.keys().copied()).collect();
     knots.sort_unstable();
     knots.dedup();
+    let filled = fill_at(shapes, &knots);
+    (knots.iter().map(|&k| f64::from(k)).collect(), filled)
+}
+
+/// The same at these running sizes, in increasing order.
+#[must_use]
+pub fn fill_at(shapes: &Shapes, knots: &[u32]) -> Vec<Site> {
     let curve =
         |sizes: &Sizes| -> Vec<f64> { knots.iter().map(|&knot| read(sizes, knot)).collect() };
     let site = |(at, sizes): (&Vec<u32>, &Sizes)| Site { at: at.clone(), residual: curve(sizes) };
-    let filled = shapes.iter().map(site).collect();
-    (knots.iter().map(|&k| f64::from(k)).collect(), filled)
+    shapes.iter().map(site).collect()
 }
 
 fn read(sizes: &Sizes, knot: u32) -> f64 {

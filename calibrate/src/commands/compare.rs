@@ -6,9 +6,10 @@ use clap::Args;
 use moesim::config::{Source, read_profile};
 use moesim::plot::{Axis, Cloud, LineChart, Point, PredictedMeasured, Series, save};
 
-use super::say;
-use crate::compare::{Compared, gains, layers, median_error};
+use super::{loop_name, say};
+use crate::compare::{Compared, error_quantile, gains, layers};
 use crate::measure::samples;
+use crate::measure::session::{Coverage, coverage};
 
 /// Whose prediction, and of what.
 #[derive(Args)]
@@ -30,25 +31,32 @@ pub struct ReportArgs {
     out: PathBuf,
 }
 
-/// What was found, and the device's name.
-fn load(args: &CompareArgs) -> Result<(Vec<Compared>, String), String> {
+/// What was found, the device's name, and how much of what was planned was measured.
+fn load(args: &CompareArgs) -> Result<(Vec<Compared>, String, Coverage), String> {
     let source = Source::read(&args.profile).map_err(|e| e.to_string())?;
     let profile = read_profile(&source, &args.profile).map_err(|e| e.to_string())?;
     let beside = args.profile.parent().map(Path::to_path_buf).unwrap_or_default();
-    let folder = args.samples.clone().unwrap_or(beside);
+    let folder = args.samples.clone().unwrap_or_else(|| beside.clone());
     let rows = samples::read_folder(&folder).map_err(|e| e.to_string())?;
-    let found = layers(&profile, &rows);
+    let of_loop = beside.join(format!("{}.toml", loop_name(&profile.name)));
+    let of_loop = if of_loop.exists() {
+        let source = Source::read(&of_loop).map_err(|e| e.to_string())?;
+        Some(moesim::config::overheads(&source).map_err(|e| e.to_string())?)
+    } else {
+        None
+    };
+    let found = layers(&profile, of_loop, &rows);
     if found.is_empty() {
         return Err(format!(
             "{}: holds no whole layers\n  help: let `calibrate measure` finish, in the same folder",
             folder.display()
         ));
     }
-    Ok((found, profile.device))
+    Ok((found, profile.device, coverage(&folder, &rows)))
 }
 
 pub(super) fn compare(args: &CompareArgs) -> Result<(), String> {
-    let (found, device) = load(args)?;
+    let (found, device, covered) = load(args)?;
     say(&format!(
         "whole layers on {device}: measured, and predicted by a fit that has not seen them"
     ));
@@ -73,20 +81,31 @@ pub(super) fn compare(args: &CompareArgs) -> Result<(), String> {
     }
     say("");
     let count = found.len();
-    let error = median_error(&found).unwrap_or_default() * 100.0;
+    let error = error_quantile(&found, 0.5).unwrap_or_default() * 100.0;
+    let p90 = error_quantile(&found, 0.9).unwrap_or_default() * 100.0;
     let offs: Vec<f64> = gains.iter().map(|g| (g.predicted - g.measured).abs() * 100.0).collect();
     let points = crate::evidence::quantile(&offs, 0.5);
     say(&format!(
-        "time of {count} layers: median error {error:.1} %; gain: median {points:.1} points off"
+        "time of {count} layers: median error {error:.1} %, p90 {p90:.1} %; gain: median {points:.1} \
+         points off"
     ));
+    if !covered.short.is_empty() {
+        say(&format!("measured so far: {}", covered.described()));
+    }
     Ok(())
 }
 
+/// For the line below a picture: how much of the plan was measured, if not all.
+fn short(covered: &Coverage) -> String {
+    let Coverage { planned, measured, short } = covered;
+    if short.is_empty() { String::new() } else { format!("; {measured} of {planned} points") }
+}
+
 pub(super) fn report(args: &ReportArgs) -> Result<(), String> {
-    let (found, device) = load(&args.compare)?;
+    let (found, device, covered) = load(&args.compare)?;
     std::fs::create_dir_all(&args.out)
         .map_err(|e| format!("{}: cannot be made: {e}", args.out.display()))?;
-    let error = median_error(&found).unwrap_or_default() * 100.0;
+    let error = error_quantile(&found, 0.5).unwrap_or_default() * 100.0;
     let cloud = |name: &str, grouped: bool| Cloud {
         name: name.to_owned(),
         points: found
@@ -97,7 +116,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<(), String> {
     };
     let times = PredictedMeasured {
         title: format!("Whole layers are predicted to a median of {error:.0} %"),
-        below: format!("{device}; the fit has not seen whole layers"),
+        below: format!("{device}; the fit has not seen whole layers{}", short(&covered)),
         quantity: "time of a layer, µs".to_owned(),
         clouds: vec![cloud("grouped", true), cloud("one after another", false)],
     };

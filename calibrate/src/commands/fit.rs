@@ -6,11 +6,11 @@ use clap::Args;
 
 use moesim::profile::Residual;
 
-use super::{say, table_beside};
+use super::{loop_name, say, table_beside};
 use crate::device::{DEVICES, DataSheet};
 use crate::measure::samples;
-use crate::measure::session::{DEVICE_FILE, recorded, write_whole};
-use crate::{emit, fit, own};
+use crate::measure::session::{DEVICE_FILE, coverage, recorded, write_whole};
+use crate::{emit, fit, overheads, own};
 
 /// What to fit, and where to write it.
 #[derive(Args)]
@@ -44,7 +44,8 @@ fn public(device: &str, from: &Path, out: &Path) -> Result<(), String> {
     };
     let profile = fit::profile(sheet, from).map_err(|e| e.to_string())?;
     emit::table(&profile, &table_beside(out, &profile.name)).map_err(|e| e.to_string())?;
-    write_whole(out, &emit::toml(&profile, sheet))
+    let origin = format!("Written by `calibrate fit --device {device}`. Do not edit: fit again.");
+    write_whole(out, &emit::toml(&profile, sheet, &[origin]))
 }
 
 /// A profile is named after its file; a device's own samples are all that it is made of.
@@ -65,7 +66,24 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
     let rows = samples::read_folder(samples).map_err(|e| e.to_string())?;
     let (profile, sheet) = own::profile(name, &identity, &rows)?;
     emit::table(&profile, &table_beside(out, name)).map_err(|e| e.to_string())?;
-    write_whole(out, &emit::toml(&profile, &sheet))?;
+    let covered = coverage(samples, &rows).described();
+    let of = |key| identity.get(key).unwrap_or("unknown");
+    let origin = [
+        "Written by `calibrate fit --samples`. Do not edit: fit again.".to_owned(),
+        format!(
+            "Measured {} by calibrate {}, commit {}.",
+            of("date"),
+            of("calibrate"),
+            of("commit")
+        ),
+        format!("Samples: {covered}."),
+    ];
+    write_whole(out, &emit::toml(&profile, &sheet, &origin))?;
+    if let Some(fitted) = overheads::fit(&profile, &rows) {
+        let name = loop_name(name);
+        let file = out.with_file_name(format!("{name}.toml"));
+        write_whole(&file, &overheads::toml(&fitted, &name, &origin))?;
+    }
     let families = profile.gemm.values().map(|f| ("dense products", &f.evidence));
     let families = families.chain(profile.experts.values().map(|f| ("experts", &f.evidence)));
     for (family, evidence) in families.chain([("memory", &profile.memory.evidence)]) {
@@ -80,6 +98,7 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
             "{family}: {rows} samples; constants alone off by {prior}; shapes left out: {held_out}"
         ));
     }
+    say(&format!("samples: {covered}"));
     say(&format!("profile: {}", out.display()));
     Ok(())
 }

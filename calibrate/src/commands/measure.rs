@@ -1,7 +1,7 @@
 //! `calibrate measure`: a device → samples.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,8 +11,8 @@ use crate::measure::backend::DeviceFacts;
 use crate::measure::bench::Bench;
 use crate::measure::device::{self, Choice};
 use crate::measure::numbers::Format;
-use crate::measure::probes::{Detail, Suite};
-use crate::measure::session::{Progress, Session, described};
+use crate::measure::probes::Suite;
+use crate::measure::session::{Progress, Report, Session, described};
 use crate::measure::shapes::{SHAPES, Shape};
 use crate::measure::telemetry::Telemetry;
 
@@ -31,8 +31,8 @@ pub struct MeasureArgs {
     /// The expert shapes of these models. Repeatable.
     #[arg(long = "shape", value_name = "NAME")]
     shapes: Vec<String>,
-    /// One minute and few points: to try it out.
-    #[arg(long)]
+    /// One minute: the coarse grid, to try it out. Without it the same command goes on from there.
+    #[arg(long, conflicts_with = "minutes")]
     quick: bool,
     /// Minutes to take at most, all in all. Default: 10, or 1 with --quick.
     #[arg(long)]
@@ -46,6 +46,7 @@ pub struct MeasureArgs {
 }
 
 pub(super) fn run(args: &MeasureArgs) -> Result<(), String> {
+    let start = Instant::now();
     let minutes = args.minutes.unwrap_or(if args.quick { 1.0 } else { 10.0 });
     if !(0.01..=1440.0).contains(&minutes) {
         return Err(format!("--minutes {minutes}\n  help: give 0.01 to 1440"));
@@ -61,17 +62,12 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), String> {
     say(&format!("device: {}", described(&facts)));
     let names: Vec<&str> = shapes.iter().map(|shape| shape.name).collect();
     say(&format!("in {}, shapes {}", format.name(), names.join(", ")));
-    let suite = Suite {
-        shapes,
-        detail: if args.quick { Detail::Quick } else { Detail::Full },
-        software: facts.software,
-        format,
-        sms: facts.sms,
-    };
+    let suite =
+        Suite { shapes, software: facts.software, format, sms: facts.sms, gpus: facts.gpus };
     let session = Session {
         out: args.out.clone(),
         format,
-        budget: Duration::from_secs_f64(minutes * 60.0),
+        budget: Duration::from_secs_f64(minutes * 60.0).saturating_sub(start.elapsed()),
         seed: args.seed,
         telemetry: Telemetry::of(&facts.name, facts.software, args.device),
     };
@@ -82,15 +78,32 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), String> {
     let folder = args.out.display();
     let report = outcome.map_err(|stopped| {
         format!(
-            "{stopped}\n  help: finished probes are kept in {folder}; run the same command again to \
-             go on"
+            "{stopped}\n  help: what was measured is kept in {folder}; run the same command again \
+             to go on"
         )
     })?;
     for warning in &report.warnings {
         warn(&format!("warning: {warning}"));
     }
-    let (measured, found) = (report.measured, report.found);
-    say(&format!("{measured} probes measured, {found} found finished: {folder}"));
+    let Report { measured, found, left, .. } = report;
+    say(&format!("{measured} points measured, {found} found measured: {folder}"));
+    say(&format!(
+        "every one checked against its CPU twin: relative error at most {:.1e}, and {:.0e} is let through",
+        report.worst_error,
+        format.error_bound()
+    ));
+    if left > 0 {
+        say(&format!(
+            "{left} points left out for lack of time; the same command without --quick, or with more \
+             --minutes, goes on"
+        ));
+    }
+    if !report.without_coarse.is_empty() {
+        let probes = report.without_coarse.join(", ");
+        warn(&format!(
+            "warning: too little time for even the coarse grid of {probes}: run the same command again"
+        ));
+    }
     if report.refused > 0 {
         let refused = report.refused;
         return Err(format!(

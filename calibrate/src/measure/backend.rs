@@ -93,6 +93,8 @@ pub struct DeviceFacts {
     pub cache: u64,
     /// Streaming multiprocessors, or what the vendor calls them; none where the API hides them.
     pub sms: Option<u32>,
+    /// GPUs of this machine that exchange with one another, this one included.
+    pub gpus: u32,
     /// The largest buffer, in bytes.
     pub largest_buffer: u64,
     /// Formats that kernels can store.
@@ -153,7 +155,8 @@ pub enum Step {
     Launch(Launch),
     /// Multiplies matrices, by the vendor's library where there is one.
     Gemm(Gemm),
-    /// Copies bytes from one buffer to another by the copy engine or the driver.
+    /// Copies bytes from one buffer to another, on the same GPU or not, by the copy engine or the
+    /// driver.
     Copy {
         /// From.
         from: Buffer,
@@ -161,6 +164,15 @@ pub enum Step {
         to: Buffer,
         /// How many.
         bytes: u64,
+    },
+    /// Block j of what GPU i holds becomes block i of what GPU j gets, for all of them at once.
+    AllToAll {
+        /// What each GPU sends: as many blocks as there are GPUs.
+        from: Vec<Buffer>,
+        /// What each GPU gets.
+        to: Vec<Buffer>,
+        /// Bytes of one block.
+        block: u64,
     },
     /// Copies so many bytes of host memory into the buffer.
     Upload {
@@ -192,6 +204,17 @@ pub trait Backend {
     /// # Errors
     /// If there is not so much.
     fn allocate(&mut self, bytes: u64) -> Result<Buffer, DeviceError>;
+
+    /// The same on another GPU of the machine; this one is 0.
+    ///
+    /// # Errors
+    /// If there is no such GPU, or not so much.
+    fn allocate_on(&mut self, gpu: u32, bytes: u64) -> Result<Buffer, DeviceError> {
+        if gpu == 0 {
+            return self.allocate(bytes);
+        }
+        Err(DeviceError::Unsupported(format!("GPU {gpu} of several")))
+    }
 
     /// Gives back all memory, and all that was prepared.
     fn release_all(&mut self);

@@ -101,6 +101,38 @@ impl<'d> Bench<'d> {
         self.output_as(count, self.format)
     }
 
+    /// `count` 32-bit numbers on a GPU of several: made on this one, and copied where it is another.
+    ///
+    /// # Errors
+    /// If the device fails, or there is no such GPU.
+    pub fn input_on(
+        &mut self,
+        gpu: u32,
+        count: u64,
+        numbers: Numbers,
+    ) -> Result<Buffer, DeviceError> {
+        let here = self.input_as(count, numbers, Format::F32)?;
+        self.moved(gpu, here, kernels::bytes_of(count, Format::F32))
+    }
+
+    /// Room for `count` 32-bit numbers on a GPU of several, poisoned.
+    ///
+    /// # Errors
+    /// As [`Self::input_on`].
+    pub fn output_on(&mut self, gpu: u32, count: u64) -> Result<Buffer, DeviceError> {
+        let here = self.output_as(count, Format::F32)?;
+        self.moved(gpu, here, kernels::bytes_of(count, Format::F32))
+    }
+
+    fn moved(&mut self, gpu: u32, here: Buffer, bytes: u64) -> Result<Buffer, DeviceError> {
+        if gpu == 0 {
+            return Ok(here);
+        }
+        let there = self.device.allocate_on(gpu, bytes)?;
+        self.run(&[Step::Copy { from: here, to: there, bytes }])?;
+        Ok(there)
+    }
+
     fn poison(&mut self, buffer: Buffer, bytes: u64) -> Result<(), DeviceError> {
         let words = bytes / 4;
         // Buffers of more words than 32 bits count are poisoned as far as these reach.

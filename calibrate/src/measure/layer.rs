@@ -20,7 +20,7 @@ use super::backend::{Buffer, DeviceError, Gemm, Step};
 use super::bench::{Bench, launch};
 use super::kernels::{self, NONE};
 use super::numbers::{Format, Numbers};
-use super::probe::{Expected, Output, Set, spots};
+use super::probe::{Expected, Output, Set, dear_spots};
 use super::shapes::Shape;
 use super::twin::{self, Experts};
 
@@ -104,6 +104,9 @@ pub fn set(plan: &Plan, seed: u32, bench: &mut Bench<'_>) -> Result<Set, DeviceE
     };
     steps.extend(experts);
     let slots = gated.counts.clone();
+    let [tokens, hidden, inter, top_k] =
+        [plan.tokens, plan.shape.hidden, plan.shape.inter, plan.shape.top_k].map(u64::from);
+    let products = 3 * top_k * hidden * inter;
     outputs.push(Output {
         name: "the layer's output",
         buffer: y,
@@ -111,7 +114,7 @@ pub fn set(plan: &Plan, seed: u32, bench: &mut Bench<'_>) -> Result<Set, DeviceE
         count: u64::from(plan.tokens) * u64::from(plan.shape.hidden),
         expected: Expected::Numbers {
             twin: Box::new(result(*plan, gated, weights)),
-            at: spots(u64::from(plan.tokens), u64::from(plan.shape.hidden), seed),
+            at: dear_spots(tokens, hidden, seed, products),
         },
     });
     Ok(Set { steps, outputs, slots })

@@ -141,6 +141,10 @@ pub trait Probe {
     /// Where it is asked.
     fn points(&self) -> Vec<Point>;
 
+    /// The round in which each point is asked. A session asks round 0 of all probes, then round 1,
+    /// and so on until its time is up.
+    fn rounds(&self) -> Vec<u32>;
+
     /// Its share of the session's time.
     fn weight(&self) -> f64;
 
@@ -250,6 +254,8 @@ fn numbers(output: &Output, at: &[u64], bench: &mut Bench<'_>) -> Result<Vec<f64
 
 /// Outputs of at most this many elements are compared whole.
 const WHOLE: u64 = 4096;
+/// Rows that cost the twin more products than this are dear: some ten milliseconds on a CPU.
+const DEAR: u64 = 1 << 22;
 
 /// Elements of a rows × columns output to compare: all of a small one, else the corners and a few
 /// rows and columns between, scattered by `seed`.
@@ -258,6 +264,17 @@ pub fn spots(rows: u64, columns: u64, seed: u32) -> Vec<u64> {
     if rows * columns <= WHOLE {
         return (0..rows * columns).collect();
     }
+    scattered(3, rows, columns, seed)
+}
+
+/// The same where each row costs the twin so many products: of rows that cost seconds, the ends and
+/// none between. Points of such a shape are many, and each has its own inputs.
+#[must_use]
+pub fn dear_spots(rows: u64, columns: u64, seed: u32, products: u64) -> Vec<u64> {
+    if products <= DEAR { spots(rows, columns, seed) } else { scattered(0, rows, columns, seed) }
+}
+
+fn scattered(between: u64, rows: u64, columns: u64, seed: u32) -> Vec<u64> {
     let scatter = |j: u64, most: u64| {
         let mixed = (u64::from(seed) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         mixed.wrapping_mul(2 * j + 1).rotate_left(17) % most
@@ -270,7 +287,10 @@ pub fn spots(rows: u64, columns: u64, seed: u32) -> Vec<u64> {
         found
     };
     let columns_of = some(14, columns);
-    some(3, rows).iter().flat_map(|r| columns_of.iter().map(move |c| r * columns + c)).collect()
+    some(between, rows)
+        .iter()
+        .flat_map(|r| columns_of.iter().map(move |c| r * columns + c))
+        .collect()
 }
 
 #[cfg(test)]
@@ -283,5 +303,11 @@ mod tests {
         let found = spots(1000, 777, 5);
         assert!(found.contains(&0) && found.contains(&(1000 * 777 - 1)));
         assert!(found.iter().all(|&at| at < 777_000) && found.len() <= 80);
+        assert_eq!(dear_spots(1000, 777, 5, 1000), found);
+        let rows = |found: Vec<u64>| {
+            found.iter().map(|at| at / 777).collect::<std::collections::BTreeSet<u64>>()
+        };
+        assert_eq!(rows(dear_spots(1000, 777, 5, 1 << 23)), [0, 999].into());
+        assert_eq!(rows(dear_spots(1, 777, 5, 1 << 23)), [0].into());
     }
 }

@@ -4,11 +4,15 @@ use super::numbers::Format;
 use super::probe::{Point, Probe, Set};
 use super::shapes::Shape;
 use super::{backend::DeviceError, bench::Bench};
+use grid::Grid;
 
+pub mod exchange;
 pub mod experts;
 pub mod gate;
 pub mod gemm;
+pub mod grid;
 pub mod launch;
+pub mod loop_ops;
 pub mod memory;
 pub mod permute;
 pub mod transfer;
@@ -22,7 +26,7 @@ pub type Build = Box<dyn Fn(&Point, u32, &mut Bench<'_>) -> Result<Set, DeviceEr
 pub struct Plain {
     name: String,
     question: &'static str,
-    points: Vec<Point>,
+    grid: Grid,
     weight: f64,
     rotates: bool,
     by_host: bool,
@@ -39,7 +43,11 @@ impl Probe for Plain {
     }
 
     fn points(&self) -> Vec<Point> {
-        self.points.clone()
+        self.grid.points.clone()
+    }
+
+    fn rounds(&self) -> Vec<u32> {
+        self.grid.rounds.clone()
     }
 
     fn weight(&self) -> f64 {
@@ -59,28 +67,19 @@ impl Probe for Plain {
     }
 }
 
-/// How finely points are laid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// A minute: enough to try out.
-    Quick,
-    /// What a profile is made of.
-    Full,
-}
-
 /// What a session measures.
 #[derive(Clone, Debug)]
 pub struct Suite {
     /// Layers of these models.
     pub shapes: Vec<Shape>,
-    /// How finely.
-    pub detail: Detail,
     /// On a CPU: small sizes, or it takes hours.
     pub software: bool,
     /// The format of tokens and weights.
     pub format: Format,
     /// SMs of the device, where they are known.
     pub sms: Option<u32>,
+    /// GPUs of the machine that exchange with one another.
+    pub gpus: u32,
 }
 
 impl Suite {
@@ -93,22 +92,14 @@ impl Suite {
             all.push(gate::probe(self, shape));
             all.push(permute::probe(self, shape));
             all.push(zero_computation::probe(self, shape));
+            all.push(loop_ops::probe(self, shape));
         }
         for shape in &self.shapes {
             all.push(experts::probe(self, shape));
             all.push(whole_layer::probe(self, shape));
         }
+        all.extend(exchange::probe(self));
         all.extend([transfer::probe(self), gemm::fewer_sms(self), gemm::sustained(self)]);
         all.into_iter().map(|probe| Box::new(probe) as Box<dyn Probe>).collect()
     }
-}
-
-/// 1, … `most`, each `ratio` times the one before and at least one more.
-fn steps_to(most: u32, ratio: f64) -> Vec<u32> {
-    let mut found = vec![1_u32];
-    while let Some(&last) = found.last().filter(|last| **last < most) {
-        let next = (f64::from(last) * ratio).round() as u32;
-        found.push(next.clamp(last + 1, most));
-    }
-    found
 }

@@ -1,19 +1,15 @@
-//! A session of measuring: probes one after another, each kept as soon as it is done.
+//! A session of measuring: what to ask, in what order, for how long, and what is kept of it.
 //!
-//! Points of a probe are asked in an order drawn from the seed, so that drift of the clock does not
-//! look like an effect of size. A probe's samples are written, under a temporary name and renamed,
-//! when its last point is done; a session that finds the file does not ask again. Time is shared out
-//! by the probes' weights; what one leaves over goes to those after it.
+//! Points are asked in rounds, the coarse grid of every probe before anything finer, within a budget
+//! that is a limit: a point that would not begin to be timed in what is left is not asked. Samples
+//! are written as they come, under a temporary name and renamed; a session that finds some does not
+//! ask for them again, so that one that was cut off, or short, goes on where it stopped.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng as _;
-use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
-
-use super::backend::{DeviceError, DeviceFacts, Prepared};
+use super::backend::{DeviceError, DeviceFacts, Elapsed, Prepared};
 use super::bench::Bench;
 use super::numbers::Format;
 use super::probe::{Point, Probe, Set, verify};
@@ -22,14 +18,16 @@ use super::telemetry::Telemetry;
 use super::timing;
 
 mod notes;
-pub use notes::{DEVICE_FILE, Identity, recorded};
+mod plan;
+pub use notes::{Coverage, DEVICE_FILE, Identity, commit, coverage, recorded};
+use plan::{Asked, Plan, State};
 
 /// Most sets that are rotated over.
 const MOST_SETS: usize = 24;
 /// The same where kernels run on the CPU, which keeps what it can and takes long to fill sets.
 const MOST_SETS_IN_SOFTWARE: usize = 3;
-/// The shortest time that a point is given.
-const LEAST_POINT: Duration = Duration::from_millis(20);
+/// The longest that a sample waits to be written.
+const SAVE_EVERY: Duration = Duration::from_secs(2);
 
 /// What to measure, and where to keep it.
 pub struct Session {
@@ -46,15 +44,21 @@ pub struct Session {
 }
 
 /// What came of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// Probes measured now.
+    /// Points measured now.
     pub measured: usize,
-    /// Probes found finished.
+    /// Points that a session before this one measured.
     pub found: usize,
+    /// Points that there was no time for.
+    pub left: usize,
+    /// Probes whose coarse grid there was no time for.
+    pub without_coarse: Vec<String>,
+    /// The largest error of any kernel against its twin, among points measured now and before.
+    pub worst_error: f64,
     /// Kernels refused, points left out, and doubts.
     pub warnings: Vec<String>,
-    /// Kernels refused among them.
+    /// Points without a timing because their kernels were refused.
     pub refused: usize,
 }
 
@@ -93,10 +97,11 @@ impl std::fmt::Display for Stopped {
 }
 
 impl Session {
-    /// Measures every probe that has no file yet.
+    /// Measures every point that has no sample yet, the coarse grid of all probes first, until the
+    /// budget is spent.
     ///
     /// # Errors
-    /// If the device is lost or a file cannot be written. What was finished before is kept.
+    /// If the device is lost or a file cannot be written. What was measured before is kept.
     pub fn run(
         &self,
         bench: &mut Bench<'_>,
@@ -105,110 +110,166 @@ impl Session {
     ) -> Result<Report, Stopped> {
         let identity = Identity::of(bench.device.facts(), self.format);
         identity.claim(&self.out).map_err(Stopped::File)?;
-        let mut report = Report::default();
-        let start = Instant::now();
-        let (found, left): (Vec<_>, Vec<_>) =
-            probes.iter().partition(|probe| self.file_of(probe.as_ref()).exists());
-        report.found = found.len();
-        let mut weight: f64 = left.iter().map(|probe| probe.weight()).sum();
-        let total = weight.max(f64::MIN_POSITIVE);
-        for probe in left {
-            let remaining = self.budget.saturating_sub(start.elapsed());
-            let limit = remaining.mul_f64((probe.weight() / weight).clamp(0.0, 1.0));
-            let shares = (1.0 - weight / total, probe.weight() / total);
-            let samples =
-                self.probe(probe.as_ref(), bench, limit, shares, progress, &mut report)?;
-            weight -= probe.weight();
-            if !samples.is_empty() {
-                let file = self.file_of(probe.as_ref());
-                samples::table(&samples)
-                    .write(&file)
-                    .map_err(|error| Stopped::File(error.to_string()))?;
-            }
-            report.measured += 1;
-        }
-        notes::warn(&self.out, &report.warnings).map_err(Stopped::File)?;
-        Ok(report)
+        let deadline = Instant::now() + self.budget;
+        let mut plan = self.plan(probes)?;
+        notes::plan(&self.out, &plan).map_err(Stopped::File)?;
+        let mut warnings = Vec::new();
+        let outcome = self.rounds(&mut plan, bench, deadline, progress, &mut warnings);
+        // What was measured is kept, whatever stopped it.
+        let kept = plan.asked.iter_mut().try_for_each(|asked| self.keep(asked));
+        outcome?;
+        kept?;
+        plan.asked.iter().for_each(|asked| doubts(asked, &mut warnings));
+        notes::warn(&self.out, &warnings).map_err(Stopped::File)?;
+        Ok(Report {
+            measured: plan.count(&State::Measured),
+            found: plan.count(&State::Found),
+            left: plan.count(&State::Left),
+            without_coarse: plan.without_coarse(),
+            refused: plan.count(&State::Refused),
+            worst_error: plan.worst_error(),
+            warnings,
+        })
+    }
+
+    fn plan<'p>(&self, probes: &'p [Box<dyn Probe>]) -> Result<Plan<'p>, Stopped> {
+        let asked = probes.iter().map(|probe| {
+            let file = self.file_of(probe.as_ref());
+            let found = if file.exists() { samples::read(&file) } else { Ok(Vec::new()) };
+            found.map(|found| Asked::new(probe.as_ref(), found))
+        });
+        let asked: Result<Vec<Asked<'p>>, _> = asked.collect();
+        let asked = asked.map_err(|error| Stopped::File(error.to_string()))?;
+        Ok(Plan::new(asked, self.seed))
     }
 
     fn file_of(&self, probe: &dyn Probe) -> PathBuf {
         self.out.join(format!("{}.parquet", probe.name()))
     }
 
-    fn probe(
+    fn rounds(
         &self,
-        probe: &dyn Probe,
+        plan: &mut Plan<'_>,
         bench: &mut Bench<'_>,
-        limit: Duration,
-        (before, share): (f64, f64),
+        deadline: Instant,
         progress: &mut dyn Progress,
-        report: &mut Report,
-    ) -> Result<Vec<Sample>, Stopped> {
-        let mut points = probe.points();
-        let mut order =
-            ChaCha8Rng::seed_from_u64(self.seed ^ moesim::streams::fnv1a(probe.name().as_bytes()));
-        points.shuffle(&mut order);
-        progress.begins(&probe.name(), probe.question(), points.len());
-        let start = Instant::now();
-        let (mut samples, mut left_out) = (Vec::new(), Vec::new());
-        for (done, point) in points.iter().enumerate() {
-            let left = (points.len() - done) as u32;
-            let time = (limit.saturating_sub(start.elapsed()) / left).max(LEAST_POINT);
-            let seed = (self.seed as u32).wrapping_mul(7919).wrapping_add(done as u32 * 131 + 17);
-            let outcome = self.point(probe, point, seed, bench, time);
-            bench.clear();
-            match outcome {
-                Ok(Ok(sample)) => samples.push(sample),
-                Ok(Err(refusal)) => {
-                    report.refused += 1;
-                    let place = describe(point);
-                    report.warnings.push(format!("{}{place}: refused: {refusal}", probe.name()));
-                }
-                Err(lost @ DeviceError::Lost(_)) => return Err(Stopped::Device(lost)),
-                Err(error) => left_out.push((point.clone(), error)),
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Stopped> {
+        for (round, probe) in plan.turns() {
+            let points = plan.of_round(probe, round);
+            if points.is_empty() {
+                continue;
             }
-            progress.point(before + share * (done + 1) as f64 / points.len() as f64);
+            let asked = &plan.asked[probe];
+            progress.begins(&asked.probe.name(), asked.probe.question(), points.len());
+            let mut saved = Instant::now();
+            for at in points {
+                let remaining = deadline.saturating_duration_since(Instant::now());
+                let Some(time) = plan.slice(probe, remaining) else { continue };
+                let until = (Instant::now() + time, deadline);
+                self.ask(&mut plan.asked[probe], at, until, bench, warnings)?;
+                let spent = self.budget.saturating_sub(remaining).div_duration_f64(self.budget);
+                progress.point(plan.done().max(spent).min(1.0));
+                if saved.elapsed() > SAVE_EVERY {
+                    self.keep(&mut plan.asked[probe])?;
+                    saved = Instant::now();
+                }
+            }
+            self.keep(&mut plan.asked[probe])?;
         }
-        doubts(&probe.name(), &samples, &left_out, &mut report.warnings);
-        Ok(samples)
+        Ok(())
     }
 
-    /// Builds the sets of a point, checks the first, and times all in rotation.
+    /// Asks one point, and files what came of it.
+    fn ask(
+        &self,
+        asked: &mut Asked<'_>,
+        at: usize,
+        until: (Instant, Instant),
+        bench: &mut Bench<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Stopped> {
+        let point = asked.points[at].clone();
+        let seed = (self.seed as u32).wrapping_mul(7919).wrapping_add(at as u32 * 131 + 17);
+        let start = Instant::now();
+        let outcome = self.point(asked.probe, &point, seed, bench, until);
+        bench.clear();
+        asked.states[at] = match outcome {
+            Ok(Answer::Sample(sample, setup)) => {
+                asked.took_to_set_up(setup);
+                asked.samples.push(*sample);
+                asked.unsaved += 1;
+                State::Measured
+            }
+            Ok(Answer::Late) => {
+                asked.took_to_set_up(start.elapsed());
+                State::Left
+            }
+            Ok(Answer::Refused(refusal)) => {
+                let place = describe(&point);
+                warnings.push(format!("{}{place}: refused: {refusal}", asked.probe.name()));
+                State::Refused
+            }
+            Err(lost @ DeviceError::Lost(_)) => return Err(Stopped::Device(lost)),
+            Err(error) => State::Unable(error),
+        };
+        Ok(())
+    }
+
+    /// Writes the samples of a probe, if there are new ones.
+    fn keep(&self, asked: &mut Asked<'_>) -> Result<(), Stopped> {
+        if asked.unsaved > 0 {
+            samples::table(&asked.samples)
+                .write(&self.file_of(asked.probe))
+                .map_err(|error| Stopped::File(error.to_string()))?;
+            asked.unsaved = 0;
+        }
+        Ok(())
+    }
+
+    /// Builds the sets of a point, checks the first, and times all in rotation: until the first of
+    /// two moments where that leaves [`plan::LEAST_POINT`] for timing, else until the second.
     fn point(
         &self,
         probe: &dyn Probe,
         point: &Point,
         seed: u32,
         bench: &mut Bench<'_>,
-        limit: Duration,
-    ) -> Result<Result<Sample, super::probe::Refusal>, DeviceError> {
+        (until, deadline): (Instant, Instant),
+    ) -> Result<Answer, DeviceError> {
         let start = Instant::now();
         let set = probe.set(point, seed, bench)?;
         let bytes = bench.allocated().max(1);
-        let mut prepared = vec![checked(&set, bench)?];
+        let (first, took) = checked(&set, bench)?;
+        let mut prepared = vec![first];
         let error = match verify(&set, bench)? {
             Ok(error) => error,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
         };
         if probe.rotates() {
             let facts = bench.device.facts();
             let most = if facts.software { MOST_SETS_IN_SOFTWARE } else { MOST_SETS };
             let wanted = (2 * facts.cache).div_ceil(bytes) as usize;
+            let half = start + until.saturating_duration_since(start) / 2;
             for i in 1..wanted.min(most) as u32 {
                 // A set that finds no room or time any more leaves those there are.
-                if start.elapsed() > limit / 2 {
+                if Instant::now() + Duration::from_secs_f64(took.host) > half {
                     break;
                 }
                 let Ok(more) = probe.set(point, seed.wrapping_add(i * 7), bench) else { break };
                 prepared.push(bench.device.prepare(&more.steps)?);
             }
         }
-        let limit = limit.saturating_sub(start.elapsed());
-        let timing = timing::time(bench.device, &prepared, probe.by_host(), limit)?;
+        let now = Instant::now();
+        if now >= deadline {
+            return Ok(Answer::Late);
+        }
+        let limit = until.max(now + plan::LEAST_POINT).min(deadline) - now;
+        let timing = timing::time(bench.device, &prepared, probe.by_host(), took, limit)?;
         let reading = self.telemetry.read();
         let mut point = point.clone();
         point.slots = set.slots;
-        Ok(Ok(Sample {
+        let sample = Sample {
             probe: probe.name(),
             point,
             format: bench.format,
@@ -218,15 +279,26 @@ impl Session {
             mhz: reading.mhz,
             celsius: reading.celsius,
             watts: reading.watts,
-        }))
+        };
+        Ok(Answer::Sample(Box::new(sample), now - start))
     }
 }
 
-/// Runs a set once, over its poisoned outputs.
-fn checked(set: &Set, bench: &mut Bench<'_>) -> Result<Prepared, DeviceError> {
+/// What came of a point.
+enum Answer {
+    /// A sample, and how long it took until timing began.
+    Sample(Box<Sample>, Duration),
+    /// Time was up before timing could begin.
+    Late,
+    /// The kernel is wrong.
+    Refused(super::probe::Refusal),
+}
+
+/// Runs a set once, over its poisoned outputs; and how long that took.
+fn checked(set: &Set, bench: &mut Bench<'_>) -> Result<(Prepared, Elapsed), DeviceError> {
     let prepared = bench.device.prepare(&set.steps)?;
-    bench.device.time(&[prepared])?;
-    Ok(prepared)
+    let took = bench.device.time(&[prepared])?;
+    Ok((prepared, took))
 }
 
 /// What a point is, in words, for messages.
@@ -250,14 +322,14 @@ fn describe(point: &Point) -> String {
 }
 
 /// Warnings that advise: what was left out, and medians that are not known well.
-fn doubts(
-    name: &str,
-    samples: &[Sample],
-    left_out: &[(Point, DeviceError)],
-    warnings: &mut Vec<String>,
-) {
-    if let Some((point, error)) = left_out.first() {
-        let (count, place) = (left_out.len(), describe(point));
+fn doubts(asked: &Asked<'_>, warnings: &mut Vec<String>) {
+    let (name, samples) = (asked.probe.name(), &asked.samples);
+    let unable = asked.points.iter().zip(&asked.states).filter_map(|(point, state)| match state {
+        State::Unable(error) => Some((point, error)),
+        _ => None,
+    });
+    if let Some((point, error)) = unable.clone().next() {
+        let (count, place) = (unable.count(), describe(point));
         warnings.push(format!("{name}: {count} points left out, the first{place}: {error}"));
     }
     let loose = samples.iter().filter(|s| s.timing.half_width > 0.05).count();

@@ -45,7 +45,7 @@ const fn shape(name: &'static str, (hidden, inter): (u32, u32), ffn: u32, top_k:
 /// models that have none follow [moepp, eq. 10].
 pub const SHAPES: [Shape; 10] = [
     Shape { tokens: 256, ..shape("tiny", (64, 128), 4, 2) },
-    Shape { tokens: 512, ..shape("small", (128, 256), 8, 2) },
+    Shape { tokens: 256, ..shape("small", (128, 256), 8, 2) },
     Shape { tokens: 2048, pathway_aware: true, ..shape("moepp-0.6b", (768, 2048), 8, 2) },
     Shape { tokens: 2048, pathway_aware: true, ..shape("moepp-1b", (768, 2048), 16, 2) },
     Shape {

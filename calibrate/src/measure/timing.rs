@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::backend::{Backend, Clock, DeviceError, Prepared};
+use super::backend::{Backend, Clock, DeviceError, Elapsed, Prepared};
 
 /// Runs shorter than this are timed several at a time: clocks tick in up to microseconds.
 pub const LEAST_RUN: Duration = Duration::from_micros(200);
@@ -47,7 +47,8 @@ pub struct Timing {
     pub outliers: usize,
 }
 
-/// Times runs of `sets` in rotation for at most `limit`.
+/// Times runs of `sets` in rotation for at most `limit`. `first` is what the first of them took when
+/// it was checked: runs so long that warming up would take much of the time are timed at once.
 ///
 /// # Errors
 /// If the device fails.
@@ -58,19 +59,25 @@ pub fn time(
     device: &mut dyn Backend,
     sets: &[Prepared],
     by_host: bool,
+    first: Elapsed,
     limit: Duration,
 ) -> Result<Timing, DeviceError> {
     assert!(!sets.is_empty(), "nothing to time");
     let start = Instant::now();
     let mut next = sets.iter().copied().cycle();
     let mut take = |count: usize| -> Vec<Prepared> { next.by_ref().take(count).collect() };
-    let pick = |elapsed: super::backend::Elapsed| {
+    let pick = |elapsed: Elapsed| {
         if by_host { (elapsed.host, Clock::Host) } else { elapsed.best() }
     };
-    // Warm-up: each set once, so that no page and no cache line is met for the first time.
-    let (warm, clock) = pick(device.time(&take(sets.len()))?);
-    let (once, _) = pick(device.time(&take(1))?);
-    let guess = once.min(warm / sets.len() as f64).max(1e-9);
+    let (mut guess, mut clock) = pick(first);
+    let count = sets.len() as f64;
+    if guess * (count + 1.0) < limit.as_secs_f64() / 4.0 {
+        // Warm-up: each set once, so that no page and no cache line is met for the first time.
+        let warm = pick(device.time(&take(sets.len()))?).0 / count;
+        (guess, clock) = pick(device.time(&take(1))?);
+        guess = guess.min(warm);
+    }
+    let guess = guess.max(1e-9);
     let batch = ((LEAST_RUN.as_secs_f64() / guess).ceil() as usize).clamp(1, MOST_BATCH);
     let mut seconds = Vec::new();
     while seconds.len() < MOST_SAMPLES {

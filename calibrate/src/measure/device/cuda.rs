@@ -21,9 +21,12 @@ use crate::measure::numbers::Format;
 
 mod blas;
 pub mod libraries;
+pub mod nccl;
 pub mod nvrtc;
+mod peers;
 
 use blas::{Blas, Product};
+use peers::{Exchange, Peers};
 
 /// The oldest CUDA that a driver must speak, as it tells it: 12.8.
 const OLDEST: i32 = 12_080;
@@ -50,13 +53,22 @@ pub struct Cuda {
     stop: sys::CUevent,
     facts: DeviceFacts,
     architecture: String,
-    memory: Vec<(sys::CUdeviceptr, u64)>,
+    memory: Vec<Memory>,
+    peers: Peers,
     pinned: Vec<*mut c_void>,
     ready: Vec<Vec<Ready>>,
     functions: BTreeMap<(&'static str, Format), sys::CUfunction>,
     hold: sys::CUfunction,
     flag: *mut u32,
     blas: Blas,
+}
+
+/// A buffer: where, how large, on which GPU.
+#[derive(Clone, Copy)]
+struct Memory {
+    at: sys::CUdeviceptr,
+    bytes: u64,
+    gpu: u32,
 }
 
 enum Ready {
@@ -73,6 +85,13 @@ enum Ready {
         to: sys::CUdeviceptr,
         bytes: usize,
     },
+    /// A copy between GPUs: addresses and GPUs.
+    Across {
+        from: (sys::CUdeviceptr, u32),
+        to: (sys::CUdeviceptr, u32),
+        bytes: usize,
+    },
+    Exchange(Exchange),
     Upload {
         from: *const c_void,
         to: sys::CUdeviceptr,
@@ -91,7 +110,11 @@ impl Ready {
         match self {
             Self::Kernel { .. } | Self::Copy { .. } => true,
             Self::Product(product) => product.never_waits(),
-            Self::Upload { .. } | Self::Download { .. } => false,
+            // NCCL may wait for its GPUs while it enqueues.
+            Self::Across { .. }
+            | Self::Exchange(_)
+            | Self::Upload { .. }
+            | Self::Download { .. } => false,
         }
     }
 }
@@ -189,6 +212,7 @@ impl Cuda {
             memory: Some(free as u64),
             cache: cache.max(0) as u64,
             sms: Some(sms.max(1) as u32),
+            gpus: count.max(1) as u32,
             largest_buffer: free as u64,
             formats: [vec![Format::F32], half].concat(),
             clock: Clock::Device,
@@ -200,6 +224,7 @@ impl Cuda {
             facts,
             architecture,
             memory: Vec::new(),
+            peers: Peers::new(index as i32, count, context, stream),
             pinned: Vec::new(),
             ready: Vec::new(),
             functions: BTreeMap::new(),
@@ -210,7 +235,7 @@ impl Cuda {
     }
 
     fn address(&self, buffer: Buffer) -> sys::CUdeviceptr {
-        self.memory[buffer.0 as usize].0
+        self.memory[buffer.0 as usize].at
     }
 
     fn function(
@@ -246,6 +271,37 @@ impl Cuda {
         Ok(made.into_iter().map(Ready::Product).collect())
     }
 
+    fn sized(&self, buffer: Buffer, least: u64) -> Memory {
+        let memory = self.memory[buffer.0 as usize];
+        assert!(least <= memory.bytes, "{least} bytes of {}", memory.bytes);
+        memory
+    }
+
+    fn copy(&self, from: Buffer, to: Buffer, bytes: u64) -> Ready {
+        let [from, to] = [from, to].map(|buffer| self.sized(buffer, bytes));
+        let bytes = bytes as usize;
+        if from.gpu == 0 && to.gpu == 0 {
+            return Ready::Copy { from: from.at, to: to.at, bytes };
+        }
+        Ready::Across { from: (from.at, from.gpu), to: (to.at, to.gpu), bytes }
+    }
+
+    fn all_to_all(
+        &mut self,
+        from: &[Buffer],
+        to: &[Buffer],
+        block: u64,
+    ) -> Result<Ready, DeviceError> {
+        let all = block * from.len() as u64;
+        let pairs = from.iter().zip(to).zip(0..).map(|((&from, &to), gpu)| {
+            let [from, to] = [from, to].map(|buffer| self.sized(buffer, all));
+            assert_eq!((from.gpu, to.gpu), (gpu, gpu), "buffer {gpu} of an all-to-all");
+            (from.at, to.at)
+        });
+        let pairs: Vec<_> = pairs.collect();
+        self.peers.exchange(&pairs, block as usize).map(Ready::Exchange)
+    }
+
     /// Host memory that the copy engine reaches directly.
     fn pin(&mut self, bytes: u64) -> Result<*mut c_void, DeviceError> {
         // SAFETY: freed in `release_all`, after the stream is done with it.
@@ -258,7 +314,8 @@ impl Cuda {
 
     fn wait(&self) -> Result<(), DeviceError> {
         // SAFETY: the stream is ours and lives.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(failed)
+        unsafe { result::stream::synchronize(self.stream) }.map_err(failed)?;
+        self.peers.wait()
     }
 
     fn enqueue(&self, ready: &Ready) -> Result<(), DeviceError> {
@@ -287,6 +344,8 @@ impl Cuda {
                 unsafe { result::memcpy_dtod_async(*to, *from, *bytes, self.stream) }
                     .map_err(failed)
             }
+            Ready::Across { from, to, bytes } => self.peers.copy(*from, *to, *bytes),
+            Ready::Exchange(exchange) => self.peers.run(exchange),
             Ready::Upload { from, to, bytes } => {
                 // SAFETY: pinned memory and buffer hold so many bytes and outlive the copy.
                 unsafe { sys::cuMemcpyHtoDAsync_v2(*to, *from, *bytes, self.stream) }
@@ -333,10 +392,16 @@ impl Backend for Cuda {
     }
 
     fn allocate(&mut self, bytes: u64) -> Result<Buffer, DeviceError> {
+        self.allocate_on(0, bytes)
+    }
+
+    fn allocate_on(&mut self, gpu: u32, bytes: u64) -> Result<Buffer, DeviceError> {
         let bytes = bytes.div_ceil(16).max(1) * 16;
+        self.peers.reach(gpu)?;
         // SAFETY: freed in `release_all`.
-        let memory = unsafe { result::malloc_sync(bytes as usize) }.map_err(failed)?;
-        self.memory.push((memory, bytes));
+        let memory = || unsafe { result::malloc_sync(bytes as usize) }.map_err(failed);
+        let at = self.peers.on(gpu, memory)?;
+        self.memory.push(Memory { at, bytes, gpu });
         Ok(Buffer(self.memory.len() as u32 - 1))
     }
 
@@ -345,9 +410,9 @@ impl Backend for Cuda {
         let _ = self.wait();
         self.ready.clear();
         self.blas.release();
-        for (memory, _) in self.memory.drain(..) {
+        for Memory { at, gpu, .. } in self.memory.drain(..) {
             // SAFETY: allocated here, and nothing runs on it any more.
-            let _ = unsafe { result::free_sync(memory) };
+            let _ = self.peers.on(gpu, || unsafe { result::free_sync(at) }.map_err(failed));
         }
         for memory in self.pinned.drain(..) {
             // SAFETY: as above.
@@ -357,19 +422,21 @@ impl Backend for Cuda {
 
     fn write(&mut self, to: Buffer, bytes: &[u8]) -> Result<(), DeviceError> {
         self.wait()?;
-        let (memory, size) = self.memory[to.0 as usize];
+        let Memory { at, bytes: size, gpu } = self.memory[to.0 as usize];
         assert!(bytes.len() as u64 <= size, "{} bytes into {size}", bytes.len());
         // SAFETY: the buffer holds so many bytes, and nothing runs on it.
-        unsafe { result::memcpy_htod_sync(memory, bytes) }.map_err(failed)
+        self.peers.on(gpu, || unsafe { result::memcpy_htod_sync(at, bytes) }.map_err(failed))
     }
 
     fn read(&mut self, from: Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>, DeviceError> {
         self.wait()?;
-        let (memory, size) = self.memory[from.0 as usize];
+        let Memory { at, bytes: size, gpu } = self.memory[from.0 as usize];
         assert!(offset + bytes <= size, "{bytes} bytes from {offset} of {size}");
         let mut found = vec![0_u8; bytes as usize];
         // SAFETY: the buffer holds these bytes, and nothing runs on it.
-        unsafe { result::memcpy_dtoh_sync(&mut found, memory + offset) }.map_err(failed)?;
+        let copied =
+            || unsafe { result::memcpy_dtoh_sync(&mut found, at + offset) }.map_err(failed);
+        self.peers.on(gpu, copied)?;
         Ok(found)
     }
 
@@ -380,10 +447,10 @@ impl Backend for Cuda {
                 Step::Launch(launch) => ready.push(self.kernel(launch)?),
                 Step::Gemm(gemm) => ready.extend(self.product(gemm)?),
                 Step::Copy { from, to, bytes } => {
-                    let sizes = [from, to].map(|b| self.memory[b.0 as usize].1);
-                    assert!(sizes.iter().all(|size| bytes <= size), "{bytes} bytes of {sizes:?}");
-                    let (from, to) = (self.address(*from), self.address(*to));
-                    ready.push(Ready::Copy { from, to, bytes: *bytes as usize });
+                    ready.push(self.copy(*from, *to, *bytes));
+                }
+                Step::AllToAll { from, to, block } => {
+                    ready.push(self.all_to_all(from, to, *block)?);
                 }
                 Step::Upload { to, bytes } => {
                     let (from, to) = (self.pin(*bytes)?, self.address(*to));
@@ -407,7 +474,14 @@ impl Backend for Cuda {
             self.hold_back()?;
         }
         self.record(self.start)?;
+        let several = work.iter().any(|ready| matches!(ready, Ready::Exchange(_)));
+        if several {
+            self.peers.begin_after(self.start)?;
+        }
         let enqueued = work.into_iter().try_for_each(|ready| self.enqueue(ready));
+        if several {
+            self.peers.end_with()?;
+        }
         let recorded = self.record(self.stop);
         // SAFETY: as in `hold_back`. The stream is let go whatever happened.
         unsafe { self.flag.write_volatile(1) };

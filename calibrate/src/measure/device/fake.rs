@@ -18,8 +18,12 @@ pub struct Fake {
     /// Runs left before each failure; a lost device stays lost.
     failures: VecDeque<(usize, DeviceError)>,
     lost: Option<DeviceError>,
-    /// Whether copies leave out their last block.
+    /// Where each buffer is: on which of several GPUs.
+    places: Vec<u32>,
+    /// Whether copies leave out their last block, and exchanges mix up two.
     pub sloppy: bool,
+    /// How long every run keeps the host waiting, and how unevenly its clock shows it.
+    pub pace: std::time::Duration,
     /// Runs so far.
     pub runs: usize,
 }
@@ -34,6 +38,7 @@ impl Default for Fake {
             memory: Some(64 << 20),
             cache: 1 << 16,
             sms: Some(4),
+            gpus: 1,
             largest_buffer: 1 << 20,
             formats: vec![Format::F32],
             clock: Clock::Device,
@@ -41,10 +46,12 @@ impl Default for Fake {
         Self {
             facts,
             memory: Vec::new(),
+            places: Vec::new(),
             prepared: Vec::new(),
             failures: VecDeque::new(),
             lost: None,
             sloppy: false,
+            pace: std::time::Duration::ZERO,
             runs: 0,
         }
     }
@@ -58,6 +65,13 @@ impl Fake {
         self
     }
 
+    /// One of so many GPUs.
+    #[must_use]
+    pub fn among(mut self, gpus: u32) -> Self {
+        self.facts.gpus = gpus;
+        self
+    }
+
     fn word(&self, buffer: Buffer, at: usize) -> [u8; 4] {
         let bytes = &self.memory[buffer.0 as usize][at * 4..at * 4 + 4];
         [bytes[0], bytes[1], bytes[2], bytes[3]]
@@ -65,6 +79,18 @@ impl Fake {
 
     fn put(&mut self, buffer: Buffer, at: usize, word: [u8; 4]) {
         self.memory[buffer.0 as usize][at * 4..at * 4 + 4].copy_from_slice(&word);
+    }
+
+    fn exchange(&mut self, from: &[Buffer], to: &[Buffer], block: usize) {
+        for (i, from) in from.iter().enumerate() {
+            assert_eq!(self.places[from.0 as usize], i as u32, "each GPU sends its own");
+            for (j, to) in to.iter().enumerate() {
+                assert_eq!(self.places[to.0 as usize], j as u32, "each GPU gets its own");
+                let source = if self.sloppy { i } else { j };
+                let sent = self.memory[from.0 as usize][source * block..][..block].to_vec();
+                self.memory[to.0 as usize][i * block..][..block].copy_from_slice(&sent);
+            }
+        }
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
@@ -119,11 +145,22 @@ impl Backend for Fake {
             return Err(DeviceError::OutOfMemory(format!("{bytes} bytes in one buffer")));
         }
         self.memory.push(vec![0; bytes as usize]);
+        self.places.push(0);
         Ok(Buffer(self.memory.len() as u32 - 1))
+    }
+
+    fn allocate_on(&mut self, gpu: u32, bytes: u64) -> Result<Buffer, DeviceError> {
+        if gpu >= self.facts.gpus {
+            return Err(DeviceError::Unsupported(format!("GPU {gpu}: there are fewer")));
+        }
+        let buffer = self.allocate(bytes)?;
+        self.places[buffer.0 as usize] = gpu;
+        Ok(buffer)
     }
 
     fn release_all(&mut self) {
         self.memory.clear();
+        self.places.clear();
         self.prepared.clear();
     }
 
@@ -171,11 +208,17 @@ impl Backend for Fake {
                         let copied = self.memory[from.0 as usize][..bytes as usize].to_vec();
                         self.memory[to.0 as usize][..bytes as usize].copy_from_slice(&copied);
                     }
+                    Step::AllToAll { from, to, block } => self.exchange(&from, &to, block as usize),
                     Step::Upload { .. } | Step::Download { .. } => {}
                 }
             }
         }
-        let seconds = 1e-4 * runs.len() as f64;
+        let mut seconds = 1e-4 * runs.len() as f64;
+        if !self.pace.is_zero() {
+            std::thread::sleep(self.pace);
+            // Medians of these are never known well, so that points take all the time they get.
+            seconds *= 1.0 + (self.runs * 7 % 11) as f64 / 11.0;
+        }
         Ok(Elapsed { device: Some(seconds), host: 2.0 * seconds })
     }
 }

@@ -116,6 +116,7 @@ impl Wgpu {
             // WebGPU tells no cache sizes: 64 MiB exceeds most, and 50 of an H100.
             cache: if software { telemetry::cpu_cache_bytes() } else { 64 << 20 },
             sms: None,
+            gpus: 1,
             largest_buffer: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size),
             formats,
             clock: if clock.is_some() { Clock::Device } else { Clock::Host },
@@ -382,6 +383,10 @@ impl Backend for Wgpu {
                     to: self.buffer(*to).clone(),
                     data: vec![0x5A; *bytes as usize],
                 }),
+                Step::AllToAll { .. } => {
+                    let found = "exchanges between GPUs through wgpu".to_owned();
+                    return Err(DeviceError::Unsupported(found));
+                }
                 Step::Download { from, bytes } => {
                     ready.push(Ready::Download { from: self.buffer(*from).clone(), bytes: *bytes })
                 }

@@ -93,6 +93,7 @@ pub const CONSTANT_TOKENS: Kernel = Kernel {
         }
     }
 ",
+    software: Some((TOKENS_IN_SOFTWARE, CONSTANT_TOKENS_IN_SOFTWARE)),
     cuda: "
     __shared__ float part[4];
     for (u32 t = group; t < p.tokens; t += groups) {
@@ -159,6 +160,7 @@ pub const CONSTANT: Kernel = Kernel {
         workgroupBarrier();
     }
 ",
+    software: Some((TOKENS_IN_SOFTWARE, CONSTANT_IN_SOFTWARE)),
     cuda: "
     __shared__ float part[4];
     size_t start = (size_t)p.expert * p.width;
@@ -186,3 +188,46 @@ pub const CONSTANT: Kernel = Kernel {
 ",
     ..PLAIN
 };
+
+/// Threads of a group on a CPU, where each takes a token of its own: a barrier costs more there than
+/// all that a group would share.
+const TOKENS_IN_SOFTWARE: u32 = 8;
+
+const CONSTANT_TOKENS_IN_SOFTWARE: &str = "
+    for (var t = group * 8u + lid; t < p.tokens; t += groups * 8u) {
+        for (var k = 0u; k < p.top_k; k++) {
+            let slot = t * p.top_k + k;
+            let id = ids[slot];
+            if (id < p.first || id >= p.end || positions[slot] >= 0xFFFFFFFEu) { continue; }
+            let start = (id - p.first) * p.width;
+            var all = vec2<f32>(0.0);
+            for (var d = 0u; d < p.width; d++) {
+                let w = vec2<f32>(f32(map[2u * (start + d)]), f32(map[2u * (start + d) + 1u]));
+                all += f32(x[t * p.width + d]) * w;
+            }
+            let a = 1.0 / (1.0 + exp(all.y - all.x));
+            let w = weights[slot];
+            for (var d = 0u; d < p.width; d++) {
+                let at = t * p.width + d;
+                let z = a * f32(x[at]) + (1.0 - a) * f32(constants[start + d]);
+                y[at] = T(f32(y[at]) + w * z);
+            }
+        }
+    }
+";
+
+const CONSTANT_IN_SOFTWARE: &str = "
+    let start = p.expert * p.width;
+    for (var r = group * 8u + lid; r < p.count; r += groups * 8u) {
+        var all = vec2<f32>(0.0);
+        for (var d = 0u; d < p.width; d++) {
+            let w = vec2<f32>(f32(map[2u * (start + d)]), f32(map[2u * (start + d) + 1u]));
+            all += f32(x[r * p.width + d]) * w;
+        }
+        let a = 1.0 / (1.0 + exp(all.y - all.x));
+        for (var d = 0u; d < p.width; d++) {
+            let at = r * p.width + d;
+            y[at] = T(a * f32(x[at]) + (1.0 - a) * f32(constants[start + d]));
+        }
+    }
+";

@@ -9,36 +9,34 @@ use super::super::bench::Bench;
 use super::super::kernels;
 use super::super::layer::product;
 use super::super::numbers::Numbers;
-use super::super::probe::{Expected, Output, Point, Set, spots};
+use super::super::probe::{Expected, Output, Point, Set, dear_spots};
 use super::super::shapes::Shape;
 use super::super::twin::Experts;
-use super::{Detail, Plain, Suite, steps_to};
+use super::grid::{self, Grid};
+use super::{Plain, Suite};
 
 /// Most rows of one point: eight thousand tokens for each of thirty-two experts.
 const MOST_ROWS: u64 = 1 << 18;
 
-/// Tokens per expert from 1 to 8192, tile edges included, under each popularity law.
+/// Tokens per expert beside the edges of tiles, and at them.
+const EDGES: [u32; 15] = [15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257];
+
+/// Tokens per expert from 1 to 8192 in steps of a quarter, tile edges included, under each popularity
+/// law.
 #[must_use]
 pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
-    let quick = suite.detail == Detail::Quick;
-    let mut each = match (suite.software, quick) {
-        (true, true) => steps_to(128, 4.0),
-        (true, false) => [steps_to(256, 2.0), vec![31, 33, 48, 65, 96]].concat(),
-        (false, true) => steps_to(4096, 6.0),
-        (false, false) => {
-            let edges = [15, 17, 63, 65, 127, 129, 191, 193, 255, 257];
-            [steps_to(8192, 1.5), edges.to_vec()].concat()
-        }
-    };
-    each.sort_unstable();
-    each.dedup();
-    let mut points = Vec::new();
+    // In software half as much again as an expert of the whole layer gets: more takes minutes.
+    let balanced = shape.tokens * shape.top_k / shape.ffn;
+    let most = if suite.software { balanced * 3 / 2 } else { 8192 };
+    let each = grid::steps(most, 1.25, &EDGES);
+    let mut grid = Grid::default();
     let (ffn, top_k) = (u64::from(shape.ffn), u64::from(shape.top_k));
     for (law, _) in LAWS {
+        let mut line = Vec::new();
         for &rows in &each {
             let tokens = (u64::from(rows) * ffn).div_ceil(top_k);
             if tokens * top_k <= MOST_ROWS {
-                points.push(Point {
+                line.push(Point {
                     part: "grouped".to_owned(),
                     shape: shape.name.to_owned(),
                     hidden: Some(shape.hidden.into()),
@@ -51,13 +49,15 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
                 });
             }
         }
+        // Several steps may come to the same whole number of tokens.
+        line.dedup();
+        grid.line(0, line);
     }
-    points.dedup();
     Plain {
         name: format!("experts_{}", shape.name),
         question: "How long do the FFN experts take over their tokens?",
-        weight: points.len() as f64,
-        points,
+        weight: grid.len() as f64,
+        grid,
         rotates: true,
         by_host: false,
         build: {
@@ -127,7 +127,10 @@ fn build(
             buffer: z,
             format: bench.format,
             count: sum * d,
-            expected: Expected::Numbers { twin: Box::new(twin), at: spots(sum, d, seed) },
+            expected: Expected::Numbers {
+                twin: Box::new(twin),
+                at: dear_spots(sum, d, seed, 3 * d * h),
+            },
         }],
         slots: Vec::new(),
     })

@@ -8,6 +8,7 @@ use super::super::numbers::{Format, Numbers};
 use super::super::probe::{Expected, Output, Point, Set};
 use super::super::shapes::Shape;
 use super::super::twin;
+use super::grid::Grid;
 use super::{Plain, Suite};
 
 /// The gate of one shape, vanilla and MoE++, and its choice of experts without the scores.
@@ -24,17 +25,15 @@ pub fn probe(_suite: &Suite, shape: &Shape) -> Plain {
         tau,
         ..Point::default()
     };
-    let points = vec![
-        point("gate", shape.ffn, None),
-        point("gate", shape.all(), Some(0.75)),
-        point("choose", shape.all(), None),
-    ];
+    let mut grid = Grid::of(vec![point("choose", shape.all(), None)]);
+    grid.line(0, vec![point("gate", shape.ffn, None)]);
+    grid.line(0, vec![point("gate", shape.all(), Some(0.75))]);
     let shape = *shape;
     Plain {
         name: format!("gate_{}", shape.name),
         question: "How long does the gate take?",
         weight: 2.0,
-        points,
+        grid,
         rotates: true,
         by_host: false,
         build: Box::new(move |point, seed, bench| {

@@ -8,7 +8,14 @@ use super::super::layer::product;
 use super::super::numbers::Numbers;
 use super::super::probe::{Expected, Output, Point, Set, spots};
 use super::super::twin;
-use super::{Detail, Plain, Suite, steps_to};
+use super::grid::{self, Grid};
+use super::{Plain, Suite};
+
+/// Rows beside powers of two: edges of tiles, and halves between.
+const EDGES: [u32; 16] =
+    [63, 65, 127, 129, 192, 255, 257, 384, 500, 768, 1000, 1536, 2500, 3072, 5000, 6144];
+/// The same in software: rows that fill no tile have a curve of their own in the simulator.
+const SOFTWARE_EDGES: [u32; 6] = [33, 65, 100, 150, 257, 400];
 
 /// Windows in which the clock under load is read.
 const WINDOWS: usize = 12;
@@ -53,30 +60,22 @@ pub fn probe(suite: &Suite) -> Plain {
         }
         shapes.extend([(shape.inter, shape.hidden), (shape.hidden, shape.inter)]);
     }
-    let quick = suite.detail == Detail::Quick;
-    let (most, ratio) = match (suite.software, quick) {
-        (true, true) => (512, 8.0),
-        (true, false) => (1024, 2.0),
-        (false, true) => (4096, 8.0),
-        (false, false) => (8192, 2.0),
-    };
-    let mut rows = steps_to(most, ratio);
-    if !quick && !suite.software {
-        rows.extend([63, 65, 127, 129, 192, 255, 257, 384, 768, 1536, 3072, 6144]);
-        shapes.extend([(4096, 4096), (8192, 8192), (64, 64)]);
-    }
-    if suite.software {
+    let rows = if suite.software {
         shapes.insert((256, 256));
+        grid::steps(512, 2.0, &SOFTWARE_EDGES)
+    } else {
+        shapes.extend([(4096, 4096), (8192, 8192), (64, 64)]);
+        grid::steps(8192, 2.0, &EDGES)
+    };
+    let mut grid = Grid::default();
+    for &(n, k) in &shapes {
+        grid.line(0, rows.iter().map(|&m| point("dense", (m, n, k))).collect());
     }
-    let points: Vec<Point> = shapes
-        .iter()
-        .flat_map(|&(n, k)| rows.iter().map(move |&m| point("dense", (m, n, k))))
-        .collect();
     Plain {
         name: "gemm".to_owned(),
         question: "How long does a dense product of M rows take?",
-        weight: points.len() as f64 * 0.5,
-        points,
+        weight: grid.len() as f64 * 0.5,
+        grid,
         rotates: true,
         by_host: false,
         build: Box::new(build),
@@ -96,7 +95,7 @@ pub fn fewer_sms(suite: &Suite) -> Plain {
     Plain {
         name: "fewer_sms".to_owned(),
         question: "How much slower is a product that is left fewer SMs?",
-        points: shares.iter().map(limited).collect(),
+        grid: Grid::of(shares.iter().map(limited).collect()),
         weight: 3.0,
         rotates: true,
         by_host: false,
@@ -105,16 +104,21 @@ pub fn fewer_sms(suite: &Suite) -> Plain {
 }
 
 /// One large product again and again: clock, temperature and rate once the device is warm. Points
-/// are alike; each is a window of time, and its readings stand beside it.
+/// are alike; each is a window of time, and its readings stand beside it. Two windows are coarse;
+/// the others follow one another after the coarse grid of all probes.
 #[must_use]
 pub fn sustained(suite: &Suite) -> Plain {
     let size = if suite.software { (256, 256, 256) } else { (8192, 8192, 8192) };
-    let windows = if suite.detail == Detail::Quick { 2 } else { WINDOWS };
+    let mut grid = Grid::default();
+    for window in 0..WINDOWS {
+        let first = if window < 2 { 0 } else { grid::COARSE + 1 };
+        grid.line(first, vec![point("sustained", size)]);
+    }
     Plain {
         name: "sustained".to_owned(),
         question: "What do clock and rate fall to under load?",
-        points: vec![point("sustained", size); windows],
-        weight: windows as f64,
+        weight: grid.len() as f64,
+        grid,
         rotates: false,
         by_host: false,
         build: Box::new(build),

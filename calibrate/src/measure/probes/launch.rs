@@ -3,6 +3,7 @@
 use super::super::kernels;
 use super::super::numbers::Format;
 use super::super::probe::{Expected, Output, Point, Set};
+use super::grid::Grid;
 use super::{Build, Plain};
 
 /// The word that the kernel writes: any but poison.
@@ -19,8 +20,8 @@ fn build() -> Build {
     })
 }
 
-fn point(part: &str) -> Vec<Point> {
-    vec![Point { part: part.to_owned(), ..Point::default() }]
+fn point(part: &str) -> Grid {
+    Grid::of(vec![Point { part: part.to_owned(), ..Point::default() }])
 }
 
 /// A kernel that does next to nothing, many enqueued together: the time of each on the device.
@@ -29,7 +30,7 @@ pub fn probe() -> Plain {
     Plain {
         name: "launch".to_owned(),
         question: "How long does the device take to start and end a kernel?",
-        points: point("kernel"),
+        grid: point("kernel"),
         weight: 0.5,
         rotates: false,
         by_host: false,
@@ -43,7 +44,7 @@ pub fn waiting() -> Plain {
     Plain {
         name: "launch_and_wait".to_owned(),
         question: "How long does the host wait for a kernel that does next to nothing?",
-        points: point("wait"),
+        grid: point("wait"),
         by_host: true,
         ..probe()
     }

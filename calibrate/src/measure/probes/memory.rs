@@ -3,7 +3,8 @@
 use super::super::kernels;
 use super::super::numbers::{Format, Numbers};
 use super::super::probe::{Expected, Output, Point, Set, spots};
-use super::{Detail, Plain, Suite};
+use super::grid::{self, Grid};
+use super::{Plain, Suite};
 
 /// a of y += a·x.
 const A: f32 = 0.25;
@@ -11,21 +12,17 @@ const A: f32 = 0.25;
 /// Copies (a read and a write) and sums (two reads and a write), by bytes moved.
 #[must_use]
 pub fn probe(suite: &Suite) -> Plain {
-    let ratio = if suite.detail == Detail::Quick { 16 } else { 4 };
     let (least, most) = if suite.software { (1 << 14, 32 << 20) } else { (1 << 16, 1_u64 << 30) };
-    let mut points = Vec::new();
-    let mut bytes = most;
-    while bytes >= least {
-        for part in ["copy", "axpy"] {
-            points.push(Point { part: part.to_owned(), bytes: Some(bytes), ..Point::default() });
-        }
-        bytes /= ratio;
+    let mut grid = Grid::default();
+    for part in ["copy", "axpy"] {
+        let of = |bytes| Point { part: part.to_owned(), bytes: Some(bytes), ..Point::default() };
+        grid.line(0, grid::bytes(least, most, 2).into_iter().map(of).collect());
     }
     Plain {
         name: "memory".to_owned(),
         question: "How fast does the device read and write its memory?",
-        weight: points.len() as f64,
-        points,
+        weight: grid.len() as f64,
+        grid,
         rotates: true,
         by_host: false,
         build: Box::new(|point, seed, bench| {

@@ -7,13 +7,13 @@ use super::super::layer::blocks;
 use super::super::numbers::{Format, Numbers};
 use super::super::probe::{Expected, Output, Point, Set, spots};
 use super::super::shapes::Shape;
-use super::{Detail, Plain, Suite};
+use super::grid::Grid;
+use super::{Plain, Suite};
 
 /// Permute (a row read and written for each slot) and mix (a row read for each slot, one written
 /// for each token), over tokens.
 #[must_use]
 pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
-    let parts: &[u32] = if suite.detail == Detail::Quick { &[1] } else { &[1, 4, 16] };
     let row = u64::from(shape.hidden) * suite.format.bytes();
     let point = |part: &str, tokens: u64, rows: u64| Point {
         part: part.to_owned(),
@@ -24,18 +24,21 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
         bytes: Some(rows * row),
         ..Point::default()
     };
-    let mut points = Vec::new();
-    for part in parts {
+    let (mut permutes, mut mixes) = (Vec::new(), Vec::new());
+    for part in [16, 4, 1] {
         let tokens = u64::from(shape.tokens / part);
         let slots = tokens * u64::from(shape.top_k);
-        points.extend([point("permute", tokens, 2 * slots), point("mix", tokens, slots + tokens)]);
+        permutes.push(point("permute", tokens, 2 * slots));
+        mixes.push(point("mix", tokens, slots + tokens));
     }
+    let mut grid = Grid::of(permutes);
+    grid.line(0, mixes);
     let shape = *shape;
     Plain {
         name: format!("permute_{}", shape.name),
         question: "How long do permute and mix take?",
-        weight: points.len() as f64 * 0.5,
-        points,
+        weight: grid.len() as f64 * 0.5,
+        grid,
         rotates: true,
         by_host: false,
         build: Box::new(move |point, seed, bench| build(&shape, point, seed, bench)),
@@ -43,7 +46,7 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
 }
 
 /// A bijection of 0..count: slot i goes to row (a·i + b) mod count, with a coprime to count.
-fn scattered(count: u64, seed: u32) -> Vec<u32> {
+pub(super) fn scattered(count: u64, seed: u32) -> Vec<u32> {
     let mut a = (u64::from(seed) * 2 + count / 3) | 1;
     while gcd(a, count) != 1 {
         a += 2;

@@ -3,7 +3,8 @@
 use super::super::backend::Step;
 use super::super::numbers::{Format, Numbers};
 use super::super::probe::{Expected, Output, Point, Set, spots};
-use super::{Detail, Plain, Suite};
+use super::grid::{self, Grid};
+use super::{Plain, Suite};
 
 /// The byte that uploads are made of; see the backends.
 const UPLOADED: u32 = 0x5A5A_5A5A;
@@ -11,21 +12,17 @@ const UPLOADED: u32 = 0x5A5A_5A5A;
 /// Uploads and downloads by the host's clock, copies of the copy engine, by size.
 #[must_use]
 pub fn probe(suite: &Suite) -> Plain {
-    let ratio = if suite.detail == Detail::Quick { 64 } else { 8 };
     let most: u64 = if suite.software { 4 << 20 } else { 256 << 20 };
-    let mut points = Vec::new();
-    let mut bytes = most;
-    while bytes >= 4096 {
-        for part in ["upload", "download", "engine"] {
-            points.push(Point { part: part.to_owned(), bytes: Some(bytes), ..Point::default() });
-        }
-        bytes /= ratio;
+    let mut grid = Grid::default();
+    for part in ["upload", "download", "engine"] {
+        let of = |bytes| Point { part: part.to_owned(), bytes: Some(bytes), ..Point::default() };
+        grid.line(0, grid::bytes(4096, most, 4).into_iter().map(of).collect());
     }
     Plain {
         name: "transfer".to_owned(),
         question: "How fast do bytes cross between host and device?",
-        weight: points.len() as f64 * 0.5,
-        points,
+        weight: grid.len() as f64 * 0.5,
+        grid,
         rotates: false,
         by_host: false,
         build: Box::new(|point, seed, bench| {

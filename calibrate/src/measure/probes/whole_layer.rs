@@ -3,7 +3,8 @@
 use super::super::layer::{self, Execution, Plan};
 use super::super::probe::Point;
 use super::super::shapes::Shape;
-use super::{Detail, Plain, Suite};
+use super::grid::Grid;
+use super::{Plain, Suite};
 
 /// The τ of the paper's tables.
 pub const TAUS: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 1.0];
@@ -17,12 +18,11 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
     } else {
         &[Execution::Grouped]
     };
-    let taus: &[f64] = if suite.detail == Detail::Quick { &TAUS[1..4] } else { &TAUS };
-    let mut points = Vec::new();
+    let mut grid = Grid::default();
     for execution in executions {
-        for tau in std::iter::once(None).chain(taus.iter().copied().map(Some)) {
+        let point = |tau: Option<f64>| {
             let version = if tau.is_some() { "moepp" } else { "vanilla" };
-            points.push(Point {
+            Point {
                 part: format!("{version} {}", name(*execution)),
                 shape: shape.name.to_owned(),
                 hidden: Some(shape.hidden.into()),
@@ -33,15 +33,17 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
                 tokens: Some(shape.tokens.into()),
                 tau,
                 ..Point::default()
-            });
-        }
+            }
+        };
+        grid.line(0, vec![point(None)]);
+        grid.line(0, TAUS.map(|tau| point(Some(tau))).to_vec());
     }
     let shape = *shape;
     Plain {
         name: format!("layer_{}", shape.name),
         question: "How long does a whole layer take, vanilla and MoE++?",
-        weight: points.len() as f64 * 3.0,
-        points,
+        weight: grid.len() as f64 * 3.0,
+        grid,
         rotates: true,
         by_host: false,
         build: Box::new(move |point, seed, bench| {

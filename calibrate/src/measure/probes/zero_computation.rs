@@ -7,6 +7,7 @@ use super::super::numbers::{Format, Numbers};
 use super::super::probe::{Expected, Output, Point, Set, spots};
 use super::super::shapes::Shape;
 use super::super::twin;
+use super::grid::Grid;
 use super::{Plain, Suite};
 
 /// Groups of threads for kernels that take one token a group.
@@ -25,12 +26,14 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
         bytes: Some(u64::from(shape.tokens) * row * touched),
         ..Point::default()
     });
+    let mut grid = Grid::default();
+    points.into_iter().for_each(|point| grid.line(0, vec![point]));
     let shape = *shape;
     Plain {
         name: format!("zero_computation_{}", shape.name),
         question: "How long does each zero-computation expert take?",
         weight: 2.0,
-        points: points.to_vec(),
+        grid,
         rotates: true,
         by_host: false,
         build: Box::new(move |point, seed, bench| build(&shape, point, seed, bench)),

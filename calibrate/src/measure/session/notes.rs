@@ -1,16 +1,20 @@
 //! What stands beside the samples: whose they are, and what to be wary of.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use super::super::backend::DeviceFacts;
 use super::super::numbers::Format;
+use super::super::samples::Sample;
+use super::plan::Plan;
 use super::write_whole;
 
 /// The file that says which device a folder's samples are of.
 pub const DEVICE_FILE: &str = "device.txt";
 const WARNINGS_FILE: &str = "warnings.txt";
+const PLAN_FILE: &str = "plan.txt";
 
 /// Whose samples these are: a folder holds those of one device, backend and format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +43,7 @@ impl Identity {
                 ("sms", known(facts.sms.map(u64::from))),
                 ("date", date()),
                 ("calibrate", env!("CARGO_PKG_VERSION").to_owned()),
-                ("commit", option_env!("CALIBRATE_COMMIT").unwrap_or("unknown").to_owned()),
+                ("commit", commit().to_owned()),
             ],
         }
     }
@@ -65,7 +69,10 @@ impl Identity {
                     ));
                 }
             }
-            return Ok(());
+            return match before.also_by(self.get("commit").unwrap_or_default()) {
+                Some(both) => both.write(&file),
+                None => Ok(()),
+            };
         }
         fs::create_dir_all(folder).map_err(|e| {
             format!(
@@ -73,13 +80,34 @@ impl Identity {
                 folder.display()
             )
         })?;
+        self.write(&file)
+    }
+
+    fn write(&self, file: &Path) -> Result<(), String> {
         let mut text = String::new();
         for (key, value) in &self.lines {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key} = {}", value.replace('\n', " "));
         }
-        write_whole(&file, &text)
+        write_whole(file, &text)
     }
+
+    /// The same with a further commit that samples come from; none if it is among those there.
+    fn also_by(mut self, commit: &str) -> Option<Self> {
+        let known =
+            self.lines.iter_mut().find(|(key, _)| *key == "commit").map(|(_, known)| known)?;
+        if known.split("; ").any(|one| one == commit) {
+            return None;
+        }
+        *known = format!("{known}; {commit}");
+        Some(self)
+    }
+}
+
+/// The commit that this program was built from, as its build script found it.
+#[must_use]
+pub fn commit() -> &'static str {
+    option_env!("CALIBRATE_COMMIT").unwrap_or("unknown")
 }
 
 /// The identity that a folder records, if it does.
@@ -122,6 +150,70 @@ pub(super) fn warn(folder: &Path, warnings: &[String]) -> Result<(), String> {
         }
     }
     write_whole(&file, &text)
+}
+
+/// Notes how many points each probe has: what is missing of a session that was cut off shows in it.
+pub(super) fn plan(folder: &Path, plan: &Plan<'_>) -> Result<(), String> {
+    let mut planned = planned(folder);
+    for asked in &plan.asked {
+        planned.insert(asked.probe.name(), asked.points.len());
+    }
+    let mut text =
+        String::from("# Points of each probe that `calibrate measure` was asked for here.\n");
+    for (probe, points) in planned {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{probe} = {points}");
+    }
+    write_whole(&folder.join(PLAN_FILE), &text)
+}
+
+fn planned(folder: &Path) -> BTreeMap<String, usize> {
+    let text = fs::read_to_string(folder.join(PLAN_FILE)).unwrap_or_default();
+    let entry = |line: &str| {
+        let (probe, points) = line.split_once(" = ")?;
+        Some((probe.to_owned(), points.parse().ok()?))
+    };
+    text.lines().filter_map(entry).collect()
+}
+
+/// How much of what was planned was measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Points planned.
+    pub planned: usize,
+    /// Samples there are.
+    pub measured: usize,
+    /// Probes with fewer samples than points, and how many of each.
+    pub short: Vec<(String, usize, usize)>,
+}
+
+impl Coverage {
+    /// In words: what was left out, or that nothing was.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let Self { planned, measured, short } = self;
+        if short.is_empty() {
+            return format!("all {planned} points that were planned");
+        }
+        let each: Vec<String> =
+            short.iter().map(|(probe, has, of)| format!("{probe} {has} of {of}")).collect();
+        format!("{measured} of {planned} points that were planned ({})", each.join(", "))
+    }
+}
+
+/// What a folder's samples cover of what was planned there.
+#[must_use]
+pub fn coverage(folder: &Path, samples: &[Sample]) -> Coverage {
+    let mut found = Coverage::default();
+    for (probe, points) in planned(folder) {
+        let has = samples.iter().filter(|sample| sample.probe == probe).count();
+        found.planned += points;
+        found.measured += has.min(points);
+        if has < points {
+            found.short.push((probe, has, points));
+        }
+    }
+    found
 }
 
 /// Today, in UTC: 2026-01-31.

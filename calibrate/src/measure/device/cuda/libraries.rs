@@ -29,7 +29,7 @@ const WHEELS: [&str; 6] =
     ["cu13/lib", "cuda_nvrtc/lib", "cublas/lib", "nccl/lib", "cuda_runtime/lib", "nvjitlink/lib"];
 
 /// A variable that names further folders, parted by colons.
-const OWN: &str = "CALIBRATE_CUDA_LIBRARIES";
+pub const OWN: &str = "CALIBRATE_CUDA_LIBRARIES";
 
 /// Loads all that the backend needs.
 ///
@@ -67,6 +67,12 @@ fn missing(what: &str) -> DeviceError {
     DeviceError::Absent(format!(
         "{what} was not found; install CUDA 12.8 or newer, or name its folder in {OWN}"
     ))
+}
+
+/// The library of exactly this name: as the loader finds it, else from the folders.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Library> {
+    load(Path::new(name)).map(|library| &*Box::leak(Box::new(library))).or_else(|| preload(name))
 }
 
 /// The library of this name from the first folder that has it, kept loaded; none if no folder has.
