@@ -77,8 +77,14 @@ impl Versus {
             line: mistake.line.filter(|_| false),
             ..mistake
         })?;
-        Ok((topology.to_owned(), scenario))
+        Ok((short_name(topology), scenario))
     }
+}
+
+/// A cluster's name in tables: that of its file, without folders.
+fn short_name(topology: &str) -> String {
+    let stem = std::path::Path::new(topology).file_stem().filter(|_| topology.ends_with(".toml"));
+    stem.map_or(topology.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 fn workload(name: &str) -> Result<Workload, Failure> {

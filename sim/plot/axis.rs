@@ -160,9 +160,9 @@ pub(super) fn short(value: f64) -> String {
     };
     match size {
         s if s >= 1e15 => format!("{value:.0e}"),
-        s if s >= 1e12 => scaled(1, 1e12, "T"),
-        s if s >= 1e9 => scaled(1, 1e9, "G"),
-        s if s >= 1e6 => scaled(1, 1e6, "M"),
+        s if s >= 1e12 => scaled(2, 1e12, "T"),
+        s if s >= 1e9 => scaled(2, 1e9, "G"),
+        s if s >= 1e6 => scaled(2, 1e6, "M"),
         s if s >= 1e4 => scaled(1, 1e3, "k"),
         s if s >= 100.0 => scaled(0, 1.0, ""),
         s if s >= 10.0 => scaled(1, 1.0, ""),
@@ -200,6 +200,7 @@ mod tests {
     fn numbers_are_short() {
         assert_eq!(short(20_000.0), "20k");
         assert_eq!(short(1_500_000.0), "1.5M");
+        assert_eq!(short(1_250_000.0), "1.25M");
         assert_eq!(short(0.05), "0.05");
         assert_eq!(short(350.0), "350");
         assert_eq!(short(0.0), "0");
