@@ -23,6 +23,11 @@ impl Curve {
         Self { log_size, log_time: pooled(&log_time) }
     }
 
+    /// Sizes and times, sizes increasing.
+    pub(super) fn knots(&self) -> Vec<(f64, f64)> {
+        self.log_size.iter().zip(&self.log_time).map(|(m, t)| (m.exp(), t.exp())).collect()
+    }
+
     /// The first and the last size, if there are any.
     #[must_use]
     pub fn span(&self) -> Option<(f64, f64)> {

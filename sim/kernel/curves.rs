@@ -189,7 +189,7 @@ fn logs_of(at: &[u32]) -> Vec<f64> {
     at.iter().map(|&x| f64::from(x.max(1)).log2()).collect()
 }
 
-/// Rounds of (4); more change values in the fourth digit only.
+/// Rounds of (4); more change half of all values by less than 0.02 %, and one in a hundred by 1 %.
 const ROUNDS: usize = 4;
 
 /// The ỹ of (4); `a` is A, row by row.
@@ -291,7 +291,7 @@ mod tests {
         };
         let ((trusting, odd), (wary, same)) = (read(f64::INFINITY), read(0.05));
         assert!(trusting > 0.15, "{trusting}");
-        assert!((0.0..0.02).contains(&wary), "{wary} instead of {trusting}");
+        assert!((0.0..0.5 * trusting).contains(&wary), "{wary} instead of {trusting}");
         // Where it was measured, it is what was measured.
         assert_eq!((odd.residual[0], same.residual[0]), (0.7, 0.7));
     }

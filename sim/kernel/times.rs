@@ -24,8 +24,8 @@ const ALIGNED: u32 = 16;
 ///
 /// They never fall as M grows among multiples of 16, nor among all other M. The two are apart because
 /// libraries treat them apart: an fp8 GEMM on H100 takes a quarter longer for 257 rows than for 512, and
-/// one curve through both is 4.1 % off at the median where two are 3.3 %. Tables hold multiples of 16 and one
-/// more; that the numbers between behave as one more does is assumed.
+/// one curve through both is 4.1 % off at the median where two are 3.3 %. Tables hold multiples of 16, and one
+/// more; between two of these, tiles decide (see `filled`).
 #[derive(Clone, Debug)]
 pub struct GemmTimes {
     prior: GemmPrior,
@@ -60,7 +60,8 @@ impl GemmTimes {
                     || residual.knots().iter().copied().zip(reading.residual.iter().copied());
                 let over = |knots: Vec<(f64, f64)>| prior.curve(&device, precision, (n, k), &knots);
                 let (whole, broken) = known().partition(|(m, _)| is_aligned(*m as u32));
-                (over(whole), over(broken), trust_of(reading.distance))
+                let (whole, broken) = filled(&over(whole), &over(broken));
+                (whole, broken, trust_of(reading.distance))
             }
             _ => (none(), none(), Trust::Borrowed),
         };
@@ -98,6 +99,44 @@ impl GemmTimes {
     pub fn time(&self, m: u32) -> SimDuration {
         SimDuration::from_secs(self.seconds(m))
     }
+}
+
+/// Both curves with what each tells of the other between knots a < c of whole multiples:
+///
+/// ```text
+///   T(a + 16) = clamp( T(a + 1), T(a), T(c) )          whole: tiles were started by the first row more
+///   T(c − 1)  = max( T(broken knot before c), T(c) )   broken: no less than the tiles it fills take,
+///               but no more than T(broken knot after c)
+/// ```
+///
+/// Where one curve has no knots at all, the other speaks for it.
+fn filled(whole: &Curve, broken: &Curve) -> (Curve, Curve) {
+    let (mut of_whole, mut of_broken) = (whole.knots(), broken.knots());
+    let (tile, knots) = (f64::from(ALIGNED), of_whole.clone());
+    for (&(a, at_a), &(c, at_c)) in knots.iter().zip(&knots[1.min(knots.len())..]) {
+        let known = of_broken.iter().find(|(m, _)| (m - a - 1.0).abs() < 0.5);
+        if let Some(&(_, first)) = known.filter(|_| c - a > 1.5 * tile) {
+            of_whole.push((a + tile, first.max(at_a).min(at_c)));
+        }
+    }
+    let knots_of_broken = of_broken.clone();
+    for &(c, at_c) in &knots {
+        let before = knots_of_broken.iter().rfind(|(m, _)| *m < c - 0.5);
+        let after = knots_of_broken.iter().find(|(m, _)| *m > c - 0.5);
+        if before.is_none_or(|(m, _)| *m < c - 1.5) {
+            let least = before.map_or(at_c, |(_, t)| t.max(at_c));
+            of_broken.push((c - 1.0, after.map_or(least, |(_, t)| least.min(*t))));
+        }
+    }
+    if of_whole.is_empty() {
+        of_whole.clone_from(&of_broken);
+    }
+    let sorted = |mut knots: Vec<(f64, f64)>| {
+        knots.retain(|(m, _)| *m > 0.5);
+        knots.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Curve::new(knots)
+    };
+    (sorted(of_whole), sorted(of_broken))
 }
 
 const fn is_aligned(m: u32) -> bool {
