@@ -196,12 +196,17 @@ fn draw_links(topology: &Topology, at: &[Option<(f64, f64)>], svg: &mut String) 
             && topology.links().iter().any(|other| (other.from, other.to) == (link.to, link.from));
         let (&[Some(from), Some(to)], false) = (&ends, back) else { continue };
         let thick = 0.8 + (link.bandwidth.gb_per_sec() / 50.0).log2().clamp(0.0, 4.0) * 0.7;
+        // Within a row a bow shows what a straight line would hide behind the boxes between.
+        let bow = if from.1 == to.1 { 12.0 + 0.12 * (to.0 - from.0).abs() } else { 0.0 };
+        let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1) + bow.min(100.0));
         let _ = writeln!(
             svg,
-            "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"{}\" \
+            "<path d=\"M{:.1},{:.1} Q{:.1},{:.1} {:.1},{:.1}\" fill=\"none\" stroke=\"{}\" \
              stroke-width=\"{thick:.1}\" stroke-opacity=\"0.6\"/>",
             from.0,
             from.1,
+            middle.0,
+            middle.1,
             to.0,
             to.1,
             stroke(link.class),
