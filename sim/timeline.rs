@@ -51,8 +51,8 @@ pub struct Timeline<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Arrow {
     from: GpuId,
-    to: GpuId,
-    at: SimTime,
+    /// The slice that it ends at, by its place.
+    to: usize,
 }
 
 impl<'a> Timeline<'a> {
@@ -112,32 +112,20 @@ impl<'a> Timeline<'a> {
         for gpu in &self.gpus {
             describe(&mut trace, *gpu);
         }
-        let mut flows: BTreeMap<(u32, u64), Vec<(u64, bool)>> = BTreeMap::new();
+        // Arrows that begin and end at each slice.
+        let mut flows: BTreeMap<usize, Vec<(u64, bool)>> = BTreeMap::new();
         for (arrow, id) in self.arrows.iter().zip(1_u64..) {
-            let start = self.slices.iter().rev().find(|slice| {
-                slice.gpu == arrow.from
-                    && slice.reason == Reason::Dispatch
-                    && slice.from <= arrow.at
+            let arrives = self.slices[arrow.to].from;
+            let dispatch = self.slices.iter().rposition(|slice| {
+                slice.gpu == arrow.from && slice.reason == Reason::Dispatch && slice.from <= arrives
             });
-            if let Some(start) = start {
-                flows
-                    .entry((arrow.from.0, start.from.since_start().ps()))
-                    .or_default()
-                    .push((id, false));
-                flows
-                    .entry((arrow.to.0, arrow.at.since_start().ps()))
-                    .or_default()
-                    .push((id, true));
+            if let Some(dispatch) = dispatch {
+                flows.entry(dispatch).or_default().push((id, false));
+                flows.entry(arrow.to).or_default().push((id, true));
             }
         }
-        for slice in &self.slices {
-            let key = (slice.gpu.0, slice.from.since_start().ps());
-            let ends = flows.get(&key).map_or(&[][..], Vec::as_slice);
-            let joins = matches!(
-                slice.reason,
-                Reason::Dispatch | Reason::FfnGemm | Reason::Launch | Reason::FfnMemory
-            );
-            write_slice(&mut trace, slice, if joins { ends } else { &[] });
+        for (at, slice) in self.slices.iter().enumerate() {
+            write_slice(&mut trace, slice, flows.get(&at).map_or(&[][..], Vec::as_slice));
         }
         self.count_exchanging(&mut trace);
         self.links.write(LINK_COUNTERS, &mut trace);
@@ -185,7 +173,7 @@ impl Observer for Timeline<'_> {
                     && last != gpu
                     && self.traces(last)
                 {
-                    self.arrows.push(Arrow { from: last, to: gpu, at: from });
+                    self.arrows.push(Arrow { from: last, to: self.slices.len() });
                 }
                 self.slices.push(Slice { gpu, reason, from, to });
             }
