@@ -117,12 +117,12 @@ impl Standing {
         self.sensitivities.first().copied().filter(|(_, elasticity)| *elasticity > 0.02)
     }
 
-    /// Tokens per second by seed over what equal clusters have equal: none of cost or power where the
-    /// price book does not know the GPUs.
+    /// Tokens per second by seed over what equal clusters have equal; nothing where the price book does not
+    /// know how much that is.
     #[must_use]
-    pub fn per(&self, equal: Equal) -> Vec<f64> {
-        let unit = equal.of(self.gpus, &self.cost);
-        self.moepp.iter().map(|tokens| unit.map_or(0.0, |unit| tokens / unit)).collect()
+    pub fn per(&self, equal: Equal) -> Option<Vec<f64>> {
+        let unit = equal.of(self.gpus, &self.cost)?;
+        Some(self.moepp.iter().map(|tokens| tokens / unit).collect())
     }
 }
 
@@ -261,8 +261,12 @@ pub fn break_even(
 }
 
 /// The ratio of two clusters' throughput at equal GPUs, cost or power, paired by seed.
+///
+/// # Panics
+/// If the price book does not know a cluster's cost or power and these are to be equal.
 #[must_use]
 pub fn ratio(own: &Standing, other: &Standing, equal: Equal) -> Ratio {
-    let (own, other) = (own.per(equal), other.per(equal));
+    let [own, other] =
+        [own, other].map(|standing| standing.per(equal).expect("a known cost or power"));
     ratio_of(&own, &other, Streams::new(0))
 }

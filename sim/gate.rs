@@ -183,8 +183,7 @@ impl Gate {
         let most =
             self.scheme.most_slots(self.experts.top_k * self.scheme.rounds(), self.experts.ffn);
         let most = most as usize;
-        let mut counts = Counts::empty(gpus.len(), total, most);
-        counts.scheme = self.scheme;
+        let mut counts = Counts::empty(gpus.len(), total, most, self.scheme);
         let mut draw = Draw::new(self, round, micro_batch);
         let mut lost = None;
         if self.scheme == Scheme::ExpertChoice {

@@ -36,7 +36,7 @@ pub use fabric::{Cable, Fabric};
 pub use grid::{HyperX, Torus};
 pub use link::{ByClass, Link, LinkClass, Spread, Vertex, VertexId, VertexKind};
 pub use node::{Nics, Node, PcieTree, ScaleUp};
-pub use picture::{Layout, layout, picture, short_name};
+pub use picture::{Layout, bend, layout, picture, short_name};
 pub use price::{Cost, GpuPrice, Known, Price, PriceBook};
 
 /// What one GPU is, by its data sheet.

@@ -141,6 +141,8 @@ const CASES: &[(&str, Wrong)] = &[
             "tau=[0.75]",
         ]),
     ),
+    ("a cluster compared with itself", Args(&["compare", "a100-4x8", "a100-4x8"])),
+    ("a cluster planned with twice", Args(&["plan", "a100-4x8", "a100-4x8", "--layer-ms", "2"])),
 ];
 
 fn shipped(name: &str) -> String {

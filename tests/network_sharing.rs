@@ -8,19 +8,12 @@ mod plain;
 
 use moesim::fluid::{CapacityChange, Choice, Engine, Problem, Solution, solve};
 use moesim::units::{FlowId, LinkId};
+use plain::assert_close;
 use proptest::prelude::*;
 
 fn with(problem: &Problem, engine: Engine) -> Solution {
     let choice = Choice { engine: Some(engine), ..Choice::default() };
     solve(problem, &choice).unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn assert_close(got: &[f64], want: &[f64], relative: f64) -> Result<(), TestCaseError> {
-    for (flow, (&got, &want)) in got.iter().zip(want).enumerate() {
-        let error = (got - want).abs() / want.max(1e-300);
-        prop_assert!(error <= relative, "flow {flow} ends at {got}, not {want}: {error:.2e}");
-    }
-    Ok(())
 }
 
 /// One flow to be: route, bytes, start, weight, ceiling.

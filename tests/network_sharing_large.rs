@@ -9,19 +9,12 @@ mod plain;
 
 use moesim::fluid::{CapacityChange, Choice, Engine, Problem, Solution, certificate, drain, solve};
 use moesim::units::LinkId;
+use plain::assert_close;
 use proptest::prelude::*;
 
 fn with(problem: &Problem, engine: Engine, epsilon: f64) -> Solution {
     let choice = Choice { engine: Some(engine), epsilon, ..Choice::default() };
     solve(problem, &choice).unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn assert_close(got: &[f64], want: &[f64], relative: f64) -> Result<(), TestCaseError> {
-    for (flow, (&got, &want)) in got.iter().zip(want).enumerate() {
-        let error = (got - want).abs() / want.max(1e-300);
-        prop_assert!(error <= relative, "flow {flow} ends at {got}, not {want}: {error:.2e}");
-    }
-    Ok(())
 }
 
 /// The flows of an exchange, from a matrix of bytes: rows are ports out, columns ports in.

@@ -119,6 +119,25 @@ fn clusters_are_compared_at_equal_cost_and_power() {
     }
 }
 
+/// One file name in two folders: the second goes by its path, so that no row is taken for the other.
+#[test]
+fn clusters_in_files_of_one_name_are_told_apart() {
+    let here = std::env::temp_dir().join(format!("moesim-one-name-{}", std::process::id()));
+    let [one, two] = ["one", "two"].map(|folder| here.join(folder).join("mine.toml"));
+    for path in [&one, &two] {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::copy("topologies/a100-4x8.toml", path).unwrap();
+    }
+    let with_profile = |path: &std::path::Path| format!("{}=a100-sxm", path.display());
+    let quick = ["--seeds", "0..1", "--certain"];
+    let (done, said) =
+        moesim(&[&["compare", &with_profile(&one), &with_profile(&two)], &quick[..]].concat());
+    std::fs::remove_dir_all(&here).unwrap();
+    assert!(done, "{said}");
+    let begins = |name: &str| said.lines().any(|line| line.starts_with(name));
+    assert!(begins("mine ") && begins(&two.display().to_string()), "{said}");
+}
+
 #[test]
 fn a_price_book_with_mistakes_is_refused_where_they_are() {
     let good = include_str!("../topologies/prices.toml");

@@ -42,18 +42,14 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
     };
     let book = config::read_prices(&prices)?;
     let mut contenders = Vec::new();
-    for cluster in &args.clusters {
-        let (name, scenario) = args.versus.on(cluster)?;
-        if contenders.iter().any(|own: &Contender| own.name == name) {
-            return Err(Mistake::of(name, "is named twice", "name each cluster once").into());
-        }
+    for (name, scenario) in args.versus.on_each(&args.clusters)? {
         let contender = Contender::new(name, scenario, &book);
         refuse_unpriced(args.equal, &contender, &book)?;
         contenders.push(contender);
     }
     let standings = compare(&contenders, default_threads())?;
     let mut order: Vec<usize> = (0..standings.len()).collect();
-    let mean = |at: usize| standings[at].per(args.equal).iter().sum::<f64>();
+    let mean = |at: usize| mean_per(&standings[at], args.equal).unwrap_or_default();
     order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));
     let catch_up = catch_ups(&contenders, &standings, &order, args.equal)?;
     if let Some(path) = &args.plot {
@@ -161,8 +157,7 @@ fn write_text(
     let leader = &standings[order[0]];
     for &at in order {
         let standing = &standings[at];
-        let per = standing.per(args.equal);
-        let mean = per.iter().sum::<f64>() / per.len() as f64;
+        let mean = mean_per(standing, args.equal).unwrap_or_default();
         let gain = standing.gain_percent();
         let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
         let binds = standing.binds().map_or("no link", |(knob, _)| knob.name());
@@ -281,9 +276,7 @@ fn json_of(
         .map(|&at| {
             let standing = &standings[at];
             let (ratio, gain) = (ratio(standing, leader, args.equal), standing.gain_percent());
-            let per = |equal: Equal| {
-                equal.of(standing.gpus, &standing.cost).map(|_| mean(&standing.per(equal)))
-            };
+            let per = |equal: Equal| mean_per(standing, equal);
             let found = catch_up.iter().find(|found| found.cluster == at);
             json!({
                 "cluster": standing.name,
@@ -295,7 +288,7 @@ fn json_of(
                 "network_watts": standing.cost.network().watts,
                 "tokens_per_s": mean(&standing.moepp),
                 "vanilla_tokens_per_s": mean(&standing.vanilla),
-                "tokens_per_s_per_gpu": mean(&standing.per(Equal::Gpus)),
+                "tokens_per_s_per_gpu": per(Equal::Gpus),
                 "tokens_per_s_per_usd": per(Equal::Cost),
                 "tokens_per_s_per_w": per(Equal::Power),
                 "throughput_increase_percent": gain.mean,
@@ -327,6 +320,11 @@ const fn equal_word(equal: Equal) -> &'static str {
         Equal::Cost => "cost",
         Equal::Power => "power",
     }
+}
+
+/// Mean over seeds of what a cluster gives for each GPU, dollar or watt, if that is known.
+fn mean_per(standing: &Standing, equal: Equal) -> Option<f64> {
+    standing.per(equal).map(|values| mean(&values))
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -70,8 +70,7 @@ fn share(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let book = config::read_prices(&config::built_in_prices())?;
     let mut contenders = Vec::new();
-    for cluster in &args.clusters {
-        let (name, scenario) = args.versus.on(cluster)?;
+    for (name, scenario) in args.versus.on_each(&args.clusters)? {
         let contender = Contender::new(name, scenario, &book);
         if let Some(most) = args.max_usd {
             super::compare::refuse_unpriced(Equal::Cost, &contender, &book)?;

@@ -36,8 +36,24 @@ pub(super) struct Versus {
 }
 
 impl Versus {
+    /// The scenario on each cluster, and the name that the cluster goes by: its own, and that of its path
+    /// where another file of that name, in another folder, came before.
+    pub(super) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
+        let mut each: Vec<(String, Scenario)> = Vec::with_capacity(clusters.len());
+        for cluster in clusters {
+            let (name, scenario) = self.on(cluster)?;
+            let taken = |name: &str| each.iter().any(|(other, _)| other == name);
+            let name = if taken(&name) { cluster.clone() } else { name };
+            if taken(&name) || clusters.iter().filter(|other| *other == cluster).count() > 1 {
+                return Err(Mistake::of(name, "is named twice", "name each cluster once").into());
+            }
+            each.push((name, scenario));
+        }
+        Ok(each)
+    }
+
     /// The scenario on a cluster, `NAME` or `NAME=PROFILE`, and the cluster's name.
-    pub(super) fn on(&self, cluster: &str) -> Result<(String, Scenario), Failure> {
+    fn on(&self, cluster: &str) -> Result<(String, Scenario), Failure> {
         let (topology, profile) = match cluster.split_once('=') {
             Some((topology, profile)) => (topology, profile.to_owned()),
             None => (cluster, profile_for(cluster)?),

@@ -28,7 +28,7 @@ pub struct Counts {
 
 impl Counts {
     /// Counts without a slot in them.
-    pub(super) fn empty(gpus: usize, experts: usize, top_k: usize) -> Self {
+    pub(super) fn empty(gpus: usize, experts: usize, top_k: usize, scheme: Scheme) -> Self {
         let cells = vec![0; gpus * experts];
         Self {
             experts,
@@ -39,7 +39,7 @@ impl Counts {
             padded: None,
             lost_weight: 0.0,
             drawn: None,
-            scheme: Scheme::TopK,
+            scheme,
         }
     }
 

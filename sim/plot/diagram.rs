@@ -23,6 +23,8 @@ pub struct Place {
 pub struct Stretch {
     /// Where it begins.
     pub from: (f64, f64),
+    /// What it bends towards: the control point of a quadratic curve; halfway, and the line is straight.
+    pub by: (f64, f64),
     /// Where it ends.
     pub to: (f64, f64),
     /// How much of it is used.
@@ -53,6 +55,8 @@ const BELOW: i32 = 60;
 const HALF: (i32, i32) = (25, 12);
 /// How far a line lies beside the middle, so that there and back are both seen.
 const ASIDE: f64 = 2.5;
+/// Straight pieces that a curve is drawn in.
+const STEPS: u32 = 12;
 
 impl Chart for Diagram {
     fn size(&self) -> (u32, u32) {
@@ -68,7 +72,14 @@ impl Chart for Diagram {
             let length = (to_x - x).hypot(to_y - y).max(1.0);
             let aside = (-(to_y - y) / length * ASIDE, (to_x - x) / length * ASIDE);
             let pixel = |x: f64, y: f64| ((x + aside.0) as i32, (y + aside.1) as i32 + ABOVE);
-            let line = vec![pixel(x, y), pixel(to_x, to_y)];
+            let point = |step: u32| {
+                let t = f64::from(step) / f64::from(STEPS);
+                let mix = |a: f64, b: f64, c: f64| {
+                    (1.0 - t).powi(2) * a + 2.0 * t * (1.0 - t) * b + t * t * c
+                };
+                pixel(mix(x, own.by.0, to_x), mix(y, own.by.1, to_y))
+            };
+            let line: Vec<(i32, i32)> = (0..=STEPS).map(point).collect();
             // What is hardly used would be white on white.
             let (shade, width) =
                 if own.share < 0.005 * most { (GRID, 1) } else { (heat(own.share / most), 3) };

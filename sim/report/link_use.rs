@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::plot::{Diagram, Place, Stretch};
-use crate::topology::{LinkClass, Topology, VertexKind, layout, short_name};
+use crate::topology::{LinkClass, Topology, VertexKind, bend, layout, short_name};
 use crate::units::LinkId;
 
 /// Most places of a group that are told apart; more are put together in equal numbers.
@@ -84,7 +84,9 @@ pub fn cluster_chart(topology: &Topology, bytes_per_s: &[f64], what: &str) -> Di
     };
     let links = topology.links().iter().zip(&share);
     let mut stretches: Vec<Stretch> = links
-        .filter_map(|(link, &share)| ends(link).map(|(from, to)| Stretch { from, to, share }))
+        .filter_map(|(link, &share)| {
+            ends(link).map(|(from, to)| Stretch { from, by: bend(from, to), to, share })
+        })
         .collect();
     // The most used are drawn last, above the others.
     stretches.sort_by(|a, b| a.share.total_cmp(&b.share));

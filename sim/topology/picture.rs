@@ -187,6 +187,14 @@ fn draw(
     svg.push_str("</svg>\n");
 }
 
+/// The control point of the quadratic curve from one place to another: halfway, and within a row below it,
+/// as a bow shows what a straight line would hide behind the boxes between.
+#[must_use]
+pub fn bend(from: (f64, f64), to: (f64, f64)) -> (f64, f64) {
+    let bow = if from.1 == to.1 { 12.0 + 0.12 * (to.0 - from.0).abs() } else { 0.0 };
+    (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1) + bow.min(100.0))
+}
+
 fn draw_links(topology: &Topology, at: &[Option<(f64, f64)>], svg: &mut String) {
     for link in topology.links() {
         let ends = [link.from, link.to].map(|end| at[end.0 as usize]);
@@ -196,9 +204,7 @@ fn draw_links(topology: &Topology, at: &[Option<(f64, f64)>], svg: &mut String) 
             && topology.links().iter().any(|other| (other.from, other.to) == (link.to, link.from));
         let (&[Some(from), Some(to)], false) = (&ends, back) else { continue };
         let thick = 0.8 + (link.bandwidth.gb_per_sec() / 50.0).log2().clamp(0.0, 4.0) * 0.7;
-        // Within a row a bow shows what a straight line would hide behind the boxes between.
-        let bow = if from.1 == to.1 { 12.0 + 0.12 * (to.0 - from.0).abs() } else { 0.0 };
-        let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1) + bow.min(100.0));
+        let middle = bend(from, to);
         let _ = writeln!(
             svg,
             "<path d=\"M{:.1},{:.1} Q{:.1},{:.1} {:.1},{:.1}\" fill=\"none\" stroke=\"{}\" \

@@ -1,6 +1,16 @@
 //! The slow twin: progressive filling by the plainest means, rates anew at every event.
 
 use moesim::fluid::Problem;
+use proptest::prelude::*;
+
+/// Finish times are the same within a relative error.
+pub fn assert_close(got: &[f64], want: &[f64], relative: f64) -> Result<(), TestCaseError> {
+    for (flow, (&got, &want)) in got.iter().zip(want).enumerate() {
+        let error = (got - want).abs() / want.max(1e-300);
+        prop_assert!(error <= relative, "flow {flow} ends at {got}, not {want}: {error:.2e}");
+    }
+    Ok(())
+}
 
 /// Weighted max–min fair rates of the flows marked, over links of these capacities.
 ///

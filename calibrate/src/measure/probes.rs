@@ -33,6 +33,24 @@ pub struct Plain {
     build: Build,
 }
 
+/// Builds the set of a point of a shape.
+type BuildOfShape = fn(&Shape, &Point, u32, &mut Bench<'_>) -> Result<Set, DeviceError>;
+
+impl Plain {
+    /// A probe of kernels on a device, for the sizes of a shape, over buffers that take turns.
+    fn of_shape(
+        (kind, shape): (&str, &Shape),
+        question: &'static str,
+        weight: f64,
+        grid: Grid,
+        build: BuildOfShape,
+    ) -> Self {
+        let (name, shape) = (format!("{kind}_{}", shape.name), *shape);
+        let build: Build = Box::new(move |point, seed, bench| build(&shape, point, seed, bench));
+        Self { name, question, grid, weight, rotates: true, by_host: false, build }
+    }
+}
+
 impl Probe for Plain {
     fn name(&self) -> String {
         self.name.clone()

@@ -53,18 +53,9 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
         line.dedup();
         grid.line(0, line);
     }
-    Plain {
-        name: format!("experts_{}", shape.name),
-        question: "How long do the FFN experts take over their tokens?",
-        weight: grid.len() as f64,
-        grid,
-        rotates: true,
-        by_host: false,
-        build: {
-            let shape = *shape;
-            Box::new(move |point, seed, bench| build(&shape, point, seed, bench))
-        },
-    }
+    let weight = grid.len() as f64;
+    let question = "How long do the FFN experts take over their tokens?";
+    Plain::of_shape(("experts", shape), question, weight, grid, build)
 }
 
 fn build(

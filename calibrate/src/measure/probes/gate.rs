@@ -28,28 +28,26 @@ pub fn probe(_suite: &Suite, shape: &Shape) -> Plain {
     let mut grid = Grid::of(vec![point("choose", shape.all(), None)]);
     grid.line(0, vec![point("gate", shape.ffn, None)]);
     grid.line(0, vec![point("gate", shape.all(), Some(0.75))]);
-    let shape = *shape;
-    Plain {
-        name: format!("gate_{}", shape.name),
-        question: "How long does the gate take?",
-        weight: 2.0,
-        grid,
-        rotates: true,
-        by_host: false,
-        build: Box::new(move |point, seed, bench| {
-            if point.part == "choose" {
-                return choose(&shape, seed, bench);
-            }
-            let plan = Plan {
-                shape,
-                tokens: shape.tokens,
-                tau: point.tau,
-                capacity: None,
-                execution: Execution::Grouped,
-            };
-            layer::gate_set(&plan, seed, bench)
-        }),
+    Plain::of_shape(("gate", shape), "How long does the gate take?", 2.0, grid, build)
+}
+
+fn build(
+    shape: &Shape,
+    point: &Point,
+    seed: u32,
+    bench: &mut Bench<'_>,
+) -> Result<Set, DeviceError> {
+    if point.part == "choose" {
+        return choose(shape, seed, bench);
     }
+    let plan = Plan {
+        shape: *shape,
+        tokens: shape.tokens,
+        tau: point.tau,
+        capacity: None,
+        execution: Execution::Grouped,
+    };
+    layer::gate_set(&plan, seed, bench)
 }
 
 fn choose(shape: &Shape, seed: u32, bench: &mut Bench<'_>) -> Result<Set, DeviceError> {

@@ -45,16 +45,9 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
         ..Point::default()
     };
     let grid = Grid::of(grid::steps(shape.tokens, 4.0, &[]).into_iter().map(point).collect());
-    let shape = *shape;
-    Plain {
-        name: format!("loop_{}", shape.name),
-        question: "How long do the small ops of a loop over experts take?",
-        weight: grid.len() as f64 * 0.5,
-        grid,
-        rotates: true,
-        by_host: false,
-        build: Box::new(move |point, seed, bench| build(&shape, point, seed, bench)),
-    }
+    let weight = grid.len() as f64 * 0.5;
+    let question = "How long do the small ops of a loop over experts take?";
+    Plain::of_shape(("loop", shape), question, weight, grid, build)
 }
 
 fn build(

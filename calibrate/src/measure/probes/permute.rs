@@ -33,16 +33,9 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
     }
     let mut grid = Grid::of(permutes);
     grid.line(0, mixes);
-    let shape = *shape;
-    Plain {
-        name: format!("permute_{}", shape.name),
-        question: "How long do permute and mix take?",
-        weight: grid.len() as f64 * 0.5,
-        grid,
-        rotates: true,
-        by_host: false,
-        build: Box::new(move |point, seed, bench| build(&shape, point, seed, bench)),
-    }
+    let weight = grid.len() as f64 * 0.5;
+    let question = "How long do permute and mix take?";
+    Plain::of_shape(("permute", shape), question, weight, grid, build)
 }
 
 /// A bijection of 0..count: slot i goes to row (a·i + b) mod count, with a coprime to count.

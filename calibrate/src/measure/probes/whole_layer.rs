@@ -1,7 +1,9 @@
 //! How long does the whole layer take, vanilla and MoE++ at each τ? Never fitted, only compared with.
 
+use super::super::backend::DeviceError;
+use super::super::bench::Bench;
 use super::super::layer::{self, Execution, Plan};
-use super::super::probe::Point;
+use super::super::probe::{Point, Set};
 use super::super::shapes::Shape;
 use super::grid::Grid;
 use super::{Plain, Suite};
@@ -38,29 +40,26 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
         grid.line(0, vec![point(None)]);
         grid.line(0, TAUS.map(|tau| point(Some(tau))).to_vec());
     }
-    let shape = *shape;
-    Plain {
-        name: format!("layer_{}", shape.name),
-        question: "How long does a whole layer take, vanilla and MoE++?",
-        weight: grid.len() as f64 * 3.0,
-        grid,
-        rotates: true,
-        by_host: false,
-        build: Box::new(move |point, seed, bench| {
-            let plan = Plan {
-                shape,
-                tokens: shape.tokens,
-                tau: point.tau,
-                capacity: None,
-                execution: if point.part.ends_with(name(Execution::Grouped)) {
-                    Execution::Grouped
-                } else {
-                    Execution::Sequential
-                },
-            };
-            layer::set(&plan, seed, bench)
-        }),
-    }
+    let weight = grid.len() as f64 * 3.0;
+    let question = "How long does a whole layer take, vanilla and MoE++?";
+    Plain::of_shape(("layer", shape), question, weight, grid, build)
+}
+
+fn build(
+    shape: &Shape,
+    point: &Point,
+    seed: u32,
+    bench: &mut Bench<'_>,
+) -> Result<Set, DeviceError> {
+    let grouped = point.part.ends_with(name(Execution::Grouped));
+    let plan = Plan {
+        shape: *shape,
+        tokens: shape.tokens,
+        tau: point.tau,
+        capacity: None,
+        execution: if grouped { Execution::Grouped } else { Execution::Sequential },
+    };
+    layer::set(&plan, seed, bench)
 }
 
 /// The word for an execution in samples.

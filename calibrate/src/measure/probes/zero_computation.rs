@@ -28,16 +28,9 @@ pub fn probe(suite: &Suite, shape: &Shape) -> Plain {
     });
     let mut grid = Grid::default();
     points.into_iter().for_each(|point| grid.line(0, vec![point]));
-    let shape = *shape;
-    Plain {
-        name: format!("zero_computation_{}", shape.name),
-        question: "How long does each zero-computation expert take?",
-        weight: 2.0,
-        grid,
-        rotates: true,
-        by_host: false,
-        build: Box::new(move |point, seed, bench| build(&shape, point, seed, bench)),
-    }
+    let weight = 2.0;
+    let question = "How long does each zero-computation expert take?";
+    Plain::of_shape(("zero_computation", shape), question, weight, grid, build)
 }
 
 fn build(
