@@ -4,6 +4,7 @@
 //! and build the domain type, which cannot be built invalid.
 
 mod built_in;
+mod data_sheet;
 mod kind;
 mod overheads;
 mod prices;
@@ -16,6 +17,7 @@ mod workload;
 mod written;
 
 pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
+pub use data_sheet::{Timings, data_sheet, read_timings};
 pub use kind::Kind;
 pub use overheads::overheads;
 pub use prices::{built_in_prices, read_prices};

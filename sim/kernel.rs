@@ -22,6 +22,7 @@ pub mod experts;
 pub mod gemm;
 pub mod ramp;
 pub mod skew;
+pub mod stranger;
 pub mod transfer;
 
 mod curve;

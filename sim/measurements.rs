@@ -75,6 +75,26 @@ pub struct CollectiveRow {
     pub seconds: f64,
 }
 
+/// What a copy runs between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// Two places in one GPU's memory.
+    Memory,
+    /// Two GPUs.
+    Gpus,
+}
+
+/// A copy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CopyRow {
+    /// From where to where.
+    pub between: Between,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Measured time in seconds.
+    pub seconds: f64,
+}
+
 impl GemmRow {
     /// The rows of a `gemm_<gpu>` table.
     ///

@@ -7,6 +7,7 @@ use clap::Subcommand;
 mod compare;
 mod fit;
 mod measure;
+mod transfer;
 
 /// The subcommands.
 #[derive(Subcommand)]
@@ -15,6 +16,8 @@ pub enum Command {
     Measure(measure::MeasureArgs),
     /// Fits a profile to measurements and writes it with its table of residuals.
     Fit(fit::FitArgs),
+    /// Foretells the profile of a device that was not measured, from its data sheet and a handful of timings.
+    Transfer(transfer::TransferArgs),
     /// Turns the public data folder of aiconfigurator-core (Apache-2.0) into tables of this schema.
     Import {
         /// The folder `systems` of the package, or one above it.
@@ -37,6 +40,7 @@ pub fn run(command: &Command) -> Result<(), String> {
     match command {
         Command::Measure(args) => measure::run(args),
         Command::Fit(args) => fit::run(args),
+        Command::Transfer(args) => transfer::run(args),
         Command::Import { dir, out } => import(dir, out),
         Command::Compare(args) => compare::compare(args),
         Command::Report(args) => compare::report(args),

@@ -11,7 +11,7 @@ use moesim::table::{Column, Table, TableError, Texts};
 use moesim::units::SimDuration;
 
 use crate::device::DataSheet;
-use crate::residuals::rounded;
+use crate::residuals::{rounded, rounded_time};
 
 /// Residuals are written in units of this (see `moesim::config`'s reader).
 const UNIT: f64 = 1e-4;
@@ -24,7 +24,7 @@ pub fn toml(profile: &Profile, sheet: &DataSheet, origin: &[String]) -> String {
     for (precision, family) in &profile.gemm {
         let p = family.prior;
         section(&mut out, &format!("[gemm.{}]", precision.name()));
-        time(&mut out, "launch", p.launch_s);
+        time(&mut out, "launch", rounded_time(p.launch_s));
         number(&mut out, "compute_efficiency", p.compute_efficiency);
         number(&mut out, "memory_efficiency", p.memory_efficiency);
         time(&mut out, "wave", p.wave_s);
@@ -39,7 +39,7 @@ pub fn toml(profile: &Profile, sheet: &DataSheet, origin: &[String]) -> String {
         section(&mut out, "[[experts]]");
         text(&mut out, "kernel", kernel);
         text(&mut out, "precision", precision.name());
-        time(&mut out, "launch", p.launch_s);
+        time(&mut out, "launch", rounded_time(p.launch_s));
         tile(&mut out, "small", p.small);
         tile(&mut out, "large", p.large);
         number(&mut out, "sharpness", p.sharpness);

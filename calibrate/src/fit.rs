@@ -15,7 +15,7 @@ use moesim::table::{Table, TableError};
 use moesim::units::{Bandwidth, SimDuration};
 
 use crate::device::DataSheet;
-use crate::residuals::{rounded, rounded_time};
+use crate::residuals::rounded;
 use crate::{experts, gemm, nccl};
 
 /// Fits the profile of `sheet`'s device on the tables of `from`.
@@ -99,11 +99,8 @@ fn transferred(
     let timings = transfer::handful(&plain(GemmRow::of(&table)?.rows));
     let (scales, _) =
         transfer::scales(donor, Some(sheet.sms), &timings).unwrap_or((Scales::NONE, f64::NAN));
-    let (own, other) = (profile.data_sheet, donor.data_sheet);
-    let arithmetic =
-        scales.compute * other.peak_bf16.flops_per_sec() / own.peak_bf16.flops_per_sec();
-    let bandwidth = scales.memory * other.memory_bandwidth.bytes_per_sec()
-        / own.memory_bandwidth.bytes_per_sec();
+    let mut scaled = transfer::carried(donor, Some(sheet.sms), scales);
+    transfer::restate(&mut scaled, profile.data_sheet);
     let on = |evidence: &Evidence| Evidence {
         fitted_on: format!("{}, of {}: transferred, not measured", evidence.fitted_on, donor.name),
         rows: 0,
@@ -114,16 +111,9 @@ fn transferred(
         log_errors: evidence.log_errors.as_ref().map(|law| law.widened(STRETCH)),
     };
     if profile.experts.is_empty() {
-        for (key, family) in &donor.experts {
-            let mut family = family.clone();
-            family.prior.launch_s = rounded_time(family.prior.launch_s * scales.launch);
-            family.prior.traffic_efficiency = rounded(family.prior.traffic_efficiency * bandwidth);
-            for tile in [&mut family.prior.small, &mut family.prior.large] {
-                tile.compute_efficiency = rounded(tile.compute_efficiency * arithmetic);
-                tile.memory_efficiency = rounded(tile.memory_efficiency * bandwidth);
-            }
+        for (key, mut family) in scaled.experts {
             family.evidence = on(&family.evidence);
-            profile.experts.insert(key.clone(), family);
+            profile.experts.insert(key, family);
         }
     }
     if profile.collectives.is_empty() {

@@ -21,8 +21,6 @@ const NOISE: f64 = 0.05;
 const CLIP: f64 = 0.07;
 /// Rows that the constants are fitted on; more change them in the third digit.
 const FIT_ROWS: usize = 5000;
-/// Parts into which shapes are divided, to be left out one at a time.
-const FOLDS: u32 = 6;
 
 /// The family fitted on these rows of one precision; none without rows.
 #[must_use]
@@ -52,7 +50,7 @@ pub fn fit(
         rows: rows.len(),
         prior: residual_of(&prior_errors),
         held_out: None,
-        left_out: format!("whole (n, k), in {FOLDS} parts"),
+        left_out: "each (n, k)".to_owned(),
         log_error_p90: None,
         log_errors: None,
     };
@@ -101,7 +99,7 @@ fn prior_of(p: &[f64]) -> GemmPrior {
     }
 }
 
-/// Log errors of all rows, each predicted without the part of (N, K) that it is in.
+/// Log errors of all rows, each predicted without its own (N, K).
 fn held_out_errors(
     device: &Device,
     precision: Precision,
@@ -111,19 +109,12 @@ fn held_out_errors(
     let mut times: BTreeMap<(u32, u32), GemmTimes> = BTreeMap::new();
     let error = |row: &GemmRow| {
         let times = times.entry((row.n, row.k)).or_insert_with(|| {
-            let part = fold(row.n, row.k);
-            let skip = |n, k| fold(n, k) == part;
+            let skip = |n, k| (n, k) == (row.n, row.k);
             GemmTimes::without(family, *device, precision, (row.n, row.k), false, skip)
         });
         (times.seconds(row.m) / row.seconds).ln()
     };
     rows.iter().map(error).collect()
-}
-
-/// The part a shape belongs to: scattered, so that no part is a block or a stripe of shapes.
-fn fold(n: u32, k: u32) -> u32 {
-    let mixed = n.wrapping_mul(0x9E37_79B1) ^ k.wrapping_mul(0x85EB_CA77);
-    (mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D) % FOLDS
 }
 
 /// What small and large GEMMs say of kernels that only move memory.

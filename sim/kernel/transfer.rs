@@ -13,14 +13,14 @@
 //! on launch times, on the data sheet's memory bandwidth and on its peak arithmetic. As every
 //! family's constants are shares of those peaks, the factors reach experts and memory-bound kernels
 //! that were never timed on the new GPU. Among donors the one whose GEMMs, so scaled, come nearest to
-//! the timings is taken. Links take the data sheet's ratio where both are known. Left out: anything
-//! that a new architecture does in another way.
+//! the timings is taken; [`super::stranger`] lets the others have a say. Left out: anything that a new
+//! architecture does in another way.
 
+use super::gemm::GemmPrior;
 use super::{Device, Kernels};
-use crate::devices::DataSheet;
 use crate::measurements::GemmRow;
-use crate::profile::{Evidence, Precision, Profile};
-use crate::units::{Bandwidth, FlopRate};
+use crate::profile::{Precision, Profile};
+use crate::units::FlopRate;
 
 /// How a device differs from a donor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,61 +153,54 @@ pub fn carried(donor: &Profile, sms: Option<u32>, scales: Scales) -> Profile {
     profile
 }
 
-/// Links of a profile as those of a device with another data-sheet peak.
-pub fn relink(profile: &mut Profile, sheet: Option<&DataSheet>) {
-    let peak = sheet.map(|sheet| Bandwidth::from_bytes_per_sec(sheet.scale_up_gb_per_s * 1e9));
-    if let (Some(own), Some(donor)) = (peak, profile.scale_up) {
-        let ratio = own.bytes_per_sec() / donor.bytes_per_sec();
-        for fit in profile.collectives.values_mut() {
-            for ramp in fit.ramps.values_mut() {
-                ramp.bandwidth = ramp.bandwidth.scaled(ratio);
-            }
-        }
-        for fit in profile.exchanges.values_mut() {
-            let domain = fit.library == super::exchange::Library::NvlinkDomain;
-            for (groups, prior) in &mut fit.priors {
-                if domain || *groups == 1 {
-                    prior.bandwidth *= ratio;
-                }
-            }
-        }
-        profile.pair_bandwidth = profile.pair_bandwidth.map(|pair| pair.scaled(ratio));
-        profile.scale_up = peak;
+/// The same times as shares of other peaks; the number of multiprocessors must not change.
+///
+/// # Panics
+/// If it does: waves depend on it.
+pub fn restate(profile: &mut Profile, peaks: Device) {
+    let from = std::mem::replace(&mut profile.data_sheet, peaks);
+    assert_eq!(from.sms, peaks.sms, "multiprocessors of {}", profile.name);
+    let compute = from.peak_bf16.flops_per_sec() / peaks.peak_bf16.flops_per_sec();
+    let memory = from.memory_bandwidth.bytes_per_sec() / peaks.memory_bandwidth.bytes_per_sec();
+    for GemmPrior { compute_efficiency, memory_efficiency, .. } in
+        profile.gemm.values_mut().map(|family| &mut family.prior)
+    {
+        *compute_efficiency *= compute;
+        *memory_efficiency *= memory;
     }
+    for prior in profile.experts.values_mut().map(|family| &mut family.prior) {
+        for tile in [&mut prior.small, &mut prior.large] {
+            tile.compute_efficiency *= compute;
+            tile.memory_efficiency *= memory;
+        }
+        prior.traffic_efficiency *= memory;
+    }
+    profile.memory.efficiency *= memory;
 }
 
-/// Evidence of what was carried over and not measured: intervals so many times as wide.
-pub fn widen(profile: &mut Profile, kernels: f64, links: f64) {
-    let by = |evidence: &mut Evidence, factor: f64| {
-        evidence.log_error_p90 = evidence.log_error_p90.map(|width| width * factor);
-        evidence.log_errors = evidence.log_errors.as_ref().map(|law| law.widened(factor));
-    };
-    let wider = |evidence: &mut Evidence| by(evidence, kernels);
-    profile.gemm.values_mut().for_each(|family| wider(&mut family.evidence));
-    profile.experts.values_mut().for_each(|family| wider(&mut family.evidence));
-    wider(&mut profile.memory.evidence);
-    let wider = |evidence: &mut Evidence| by(evidence, links);
-    for fit in profile.collectives.values_mut() {
-        wider(&mut fit.evidence);
-        fit.unseen_gpus.as_mut().map(wider);
-    }
-    for fit in profile.exchanges.values_mut() {
-        wider(&mut fit.evidence);
-        fit.unseen_groups.as_mut().map(wider);
-    }
+/// A known device beside one that is not, and how the latter's timings compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Donor<'p> {
+    /// The known device.
+    pub profile: &'p Profile,
+    /// The factors (1) to (3).
+    pub scales: Scales,
+    /// The median |log error| of the timings that is left.
+    pub left: f64,
 }
 
-/// The donor among `donors` that comes nearest to the timings once scaled, with its factors and the
-/// median |log error| left.
+/// All `donors` with the factors that these timings give, the nearest once scaled first; none without timings.
 #[must_use]
-pub fn nearest<'p>(
+pub fn by_nearness<'p>(
     donors: &'p [Profile],
     sms: Option<u32>,
     timings: &[GemmRow],
-) -> Option<(&'p Profile, Scales, f64)> {
-    let scaled = donors.iter().filter_map(|donor| {
-        let (scales, left) = scales(donor, sms, timings)?;
-        Some((donor, scales, left))
+) -> Vec<Donor<'p>> {
+    let scaled = donors.iter().filter_map(|profile| {
+        let (scales, left) = scales(profile, sms, timings)?;
+        Some(Donor { profile, scales, left })
     });
-    scaled.min_by(|a, b| a.2.total_cmp(&b.2))
+    let mut found: Vec<Donor<'p>> = scaled.collect();
+    found.sort_by(|a, b| a.left.total_cmp(&b.left));
+    found
 }

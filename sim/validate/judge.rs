@@ -44,7 +44,7 @@ fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> O
         let profile = predictor.of_gemm(r.n, r.k);
         let kernels = Kernels::new(profile, profile.data_sheet);
         let times = known.entry((r.precision, r.n, r.k)).or_insert_with(|| {
-            let skip = |n, k| leave_out && part(n, k) == part(r.n, r.k);
+            let skip = |n, k| leave_out && (n, k) == (r.n, r.k);
             kernels.gemm_without(r.n, r.k, r.precision, skip)
         });
         judged.push(Judged {
@@ -57,15 +57,6 @@ fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> O
         });
     }
     (judged, found.skipped)
-}
-
-/// Parts that (N, K) are divided into.
-pub(super) const PARTS: u32 = 6;
-
-/// Parts of shapes that are left out together; the same as when profiles are fitted.
-pub(super) fn part(n: u32, k: u32) -> u32 {
-    let mixed = n.wrapping_mul(0x9E37_79B1) ^ k.wrapping_mul(0x85EB_CA77);
-    (mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D) % PARTS
 }
 
 fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) -> Outcome {

@@ -1,0 +1,211 @@
+//! Is a GPU that was not measured foretold from a data sheet and a handful of timings, and usable?
+//!
+//! A pass says that restating and mixing change what they should and nothing else, that a known device
+//! is recognised in its own timings, that copies and tables count, that the command writes a profile
+//! that loads, and that wrong input is refused where it is wrong. How far off such profiles are says
+//! `moesim validate --leave-out=gpu` (`docs/accuracy.md`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use moesim::config::{self, Source, built_in_profile, built_in_profiles};
+use moesim::devices::DataSheet;
+use moesim::kernel::Kernels;
+use moesim::kernel::experts::ExpertsShape;
+use moesim::kernel::stranger::Stranger;
+use moesim::kernel::transfer::{Scales, carried, handful, restate};
+use moesim::measurements::{Between, CopyRow, GemmRow};
+use moesim::profile::{CollectiveOp, Precision, Profile};
+use moesim::table::Table;
+use moesim::units::{Bytes, FlopRate};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn gemm_rows(file: &str) -> Vec<GemmRow> {
+    let table = Table::read(&root().join("calibrate/data").join(file)).unwrap();
+    GemmRow::of(&table).unwrap().rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn all() -> Vec<Profile> {
+    built_in_profiles().iter().map(|p| built_in_profile(p.name).unwrap()).collect()
+}
+
+/// Seconds of a product, of Mixtral's experts and of moving a gigabyte.
+fn times(profile: &Profile) -> [f64; 3] {
+    let kernels = Kernels::new(profile, profile.data_sheet);
+    let shape = ExpertsShape { hidden: 4096, inter: 14_336, experts: 8, top_k: 2, gated: true };
+    [
+        kernels.gemm(4096, 4096, 7168, Precision::Bf16).secs(),
+        kernels.experts(shape, Precision::Bf16, Some("sglang_fused_moe_triton")).seconds(&[512; 8]),
+        kernels.memory_bound(Bytes(1 << 30), 1).secs(),
+    ]
+}
+
+fn close(a: [f64; 3], b: [f64; 3], within: f64) {
+    for (a, b) in a.into_iter().zip(b) {
+        assert!((a / b - 1.0).abs() < within, "{a} for {b}");
+    }
+}
+
+#[test]
+fn restating_a_profile_changes_its_shares_and_no_time() {
+    let profile = built_in_profile("h100-sxm").unwrap();
+    let mut restated = profile.clone();
+    let mut peaks = profile.data_sheet;
+    peaks.peak_bf16 = FlopRate::from_flops_per_sec(500e12);
+    peaks.memory_bandwidth = peaks.memory_bandwidth.scaled(1.5);
+    restate(&mut restated, peaks);
+    close(times(&restated), times(&profile), 1e-9);
+    let share = |p: &Profile| p.gemm[&Precision::Bf16].prior.memory_efficiency;
+    assert!((share(&restated) * 1.5 / share(&profile) - 1.0).abs() < 1e-9);
+    // A device that is twice as fast in everything halves everything.
+    let fast = carried(&profile, None, Scales { launch: 0.5, memory: 2.0, compute: 2.0 });
+    let half = times(&profile).map(|seconds| seconds / 2.0);
+    close(times(&fast), half, 0.06);
+}
+
+#[test]
+fn a_known_device_is_recognised_in_its_own_timings() {
+    let timings = gemm_rows("gemm_a100_sxm.parquet");
+    let sheet = DataSheet::named("a100-sxm").unwrap();
+    let stranger = Stranger { sheet: Some(sheet), gemm: &timings, copies: &[] };
+    let (profile, rule) = stranger.profile(&all());
+    assert!(rule.contains("as a100-sxm with launches x 1.0"), "{rule}");
+    // The other donors keep a small say in experts.
+    close(times(&profile), times(&built_in_profile("a100-sxm").unwrap()), 0.03);
+}
+
+/// Two donors that differ in experts alone: the mean lies between, nearer to the nearer one.
+#[test]
+fn experts_are_a_mean_of_donors_by_nearness() {
+    let timings = gemm_rows("gemm_l40s.parquet");
+    let others: Vec<Profile> = all().into_iter().filter(|p| p.name != "l40s").collect();
+    let sheet = DataSheet::named("l40s").unwrap();
+    let stranger = Stranger { sheet: Some(sheet), gemm: &timings, copies: &[] };
+    let experts = |others: &[Profile]| times(&stranger.profile(others).0)[1];
+    let alone = |name: &str| {
+        let one: Vec<Profile> = others.iter().filter(|p| p.name == name).cloned().collect();
+        experts(&one)
+    };
+    let each = ["a100-sxm", "h100-sxm", "b200-sxm"].map(alone);
+    let (least, most) = each.iter().fold((f64::MAX, 0.0_f64), |(l, m), &t| (l.min(t), m.max(t)));
+    let mixed = experts(&others);
+    assert!(least * 1.01 < mixed && mixed < most * 0.99, "{mixed} of {each:?}");
+}
+
+#[test]
+fn copies_count_where_they_are_given() {
+    let timings = handful(&gemm_rows("gemm_l40s.parquet"));
+    let others: Vec<Profile> = all().into_iter().filter(|p| p.name != "l40s").collect();
+    let sheet = DataSheet::named("l40s").unwrap();
+    let with = |copies: &[CopyRow]| {
+        Stranger { sheet: Some(sheet), gemm: &timings, copies }.profile(&others).0
+    };
+    let copy = |between, gb_per_s: f64| CopyRow {
+        between,
+        bytes: 1 << 30,
+        seconds: (1_u64 << 30) as f64 / (gb_per_s * 1e9),
+    };
+    let plain = with(&[]);
+    let copied = with(&[copy(Between::Memory, 350.0), copy(Between::Gpus, 14.4)]);
+    // A byte copied is read and written; a copy reaches nine tenths of a link.
+    let rate = copied.memory.efficiency * 864.0;
+    assert!((rate / 700.0 - 1.0).abs() < 0.01, "{rate} GB/s");
+    let ratio = |op, bytes| {
+        let time = |p: &Profile| Kernels::new(p, p.data_sheet).collective(op, 8, Bytes(bytes));
+        time(&copied).unwrap().secs() / time(&plain).unwrap().secs()
+    };
+    // 16 GB/s instead of the data sheet's 32.
+    let slower = ratio(CollectiveOp::AllReduce, 1 << 30);
+    assert!((1.9..2.05).contains(&slower), "{slower}");
+    // Small copies say nothing.
+    let mut small = copy(Between::Gpus, 1.0);
+    small.bytes = 4096;
+    assert_eq!(with(&[small]).pair_bandwidth, plain.pair_bandwidth);
+}
+
+fn transfer(sheet: &Path, timings: Option<&Path>, out: &Path) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_calibrate"));
+    command.arg("transfer").arg("--sheet").arg(sheet).arg("--out").arg(out);
+    if let Some(timings) = timings {
+        command.arg("--timings").arg(timings);
+    }
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("calibrate-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn the_command_writes_a_profile_that_loads_and_says_where_it_came_from() {
+    let here = scratch("transfer");
+    let sheets = root().join("calibrate/sheets");
+    for (name, timings) in [("l40s", Some("l40s.csv")), ("h100-pcie", None)] {
+        let out = here.join(format!("{name}.toml"));
+        let timings = timings.map(|file| sheets.join(file));
+        let sheet = sheets.join(format!("{name}.toml"));
+        let (done, said) = transfer(&sheet, timings.as_deref(), &out);
+        assert!(done, "{said}");
+        let profile = config::read_profile(&Source::read(&out).unwrap(), &out).unwrap();
+        assert_eq!(profile.name, name);
+        assert_eq!(
+            profile.data_sheet,
+            config::data_sheet(&Source::read(&sheet).unwrap()).unwrap().0.device()
+        );
+        for evidence in profile.experts.values().map(|family| &family.evidence) {
+            assert!(evidence.rows == 0 && evidence.held_out.is_none());
+            assert!(evidence.fitted_on.contains("not measured"), "{}", evidence.fitted_on);
+        }
+        // In the neighbourhood of what was measured; its own profile had no say.
+        if let Ok(known) = built_in_profile(name) {
+            close(times(&profile), times(&known), 0.7);
+            assert!(said.contains("36 GEMM timings"), "{said}");
+        }
+    }
+    std::fs::remove_dir_all(&here).unwrap();
+}
+
+#[test]
+fn wrong_input_is_refused_where_it_is_wrong_and_nothing_is_written() {
+    let here = scratch("transfer-wrong");
+    let good = std::fs::read_to_string(root().join("calibrate/sheets/l40s.toml")).unwrap();
+    let (sheet, csv, out) = (here.join("s.toml"), here.join("t.csv"), here.join("out.toml"));
+    for (from, to, said) in [
+        ("sms              = 142", "sms              = 0", "s.toml:10: sms: found 0"),
+        ("\"864 GB/s\"", "\"864 GB\"", "s.toml:9: memory_bandwidth"),
+        ("\"96 MB\"", "\"96 MB\"\nnearest = \"l4\"", "s.toml:13: nearest: found \"l4\""),
+        ("\"l40s\"", "\"l/40s\"", "s.toml:4: name: found \"l/40s\""),
+        ("cache ", "cash  ", "unknown key `cash`"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(&sheet, good.replacen(from, to, 1)).unwrap();
+        let (done, message) = transfer(&sheet, None, &out);
+        assert!(!done && message.contains(said), "{message}");
+    }
+    std::fs::write(&sheet, &good).unwrap();
+    let header = "what,dtype,m,n,k,bytes,latency_us\n";
+    for (rows, said) in [
+        ("", "t.csv: holds no timings"),
+        ("gemm,bfloat16,1,2,3,,4\ngemm,bfloat16,1,2,,,4\n", "t.csv:3: a gemm without m, n or k"),
+        ("gemm,float64,1,2,3,,4\n", "t.csv:2: dtype is `float64`"),
+        ("gemm,fp8,1,2,3,,-4\n", "t.csv:2: latency_us is -4"),
+        ("gemm,fp8,1,2,3,,NaN\n", "t.csv:2: latency_us is NaN"),
+        ("gemm,fp8,1,x,3,,4\n", "t.csv:2: n: "),
+        ("copy,,,,,5,4\n", "t.csv:2: what is `copy`"),
+        ("gpu-copy,,,,,,4\n", "t.csv:2: a copy without bytes"),
+        ("gemm,fp8,1,2\n", "t.csv:2: is no row of the table"),
+    ] {
+        std::fs::write(&csv, format!("{header}{rows}")).unwrap();
+        let (done, message) = transfer(&sheet, Some(&csv), &out);
+        assert!(!done && message.contains(said) && message.contains("help"), "{message}");
+    }
+    assert!(!out.exists());
+    std::fs::remove_dir_all(&here).unwrap();
+}
