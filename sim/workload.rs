@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::units::Bytes;
 
 pub use law::{Law, LayerLaw};
-pub use model::{Attention, Dense, Experts, GateNetwork, Model, ZeroComputation};
+pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, ZeroComputation};
 pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};
 

@@ -26,6 +26,7 @@ use Wrong::{Args, Bytes, Edit, Scenario, Size};
 
 const WORKLOAD: &str = "workloads/moe-1b.toml";
 const MOEPP: &str = "workloads/moepp-1b.toml";
+const WINDOWED: &str = "workloads/gpt-oss-120b.toml";
 const TOPOLOGY: &str = "topologies/a100-4x8.toml";
 const OVERHEADS: &str = "calibrate/overheads/moepp-loop.toml";
 const PROFILE: &str = "calibrate/profiles/a100-sxm.toml";
@@ -87,6 +88,13 @@ const CASES: &[(&str, Wrong)] = &[
     ("a capacity factor of zero", Edit(MOEPP, "factor = 1.1", "factor = 0")),
     ("a word that is no choice", Edit(WORKLOAD, "\"sequential\"", "\"parallel\"")),
     ("a missing key", Edit(WORKLOAD, "hidden       =", "# ")),
+    ("a window of no tokens", Edit(WINDOWED, "sliding_window         = 128", "sliding_window = 0")),
+    ("a window that no layer has", Edit(WINDOWED, "pattern = 2", "pattern = 1")),
+    ("a pattern of windows without one", Edit(WINDOWED, "sliding_window         = 128", "# ")),
+    (
+        "a window beside a shortcut",
+        Edit("workloads/longcat-flash.toml", "[dense]", "sliding_window = 128\n[dense]"),
+    ),
     ("a missing table", Edit(WORKLOAD, "[layout]", "[layouts]")),
     ("a key given twice", Edit(WORKLOAD, "layers       = 12", "layers = 12\nlayers = 12")),
     ("a text that does not end", Edit(WORKLOAD, "dtype           = \"bf16\"", "dtype = \"bf16")),

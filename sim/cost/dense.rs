@@ -9,6 +9,7 @@
 //! latent attention    gemm(T, r_q, D) + gemm(T, h·(a+p), r_q) + gemm(T, r_kv + p, D)
 //!                     + gemm(T, 2·h·a, r_kv) + gemm(T, D, h·a)                     [deepseekv2]   (2)
 //! products            ½·[gemm(T·h, S, a + p) + gemm(T·h, a, S)],  p = 0 in (1)                    (3)
+//!                     times Σ min(i, w) / Σ i, i = 1…S, in layers with a window of w tokens
 //! norms, adds         two norms (read and write D) and two residual adds (3D) a token             (4)
 //! dense network of H  2·gemm(T, H, D) + gemm(T, D, H)  and 5H bytes·b a token                     (5)
 //! embedding           read and write D a token;   output  gemm(T, V, D)                           (6)
@@ -17,23 +18,30 @@
 //! (3) takes S×S attention of every head as one tall product at the measured rate of that product,
 //! halved because causal attention skips half of it; scores stay on chip, as in fused attention.
 //! Half the tall product is optimistic for short sequences, where a fused kernel skips less.
-//! Windows of attention shorter than the context (gpt-oss, every second layer) are left out.
+//! A window [gptoss25] scores fewer pairs at the same rate. That is optimistic for windows of
+//! few tokens, where a kernel's tiles reach beyond the window: up to twice the work for one of 128.
 
 use super::KernelTimes;
 use crate::blame::{Op, Reason};
 use crate::units::{Bytes, SimDuration};
-use crate::workload::{Attention, Workload};
+use crate::workload::{Attention, SlidingWindow, Workload};
 
 /// Everything before the gate that is not the MoE layer, for one layer of one micro-batch on one
 /// GPU: attention, (4), and in the first layer the embedding of (6) and the leading dense layers.
+///
+/// `layer` counts layers with experts, from 0.
 #[must_use]
-pub fn dense_op(workload: &Workload, kernels: &dyn KernelTimes, first_layer: bool) -> Op {
+pub fn dense_op(workload: &Workload, kernels: &dyn KernelTimes, layer: u32) -> Op {
     let Workload { model, batch, .. } = workload;
-    let block = attention(workload, kernels);
-    let mut time = block;
-    if first_layer {
+    let leading = model.dense.leading_layers;
+    let block = |layer: u32| {
+        let window = model.sliding_window.filter(|window| window.limits(layer));
+        attention(workload, kernels, window)
+    };
+    let mut time = block(leading + layer);
+    if layer == 0 {
         let dense = network(workload, kernels, model.dense.intermediate);
-        time += (block + dense).times(model.dense.leading_layers.into());
+        time += (0..leading).map(|layer| block(layer) + dense).sum();
         let elements = 2 * u64::from(batch.tokens_per_gpu) * u64::from(model.hidden);
         time += kernels.memory_bound(Bytes(elements * batch.dtype.bytes()), 1);
     }
@@ -46,7 +54,7 @@ pub fn dense_op(workload: &Workload, kernels: &dyn KernelTimes, first_layer: boo
 pub fn shortcut_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
     let dense = workload.model.dense;
     let time = if dense.shortcut {
-        attention(workload, kernels) + network(workload, kernels, dense.intermediate).times(2)
+        attention(workload, kernels, None) + network(workload, kernels, dense.intermediate).times(2)
     } else {
         SimDuration::ZERO
     };
@@ -68,8 +76,12 @@ pub fn output_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
     Op { reason: Reason::Dense, time: gemm(batch.tokens_per_gpu.into()) }
 }
 
-/// (1) or (2), (3) and (4).
-fn attention(workload: &Workload, kernels: &dyn KernelTimes) -> SimDuration {
+/// (1) or (2), (3) and (4), in a layer with this window.
+fn attention(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    window: Option<SlidingWindow>,
+) -> SimDuration {
     let Workload { model, batch, .. } = workload;
     let (tokens, dtype) = (u64::from(batch.tokens_per_gpu), batch.dtype);
     let (d, dim, heads) = (model.hidden, model.head_dim, model.heads);
@@ -89,7 +101,8 @@ fn attention(workload: &Workload, kernels: &dyn KernelTimes) -> SimDuration {
         }
     };
     let both = gemm(rows, sequence, dim + rope) + gemm(rows, dim, sequence);
-    let products = SimDuration::from_ps(both.ps().div_ceil(2));
+    let whole = SimDuration::from_ps(both.ps().div_ceil(2));
+    let products = window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)));
     let elements = 10 * tokens * u64::from(d);
     projections + products + kernels.memory_bound(Bytes(elements * dtype.bytes()), 4)
 }

@@ -1,6 +1,8 @@
 //! What one group does in one layer of one micro-batch: the gate's counts turned into each
 //! member's work and the group's two exchanges.
 
+use std::collections::BTreeMap;
+
 use super::dispatch::{AllToAll, Dispatch};
 use crate::blame::{Op, Reason};
 use crate::cost::{
@@ -132,7 +134,9 @@ pub struct StepPlanner<'a> {
     plans: Option<Plans<'a>>,
     cost: LayerCost<'a>,
     all_to_all: AllToAll,
-    dense: [Op; 3],
+    /// What comes before the gate of each layer, and after the last.
+    dense: Vec<Op>,
+    output: Op,
     /// What runs beside the experts: the shortcut's dense block, and shared experts.
     beside: [Op; 2],
     /// Bytes of a slot on its way to its expert, and on its way back.
@@ -153,14 +157,16 @@ impl<'a> StepPlanner<'a> {
         all_to_all: AllToAll,
         kernels: &dyn KernelTimes,
     ) -> Self {
-        let dense = |first_layer| dense_op(workload, kernels, first_layer);
         let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
-        let (dense, shortcut) = match counted {
+        let (dense, output, shortcut) = match counted {
             Counted::ModelForward => (
-                [dense(true), dense(false), output_op(workload, kernels)],
+                dense_of(workload, kernels),
+                output_op(workload, kernels),
                 shortcut_op(workload, kernels),
             ),
-            Counted::Experts | Counted::MoeLayer => ([none; 3], none),
+            Counted::Experts | Counted::MoeLayer => {
+                (vec![none; workload.model.layers as usize], none, none)
+            }
         };
         let token = workload.token_bytes().0;
         let ahead = match workload.gating.scheme {
@@ -179,6 +185,7 @@ impl<'a> StepPlanner<'a> {
             beside: [shortcut, shared_op(workload, kernels)],
             slot: [token + ahead, token],
             totals: Totals::default(),
+            output,
             spare: Vec::new(),
             rows: Vec::new(),
         }
@@ -238,14 +245,14 @@ impl<'a> StepPlanner<'a> {
         if self.counted != Counted::Experts {
             if round.is_multiple_of(rounds) {
                 // Everything in front of a layer's gate that is not the MoE layer.
-                part.before.extend(some(self.dense[usize::from(!first)]));
+                part.before.extend(some(self.dense[(round / rounds) as usize]));
                 part.local.ops.extend(some(self.beside[0]));
             }
             part.before.push(self.cost.gate(first));
             part.before.push(self.cost.permute(sent));
             part.after.push(self.cost.mix(sent));
             if last {
-                part.after.extend(some(self.dense[2]));
+                part.after.extend(some(self.output));
             }
         }
         if round.is_multiple_of(rounds) {
@@ -330,6 +337,22 @@ fn some(op: Op) -> Option<Op> {
 
 /// Rows of the FFN experts of each member, by expert that it holds.
 fn rows_of(placement: &Placement, counts: &Counts, ffn: usize, rows: &mut Vec<Vec<u32>>) {
+/// What comes before the gate of each layer. Pricing it is work, and layers are of few kinds: the first,
+/// those with a window, and those without.
+fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
+    let model = &workload.model;
+    let kind = |layer: u32| {
+        let at = model.dense.leading_layers + layer;
+        (layer == 0, model.sliding_window.is_some_and(|window| window.limits(at)))
+    };
+    let mut priced = BTreeMap::new();
+    (0..model.layers)
+        .map(|layer| {
+            *priced.entry(kind(layer)).or_insert_with(|| dense_op(workload, kernels, layer))
+        })
+        .collect()
+}
+
     rows.resize_with(counts.gpus(), Vec::new);
     rows.iter_mut().for_each(Vec::clear);
     for expert in 0..ffn {

@@ -76,6 +76,34 @@ pub enum Attention {
     },
 }
 
+/// A limit on how far back tokens attend in some layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingWindow {
+    /// Tokens that one attends to, itself included.
+    pub tokens: u32,
+    /// Of so many layers in a row, the last attends to its whole context; none does if absent.
+    pub pattern: Option<u32>,
+}
+
+impl SlidingWindow {
+    /// Whether it limits a layer of the transformer, counted from 0.
+    #[must_use]
+    pub const fn limits(&self, layer: u32) -> bool {
+        match self.pattern {
+            Some(pattern) => !(layer + 1).is_multiple_of(pattern),
+            None => true,
+        }
+    }
+
+    /// Pairs of query and key that causal attention scores in a sequence of `s` tokens, over those
+    /// without a window: Σ min(i, w) / Σ i for i from 1 to s.
+    #[must_use]
+    pub fn scored_share(&self, s: u32) -> f64 {
+        let (s, w) = (f64::from(s), f64::from(self.tokens.min(s)));
+        (w * (w + 1.0) / 2.0 + (s - w) * w) / (s * (s + 1.0) / 2.0)
+    }
+}
+
 /// Dense feed-forward (SwiGLU) networks beside the experts; sizes are zero where there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dense {
@@ -107,6 +135,8 @@ pub struct Model {
     pub head_dim: u32,
     /// How attention is computed.
     pub attention: Attention,
+    /// How far back tokens attend, where that is not their whole context.
+    pub sliding_window: Option<SlidingWindow>,
     /// Dense feed-forward networks beside the experts.
     pub dense: Dense,
     /// Vocabulary size, for embedding and output.

@@ -5,7 +5,7 @@ use toml::Spanned;
 
 use super::gate::GateTable;
 use super::{Count, Mistake, Source, name_of};
-use crate::workload::{Attention, Dense, Experts, Model};
+use crate::workload::{Attention, Dense, Experts, Model, SlidingWindow};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +21,8 @@ pub(super) struct ModelTable {
     query_rank: Option<Spanned<Count<1, 65_536>>>,
     key_value_rank: Option<Spanned<Count<1, 65_536>>>,
     rope_dim: Option<Spanned<Count<1, 1_024>>>,
+    sliding_window: Option<Spanned<Count<1, 10_000_000>>>,
+    sliding_window_pattern: Option<Spanned<Count<2, 512>>>,
 }
 
 #[derive(Deserialize)]
@@ -52,12 +54,32 @@ impl ModelTable {
             heads: self.heads.0,
             head_dim: self.head_dim.0,
             attention: self.attention(source)?,
+            sliding_window: self.sliding_window(source, dense)?,
             dense: dense_of(source, dense)?,
             vocabulary: self.vocabulary.0,
             experts,
             gate: gate.network(),
             gating_residual: gate.residual(),
         })
+    }
+
+    fn sliding_window(
+        &self,
+        source: &Source,
+        dense: Option<&DenseTable>,
+    ) -> Result<Option<SlidingWindow>, Mistake> {
+        let pattern = self.sliding_window_pattern.as_ref();
+        let Some(given) = &self.sliding_window else {
+            let Some(pattern) = pattern else { return Ok(None) };
+            let help = "give model.sliding_window, the tokens that one attends to, or remove it";
+            return Err(source.mistake(pattern.span(), "means nothing without a window", help));
+        };
+        if dense.is_some_and(|dense| dense.shortcut) {
+            let found = "is not known of the two attentions of a layer with dense.shortcut";
+            return Err(source.mistake(given.span(), found, "remove one of the two"));
+        }
+        let pattern = pattern.map(|pattern| pattern.get_ref().0);
+        Ok(Some(SlidingWindow { tokens: given.get_ref().0, pattern }))
     }
 
     fn attention(&self, source: &Source) -> Result<Attention, Mistake> {
