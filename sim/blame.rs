@@ -38,13 +38,15 @@ pub enum Reason {
     Mix,
     /// Waiting for the previous pipeline stage.
     PipelineWait,
+    /// Moving experts' parameters to where the next plan wants them, spread over a plan's micro-batches.
+    Rebalance,
     /// Finished, while others are not.
     Done,
 }
 
 impl Reason {
     /// All reasons, in the order of a layer.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Dense,
         Self::Gate,
         Self::Permute,
@@ -59,6 +61,7 @@ impl Reason {
         Self::Combine,
         Self::Mix,
         Self::PipelineWait,
+        Self::Rebalance,
         Self::Done,
     ];
 
@@ -80,6 +83,7 @@ impl Reason {
             Self::Combine => "combine",
             Self::Mix => "mix",
             Self::PipelineWait => "wait for the stage before",
+            Self::Rebalance => "rebalance experts",
             Self::Done => "finished early",
         }
     }
@@ -108,6 +112,7 @@ impl Reason {
             Self::Combine => "combine",
             Self::Mix => "mix",
             Self::PipelineWait => "pipeline_wait",
+            Self::Rebalance => "rebalance",
             Self::Done => "done",
         }
     }

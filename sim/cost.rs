@@ -123,10 +123,7 @@ impl<'a> LayerCost<'a> {
         let Workload { model, batch, .. } = workload;
         let (hidden, inter) = (model.hidden, model.intermediate);
         let top_k = workload.slots_per_round();
-        let left = match workload.gating.scheme {
-            Scheme::Autonomy { rank } => rank,
-            _ => hidden,
-        };
+        let left = workload.first_product_columns();
         let shape =
             ExpertsShape { hidden, inter, experts: workload.experts_per_gpu(), top_k, gated: true };
         Self {

@@ -23,12 +23,14 @@ use crate::units::{Bytes, GpuId, SimDuration, SimTime};
 mod course;
 mod dispatch;
 mod fact;
+mod rebalance;
 mod step;
 mod watch;
 
 pub use course::Course;
 pub use dispatch::AllToAll;
 pub use fact::{Fact, Moved, Observer};
+pub use rebalance::Rebalancing;
 pub use step::{Counted, Leg, Step, StepPlanner, Totals};
 use watch::Watch;
 

@@ -5,8 +5,10 @@
 //! so every GPU has them all; a workload can instead *place* them like FFN experts, which shows what
 //! their locality is worth.
 
+mod moves;
 mod plans;
 mod replicas;
+pub use moves::{Move, moves};
 pub use plans::Plans;
 pub use replicas::Replicas;
 

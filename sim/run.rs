@@ -5,7 +5,7 @@ use crate::collective::Algorithm;
 use crate::cost::{Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty};
 use crate::fluid::Engine;
 use crate::gate::Gate;
-use crate::machine::{AllToAll, Counted, Course, Machine, Observer, StepPlanner};
+use crate::machine::{AllToAll, Counted, Course, Machine, Observer, Rebalancing, StepPlanner};
 use crate::network::{Carried, ClosedForm, FlowNetwork, Network, NetworkChoice, NetworkRates};
 use crate::outcome::{Outcome, TooLong};
 use crate::streams::Streams;
@@ -139,7 +139,13 @@ fn run_with<'a>(
             LayerCost::new(workload, inputs.kernels, inputs.overheads),
             AllToAll { algorithm, gpus_per_node },
             inputs.kernels,
-        ),
+        )
+        .with_rebalancing(Rebalancing::new(
+            workload,
+            inputs.topology,
+            inputs.rates,
+            inputs.kernels,
+        )),
         network(engine, inputs),
         observer,
     );

@@ -263,6 +263,23 @@ impl Workload {
         (self.model.experts.ffn + self.layout.places.redundant()) / self.layout.expert_parallel
     }
 
+    /// Columns of hidden vectors that a dispatched slot's first product has left: all, or the rank of
+    /// what was computed before the gate.
+    #[must_use]
+    pub const fn first_product_columns(&self) -> u32 {
+        match self.gating.scheme {
+            Scheme::Autonomy { rank } => rank,
+            _ => self.model.hidden,
+        }
+    }
+
+    /// Bytes of the parameters that go with one FFN expert: its three matrices.
+    #[must_use]
+    pub const fn expert_bytes(&self) -> Bytes {
+        let rows = self.first_product_columns() as u64 + 2 * self.model.hidden as u64;
+        Bytes(rows * self.model.intermediate as u64 * self.batch.dtype.bytes())
+    }
+
     /// Slots of a token in one round of a layer.
     #[must_use]
     pub const fn slots_per_round(&self) -> u32 {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::dispatch::{AllToAll, Dispatch};
+use super::rebalance::Rebalancing;
 use crate::blame::{Op, Reason};
 use crate::cost::{
     KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op, shared_op, shortcut_op,
@@ -132,6 +133,7 @@ pub struct StepPlanner<'a> {
     gate: Gate,
     /// Taken out while a step is planned.
     plans: Option<Plans<'a>>,
+    rebalancing: Option<Rebalancing<'a>>,
     cost: LayerCost<'a>,
     all_to_all: AllToAll,
     /// What comes before the gate of each layer, and after the last.
@@ -179,16 +181,24 @@ impl<'a> StepPlanner<'a> {
             counted,
             gate,
             plans: Some(Plans::new(workload)),
+            rebalancing: None,
             cost,
             all_to_all,
             dense,
+            output,
             beside: [shortcut, shared_op(workload, kernels)],
             slot: [token + ahead, token],
             totals: Totals::default(),
-            output,
             spare: Vec::new(),
             rows: Vec::new(),
         }
+    }
+
+    /// The same with parameters moved from plan to plan, where that is counted.
+    #[must_use]
+    pub fn with_rebalancing(mut self, rebalancing: Rebalancing<'a>) -> Self {
+        self.rebalancing = (self.counted != Counted::Experts).then_some(rebalancing);
+        self
     }
 
     /// Plans what a group does in one round of a layer (of the whole model) of one micro-batch, rounds
@@ -202,7 +212,11 @@ impl<'a> StepPlanner<'a> {
         let mut step = self.spare.pop().unwrap_or_default();
         step.parts.resize_with(ranks, Part::default);
         let mut plans = self.plans.take().expect("put back after each step");
-        let placement = plans.of(&self.gate, [round, micro_batch, group], first);
+        let at = [round, micro_batch, group];
+        let shares = self.rebalancing.as_mut().map_or_else(Vec::new, |rebalancing| {
+            rebalancing.shares(&mut plans, &self.gate, at, first_gpu).to_vec()
+        });
+        let placement = plans.of(&self.gate, at, first);
         let mut rows = std::mem::take(&mut self.rows);
         rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
         if self.counted == Counted::Experts {
@@ -215,6 +229,8 @@ impl<'a> StepPlanner<'a> {
             for ops in [&mut part.before, &mut part.local.ops, &mut part.experts, &mut part.after] {
                 ops.clear();
             }
+            let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
+            part.before.extend(share.and_then(some));
             self.plan_member(round, placement, Member { rank, counts: &counts, rows }, &mut part);
             step.parts[rank] = part;
         }
@@ -321,22 +337,6 @@ impl<'a> StepPlanner<'a> {
     }
 }
 
-/// One member of a group in one step.
-#[derive(Clone, Copy)]
-struct Member<'a> {
-    rank: usize,
-    counts: &'a Counts,
-    /// Rows of each FFN expert that it holds.
-    rows: &'a [u32],
-}
-
-/// An op that takes time, or nothing.
-fn some(op: Op) -> Option<Op> {
-    (op.time > SimDuration::ZERO).then_some(op)
-}
-
-/// Rows of the FFN experts of each member, by expert that it holds.
-fn rows_of(placement: &Placement, counts: &Counts, ffn: usize, rows: &mut Vec<Vec<u32>>) {
 /// What comes before the gate of each layer. Pricing it is work, and layers are of few kinds: the first,
 /// those with a window, and those without.
 fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
@@ -353,6 +353,22 @@ fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
         .collect()
 }
 
+/// One member of a group in one step.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    rank: usize,
+    counts: &'a Counts,
+    /// Rows of each FFN expert that it holds.
+    rows: &'a [u32],
+}
+
+/// An op that takes time, or nothing.
+fn some(op: Op) -> Option<Op> {
+    (op.time > SimDuration::ZERO).then_some(op)
+}
+
+/// Rows of the FFN experts of each member, by expert that it holds.
+fn rows_of(placement: &Placement, counts: &Counts, ffn: usize, rows: &mut Vec<Vec<u32>>) {
     rows.resize_with(counts.gpus(), Vec::new);
     rows.iter_mut().for_each(Vec::clear);
     for expert in 0..ffn {

@@ -4,13 +4,14 @@
 //! group in `window` micro-batches, the last of them `age` before b. The gate draws those micro-batches
 //! as any others: where it drifts, or sequences differ, a plan is as wrong as an old one would be.
 //!
-//! What it leaves out: moving parameters when a plan changes, which can be spread over the period.
+//! What moving parameters from one plan to the next takes is `machine::rebalance`'s matter; which
+//! parameters move is [`moves`](super::moves)'s.
 
 use std::collections::BTreeMap;
 
 use super::Placement;
 use crate::gate::Gate;
-use crate::workload::{Places, Workload};
+use crate::workload::{Places, Seen, Workload};
 
 /// Where experts live, by layer, micro-batch and group.
 pub struct Plans<'a> {
@@ -38,9 +39,43 @@ impl<'a> Plans<'a> {
         [layer, micro_batch, group]: [u32; 3],
         first: usize,
     ) -> &Placement {
+        match self.epoch(micro_batch) {
+            Some(epoch) => self.planned(gate, [layer, epoch, group], first),
+            None => &self.fixed,
+        }
+    }
+
+    /// The placement of a group in one micro-batch as in [`Plans::of`], and the one of the plan that
+    /// follows it; nothing if none ever does.
+    pub fn change(
+        &mut self,
+        gate: &Gate,
+        [layer, micro_batch, group]: [u32; 3],
+        first: usize,
+    ) -> Option<[&Placement; 2]> {
+        let seen = self.workload.layout.places.seen()?;
+        let epoch = self.epoch(micro_batch).filter(|_| seen.period != Seen::NEVER)?;
+        let [now, then] = [epoch, epoch + 1].map(|epoch| [layer, epoch, group]);
+        self.planned(gate, now, first);
+        self.planned(gate, then, first);
+        Some([&self.planned[&now], &self.planned[&then]])
+    }
+
+    /// Which plan a micro-batch is under, where there are any.
+    pub fn epoch(&self, micro_batch: u32) -> Option<u32> {
+        let places = self.workload.layout.places;
+        places.seen().map(|seen| (micro_batch - places.lead_in()) / seen.period)
+    }
+
+    /// The plan of this number for a layer and group.
+    fn planned(
+        &mut self,
+        gate: &Gate,
+        [layer, epoch, group]: [u32; 3],
+        first: usize,
+    ) -> &Placement {
         let (workload, places) = (self.workload, self.workload.layout.places);
-        let Some(seen) = places.seen() else { return &self.fixed };
-        let epoch = (micro_batch - places.lead_in()) / seen.period;
+        let seen = places.seen().expect("placements that are planned are planned from loads");
         self.planned.entry([layer, epoch, group]).or_insert_with(|| {
             let end = places.lead_in() + epoch * seen.period - seen.age;
             let gpus = first..first + workload.layout.expert_parallel as usize;

@@ -92,8 +92,13 @@ pub struct Seen {
     pub window: u32,
     /// Micro-batches between the last of them and the first that the plan is for.
     pub age: u32,
-    /// Micro-batches until the next plan.
+    /// Micro-batches until the next plan, or [`Seen::NEVER`].
     pub period: u32,
+}
+
+impl Seen {
+    /// The period of a plan that is never replaced.
+    pub const NEVER: u32 = u32::MAX;
 }
 
 /// Which expert lives where within an expert-parallel group.

@@ -67,7 +67,7 @@ impl LayoutTable {
         let seen = Seen {
             window: self.seen_micro_batches.as_ref().map_or(DEFAULT_WINDOW, |n| n.get_ref().0),
             age: self.seen_ago.as_ref().map_or(0, |n| n.get_ref().0),
-            period: self.replan_every.as_ref().map_or(u32::MAX, |n| n.get_ref().0),
+            period: self.replan_every.as_ref().map_or(Seen::NEVER, |n| n.get_ref().0),
         };
         match (word, &self.redundant) {
             (PlacesWord::Replicated, None) => Err(source.mistake_without_span(

@@ -75,8 +75,12 @@ pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Mistake> {
             continue;
         }
         let blame = row.part("blame")?;
-        let parts: Result<Vec<f64>, Mistake> =
-            reasons.iter().map(|reason| blame.number(&format!("{}_ms", reason.key()))).collect();
+        let part = |reason: &Reason| match blame.number(&format!("{}_ms", reason.key())) {
+            // Results of before this reason was known have no time of it.
+            Err(_) if *reason == Reason::Rebalance => Ok(0.0),
+            part => part,
+        };
+        let parts: Result<Vec<f64>, Mistake> = reasons.iter().map(part).collect();
         let model = row.text("model")?;
         let name = match tau {
             None => format!("{model} vanilla"),
