@@ -254,8 +254,8 @@ impl ExpertsTimes {
 impl CollectiveFit {
     /// Time for a message of `bytes` among `gpus` GPUs, in seconds.
     ///
-    /// Between numbers of GPUs that were measured, constants and residual are taken part of the
-    /// way: constants in logarithms, by the share of bytes that leave a GPU, 1 − 1/n.
+    /// Between numbers of GPUs that were measured, constants are taken part of the way as
+    /// [`super::ramp`] says, residuals by the share of bytes that leave a GPU, 1 − 1/n.
     #[must_use]
     pub fn seconds(&self, gpus: u32, bytes: f64) -> f64 {
         if gpus < 2 {
@@ -278,7 +278,8 @@ impl CollectiveFit {
     #[must_use]
     pub fn ramp(&self, gpus: u32) -> Option<Ramp> {
         let (n0, n1, share) = self.neighbours(gpus)?;
-        Some(self.ramps[&n0].between(&self.ramps[&n1], share))
+        let hops = if n0 == n1 { 0.0 } else { f64::from(gpus - n0) / f64::from(n1 - n0) };
+        Some(self.ramps[&n0].between(&self.ramps[&n1], hops, share))
     }
 
     /// The measured numbers of GPUs around `gpus`, and how far it lies on the way.
