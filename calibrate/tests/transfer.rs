@@ -13,7 +13,7 @@ use moesim::devices::DataSheet;
 use moesim::kernel::Kernels;
 use moesim::kernel::experts::ExpertsShape;
 use moesim::kernel::stranger::Stranger;
-use moesim::kernel::transfer::{Scales, carried, handful, restate};
+use moesim::kernel::transfer::{Scales, by_nearness, carried, handful, restate};
 use moesim::measurements::{Between, CopyRow, GemmRow};
 use moesim::profile::{CollectiveOp, Precision, Profile};
 use moesim::table::Table;
@@ -77,22 +77,32 @@ fn a_known_device_is_recognised_in_its_own_timings() {
     close(times(&profile), times(&built_in_profile("a100-sxm").unwrap()), 0.03);
 }
 
-/// Two donors that differ in experts alone: the mean lies between, nearer to the nearer one.
+/// The times of three donors alone, weighted as equation (1) of `kernel::stranger` says, at a shape that
+/// one of them was measured in.
 #[test]
 fn experts_are_a_mean_of_donors_by_nearness() {
     let timings = gemm_rows("gemm_l40s.parquet");
     let others: Vec<Profile> = all().into_iter().filter(|p| p.name != "l40s").collect();
     let sheet = DataSheet::named("l40s").unwrap();
     let stranger = Stranger { sheet: Some(sheet), gemm: &timings, copies: &[] };
-    let experts = |others: &[Profile]| times(&stranger.profile(others).0)[1];
-    let alone = |name: &str| {
-        let one: Vec<Profile> = others.iter().filter(|p| p.name == name).cloned().collect();
-        experts(&one)
+    let shape = ExpertsShape { hidden: 2048, inter: 768, experts: 128, top_k: 8, gated: true };
+    let experts = |others: &[Profile]| {
+        let profile = stranger.profile(others).0;
+        let kernels = Kernels::new(&profile, profile.data_sheet);
+        let triton = Some("sglang_fused_moe_triton");
+        kernels.experts(shape, Precision::Bf16, triton).seconds(&[128; 128])
     };
-    let each = ["a100-sxm", "h100-sxm", "b200-sxm"].map(alone);
-    let (least, most) = each.iter().fold((f64::MAX, 0.0_f64), |(l, m), &t| (l.min(t), m.max(t)));
-    let mixed = experts(&others);
-    assert!(least * 1.01 < mixed && mixed < most * 0.99, "{mixed} of {each:?}");
+    let (mut all_weights, mut mean) = (0.0, 0.0);
+    for name in ["a100-sxm", "h100-sxm", "b200-sxm"] {
+        let one: Vec<Profile> = others.iter().filter(|p| p.name == name).cloned().collect();
+        let left = by_nearness(&one, Some(sheet.sms), &handful(&timings))[0].left;
+        let alone = experts(&one);
+        assert!((alone / experts(&others) - 1.0).abs() > 0.01, "{name} alone");
+        all_weights += left.powi(-2);
+        mean += left.powi(-2) * alone.ln();
+    }
+    let (mean, mixed) = ((mean / all_weights).exp(), experts(&others));
+    assert!((mixed / mean - 1.0).abs() < 0.01, "{mixed} for {mean}");
 }
 
 #[test]

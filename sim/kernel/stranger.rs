@@ -15,12 +15,12 @@
 //! with e_d the median |log error| that donor d, scaled, leaves over the GEMM timings: the weights of
 //! independent estimates by their variance. Kernels that a single known device has are its architecture's own
 //! and are not carried over where several devices share another. Against the nearest donor alone, with all
-//! its kernels, experts of A100, B200, H100 and L40S, left out in turn, are 12, 18, 15 and 18 % off at the
-//! median instead of 13, 30, 14 and 22 %, and 44, 44, 62 and 60 % at the 90th percentile instead of 47, 418,
+//! its kernels, experts of A100, B200, H100 and L40S, left out in turn, are 12, 18, 15 and 14 % off at the
+//! median instead of 13, 30, 14 and 22 %, and 44, 45, 62 and 63 % at the 90th percentile instead of 47, 418,
 //! 60 and 64 %. (2) takes a copy engine to reach nine tenths of a link's peak, which is assumed. Nothing here
 //! was measured on the device, so intervals are as much wider as known devices, left out in turn, ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::curves::{Curves, Site};
 use super::exchange::Library;
@@ -233,7 +233,7 @@ fn keep_shared_kernels(profile: &mut Profile, donors: &[Profile]) {
     }
 }
 
-/// Equation (1), as residuals of the nearest donor's constants at the shapes that it was measured in.
+/// Equation (1), as residuals of the nearest donor's constants at all shapes that any donor was measured in.
 fn mix_experts(profile: &mut Profile, found: &[Donor<'_>], sms: Option<u32>) {
     let scaled: Vec<(Profile, f64)> = found
         .iter()
@@ -263,11 +263,14 @@ fn mixed(
     donors: &[&(Profile, f64)],
 ) -> Vec<Curves> {
     let all: f64 = donors.iter().map(|(_, weight)| weight).sum();
+    let families = donors.iter().map(|(donor, _)| &donor.experts[&(source.clone(), *precision)]);
+    let sites = families.flat_map(|family| family.residual.first()).flat_map(Curves::sites);
+    let sites: BTreeSet<Vec<u32>> = sites.map(|site| site.at.clone()).collect();
     let of_law = |((_, law), curves): (&(&str, super::skew::Popularity), &Curves)| {
         let mut loads = Loads::new();
-        let mixed = |site: &Site| {
-            let shape = |always_gated| shape_at(&site.at, always_gated);
-            let (own, top_k) = (shape(family.prior.always_gated), site.at[3]);
+        let mixed = |at: &Vec<u32>| {
+            let shape = |always_gated| shape_at(at, always_gated);
+            let (own, top_k) = (shape(family.prior.always_gated), at[3]);
             let loads = loads.entry((own.experts, top_k)).or_insert_with(|| {
                 let load = |tokens: &f64| {
                     ExpertsLoad::of(&law.slots(*tokens as u32, own.experts, top_k), top_k)
@@ -286,9 +289,9 @@ fn mixed(
                 let mean: f64 = times.iter().map(|(t, w)| w * t.seconds_of(load).ln()).sum();
                 mean - family.prior.seconds(device, *precision, own, load).ln()
             };
-            Site { at: site.at.clone(), residual: loads.iter().map(residual).collect() }
+            Site { at: at.clone(), residual: loads.iter().map(residual).collect() }
         };
-        let sites = curves.sites().iter().map(mixed).collect();
+        let sites = sites.iter().map(mixed).collect();
         Curves::new(curves.knots().to_vec(), sites, curves.kriging().clone())
     };
     LAWS.iter().zip(&family.residual).map(of_law).collect()
