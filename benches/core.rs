@@ -8,9 +8,9 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use moesim::blame::{Blame, Op, Reason, run_to_barrier};
-use moesim::calendar::Calendar;
-use moesim::units::{SimDuration, SimTime};
+use moesim::base::units::{SimDuration, SimTime};
+use moesim::execution::blame::{Blame, Op, Reason, run_to_barrier};
+use moesim::execution::calendar::Calendar;
 
 fn main() {
     divan::main();

@@ -9,9 +9,9 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use moesim::base::streams::Streams;
 use moesim::config::{Source, built_in_workload, workload};
 use moesim::gate::Gate;
-use moesim::streams::Streams;
 use moesim::workload::{Capacity, Workload};
 
 fn main() {

@@ -5,11 +5,11 @@
 //! with SimGrid.
 
 use divan::Bencher;
+use moesim::base::units::Bytes;
 use moesim::config::{built_in_topology, read_topology};
-use moesim::fluid::{Choice, Engine, Problem, drain, solve};
+use moesim::network::fluid::{Choice, Engine, Problem, drain, solve};
+use moesim::network::traffic::{Pattern, PatternKind, generate};
 use moesim::network::{Transport, lay};
-use moesim::traffic::{Pattern, PatternKind, generate};
-use moesim::units::Bytes;
 
 fn main() {
     divan::main();

@@ -39,7 +39,7 @@
 
 use std::ops::Range;
 
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::{
     Batch, Experts, Gating, Origin, Persistence, Sampling, Scheme, Scoring, Workload,
 };

@@ -1,35 +1,25 @@
 //! A discrete-event simulator of distributed Mixture-of-Experts execution.
-pub mod blame;
-pub mod calendar;
-pub mod cli;
-pub mod collective;
-pub mod compare;
+//!
+//! ```text
+//!   TOML, Parquet ─ config ─▶ topology   workload   kernels::profile
+//!                                 └─────────┼───────────┘
+//!                     studies ─▶ execution::run::simulate(inputs, seed) ─▶ Outcome
+//!                                 │        gate, placement: tokens → experts → GPUs
+//!                                 │        kernels: shape × profile → time
+//!                                 │        network: bytes × links → deliveries
+//!                     output  ◀── studies' results: tables, JSON, pictures, traces
+//! ```
+//!
+//! Each room uses only rooms above it in the list below; `tests/tidy.rs` checks it.
+//! The command line is a program of its own (`cli/`) on top of this library.
+pub mod base;
 pub mod config;
-pub mod cost;
-pub mod devices;
-pub mod estimate;
-pub mod fluid;
+pub mod execution;
 pub mod gate;
-pub mod kernel;
-pub mod machine;
-pub mod measurements;
+pub mod kernels;
 pub mod network;
-pub mod outcome;
-pub mod paper;
+pub mod output;
 pub mod placement;
-pub mod planner;
-pub mod plot;
-pub mod profile;
-pub mod report;
-pub mod run;
-pub mod streams;
-pub mod study;
-pub mod sweep;
-pub mod table;
-pub mod timeline;
+pub mod studies;
 pub mod topology;
-pub mod traffic;
-pub mod units;
-pub mod validate;
-pub mod whole;
 pub mod workload;

@@ -5,16 +5,19 @@
 //! waits for the last member and drains ports; a flow engine starts each flow when both ends are
 //! there and shares links among all exchanges in flight. Neither changes a caller.
 
-use crate::units::SimTime;
+use crate::base::units::SimTime;
 
 mod carried;
 mod closed_form;
+pub mod collective;
 mod ecmp;
 mod exchange;
 mod flow_network;
+pub mod fluid;
 mod lay;
 mod measured;
 mod rates;
+pub mod traffic;
 
 pub use carried::{Carried, NetworkChoice};
 pub use closed_form::ClosedForm;

@@ -12,7 +12,7 @@ pub use moves::{Move, moves};
 pub use plans::Plans;
 pub use replicas::Replicas;
 
-use crate::units::ExpertId;
+use crate::base::units::ExpertId;
 use crate::workload::Workload;
 
 /// Where the experts of a layer live within an expert-parallel group.

@@ -12,8 +12,8 @@
 //! What this leaves out: queues, packets, and routes that depend on load. A route that is chosen
 //! among equals (ECMP over planes, Valiant's detour) is chosen by a fixed hash of its two ends.
 
-use crate::kernel::Device;
-use crate::units::{Bandwidth, Bytes, FlopRate, GpuId, LinkId, SimDuration};
+use crate::base::units::{Bandwidth, Bytes, FlopRate, GpuId, LinkId, SimDuration};
+use crate::kernels::Device;
 
 mod bounds;
 mod build;

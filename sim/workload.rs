@@ -7,7 +7,7 @@ mod scheme;
 
 use std::sync::Arc;
 
-use crate::units::Bytes;
+use crate::base::units::Bytes;
 
 pub use law::{Law, LayerLaw};
 pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, ZeroComputation};

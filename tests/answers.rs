@@ -8,12 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use moesim::blame::Reason;
-use moesim::compare::{Contender, Equal, Knob, break_even, ratio, standing};
+use moesim::base::estimate::Estimate;
 use moesim::config::{self, Overrides, Scenario, ScenarioSource};
-use moesim::estimate::Estimate;
-use moesim::planner::{Question, Target, Trend, plan};
-use moesim::study::{self, WhatIf};
+use moesim::execution::blame::Reason;
+use moesim::studies::compare::{Contender, Equal, Knob, break_even, ratio, standing};
+use moesim::studies::planner::{Question, Target, Trend, plan};
+use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
 
 const SMALL: [&str; 3] = ["counted=moe-layer", "workload.batch.micro_batches=1", "seeds=0..3"];
@@ -111,13 +111,14 @@ fn the_planner_takes_the_largest_tau_that_meets_the_target() {
     let tau = best.tau.expect("not vanilla");
     assert!(tau > 0.25 && tau < 0.5 && best.probability >= 0.9, "{best:?}");
     assert_eq!(best.tokens_per_sec, tokens(tau), "its throughput is that of its own runs");
-    let misses = |c: &&moesim::planner::Candidate| c.tau.is_some_and(|own| own > tau);
+    let misses = |c: &&moesim::studies::planner::Candidate| c.tau.is_some_and(|own| own > tau);
     assert!(answer.candidates.iter().filter(misses).all(|c| c.probability < 0.9));
     let next = answer.candidates.iter().filter_map(|c| c.tau).filter(|own| *own > tau);
     let next = next.fold(f64::INFINITY, f64::min);
     assert!(next - tau <= 0.25 / 32.0 + 1e-12, "{tau} and {next} are a 32nd of a step apart");
     // The front by its definition.
-    let beats = |b: &moesim::planner::Candidate, a: &moesim::planner::Candidate| {
+    let beats = |b: &moesim::studies::planner::Candidate,
+                 a: &moesim::studies::planner::Candidate| {
         let (qb, qa) = (b.quality.expected, a.quality.expected);
         b.mean() >= a.mean() && qb >= qa && (b.mean() > a.mean() || qb > qa)
     };

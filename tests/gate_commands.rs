@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use moesim::base::streams::Streams;
+use moesim::base::table::Table;
 use moesim::config::{built_in_workload, law_json, read_law, workload};
 use moesim::gate::Gate;
-use moesim::streams::Streams;
-use moesim::table::Table;
 use moesim::workload::{Law, LayerLaw, Origin, Persistence};
 
 /// A folder of its own for a test, empty.

@@ -2,9 +2,9 @@
 //!
 //! A pass says nothing about whether the figures in the shipped files are true; they cite sources.
 
+use moesim::base::streams::Streams;
 use moesim::config::{built_in_workload, built_in_workloads, workload};
 use moesim::gate::Gate;
-use moesim::streams::Streams;
 
 /// Every shipped workload is valid, is named as its file, and its gate can be drawn.
 #[test]

@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
+use moesim::base::streams::Streams;
 use moesim::config::{built_in_workload, read_domain_counts, read_recording, workload};
 use moesim::gate::Gate;
 use moesim::gate::fit::{DEFAULT_RANK, fit};
 use moesim::gate::summary::Summary;
-use moesim::streams::Streams;
 use moesim::workload::{Popularity, Workload};
 
 fn trace(name: &str) -> std::path::PathBuf {

@@ -3,9 +3,9 @@
 //! A pass says that counts are consistent with each other and with the law of choosing K of N
 //! without replacement. It does not say that real tokens are spread like this; `gate_traces` does.
 
+use moesim::base::streams::Streams;
 use moesim::config::{built_in_workload, workload};
 use moesim::gate::Gate;
-use moesim::streams::Streams;
 use moesim::workload::{
     Capacity, DropBy, Persistence, Popularity, Sampling, ShareOf, Spread, Workload, ZeroComputation,
 };

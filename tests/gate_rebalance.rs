@@ -6,14 +6,14 @@
 mod common;
 
 use common::{ideal, roofline, topology, workload};
-use moesim::blame::Reason;
+use moesim::base::streams::Streams;
+use moesim::base::units::Bytes;
+use moesim::execution::blame::Reason;
+use moesim::execution::machine::Counted;
+use moesim::execution::outcome::Outcome;
+use moesim::execution::run::{Inputs, simulate};
 use moesim::gate::Gate;
-use moesim::machine::Counted;
-use moesim::outcome::Outcome;
 use moesim::placement::{Move, Plans, moves};
-use moesim::run::{Inputs, simulate};
-use moesim::streams::Streams;
-use moesim::units::Bytes;
 use moesim::workload::Workload;
 
 const SEED: u64 = 7;

@@ -6,14 +6,14 @@
 mod common;
 
 use common::{ideal, roofline, topology, workload};
-use moesim::blame::Reason;
-use moesim::cost::Overheads;
+use moesim::base::streams::Streams;
+use moesim::base::units::SimDuration;
+use moesim::execution::blame::Reason;
+use moesim::execution::cost::Overheads;
+use moesim::execution::machine::Counted;
+use moesim::execution::outcome::Outcome;
+use moesim::execution::run::{Inputs, simulate};
 use moesim::gate::{Counts, Gate};
-use moesim::machine::Counted;
-use moesim::outcome::Outcome;
-use moesim::run::{Inputs, simulate};
-use moesim::streams::Streams;
-use moesim::units::SimDuration;
 use moesim::workload::{Sampling, Workload};
 
 /// Sixteen experts on four GPUs, uneven, sequences of 250 tokens that differ.

@@ -3,12 +3,12 @@
 //! A pass says what counts a scheme gives. It does not say that real scores are like these, nor what
 //! a scheme does to quality.
 
+use moesim::base::streams::Streams;
 use moesim::gate::scheme::{
     AutonomyOfExperts, ChainOfExperts, Choices, Controlled, ExpertChoice, GroupLimited, Grouped,
     NullExperts, Scheme, Scores, TopK, TopP,
 };
 use moesim::placement::{Placement, Replicas};
-use moesim::streams::Streams;
 use proptest::prelude::*;
 
 const EXPERTS: usize = 24;

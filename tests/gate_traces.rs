@@ -8,12 +8,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use moesim::base::streams::Streams;
+use moesim::base::table::{Column, Table};
 use moesim::config::{built_in_workload, workload};
 use moesim::gate::Gate;
 use moesim::gate::fit::fit;
 use moesim::gate::judge::{Judgement, judge};
-use moesim::streams::Streams;
-use moesim::table::{Column, Table};
 use moesim::workload::{Capacity, Law, Origin, Recording, Workload};
 
 const STREAMS: Streams = Streams::new(1);

@@ -4,14 +4,14 @@
 //! shapes are met. It does not say that times of shapes nobody measured are right: the profile's
 //! own `held_out` errors say how far off those are.
 
+use moesim::base::units::{Bytes, SimDuration};
 use moesim::config::{built_in_profile, built_in_profiles};
-use moesim::kernel::exchange::ExchangeShape;
-use moesim::kernel::experts::ExpertsShape;
-use moesim::kernel::gemm::GemmShape;
-use moesim::kernel::skew::Popularity;
-use moesim::kernel::{Kernels, Trust};
-use moesim::profile::{CollectiveOp, Precision, Profile};
-use moesim::units::{Bytes, SimDuration};
+use moesim::kernels::exchange::ExchangeShape;
+use moesim::kernels::experts::ExpertsShape;
+use moesim::kernels::gemm::GemmShape;
+use moesim::kernels::profile::{CollectiveOp, Precision, Profile};
+use moesim::kernels::skew::Popularity;
+use moesim::kernels::{Kernels, Trust};
 use proptest::prelude::*;
 
 fn a100() -> Profile {

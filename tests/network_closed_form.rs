@@ -3,10 +3,10 @@
 //! A pass says that bytes are counted on the right ports and times are those of the formula. It
 //! does not say how far the formula is from shared links; the flow engines' tests do.
 
+use moesim::base::units::{Bytes, GpuId, SimDuration, SimTime};
 use moesim::config::{built_in_topology, read_topology};
 use moesim::network::{ClosedForm, Delivery, Exchange, ExchangeId, Network, NetworkRates, Startup};
 use moesim::topology::{LinkClass, Topology};
-use moesim::units::{Bytes, GpuId, SimDuration, SimTime};
 
 fn built_in(name: &str) -> Topology {
     read_topology(&built_in_topology(name).unwrap()).unwrap()
@@ -103,7 +103,8 @@ fn startup_ramp_efficiency_and_pair_ceiling_enter_as_written() {
     // 10 + 1 peer + the whole ramp + 3 MB at half of 300 GB/s.
     assert_eq!(pair(rates), 35_000_000);
     let mut narrow = rates;
-    narrow.within_node.pair_ceiling = Some(moesim::units::Bandwidth::from_bytes_per_sec(100e9));
+    narrow.within_node.pair_ceiling =
+        Some(moesim::base::units::Bandwidth::from_bytes_per_sec(100e9));
     assert_eq!(pair(narrow), 45_000_000);
 }
 

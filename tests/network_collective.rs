@@ -3,8 +3,10 @@
 //! A pass says that the hops of each all-to-all algorithm are those of its published description, on
 //! tokens counted by hand and in expectation. It does not say how long they take.
 
-use moesim::collective::{Accounting, Algorithm, Hop, expected_distinct, expected_distinct_over};
-use moesim::units::{Bytes, GpuId};
+use moesim::base::units::{Bytes, GpuId};
+use moesim::network::collective::{
+    Accounting, Algorithm, Hop, expected_distinct, expected_distinct_over,
+};
 
 const COPY: u64 = 100;
 

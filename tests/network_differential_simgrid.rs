@@ -5,8 +5,8 @@
 //! does, for stars, two levels, tangled routes with ceilings, and staggered starts. It does not say
 //! that either is right about real networks.
 
-use moesim::fluid::{Choice, Engine, Problem, solve};
-use moesim::units::LinkId;
+use moesim::base::units::LinkId;
+use moesim::network::fluid::{Choice, Engine, Problem, solve};
 
 const CASES: &str = include_str!("data/simgrid/cases.txt");
 const ANSWERS: &str = include_str!("data/simgrid/answers.txt");
@@ -83,10 +83,10 @@ fn the_quantised_engine_stays_within_its_error_of_simgrid() {
 /// The makespans that SimGrid found on the two-tier platform, with 10 us of latency a path.
 #[test]
 fn exchanges_of_128_gpus_take_what_simgrid_says() {
+    use moesim::base::units::Bytes;
     use moesim::config::{built_in_topology, read_topology};
+    use moesim::network::traffic::{Pattern, PatternKind, generate};
     use moesim::network::{Transport, lay};
-    use moesim::traffic::{Pattern, PatternKind, generate};
-    use moesim::units::Bytes;
     let topology = read_topology(&built_in_topology("two-tier-8").unwrap()).unwrap();
     for (kind, makespan_ms) in [(PatternKind::Zipf16, 3.542_222), (PatternKind::Zipfc, 3.166_918)] {
         let (mean, sigma, seed) = (Bytes(1 << 20), 0.5, 0);

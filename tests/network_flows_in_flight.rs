@@ -3,12 +3,12 @@
 //! A pass says that exchanges slow each other as max–min fairness says, that joins are waited for,
 //! and that alone and together the two networks agree. It does not say how real libraries start.
 
+use moesim::base::units::{Bytes, GpuId, SimDuration, SimTime};
 use moesim::config::{built_in_topology, read_topology};
 use moesim::network::{
     ClosedForm, Delivery, Exchange, ExchangeId, FlowNetwork, Network, NetworkRates, Startup,
 };
 use moesim::topology::Topology;
-use moesim::units::{Bytes, GpuId, SimDuration, SimTime};
 
 fn built_in(name: &str) -> Topology {
     read_topology(&built_in_topology(name).unwrap()).unwrap()

@@ -7,16 +7,16 @@
 mod common;
 
 use common::{ideal, roofline, topology, workload};
-use moesim::collective::{Accounting, Algorithm, Chosen, expected_distinct_over};
-use moesim::fluid::Engine;
-use moesim::machine::Counted;
+use moesim::base::units::{Bytes, GpuId, SimDuration, SimTime};
+use moesim::execution::machine::Counted;
+use moesim::execution::run::simulate;
+use moesim::network::collective::{Accounting, Algorithm, Chosen, expected_distinct_over};
+use moesim::network::fluid::Engine;
 use moesim::network::{
     ClosedForm, Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkChoice,
     NetworkRates, Relayed, Startup,
 };
-use moesim::run::simulate;
 use moesim::topology::Topology;
-use moesim::units::{Bytes, GpuId, SimDuration, SimTime};
 
 const PORTS_ONLY: NetworkRates = NetworkRates {
     within_node: Startup::fixed(SimDuration::ZERO),

@@ -7,9 +7,9 @@
 //! -linkspeed 400000`, packets of 9000 bytes, on a two-tier leaf-spine at full bisection: 400 Gb/s a
 //! host, 1 us a hop, every ordered pair of hosts. It printed the same on every run.
 
-use moesim::fluid::{Choice, Engine, Problem, solve};
-use moesim::traffic::{Pattern, PatternKind, generate};
-use moesim::units::{Bytes, LinkId};
+use moesim::base::units::{Bytes, LinkId};
+use moesim::network::fluid::{Choice, Engine, Problem, solve};
+use moesim::network::traffic::{Pattern, PatternKind, generate};
 
 /// Hosts, whether sizes are `zipf16`, and NDP's makespan in us.
 const NDP: [(u32, bool, f64); 9] = [

@@ -3,9 +3,9 @@
 //! A pass says that routes are walks of the right ends and that every GPU reaches every other. It
 //! does not say that a route is the one that hardware would take.
 
+use moesim::base::units::GpuId;
 use moesim::config::{Source, built_in_topologies, built_in_topology, read_topology};
 use moesim::topology::{Topology, VertexId};
-use moesim::units::GpuId;
 
 fn topology(text: &str) -> Topology {
     read_topology(&Source::built_in("test.toml", text)).unwrap_or_else(|e| panic!("{e}"))

@@ -6,8 +6,8 @@
 #[path = "support/plain.rs"]
 mod plain;
 
-use moesim::fluid::{CapacityChange, Choice, Engine, Problem, Solution, solve};
-use moesim::units::{FlowId, LinkId};
+use moesim::base::units::{FlowId, LinkId};
+use moesim::network::fluid::{CapacityChange, Choice, Engine, Problem, Solution, solve};
 use plain::assert_close;
 use proptest::prelude::*;
 
@@ -133,7 +133,7 @@ proptest! {
     fn the_closed_form_is_never_later_than_the_exact_makespan(problem in tangled()) {
         let plain_problem = problem.changes().is_empty();
         prop_assume!(plain_problem);
-        let drained = moesim::fluid::drain(&problem).makespan_s;
+        let drained = moesim::network::fluid::drain(&problem).makespan_s;
         let exact = with(&problem, Engine::Exact).makespan_s;
         prop_assert!(drained <= exact * (1.0 + 1e-9), "{drained} is later than {exact}");
     }

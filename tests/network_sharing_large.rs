@@ -7,8 +7,10 @@
 #[path = "support/plain.rs"]
 mod plain;
 
-use moesim::fluid::{CapacityChange, Choice, Engine, Problem, Solution, certificate, drain, solve};
-use moesim::units::LinkId;
+use moesim::base::units::LinkId;
+use moesim::network::fluid::{
+    CapacityChange, Choice, Engine, Problem, Solution, certificate, drain, solve,
+};
 use plain::assert_close;
 use proptest::prelude::*;
 
@@ -270,6 +272,6 @@ fn certificates_are_given_where_they_should_be() {
     late.add(&[LinkId(0), LinkId(8)], 1e6, 50.0);
     assert!(!of(&late).holds(), "{:?}", of(&late));
     let mut slow = even;
-    slow.set_ceiling(moesim::units::FlowId(3), 1e3);
+    slow.set_ceiling(moesim::base::units::FlowId(3), 1e3);
     assert!(!of(&slow).holds(), "{:?}", of(&slow));
 }

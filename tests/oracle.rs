@@ -6,14 +6,14 @@
 mod common;
 
 use common::{ideal, roofline, topology, workload};
-use moesim::blame::Reason;
+use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::config::{Source, workload as read_workload};
-use moesim::cost::Overheads;
-use moesim::machine::Counted;
+use moesim::execution::blame::Reason;
+use moesim::execution::cost::Overheads;
+use moesim::execution::machine::Counted;
+use moesim::execution::outcome::Outcome;
+use moesim::execution::run::{Inputs, simulate};
 use moesim::network::NetworkRates;
-use moesim::outcome::Outcome;
-use moesim::run::{Inputs, simulate};
-use moesim::units::{Bandwidth, SimDuration};
 
 fn run(inputs: &Inputs<'_>) -> Outcome {
     simulate(inputs, 7).expect("short")
@@ -169,7 +169,8 @@ fn a_pipeline_takes_one_turn_more_than_its_micro_batches() {
     );
     // The last stage has the output, the first the embedding: the slower one sets the pace.
     assert_eq!(five - two, 3 * (two - one));
-    let handover = Bandwidth::from_bytes_per_sec(100e9).time_for(moesim::units::Bytes(8_000_000));
+    let handover =
+        Bandwidth::from_bytes_per_sec(100e9).time_for(moesim::base::units::Bytes(8_000_000));
     // One micro-batch passes through both stages as through one GPU with both layers, and is handed
     // over once between; each of the two ends of the handover rounds up once at most.
     let single = topology(&["nodes.gpus_per_node=1"]);

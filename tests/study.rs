@@ -8,8 +8,8 @@
 use std::process::Command;
 
 use moesim::config::{Overrides, Scenario, ScenarioSource};
-use moesim::paper::{self, PaperRow, baseline::Baseline, judge::Predictor};
-use moesim::study::study;
+use moesim::studies::paper::{self, PaperRow, baseline::Baseline, judge::Predictor};
+use moesim::studies::study::study;
 use serde_json::Value;
 
 fn scenario(overrides: &[&str]) -> Scenario {

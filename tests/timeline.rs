@@ -8,13 +8,13 @@
 
 use std::collections::BTreeMap;
 
-use moesim::blame::Reason;
+use moesim::base::units::{GpuId, SimDuration, SimTime};
 use moesim::config::{Overrides, ScenarioSource};
-use moesim::machine::{Fact, Moved, Observer};
-use moesim::study::{self, WhatIf};
-use moesim::timeline::Timeline;
+use moesim::execution::blame::Reason;
+use moesim::execution::machine::{Fact, Moved, Observer};
+use moesim::output::timeline::Timeline;
+use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
-use moesim::units::{GpuId, SimDuration, SimTime};
 
 #[test]
 fn slices_cover_each_gpus_time_and_sum_to_its_blame() {

@@ -7,17 +7,17 @@
 mod common;
 
 use common::{ideal, roofline, topology, workload};
+use moesim::base::estimate::Range;
+use moesim::base::streams::Streams;
+use moesim::base::units::SimDuration;
 use moesim::config::{Overrides, ScenarioSource, built_in_profile, built_in_profiles};
-use moesim::cost::{Drawn, Factors, Roofline, Uncertainty};
-use moesim::estimate::Range;
-use moesim::machine::Counted;
+use moesim::execution::cost::{Drawn, Factors, Roofline, Uncertainty};
+use moesim::execution::machine::Counted;
+use moesim::execution::run::{Inputs, simulate};
+use moesim::kernels::profile::{LogErrors, Profile};
 use moesim::network::{NetworkRates, Startup};
-use moesim::profile::{LogErrors, Profile};
-use moesim::run::{Inputs, simulate};
-use moesim::streams::Streams;
-use moesim::study::study;
+use moesim::studies::study::study;
 use moesim::topology::Topology;
-use moesim::units::SimDuration;
 use moesim::workload::{Dtype, Workload};
 use rand_distr::{Distribution, StandardNormal};
 

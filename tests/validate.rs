@@ -6,8 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use moesim::table::{Column, Table, Texts};
-use moesim::validate::{LeaveOut, Report, ValidateArgs, ValidateError, judge, run};
+use moesim::base::table::{Column, Table, Texts};
+use moesim::studies::validate::{LeaveOut, Report, ValidateArgs, ValidateError, judge, run};
 use serde_json::Value;
 
 fn data() -> PathBuf {

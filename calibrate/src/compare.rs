@@ -5,12 +5,12 @@
 //! overheads of its loop, which its small ops were measured for alone, once for every expert that the
 //! loop visits: as it is written here, each zero-computation expert is visited by itself.
 
-use moesim::blame::Op;
+use moesim::base::units::SimDuration;
 use moesim::config::{Kind, built_in};
-use moesim::cost::{LayerCost, Overheads, ZeroComputationSlots};
-use moesim::kernel::Kernels;
-use moesim::profile::Profile;
-use moesim::units::SimDuration;
+use moesim::execution::blame::Op;
+use moesim::execution::cost::{LayerCost, Overheads, ZeroComputationSlots};
+use moesim::kernels::Kernels;
+use moesim::kernels::profile::Profile;
 use moesim::workload::{Capacity, Dtype, Execution, GateNetwork, Workload, ZeroComputation};
 
 use crate::evidence::quantile;

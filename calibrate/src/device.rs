@@ -1,3 +1,3 @@
 //! Data sheets, as the simulator knows them.
 
-pub use moesim::devices::{DEVICES, DataSheet};
+pub use moesim::kernels::devices::{DEVICES, DataSheet};

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use moesim::kernel::LAWS;
-use moesim::kernel::curves::{Curves, Kriging, Scale};
-use moesim::kernel::experts::TilePrior;
-use moesim::profile::{Evidence, LogErrors, Profile, Residual};
-use moesim::table::{Column, Table, TableError, Texts};
-use moesim::units::SimDuration;
+use moesim::base::table::{Column, Table, TableError, Texts};
+use moesim::base::units::SimDuration;
+use moesim::kernels::LAWS;
+use moesim::kernels::curves::{Curves, Kriging, Scale};
+use moesim::kernels::experts::TilePrior;
+use moesim::kernels::profile::{Evidence, LogErrors, Profile, Residual};
 
 use crate::device::DataSheet;
 use crate::residuals::{rounded, rounded_time};

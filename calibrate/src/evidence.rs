@@ -1,6 +1,6 @@
 //! How far off predictions are, as profiles state it.
 
-use moesim::profile::{LogErrors, Residual};
+use moesim::kernels::profile::{LogErrors, Residual};
 
 use crate::residuals::rounded;
 

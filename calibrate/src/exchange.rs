@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use moesim::kernel::curves::{Curves, Kriging, Scale};
-use moesim::kernel::exchange::{ExchangePrior, ExchangeShape, Library};
-use moesim::measurements::ExchangeRow;
-use moesim::profile::{Evidence, ExchangeFit};
+use moesim::kernels::curves::{Curves, Kriging, Scale};
+use moesim::kernels::exchange::{ExchangePrior, ExchangeShape, Library};
+use moesim::kernels::measurements::ExchangeRow;
+use moesim::kernels::profile::{Evidence, ExchangeFit};
 
 use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use moesim::kernel::curves::{Curves, Kriging, Scale};
-use moesim::kernel::experts::{
+use moesim::kernels::curves::{Curves, Kriging, Scale};
+use moesim::kernels::experts::{
     ExpertsLoad, ExpertsPrior, ExpertsShape, TilePrior, is_squared_relu,
 };
-use moesim::kernel::{Device, ExpertsTimes, LAWS};
-use moesim::measurements::ExpertsRow;
-use moesim::profile::{Evidence, Family, Precision};
+use moesim::kernels::measurements::ExpertsRow;
+use moesim::kernels::profile::{Evidence, Family, Precision};
+use moesim::kernels::{Device, ExpertsTimes, LAWS};
 
 use crate::device::DataSheet;
 use crate::evidence::{conformal_p90, law_of, residual_of};
@@ -168,7 +168,7 @@ fn residuals(prior: &ExpertsPrior, known: &Known, rows: &[&Prepared<'_>]) -> Vec
         }
         shapes
     };
-    let table = |law: moesim::kernel::skew::Popularity| {
+    let table = |law: moesim::kernels::skew::Popularity| {
         let mut shapes = shapes_of(&|p| p.row.popularity == law);
         if shapes.is_empty() {
             shapes = shapes_of(&|_| true);
@@ -214,7 +214,7 @@ fn held_out_errors(known: &Known, rows: &[Prepared<'_>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use moesim::kernel::skew::Popularity;
+    use moesim::kernels::skew::Popularity;
 
     fn row(tokens: u32, popularity: Popularity, seconds: f64) -> ExpertsRow {
         ExpertsRow {

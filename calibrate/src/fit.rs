@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use moesim::kernel::experts::ExpertsPrior;
-use moesim::kernel::gemm::GemmPrior;
-use moesim::kernel::transfer::{self, Scales};
-use moesim::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow};
-use moesim::profile::{
+use moesim::base::table::{Table, TableError};
+use moesim::base::units::{Bandwidth, SimDuration};
+use moesim::kernels::experts::ExpertsPrior;
+use moesim::kernels::gemm::GemmPrior;
+use moesim::kernels::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow};
+use moesim::kernels::profile::{
     CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, LogErrors, MemoryFit,
     Precision, Profile,
 };
-use moesim::table::{Table, TableError};
-use moesim::units::{Bandwidth, SimDuration};
+use moesim::kernels::transfer::{self, Scales};
 
 use crate::device::DataSheet;
 use crate::residuals::rounded;
@@ -87,7 +87,7 @@ fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> 
 /// Takes over what the profile lacks from a device of the same family.
 ///
 /// Efficiencies are shares of peaks, so they carry over; a handful of the device's own GEMMs says how
-/// its launches, bandwidth and arithmetic compare with the donor's (`moesim::kernel::transfer`).
+/// its launches, bandwidth and arithmetic compare with the donor's (`moesim::kernels::transfer`).
 /// Intervals are widened by half: the step from one device to the next was not measured.
 fn transferred(
     profile: &mut Profile,
@@ -187,7 +187,7 @@ fn exchange_fits(
     sheet: &DataSheet,
     from: &Path,
 ) -> Result<BTreeMap<String, ExchangeFit>, TableError> {
-    use moesim::kernel::exchange::Library::{DeepEpLowLatency, DeepEpNormal, NvlinkDomain};
+    use moesim::kernels::exchange::Library::{DeepEpLowLatency, DeepEpNormal, NvlinkDomain};
     let mut fits = BTreeMap::new();
     for (library, kinds) in [
         (DeepEpNormal, ["deepep_normal_1node", "deepep_normal_multinode"].as_slice()),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use moesim::kernel::curves::{Curves, Kriging, Scale};
-use moesim::kernel::gemm::{GemmPrior, GemmShape};
-use moesim::kernel::{Device, GemmTimes};
-use moesim::measurements::GemmRow;
-use moesim::profile::{Evidence, Family, Precision};
-use moesim::units::SimDuration;
+use moesim::base::units::SimDuration;
+use moesim::kernels::curves::{Curves, Kriging, Scale};
+use moesim::kernels::gemm::{GemmPrior, GemmShape};
+use moesim::kernels::measurements::GemmRow;
+use moesim::kernels::profile::{Evidence, Family, Precision};
+use moesim::kernels::{Device, GemmTimes};
 
 use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
@@ -119,7 +119,11 @@ fn held_out_errors(
 
 /// What small and large GEMMs say of kernels that only move memory.
 #[must_use]
-pub fn memory(device: &Device, rows: &[GemmRow], on: &str) -> Option<moesim::profile::MemoryFit> {
+pub fn memory(
+    device: &Device,
+    rows: &[GemmRow],
+    on: &str,
+) -> Option<moesim::kernels::profile::MemoryFit> {
     let tiny = |row: &&GemmRow| row.m <= 16 && row.n <= 64 && row.k <= 64;
     let launches: Vec<f64> = rows.iter().filter(tiny).map(|row| row.seconds).collect();
     let launch = crate::evidence::quantile(&launches, 0.5);
@@ -147,7 +151,7 @@ pub fn memory(device: &Device, rows: &[GemmRow], on: &str) -> Option<moesim::pro
         log_error_p90: conformal_p90(&errors).map(rounded),
         log_errors: law_of(&errors),
     };
-    Some(moesim::profile::MemoryFit {
+    Some(moesim::kernels::profile::MemoryFit {
         efficiency,
         launch: SimDuration::from_secs(rounded_time(launch)),
         evidence,

@@ -16,7 +16,7 @@
 
 use std::path::{Path, PathBuf};
 
-use moesim::table::{Column, Table, TableError};
+use moesim::base::table::{Column, Table, TableError};
 
 /// What was written, in words, one line a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -286,9 +286,9 @@ fn folder_error(folder: &Path, found: impl Into<String>, help: &str) -> TableErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use moesim::kernel::exchange::Library;
-    use moesim::measurements::{CollectiveRow, ExchangeRow, GemmRow};
-    use moesim::table::Texts;
+    use moesim::base::table::Texts;
+    use moesim::kernels::exchange::Library;
+    use moesim::kernels::measurements::{CollectiveRow, ExchangeRow, GemmRow};
 
     fn words(word: &str, rows: usize) -> Column {
         Column::Texts(Texts { words: vec![word.to_owned()], ids: vec![Some(0); rows] })

@@ -5,7 +5,7 @@
 //!                                  └─ residuals of every shape ──────┴─ emit: TOML + Parquet
 //! ```
 //!
-//! What is fitted are the constants of the priors in `moesim::kernel`; the same functions that a
+//! What is fitted are the constants of the priors in `moesim::kernels`; the same functions that a
 //! simulation calls are called here, so a profile cannot mean one thing to its maker and another
 //! to its reader. Every family is judged on whole shapes that were left out of constants and
 //! residuals, and the profile carries the verdict.

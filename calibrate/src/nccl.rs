@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use moesim::kernel::curves::{Curves, Kriging, Scale};
-use moesim::kernel::ramp::Ramp;
-use moesim::measurements::CollectiveRow;
-use moesim::profile::{CollectiveFit, CollectiveOp, Evidence};
-use moesim::units::{Bandwidth, Bytes, SimDuration};
+use moesim::base::units::{Bandwidth, Bytes, SimDuration};
+use moesim::kernels::curves::{Curves, Kriging, Scale};
+use moesim::kernels::measurements::CollectiveRow;
+use moesim::kernels::profile::{CollectiveFit, CollectiveOp, Evidence};
+use moesim::kernels::ramp::Ramp;
 
 use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
@@ -119,7 +119,7 @@ fn ramp_of(rows: &[&CollectiveRow]) -> Ramp {
     }
 }
 
-/// Equation (1) of `moesim::kernel::ramp`, before its constants are rounded as they are written.
+/// Equation (1) of `moesim::kernels::ramp`, before its constants are rounded as they are written.
 fn seconds(p: &[f64], sent: f64) -> f64 {
     p[0] + sent / p[1] + p[2] * (1.0 - (-sent / p[3]).exp())
 }

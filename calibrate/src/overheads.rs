@@ -1,6 +1,6 @@
 //! What a loop over experts costs beyond its products, from samples of its small ops.
 //!
-//! For m rows of one expert, in the words of `moesim::cost`, eq. (4),
+//! For m rows of one expert, in the words of `moesim::execution::cost`, eq. (4),
 //!
 //! ```text
 //!   T = v + κ · b·(7D + 5H)·m / (B·η)                                            (1)
@@ -14,9 +14,9 @@
 
 use std::fmt::Write as _;
 
-use moesim::cost::Overheads;
-use moesim::profile::Profile;
-use moesim::units::SimDuration;
+use moesim::base::units::SimDuration;
+use moesim::execution::cost::Overheads;
+use moesim::kernels::profile::Profile;
 
 use crate::least_squares::minimise;
 use crate::measure::probes::loop_ops::{LAUNCHES, PART};

@@ -17,11 +17,11 @@
 
 use std::collections::BTreeMap;
 
-use moesim::kernel::Device;
-use moesim::kernel::skew::Popularity;
-use moesim::measurements::{CollectiveRow, ExpertsRow, GemmRow};
-use moesim::profile::{CollectiveOp, Evidence, MemoryFit, Precision, Profile};
-use moesim::units::{Bandwidth, SimDuration};
+use moesim::base::units::{Bandwidth, SimDuration};
+use moesim::kernels::Device;
+use moesim::kernels::measurements::{CollectiveRow, ExpertsRow, GemmRow};
+use moesim::kernels::profile::{CollectiveOp, Evidence, MemoryFit, Precision, Profile};
+use moesim::kernels::skew::Popularity;
 
 use crate::device::DataSheet;
 use crate::evidence::{conformal_p90, law_of, quantile, residual_of};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use moesim::kernel::curves::Site;
+use moesim::kernels::curves::Site;
 
 /// Log residuals of one shape by running size.
 pub type Sizes = BTreeMap<u32, Vec<f64>>;

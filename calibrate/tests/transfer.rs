@@ -8,16 +8,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use moesim::base::table::Table;
+use moesim::base::units::{Bytes, FlopRate};
 use moesim::config::{self, Source, built_in_profile, built_in_profiles};
-use moesim::devices::DataSheet;
-use moesim::kernel::Kernels;
-use moesim::kernel::experts::ExpertsShape;
-use moesim::kernel::stranger::Stranger;
-use moesim::kernel::transfer::{Scales, by_nearness, carried, handful, restate};
-use moesim::measurements::{Between, CopyRow, GemmRow};
-use moesim::profile::{CollectiveOp, Precision, Profile};
-use moesim::table::Table;
-use moesim::units::{Bytes, FlopRate};
+use moesim::kernels::Kernels;
+use moesim::kernels::devices::DataSheet;
+use moesim::kernels::experts::ExpertsShape;
+use moesim::kernels::measurements::{Between, CopyRow, GemmRow};
+use moesim::kernels::profile::{CollectiveOp, Precision, Profile};
+use moesim::kernels::transfer::{Scales, by_nearness, carried, handful, restate};
+use moesim::kernels::unmeasured::Stranger;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()

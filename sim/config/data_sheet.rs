@@ -6,10 +6,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Mistake, Source, Written};
-use crate::devices::{DEVICES, DataSheet};
-use crate::measurements::{Between, CopyRow, GemmRow};
-use crate::profile::Precision;
-use crate::units::{Bandwidth, Bytes, FlopRate};
+use crate::base::units::{Bandwidth, Bytes, FlopRate};
+use crate::kernels::devices::{DEVICES, DataSheet};
+use crate::kernels::measurements::{Between, CopyRow, GemmRow};
+use crate::kernels::profile::Precision;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Mistake, Source};
+use crate::base::choice::Choice;
 
 /// The kinds of file that moesim reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One question: a cluster, profiles and workloads to compare.
     Scenario,
@@ -21,6 +21,31 @@ pub enum Kind {
     Profile,
     /// What a loop over experts costs beyond its kernels.
     Overheads,
+}
+
+impl Choice for Kind {
+    const ALL: &'static [Self] =
+        &[Self::Scenario, Self::Topology, Self::Workload, Self::Profile, Self::Overheads];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Scenario => "scenario",
+            Self::Topology => "topology",
+            Self::Workload => "workload",
+            Self::Profile => "profile",
+            Self::Overheads => "overheads",
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Self::Scenario => "One question: a cluster, profiles and workloads to compare",
+            Self::Topology => "A cluster",
+            Self::Workload => "A model, batch and layout",
+            Self::Profile => "What a device takes, measured",
+            Self::Overheads => "What a loop over experts costs beyond its kernels",
+        }
+    }
 }
 
 impl fmt::Display for Kind {

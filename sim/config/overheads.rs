@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::{Count, Mistake, Number, Source, Written};
-use crate::cost::Overheads;
-use crate::units::SimDuration;
+use crate::base::units::SimDuration;
+use crate::execution::cost::Overheads;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

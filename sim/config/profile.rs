@@ -6,17 +6,17 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Mistake, Source};
-use crate::kernel::Device;
-use crate::kernel::curves::{Kriging, Scale};
-use crate::kernel::exchange::{ExchangePrior, Library};
-use crate::kernel::experts::{ExpertsPrior, TilePrior};
-use crate::kernel::gemm::GemmPrior;
-use crate::kernel::ramp::Ramp;
-use crate::profile::{
+use crate::base::table::Table;
+use crate::kernels::Device;
+use crate::kernels::curves::{Kriging, Scale};
+use crate::kernels::exchange::{ExchangePrior, Library};
+use crate::kernels::experts::{ExpertsPrior, TilePrior};
+use crate::kernels::gemm::GemmPrior;
+use crate::kernels::profile::{
     CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, MemoryFit, Precision,
     Profile, Residual,
 };
-use crate::table::Table;
+use crate::kernels::ramp::Ramp;
 
 mod file;
 mod residuals;
@@ -106,7 +106,7 @@ pub fn profile(source: &Source, table: Table) -> Result<Profile, Mistake> {
     file.validated(source, &residuals)
 }
 
-fn in_table(error: crate::table::TableError) -> Mistake {
+fn in_table(error: crate::base::table::TableError) -> Mistake {
     let column = error.column.map(|c| format!("column `{c}`: ")).unwrap_or_default();
     Mistake::of(error.table, format!("{column}{}", error.found), error.help)
 }
@@ -256,7 +256,7 @@ impl Experts {
     ) -> Result<((String, Precision), Family<ExpertsPrior>), Mistake> {
         let precision = precision_of(source, &self.precision)?;
         let kriging = self.kriging.checked(source, "experts.kriging.scales", 4)?;
-        let curves = crate::kernel::LAWS.iter().map(|(law, _)| {
+        let curves = crate::kernels::LAWS.iter().map(|(law, _)| {
             let family = format!("experts/{}/{}/{law}", self.kernel, precision.name());
             residuals.curves(&family, kriging.clone()).map_err(in_table)
         });

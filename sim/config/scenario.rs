@@ -8,12 +8,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
-use crate::collective::Algorithm;
-use crate::cost::Overheads;
-use crate::fluid::Engine;
-use crate::machine::Counted;
+use crate::execution::cost::Overheads;
+use crate::execution::machine::Counted;
+use crate::kernels::profile::Profile;
 use crate::network::NetworkChoice;
-use crate::profile::Profile;
+use crate::network::collective::Algorithm;
+use crate::network::fluid::Engine;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -407,7 +407,7 @@ impl ScenarioSource {
     ) -> Result<Workload, Mistake> {
         let source = self.part_as(name, Kind::Workload, Some(role))?;
         let workload = super::workload(&source)?;
-        if let Some(misfit) = crate::run::misfit(topology, &workload) {
+        if let Some(misfit) = crate::execution::run::misfit(topology, &workload) {
             let help = "change the workload's [layout], or name a topology it divides";
             return Err(self.source.mistake(name.span(), misfit, help));
         }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::streams::{fnv1a, fnv1a_on};
+use crate::base::streams::{fnv1a, fnv1a_on};
 
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;

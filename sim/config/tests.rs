@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::*;
-use crate::units::{Bandwidth, SimDuration};
+use crate::base::units::{Bandwidth, SimDuration};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

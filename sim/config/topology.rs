@@ -6,10 +6,10 @@
 use serde::Deserialize;
 
 use super::{Count, Mistake, Source, Written};
+use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 use crate::topology::{
     Cable, Fabric, GpuSpec, Nics, Node, PcieTree, ScaleUp, Topology, Unbuildable,
 };
-use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 
 mod built_in;
 mod fabric;

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::source::HELP_FOLLOWS;
-use crate::units::{Quantity, parse_quantity};
+use crate::base::units::{Quantity, parse_quantity};
 
 /// A quantity written with its unit, such as `"450 GB/s"`; a bare number is refused.
 #[derive(Clone, Copy, Debug, PartialEq)]

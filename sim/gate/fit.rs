@@ -31,7 +31,7 @@ use super::inclusion;
 use super::law::{Law, LayerLaw, exponential_of};
 use super::sample::Race;
 use super::statistics::{depth_information, loads, mean, overlap};
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::{Persistence, Recording, SequenceCounts};
 
 /// Dimensions of the shared latents unless the user says otherwise.

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::law::Law;
 use super::statistics::{self, Loads, kolmogorov_smirnov, mean};
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::{Recording, SequenceCounts};
 
 /// Sizes of batches at which loads are compared.

@@ -41,7 +41,7 @@ use rand_distr::{Distribution, Exp1, StandardNormal};
 use super::inclusion;
 use super::pick::Picker;
 use super::sample::{self, Race};
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 pub use crate::workload::{Law, LayerLaw};
 use crate::workload::{Persistence, Recording, Scoring, SequenceCounts};
 

@@ -4,7 +4,7 @@ use rand_distr::{Distribution, Gamma, StandardNormal};
 
 use super::classes::{Classes, SlotsTable};
 use super::inclusion;
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::{Experts, Gating, LayerLaw, Popularity, Scheme};
 
 /// Slots of a class, of K, below which its experts' weights no longer depend on their number.

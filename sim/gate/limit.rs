@@ -17,7 +17,7 @@
 
 use super::counts::Counts;
 use super::law::Walk;
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::{Batch, Capacity, DropBy, Experts, Gating, Persistence, ShareOf};
 
 use super::layer::Layer;

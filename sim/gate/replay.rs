@@ -10,7 +10,7 @@ use rand::RngExt;
 
 use std::sync::Arc;
 
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::{Recording, Workload};
 
 /// Words of random numbers that one GPU may use of a stream.

@@ -36,7 +36,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::inclusion;
 use super::law::{Law, LayerLaw, SEQUENCE_BITS};
 use super::layer::Layer;
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::Workload;
 
 mod drawn;

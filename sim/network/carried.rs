@@ -1,12 +1,12 @@
 //! Which engine carried a run's exchanges, and what is known of its error.
 //!
 //! The closed form is certified for an exchange whose error is known to be within 1 % and whose links
-//! carry nothing else (see [`crate::fluid::Certificate`]). Starts are
+//! carry nothing else (see [`crate::network::fluid::Certificate`]). Starts are
 //! seldom that close together once experts are uneven, so its error is measured too: exchanges number
 //! 1, 2, 4, 8, … of a run are solved a second time as flows that start when their ends have joined, and
 //! the last deliveries compared.
 
-use crate::fluid::Engine;
+use crate::network::fluid::Engine;
 
 /// Which engine a run may use.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -30,9 +30,9 @@ use super::{
     Carried, Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates,
     Relayed, Startup, ecmp_efficiency,
 };
-use crate::fluid::{Certificate, Engine};
+use crate::base::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, SimTime};
+use crate::network::fluid::{Certificate, Engine};
 use crate::topology::{LinkClass, Spread, Topology};
-use crate::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, SimTime};
 
 /// Groups of up to this many members keep their routes; larger ones compute them each time.
 const MAX_KEPT_MEMBERS: usize = 512;

@@ -9,7 +9,7 @@
 //!   done_j ≥ max over forwarders k of j, over first hops i → k, of their ends           (1)
 //! ```
 
-use crate::units::{Bytes, GpuId};
+use crate::base::units::{Bytes, GpuId};
 
 /// Bytes that go through a third member, which passes on each chunk as it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! A flow starts when both its ends have joined and their startup has passed, and from then on has
 //! its weighted max–min fair share of every link it crosses, together with the flows of all other
-//! exchanges (see [`crate::fluid::Sharing`]). A member is done when its last flow has ended.
+//! exchanges (see [`crate::network::fluid::Sharing`]). A member is done when its last flow has ended.
 //!
 //! ```text
 //!   start(i→j) = max(join_i, join_j) + max(startup_i, startup_j)                  (1)
@@ -22,9 +22,9 @@ use super::closed_form::volume_of;
 use super::{
     Carried, Delivery, Exchange, ExchangeId, Network, NetworkRates, Relayed, ecmp_efficiency,
 };
-use crate::fluid::{Engine, ROUNDING, Sharing};
+use crate::base::units::{Bandwidth, Bytes, LinkId, SimDuration, SimTime};
+use crate::network::fluid::{Engine, ROUNDING, Sharing};
 use crate::topology::{Spread, Topology};
-use crate::units::{Bandwidth, Bytes, LinkId, SimDuration, SimTime};
 
 /// A [`Network`] whose exchanges share links.
 #[derive(Debug)]

@@ -16,10 +16,10 @@
 
 use super::NetworkRates;
 use super::ecmp_efficiency;
-use crate::fluid::{CapacityChange, Problem};
+use crate::base::units::{Bandwidth, GpuId, LinkId, SimDuration};
+use crate::network::fluid::{CapacityChange, Problem};
+use crate::network::traffic::Traffic;
 use crate::topology::{Spread, Topology};
-use crate::traffic::Traffic;
-use crate::units::{Bandwidth, GpuId, LinkId, SimDuration};
 
 /// Memory that one flow over one link takes while it is solved, and that of each further link.
 pub const BYTES_PER_FLOW: u64 = 60;
@@ -121,7 +121,7 @@ fn limit_flows(
         let pair = pair.map_or(f64::INFINITY, Bandwidth::bytes_per_sec);
         let ceiling = own.map_or(pair, |own| own.min(pair));
         if ceiling < f64::INFINITY {
-            problem.set_ceiling(crate::units::FlowId(flow), ceiling);
+            problem.set_ceiling(crate::base::units::FlowId(flow), ceiling);
         }
     }
 }

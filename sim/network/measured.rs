@@ -6,9 +6,9 @@
 //! profile that knows nothing of a class of link leaves it at its peak.
 
 use super::{NetworkRates, Startup};
-use crate::profile::{CollectiveOp, Profile};
+use crate::base::units::SimDuration;
+use crate::kernels::profile::{CollectiveOp, Profile};
 use crate::topology::{LinkClass, Topology};
-use crate::units::SimDuration;
 
 impl NetworkRates {
     /// What an all-to-all among groups of `group` GPUs gets from the links of `topology`.

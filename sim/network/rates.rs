@@ -10,8 +10,8 @@
 //! The last term is the ramp of NCCL's protocols and channels [nccl]: three parameters fit its
 //! all-to-all from 0.5 KB to 1 GB within 6 % in the median, where `α + S/B` alone misses by 20 %.
 
+use crate::base::units::{Bandwidth, Bytes, SimDuration};
 use crate::topology::{ByClass, LinkClass};
-use crate::units::{Bandwidth, Bytes, SimDuration};
 
 /// What starting an exchange costs a rank, equation (1).
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -24,7 +24,7 @@
 //! of the bisection, which is at most the cut itself.
 
 use super::{LinkClass, Topology};
-use crate::units::{Bandwidth, GpuId};
+use crate::base::units::{Bandwidth, GpuId};
 
 /// Clusters of up to so many GPUs have all their routes counted.
 pub const COUNTED_GPUS: u32 = 1024;

@@ -27,7 +27,7 @@
 use super::build::{Unbuildable, Wiring};
 use super::fabric::{Cable, Ports};
 use super::link::{LinkClass, Spread, VertexId, VertexKind};
-use crate::units::{Bandwidth, LinkId, SimDuration};
+use crate::base::units::{Bandwidth, LinkId, SimDuration};
 
 /// Which NICs share a leaf, and which leaves reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

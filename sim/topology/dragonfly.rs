@@ -17,7 +17,7 @@
 use super::build::{Unbuildable, Wiring};
 use super::fabric::{Cable, Ports};
 use super::link::{LinkClass, VertexId, VertexKind};
-use crate::units::LinkId;
+use crate::base::units::LinkId;
 
 /// How a flow gets from its group to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

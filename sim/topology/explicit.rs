@@ -14,7 +14,7 @@ use petgraph::visit::EdgeRef;
 use super::build::{Unbuildable, Wiring, graph_of};
 use super::fabric::Cable;
 use super::link::{Link, LinkClass, VertexId, VertexKind};
-use crate::units::{GpuId, LinkId};
+use crate::base::units::{GpuId, LinkId};
 
 /// Most GPUs of an explicit graph: larger clusters have structure, so name their family.
 pub const MAX_EXPLICIT_GPUS: u32 = 2048;

@@ -5,7 +5,7 @@ use super::clos::{Clos, WiredClos};
 use super::dragonfly::{Dragonfly, DragonflyPlus, WiredDragonfly, WiredDragonflyPlus};
 use super::grid::{HyperX, Torus, WiredHyperX, WiredTorus};
 use super::link::{Spread, VertexId};
-use crate::units::{Bandwidth, LinkId, SimDuration};
+use crate::base::units::{Bandwidth, LinkId, SimDuration};
 
 /// One direction of a cable: what a [`super::Link`] becomes between two places.
 #[derive(Clone, Copy, Debug, PartialEq)]

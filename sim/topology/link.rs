@@ -1,6 +1,6 @@
 //! Vertices, one-way links and their classes.
 
-use crate::units::{Bandwidth, SimDuration};
+use crate::base::units::{Bandwidth, SimDuration};
 
 /// A GPU, NIC or switch of the cluster; GPUs come first, so `VertexId(g)` is GPU `g`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

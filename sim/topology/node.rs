@@ -17,7 +17,7 @@
 use super::build::{Unbuildable, Wiring};
 use super::fabric::{Cable, Ports, WiredFabric, choice_of};
 use super::link::{LinkClass, VertexId, VertexKind};
-use crate::units::LinkId;
+use crate::base::units::LinkId;
 
 /// One node, or one NVLink domain.
 #[derive(Clone, Debug, PartialEq)]

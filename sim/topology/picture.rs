@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::{LinkClass, Topology, Vertex, VertexKind};
-use crate::units::GpuId;
+use crate::base::units::GpuId;
 
 /// Clusters of up to so many GPUs are drawn whole.
 const WHOLE: u32 = 32;

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::table::{Table, TableError};
+use crate::base::table::{Table, TableError};
 
 /// Tokens of a sequence where a recording does not tell sequences apart.
 pub const CUT: usize = 512;

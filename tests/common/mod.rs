@@ -1,15 +1,15 @@
 //! Small clusters and workloads with round figures, shared by tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use moesim::collective::Algorithm;
+use moesim::base::units::{Bandwidth, FlopRate};
 use moesim::config::{self, Source};
-use moesim::cost::{Overheads, Roofline};
-use moesim::fluid::Engine;
-use moesim::machine::Counted;
+use moesim::execution::cost::{Overheads, Roofline};
+use moesim::execution::machine::Counted;
+use moesim::execution::run::Inputs;
+use moesim::network::collective::Algorithm;
+use moesim::network::fluid::Engine;
 use moesim::network::{NetworkChoice, NetworkRates};
-use moesim::run::Inputs;
 use moesim::topology::Topology;
-use moesim::units::{Bandwidth, FlopRate};
 use moesim::workload::Workload;
 
 /// GPUs of 100 TFLOP/s and 1 TB/s behind one non-blocking switch at 100 GB/s, no latency.

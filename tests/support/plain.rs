@@ -1,6 +1,6 @@
 //! The slow twin: progressive filling by the plainest means, rates anew at every event.
 
-use moesim::fluid::Problem;
+use moesim::network::fluid::Problem;
 use proptest::prelude::*;
 
 /// Finish times are the same within a relative error.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use moesim::config::{Source, read_profile};
-use moesim::plot::{Axis, Cloud, LineChart, Point, PredictedMeasured, Series, save};
+use moesim::output::plot::{Axis, Cloud, LineChart, Point, PredictedMeasured, Series, save};
 
 use super::{loop_name, say};
 use crate::compare::{Compared, error_quantile, gains, layers};
@@ -121,7 +121,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<(), String> {
         clouds: vec![cloud("grouped", true), cloud("one after another", false)],
     };
     let file = |name: &str| args.out.join(name);
-    let written = |e: moesim::plot::PlotError| e.to_string();
+    let written = |e: moesim::output::plot::PlotError| e.to_string();
     save(&times, &file("layers.svg")).map_err(written)?;
     let gains = gains(&found);
     let mut shapes: Vec<(&str, bool)> =

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use moesim::profile::Residual;
+use moesim::kernels::profile::Residual;
 
 use super::{loop_name, say, table_beside};
 use crate::device::{DEVICES, DataSheet};

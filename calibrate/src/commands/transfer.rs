@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use moesim::base::table::Table;
 use moesim::config::{
     Source, Timings, built_in_profile, built_in_profiles, data_sheet, read_timings,
 };
-use moesim::devices::DataSheet;
-use moesim::kernel::stranger::Stranger;
-use moesim::measurements::GemmRow;
-use moesim::profile::{Precision, Profile};
-use moesim::table::Table;
+use moesim::kernels::devices::DataSheet;
+use moesim::kernels::measurements::GemmRow;
+use moesim::kernels::profile::{Precision, Profile};
+use moesim::kernels::unmeasured::Stranger;
 
 use super::{say, table_beside};
 use crate::measure::session::write_whole;

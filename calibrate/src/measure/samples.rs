@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use moesim::table::{Column, Table, TableError, Texts};
+use moesim::base::table::{Column, Table, TableError, Texts};
 
 use super::backend::Clock;
 use super::numbers::Format;

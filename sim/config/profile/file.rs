@@ -7,8 +7,8 @@ use toml::Spanned;
 
 use super::super::source::HELP_FOLLOWS;
 use super::super::{Count, Number, Written};
-use crate::profile::LogErrors;
-use crate::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+use crate::kernels::profile::LogErrors;
 
 /// An efficiency or another positive factor.
 pub(super) type Factor = Number<1, 1_000_000>;

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::curves::{Curves, Kriging, Site};
-use crate::table::{Table, TableError};
+use crate::base::table::{Table, TableError};
+use crate::kernels::curves::{Curves, Kriging, Site};
 
 /// Residuals are stored in units of this.
 pub(super) const UNIT: f64 = 1e-4;

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 
 use super::{LinkFile, plain};
+use crate::base::units::{Bandwidth, SimDuration};
 use crate::config::{Count, Number, Written};
 use crate::topology::{
     Cable, Clos, Detour, Dragonfly, DragonflyPlus, Fabric, HyperX, Reach, Spread, Torus, Trunk,
 };
-use crate::units::{Bandwidth, SimDuration};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]

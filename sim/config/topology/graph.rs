@@ -4,9 +4,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::plain;
+use crate::base::units::{Bandwidth, SimDuration};
 use crate::config::{Count, Mistake, Source, Written};
 use crate::topology::{Cable, ExplicitGraph, ExplicitLink, LinkClass};
-use crate::units::{Bandwidth, SimDuration};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

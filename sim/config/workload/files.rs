@@ -8,7 +8,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::{Mistake, Source};
-use crate::table::{Table, TableError};
+use crate::base::table::{Table, TableError};
 use crate::workload::{Experts, Law, LayerLaw, Origin, Persistence, Recording, Scheme};
 
 /// The largest law file that is read.

@@ -7,7 +7,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::super::inclusion;
 use super::super::law::{Law, LayerLaw};
 use super::super::layer::Layer;
-use crate::streams::Streams;
+use crate::base::streams::Streams;
 use crate::workload::{Persistence, Spread};
 
 /// Dimensions of drawn latents: what recordings of gpt-oss-20b need.

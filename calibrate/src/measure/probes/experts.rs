@@ -2,7 +2,7 @@
 //!
 //! Permute and mix are probes of their own, as they are ops of their own in the simulator's layer.
 
-use moesim::kernel::LAWS;
+use moesim::kernels::LAWS;
 
 use super::super::backend::{DeviceError, Step};
 use super::super::bench::Bench;
@@ -66,7 +66,7 @@ fn build(
 ) -> Result<Set, DeviceError> {
     let (d, h) = (u64::from(shape.hidden), u64::from(shape.inter));
     let law = LAWS.iter().find(|(name, _)| *name == point.distribution);
-    let law = law.map_or(moesim::kernel::skew::Popularity::Balanced, |(_, law)| *law);
+    let law = law.map_or(moesim::kernels::skew::Popularity::Balanced, |(_, law)| *law);
     let tokens = point.tokens.unwrap_or(1) as u32;
     let rows = law.slots(tokens, shape.ffn, shape.top_k);
     let sum: u64 = rows.iter().map(|&r| u64::from(r)).sum();

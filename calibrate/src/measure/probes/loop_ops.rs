@@ -6,7 +6,7 @@
 //!
 //! Some ops work in place, so that values shrink from run to run; none takes longer for it.
 
-use moesim::units::Bytes;
+use moesim::base::units::Bytes;
 
 use super::super::backend::DeviceError;
 use super::super::bench::Bench;
@@ -24,7 +24,7 @@ pub const PART: &str = "loop";
 /// Kernels that the loop launches for one expert beside its products.
 pub const LAUNCHES: u64 = 5;
 
-/// Bytes that the loop moves for `rows` rows beside its products: those of `moesim::cost`, eq. (4).
+/// Bytes that the loop moves for `rows` rows beside its products: those of `moesim::execution::cost`, eq. (4).
 #[must_use]
 pub const fn bytes(rows: u64, hidden: u64, inter: u64, number: u64) -> Bytes {
     Bytes(rows * (7 * hidden + 5 * inter) * number)

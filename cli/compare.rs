@@ -1,0 +1,340 @@
+//! `moesim compare`: clusters against each other.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::versus::Versus;
+use super::{Failure, default_threads, save_chart};
+use crate::choice;
+use moesim::config::{self, Mistake, Source};
+use moesim::output::report::pictures::{self, Part, Picture};
+use moesim::studies::compare::{Contender, Equal, Knob, Standing, break_even, compare, ratio};
+use moesim::topology::{LinkClass, PriceBook};
+
+/// Clusters, and what to run on them.
+#[derive(Args)]
+pub(super) struct CompareArgs {
+    /// The clusters: built in or files, each NAME or NAME=PROFILE.
+    #[arg(required = true, num_args = 1..)]
+    clusters: Vec<String>,
+    /// What clusters have equally much of.
+    #[arg(long, value_parser = choice::parser::<Equal>(), default_value = "gpus")]
+    equal: Equal,
+    #[command(flatten)]
+    versus: Versus,
+    /// A price book; the built-in one if not given.
+    #[arg(long)]
+    prices: Option<PathBuf>,
+    /// Draw throughput, at equal cost or power against what it costs, into this .svg or .png.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let prices = match &args.prices {
+        Some(path) => Source::read(path)?,
+        None => config::built_in_prices(),
+    };
+    let book = config::read_prices(&prices)?;
+    let mut contenders = Vec::new();
+    for (name, scenario) in args.versus.on_each(&args.clusters)? {
+        let contender = Contender::new(name, scenario, &book);
+        refuse_unpriced(args.equal, &contender, &book)?;
+        contenders.push(contender);
+    }
+    let standings = compare(&contenders, default_threads())?;
+    let mut order: Vec<usize> = (0..standings.len()).collect();
+    let mean = |at: usize| mean_per(&standings[at], args.equal).unwrap_or_default();
+    order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));
+    let catch_up = catch_ups(&contenders, &standings, &order, args.equal)?;
+    if let Some(path) = &args.plot {
+        let json = json_of(args, &standings, &order, &catch_up);
+        let comparison = Part::whole("--plot", &json);
+        let chart = match args.equal {
+            Equal::Gpus => Picture::Bars(pictures::throughput_chart(&comparison)?),
+            Equal::Cost | Equal::Power => Picture::Spots(pictures::cost_chart(&comparison)?),
+        };
+        save_chart(&chart, path)?;
+    }
+    if args.json {
+        let report = json_of(args, &standings, &order, &catch_up);
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+        Ok(writeln!(out)?)
+    } else {
+        write_text(args, &standings, &order, &catch_up, out)?;
+        if args.equal != Equal::Gpus {
+            write_costs(&standings, &order, &book, out)?;
+        }
+        write_notes(&standings[order[0]], out)
+    }
+}
+
+/// Refuses a cluster of GPUs that the price book does not know, where that matters.
+pub(super) fn refuse_unpriced(
+    equal: Equal,
+    contender: &Contender,
+    book: &PriceBook,
+) -> Result<(), Failure> {
+    let topology = &contender.scenario.topology;
+    if equal.of(topology.gpus(), &contender.cost).is_some() {
+        return Ok(());
+    }
+    let (gpu, dated) = (&topology.gpu().name, &book.date);
+    let (what, key) = if equal == Equal::Power { ("power", "watts") } else { ("price", "usd") };
+    Err(Mistake::of(
+        contender.name.clone(),
+        format!("has no {what}: the price book of {dated} does not know that of its GPU, {gpu}"),
+        format!(
+            "give `{key}` of [gpu.\"{gpu}\"] in a copy of topologies/prices.toml with --prices, or \
+             compare at equal gpus"
+        ),
+    )
+    .into())
+}
+
+/// How much faster its binding fabric would have to be for a cluster to catch up with the leader.
+struct CatchUp {
+    cluster: usize,
+    class: LinkClass,
+    factor: Option<f64>,
+    gb_per_s: f64,
+}
+
+fn catch_ups(
+    contenders: &[Contender],
+    standings: &[Standing],
+    order: &[usize],
+    equal: Equal,
+) -> Result<Vec<CatchUp>, Failure> {
+    let leader = &standings[order[0]];
+    let target = leader.moepp[0] / f64::from(leader.gpus);
+    let mut found = Vec::new();
+    for &at in &order[1..] {
+        if !ratio(&standings[at], leader, equal).differs() {
+            continue;
+        }
+        let link = standings[at].sensitivities.iter().find_map(|&(knob, _)| match knob {
+            Knob::Bandwidth(class) => Some(class),
+            Knob::Startup => None,
+        });
+        let Some(class) = link else { continue };
+        let links = contenders[at].scenario.topology.links();
+        let own = links.iter().find(|link| link.class == class);
+        found.push(CatchUp {
+            cluster: at,
+            class,
+            factor: break_even(&contenders[at], class, target)?,
+            gb_per_s: own.map_or(0.0, |link| link.bandwidth.gb_per_sec()),
+        });
+    }
+    Ok(found)
+}
+
+fn write_text(
+    args: &CompareArgs,
+    standings: &[Standing],
+    order: &[usize],
+    catch_up: &[CatchUp],
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let (own, base) = (&args.versus.moepp, &args.versus.vanilla);
+    writeln!(out, "{own} against {base}, at equal {}", equal_word(args.equal))?;
+    writeln!(
+        out,
+        "\n{:<22} {:>5} {:>15} {:>7} {:>13}  {:<10}",
+        "cluster",
+        "GPUs",
+        args.equal.unit(),
+        "of best",
+        "gain, %",
+        "binds"
+    )?;
+    let leader = &standings[order[0]];
+    for &at in order {
+        let standing = &standings[at];
+        let mean = mean_per(standing, args.equal).unwrap_or_default();
+        let gain = standing.gain_percent();
+        let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
+        let binds = standing.binds().map_or("no link", |(knob, _)| knob.name());
+        writeln!(
+            out,
+            "{:<22} {:>5} {:>15} {:>7.2} {:>13}  {:<10}",
+            standing.name,
+            standing.gpus,
+            digits(mean),
+            ratio(standing, leader, args.equal).mean,
+            format!("{:.1}{half}", gain.mean),
+            binds
+        )?;
+    }
+    writeln!(out, "\npercent of throughput for one percent of")?;
+    for &at in order {
+        let standing = &standings[at];
+        let all: Vec<String> = standing
+            .sensitivities
+            .iter()
+            .map(|(knob, e)| format!("{} {:.2}", knob.name(), e.max(0.0)))
+            .collect();
+        writeln!(out, "  {:<22} {}", standing.name, all.join("   "))?;
+    }
+    writeln!(out)?;
+    for &at in &order[1..] {
+        let (standing, ratio) = (&standings[at], ratio(&standings[at], leader, args.equal));
+        match ratio.interval {
+            Some((low, high)) if !ratio.differs() => writeln!(
+                out,
+                "{} and {}: no difference shown ({low:.2} to {high:.2} of the best)",
+                standing.name, leader.name
+            )?,
+            Some((low, high)) => writeln!(
+                out,
+                "{} gives {:.2} of {} ({low:.2} to {high:.2})",
+                standing.name, ratio.mean, leader.name
+            )?,
+            None => writeln!(
+                out,
+                "{} gives {:.2} of {} under this one seed; more seeds give an interval",
+                standing.name, ratio.mean, leader.name
+            )?,
+        }
+    }
+    for found in catch_up {
+        let name = &standings[found.cluster].name;
+        let class = found.class.name();
+        match found.factor {
+            Some(factor) => writeln!(
+                out,
+                "{name} matches {} a GPU with {class} links of {:.1} GB/s (now {:.1})",
+                leader.name,
+                found.gb_per_s * factor,
+                found.gb_per_s
+            )?,
+            None => writeln!(
+                out,
+                "{name} does not match {} a GPU with any {class} bandwidth: links are not what binds",
+                leader.name
+            )?,
+        }
+    }
+    Ok(())
+}
+
+/// What each cluster costs and draws, the network apart.
+fn write_costs(
+    standings: &[Standing],
+    order: &[usize],
+    book: &PriceBook,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    writeln!(out, "\n{:<22} {:>13} {:>11}   of it network", "by the price book", "USD", "W")?;
+    for &at in order {
+        let Standing { name, cost, .. } = &standings[at];
+        let (total, network) = (cost.total(), cost.network());
+        let [usd, watts] = [total.usd, total.watts].map(known);
+        let share =
+            |part: f64, all: Option<f64>| all.map(|all| format!("{:.0} %", 100.0 * part / all));
+        let [of_usd, of_watts] = [share(network.usd, total.usd), share(network.watts, total.watts)]
+            .map(|share| share.unwrap_or_else(|| "-".to_owned()));
+        writeln!(out, "{name:<22} {usd:>13} {watts:>11}   {of_usd} of USD, {of_watts} of W")?;
+    }
+    writeln!(out, "prices of {}, most of them stated guesses: `moesim topology`", book.date)?;
+    Ok(())
+}
+
+/// A whole number, if there is one.
+pub(super) fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.0}"))
+}
+
+fn write_notes(leader: &Standing, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "\n±: 95% over seeds{}. binds: the knob with the largest share.",
+        if leader.moepp.len() > 1 {
+            ", calibration error drawn with them unless --certain"
+        } else {
+            ""
+        }
+    )?;
+    Ok(())
+}
+
+fn json_of(
+    args: &CompareArgs,
+    standings: &[Standing],
+    order: &[usize],
+    catch_up: &[CatchUp],
+) -> Value {
+    let leader = &standings[order[0]];
+    let clusters: Vec<_> = order
+        .iter()
+        .map(|&at| {
+            let standing = &standings[at];
+            let (ratio, gain) = (ratio(standing, leader, args.equal), standing.gain_percent());
+            let per = |equal: Equal| mean_per(standing, equal);
+            let found = catch_up.iter().find(|found| found.cluster == at);
+            json!({
+                "cluster": standing.name,
+                "gpu": standing.gpu,
+                "gpus": standing.gpus,
+                "usd": standing.cost.total().usd,
+                "watts": standing.cost.total().watts,
+                "network_usd": standing.cost.network().usd,
+                "network_watts": standing.cost.network().watts,
+                "tokens_per_s": mean(&standing.moepp),
+                "vanilla_tokens_per_s": mean(&standing.vanilla),
+                "tokens_per_s_per_gpu": per(Equal::Gpus),
+                "tokens_per_s_per_usd": per(Equal::Cost),
+                "tokens_per_s_per_w": per(Equal::Power),
+                "throughput_increase_percent": gain.mean,
+                "throughput_increase_percent_low": gain.half_width.map(|_| gain.low()),
+                "throughput_increase_percent_high": gain.half_width.map(|_| gain.high()),
+                "ratio_to_best": ratio.mean,
+                "ratio_to_best_low": ratio.interval.map(|ends| ends.0),
+                "ratio_to_best_high": ratio.interval.map(|ends| ends.1),
+                "differs_from_best": ratio.differs(),
+                "binds": standing.binds().map(|(knob, _)| knob.name()),
+                "elasticities": standing.sensitivities.iter().map(|(knob, e)| (knob.name(), *e))
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+                "break_even_class": found.map(|found| found.class.name()),
+                "break_even_gb_per_s": found.and_then(|found| Some(found.factor? * found.gb_per_s)),
+            })
+        })
+        .collect();
+    json!({
+        "workload": args.versus.moepp,
+        "vanilla": args.versus.vanilla,
+        "equal": equal_word(args.equal),
+        "clusters": clusters,
+    })
+}
+
+const fn equal_word(equal: Equal) -> &'static str {
+    match equal {
+        Equal::Gpus => "gpus",
+        Equal::Cost => "cost",
+        Equal::Power => "power",
+    }
+}
+
+/// Mean over seeds of what a cluster gives for each GPU, dollar or watt, if that is known.
+fn mean_per(standing: &Standing, equal: Equal) -> Option<f64> {
+    standing.per(equal).map(|values| mean(&values))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// A number in four significant digits.
+pub(super) fn digits(value: f64) -> String {
+    let size = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
+    let after = (3 - size).clamp(0, 6) as usize;
+    format!("{value:.after$}")
+}

@@ -1,0 +1,373 @@
+//! `moesim gate fit`: the law of a recording, or the spreads of a table of counts.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::super::{Failure, write_whole};
+use moesim::base::streams::Streams;
+use moesim::config::{Mistake, law_json, read_domain_counts, read_recording};
+use moesim::gate::domains::LayerSpread;
+use moesim::gate::fit::{self, DEFAULT_RANK};
+use moesim::gate::judge::{self, BatchJudgement, Judgement, Pair};
+use moesim::gate::statistics::mean;
+use moesim::gate::summary::Summary;
+use moesim::workload::{Law, Recording};
+
+/// A recording to fit, and what to judge the fit by.
+#[derive(Args)]
+pub(super) struct FitArgs {
+    /// A recording: Parquet, one row a token, columns `seq` and `lLL_kK` (layer, choice); or counts:
+    /// CSV with the columns domain, layer, expert and count.
+    trace: PathBuf,
+    /// Judge by this recording; else by every second sequence, after fitting the others.
+    #[arg(long, value_name = "TRACE")]
+    judge: Option<PathBuf>,
+    /// Dimensions of the latents that layers share.
+    #[arg(long, default_value_t = DEFAULT_RANK as u8, value_parser = clap::value_parser!(u8).range(0..=64))]
+    rank: u8,
+    /// Seed of what the law draws.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Fit this many resamples of the sequences too, for standard errors of what the law predicts.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    bootstrap: u16,
+    /// Kinds of the recording's experts in the order of its ids, such as
+    /// ffn=8,constant=2,copy=1,zero=1. The law orders them FFN, zero, copy, constant.
+    #[arg(long, value_name = "KIND=NUMBER,…")]
+    order: Option<String>,
+    /// τ of the recorded MoE++ model, to say how far its FFN share is from eq. 7's equilibrium.
+    #[arg(long, requires = "order")]
+    tau: Option<f64>,
+    /// Which model of a table of counts.
+    #[arg(long)]
+    model: Option<String>,
+    /// Which kind of counts of a table.
+    #[arg(long, default_value = "expert_counts")]
+    kind: String,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Write the law, fitted to all sequences, to this file, which a workload can name as gate.law.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.trace.extension().is_some_and(|ending| ending == "csv") {
+        return counts(args, out);
+    }
+    let streams = Streams::new(args.seed);
+    let read = |path: &Path| -> Result<Recording, Failure> {
+        let recording = read_recording(path)?;
+        match &args.order {
+            None => Ok(recording),
+            Some(order) => Ok(renamed(recording, order)?),
+        }
+    };
+    let whole = read(&args.trace)?;
+    let (fitted, held_out) = match &args.judge {
+        Some(path) => (whole.clone(), read(path)?),
+        None => whole.halves(),
+    };
+    check(&args.trace, &fitted, &held_out)?;
+    let experts = fitted.experts().max(held_out.experts()).max(whole.experts());
+    let (fitted, held_out) = (fitted.with_experts(experts), held_out.with_experts(experts));
+    let counts = fitted.counts();
+    let law = fit::fit(&counts, args.rank.into(), streams).with_persistence_of(&fitted, streams);
+    let judgement = judge::judge(&law, &counts, &held_out, streams);
+    let errors = (args.bootstrap > 0)
+        .then(|| judge::bootstrap(&counts, args.rank.into(), args.bootstrap.into(), streams));
+    if let Some(path) = &args.out {
+        let whole = whole.with_experts(experts);
+        let law = fit::fit(&whole.counts(), args.rank.into(), streams)
+            .with_persistence_of(&whole, streams);
+        let provenance = json!({
+            "written_by": concat!("moesim ", env!("CARGO_PKG_VERSION"), " gate fit"),
+            "trace": args.trace.display().to_string(), "trace_shape": shape_json(&whole),
+            "order": args.order, "rank": args.rank, "seed": args.seed,
+            "judged_on": args.judge.as_ref().map_or_else(
+                || "every second sequence, by a fit of the others".to_owned(),
+                |path| path.display().to_string(),
+            ),
+            "judgement": judgement_json(&judgement),
+        });
+        write_whole(path, law_json(&law, provenance))?;
+    }
+    let popularity: Vec<Vec<f64>> =
+        (0..fitted.layers()).map(|layer| counts.inclusion(layer)).collect();
+    let summary = Summary::of(&law, &popularity);
+    let share = args.order.as_ref().map(|order| {
+        let ffn = kinds(order).unwrap_or_default().iter().find(|(kind, _)| *kind == 0).map(|k| k.1);
+        let of_layer = |pi: &Vec<f64>| pi[..ffn.unwrap_or(0).min(pi.len())].iter().sum::<f64>();
+        let slots = mean(&popularity.iter().map(of_layer).collect::<Vec<f64>>());
+        (slots, shift(slots / fitted.top_k() as f64, ffn.unwrap_or(0), experts, args.tau))
+    });
+    let report = Report { law: &law, judgement: &judgement, summary, errors, share };
+    if args.json {
+        writeln!(out, "{:#}", report.json([&fitted, &held_out]))?;
+        return Ok(());
+    }
+    report.text([&fitted, &held_out], out)
+}
+
+/// λ: how far a share of FFN slots is from that of eq. 7, in logits.
+fn shift(share: f64, ffn: usize, experts: usize, tau: Option<f64>) -> Option<f64> {
+    let (ffn, others) = (ffn as f64, (experts - ffn.min(experts)) as f64);
+    let logit = |p: f64| (p / (1.0 - p)).ln();
+    tau.filter(|_| share > 0.0 && share < 1.0 && others > 0.0)
+        .map(|tau| logit(share) - (tau * ffn / others).ln())
+}
+
+/// Kinds, 0 to 3 for FFN, zero, copy and constant, and how many of each.
+fn kinds(order: &str) -> Option<Vec<(usize, usize)>> {
+    let known = ["ffn", "zero", "copy", "constant"];
+    order
+        .split(',')
+        .map(|part| {
+            let (kind, number) = part.split_once('=')?;
+            let kind = known.iter().position(|known| *known == kind.trim())?;
+            let number = number.trim().parse::<usize>().ok().filter(|n| (1..=4096).contains(n))?;
+            Some((kind, number))
+        })
+        .collect()
+}
+
+/// A recording with its experts in the order FFN, zero, copy, constant.
+fn renamed(recording: Recording, order: &str) -> Result<Recording, Mistake> {
+    let help = "write each kind once, such as ffn=8,constant=2,copy=1,zero=1";
+    let wrong = |found: String| Mistake::of("--order", found, help);
+    let kinds = kinds(order).ok_or_else(|| wrong(format!("`{order}` is no list of kinds")))?;
+    let total: usize = kinds.iter().map(|(_, number)| number).sum();
+    if total < recording.experts()
+        || (0..4).any(|k| kinds.iter().filter(|of| of.0 == k).count() > 1)
+    {
+        let experts = recording.experts();
+        return Err(wrong(format!("`{order}` does not name {experts} experts, each kind once")));
+    }
+    let mut names = vec![];
+    for &(kind, number) in &kinds {
+        let before: usize = kinds.iter().filter(|of| of.0 < kind).map(|of| of.1).sum();
+        names.extend((before..before + number).map(|name| name as u16));
+    }
+    Ok(recording.with_experts(total).renamed(&names))
+}
+
+fn check(path: &Path, fitted: &Recording, held_out: &Recording) -> Result<(), Failure> {
+    let place = path.display().to_string();
+    let few = fitted.sequences().len().min(held_out.sequences().len());
+    if few < 2 {
+        let help = "give a recording of at least four sequences, or another by --judge";
+        return Err(Mistake::of(place, "has too few sequences to fit and judge", help).into());
+    }
+    let same = |f: fn(&Recording) -> usize| f(fitted) == f(held_out);
+    if !same(Recording::layers) || !same(Recording::top_k) {
+        let help = "judge by a recording of the same model: as many layers and choices";
+        return Err(Mistake::of(place, "is of another model than the one to judge by", help).into());
+    }
+    Ok(())
+}
+
+/// What a fit is told by.
+struct Report<'a> {
+    law: &'a Law,
+    judgement: &'a Judgement,
+    summary: Summary,
+    /// Standard errors of the law's max/mean at each size of batch, mean over layers.
+    errors: Option<Vec<f64>>,
+    /// FFN experts a token, and λ.
+    share: Option<(f64, Option<f64>)>,
+}
+
+impl Report<'_> {
+    fn text(
+        &self,
+        [fitted, held_out]: [&Recording; 2],
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        for (what, recording) in [("fitted on", fitted), ("judged on", held_out)] {
+            writeln!(
+                out,
+                "{what}: {} tokens of {} sequences, {} layers, {} of {} experts a token",
+                recording.tokens(),
+                recording.sequences().len(),
+                recording.layers(),
+                recording.top_k(),
+                recording.experts()
+            )?;
+        }
+        writeln!(
+            out,
+            "\nmax/mean load, batches of whole sequences, mean over layers; ± one standard error"
+        )?;
+        writeln!(
+            out,
+            "  tokens          seen            law   error of a layer: law, independent tokens, fitted part"
+        )?;
+        for (at, batch) in self.judgement.batches.iter().enumerate() {
+            let Pair { seen, modelled } = batch.peak();
+            let error = self.errors.as_ref().map_or_else(
+                || " ".repeat(8),
+                |errors| format!(" ± {:.3}", errors.get(at).copied().unwrap_or(0.0)),
+            );
+            writeln!(
+                out,
+                "{:>8} {seen:>6.3} ± {:.3} {modelled:>6.3}{error} {:>18.1} % {:>16.1} % {:>9.1} %",
+                batch.seen.batch_tokens,
+                batch.seen_error,
+                100.0 * batch.peak_error(),
+                100.0 * batch.independent_peak_error(),
+                100.0 * batch.fitted_peak_error()
+            )?;
+        }
+        writeln!(out, "\nstatistic                                seen    law   error")?;
+        let mut line = |name: String, pair: Pair| {
+            let Pair { seen, modelled } = pair;
+            writeln!(out, "{name:<38} {seen:>6.3} {modelled:>6.3} {:>+6.1} %", 100.0 * pair.error())
+        };
+        for (gap, pair) in &self.judgement.overlap {
+            line(format!("overlap of tokens {gap} apart"), *pair)?;
+        }
+        for (lag, pair) in &self.judgement.depth {
+            line(format!("information of layers {lag} apart"), *pair)?;
+        }
+        if let Some(pair) = self.judgement.correlation() {
+            line("correlation of layers' imbalance".to_owned(), pair)?;
+        }
+        let persistence = self.law.persistence;
+        writeln!(
+            out,
+            "\nlaw: rank {}, persistence {:.2} decaying by {:.2} a token, {:.2} common to layers",
+            self.law.rank, persistence.share, persistence.decay, persistence.depth
+        )?;
+        writeln!(
+            out,
+            "in short: popularity_concentration = {:.2}, sequence_sd = {:.2}, sequence_common = {:.2}",
+            self.summary.popularity_concentration,
+            self.summary.sequence_sd,
+            self.summary.sequence_common
+        )?;
+        if let Some((slots, shift)) = self.share {
+            write!(out, "FFN experts a token: {slots:.3}")?;
+            if let Some(shift) = shift {
+                write!(out, ", ffn_logit_shift = {shift:.3} from eq. 7's equilibrium")?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    fn json(&self, [fitted, held_out]: [&Recording; 2]) -> Value {
+        let persistence = self.law.persistence;
+        let mut report = judgement_json(self.judgement);
+        report["trace"] = shape_json(fitted);
+        report["held_out"] = shape_json(held_out);
+        report["persistence"] = json!({
+            "share": persistence.share, "decay": persistence.decay, "depth": persistence.depth,
+        });
+        report["popularity_concentration"] = self.summary.popularity_concentration.into();
+        report["sequence_sd"] = self.summary.sequence_sd.into();
+        report["sequence_common"] = self.summary.sequence_common.into();
+        report["law_max_over_mean_standard_error"] = json!(self.errors);
+        report["ffn_experts_a_token"] = json!(self.share.map(|share| share.0));
+        report["ffn_logit_shift"] = json!(self.share.and_then(|share| share.1));
+        report
+    }
+}
+
+fn shape_json(recording: &Recording) -> Value {
+    json!({
+        "tokens": recording.tokens(),
+        "sequences": recording.sequences().len(),
+        "layers": recording.layers(),
+        "experts": recording.experts(),
+        "top_k": recording.top_k(),
+    })
+}
+
+fn pair_json(pair: Pair) -> Value {
+    json!({ "seen": pair.seen, "law": pair.modelled, "relative_error": pair.error() })
+}
+
+fn judgement_json(judgement: &Judgement) -> Value {
+    let by_distance = |pairs: &[(usize, Pair)]| -> Value {
+        pairs.iter().map(|(at, pair)| (at.to_string(), pair_json(*pair))).collect()
+    };
+    json!({
+        "loads": judgement.batches.iter().map(batch_json).collect::<Vec<Value>>(),
+        "token_overlap_by_gap": by_distance(&judgement.overlap),
+        "layer_information_by_lag": by_distance(&judgement.depth),
+        "imbalance_correlation": judgement.correlation().map(pair_json),
+    })
+}
+
+fn batch_json(batch: &BatchJudgement) -> Value {
+    let loads = |loads: &moesim::gate::statistics::Loads| {
+        json!({
+            "max_over_mean": loads.peak, "max_over_mean_p90": loads.peak_p90, "cv": loads.cv,
+            "gini": loads.gini, "drop_1_1": loads.drop[0], "drop_1_25": loads.drop[1],
+            "drop_1_5": loads.drop[2], "imbalance_correlation": loads.correlation,
+        })
+    };
+    json!({
+        "batch_tokens": batch.seen.batch_tokens,
+        "max_over_mean_error": batch.peak_error(),
+        "max_over_mean_error_independent": batch.independent_peak_error(),
+        "max_over_mean_error_fitted_part": batch.fitted_peak_error(),
+        "max_over_mean_ks_distance": batch.distance(),
+        "seen_max_over_mean_standard_error": batch.seen_error,
+        "by_layer": {
+            "seen": loads(&batch.seen), "law": loads(&batch.modelled),
+            "independent": loads(&batch.independent),
+        },
+    })
+}
+
+/// Spreads of a table of counts.
+fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let counts = read_domain_counts(&args.trace, args.model.as_deref(), &args.kind)?;
+    let spreads: Vec<LayerSpread> =
+        (0..counts.layers.len()).map(|layer| counts.spread(layer)).collect();
+    let mean_of = |f: fn(&LayerSpread) -> f64| mean(&spreads.iter().map(f).collect::<Vec<f64>>());
+    let (popularity, domain) = (mean_of(|s| s.popularity_sd.0), mean_of(|s| s.domain_sd.0));
+    if args.json {
+        let layers: Vec<Value> = counts
+            .layers
+            .iter()
+            .zip(&spreads)
+            .map(|(layer, s)| {
+                json!({
+                    "layer": layer, "popularity_sd": s.popularity_sd.0,
+                    "popularity_sd_standard_error": s.popularity_sd.1,
+                    "domain_sd": s.domain_sd.0, "domain_sd_standard_error": s.domain_sd.1,
+                    "mixed_max_over_mean": s.mixed.peak, "mixed_cv": s.mixed.cv,
+                })
+            })
+            .collect();
+        let report = json!({
+            "domains": counts.domains, "layers": layers, "popularity_sd": popularity,
+            "domain_sd": domain,
+        });
+        writeln!(out, "{report:#}")?;
+        return Ok(());
+    }
+    writeln!(out, "domains: {}\n", counts.domains.join(", "))?;
+    writeln!(out, "layer  popularity_sd        domain_sd        max/mean of the mix    cv")?;
+    for (layer, s) in counts.layers.iter().zip(&spreads) {
+        let ((p, pe), (d, de)) = (s.popularity_sd, s.domain_sd);
+        let (peak, cv) = (s.mixed.peak, s.mixed.cv);
+        writeln!(
+            out,
+            "{layer:>5}  {p:.3} ± {pe:.3}        {d:.3} ± {de:.3} {peak:>20.2} {cv:>8.2}"
+        )?;
+    }
+    let number = counts.domains.len();
+    writeln!(
+        out,
+        "\nmeans, for a workload's [gate]: popularity_sd = {popularity:.2}, domains = {number}, \
+         domain_sd = {domain:.2}\n±: standard error, by leaving out one domain at a time"
+    )?;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! `moesim gate show`: loads by expert and layer, as figures, as a picture of characters, as plots and
+//! as a table.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::super::Failure;
+use super::export::{self, Drawn};
+use super::{plot, print};
+use moesim::base::streams::Streams;
+use moesim::config::{Kind, Mistake, Source, built_in, read_recording, workload};
+use moesim::gate::Gate;
+use moesim::gate::statistics::{self, Uneven};
+use moesim::workload::{Recording, Workload};
+
+/// Whose loads to show.
+#[derive(Args)]
+pub(super) struct ShowArgs {
+    /// A workload file, the name of a built-in one, or a recording (`.parquet`).
+    what: String,
+    /// Override a key of the workload, such as gate.popularity_sd=0.5. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// GPUs whose tokens are counted together.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    gpus: u16,
+    /// Micro-batches to draw; a run with this seed draws the same.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    micro_batches: u16,
+    /// Capacity factors at which drops are shown.
+    #[arg(long, value_delimiter = ',', default_values_t = statistics::FACTORS, value_parser = factor)]
+    factors: Vec<f64>,
+    /// Tokens of a batch of whole sequences, for a recording.
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    tokens: u32,
+    /// Seed of what the gate draws.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Draw `loads.svg` and `batches.svg`, and the same as PNG, into this folder.
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
+    /// Write all counts drawn to this file, `.parquet` or `.csv`.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|factor| (0.001..=1000.0).contains(factor));
+    number.ok_or_else(|| "give a number from 0.001 to 1000".to_owned())
+}
+
+/// Loads of every layer over some batches.
+pub(super) struct Loads {
+    pub(super) title: String,
+    /// FFN experts, which come first.
+    pub(super) ffn: usize,
+    pub(super) top_k: usize,
+    /// `[layer][expert]`, all batches together.
+    pub(super) load: Vec<Vec<u64>>,
+    /// Mean unevenness of one batch, by layer.
+    pub(super) layers: Vec<Layer>,
+    /// Mean correlation of two layers' max/mean over batches.
+    pub(super) correlation: Option<f64>,
+    /// Share of slots that the workload's own capacity drops, and of mixing weight.
+    pub(super) dropped: Option<(f64, f64)>,
+    /// Share of tokens with 0, 1, … FFN slots.
+    pub(super) ffn_slots: Vec<f64>,
+    /// Capacity factors.
+    pub(super) factors: Vec<f64>,
+}
+
+/// Means over batches, of one layer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layer {
+    pub(super) peak: f64,
+    pub(super) cv: f64,
+    pub(super) gini: f64,
+    pub(super) drop: Vec<f64>,
+}
+
+/// Collects the unevenness of batches.
+struct Batches {
+    factors: Vec<f64>,
+    load: Vec<Vec<u64>>,
+    layers: Vec<Layer>,
+    peaks: Vec<Vec<f64>>,
+    number: f64,
+}
+
+impl Batches {
+    fn new(layers: usize, experts: usize, factors: &[f64], number: usize) -> Self {
+        let layer = Layer { drop: vec![0.0; factors.len()], ..Layer::default() };
+        Self {
+            factors: factors.to_vec(),
+            load: vec![vec![0; experts]; layers],
+            layers: vec![layer; layers],
+            peaks: vec![vec![]; layers],
+            number: number as f64,
+        }
+    }
+
+    /// Adds one batch's loads in one layer, of which the first `ffn` are FFN experts'.
+    fn add(&mut self, layer: usize, load: &[u64], ffn: usize) {
+        let uneven = Uneven::of(&load[..ffn]);
+        let mean = &mut self.layers[layer];
+        mean.peak += uneven.peak / self.number;
+        mean.cv += uneven.cv / self.number;
+        mean.gini += uneven.gini / self.number;
+        for (mean, &factor) in mean.drop.iter_mut().zip(&self.factors) {
+            *mean += statistics::beyond(&load[..ffn], factor) / self.number;
+        }
+        self.peaks[layer].push(uneven.peak);
+        self.load[layer].iter_mut().zip(load).for_each(|(sum, n)| *sum += n);
+    }
+
+    fn correlation(&self) -> Option<f64> {
+        (self.number >= 3.0 && self.peaks.len() > 1)
+            .then(|| statistics::mean_correlation(&self.peaks))
+    }
+}
+
+pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let loads = if args.what.ends_with(".parquet") {
+        let recording = read_recording(&PathBuf::from(&args.what))?;
+        if args.export.is_some() {
+            let help = "export a workload with gate.trace, or read the recording itself";
+            return Err(Mistake::of("--export", "is of what a gate drew", help).into());
+        }
+        let loads = of_recording(args, &recording);
+        if let Some(folder) = &args.plot {
+            plot::recording(folder, &loads, &recording, args.seed)?;
+        }
+        loads
+    } else {
+        let workload = named(args)?;
+        let (loads, drawn) = of_workload(args, &workload);
+        if let Some(path) = &args.export {
+            export::write(path, &drawn)?;
+        }
+        if let Some(folder) = &args.plot {
+            plot::workload(folder, &loads, &workload, args.seed)?;
+        }
+        loads
+    };
+    if args.json { print::json(&loads, out) } else { print::text(&loads, out) }
+}
+
+fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {
+    let counts = recording.counts();
+    let number = usize::from(args.micro_batches);
+    let mut batches = Batches::new(recording.layers(), recording.experts(), &args.factors, number);
+    let mut rng = Streams::new(args.seed).named("gate/show");
+    statistics::batches(&counts, args.tokens, number, &mut rng, |load| {
+        for (layer, load) in load.chunks_exact(recording.experts()).enumerate() {
+            batches.add(layer, load, recording.experts());
+        }
+    });
+    let (sequences, tokens) = (recording.sequences().len(), recording.tokens());
+    Loads {
+        title: format!(
+            "{}: {tokens} tokens of {sequences} sequences; means of {number} batches of {} tokens \
+             or more",
+            args.what, args.tokens
+        ),
+        ffn: recording.experts(),
+        top_k: recording.top_k(),
+        correlation: batches.correlation(),
+        load: batches.load,
+        layers: batches.layers,
+        dropped: None,
+        ffn_slots: vec![],
+        factors: args.factors.clone(),
+    }
+}
+
+fn named(args: &ShowArgs) -> Result<Workload, Failure> {
+    let source = match built_in(Kind::Workload, &args.what) {
+        Some(source) => source,
+        None => Source::read(&PathBuf::from(&args.what)).map_err(|mut mistake: Mistake| {
+            mistake.help += ", or name a built-in workload (see `moesim list`)";
+            mistake
+        })?,
+    };
+    Ok(workload(&source.with_overrides(args.set.iter().map(String::as_str)))?)
+}
+
+fn of_workload(args: &ShowArgs, workload: &Workload) -> (Loads, Vec<Drawn>) {
+    let gate = Gate::new(workload, Streams::new(args.seed));
+    let experts = workload.model.experts;
+    let (gpus, number) = (usize::from(args.gpus), usize::from(args.micro_batches));
+    let (ffn, all) = (experts.ffn as usize, experts.total() as usize);
+    let rounds = workload.gates();
+    let mut batches = Batches::new(rounds as usize, all, &args.factors, number);
+    let (mut tokens, mut dropped, mut drawn) = (vec![], (0.0, 0.0), vec![]);
+    let cells = (rounds as usize * number) as f64;
+    let weight = cells * f64::from(workload.batch.tokens_per_gpu) * gpus as f64;
+    let lead_in = workload.layout.places.lead_in();
+    for micro_batch in 0..u32::from(args.micro_batches) {
+        for round in 0..rounds {
+            let counts = gate.counts(round, lead_in + micro_batch, 0..gpus);
+            let load: Vec<u64> = (0..all).map(|expert| counts.load(expert)).collect();
+            batches.add(round as usize, &load, ffn);
+            dropped.0 += counts.drop_share() / cells;
+            dropped.1 += counts.lost_weight() / weight;
+            tokens.resize(counts.most_slots() + 1, 0.0);
+            for gpu in 0..gpus {
+                for (f, sum) in tokens.iter_mut().enumerate() {
+                    *sum += f64::from(counts.tokens_with(gpu, f));
+                }
+            }
+            if args.export.is_some() {
+                drawn.push(Drawn { round, micro_batch, counts });
+            }
+        }
+    }
+    let total: f64 = tokens.iter().sum();
+    let loads = Loads {
+        title: format!("{}: means of {number} micro-batches on {gpus} GPUs", workload.name),
+        ffn,
+        top_k: workload.slots_per_round() as usize,
+        correlation: batches.correlation(),
+        load: batches.load,
+        layers: batches.layers,
+        dropped: Some(dropped),
+        ffn_slots: tokens.iter().map(|n| n / total).collect(),
+        factors: args.factors.clone(),
+    };
+    (loads, drawn)
+}

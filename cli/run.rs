@@ -1,0 +1,112 @@
+//! `moesim run`: a scenario, as a table or as JSON.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Failure, default_threads};
+use moesim::config::{Overrides, Scenario, ScenarioSource, Source, read_profile};
+use moesim::kernels::Device;
+use moesim::output::report;
+use moesim::output::report::pictures::{self, Part};
+use moesim::studies::study;
+use moesim::studies::study::Row;
+
+/// The scenario of `moesim` without a subcommand.
+pub(super) const PAPER: &str = "paper";
+
+/// A scenario, and how to run it.
+#[derive(Args)]
+pub(super) struct RunArgs {
+    /// A scenario file, or the name of a built-in one (see `moesim list`).
+    scenario: String,
+    #[command(flatten)]
+    study: StudyArgs,
+}
+
+/// How to run a scenario.
+#[derive(Args)]
+pub(super) struct StudyArgs {
+    /// Override a key, such as counted=moe-layer, seeds=0..20, workload.batch.tokens_per_gpu=4096 or
+    /// topology.nodes.count=8. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Run on this measured device: a profile file, whose peaks the cluster's GPUs take over. With
+    /// --set profile=… instead, its efficiencies apply to the peaks that the topology states.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Draw the gain over τ, where the time goes and how full links are into this folder, as SVG.
+    #[arg(long, value_name = "FOLDER")]
+    plot: Option<std::path::PathBuf>,
+    /// Threads to use; results are the same for any number. Default: all cores.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    study(&args.scenario, &args.study, out)
+}
+
+pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut set = args.set.clone();
+    if let Some(path) = &args.profile {
+        set.extend(as_device(path)?);
+    }
+    let overrides = Overrides::new(set.clone());
+    let scenario = ScenarioSource::open(name, overrides)?.load()?;
+    let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
+    let asked = report::Asked { scenario: name, set: &set, moesim: env!("CARGO_PKG_VERSION") };
+    if let Some(folder) = &args.plot {
+        draw(folder, &asked, &scenario, &rows)?;
+    }
+    if args.json {
+        report::write_json(out, &asked, &scenario, &rows)?;
+    } else {
+        report::write_text(out, &scenario, &rows)?;
+    }
+    Ok(())
+}
+
+/// Draws the gain, where the time goes and, where exchanges are counted, how full links are.
+fn draw(
+    folder: &Path,
+    asked: &report::Asked<'_>,
+    scenario: &Scenario,
+    rows: &[Row],
+) -> Result<(), Failure> {
+    super::make_folder(folder)?;
+    let json = report::json_of(asked, scenario, rows)?;
+    let run = Part::whole("--plot", &json);
+    super::save_chart(&pictures::gain_chart(&run)?, &folder.join("gain.svg"))?;
+    super::save_chart(&pictures::breakdown_chart(&run)?, &folder.join("breakdown.svg"))?;
+    let most = |row: &Row| row.link_bytes_per_s.iter().copied().fold(0.0, f64::max);
+    let fullest = rows.iter().max_by(|a, b| most(a).total_cmp(&most(b)));
+    let Some(row) = fullest.filter(|row| most(row) > 0.0) else { return Ok(()) };
+    super::save_chart(&pictures::links_chart(&run, None)?, &folder.join("links.svg"))?;
+    let chart = report::cluster_chart(
+        &scenario.topology,
+        &row.link_bytes_per_s,
+        &pictures::spoken(&row.workload.name, row.tau()),
+    );
+    super::save_chart(&chart, &folder.join("cluster.svg"))
+}
+
+/// The overrides that put the device of a profile into every place of the cluster.
+fn as_device(path: &Path) -> Result<Vec<String>, Failure> {
+    let profile = read_profile(&Source::read(path)?, path)?;
+    let Device { peak_bf16, memory_bandwidth, sms } = profile.data_sheet;
+    // A scenario's own paths are relative to its folder; this one is relative to where we are.
+    let whole = std::path::absolute(path)?;
+    let (flops, bytes) = (peak_bf16.flops_per_sec() / 1e12, memory_bandwidth.gb_per_sec());
+    Ok(vec![
+        format!("profile={}", whole.display()),
+        format!("topology.gpu.name={}", profile.device),
+        format!("topology.gpu.peak_bf16={flops} TFLOP/s"),
+        format!("topology.gpu.memory_bandwidth={bytes} GB/s"),
+        format!("topology.gpu.sms={sms}"),
+    ])
+}

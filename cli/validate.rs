@@ -1,0 +1,32 @@
+//! `moesim validate`: measured tables and the paper's table, predicted and judged.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{Failure, default_threads};
+
+mod command;
+use command::Other;
+pub(crate) use command::ValidateArgs;
+use moesim::config::{Mistake, Overrides};
+use moesim::execution::outcome::TooLong;
+use moesim::studies::paper::{self, judge::Predictor};
+
+pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    command::run(args, &papers_table, out)
+}
+
+/// Judges a CSV in the columns of the paper's table; says nothing of other files.
+fn papers_table(path: &Path) -> Result<Option<Other>, Mistake> {
+    let is_csv = path.extension().is_some_and(|extension| extension == "csv");
+    if !is_csv || !paper::looks_like(path) {
+        return Ok(None);
+    }
+    let rows = paper::read(path)?;
+    let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+    let predictor = Predictor::new(Overrides::default(), default_threads())?;
+    let verdict = predictor.verdict(&file, &rows).map_err(|TooLong| {
+        Mistake::of(&file, TooLong.to_string(), "this is a defect: please report it")
+    })?;
+    Ok(Some(Other { json: verdict.json(), text: verdict.text() }))
+}

@@ -1,0 +1,180 @@
+//! The report of `moesim validate DIR`: every file judged, in order of name.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::{Failure, choice};
+use moesim::base::table::Table;
+use moesim::config::Mistake;
+use moesim::output::report::predicted_measured;
+use moesim::studies::validate::{LeaveOut, Report, judge, summary};
+
+/// Predict every row of a folder of measurements and say how far off.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ValidateArgs {
+    /// The folder of measurements.
+    pub dir: PathBuf,
+    /// Break each file down by the values of this column.
+    #[arg(long, value_name = "COLUMN")]
+    pub by: Option<String>,
+    /// List the rows that are furthest off.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub worst: usize,
+    /// Predict as if this had never been measured: every shape (the default), every number of GPUs or
+    /// groups, or every file's whole device but for a handful of its GEMM timings.
+    #[arg(long, value_name = "WHAT", value_parser = choice::parser::<LeaveOut>(), num_args = 0..=1, require_equals = true,
+          default_missing_value = "shape")]
+    pub leave_out: Option<LeaveOut>,
+    /// Draw predicted against measured times of each file, as SVG and PNG files in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub plot: Option<PathBuf>,
+    /// Print a JSON array with an object for each file.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What another judge has to say of a file that is no table of measurements.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Other {
+    /// Its object in the JSON array.
+    pub json: Value,
+    /// Its lines in the printed report.
+    pub text: String,
+}
+
+/// Judges a file that tables of measurements know nothing of; none when it does not either.
+pub(super) type OtherJudge<'j> = &'j dyn Fn(&Path) -> Result<Option<Other>, Mistake>;
+
+/// Validates every file of a folder, in order of name, and writes the report to `out`.
+///
+/// Files that are no known table are handed to `other`; those it does not know are named as
+/// ignored. A table that cannot be read does not keep the others from being judged: the first such
+/// mistake is returned after the report.
+///
+/// # Errors
+/// If the folder cannot be read or holds nothing to judge, if a table is refused, or if `out`
+/// cannot be written.
+pub(super) fn run(
+    args: &ValidateArgs,
+    other: OtherJudge<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut found = Found::default();
+    for path in files_of(&args.dir)? {
+        found.take(&path, args.leave_out, other)?;
+    }
+    if found.tables.is_empty() && found.others.is_empty() {
+        let help = "name a folder with tables such as gemm_a100_sxm.parquet";
+        let nothing =
+            Mistake::of(args.dir.display().to_string(), "holds nothing to validate", help);
+        return Err(found.mistakes.into_iter().next().unwrap_or(nothing).into());
+    }
+    if let Some(folder) = &args.plot {
+        found.plot(folder)?;
+    }
+    if args.json {
+        found.write_json(out)?
+    } else {
+        found.write_text(args, out)?
+    }
+    found.mistakes.into_iter().next().map_or(Ok(()), |mistake| Err(mistake.into()))
+}
+
+#[derive(Default)]
+struct Found {
+    tables: Vec<(Vec<Report>, Table)>,
+    others: Vec<Other>,
+    ignored: Vec<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        path: &Path,
+        leave_out: Option<LeaveOut>,
+        other: OtherJudge<'_>,
+    ) -> Result<(), Mistake> {
+        if path.extension().is_some_and(|e| e == "parquet") {
+            match judge(path, leave_out) {
+                Ok(Some(judged)) => self.tables.push(judged),
+                Ok(None) => self.ignored.push(path.display().to_string()),
+                Err(mistake) => self.mistakes.push(mistake),
+            }
+            return Ok(());
+        }
+        match other(path)? {
+            Some(judged) => self.others.push(judged),
+            None => self.ignored.push(path.display().to_string()),
+        }
+        Ok(())
+    }
+
+    fn plot(&self, folder: &Path) -> Result<(), Mistake> {
+        for report in self.reports() {
+            predicted_measured::write(report, folder).map_err(|e| {
+                let help = "check the folder, its permissions and the space left";
+                let found = format!("cannot be written: {e}");
+                Mistake::of(folder.display().to_string(), found, help)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &Report> {
+        self.tables.iter().flat_map(|(reports, _)| reports)
+    }
+
+    fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        let tables = self.reports().map(summary::json);
+        let all: Vec<Value> = tables.chain(self.others.iter().map(|o| o.json.clone())).collect();
+        serde_json::to_writer_pretty(&mut *out, &all)?;
+        writeln!(out)
+    }
+
+    fn write_text(&self, args: &ValidateArgs, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{}", summary::HEADER)?;
+        for (reports, table) in &self.tables {
+            for report in reports {
+                write!(out, "{}", summary::line(report))?;
+                if let Some(column) = &args.by {
+                    let parts = summary::by(report, table, column);
+                    let none = || format!("  has no column {column}\n");
+                    write!(out, "{}", parts.unwrap_or_else(none))?;
+                }
+                write!(out, "{}", summary::worst(report, table, args.worst))?;
+            }
+        }
+        write!(out, "\n{}", summary::notes(self.reports()))?;
+        for other in &self.others {
+            write!(out, "{}", other.text)?;
+        }
+        for path in &self.ignored {
+            writeln!(out, "{path}: ignored, not a table of measurements that is known")?;
+        }
+        for mistake in &self.mistakes {
+            writeln!(out, "{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The files of a folder, by name.
+fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Mistake> {
+    let unreadable = |e: io::Error| {
+        let help = "name a folder with measurements";
+        Mistake::of(dir.display().to_string(), format!("cannot be read: {e}"), help)
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,139 @@
+//! What `compare`, `plan`, `explain` and `timeline` share: a scenario from a few words.
+
+use clap::Args;
+
+use super::Failure;
+use moesim::config::{
+    self, Kind, Mistake, Overrides, Scenario, ScenarioSource, Source, built_in_profiles,
+};
+use moesim::workload::{Execution, Workload};
+
+/// A pair of workloads and how to run them.
+#[derive(Args, Clone)]
+pub(super) struct Versus {
+    /// The vanilla workload: built in, or a file.
+    #[arg(long, default_value = "moe-1b")]
+    pub(super) vanilla: String,
+    /// The MoE++ workload to compare with it.
+    #[arg(long, default_value = "moepp-1b")]
+    pub(super) moepp: String,
+    /// What is counted: experts, moe-layer or model-forward.
+    #[arg(long, default_value = "moe-layer")]
+    counted: String,
+    /// Seeds, half open.
+    #[arg(long, default_value = "0..8")]
+    seeds: String,
+    /// Take predictions of kernels and links as they are, without the error calibration left.
+    #[arg(long)]
+    certain: bool,
+    /// What a loop over experts costs beyond its kernels. Default: moepp-loop where experts run one
+    /// after another, none where they are grouped.
+    #[arg(long, value_name = "NAME")]
+    overheads: Option<String>,
+    /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Versus {
+    /// The scenario on each cluster, and the name that the cluster goes by: its own, and that of its path
+    /// where another file of that name, in another folder, came before.
+    pub(super) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
+        let mut each: Vec<(String, Scenario)> = Vec::with_capacity(clusters.len());
+        for cluster in clusters {
+            let (name, scenario) = self.on(cluster)?;
+            let taken = |name: &str| each.iter().any(|(other, _)| other == name);
+            let name = if taken(&name) { cluster.clone() } else { name };
+            if taken(&name) || clusters.iter().filter(|other| *other == cluster).count() > 1 {
+                return Err(Mistake::of(name, "is named twice", "name each cluster once").into());
+            }
+            each.push((name, scenario));
+        }
+        Ok(each)
+    }
+
+    /// The scenario on a cluster, `NAME` or `NAME=PROFILE`, and the cluster's name.
+    fn on(&self, cluster: &str) -> Result<(String, Scenario), Failure> {
+        let (topology, profile) = match cluster.split_once('=') {
+            Some((topology, profile)) => (topology, profile.to_owned()),
+            None => (cluster, profile_for(cluster)?),
+        };
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let mut text = format!(
+            "schema = 1\nname = \"compare\"\ntopology = {}\nprofile = {}\ncounted = {}\nseeds = {}\n\
+             calibration_uncertainty = {}\n",
+            quoted(topology),
+            quoted(&profile),
+            quoted(&self.counted),
+            quoted(&self.seeds),
+            !self.certain
+        );
+        let overheads = match &self.overheads {
+            Some(name) if name == "none" => None,
+            Some(name) => Some(name.clone()),
+            None => (workload(&self.moepp)?.execution == Execution::Sequential)
+                .then(|| "moepp-loop".to_owned()),
+        };
+        if let Some(name) = overheads {
+            text.push_str(&format!("overheads = {}\n", quoted(&name)));
+        }
+        text.push_str(&format!(
+            "[[compare]]\nvanilla = {}\nmoepp = {}\n",
+            quoted(&self.vanilla),
+            quoted(&self.moepp)
+        ));
+        let source = ScenarioSource::of_text(&text, Overrides::new(self.set.clone()));
+        let scenario = source.load().map_err(|mistake| Mistake {
+            // The text is ours: what is wrong with it is an argument.
+            place: if mistake.place == config::COMMAND_LINE {
+                format!("{cluster}, {}", mistake.place)
+            } else {
+                mistake.place
+            },
+            line: mistake.line.filter(|_| false),
+            ..mistake
+        })?;
+        Ok((short_name(topology), scenario))
+    }
+}
+
+/// A cluster's name in tables: that of its file, without folders.
+fn short_name(topology: &str) -> String {
+    let stem = std::path::Path::new(topology).file_stem().filter(|_| topology.ends_with(".toml"));
+    stem.map_or(topology.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn workload(name: &str) -> Result<Workload, Failure> {
+    let source = match config::built_in(Kind::Workload, name) {
+        Some(source) => source,
+        None => Source::read(name.as_ref())?,
+    };
+    Ok(config::workload(&source)?)
+}
+
+/// The built-in profile of the GPU that a cluster is made of.
+fn profile_for(cluster: &str) -> Result<String, Failure> {
+    let source = match config::built_in_topology(cluster) {
+        Some(source) => source,
+        None => Source::read(cluster.as_ref())?,
+    };
+    let topology = config::read_topology(&source)?;
+    let words = |name: &str| -> Vec<String> {
+        name.to_ascii_lowercase().split(['-', ' ', '_']).map(str::to_owned).collect()
+    };
+    let gpu = words(&topology.gpu().name);
+    let known = built_in_profiles().iter().map(|profile| profile.name);
+    let found = known.into_iter().find(|name| words(name).first().is_some_and(|w| gpu.contains(w)));
+    found.map(str::to_owned).ok_or_else(|| {
+        let names: Vec<&str> = built_in_profiles().iter().map(|profile| profile.name).collect();
+        Mistake::of(
+            cluster,
+            format!("there is no profile of its GPU, {}", topology.gpu().name),
+            format!(
+                "say whose efficiencies to take, as in {cluster}=h100-sxm; built in: {}",
+                names.join(", ")
+            ),
+        )
+        .into()
+    })
+}

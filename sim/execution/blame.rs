@@ -1,0 +1,187 @@
+//! Where every picosecond of every GPU went: one reason each, summing to the makespan.
+//!
+//! A GPU's time is blamed on what it could not go on without. Work done under the cover of an
+//! exchange therefore costs nothing here: it is the exchange that the GPU waits for, and only what
+//! sticks out past the delivery is blamed on the work. How much was hidden is reported apart.
+
+use crate::base::units::{SimDuration, SimTime};
+
+/// Why a GPU's time passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reason {
+    /// Attention, norms, embedding and output: everything that is not the MoE layer.
+    Dense,
+    /// Scoring and choosing experts.
+    Gate,
+    /// Putting tokens in the order of their experts.
+    Permute,
+    /// Waiting for other GPUs to be ready to dispatch.
+    DispatchWait,
+    /// Tokens on their way to their experts.
+    Dispatch,
+    /// Matrix multiplications of FFN experts.
+    FfnGemm,
+    /// Memory-bound work of FFN experts: gathering, activation, scaling, adding.
+    FfnMemory,
+    /// Experts that every token has on its own GPU, as far as no exchange hides them.
+    SharedExperts,
+    /// Zero, copy and constant experts, as far as no exchange hides them.
+    ZeroComputation,
+    /// Launching and synchronising: once for each expert visited and for each layer.
+    Launch,
+    /// Waiting for other GPUs to be ready to combine: the slowest decides.
+    CombineWait,
+    /// Results on their way back.
+    Combine,
+    /// Putting results back in order and mixing them.
+    Mix,
+    /// Waiting for the previous pipeline stage.
+    PipelineWait,
+    /// Moving experts' parameters to where the next plan wants them, spread over a plan's micro-batches.
+    Rebalance,
+    /// Finished, while others are not.
+    Done,
+}
+
+impl Reason {
+    /// All reasons, in the order of a layer.
+    pub const ALL: [Self; 16] = [
+        Self::Dense,
+        Self::Gate,
+        Self::Permute,
+        Self::DispatchWait,
+        Self::Dispatch,
+        Self::FfnGemm,
+        Self::FfnMemory,
+        Self::SharedExperts,
+        Self::ZeroComputation,
+        Self::Launch,
+        Self::CombineWait,
+        Self::Combine,
+        Self::Mix,
+        Self::PipelineWait,
+        Self::Rebalance,
+        Self::Done,
+    ];
+
+    /// The reason in a word or two, for tables.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Dense => "attention and the rest",
+            Self::Gate => "gate",
+            Self::Permute => "permute",
+            Self::DispatchWait => "wait to dispatch",
+            Self::Dispatch => "dispatch",
+            Self::FfnGemm => "FFN matrix products",
+            Self::FfnMemory => "FFN memory traffic",
+            Self::SharedExperts => "shared experts",
+            Self::ZeroComputation => "zero-computation experts",
+            Self::Launch => "launch and synchronise",
+            Self::CombineWait => "wait for the slowest",
+            Self::Combine => "combine",
+            Self::Mix => "mix",
+            Self::PipelineWait => "wait for the stage before",
+            Self::Rebalance => "rebalance experts",
+            Self::Done => "finished early",
+        }
+    }
+
+    /// Whether the GPU itself does and sends nothing, but waits for others.
+    #[must_use]
+    pub const fn is_wait(self) -> bool {
+        matches!(self, Self::DispatchWait | Self::CombineWait | Self::PipelineWait | Self::Done)
+    }
+
+    /// The reason as a column name, without its unit.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Gate => "gate",
+            Self::Permute => "permute",
+            Self::DispatchWait => "dispatch_wait",
+            Self::Dispatch => "dispatch",
+            Self::FfnGemm => "ffn_gemm",
+            Self::FfnMemory => "ffn_memory",
+            Self::SharedExperts => "shared_experts",
+            Self::ZeroComputation => "zero_computation",
+            Self::Launch => "launch",
+            Self::CombineWait => "combine_wait",
+            Self::Combine => "combine",
+            Self::Mix => "mix",
+            Self::PipelineWait => "pipeline_wait",
+            Self::Rebalance => "rebalance",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// One GPU's time by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blame {
+    by_reason: [SimDuration; Reason::ALL.len()],
+}
+
+impl Blame {
+    /// Blames `time` on `reason`.
+    pub fn add(&mut self, reason: Reason, time: SimDuration) {
+        self.by_reason[reason as usize] += time;
+    }
+
+    /// Time blamed on `reason`.
+    #[must_use]
+    pub const fn of(&self, reason: Reason) -> SimDuration {
+        self.by_reason[reason as usize]
+    }
+
+    /// All time blamed.
+    #[must_use]
+    pub fn total(&self) -> SimDuration {
+        self.by_reason.iter().copied().sum()
+    }
+}
+
+/// One piece of a GPU's own work between two synchronisations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// What it is blamed on.
+    pub reason: Reason,
+    /// How long it takes.
+    pub time: SimDuration,
+}
+
+/// Runs a GPU's own work to its next synchronisation: a prefix sum, no calendar.
+///
+/// Returns the clock after the last operation. `benches/core.rs` compares it with the calendar.
+#[must_use]
+pub fn run_to_barrier(start: SimTime, ops: &[Op], blame: &mut Blame) -> SimTime {
+    let mut clock = start;
+    for op in ops {
+        blame.add(op.reason, op.time);
+        clock += op.time;
+    }
+    clock
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_place_in_the_table() {
+        for (i, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, i, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_to_the_barrier_moves_the_clock_by_what_it_blames() {
+        let ops = Reason::ALL.map(|reason| Op { reason, time: SimDuration::from_ps(3) });
+        let mut blame = Blame::default();
+        let end = run_to_barrier(SimTime::from_ps(5), &ops, &mut blame);
+        assert_eq!(end - SimTime::from_ps(5), blame.total());
+        assert_eq!(blame.of(Reason::Gate).ps(), 3);
+    }
+}

@@ -1,0 +1,48 @@
+//! Kernels at data-sheet speed: the ideal, and the baseline that fitted profiles must beat.
+
+use super::{KernelTimes, RowTimes, SlotTimes};
+use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+use crate::kernels::experts::ExpertsShape;
+use crate::workload::Dtype;
+
+/// Each kernel takes the longer of its operations at the peak rate and its bytes, each touched
+/// once, at the peak memory bandwidth; launches are free [williams09].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Roofline {
+    /// Peak rate of dense matrix products.
+    pub peak: FlopRate,
+    /// Peak memory bandwidth.
+    pub memory_bandwidth: Bandwidth,
+}
+
+impl Roofline {
+    fn longer(&self, flops: f64, bytes: f64) -> SimDuration {
+        let compute = flops / self.peak.flops_per_sec();
+        SimDuration::from_secs(compute.max(bytes / self.memory_bandwidth.bytes_per_sec()))
+    }
+}
+
+impl KernelTimes for Roofline {
+    fn gemm(&self, n: u32, k: u32, dtype: Dtype) -> RowTimes<'_> {
+        let (n, k) = (f64::from(n), f64::from(k));
+        Box::new(move |rows| {
+            let m = rows as f64;
+            self.longer(2.0 * m * n * k, (m * k + k * n + m * n) * dtype.bytes() as f64)
+        })
+    }
+
+    fn grouped_ffn(&self, shape: ExpertsShape, dtype: Dtype) -> SlotTimes<'_> {
+        let (d, h) = (f64::from(shape.hidden), f64::from(shape.inter));
+        Box::new(move |slots| {
+            let rows: f64 = slots.iter().map(|&m| f64::from(m)).sum();
+            let active = slots.iter().filter(|&&m| m > 0).count() as f64;
+            // Weights of active experts once; rows in and out, two intermediates, their product.
+            let elements = active * 3.0 * d * h + rows * (2.0 * d + 5.0 * h);
+            self.longer(6.0 * rows * d * h, elements * dtype.bytes() as f64)
+        })
+    }
+
+    fn memory_bound(&self, bytes: Bytes, _launches: u32) -> SimDuration {
+        self.memory_bandwidth.time_for(bytes)
+    }
+}

@@ -1,0 +1,128 @@
+//! What calibration leaves open, drawn once a run.
+//!
+//! A profile is wrong in ways it knows the size of: for each family of kernels and of links, the law
+//! of its errors on what it had not seen ([`LogErrors`]). One run takes one world among those that
+//! the laws leave possible: a factor for each family, on all its times in that run,
+//!
+//! ```text
+//!   T'(x) = T(x) · e^ε,   ε drawn from the family's law of ln(measured / predicted)             (1)
+//! ```
+//!
+//! from the stream `calibration/FAMILY` of the run's seed. Vanilla and MoE++ under the same seed
+//! therefore meet the same kernels and links, and what they share cancels from the gain. Left out:
+//! errors that differ from shape to shape within a family, which cancel less (a family's factor is
+//! drawn as wide as the error of one row, though, and rows' errors average out in a layer); and
+//! errors of the loop's overheads, which are fitted to the paper's whole table.
+
+use super::{KernelTimes, RowTimes, SlotTimes};
+use crate::base::streams::Streams;
+use crate::base::units::{Bytes, SimDuration};
+use crate::kernels::experts::ExpertsShape;
+use crate::kernels::profile::{CollectiveOp, LogErrors, Precision, Profile};
+use crate::network::NetworkRates;
+use crate::workload::Dtype;
+
+/// The laws of a profile's errors, for the families that a workload of one number format meets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Uncertainty {
+    families: [(String, Option<LogErrors>); 5],
+}
+
+/// One factor a family: how much longer its parts take in this world than predicted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factors {
+    /// Dense matrix products.
+    pub gemm: f64,
+    /// Fused experts.
+    pub experts: f64,
+    /// Kernels that only move memory.
+    pub memory: f64,
+    /// Exchanges within a node.
+    pub within_node: f64,
+    /// What leaves a node.
+    pub across_nodes: f64,
+}
+
+impl Uncertainty {
+    /// What `profile` says of its errors. A family that it says nothing of is taken to be right.
+    #[must_use]
+    pub fn of(profile: &Profile, dtype: Dtype) -> Self {
+        let precision = Precision::from(dtype);
+        let gemm = profile.gemm.get(&precision).or_else(|| profile.gemm.values().next());
+        let own = profile.experts.iter().find(|((_, p), _)| *p == precision);
+        let experts = own.or_else(|| profile.experts.iter().next());
+        let kernel = experts.map_or("", |((kernel, _), _)| kernel);
+        let all_to_all = profile.collectives.get(&CollectiveOp::AllToAll);
+        let inter_node = profile.inter_node.as_ref();
+        let name = precision.name();
+        Self {
+            families: [
+                (format!("gemm/{name}"), gemm.and_then(|f| f.evidence.log_errors.clone())),
+                (
+                    format!("experts/{kernel}/{name}"),
+                    experts.and_then(|(_, f)| f.evidence.log_errors.clone()),
+                ),
+                ("memory".to_owned(), profile.memory.evidence.log_errors.clone()),
+                (
+                    "collective/alltoall".to_owned(),
+                    all_to_all.and_then(|f| f.evidence.log_errors.clone()),
+                ),
+                ("inter_node".to_owned(), inter_node.and_then(|f| f.evidence.log_errors.clone())),
+            ],
+        }
+    }
+
+    /// One world: a factor for each family.
+    #[must_use]
+    pub fn draw(&self, streams: Streams) -> Factors {
+        let [gemm, experts, memory, within_node, across_nodes] =
+            self.families.each_ref().map(|(family, law)| {
+                let mut rng = streams.named(&format!("calibration/{family}"));
+                law.as_ref().map_or(1.0, |law| law.draw(&mut rng))
+            });
+        Factors { gemm, experts, memory, within_node, across_nodes }
+    }
+}
+
+impl Factors {
+    /// Nothing is off.
+    pub const ONE: Self =
+        Self { gemm: 1.0, experts: 1.0, memory: 1.0, within_node: 1.0, across_nodes: 1.0 };
+
+    /// Rates at which exchanges take that much longer.
+    #[must_use]
+    pub fn on(&self, rates: NetworkRates) -> NetworkRates {
+        rates.slower(self.within_node, self.across_nodes)
+    }
+}
+
+/// Kernels that take longer, or less long, than predicted by a factor for each family.
+#[derive(Clone, Copy)]
+pub struct Drawn<'a> {
+    kernels: &'a dyn KernelTimes,
+    factors: Factors,
+}
+
+impl<'a> Drawn<'a> {
+    /// `kernels` in the world of these factors.
+    #[must_use]
+    pub const fn new(kernels: &'a dyn KernelTimes, factors: Factors) -> Self {
+        Self { kernels, factors }
+    }
+}
+
+impl KernelTimes for Drawn<'_> {
+    fn gemm(&self, n: u32, k: u32, dtype: Dtype) -> RowTimes<'_> {
+        let (times, factor) = (self.kernels.gemm(n, k, dtype), self.factors.gemm);
+        Box::new(move |rows| times(rows).scaled(factor))
+    }
+
+    fn grouped_ffn(&self, shape: ExpertsShape, dtype: Dtype) -> SlotTimes<'_> {
+        let (times, factor) = (self.kernels.grouped_ffn(shape, dtype), self.factors.experts);
+        Box::new(move |slots| times(slots).scaled(factor))
+    }
+
+    fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
+        self.kernels.memory_bound(bytes, launches).scaled(self.factors.memory)
+    }
+}

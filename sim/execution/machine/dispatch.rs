@@ -1,0 +1,223 @@
+//! The bytes of a layer's two exchanges: the gate's counts through an all-to-all algorithm.
+//!
+//! *Direct* sends one hidden vector for each slot computed elsewhere, padding included. The others
+//! go by [`crate::network::collective`]: by the drawn tokens where there are any, by expectation otherwise.
+//! Of an expert's slots those that come last in the order of tokens are the dropped ones; padding
+//! is not sent, as only buffers of fixed size need it.
+
+use crate::base::units::{Bytes, ExpertId, GpuId};
+use crate::gate::Counts;
+use crate::network::collective::{Accounting, Algorithm, Allowed, Chosen, Hop};
+use crate::network::{Exchange, Forwarding, Relayed};
+use crate::placement::Placement;
+use crate::workload::Scheme;
+
+/// How tokens are moved to their experts and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllToAll {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// GPUs that share a node, numbered one after another.
+    pub gpus_per_node: u32,
+}
+
+/// Bytes from member to member in a dispatch; the combine sends the same back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dispatch {
+    /// `[from][to]`, row-major.
+    cells: Vec<Bytes>,
+    relayed: Vec<Relayed>,
+    two_hop: bool,
+    /// Bytes of a slot on its way to its expert, and on its way back.
+    slot: [u64; 2],
+}
+
+impl Dispatch {
+    /// Nothing to dispatch among so many members.
+    pub fn clear(&mut self, ranks: usize) {
+        self.cells.clear();
+        self.cells.resize(ranks * ranks, Bytes(0));
+        self.relayed.clear();
+        self.two_hop = false;
+    }
+
+    /// What a group sends whose rank 0 is `first`, with slots of so many bytes there and back.
+    pub fn plan(
+        &mut self,
+        how: &AllToAll,
+        counts: &Counts,
+        placement: &Placement,
+        slot: [u64; 2],
+        first: GpuId,
+    ) {
+        let ranks = counts.gpus();
+        self.clear(ranks);
+        self.slot = slot;
+        let token = Bytes(slot[0]);
+        if how.algorithm == Algorithm::Direct {
+            self.one_for_each_slot(counts, placement, token);
+            return;
+        }
+        self.two_hop = how.algorithm == Algorithm::TwoHop;
+        let members = first.0..first.0 + ranks as u32;
+        let accounting = Accounting::new(how.algorithm, how.gpus_per_node, token);
+        let mut accounting = accounting.among(members);
+        for rank in 0..ranks {
+            account(&mut accounting, rank, counts, placement, first);
+        }
+        for Hop { from, via, to, bytes } in accounting.hops() {
+            let [from, to] = [from, to].map(|gpu| (gpu.0 - first.0) as usize);
+            match via {
+                None => self.cells[from * ranks + to] += bytes,
+                Some(via) => {
+                    let via = (via.0 - first.0) as usize;
+                    self.relayed.push(Relayed { from, via, to, bytes });
+                }
+            }
+        }
+    }
+
+    fn one_for_each_slot(&mut self, counts: &Counts, placement: &Placement, token: Bytes) {
+        let ranks = counts.gpus();
+        for expert in 0..counts.experts() {
+            for from in 0..ranks {
+                let slots = counts.computed(from, expert);
+                for (to, share) in placement.shares(ExpertId(expert as u32), from, slots) {
+                    if from != to {
+                        self.cells[from * ranks + to] += Bytes(u64::from(share) * token.0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes of all hops.
+    pub fn bytes(&self) -> u64 {
+        let relayed = self.relayed.iter().map(|relayed| 2 * relayed.bytes.0).sum::<u64>();
+        self.cells.iter().map(|bytes| bytes.0).sum::<u64>() + relayed
+    }
+
+    /// The dispatch.
+    pub fn forth(&self, members: Vec<GpuId>) -> Exchange {
+        let forwarding = if self.two_hop { Forwarding::AcrossThenWithin } else { Forwarding::None };
+        Exchange::new(members, self.cells.clone())
+            .with_relayed(self.relayed.clone())
+            .with_forwarding(forwarding)
+    }
+
+    /// The combine.
+    pub fn back(&self, members: Vec<GpuId>) -> Exchange {
+        let ranks = members.len();
+        let smaller = |Bytes(bytes): Bytes| {
+            let scaled =
+                u128::from(bytes) * u128::from(self.slot[1]) / u128::from(self.slot[0].max(1));
+            Bytes(scaled as u64)
+        };
+        let cells = (0..ranks * ranks)
+            .map(|cell| smaller(self.cells[(cell % ranks) * ranks + cell / ranks]));
+        let turned = |&Relayed { from, via, to, bytes }: &Relayed| Relayed {
+            from: to,
+            via,
+            to: from,
+            bytes: smaller(bytes),
+        };
+        let forwarding = if self.two_hop { Forwarding::WithinThenAcross } else { Forwarding::None };
+        Exchange::new(members, cells.collect())
+            .with_relayed(self.relayed.iter().map(turned).collect())
+            .with_forwarding(forwarding)
+    }
+}
+
+/// Accounts for the tokens of one member.
+fn account(
+    accounting: &mut Accounting,
+    rank: usize,
+    counts: &Counts,
+    placement: &Placement,
+    first: GpuId,
+) {
+    let source = GpuId(first.0 + rank as u32);
+    let hosts_of = |expert: usize| placement.hosts(ExpertId(expert as u32));
+    let gpu_of = |rank: u32| GpuId(first.0 + rank);
+    if let Some(tokens) = counts.drawn_on(rank) {
+        let mut room = counts.kept_by(rank).to_vec();
+        let mut experts_on = Vec::new();
+        for (number, token) in tokens.enumerate() {
+            experts_on.clear();
+            for &expert in token {
+                let expert = usize::from(expert);
+                let kept = room[expert] > 0;
+                room[expert] -= u32::from(kept);
+                // Copies of an expert take tokens in turn.
+                let hosts = hosts_of(expert);
+                let host = hosts.get((number + rank) % hosts.len().max(1));
+                experts_on.extend(host.filter(|_| kept).map(|&host| gpu_of(host)));
+            }
+            accounting.token(source, &experts_on);
+        }
+        return;
+    }
+    // Each copy of an expert counts as one, with its share of the slots.
+    let copies: Vec<(usize, f64, GpuId)> = (0..counts.experts())
+        .flat_map(|expert| {
+            let hosts = hosts_of(expert);
+            let share = 1.0 / hosts.len().max(1) as f64;
+            hosts.iter().map(move |&host| (expert, share, gpu_of(host)))
+        })
+        .collect();
+    let owner: Vec<GpuId> = copies.iter().map(|copy| copy.2).collect();
+    let chosen = |e: usize| f64::from(counts.kept(rank, e) + counts.dropped(rank, e));
+    let slots: Vec<f64> = copies.iter().map(|&(e, share, _)| share * chosen(e)).collect();
+    let dropped: Vec<f64> = copies
+        .iter()
+        .map(|&(e, ..)| f64::from(counts.dropped(rank, e)) / chosen(e).max(1.0))
+        .collect();
+    let mut tokens: Vec<f64> =
+        (0..=counts.top_k()).map(|f| f64::from(counts.tokens_with(rank, f))).collect();
+    if (0..counts.experts()).all(|expert| !hosts_of(expert).is_empty()) {
+        // Zero-computation experts are sent to as well: every token has all its K slots under way.
+        let all = tokens.drain(..).sum();
+        tokens = vec![0.0; counts.top_k()];
+        tokens.push(all);
+    }
+    let experts = counts.experts();
+    let block_of: Vec<usize> = match counts.scheme() {
+        Scheme::GroupLimited { groups, .. } | Scheme::Grouped { groups } => {
+            copies.iter().map(|&(e, ..)| e * groups as usize / experts).collect()
+        }
+        _ => Vec::new(),
+    };
+    let allowed = match counts.scheme() {
+        Scheme::GroupLimited { most, .. } => Some(Allowed::AtMost(most as usize)),
+        Scheme::Grouped { groups } => Some(Allowed::Each(counts.top_k() / groups as usize)),
+        _ => None,
+    };
+    let blocks = allowed.map(|allowed| (&block_of[..], allowed));
+    accounting.expect(
+        source,
+        &Chosen { slots: &slots, dropped: &dropped, tokens: &tokens, blocks },
+        &owner,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_combine_sends_everything_back() {
+        let mut dispatch = Dispatch::default();
+        dispatch.clear(3);
+        dispatch.slot = [1, 1];
+        dispatch.cells[1] = Bytes(7);
+        dispatch.relayed.push(Relayed { from: 0, via: 1, to: 2, bytes: Bytes(5) });
+        dispatch.two_hop = true;
+        let members = || (0..3).map(GpuId).collect();
+        let (forth, back) = (dispatch.forth(members()), dispatch.back(members()));
+        assert_eq!((forth.bytes(0, 1), back.bytes(1, 0)), (Bytes(7), Bytes(7)));
+        assert_eq!((forth.bytes(1, 0), back.bytes(0, 1)), (Bytes(0), Bytes(0)));
+        assert_eq!(back.relayed(), [Relayed { from: 2, via: 1, to: 0, bytes: Bytes(5) }]);
+        assert_eq!(forth.forwarding(), Forwarding::AcrossThenWithin);
+        assert_eq!(back.forwarding(), Forwarding::WithinThenAcross);
+    }
+}

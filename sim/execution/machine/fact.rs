@@ -1,0 +1,59 @@
+//! What observers of a run are told.
+
+use super::Leg;
+use crate::base::units::{GpuId, SimTime};
+use crate::execution::blame::Reason;
+use crate::network::Exchange;
+
+/// What an observer is told. Unlike an [`Event`], a fact did happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A GPU's time from one instant to another passed for one reason.
+    Spent {
+        /// Which GPU.
+        gpu: GpuId,
+        /// On what.
+        reason: Reason,
+        /// From when.
+        from: SimTime,
+        /// Until when.
+        to: SimTime,
+    },
+    /// A GPU joined the dispatch or combine of its layer.
+    Joined {
+        /// Which GPU.
+        gpu: GpuId,
+        /// Which of the two exchanges of a layer.
+        leg: Leg,
+        /// When.
+        at: SimTime,
+    },
+    /// A GPU has finished all its micro-batches.
+    Finished {
+        /// Which GPU.
+        gpu: GpuId,
+        /// When.
+        at: SimTime,
+    },
+}
+
+/// Told of facts in the order they become known; can change nothing.
+pub trait Observer {
+    /// `fact` happened.
+    fn observe(&mut self, fact: Fact);
+
+    /// The last member of an exchange has all it waits for.
+    fn exchanged(&mut self, _moved: &Moved) {}
+}
+
+/// An exchange that has been delivered to all its members, for observers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Who sent how much to whom.
+    pub exchange: Exchange,
+    /// From when on bytes could move: in the closed form, which waits for all members, when the last
+    /// had joined, else when the second had.
+    pub from: SimTime,
+    /// When the last member had its bytes.
+    pub to: SimTime,
+}

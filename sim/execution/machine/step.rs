@@ -1,0 +1,386 @@
+//! What one group does in one layer of one micro-batch: the gate's counts turned into each
+//! member's work and the group's two exchanges.
+
+use std::collections::BTreeMap;
+
+use super::dispatch::{AllToAll, Dispatch};
+use super::rebalance::Rebalancing;
+use crate::base::units::{ExpertId, GpuId, SimDuration};
+use crate::execution::blame::{Op, Reason};
+use crate::execution::cost::{
+    KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op, shared_op, shortcut_op,
+};
+use crate::gate::{Counts, Gate};
+use crate::network::Exchange;
+use crate::placement::{Placement, Plans};
+use crate::workload::{Scheme, Workload};
+
+/// The two exchanges of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    /// Tokens to their experts.
+    Dispatch,
+    /// Results back.
+    Combine,
+}
+
+/// Work on a GPU's own tokens that can run while they are being exchanged.
+#[derive(Clone, Debug, Default)]
+pub struct LocalWork {
+    ops: Vec<Op>,
+}
+
+impl LocalWork {
+    /// Appends to `visible` what does not fit into `room`; returns the time that did.
+    pub fn hide_under(&self, room: SimDuration, visible: &mut Vec<Op>) -> SimDuration {
+        let mut left = room;
+        for op in &self.ops {
+            let shows = op.time.saturating_sub(left);
+            left = left.saturating_sub(op.time);
+            if shows > SimDuration::ZERO {
+                visible.push(Op { reason: op.reason, time: shows });
+            }
+        }
+        room.saturating_sub(left)
+    }
+}
+
+/// One member's work in a step.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    before: Vec<Op>,
+    local: LocalWork,
+    experts: Vec<Op>,
+    after: Vec<Op>,
+}
+
+/// One group's step: each member's work, and the bytes of the dispatch.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    parts: Vec<Part>,
+    dispatch: Dispatch,
+}
+
+impl Step {
+    /// What the member does before the dispatch.
+    #[must_use]
+    pub fn before(&self, rank: usize) -> &[Op] {
+        &self.parts[rank].before
+    }
+
+    /// What the member can do while the dispatch is under way.
+    #[must_use]
+    pub fn local(&self, rank: usize) -> &LocalWork {
+        &self.parts[rank].local
+    }
+
+    /// What the member does for the slots that reached it.
+    #[must_use]
+    pub fn experts(&self, rank: usize) -> &[Op] {
+        &self.parts[rank].experts
+    }
+
+    /// What the member does once results are back.
+    #[must_use]
+    pub fn after(&self, rank: usize) -> &[Op] {
+        &self.parts[rank].after
+    }
+
+    /// One of the two exchanges, among these members.
+    #[must_use]
+    pub fn exchange(&self, leg: Leg, members: Vec<GpuId>) -> Exchange {
+        match leg {
+            Leg::Dispatch => self.dispatch.forth(members),
+            Leg::Combine => self.dispatch.back(members),
+        }
+    }
+}
+
+/// What is counted as the run's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// FFN and zero-computation experts alone: the paper's expert forward time.
+    Experts,
+    /// The whole MoE layer: gate to mix, with both exchanges.
+    MoeLayer,
+    /// The whole forward pass, attention and the rest included.
+    ModelForward,
+}
+
+/// Sums over all steps planned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Slots given to FFN experts, dropped ones included.
+    pub ffn_slots: u64,
+    /// Slots given to zero-computation experts, dropped ones included.
+    pub zero_computation_slots: u64,
+    /// Slots dropped.
+    pub dropped_slots: u64,
+    /// Mixing weight of the slots dropped, a token of a layer having one in all.
+    pub dropped_weight: f64,
+    /// Tokens gated, once for each gate that they pass.
+    pub gated_tokens: u64,
+    /// Rows computed for nothing, as padding.
+    pub padded_rows: u64,
+    /// Bytes dispatched from GPU to GPU, at every hop.
+    pub dispatched_bytes: u64,
+}
+
+/// Plans steps: asks the gate, prices the work, and keeps the totals.
+pub struct StepPlanner<'a> {
+    workload: &'a Workload,
+    counted: Counted,
+    gate: Gate,
+    /// Taken out while a step is planned.
+    plans: Option<Plans<'a>>,
+    rebalancing: Option<Rebalancing<'a>>,
+    cost: LayerCost<'a>,
+    all_to_all: AllToAll,
+    /// What comes before the gate of each layer, and after the last.
+    dense: Vec<Op>,
+    output: Op,
+    /// What runs beside the experts: the shortcut's dense block, and shared experts.
+    beside: [Op; 2],
+    /// Bytes of a slot on its way to its expert, and on its way back.
+    slot: [u64; 2],
+    totals: Totals,
+    spare: Vec<Step>,
+    rows: Vec<Vec<u32>>,
+}
+
+impl<'a> StepPlanner<'a> {
+    /// A planner of one run.
+    #[must_use]
+    pub fn new(
+        workload: &'a Workload,
+        counted: Counted,
+        gate: Gate,
+        cost: LayerCost<'a>,
+        all_to_all: AllToAll,
+        kernels: &dyn KernelTimes,
+    ) -> Self {
+        let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
+        let (dense, output, shortcut) = match counted {
+            Counted::ModelForward => (
+                dense_of(workload, kernels),
+                output_op(workload, kernels),
+                shortcut_op(workload, kernels),
+            ),
+            Counted::Experts | Counted::MoeLayer => {
+                (vec![none; workload.model.layers as usize], none, none)
+            }
+        };
+        let token = workload.token_bytes().0;
+        let ahead = match workload.gating.scheme {
+            // What a token's chosen expert has computed of it already goes with it.
+            Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dtype.bytes(),
+            _ => 0,
+        };
+        Self {
+            workload,
+            counted,
+            gate,
+            plans: Some(Plans::new(workload)),
+            rebalancing: None,
+            cost,
+            all_to_all,
+            dense,
+            output,
+            beside: [shortcut, shared_op(workload, kernels)],
+            slot: [token + ahead, token],
+            totals: Totals::default(),
+            spare: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The same with parameters moved from plan to plan, where that is counted.
+    #[must_use]
+    pub fn with_rebalancing(mut self, rebalancing: Rebalancing<'a>) -> Self {
+        self.rebalancing = (self.counted != Counted::Experts).then_some(rebalancing);
+        self
+    }
+
+    /// Plans what a group does in one round of a layer (of the whole model) of one micro-batch, rounds
+    /// being counted through all layers: the group of this number in its pipeline stage, whose rank 0
+    /// is `first_gpu`.
+    pub fn plan(&mut self, round: u32, micro_batch: u32, group: u32, first_gpu: GpuId) -> Step {
+        let ranks = self.workload.layout.expert_parallel as usize;
+        let first = group as usize * ranks;
+        let micro_batch = micro_batch + self.workload.layout.places.lead_in();
+        let counts = self.gate.counts(round, micro_batch, first..first + ranks);
+        let mut step = self.spare.pop().unwrap_or_default();
+        step.parts.resize_with(ranks, Part::default);
+        let mut plans = self.plans.take().expect("put back after each step");
+        let at = [round, micro_batch, group];
+        let shares = self.rebalancing.as_mut().map_or_else(Vec::new, |rebalancing| {
+            rebalancing.shares(&mut plans, &self.gate, at, first_gpu).to_vec()
+        });
+        let placement = plans.of(&self.gate, at, first);
+        let mut rows = std::mem::take(&mut self.rows);
+        rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
+        if self.counted == Counted::Experts {
+            step.dispatch.clear(ranks);
+        } else {
+            step.dispatch.plan(&self.all_to_all, &counts, placement, self.slot, first_gpu);
+        }
+        for (rank, rows) in rows.iter().enumerate() {
+            let mut part = std::mem::take(&mut step.parts[rank]);
+            for ops in [&mut part.before, &mut part.local.ops, &mut part.experts, &mut part.after] {
+                ops.clear();
+            }
+            let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
+            part.before.extend(share.and_then(some));
+            self.plan_member(round, placement, Member { rank, counts: &counts, rows }, &mut part);
+            step.parts[rank] = part;
+        }
+        self.rows = rows;
+        self.plans = Some(plans);
+        self.tally(&counts, &step.dispatch);
+        step
+    }
+
+    /// Takes back a step that is done with, for its memory.
+    pub fn recycle(&mut self, step: Step) {
+        self.spare.push(step);
+    }
+
+    /// What the gate has decided so far.
+    #[must_use]
+    pub fn totals(self) -> Totals {
+        self.totals
+    }
+
+    fn plan_member(&mut self, round: u32, placement: &Placement, of: Member<'_>, part: &mut Part) {
+        let sent: u64 = (0..of.counts.experts())
+            .filter(|&expert| !placement.hosts(ExpertId(expert as u32)).is_empty())
+            .map(|expert| u64::from(of.counts.computed(of.rank, expert)))
+            .sum();
+        let rounds = self.workload.gating.scheme.rounds();
+        let (first, last) = (round == 0, round + 1 == self.workload.gates());
+        if self.counted != Counted::Experts {
+            if round.is_multiple_of(rounds) {
+                // Everything in front of a layer's gate that is not the MoE layer.
+                part.before.extend(some(self.dense[(round / rounds) as usize]));
+                part.local.ops.extend(some(self.beside[0]));
+            }
+            part.before.push(self.cost.gate(first));
+            part.before.push(self.cost.permute(sent));
+            part.after.push(self.cost.mix(sent));
+            if last {
+                part.after.extend(some(self.output));
+            }
+        }
+        if round.is_multiple_of(rounds) {
+            part.local.ops.extend(some(self.beside[1]));
+        }
+        self.zero_computation(placement, of, part);
+        part.experts.push(self.cost.layer());
+        self.cost.ffn(of.rows, &mut part.experts);
+        if self.counted == Counted::Experts {
+            // Nothing hides anything here: what counts is the experts' own time.
+            let local = std::mem::take(&mut part.local.ops);
+            part.experts.extend(local);
+        }
+    }
+
+    /// Zero-computation work of one member: on its own tokens, or, if such experts are placed like
+    /// FFN experts, on all tokens that chose those it owns. Null experts are no work, not even a visit.
+    fn zero_computation(&self, placement: &Placement, of: Member<'_>, part: &mut Part) {
+        let local = self.workload.zero_computation_local;
+        let kinds = self.workload.model.experts.zero_computation;
+        let first = self.workload.model.experts.ffn as usize;
+        let mut slots = ZeroComputationSlots::default();
+        let mut expert = first;
+        for (kind, experts) in [kinds.zero, kinds.copy, kinds.constant].into_iter().enumerate() {
+            let mut mine = 0;
+            for _ in 0..experts {
+                let hosts = placement.hosts(ExpertId(expert as u32));
+                if local || hosts.contains(&(of.rank as u32)) {
+                    let kept = |from| u64::from(of.counts.kept(from, expert));
+                    let worked: u64 =
+                        if local { kept(of.rank) } else { (0..of.counts.gpus()).map(kept).sum() };
+                    mine += 1;
+                    slots.copy += if kind == 1 { worked } else { 0 };
+                    slots.constant += if kind == 2 { worked } else { 0 };
+                }
+                expert += 1;
+            }
+            slots.kinds_visited += u32::from(mine > 0);
+        }
+        if self.workload.gating.scheme == Scheme::NullExperts {
+            return;
+        }
+        let ops = if local { &mut part.local.ops } else { &mut part.experts };
+        self.cost.zero_computation(slots, ops);
+    }
+
+    fn tally(&mut self, counts: &Counts, dispatch: &Dispatch) {
+        let ffn = self.workload.model.experts.ffn as usize;
+        let totals = &mut self.totals;
+        for gpu in 0..counts.gpus() {
+            for expert in 0..counts.experts() {
+                let (kept, dropped) = (counts.kept(gpu, expert), counts.dropped(gpu, expert));
+                let chosen = u64::from(kept) + u64::from(dropped);
+                if expert < ffn {
+                    totals.ffn_slots += chosen;
+                    totals.padded_rows += u64::from(counts.computed(gpu, expert) - kept);
+                } else {
+                    totals.zero_computation_slots += chosen;
+                }
+                totals.dropped_slots += u64::from(dropped);
+            }
+        }
+        totals.dropped_weight += counts.lost_weight();
+        totals.gated_tokens += counts.gpus() as u64 * u64::from(self.workload.batch.tokens_per_gpu);
+        totals.dispatched_bytes += dispatch.bytes();
+    }
+}
+
+/// What comes before the gate of each layer. Pricing it is work, and layers are of few kinds: the first,
+/// those with a window, and those without.
+fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
+    let model = &workload.model;
+    let kind = |layer: u32| {
+        let at = model.dense.leading_layers + layer;
+        (layer == 0, model.sliding_window.is_some_and(|window| window.limits(at)))
+    };
+    let mut priced = BTreeMap::new();
+    (0..model.layers)
+        .map(|layer| {
+            *priced.entry(kind(layer)).or_insert_with(|| dense_op(workload, kernels, layer))
+        })
+        .collect()
+}
+
+/// One member of a group in one step.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    rank: usize,
+    counts: &'a Counts,
+    /// Rows of each FFN expert that it holds.
+    rows: &'a [u32],
+}
+
+/// An op that takes time, or nothing.
+fn some(op: Op) -> Option<Op> {
+    (op.time > SimDuration::ZERO).then_some(op)
+}
+
+/// Rows of the FFN experts of each member, by expert that it holds.
+fn rows_of(placement: &Placement, counts: &Counts, ffn: usize, rows: &mut Vec<Vec<u32>>) {
+    rows.resize_with(counts.gpus(), Vec::new);
+    rows.iter_mut().for_each(Vec::clear);
+    for expert in 0..ffn {
+        let id = ExpertId(expert as u32);
+        let hosts = placement.hosts(id);
+        hosts.iter().for_each(|&host| rows[host as usize].push(0));
+        for from in 0..counts.gpus() {
+            for (host, share) in placement.shares(id, from, counts.computed(from, expert)) {
+                if let Some(row) = rows[host].last_mut() {
+                    *row += share;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One run, readable aloud.
+
+use crate::base::streams::Streams;
+use crate::base::units::{Bytes, SimTime};
+use crate::execution::calendar::Calendar;
+use crate::execution::cost::{Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty};
+use crate::execution::machine::{
+    AllToAll, Counted, Course, Machine, Observer, Rebalancing, StepPlanner,
+};
+use crate::execution::outcome::{Outcome, TooLong};
+use crate::gate::Gate;
+use crate::network::collective::Algorithm;
+use crate::network::fluid::Engine;
+use crate::network::{Carried, ClosedForm, FlowNetwork, Network, NetworkChoice, NetworkRates};
+use crate::topology::Topology;
+use crate::workload::Workload;
+
+/// Everything that decides what a run does, but the seed.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The cluster, as on data sheets.
+    pub topology: &'a Topology,
+    /// What is computed. Its layout fits the topology (see [`misfit`]).
+    pub workload: &'a Workload,
+    /// What kernels take.
+    pub kernels: &'a dyn KernelTimes,
+    /// What a loop over experts costs beyond its kernels.
+    pub overheads: Overheads,
+    /// What links deliver.
+    pub rates: NetworkRates,
+    /// How tokens are moved to their experts and back.
+    pub all_to_all: Algorithm,
+    /// Which engine shares links.
+    pub network: NetworkChoice,
+    /// What is counted.
+    pub counted: Counted,
+    /// What calibration leaves open: each seed draws one world from it. None, and every seed takes
+    /// predictions as they are.
+    pub uncertainty: Option<&'a Uncertainty>,
+}
+
+/// Why a workload's layout does not fit a topology, if it does not.
+#[must_use]
+pub fn misfit(topology: &Topology, workload: &Workload) -> Option<String> {
+    let (gpus, layout) = (topology.gpus(), &workload.layout);
+    let (experts, stages) = (layout.expert_parallel, layout.pipeline_parallel);
+    let fits = u64::from(gpus).is_multiple_of(u64::from(experts) * u64::from(stages));
+    (!fits).then(|| {
+        format!(
+            "{gpus} GPUs cannot be divided into {stages} pipeline stages of groups of {experts} \
+             GPUs"
+        )
+    })
+}
+
+/// Most flows that a run whose engine is chosen by itself may have carried one by one.
+const MOST_FLOWS: u64 = 400_000;
+/// Exchanges of up to so many flows are then shared exactly, larger ones in steps.
+const FEW_FLOWS: u64 = 512;
+
+/// Runs `inputs` under `seed`: a function of its arguments and nothing else.
+///
+/// Where the engine is to be chosen, the run is made with the closed form, and made again with flows
+/// that share links if the closed form is neither certified nor measured to be within ε, unless there
+/// are more than [`MOST_FLOWS`]: then the outcome says what was measured.
+///
+/// # Errors
+/// If the simulated time exceeds what can be represented (213 days).
+///
+/// # Panics
+/// If the workload's layout does not fit the topology; see [`misfit`].
+pub fn simulate(inputs: &Inputs<'_>, seed: u64) -> Result<Outcome, TooLong> {
+    simulate_observed(inputs, seed, None)
+}
+
+/// As [`simulate`], telling `observer` of every fact.
+///
+/// # Errors
+/// If the simulated time exceeds what can be represented (213 days).
+pub fn simulate_observed<'a>(
+    inputs: &'a Inputs<'a>,
+    seed: u64,
+    observer: Option<&'a mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    let world = inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(Streams::new(seed)));
+    let kernels = Drawn::new(inputs.kernels, world);
+    let drawn = Inputs { kernels: &kernels, rates: world.on(inputs.rates), ..*inputs };
+    // An observer that lives longer than the drawn kernels is lent for as long as they live.
+    in_world(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
+}
+
+/// A run whose kernels and rates are those of one world, with the engine asked for or chosen.
+fn in_world<'a>(
+    inputs: &'a Inputs<'a>,
+    seed: u64,
+    observer: Option<&'a mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    if let Some(engine) = inputs.network.engine {
+        return run_with(engine, inputs, seed, observer);
+    }
+    // An observer is told of one run only, so the choice is made without it.
+    if observer.is_none() {
+        let outcome = run_with(Engine::ClosedForm, inputs, seed, None)?;
+        return match better_engine(&outcome.carried, inputs.network.epsilon) {
+            None => Ok(outcome),
+            Some(engine) => run_with(engine, inputs, seed, None),
+        };
+    }
+    let alone = run_with(Engine::ClosedForm, inputs, seed, None)?;
+    let better = better_engine(&alone.carried, inputs.network.epsilon);
+    run_with(better.unwrap_or(Engine::ClosedForm), inputs, seed, observer)
+}
+
+/// The engine to take instead of the closed form, if there is need and time for it.
+fn better_engine(closed: &Carried, epsilon: f64) -> Option<Engine> {
+    if closed.within(epsilon) || closed.flows > MOST_FLOWS {
+        return None;
+    }
+    let few = closed.flows <= closed.exchanges.saturating_mul(FEW_FLOWS);
+    Some(if few { Engine::Exact } else { Engine::Quantised })
+}
+
+fn run_with<'a>(
+    engine: Engine,
+    inputs: &'a Inputs<'a>,
+    seed: u64,
+    observer: Option<&'a mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    let misfit = misfit(inputs.topology, inputs.workload);
+    assert!(misfit.is_none(), "{misfit:?}");
+    let workload = inputs.workload;
+    let gate = Gate::new(workload, Streams::new(seed));
+    let (algorithm, gpus_per_node) = (inputs.all_to_all, inputs.topology.gpus_per_node());
+    let mut calendar = Calendar::new();
+    let mut machine = Machine::new(
+        course(inputs),
+        StepPlanner::new(
+            workload,
+            inputs.counted,
+            if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() },
+            LayerCost::new(workload, inputs.kernels, inputs.overheads),
+            AllToAll { algorithm, gpus_per_node },
+            inputs.kernels,
+        )
+        .with_rebalancing(Rebalancing::new(
+            workload,
+            inputs.topology,
+            inputs.rates,
+            inputs.kernels,
+        )),
+        network(engine, inputs),
+        observer,
+    );
+    machine.start(calendar.schedule());
+    while let Some(event) = calendar.next() {
+        if calendar.now() == SimTime::MAX {
+            return Err(TooLong);
+        }
+        machine.handle(event, calendar.schedule());
+    }
+    Outcome::of(machine.finish(), inputs.counted, tokens(inputs), seed)
+}
+
+/// Tokens that go through the model: those of the first stage's GPUs.
+fn tokens(inputs: &Inputs<'_>) -> u64 {
+    let (batch, layout) = (&inputs.workload.batch, &inputs.workload.layout);
+    let first_stage = u64::from(inputs.topology.gpus() / layout.pipeline_parallel);
+    first_stage * u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches)
+}
+
+fn course(inputs: &Inputs<'_>) -> Course {
+    let workload = inputs.workload;
+    let stages = workload.layout.pipeline_parallel;
+    let micro_batch_bytes =
+        Bytes(u64::from(workload.batch.tokens_per_gpu) * workload.token_bytes().0);
+    let waits = stages > 1 && inputs.counted == Counted::ModelForward;
+    Course {
+        gpus: inputs.topology.gpus(),
+        group: workload.layout.expert_parallel,
+        stages,
+        layers: workload.layers_per_gpu() * workload.gating.scheme.rounds(),
+        micro_batches: workload.batch.micro_batches,
+        dispatches: inputs.counted != Counted::Experts,
+        handover: waits.then_some(micro_batch_bytes),
+    }
+}
+
+fn network<'a>(engine: Engine, inputs: &Inputs<'a>) -> Box<dyn Network + 'a> {
+    let (topology, rates) = (inputs.topology, inputs.rates);
+    match engine {
+        Engine::ClosedForm => Box::new(ClosedForm::new(topology, rates)),
+        Engine::Exact => Box::new(FlowNetwork::new(topology, rates)),
+        Engine::Quantised => {
+            Box::new(FlowNetwork::new(topology, rates).quantised(inputs.network.epsilon))
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Times of one fixed shape over its running size.
+
+use super::curve::{Curve, interpolate, pooled};
+use super::curves::Site;
+use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
+use super::gemm::{GemmPrior, GemmShape};
+use super::ramp::Ramp;
+use super::skew::Popularity;
+use super::{Device, Trust};
+use crate::base::units::SimDuration;
+use crate::kernels::profile::{CollectiveFit, Family, Precision};
+
+/// The laws for which experts have residual tables, in the order of [`Family::residual`].
+pub const LAWS: [(&str, Popularity); 3] = [
+    ("balanced", Popularity::Balanced),
+    ("power_law_1.01", Popularity::PowerLaw(1.01)),
+    ("power_law_1.2", Popularity::PowerLaw(1.2)),
+];
+
+/// Rows that tensor cores take at once: numbers of rows that are whole multiples have kernels of their own.
+const ALIGNED: u32 = 16;
+
+/// Times of a dense GEMM of one (N, K) over M.
+///
+/// They never fall as M grows among multiples of 16, nor among all other M. The two are apart because
+/// libraries treat them apart: an fp8 GEMM on H100 takes a quarter longer for 257 rows than for 512, and
+/// one curve through both is 4.1 % off at the median where two are 3.3 %. Tables hold multiples of 16, and one
+/// more; between two of these, tiles decide (see `filled`).
+#[derive(Clone, Debug)]
+pub struct GemmTimes {
+    prior: GemmPrior,
+    device: Device,
+    precision: Precision,
+    n: u32,
+    k: u32,
+    /// Over multiples of [`ALIGNED`].
+    whole: Curve,
+    /// Over all other M.
+    broken: Curve,
+    trust: Trust,
+}
+
+impl GemmTimes {
+    /// As if measured (N, K) that `skip` names had never been: for judging what is left out.
+    #[must_use]
+    pub fn without(
+        family: &Family<GemmPrior>,
+        device: Device,
+        precision: Precision,
+        (n, k): (u32, u32),
+        borrowed: bool,
+        skip: impl Fn(u32, u32) -> bool,
+    ) -> Self {
+        let prior = family.prior;
+        let none = || Curve::new(Vec::new());
+        let (whole, broken, trust) = match family.residual.first() {
+            Some(residual) if !borrowed && n > 0 && k > 0 => {
+                let reading = residual.read(&[n, k], |site| skip(site.at[0], site.at[1]));
+                let known =
+                    || residual.knots().iter().copied().zip(reading.residual.iter().copied());
+                let over = |knots: Vec<(f64, f64)>| prior.curve(&device, precision, (n, k), &knots);
+                let (whole, broken) = known().partition(|(m, _)| is_aligned(*m as u32));
+                let (whole, broken) = filled(&over(whole), &over(broken));
+                (whole, broken, trust_of(reading.distance))
+            }
+            _ => (none(), none(), Trust::Borrowed),
+        };
+        Self { prior, device, precision, n, k, whole, broken, trust }
+    }
+
+    /// Where these times come from.
+    #[must_use]
+    pub const fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// Time for M = `m`, in seconds.
+    #[must_use]
+    pub fn seconds(&self, m: u32) -> f64 {
+        if m == 0 || self.n == 0 || self.k == 0 {
+            return 0.0;
+        }
+        let prior = |m: u32| {
+            let shape = GemmShape { m, n: self.n, k: self.k };
+            self.prior.seconds(&self.device, self.precision, shape)
+        };
+        let curve = if is_aligned(m) { &self.whole } else { &self.broken };
+        match (curve.at(m.into()), curve.span()) {
+            (Some(at), Some((_, last))) if f64::from(m) > last => {
+                at * prior(m) / prior(last.round() as u32)
+            }
+            (Some(at), _) => at,
+            (None, _) => prior(m),
+        }
+    }
+
+    /// Time for M = `m`.
+    #[must_use]
+    pub fn time(&self, m: u32) -> SimDuration {
+        SimDuration::from_secs(self.seconds(m))
+    }
+}
+
+/// Both curves with what each tells of the other between knots a < c of whole multiples:
+///
+/// ```text
+///   T(a + 16) = clamp( T(a + 1), T(a), T(c) )          whole: tiles were started by the first row more
+///   T(c − 1)  = max( T(broken knot before c), T(c) )   broken: no less than the tiles it fills take,
+///               but no more than T(broken knot after c)
+/// ```
+///
+/// Where one curve has no knots at all, the other speaks for it.
+fn filled(whole: &Curve, broken: &Curve) -> (Curve, Curve) {
+    let (mut of_whole, mut of_broken) = (whole.knots(), broken.knots());
+    let (tile, knots) = (f64::from(ALIGNED), of_whole.clone());
+    for (&(a, at_a), &(c, at_c)) in knots.iter().zip(&knots[1.min(knots.len())..]) {
+        let known = of_broken.iter().find(|(m, _)| (m - a - 1.0).abs() < 0.5);
+        if let Some(&(_, first)) = known.filter(|_| c - a > 1.5 * tile) {
+            of_whole.push((a + tile, first.max(at_a).min(at_c)));
+        }
+    }
+    let knots_of_broken = of_broken.clone();
+    for &(c, at_c) in &knots {
+        let before = knots_of_broken.iter().rfind(|(m, _)| *m < c - 0.5);
+        let after = knots_of_broken.iter().find(|(m, _)| *m > c - 0.5);
+        if before.is_none_or(|(m, _)| *m < c - 1.5) {
+            let least = before.map_or(at_c, |(_, t)| t.max(at_c));
+            of_broken.push((c - 1.0, after.map_or(least, |(_, t)| least.min(*t))));
+        }
+    }
+    if of_whole.is_empty() {
+        of_whole.clone_from(&of_broken);
+    }
+    let sorted = |mut knots: Vec<(f64, f64)>| {
+        knots.retain(|(m, _)| *m > 0.5);
+        knots.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Curve::new(knots)
+    };
+    (sorted(of_whole), sorted(of_broken))
+}
+
+const fn is_aligned(m: u32) -> bool {
+    m.is_multiple_of(ALIGNED)
+}
+
+fn trust_of(distance: f64) -> Trust {
+    if distance == 0.0 { Trust::Measured } else { Trust::Interpolated { distance } }
+}
+
+/// Times of the fused experts of one shape over the slots of each.
+#[derive(Clone, Debug)]
+pub struct ExpertsTimes {
+    prior: ExpertsPrior,
+    device: Device,
+    precision: Precision,
+    shape: ExpertsShape,
+    /// ln t of the knots.
+    log_tokens: Vec<f64>,
+    /// For each of [`LAWS`]: log residual, and log skew of the law, at the knots.
+    laws: Vec<(Vec<f64>, Vec<f64>)>,
+    trust: Trust,
+}
+
+impl ExpertsTimes {
+    /// As if measured shapes (hidden, inter, experts, top-k) that `skip` names had never been.
+    #[must_use]
+    pub fn without(
+        family: &Family<ExpertsPrior>,
+        device: Device,
+        precision: Precision,
+        shape: ExpertsShape,
+        borrowed: bool,
+        skip: impl Fn(&Site) -> bool,
+    ) -> Self {
+        let mut times = Self {
+            prior: family.prior,
+            device,
+            precision,
+            shape,
+            log_tokens: Vec::new(),
+            laws: Vec::new(),
+            trust: Trust::Borrowed,
+        };
+        let at = [shape.hidden, shape.inter, shape.experts, shape.top_k];
+        if borrowed || at.contains(&0) || family.residual.len() != LAWS.len() {
+            return times;
+        }
+        let knots = family.residual[0].knots();
+        times.log_tokens = knots.iter().map(|t| t.ln()).collect();
+        for ((_, law), residual) in LAWS.iter().zip(&family.residual) {
+            let reading = residual.read(&at, &skip);
+            times.trust = trust_of(reading.distance);
+            times.laws.push(times.law_at_knots(*law, knots, &reading.residual));
+        }
+        times
+    }
+
+    /// Pooled residual and log skew of a law at the knots.
+    fn law_at_knots(
+        &self,
+        law: Popularity,
+        knots: &[f64],
+        residual: &[f64],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let shape = self.shape;
+        let load = |&tokens: &f64| {
+            ExpertsLoad::of(&law.slots(tokens as u32, shape.experts, shape.top_k), shape.top_k)
+        };
+        let loads: Vec<ExpertsLoad> = knots.iter().map(load).collect();
+        let prior =
+            |l: &ExpertsLoad| self.prior.seconds(&self.device, self.precision, shape, l).ln();
+        let priors: Vec<f64> = loads.iter().map(prior).collect();
+        let corrected: Vec<f64> = priors.iter().zip(residual).map(|(p, r)| p + r).collect();
+        let residual = pooled(&corrected).iter().zip(&priors).map(|(c, p)| c - p).collect();
+        (residual, loads.iter().map(|l| l.log_skew(shape.experts)).collect())
+    }
+
+    /// Where these times come from.
+    #[must_use]
+    pub const fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// Time for these slots of each expert, in seconds; zero without slots.
+    #[must_use]
+    pub fn seconds(&self, slots_per_expert: &[u32]) -> f64 {
+        self.seconds_of(&ExpertsLoad::of(slots_per_expert, self.shape.top_k))
+    }
+
+    /// Time for a load, in seconds; zero without slots.
+    #[must_use]
+    pub fn seconds_of(&self, load: &ExpertsLoad) -> f64 {
+        let prior = self.prior.seconds(&self.device, self.precision, self.shape, load);
+        prior * self.residual(load).exp()
+    }
+
+    /// Time for these slots of each expert.
+    #[must_use]
+    pub fn time(&self, slots_per_expert: &[u32]) -> SimDuration {
+        SimDuration::from_secs(self.seconds(slots_per_expert))
+    }
+
+    /// The residual between the two laws whose skew encloses that of `load`.
+    fn residual(&self, load: &ExpertsLoad) -> f64 {
+        let log_tokens = (load.tokens.max(1) as f64).ln();
+        let read = |ys: &[f64]| interpolate(&self.log_tokens, ys, log_tokens).unwrap_or(0.0);
+        let mut laws: Vec<(f64, f64)> = self.laws.iter().map(|(r, g)| (read(g), read(r))).collect();
+        laws.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (skews, residuals): (Vec<f64>, Vec<f64>) = laws.into_iter().unzip();
+        interpolate(&skews, &residuals, load.log_skew(self.shape.experts)).unwrap_or(0.0)
+    }
+}
+
+impl CollectiveFit {
+    /// Time for a message of `bytes` among `gpus` GPUs, in seconds.
+    ///
+    /// Between numbers of GPUs that were measured, constants are taken part of the way as
+    /// [`super::ramp`] says, residuals by the share of bytes that leave a GPU, 1 − 1/n.
+    #[must_use]
+    pub fn seconds(&self, gpus: u32, bytes: f64) -> f64 {
+        if gpus < 2 {
+            return 0.0;
+        }
+        let Some((n0, n1, share)) = self.neighbours(gpus) else { return 0.0 };
+        let remote = 1.0 - 1.0 / f64::from(gpus);
+        let prior = self.ramp(gpus).map_or(0.0, |ramp| ramp.seconds(bytes * remote));
+        let residual = |n: u32| {
+            let curve = self.residual.sites().iter().find(|site| site.at == [n]);
+            let knots: Vec<f64> = self.residual.knots().iter().map(|b| b.ln()).collect();
+            curve.and_then(|site| interpolate(&knots, &site.residual, bytes.max(1.0).ln()))
+        };
+        let r0 = residual(n0).unwrap_or(0.0);
+        let r1 = residual(n1).unwrap_or(0.0);
+        prior * (r0 * (1.0 - share) + r1 * share).exp()
+    }
+
+    /// The constants for `gpus` GPUs, between those of measured numbers if need be.
+    #[must_use]
+    pub fn ramp(&self, gpus: u32) -> Option<Ramp> {
+        let (n0, n1, share) = self.neighbours(gpus)?;
+        let hops = if n0 == n1 { 0.0 } else { f64::from(gpus - n0) / f64::from(n1 - n0) };
+        Some(self.ramps[&n0].between(&self.ramps[&n1], hops, share))
+    }
+
+    /// The measured numbers of GPUs around `gpus`, and how far it lies on the way.
+    fn neighbours(&self, gpus: u32) -> Option<(u32, u32, f64)> {
+        let remote = |n: u32| 1.0 - 1.0 / f64::from(n);
+        let below = self.ramps.range(..=gpus).next_back().or_else(|| self.ramps.iter().next());
+        let above = self.ramps.range(gpus..).next().or_else(|| self.ramps.iter().next_back());
+        let ((&n0, _), (&n1, _)) = (below?, above?);
+        let share =
+            if n0 == n1 { 0.0 } else { (remote(gpus) - remote(n0)) / (remote(n1) - remote(n0)) };
+        Some((n0, n1, share))
+    }
+}

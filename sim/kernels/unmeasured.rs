@@ -1,0 +1,351 @@
+//! A device that calibration has not measured: its profile from a data sheet and a handful of timings.
+//!
+//! ```text
+//!   GEMM timings ─ transfer: nearest donor, launches, memory, arithmetic × ─┐
+//!   experts      ─ every donor's own, scaled, by nearness (1) ──────────────┼─ restated as shares of the
+//!   copies       ─ memory's efficiency, the links' peak (2) ────────────────┤  data sheet's peaks
+//!   data sheet   ─ links of the nearest known ones, by the ratio of peaks ──┘
+//! ```
+//!
+//! ```text
+//!   ln t = Σ_d w_d · ln t_d / Σ_d w_d,      w_d = 1 / max(e_d, 1 %)²            (1)
+//!   B_link = median( bytes / seconds of copies between two GPUs ) / 0.9         (2)
+//! ```
+//!
+//! with e_d the median |log error| that donor d, scaled, leaves over the GEMM timings: the weights of
+//! independent estimates by their variance. Kernels that a single known device has are its architecture's own
+//! and are not carried over where several devices share another. Against the nearest donor alone, with all
+//! its kernels, experts of A100, B200, H100 and L40S, left out in turn, are 12, 18, 15 and 14 % off at the
+//! median instead of 13, 30, 14 and 22 %, and 44, 45, 62 and 63 % at the 90th percentile instead of 47, 418,
+//! 60 and 64 %. (2) takes a copy engine to reach nine tenths of a link's peak, which is assumed. Nothing here
+//! was measured on the device, so intervals are as much wider as known devices, left out in turn, ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::curves::{Curves, Site};
+use super::exchange::Library;
+use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
+use super::transfer::{Donor, Scales, by_nearness, carried, handful, restate};
+use super::{ExpertsTimes, Kernels, LAWS};
+use crate::base::units::Bandwidth;
+use crate::kernels::devices::DataSheet;
+use crate::kernels::measurements::{Between, CopyRow, GemmRow};
+use crate::kernels::profile::{Evidence, Family, Precision, Profile};
+
+/// How much wider intervals are than the donor's own of shapes left out.
+#[derive(Clone, Copy)]
+struct Wider {
+    kernels: f64,
+    experts: f64,
+    links: f64,
+}
+
+impl Wider {
+    /// About what makes nine in ten rows of devices left out in turn lie in theirs. The mean of several donors
+    /// foretells experts better; of links nothing of its own is known.
+    const STRANGER: Self = Self { kernels: 3.0, experts: 2.0, links: 5.0 };
+    /// A device of the donor's own family by the data sheets, once timings bear that out.
+    const SISTER: Self = Self { kernels: 1.5, experts: 1.5, links: 1.5 };
+}
+
+/// The least e of (1): a handful of timings does not tell donors closer than this apart.
+const CLOSEST: f64 = 0.01;
+/// Copies of fewer bytes are left out of (2) and of memory's rate: they start, or lie in a cache.
+const LARGE_COPY: u64 = 64 << 20;
+/// Share of a link's peak that a copy between two GPUs is taken to reach.
+const COPY_SHARE: f64 = 0.9;
+
+/// What is known of the device.
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger<'a> {
+    /// Its data sheet, if there is one.
+    pub sheet: Option<&'a DataSheet>,
+    /// Its GEMM timings; a handful of these is used.
+    pub gemm: &'a [GemmRow],
+    /// Its copies.
+    pub copies: &'a [CopyRow],
+}
+
+impl Stranger<'_> {
+    /// Its profile as far as known devices, `others`, foretell it, and how in words.
+    ///
+    /// # Panics
+    /// If none of the others was itself measured.
+    #[must_use]
+    pub fn profile(&self, others: &[Profile]) -> (Profile, String) {
+        let donors = measured(others);
+        let found = by_nearness(&donors, self.sms(), &handful(self.gemm));
+        let (mut profile, how) = self.scaled(&donors, &found);
+        let sister = self.is_sister(&profile, &found);
+        if !sister {
+            keep_shared_kernels(&mut profile, &donors);
+            mix_experts(&mut profile, &found, self.sms());
+        }
+        let copied = self.copied(&mut profile);
+        let links = self.links(&mut profile, others);
+        let wider = if sister { Wider::SISTER } else { Wider::STRANGER };
+        own_nothing(&mut profile, wider);
+        let mut rule = format!("unknown device: predicted as {} with {how}{copied}", profile.name);
+        let products = self.products(others);
+        if products.name != profile.name {
+            rule.push_str(&format!(", GEMMs as {}", products.name));
+            profile.gemm = products.gemm;
+        }
+        rule.push_str(&format!(
+            "; {links}; intervals x {}, of experts x {}, of links x {}",
+            wider.kernels, wider.experts, wider.links
+        ));
+        (profile, rule)
+    }
+
+    /// A profile of its GEMMs alone, whatever else it holds: devices whose experts were carried over know
+    /// their GEMMs all the same. Without peaks to state shares of, the donor is that of its experts.
+    ///
+    /// # Panics
+    /// If none of the others was itself measured.
+    #[must_use]
+    pub fn products(&self, others: &[Profile]) -> Profile {
+        let donors = if self.sheet.is_some() { others.to_vec() } else { measured(others) };
+        let found = by_nearness(&donors, self.sms(), &handful(self.gemm));
+        let (mut profile, _) = self.scaled(&donors, &found);
+        let sister = self.is_sister(&profile, &found);
+        own_nothing(&mut profile, if sister { Wider::SISTER } else { Wider::STRANGER });
+        profile
+    }
+
+    /// Whether the donor is of its own family by the data sheet, and its timings do not say otherwise.
+    fn is_sister(&self, donor: &Profile, found: &[Donor<'_>]) -> bool {
+        let named = self.sheet.is_some_and(|sheet| sheet.nearest == Some(donor.name.as_str()));
+        named && !found.is_empty()
+    }
+
+    fn sms(&self) -> Option<u32> {
+        self.sheet.map(|sheet| sheet.sms)
+    }
+
+    /// The nearest donor at its factors, as shares of the data sheet's peaks, and how in words.
+    fn scaled(&self, donors: &[Profile], found: &[Donor<'_>]) -> (Profile, String) {
+        let (donor, scales, how) = match found.first() {
+            Some(&Donor { profile, scales, left }) => {
+                let Scales { launch, memory, compute } = scales;
+                let how = format!(
+                    "launches x {launch:.2}, memory x {memory:.2}, arithmetic x {compute:.2} by {} GEMM \
+                     timings of its own (median error left {:.0} %)",
+                    handful(self.gemm).len(),
+                    left * 100.0
+                );
+                (profile, scales, how)
+            }
+            None => self.unscaled(donors),
+        };
+        let mut profile = carried(donor, self.sms(), scales);
+        if let Some(sheet) = self.sheet {
+            restate(&mut profile, sheet.device());
+            for family in profile.experts.values_mut() {
+                family.prior.cache_bytes = sheet.cache_mb * 1e6;
+            }
+        }
+        (profile, how)
+    }
+
+    /// Without any GEMM timing: the data sheet's ratios if there is one, else an H100.
+    fn unscaled<'d>(&self, donors: &'d [Profile]) -> (&'d Profile, Scales, String) {
+        let nearest = self.sheet.and_then(|sheet| sheet.nearest);
+        let next = nearest.and_then(DataSheet::named).and_then(|sheet| sheet.nearest);
+        let wanted = [nearest, next, Some("h100-sxm")].into_iter().flatten();
+        let find = |name: &str| donors.iter().find(|donor| donor.name == name);
+        let donor = wanted.filter_map(find).next().unwrap_or(&donors[0]);
+        let Some(sheet) = self.sheet else {
+            return (donor, Scales::NONE, "nothing of its own known".to_owned());
+        };
+        let (own, other) = (sheet.device(), donor.data_sheet);
+        let scales = Scales {
+            launch: 1.0,
+            memory: own.memory_bandwidth.bytes_per_sec() / other.memory_bandwidth.bytes_per_sec(),
+            compute: own.peak_bf16.flops_per_sec() / other.peak_bf16.flops_per_sec(),
+        };
+        (donor, scales, "its data sheet's peaks alone".to_owned())
+    }
+
+    /// Large copies within the device say what kernels that only move memory reach: a byte is read and
+    /// written. What was done, in words.
+    fn copied(&self, profile: &mut Profile) -> String {
+        let launch = profile.memory.launch.secs();
+        let rate = |copy: &CopyRow| 2.0 * copy.bytes as f64 / (copy.seconds - launch).max(1e-9);
+        let Some(rate) = self.median_of(Between::Memory, rate) else { return String::new() };
+        profile.memory.efficiency = rate / profile.data_sheet.memory_bandwidth.bytes_per_sec();
+        format!(", {:.0} GB/s by its own copies", rate / 1e9)
+    }
+
+    fn median_of(&self, between: Between, rate: impl Fn(&CopyRow) -> f64) -> Option<f64> {
+        let large = |copy: &&CopyRow| copy.between == between && copy.bytes >= LARGE_COPY;
+        let mut rates: Vec<f64> = self.copies.iter().filter(large).map(rate).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len().checked_sub(1)? / 2).copied()
+    }
+
+    /// Links of the known device whose data-sheet link is nearest, at the ratio of the peaks, and
+    /// exchanges that the donor was not measured in.
+    fn links(&self, profile: &mut Profile, others: &[Profile]) -> String {
+        // What was carried over to a profile may come from the very device that is left out.
+        profile.exchanges.retain(|_, fit| fit.evidence.rows > 0);
+        for other in others {
+            for (name, fit) in other.exchanges.iter().filter(|(_, fit)| fit.evidence.rows > 0) {
+                profile.exchanges.entry(name.clone()).or_insert_with(|| fit.clone());
+            }
+        }
+        let copied = self.median_of(Between::Gpus, |copy| copy.bytes as f64 / copy.seconds);
+        let printed = self.sheet.map(|sheet| sheet.scale_up_gb_per_s * 1e9);
+        let Some(peak) = copied.map(|rate| rate / COPY_SHARE).or(printed) else {
+            return format!("links of {}", profile.name);
+        };
+        let apart = |p: &&Profile| {
+            (p.scale_up.map_or(f64::NAN, Bandwidth::bytes_per_sec) / peak).ln().abs()
+        };
+        let measured =
+            others.iter().filter(|p| p.collectives.values().any(|fit| fit.evidence.rows > 0));
+        if let Some(nearest) = measured.min_by(|a, b| apart(a).total_cmp(&apart(b))) {
+            profile.collectives.clone_from(&nearest.collectives);
+            profile.pair_bandwidth = nearest.pair_bandwidth;
+            profile.scale_up = nearest.scale_up;
+            relink(profile, Bandwidth::from_bytes_per_sec(peak));
+            let by = if copied.is_some() { "its own copies" } else { "the data sheets" };
+            return format!("links of {} at the ratio of {by}", nearest.name);
+        }
+        format!("links of {}", profile.name)
+    }
+}
+
+/// A profile that itself was carried over is no donor.
+fn measured(others: &[Profile]) -> Vec<Profile> {
+    let own = |p: &&Profile| p.experts.values().any(|family| family.evidence.rows > 0);
+    others.iter().filter(own).cloned().collect()
+}
+
+/// A kernel that only one known device has is its architecture's own; one that several have may be
+/// anywhere.
+fn keep_shared_kernels(profile: &mut Profile, donors: &[Profile]) {
+    let shared = |key: &(String, Precision)| {
+        donors.iter().filter(|donor| donor.experts.contains_key(key)).count() > 1
+    };
+    if profile.experts.keys().any(shared) {
+        profile.experts.retain(|key, _| shared(key));
+    }
+}
+
+/// Equation (1), as residuals of the nearest donor's constants at all shapes that any donor was measured in.
+fn mix_experts(profile: &mut Profile, found: &[Donor<'_>], sms: Option<u32>) {
+    let scaled: Vec<(Profile, f64)> = found
+        .iter()
+        .map(|donor| {
+            let weight = donor.left.max(CLOSEST).powi(-2);
+            (carried(donor.profile, sms, donor.scales), weight)
+        })
+        .collect();
+    let device = profile.data_sheet;
+    for ((source, precision), family) in &mut profile.experts {
+        let key = (source.clone(), *precision);
+        let same = |donor: &&(Profile, f64)| donor.0.experts.contains_key(&key);
+        let donors: Vec<&(Profile, f64)> = scaled.iter().filter(same).collect();
+        if donors.len() > 1 && family.residual.len() == LAWS.len() {
+            family.residual = mixed(&key, family, &device, &donors);
+        }
+    }
+}
+
+/// The loads of a law at the knots, by experts and top-k: drawing slots is dear.
+type Loads = BTreeMap<(u32, u32), Vec<ExpertsLoad>>;
+
+fn mixed(
+    (source, precision): &(String, Precision),
+    family: &Family<ExpertsPrior>,
+    device: &super::Device,
+    donors: &[&(Profile, f64)],
+) -> Vec<Curves> {
+    let all: f64 = donors.iter().map(|(_, weight)| weight).sum();
+    let families = donors.iter().map(|(donor, _)| &donor.experts[&(source.clone(), *precision)]);
+    let sites = families.flat_map(|family| family.residual.first()).flat_map(Curves::sites);
+    let sites: BTreeSet<Vec<u32>> = sites.map(|site| site.at.clone()).collect();
+    let of_law = |((_, law), curves): (&(&str, super::skew::Popularity), &Curves)| {
+        let mut loads = Loads::new();
+        let mixed = |at: &Vec<u32>| {
+            let shape = |always_gated| shape_at(at, always_gated);
+            let (own, top_k) = (shape(family.prior.always_gated), at[3]);
+            let loads = loads.entry((own.experts, top_k)).or_insert_with(|| {
+                let load = |tokens: &f64| {
+                    ExpertsLoad::of(&law.slots(*tokens as u32, own.experts, top_k), top_k)
+                };
+                curves.knots().iter().map(load).collect()
+            });
+            let times: Vec<(ExpertsTimes, f64)> = donors
+                .iter()
+                .map(|(donor, weight)| {
+                    let gated = donor.experts[&(source.clone(), *precision)].prior.always_gated;
+                    let kernels = Kernels::new(donor, donor.data_sheet);
+                    (kernels.experts(shape(gated), *precision, Some(source)), weight / all)
+                })
+                .collect();
+            let residual = |load: &ExpertsLoad| {
+                let mean: f64 = times.iter().map(|(t, w)| w * t.seconds_of(load).ln()).sum();
+                mean - family.prior.seconds(device, *precision, own, load).ln()
+            };
+            Site { at: at.clone(), residual: loads.iter().map(residual).collect() }
+        };
+        let sites = sites.iter().map(mixed).collect();
+        Curves::new(curves.knots().to_vec(), sites, curves.kriging().clone())
+    };
+    LAWS.iter().zip(&family.residual).map(of_law).collect()
+}
+
+/// The shape at a site of experts' residuals: (hidden, inter, experts, top-k), inter perhaps split.
+fn shape_at(at: &[u32], always_gated: bool) -> ExpertsShape {
+    let &[hidden, inter, experts, top_k] = at else { panic!("{at:?} is no shape of experts") };
+    let squared = |split: u32| is_squared_relu(hidden, inter.saturating_mul(split), experts, top_k);
+    let gated = always_gated || ![1, 2, 4, 8].into_iter().any(squared);
+    ExpertsShape { hidden, inter, experts, top_k, gated }
+}
+
+/// Links as those of a device with another peak.
+fn relink(profile: &mut Profile, peak: Bandwidth) {
+    let Some(donor) = profile.scale_up else { return };
+    let ratio = peak.bytes_per_sec() / donor.bytes_per_sec();
+    for fit in profile.collectives.values_mut() {
+        for ramp in fit.ramps.values_mut() {
+            ramp.bandwidth = ramp.bandwidth.scaled(ratio);
+        }
+    }
+    for fit in profile.exchanges.values_mut() {
+        let domain = fit.library == Library::NvlinkDomain;
+        for (groups, prior) in &mut fit.priors {
+            if domain || *groups == 1 {
+                prior.bandwidth *= ratio;
+            }
+        }
+    }
+    profile.pair_bandwidth = profile.pair_bandwidth.map(|pair| pair.scaled(ratio));
+    profile.scale_up = Some(peak);
+}
+
+/// Evidence of what was carried over and not measured: intervals so many times as wide.
+fn own_nothing(profile: &mut Profile, by_how_much: Wider) {
+    let by = |evidence: &mut Evidence, factor: f64| {
+        evidence.fitted_on = format!("{}: carried over, not measured", evidence.fitted_on);
+        evidence.rows = 0;
+        (evidence.prior, evidence.held_out) = (None, None);
+        evidence.log_error_p90 = evidence.log_error_p90.map(|width| width * factor);
+        evidence.log_errors = evidence.log_errors.as_ref().map(|law| law.widened(factor));
+    };
+    let Wider { kernels, experts, links } = by_how_much;
+    profile.gemm.values_mut().for_each(|family| by(&mut family.evidence, kernels));
+    profile.experts.values_mut().for_each(|family| by(&mut family.evidence, experts));
+    by(&mut profile.memory.evidence, kernels);
+    let wider = |evidence: &mut Evidence| by(evidence, links);
+    for fit in profile.collectives.values_mut() {
+        wider(&mut fit.evidence);
+        fit.unseen_gpus.as_mut().map(wider);
+    }
+    for fit in profile.exchanges.values_mut() {
+        wider(&mut fit.evidence);
+        fit.unseen_groups.as_mut().map(wider);
+    }
+}

@@ -1,7 +1,0 @@
-//! The `moesim` command.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    moesim::cli::main()
-}

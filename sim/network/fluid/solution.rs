@@ -1,0 +1,241 @@
+//! Solves a problem part by part, on as many threads as given.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Problem;
+use super::choice::{Choice, Engine, ROUNDING, SMALL, certificate};
+use super::dense::{Dense, EMPTY};
+use super::dense_exact::solve_dense_exactly;
+use super::drain::drain;
+use super::generic::{LocalLinks, solve_exactly};
+use super::parts::{Part, Parts};
+use super::quantised::solve_in_steps;
+use super::quantised_dense::solve_dense_in_steps;
+use super::reduce::binding_links;
+use crate::base::units::{FlowId, LinkId};
+
+/// When every flow ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solution {
+    /// When each flow ends, in seconds.
+    pub finish_s: Vec<f64>,
+    /// When the last flow ends, in seconds.
+    pub makespan_s: f64,
+    /// The least exact engine that ran on some part.
+    pub engine: Engine,
+    /// Relative error: of every finish time, or of the makespan alone for the closed form.
+    pub error_bound: f64,
+    /// Parts that share no link.
+    pub parts: usize,
+    /// Parts solved; the others equal one of these.
+    pub distinct_parts: usize,
+    /// How often rates were computed, over all parts.
+    pub fillings: u64,
+}
+
+/// A flow that never ends, because a link of its route stays down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// The flow.
+    pub flow: FlowId,
+    /// The link that it waits for.
+    pub link: LinkId,
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flow {} waits for link {}, which stays down", self.flow.0, self.link.0)
+    }
+}
+
+impl std::error::Error for Stuck {}
+
+/// Finish times of a part's flows, and how they were found.
+struct Solved {
+    part: usize,
+    finish_s: Vec<f64>,
+    engine: Engine,
+    fillings: u64,
+}
+
+/// Finds when every flow ends.
+///
+/// # Errors
+/// If some flow never ends.
+///
+/// # Panics
+/// If `choice.epsilon` is not between zero and one, or there is no thread.
+pub fn solve(problem: &Problem, choice: &Choice) -> Result<Solution, Stuck> {
+    let epsilon = choice.epsilon;
+    assert!(epsilon > 0.0 && epsilon < 1.0, "an error of {epsilon}");
+    assert!(choice.threads > 0, "no thread to work on");
+    if let Some(solution) = closed_form(problem, choice)? {
+        return Ok(solution);
+    }
+    let kept = binding_links(problem);
+    let parts = Parts::of(problem, &kept);
+    let same_as = if parts.len() > 1 {
+        parts.representatives(problem, &kept)
+    } else {
+        (0..parts.len()).collect()
+    };
+    let mut order: Vec<usize> = (0..parts.len()).filter(|&part| same_as[part] == part).collect();
+    order.sort_by_key(|&part| std::cmp::Reverse(parts.flows(part).len()));
+    let solved = solve_parts(problem, &kept, &parts, &order, choice)?;
+    Ok(gather(problem, &parts, &same_as, solved, choice))
+}
+
+/// The closed form, where it is asked for or may be taken.
+fn closed_form(problem: &Problem, choice: &Choice) -> Result<Option<Solution>, Stuck> {
+    let wanted = choice.engine == Some(Engine::ClosedForm);
+    let allowed = choice.engine.is_none() && choice.makespan_only;
+    if !wanted && !allowed {
+        return Ok(None);
+    }
+    let drained = drain(problem);
+    let certificate = certificate(problem, &drained);
+    if !wanted && certificate.error_bound() > choice.epsilon {
+        return Ok(None);
+    }
+    let finish_s: Vec<f64> =
+        (0..problem.flows()).map(|flow| drained.finish_s(problem, flow)).collect();
+    if let Some(flow) = finish_s.iter().position(|finish| !finish.is_finite()) {
+        let down = |link: &&LinkId| problem.capacities()[link.index()] <= 0.0;
+        let link = problem.route(flow).iter().find(down).copied().unwrap_or(LinkId(0));
+        return Err(Stuck { flow: FlowId(flow as u32), link });
+    }
+    Ok(Some(Solution {
+        makespan_s: makespan_of(&finish_s),
+        finish_s,
+        engine: Engine::ClosedForm,
+        error_bound: certificate.error_bound(),
+        parts: 1,
+        distinct_parts: 1,
+        fillings: 1,
+    }))
+}
+
+fn makespan_of(finish_s: &[f64]) -> f64 {
+    finish_s.iter().copied().fold(0.0, f64::max)
+}
+
+fn solve_parts(
+    problem: &Problem,
+    kept: &[bool],
+    parts: &Parts,
+    order: &[usize],
+    choice: &Choice,
+) -> Result<Vec<Solved>, Stuck> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut space = Space::new(kept.len());
+        let mut solved = Vec::new();
+        while let Some(&part) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let flows = Part { problem, flows: parts.flows(part), kept };
+            solved.push(solve_part(part, &flows, choice, &mut space));
+        }
+        solved
+    };
+    let threads = choice.threads.min(order.len()).max(1);
+    let mut results: Vec<Result<Solved, Stuck>> = if threads == 1 {
+        worker()
+    } else {
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
+                Ok(solved) => solved,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            workers.into_iter().flat_map(join).collect()
+        })
+    };
+    // Whoever solved them, the first stuck flow is reported, and sums are in the order of parts.
+    results.sort_by_key(|result| match result {
+        Ok(solved) => solved.part,
+        Err(stuck) => stuck.flow.index(),
+    });
+    if let Some(Err(stuck)) = results.iter().find(|result| result.is_err()) {
+        return Err(*stuck);
+    }
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// Space for every link, used by one part after another.
+struct Space {
+    slot: Vec<u32>,
+    local: Vec<u32>,
+}
+
+impl Space {
+    fn new(links: usize) -> Self {
+        Self { slot: vec![EMPTY; links], local: vec![0; links] }
+    }
+}
+
+fn solve_part(
+    number: usize,
+    part: &Part,
+    choice: &Choice,
+    space: &mut Space,
+) -> Result<Solved, Stuck> {
+    let mut finish_s = vec![f64::NAN; part.len()];
+    let mut finish = |flow: u32, at: f64| finish_s[flow as usize] = at;
+    let engine = match choice.engine {
+        Some(engine) => engine,
+        None if part.len() <= SMALL => Engine::Exact,
+        None => Engine::Quantised,
+    };
+    let fillings = if part.route(0).next().is_none() {
+        // Nothing binds a flow by itself but its ceiling.
+        for flow in 0..part.len() as u32 {
+            finish(flow, part.start_s(flow) + part.bytes(flow) / part.ceiling(flow));
+        }
+        0
+    } else if let Some(dense) = Dense::of(part, &mut space.slot) {
+        match engine {
+            Engine::Quantised => solve_dense_in_steps(part, &dense, choice.epsilon, &mut finish),
+            _ => solve_dense_exactly(part, &dense, &mut finish),
+        }
+    } else {
+        let links = LocalLinks::number(part, &mut space.local);
+        match engine {
+            Engine::Quantised => solve_in_steps(part, &links, choice.epsilon, &mut finish)?,
+            _ => solve_exactly(part, &links, &mut finish)?,
+        }
+    };
+    let unfinished = finish_s.iter().filter(|finish| finish.is_nan()).count();
+    assert!(unfinished == 0, "{unfinished} of {} flows never ended", part.len());
+    Ok(Solved { part: number, finish_s, engine, fillings })
+}
+
+fn gather(
+    problem: &Problem,
+    parts: &Parts,
+    same_as: &[usize],
+    solved: Vec<Solved>,
+    choice: &Choice,
+) -> Solution {
+    let mut place = vec![usize::MAX; parts.len()];
+    for (n, part) in solved.iter().enumerate() {
+        place[part.part] = n;
+    }
+    // A flow without bytes ends when it starts.
+    let mut finish_s: Vec<f64> = (0..problem.flows()).map(|flow| problem.start_s(flow)).collect();
+    for (part, &same) in same_as.iter().enumerate() {
+        let times = &solved[place[same]].finish_s;
+        for (&flow, &time) in parts.flows(part).iter().zip(times) {
+            finish_s[flow as usize] = time;
+        }
+    }
+    let engine = solved.iter().map(|part| part.engine).max().unwrap_or(Engine::Exact);
+    Solution {
+        makespan_s: makespan_of(&finish_s),
+        finish_s,
+        engine,
+        error_bound: if engine == Engine::Quantised { choice.epsilon } else { ROUNDING },
+        parts: parts.len(),
+        distinct_parts: solved.len(),
+        fillings: solved.iter().map(|part| part.fillings).sum(),
+    }
+}

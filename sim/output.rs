@@ -1,0 +1,5 @@
+//! What people and other programs read: tables, JSON, pictures, traces.
+
+pub mod plot;
+pub mod report;
+pub mod timeline;

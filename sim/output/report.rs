@@ -1,0 +1,22 @@
+//! A study as people read it, and as machines do.
+
+mod json;
+mod link_use;
+pub mod pictures;
+pub mod predicted_measured;
+mod ranges;
+mod sweep;
+mod text;
+
+pub use json::{Asked, json_of, write_json};
+pub use link_use::{cluster_chart, link_use};
+pub use sweep::{any_drawing, chart, check_drawings, draw, write_sweep};
+pub use text::write_text;
+
+use crate::studies::study::Row;
+
+/// The paper's own result for a row, where it has one [moepp, Table 3].
+#[must_use]
+pub fn published(row: &Row) -> Option<&'static crate::studies::paper::PaperRow> {
+    crate::studies::paper::built_in().iter().find(|paper| paper.describes(&row.workload))
+}

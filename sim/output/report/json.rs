@@ -1,0 +1,168 @@
+//! A study as JSON: units are the last word of each name, absent values are null.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{link_use, published};
+use crate::base::estimate::{Estimate, Range};
+use crate::config::Scenario;
+use crate::execution::blame::Reason;
+use crate::execution::machine::Counted;
+use crate::network::Carried;
+use crate::studies::study::Row;
+
+/// What a user asked for, so that a result can be explained later.
+#[derive(Serialize)]
+pub struct Asked<'a> {
+    /// The scenario's name or file.
+    pub scenario: &'a str,
+    /// Its overrides.
+    pub set: &'a [String],
+    /// The version that answered.
+    pub moesim: &'a str,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    asked: &'a Asked<'a>,
+    scenario: &'a str,
+    counted: &'static str,
+    topology: &'a str,
+    gpus: u32,
+    gpu: &'a str,
+    profile: &'a str,
+    overheads: &'a str,
+    all_to_all: &'static str,
+    first_seed: u64,
+    seeds: u64,
+    calibration_uncertainty: bool,
+    breakdown_tau: Option<f64>,
+    results: Vec<Value>,
+}
+
+/// Writes the study as one JSON object with an array `results`.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn write_json(
+    out: &mut dyn Write,
+    asked: &Asked<'_>,
+    scenario: &Scenario,
+    rows: &[Row],
+) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &report(asked, scenario, rows))?;
+    writeln!(out)
+}
+
+/// The same as a value, to draw it.
+///
+/// # Errors
+/// None that a sound study leads to.
+pub fn json_of(asked: &Asked<'_>, scenario: &Scenario, rows: &[Row]) -> io::Result<Value> {
+    Ok(serde_json::to_value(report(asked, scenario, rows))?)
+}
+
+fn report<'a>(asked: &'a Asked<'a>, scenario: &'a Scenario, rows: &[Row]) -> Report<'a> {
+    let from = &scenario.ingredients;
+    Report {
+        asked,
+        scenario: &scenario.name,
+        counted: word(scenario.counted),
+        topology: &from.topology,
+        gpus: scenario.topology.gpus(),
+        gpu: &scenario.topology.gpu().name,
+        profile: &from.profile,
+        overheads: &from.overheads,
+        all_to_all: scenario.all_to_all.name(),
+        first_seed: scenario.seeds.start,
+        seeds: scenario.seeds.end - scenario.seeds.start,
+        calibration_uncertainty: scenario.calibration_uncertainty,
+        breakdown_tau: scenario.breakdown_tau,
+        results: rows.iter().map(|row| result(scenario, row)).collect(),
+    }
+}
+
+/// The name of what is counted, as scenario files spell it.
+const fn word(counted: Counted) -> &'static str {
+    match counted {
+        Counted::Experts => "experts",
+        Counted::MoeLayer => "moe-layer",
+        Counted::ModelForward => "model-forward",
+    }
+}
+
+fn result(scenario: &Scenario, row: &Row) -> Value {
+    let counted = scenario.counted;
+    let experts = row.workload.model.experts;
+    let mut object = Map::new();
+    object.insert("workload".into(), json!(row.workload.name));
+    object.insert("model".into(), json!(row.workload.model.name));
+    object.insert("ffn_experts".into(), json!(experts.ffn));
+    object.insert("zero_computation_experts".into(), json!(experts.zero_computation.total()));
+    object.insert("tau".into(), json!(row.tau()));
+    estimate(&mut object, "ffn_share", Some(row.ffn_share));
+    estimate(&mut object, "drop_share", Some(row.drop_share));
+    estimate(&mut object, "dropped_weight_share", Some(row.dropped_weight_share));
+    let time = match counted {
+        Counted::Experts => "expert_forward_ms",
+        Counted::MoeLayer => "moe_layers_ms",
+        Counted::ModelForward => "model_forward_ms",
+    };
+    estimate(&mut object, time, Some(row.time_ms));
+    estimate(&mut object, "makespan_ms", Some(row.makespan_ms));
+    estimate(&mut object, "throughput_increase_percent", row.increase_percent);
+    estimate(&mut object, "tokens_per_s", Some(row.tokens_per_sec));
+    let predicted = row.predicted;
+    range(&mut object, time, predicted.and_then(|p| p.time_ms));
+    let increase = predicted.and_then(|p| p.increase_percent);
+    range(&mut object, "throughput_increase_percent", increase);
+    if counted == Counted::Experts {
+        let paper = published(row);
+        let expert_forward = paper.map(|paper| paper.expert_forward_ms);
+        object.insert("published_expert_forward_ms".into(), json!(expert_forward));
+        let increase = paper.and_then(|paper| paper.increase);
+        object.insert("published_throughput_increase_percent".into(), json!(increase));
+    }
+    let blame = Reason::ALL.iter().zip(row.blame_ms);
+    let blame: Map<String, Value> =
+        blame.map(|(reason, ms)| (format!("{}_ms", reason.key()), json!(ms))).collect();
+    object.insert("blame".into(), Value::Object(blame));
+    object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
+    object.insert("network".into(), network(&row.carried));
+    object.insert("link_use".into(), link_use(&scenario.topology, &row.link_bytes_per_s));
+    Value::Object(object)
+}
+
+/// Which engine carried the exchanges, and what is known of its error; null where there were none.
+fn network(carried: &Carried) -> Value {
+    if carried.exchanges == 0 {
+        return Value::Null;
+    }
+    let measured = (carried.measured > 0).then_some(carried);
+    json!({
+        "engine": carried.engine.name(),
+        "exchanges": carried.exchanges,
+        "flows": carried.flows,
+        "error_bound": carried.error_bound,
+        "certified_exchanges": carried.certified,
+        "measured_exchanges": carried.measured,
+        "mean_measured_error": measured.map(|carried| carried.mean_measured),
+        "worst_measured_error": measured.map(|carried| carried.worst_measured),
+    })
+}
+
+/// `name`, `name_low` and `name_high`.
+fn estimate(object: &mut Map<String, Value>, name: &str, value: Option<Estimate>) {
+    let ends = value.filter(|value| value.half_width.is_some());
+    object.insert(name.to_owned(), json!(value.map(|value| value.mean)));
+    object.insert(format!("{name}_low"), json!(ends.map(|value| value.low())));
+    object.insert(format!("{name}_high"), json!(ends.map(|value| value.high())));
+}
+
+/// `name_p05` and `name_p95`: null unless the scenario draws calibration error.
+fn range(object: &mut Map<String, Value>, name: &str, value: Option<Range>) {
+    object.insert(format!("{name}_p05"), json!(value.map(|value| value.low)));
+    object.insert(format!("{name}_p95"), json!(value.map(|value| value.high)));
+}

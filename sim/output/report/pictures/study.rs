@@ -1,0 +1,134 @@
+//! What `moesim run --json` printed: the gain over τ, and where the time goes.
+
+use super::Part;
+use crate::config::Mistake;
+use crate::execution::blame::Reason;
+use crate::output::plot::{Axis, Bar, LineChart, Point, Series, StackedBars};
+
+/// The gain over τ, a line a model with its interval over seeds, and what was published as open marks.
+///
+/// # Errors
+/// If the result lacks what is drawn.
+pub fn gain_chart(run: &Part<'_>) -> Result<LineChart, Mistake> {
+    let mut series: Vec<Series> = Vec::new();
+    let mut published_of: Vec<Series> = Vec::new();
+    for row in run.list("results")? {
+        let key = "throughput_increase_percent";
+        let (Some(tau), Some(gain)) = (row.maybe("tau"), row.maybe(key)) else { continue };
+        let name = row.text("model")?;
+        let at = series.iter().position(|own| own.name == name).unwrap_or_else(|| {
+            series.push(Series::new(name, Vec::new()));
+            let mut known = Series::new(format!("{name} published"), Vec::new());
+            known.joined = false;
+            known.style = Some(series.len() - 1);
+            published_of.push(known);
+            series.len() - 1
+        });
+        series[at].points.push(Point { x: tau, y: gain, interval: row.interval(key) });
+        let known = row.maybe("published_throughput_increase_percent");
+        published_of[at].points.extend(known.map(|y| Point { x: tau, y, interval: None }));
+    }
+    let title = finding(&series);
+    published_of.retain(|known| !known.points.is_empty());
+    let marks = if published_of.is_empty() { "" } else { "; open marks: published" };
+    series.extend(published_of);
+    Ok(LineChart {
+        title,
+        below: format!(
+            "{} × {}, {}; bands: 95 % over seeds{marks}",
+            run.number("gpus")?,
+            run.text("gpu")?,
+            counted(run.text("counted")?)
+        ),
+        x: Axis::linear("τ"),
+        y: Axis::from_zero("throughput increase, %"),
+        series,
+    })
+}
+
+fn finding(series: &[Series]) -> String {
+    let points = || series.iter().flat_map(|own| own.points.iter().map(move |p| (own, p)));
+    let most = points().max_by(|a, b| a.1.y.total_cmp(&b.1.y));
+    let least = points().min_by(|a, b| a.1.y.total_cmp(&b.1.y));
+    match (most, least) {
+        (Some((a, high)), Some((b, low))) => format!(
+            "MoE++ gains from {:.0} % ({} at τ = {}) to {:.0} % ({} at τ = {})",
+            low.y, b.name, low.x, high.y, a.name, high.x
+        ),
+        _ => "No MoE++ run to show".to_owned(),
+    }
+}
+
+/// Where the time goes, vanilla beside MoE++ at the scenario's τ.
+///
+/// # Errors
+/// If the result lacks what is drawn.
+pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Mistake> {
+    let apart = run.text("counted")? == "experts";
+    let reasons: Vec<Reason> =
+        Reason::ALL.into_iter().filter(|reason| !(apart && reason.is_wait())).collect();
+    let wanted = run.maybe("breakdown_tau");
+    let mut shown = Vec::new();
+    for row in run.list("results")? {
+        let tau = row.maybe("tau");
+        if tau.is_some() && wanted.is_some() && tau != wanted {
+            continue;
+        }
+        let blame = row.part("blame")?;
+        let part = |reason: &Reason| match blame.number(&format!("{}_ms", reason.key())) {
+            // Results of before this reason was known have no time of it.
+            Err(_) if *reason == Reason::Rebalance => Ok(0.0),
+            part => part,
+        };
+        let parts: Result<Vec<f64>, Mistake> = reasons.iter().map(part).collect();
+        let model = row.text("model")?;
+        let name = match tau {
+            None => format!("{model} vanilla"),
+            Some(tau) => format!("{model} τ = {tau}"),
+        };
+        shown.push((tau.is_some(), Bar { name, parts: parts? }));
+    }
+    let title = most_shortened(&shown, &reasons);
+    Ok(StackedBars {
+        title,
+        below: format!("mean over GPUs and seeds, {}", counted(run.text("counted")?)),
+        axis: Axis::from_zero("time of a step, ms"),
+        parts: reasons.iter().map(|reason| reason.label().to_owned()).collect(),
+        bars: shown.into_iter().map(|(_, bar)| bar).collect(),
+    })
+}
+
+/// The reason that MoE++ shortens most, over all models; each vanilla bar counts once for each of its
+/// MoE++ bars.
+fn most_shortened(bars: &[(bool, Bar)], reasons: &[Reason]) -> String {
+    let mut saved = vec![0.0; reasons.len()];
+    let mut vanilla: Option<&Bar> = None;
+    for (moepp, bar) in bars {
+        match (moepp, vanilla) {
+            (true, Some(base)) => {
+                let parts = saved.iter_mut().zip(base.parts.iter().zip(&bar.parts));
+                parts.for_each(|(saved, (base, own))| *saved += base - own);
+            }
+            (true, None) => {}
+            (false, _) => vanilla = Some(bar),
+        }
+    }
+    let all: f64 = saved.iter().filter(|saved| **saved > 0.0).sum();
+    match (0..reasons.len()).max_by(|&a, &b| saved[a].total_cmp(&saved[b])) {
+        Some(at) if saved[at] > 0.0 => format!(
+            "Most of what MoE++ saves is {}: {:.0} % of it",
+            reasons[at].label(),
+            100.0 * saved[at] / all
+        ),
+        _ => "Where the time goes".to_owned(),
+    }
+}
+
+pub(super) fn counted(word: &str) -> &str {
+    match word {
+        "experts" => "expert forward time",
+        "moe-layer" => "MoE layers",
+        "model-forward" => "forward pass of the model",
+        other => other,
+    }
+}

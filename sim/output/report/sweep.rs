@@ -1,0 +1,278 @@
+//! A sweep as a table and as pictures.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::base::estimate::Estimate;
+use crate::config::{Drawing, Mistake, SweepPlan};
+use crate::output::plot::{self, Axis, LineChart, Point, Series};
+use crate::studies::sweep::{Cell, Results, summarise};
+
+/// The most lines of a table on a terminal; all are in the files.
+const MOST_LINES: usize = 40;
+
+/// Writes the time and increase of every point and workload, mean over seeds, within 80 columns.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn write_sweep(out: &mut dyn Write, plan: &SweepPlan, results: &Results) -> io::Result<()> {
+    let varied: Vec<&str> =
+        plan.axes.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect();
+    let mut by = varied.clone();
+    by.extend(["workload", if varied.contains(&"tau") { "run_tau" } else { "tau" }, "point"]);
+    let lines = summarise(results, &by, &["time_ms", "throughput_increase_percent"]);
+    let room = 80_usize.saturating_sub(2 + 12 + 6 + 16 + 18);
+    let each = (room / varied.len().max(1)).clamp(6, 24);
+    writeln!(out, "{}", plan.name)?;
+    for key in &varied {
+        write!(out, "{:>each$} ", last(key, each))?;
+    }
+    writeln!(out, "{:<12} {:>5} {:>15} {:>17}", "workload", "τ", "time, ms", "increase, %")?;
+    for line in lines.iter().take(MOST_LINES) {
+        for cell in &line.by[..varied.len()] {
+            write!(out, "{:>each$} ", last(&cell.text(), each))?;
+        }
+        let [workload, tau] = [&line.by[varied.len()], &line.by[varied.len() + 1]].map(Cell::text);
+        let tau = if tau.is_empty() { "-".to_owned() } else { tau };
+        let [time, increase] = [line.values[0], line.values[1]].map(with_interval);
+        writeln!(out, "{:<12} {tau:>5} {time:>15} {increase:>17}", last(&workload, 12))?;
+    }
+    if lines.len() > MOST_LINES {
+        writeln!(out, "… and {} more lines in the files", lines.len() - MOST_LINES)?;
+    }
+    Ok(())
+}
+
+fn with_interval(value: Option<Estimate>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(Estimate { mean, half_width: Some(half) }) => format!("{mean:.1} ± {half:.1}"),
+        Some(Estimate { mean, half_width: None }) => format!("{mean:.1}"),
+    }
+}
+
+/// The last characters of a text, which tell keys of one file apart.
+fn last(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    text.chars().skip(count.saturating_sub(most)).collect()
+}
+
+/// Draws what a plan asks for into a folder; returns the pictures' paths.
+///
+/// # Errors
+/// If a column is unknown or a picture cannot be made.
+pub fn draw(
+    results: &Results,
+    drawings: &[Drawing],
+    folder: &Path,
+) -> Result<Vec<PathBuf>, Mistake> {
+    let mut drawn = Vec::new();
+    for drawing in drawings {
+        let path = folder.join(format!("{}.svg", drawing.name));
+        let chart = chart(results, drawing)?;
+        plot::save(&chart, &path).map_err(|error| {
+            Mistake::of(path.display().to_string(), error.to_string(), "check the folder")
+        })?;
+        drawn.push(path);
+    }
+    Ok(drawn)
+}
+
+/// Refuses drawings of columns that results will not have, before anything is run.
+///
+/// # Errors
+/// If a column is unknown.
+pub fn check_drawings(plan: &SweepPlan) -> Result<(), Mistake> {
+    let varied: Vec<&str> =
+        plan.axes.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect();
+    let results = Results::of(&varied, &BTreeMap::new());
+    plan.drawings.iter().try_for_each(|drawing| {
+        check_drawing(&results, drawing)
+            .map_err(|mistake| Mistake { place: plan.place().to_owned(), ..mistake })
+    })
+}
+
+fn check_drawing(results: &Results, drawing: &Drawing) -> Result<(), Mistake> {
+    for column in [Some(&drawing.x), Some(&drawing.y), drawing.hue.as_ref()].into_iter().flatten() {
+        if results.column(column).is_none() {
+            let known: Vec<&str> = results.columns.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(Mistake {
+                key: format!("plot.{}", drawing.name),
+                ..Mistake::of(
+                    "",
+                    format!("there is no column `{column}`"),
+                    format!("columns: {}", known.join(", ")),
+                )
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What to draw of results whose plan asks for no picture: what is named, and of the rest the first column
+/// that varies, the gain (or the time) over it, and the next column that varies as lines.
+///
+/// # Errors
+/// If nothing varies and no column is named.
+pub fn any_drawing(
+    results: &Results,
+    [x, y, hue]: [Option<&str>; 3],
+    log: [bool; 2],
+) -> Result<Drawing, Mistake> {
+    let mut open = varying(results);
+    open.retain(|name| ![x, y, hue].contains(&Some(name.as_str())));
+    let numeric = |name: &String| {
+        let at = results.column(name);
+        let number =
+            |cell: &Cell| cell.number().is_some() || leading_number(&cell.text()).is_some();
+        at.is_some_and(|at| results.rows.iter().all(|row| number(&row[at])))
+    };
+    let taken = open.iter().position(numeric).or_else(|| (!open.is_empty()).then_some(0));
+    let x = match (x, taken) {
+        (Some(x), _) => x.to_owned(),
+        (None, Some(at)) => open.remove(at),
+        (None, None) => {
+            let help = "name the column to draw over with --x";
+            return Err(Mistake::of("", "no column varies", help));
+        }
+    };
+    let has = |name: &str| {
+        let at = results.column(name);
+        at.is_some_and(|at| results.rows.iter().any(|row| row[at].number().is_some()))
+    };
+    let gain = "throughput_increase_percent";
+    let y = y.unwrap_or(if has(gain) { gain } else { "time_ms" }).to_owned();
+    let hue = hue.map(str::to_owned).or_else(|| open.into_iter().next());
+    let drawing = Drawing { name: "lines".to_owned(), x, y, hue, log_x: log[0], log_y: log[1] };
+    check_drawing(results, &drawing)
+        .map_err(|mistake| Mistake { key: String::new(), ..mistake })?;
+    Ok(drawing)
+}
+
+/// Columns in front of `point`, and the model, that have more than one value.
+fn varying(results: &Results) -> Vec<String> {
+    let several = |name: &str| {
+        let Some(at) = results.column(name) else { return false };
+        let first = results.rows.first().map(|row| &row[at]);
+        results.rows.iter().any(|row| Some(&row[at]) != first)
+    };
+    let front = results.columns.iter().map(|(name, _)| name.as_str());
+    let front =
+        front.take_while(|name| *name != "point").filter(|_| results.column("point").is_some());
+    let tau = if results.column("run_tau").is_some() { None } else { Some("tau") };
+    front.chain(["model"]).chain(tau).filter(|name| several(name)).map(str::to_owned).collect()
+}
+
+/// Draws lines of one column over another: means over everything else, with their intervals.
+///
+/// # Errors
+/// If a column is unknown.
+pub fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
+    check_drawing(results, drawing)?;
+    let hue = drawing.hue.as_deref().unwrap_or("");
+    let lines = summarise(results, &[hue, &drawing.x], &[&drawing.y]);
+    let mut series: BTreeMap<usize, Series> = BTreeMap::new();
+    let mut names: Vec<String> = Vec::new();
+    let mut texts: Vec<String> = Vec::new();
+    for line in lines {
+        let Some(y) = line.values[0] else { continue };
+        let name = line.by[0].text();
+        let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            names.push(name.clone());
+            names.len() - 1
+        });
+        let x = line.by[1].number().or_else(|| {
+            let text = line.by[1].text();
+            leading_number(&text).or_else(|| {
+                let at = texts.iter().position(|known| *known == text).unwrap_or_else(|| {
+                    texts.push(text.clone());
+                    texts.len() - 1
+                });
+                Some(at as f64)
+            })
+        });
+        let interval = y.half_width.map(|_| (y.low(), y.high()));
+        let series = series.entry(at).or_insert_with(|| Series::new(name, Vec::new()));
+        series.points.push(Point { x: x.unwrap_or_default(), y: y.mean, interval });
+    }
+    for line in series.values_mut() {
+        line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    }
+    let scale = |log: bool, label: String| if log { Axis::log(label) } else { Axis::linear(label) };
+    let named: Vec<String> =
+        texts.iter().enumerate().map(|(at, text)| format!("{at} = {text}")).collect();
+    // What is not told apart is averaged over: the reader must know.
+    let drawn = [drawing.x.as_str(), drawing.y.as_str(), hue];
+    let mut over: Vec<String> = varying(results);
+    over.retain(|name| !drawn.contains(&name.as_str()) && *name != drawing.y);
+    over.insert(0, "seeds".to_owned());
+    let mut below = vec![format!("bands: 95 % over {}", over.join(", "))];
+    if !hue.is_empty() {
+        below.insert(0, format!("lines: {hue}"));
+    }
+    below.extend((!named.is_empty()).then(|| named.join(", ")));
+    let below = below.join("; ");
+    let series: Vec<Series> = series.into_values().collect();
+    Ok(LineChart {
+        title: finding(&drawing.x, &drawing.y, &series),
+        below,
+        x: scale(drawing.log_x, words(&drawing.x)),
+        y: scale(drawing.log_y, words(&drawing.y)),
+        series,
+    })
+}
+
+/// `"400 Gb/s"` → 400.
+fn leading_number(text: &str) -> Option<f64> {
+    text.split_once(' ').and_then(|(number, _)| number.parse().ok())
+}
+
+/// What the lines show: where the steepest goes from and to.
+fn finding(x: &str, y: &str, series: &[Series]) -> String {
+    let ends = |line: &Series| Some((*line.points.first()?, *line.points.last()?));
+    let moved = |line: &Series| ends(line).map_or(0.0, |(a, b)| (b.y - a.y).abs());
+    let Some(most) = series.iter().max_by(|a, b| moved(a).total_cmp(&moved(b))) else {
+        return format!("{} over {}", words(y), words(x));
+    };
+    let Some((first, last)) = ends(most) else { return format!("{} over {}", words(y), words(x)) };
+    let verb = if last.y >= first.y { "rises" } else { "falls" };
+    let of = if most.name.is_empty() { String::new() } else { format!(" ({})", most.name) };
+    format!(
+        "{} {verb} from {} to {} as {} goes from {} to {}{of}",
+        words(y),
+        number(first.y),
+        number(last.y),
+        words(x),
+        number(first.x),
+        number(last.x)
+    )
+}
+
+fn number(value: f64) -> String {
+    let digits = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 10.0 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// A column's name as people say it.
+fn words(column: &str) -> String {
+    let last = column.rsplit('.').next().unwrap_or(column);
+    let spoken = last.replace('_', " ");
+    for (suffix, unit) in [(" percent", "%"), (" ms", "ms"), (" mb", "MB")] {
+        if let Some(name) = spoken.strip_suffix(suffix) {
+            return format!("{name}, {unit}");
+        }
+    }
+    if spoken == "tau" { "τ".to_owned() } else { spoken }
+}

@@ -1,0 +1,238 @@
+//! A study as tables of at most 80 columns.
+
+use std::io::{self, Write};
+
+use super::published;
+use crate::base::estimate::{COVERAGE, Estimate};
+use crate::config::Scenario;
+use crate::execution::blame::Reason;
+use crate::execution::machine::Counted;
+use crate::network::fluid::Engine;
+use crate::studies::study::Row;
+
+/// Writes the study's table, then where the time goes.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn write_text(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    heading(out, scenario)?;
+    results(out, scenario, rows)?;
+    network(out, scenario, rows)?;
+    if scenario.calibration_uncertainty {
+        super::ranges::write(out, scenario, rows)?;
+    }
+    breakdown(out, scenario, rows)
+}
+
+fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
+    let from = &scenario.ingredients;
+    let gpus = scenario.topology.gpus();
+    let what = match scenario.counted {
+        Counted::Experts => {
+            "expert forward: FFN and zero-computation experts alone, mean over GPUs"
+        }
+        Counted::MoeLayer => {
+            "MoE layers: gate to mix, with both exchanges, the slowest GPU deciding"
+        }
+        Counted::ModelForward => "the whole forward pass, the slowest GPU deciding",
+    };
+    writeln!(
+        out,
+        "{}: {} x {} ({})",
+        scenario.name,
+        gpus,
+        scenario.topology.gpu().name,
+        from.topology
+    )?;
+    writeln!(out, "counted: {what}")?;
+    writeln!(out, "profile {}, overheads {}", from.profile, from.overheads)?;
+    writeln!(out)
+}
+
+fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    let any_published = scenario.counted == Counted::Experts
+        && rows.iter().any(|row| published(row).is_some_and(|paper| paper.increase.is_some()));
+    let time = match scenario.counted {
+        Counted::Experts => "expert forward",
+        Counted::MoeLayer => "MoE layers",
+        Counted::ModelForward => "forward pass",
+    };
+    write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
+    writeln!(out, "{}", if any_published { "  published" } else { "" })?;
+    write!(
+        out,
+        "{:<6}{:>6} {:>6} {:>7} {:>18} {:>16}",
+        "model", "expts", "tau", "share", "ms", "increase %"
+    )?;
+    writeln!(out, "{}", if any_published { "     %  error" } else { "" })?;
+    for row in rows {
+        result(out, row, any_published)?;
+    }
+    writeln!(out)?;
+    let seeds = scenario.seeds.end - scenario.seeds.start;
+    if seeds > 1 {
+        let cover = COVERAGE * 100.0;
+        writeln!(
+            out,
+            "±: {cover}% interval of the mean over {seeds} seeds, vanilla paired with MoE++."
+        )?;
+    }
+    if any_published {
+        writeln!(
+            out,
+            "error: predicted less published increase, in points. The fit's own error on"
+        )?;
+        writeln!(out, "       models it has not seen: moesim validate.")?;
+    }
+    writeln!(out)
+}
+
+/// Which engines carried the exchanges, and what is known of their errors.
+fn network(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    for engine in [Engine::ClosedForm, Engine::Exact, Engine::Quantised] {
+        let own = rows.iter().map(|row| &row.carried).filter(|carried| carried.exchanges > 0);
+        let own = own.filter(|carried| carried.engine == engine);
+        let Some(all) = own.copied().reduce(|all, carried| all.and(&carried)) else { continue };
+        write!(
+            out,
+            "network: {} all-to-all, {} engine: ",
+            scenario.all_to_all.name(),
+            engine.name()
+        )?;
+        match all.error_bound {
+            Some(error) if engine == Engine::Quantised => {
+                writeln!(out, "times of exchanges within about {}%", 100.0 * error)?;
+            }
+            Some(_) => writeln!(out, "exact but for rounding")?,
+            None => {
+                let share = 100.0 * all.certified as f64 / all.exchanges as f64;
+                writeln!(out, "{share:.0}% of exchanges certified;")?;
+                writeln!(
+                    out,
+                    "         {} of them shared exactly: {:+.1}% on average, {:.1}% at worst",
+                    all.measured,
+                    100.0 * all.mean_measured,
+                    100.0 * all.worst_measured
+                )?;
+            }
+        }
+    }
+    if rows.iter().any(|row| row.carried.exchanges > 0) {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn result(out: &mut dyn Write, row: &Row, any_published: bool) -> io::Result<()> {
+    let experts = row.workload.model.experts;
+    let expts = format!("{}+{}", experts.ffn, experts.zero_computation.total());
+    let tau = row.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"));
+    let increase = row.increase_percent.map_or_else(|| "-".to_owned(), |inc| plus_minus(&inc, 1));
+    write!(
+        out,
+        "{:<6}{expts:>6} {tau:>6} {:>7.3} {:>18} {increase:>16}",
+        row.workload.model.name,
+        row.ffn_share.mean,
+        plus_minus(&row.time_ms, decimals_of(row.time_ms.mean)),
+    )?;
+    if any_published {
+        let paper = published(row).and_then(|paper| paper.increase);
+        match (row.increase_percent, paper) {
+            (Some(ours), Some(theirs)) => {
+                write!(out, " {theirs:>6.1} {:>+6.1}", ours.mean - theirs)?;
+            }
+            (Some(_), None) => write!(out, "  {:>5}", "-")?,
+            (None, _) => {}
+        }
+    }
+    writeln!(out)
+}
+
+/// Enough decimals for four figures.
+fn decimals_of(value: f64) -> usize {
+    if value <= 0.0 { 1 } else { (3 - value.log10().floor() as i32).clamp(1, 6) as usize }
+}
+
+fn plus_minus(estimate: &Estimate, decimals: usize) -> String {
+    let mean = format!("{:.decimals$}", estimate.mean);
+    match estimate.half_width {
+        Some(half) => format!("{mean} ± {half:.decimals$}"),
+        None => mean,
+    }
+}
+
+/// Where the time of an average GPU goes: vanilla beside MoE++ at one τ, for each case.
+fn breakdown(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    let shown: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.tau().is_none() || row.tau() == scenario.breakdown_tau)
+        .collect();
+    if shown.len() < 2 {
+        return Ok(());
+    }
+    // Six columns of eight fit 80 beside the labels.
+    for few in shown.chunks(6) {
+        breakdown_of(out, scenario.counted, few)?;
+    }
+    Ok(())
+}
+
+fn breakdown_of(out: &mut dyn Write, counted: Counted, rows: &[&Row]) -> io::Result<()> {
+    write!(out, "{:<28}", "where the time goes, ms")?;
+    for row in rows {
+        write!(out, " {:>8}", row.workload.model.name)?;
+    }
+    write!(out, "\n{:<28}", "mean over GPUs and seeds")?;
+    for row in rows {
+        let tau = row.tau().map_or_else(|| "vanilla".to_owned(), |tau| format!("τ={tau}"));
+        write!(out, " {tau:>8}")?;
+    }
+    writeln!(out)?;
+    // For experts alone, waiting is no part of what is counted and comes after the total.
+    let apart = counted == Counted::Experts;
+    for (at, reason) in Reason::ALL.iter().enumerate() {
+        if !(apart && reason.is_wait()) {
+            reason_line(out, rows, at, reason.label())?;
+        }
+    }
+    totals(out, rows, if apart { "expert forward" } else { "total" }, |row| row.time_ms.mean)?;
+    if apart {
+        for (at, reason) in Reason::ALL.iter().enumerate().filter(|(_, reason)| reason.is_wait()) {
+            reason_line(out, rows, at, reason.label())?;
+        }
+        totals(out, rows, "until the slowest is done", |row| row.makespan_ms.mean)?;
+    }
+    if rows.iter().any(|row| row.hidden_ms > 0.0) {
+        write!(out, "{:<28}", "(hidden under dispatch)")?;
+        for row in rows {
+            write!(out, " {:>8}", in_ms(row.hidden_ms))?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out)
+}
+
+/// One reason's time in each row, if it matters in any.
+fn reason_line(out: &mut dyn Write, rows: &[&Row], at: usize, label: &str) -> io::Result<()> {
+    if rows.iter().all(|row| row.blame_ms[at] < 5e-4 * row.time_ms.mean) {
+        return Ok(());
+    }
+    totals(out, rows, label, |row| row.blame_ms[at])
+}
+
+fn totals(
+    out: &mut dyn Write,
+    rows: &[&Row],
+    label: &str,
+    of: impl Fn(&Row) -> f64,
+) -> io::Result<()> {
+    write!(out, "{label:<28}")?;
+    for row in rows {
+        write!(out, " {:>8}", in_ms(of(row)))?;
+    }
+    writeln!(out)
+}
+
+fn in_ms(ms: f64) -> String {
+    if ms == 0.0 { "-".to_owned() } else { format!("{ms:.*}", decimals_of(ms).min(4)) }
+}

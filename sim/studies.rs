@@ -1,0 +1,9 @@
+//! Questions that take many runs: a study, a sweep, a comparison of clusters, a choice of τ, and how well
+//! predictions agree with measurements.
+
+pub mod compare;
+pub mod paper;
+pub mod planner;
+pub mod study;
+pub mod sweep;
+pub mod validate;

@@ -1,0 +1,293 @@
+//! Clusters against each other: the same workloads, the same seeds, and what each cluster would gain
+//! from better links.
+//!
+//! Runs of one seed share the gate's random numbers and the draws of calibration error on every
+//! cluster, so that ratios are paired. Sensitivities are elasticities,
+//!
+//! ```text
+//!   e_c = ln( X(1.25 · c) / X(c) ) / ln 1.25                                      (1)
+//! ```
+//!
+//! the percent of throughput `X` that one percent of a link class's bandwidth brings: 1 where the
+//! class alone decides, 0 where it does not matter. That of startups is of making them shorter.
+
+use crate::base::choice::Choice;
+use crate::base::estimate::Estimate;
+use crate::base::streams::Streams;
+use crate::config::Scenario;
+use crate::execution::outcome::{Outcome, TooLong};
+use crate::studies::study::{WhatIf, in_parallel, run_if};
+use crate::topology::{Cost, LinkClass};
+use crate::workload::Workload;
+
+mod bootstrap;
+
+pub use bootstrap::{Ratio, ratio_of};
+
+/// By how much links are made faster to see what that brings.
+const STEP: f64 = 1.25;
+/// No network is made faster than this to catch up with another.
+const MOST: f64 = 64.0;
+
+/// A cluster with the workload to run on it.
+pub struct Contender {
+    /// The cluster's name.
+    pub name: String,
+    /// Everything that decides its runs; one case.
+    pub scenario: Scenario,
+    /// Price and power of the cluster by a price book.
+    pub cost: Cost,
+}
+
+impl Contender {
+    /// A contender with its price by a book.
+    #[must_use]
+    pub fn new(name: String, scenario: Scenario, book: &crate::topology::PriceBook) -> Self {
+        let cost = Cost::of(&scenario.topology, book);
+        Self { name, scenario, cost }
+    }
+
+    fn vanilla(&self) -> &Workload {
+        &self.scenario.cases[0].vanilla
+    }
+
+    /// The workload that is compared: MoE++ if there is one.
+    fn own(&self) -> &Workload {
+        self.scenario.cases[0].moepp.first().unwrap_or_else(|| self.vanilla())
+    }
+}
+
+/// What could be made better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knob {
+    /// The bandwidth of a class of link.
+    Bandwidth(LinkClass),
+    /// The cost of starting an exchange: latency, launches, per-peer work.
+    Startup,
+}
+
+impl Knob {
+    /// Its name, for tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bandwidth(class) => class.name(),
+            Self::Startup => "startup",
+        }
+    }
+
+    const fn better(self, factor: f64) -> WhatIf {
+        match self {
+            Self::Bandwidth(class) => WhatIf::faster(class, factor),
+            Self::Startup => WhatIf::startup(1.0 / factor),
+        }
+    }
+}
+
+/// How a cluster stands.
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// Its GPUs.
+    pub gpus: u32,
+    /// Their name.
+    pub gpu: String,
+    /// Its price and power.
+    pub cost: Cost,
+    /// Tokens per second of vanilla, by seed.
+    pub vanilla: Vec<f64>,
+    /// Tokens per second of MoE++, by seed.
+    pub moepp: Vec<f64>,
+    /// Elasticities, equation (1), largest first.
+    pub sensitivities: Vec<(Knob, f64)>,
+    /// One run of MoE++, for its accounts.
+    pub outcome: Outcome,
+}
+
+impl Standing {
+    /// MoE++'s gain in percent, paired by seed.
+    #[must_use]
+    pub fn gain_percent(&self) -> Estimate {
+        let pairs = self.moepp.iter().zip(&self.vanilla);
+        Estimate::of(&pairs.map(|(own, base)| 100.0 * (own / base - 1.0)).collect::<Vec<_>>())
+    }
+
+    /// The knob that matters most, if any does.
+    #[must_use]
+    pub fn binds(&self) -> Option<(Knob, f64)> {
+        self.sensitivities.first().copied().filter(|(_, elasticity)| *elasticity > 0.02)
+    }
+
+    /// Tokens per second by seed over what equal clusters have equal; nothing where the price book does not
+    /// know how much that is.
+    #[must_use]
+    pub fn per(&self, equal: Equal) -> Option<Vec<f64>> {
+        let unit = equal.of(self.gpus, &self.cost)?;
+        Some(self.moepp.iter().map(|tokens| tokens / unit).collect())
+    }
+}
+
+/// What clusters are compared at equal amounts of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equal {
+    /// Tokens per second and GPU.
+    Gpus,
+    /// Tokens per second and US dollar.
+    Cost,
+    /// Tokens per second and watt.
+    Power,
+}
+
+impl Choice for Equal {
+    const ALL: &'static [Self] = &[Self::Gpus, Self::Cost, Self::Power];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Gpus => "gpus",
+            Self::Cost => "cost",
+            Self::Power => "power",
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Self::Gpus => "Tokens per second and GPU",
+            Self::Cost => "Tokens per second and US dollar",
+            Self::Power => "Tokens per second and watt",
+        }
+    }
+}
+
+impl Equal {
+    /// How much a cluster has of it, if that is known.
+    #[must_use]
+    pub fn of(self, gpus: u32, cost: &Cost) -> Option<f64> {
+        match self {
+            Self::Gpus => Some(f64::from(gpus)),
+            Self::Cost => cost.total().usd,
+            Self::Power => cost.total().watts,
+        }
+    }
+
+    /// The unit of [`Standing::per`].
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Gpus => "tokens/s a GPU",
+            Self::Cost => "tokens/s a USD",
+            Self::Power => "tokens/s a W",
+        }
+    }
+}
+
+/// Runs every contender under every seed, and once more for every knob.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn compare(contenders: &[Contender], threads: usize) -> Result<Vec<Standing>, TooLong> {
+    contenders.iter().map(|contender| standing(contender, threads)).collect()
+}
+
+/// How one cluster stands.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn standing(contender: &Contender, threads: usize) -> Result<Standing, TooLong> {
+    let scenario = &contender.scenario;
+    let seeds: Vec<u64> = scenario.seeds.clone().collect();
+    let both = [contender.vanilla(), contender.own()];
+    let outcomes = in_parallel(2 * seeds.len(), threads, |at| {
+        run_if(scenario, both[at % 2], scenario.overheads, seeds[at / 2], &WhatIf::NOTHING, None)
+    });
+    let mut vanilla = Vec::new();
+    let mut moepp = Vec::new();
+    let mut kept = None;
+    for (at, outcome) in outcomes.into_iter().enumerate() {
+        let outcome = outcome?;
+        if at % 2 == 0 {
+            vanilla.push(outcome.tokens_per_sec());
+        } else {
+            moepp.push(outcome.tokens_per_sec());
+            kept.get_or_insert(outcome);
+        }
+    }
+    let outcome = kept.ok_or(TooLong)?;
+    Ok(Standing {
+        name: contender.name.clone(),
+        gpus: scenario.topology.gpus(),
+        gpu: scenario.topology.gpu().name.clone(),
+        cost: contender.cost,
+        sensitivities: sensitivities(contender, moepp[0], threads)?,
+        vanilla,
+        moepp,
+        outcome,
+    })
+}
+
+/// Knobs that the cluster has.
+fn knobs(scenario: &Scenario) -> Vec<Knob> {
+    let links = scenario.topology.links();
+    let there = |class: &LinkClass| links.iter().any(|link| link.class == *class);
+    let classes = LinkClass::ALL.into_iter().filter(there).map(Knob::Bandwidth);
+    classes.chain(std::iter::once(Knob::Startup)).collect()
+}
+
+fn sensitivities(
+    contender: &Contender,
+    base: f64,
+    threads: usize,
+) -> Result<Vec<(Knob, f64)>, TooLong> {
+    let knobs = knobs(&contender.scenario);
+    let better =
+        in_parallel(knobs.len(), threads, |at| tokens_per_sec(contender, &knobs[at].better(STEP)));
+    let mut found = Vec::new();
+    for (knob, tokens) in knobs.into_iter().zip(better) {
+        found.push((knob, (tokens? / base).ln() / STEP.ln()));
+    }
+    found.sort_by(|a, b| b.1.total_cmp(&a.1));
+    Ok(found)
+}
+
+/// MoE++'s throughput under the first seed if things were otherwise.
+fn tokens_per_sec(contender: &Contender, what_if: &WhatIf) -> Result<f64, TooLong> {
+    let scenario = &contender.scenario;
+    let seed = scenario.seeds.start;
+    let outcome = run_if(scenario, contender.own(), scenario.overheads, seed, what_if, None)?;
+    Ok(outcome.tokens_per_sec())
+}
+
+/// The factor on the bandwidth of a class of link at which a cluster reaches `target` tokens per second
+/// and GPU; none if [`MOST`] times is not enough.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn break_even(
+    contender: &Contender,
+    class: LinkClass,
+    target: f64,
+) -> Result<Option<f64>, TooLong> {
+    let gpus = f64::from(contender.scenario.topology.gpus());
+    let reaches = |factor: f64| {
+        Ok(tokens_per_sec(contender, &WhatIf::faster(class, factor))? / gpus >= target)
+    };
+    if !reaches(MOST)? {
+        return Ok(None);
+    }
+    let (mut low, mut high) = (1.0_f64 / MOST, MOST);
+    while high / low > 1.01 {
+        let middle = (low * high).sqrt();
+        if reaches(middle)? { high = middle } else { low = middle }
+    }
+    Ok(Some(high))
+}
+
+/// The ratio of two clusters' throughput at equal GPUs, cost or power, paired by seed.
+///
+/// # Panics
+/// If the price book does not know a cluster's cost or power and these are to be equal.
+#[must_use]
+pub fn ratio(own: &Standing, other: &Standing, equal: Equal) -> Ratio {
+    let [own, other] =
+        [own, other].map(|standing| standing.per(equal).expect("a known cost or power"));
+    ratio_of(&own, &other, Streams::new(0))
+}

@@ -1,0 +1,301 @@
+//! Which τ meets a target, with what probability, at the least loss of quality.
+//!
+//! For each τ every seed gives one throughput `x_s`: one world of routing and, if asked for, of
+//! calibration error. A fresh world meets the target `x*` with probability
+//!
+//! ```text
+//!   P = 1 − F_{n−1}( (ln x* − m) / (s·√(1 + 1/n)) )                                (1)
+//! ```
+//!
+//! with `m` and `s` the mean and standard deviation of `ln x_s` and `F` Student's distribution: the
+//! predictive distribution of one more value [geisser93]. Throughput falls with τ, so the largest τ that
+//! meets the target is found between the grid's values by bisection.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use crate::execution::blame::Reason;
+use crate::execution::outcome::{Outcome, TooLong};
+use crate::studies::compare::{Contender, Knob, Standing, standing};
+use crate::studies::study::{WhatIf, in_parallel, run_if};
+use crate::workload::Workload;
+
+pub mod quality;
+
+pub use quality::{Quality, Trend};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// At least so many tokens a second through what is counted, all GPUs together.
+    TokensPerSec(f64),
+    /// At most so many milliseconds for a step of all micro-batches.
+    StepMs(f64),
+    /// At most so many milliseconds for one layer of one micro-batch, on average.
+    LayerMs(f64),
+}
+
+impl Target {
+    /// The same as tokens per second of a run, given its tokens and layers.
+    fn tokens_per_sec(self, workload: &Workload, tokens: u64) -> f64 {
+        let layers = f64::from(workload.layers_per_gpu()) * f64::from(workload.batch.micro_batches);
+        match self {
+            Self::TokensPerSec(least) => least,
+            Self::StepMs(most) => 1e3 * tokens as f64 / most,
+            Self::LayerMs(most) => 1e3 * tokens as f64 / (most * layers),
+        }
+    }
+}
+
+/// One τ on one cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The cluster.
+    pub cluster: String,
+    /// τ; none for vanilla.
+    pub tau: Option<f64>,
+    /// Tokens per second by seed.
+    pub tokens_per_sec: Vec<f64>,
+    /// The target in tokens per second.
+    pub target: f64,
+    /// Equation (1).
+    pub probability: f64,
+    /// Expected quality.
+    pub quality: Quality,
+}
+
+impl Candidate {
+    /// Mean tokens per second.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.tokens_per_sec.iter().sum::<f64>() / self.tokens_per_sec.len() as f64
+    }
+
+    /// How far the mean lies above the target, in percent of the target.
+    #[must_use]
+    pub fn margin_percent(&self) -> f64 {
+        100.0 * (self.mean() / self.target - 1.0)
+    }
+}
+
+/// The answer.
+pub struct Plan {
+    /// All candidates looked at: by cluster, vanilla first, then τ rising.
+    pub candidates: Vec<Candidate>,
+    /// Index of the best that meets the target, if any does: of those within the τ that quality was
+    /// measured at, if there are any.
+    pub best: Option<usize>,
+    /// Index of the one that comes closest.
+    pub closest: usize,
+    /// Candidates that none beats in both quality and throughput.
+    pub front: Vec<usize>,
+    /// What the time of the best (or closest) goes to: reasons and shares, largest first.
+    pub blame: Vec<(Reason, f64)>,
+    /// What would help: knobs with elasticities, largest first.
+    pub knobs: Vec<(Knob, f64)>,
+}
+
+/// What to plan for.
+pub struct Question<'a> {
+    /// The clusters; each scenario has one case.
+    pub contenders: &'a [Contender],
+    /// τ to look at first.
+    pub taus: &'a [f64],
+    /// What must be met.
+    pub target: Target,
+    /// With what probability.
+    pub probability: f64,
+    /// How quality depends on τ.
+    pub trend: &'a Trend,
+}
+
+/// Bisections between grid values: τ to 1/32 of a grid step.
+const BISECTIONS: usize = 5;
+
+/// Finds the τ.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
+    let mut candidates = Vec::new();
+    for contender in question.contenders {
+        candidates.extend(candidates_of(question, contender, threads)?);
+    }
+    let meets = |at: &usize| candidates[*at].probability >= question.probability;
+    let all = || 0..candidates.len();
+    let best = all().filter(meets).max_by(|&a, &b| {
+        // What was measured is worth more than what a line promises beyond it.
+        let known = |at: usize| !candidates[at].quality.extrapolated;
+        let quality = |at: usize| candidates[at].quality.expected;
+        known(a)
+            .cmp(&known(b))
+            .then(quality(a).total_cmp(&quality(b)))
+            .then(candidates[a].mean().total_cmp(&candidates[b].mean()))
+    });
+    // Far from the target a larger spread is a larger probability, which brings nobody closer: only
+    // whole percents count.
+    let percent = |at: usize| (100.0 * candidates[at].probability).round();
+    let nearness = |at: usize| (percent(at), candidates[at].margin_percent());
+    let closest = all()
+        .max_by(|&a, &b| {
+            let ((pa, ma), (pb, mb)) = (nearness(a), nearness(b));
+            pa.total_cmp(&pb).then(ma.total_cmp(&mb))
+        })
+        .unwrap_or(0);
+    let beaten = |at: usize| {
+        all().any(|other| {
+            let (a, b) = (&candidates[at], &candidates[other]);
+            let as_good = b.mean() >= a.mean() && b.quality.expected >= a.quality.expected;
+            as_good && (b.mean() > a.mean() || b.quality.expected > a.quality.expected)
+        })
+    };
+    let front = all().filter(|&at| !beaten(at)).collect();
+    let told = best.unwrap_or(closest);
+    let standing = stand(question, &candidates[told], threads)?;
+    Ok(Plan {
+        best,
+        closest,
+        front,
+        blame: shares(&standing.outcome),
+        knobs: standing.sensitivities,
+        candidates,
+    })
+}
+
+fn candidates_of(
+    question: &Question<'_>,
+    contender: &Contender,
+    threads: usize,
+) -> Result<Vec<Candidate>, TooLong> {
+    let case = &contender.scenario.cases[0];
+    let mut found = vec![candidate(question, contender, &case.vanilla, None, threads)?];
+    let Some(moepp) = case.moepp.first() else { return Ok(found) };
+    let at = |tau: f64| {
+        let mut workload = moepp.clone();
+        workload.model.experts.tau = tau;
+        candidate(question, contender, &workload, Some(tau), threads)
+    };
+    for &tau in question.taus {
+        found.push(at(tau)?);
+    }
+    let meets = |candidate: &Candidate| candidate.probability >= question.probability;
+    let edge = found.windows(2).skip(1).find(|pair| meets(&pair[0]) && !meets(&pair[1]));
+    if let Some((low, high)) = edge.and_then(|pair| Some((pair[0].tau?, pair[1].tau?))) {
+        let (mut low, mut high) = (low, high);
+        for _ in 0..BISECTIONS {
+            let middle = f64::midpoint(low, high);
+            let tried = at(middle)?;
+            if meets(&tried) {
+                low = middle
+            } else {
+                high = middle
+            }
+            found.push(tried);
+        }
+        found[1..].sort_by(|a, b| a.tau.unwrap_or(0.0).total_cmp(&b.tau.unwrap_or(0.0)));
+    }
+    Ok(found)
+}
+
+fn candidate(
+    question: &Question<'_>,
+    contender: &Contender,
+    workload: &Workload,
+    tau: Option<f64>,
+    threads: usize,
+) -> Result<Candidate, TooLong> {
+    let scenario = &contender.scenario;
+    let seeds: Vec<u64> = scenario.seeds.clone().collect();
+    let runs = in_parallel(seeds.len(), threads, |at| {
+        run_if(scenario, workload, scenario.overheads, seeds[at], &WhatIf::NOTHING, None)
+    });
+    let outcomes: Vec<Outcome> = runs.into_iter().collect::<Result<_, _>>()?;
+    let tokens_per_sec: Vec<f64> = outcomes.iter().map(Outcome::tokens_per_sec).collect();
+    let target = question.target.tokens_per_sec(workload, outcomes[0].tokens);
+    Ok(Candidate {
+        cluster: contender.name.clone(),
+        tau,
+        probability: probability(&tokens_per_sec, target),
+        tokens_per_sec,
+        target,
+        quality: question.trend.at(tau),
+    })
+}
+
+/// Equation (1); for a single value, or values that do not differ, certainty.
+#[must_use]
+pub fn probability(values: &[f64], target: f64) -> f64 {
+    let n = values.len() as f64;
+    let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
+    let mean = logs.iter().sum::<f64>() / n;
+    let variance = logs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    let spread = (variance * (1.0 + 1.0 / n)).sqrt();
+    let missing = target.ln() - mean;
+    match StudentsT::new(0.0, 1.0, n - 1.0) {
+        Ok(t) if spread > 0.0 => 1.0 - t.cdf(missing / spread),
+        _ => f64::from(missing <= 0.0),
+    }
+}
+
+/// A candidate's cluster with its own τ, for what binds it.
+fn stand(question: &Question<'_>, told: &Candidate, threads: usize) -> Result<Standing, TooLong> {
+    let found = question.contenders.iter().find(|contender| contender.name == told.cluster);
+    let contender = found.ok_or(TooLong)?;
+    let mut own = Contender {
+        name: contender.name.clone(),
+        scenario: contender.scenario.clone(),
+        cost: contender.cost,
+    };
+    own.scenario.seeds.end = own.scenario.seeds.start + 1;
+    let case = &mut own.scenario.cases[0];
+    match told.tau {
+        None => case.moepp.clear(),
+        Some(tau) => case.moepp.iter_mut().for_each(|workload| workload.model.experts.tau = tau),
+    }
+    standing(&own, threads)
+}
+
+/// Shares of the makespan by reason, largest first.
+#[must_use]
+pub fn shares(outcome: &Outcome) -> Vec<(Reason, f64)> {
+    let whole: f64 = Reason::ALL.map(|reason| outcome.mean_blame_ms(reason)).iter().sum();
+    let mut shares: Vec<(Reason, f64)> =
+        Reason::ALL.map(|reason| (reason, outcome.mean_blame_ms(reason) / whole)).to_vec();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares.retain(|(_, share)| *share > 0.0);
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_draw_meets_the_target_as_often_as_said() {
+        use rand_distr::{Distribution, LogNormal};
+        // 4,000 plans from 6 seeds each, each at the target that it promises to meet with 0.8.
+        let law = LogNormal::new(0.0, 0.05).unwrap();
+        let mut rng = crate::base::streams::Streams::new(7).named("test/planner");
+        let quantile = StudentsT::new(0.0, 1.0, 5.0).unwrap().inverse_cdf(0.2);
+        let mut kept = 0.0;
+        for _ in 0..4_000 {
+            let seen: Vec<f64> = (0..6).map(|_| law.sample(&mut rng)).collect();
+            let logs: Vec<f64> = seen.iter().map(|x: &f64| x.ln()).collect();
+            let mean = logs.iter().sum::<f64>() / 6.0;
+            let variance = logs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 5.0;
+            let target = (mean + quantile * (variance * (1.0 + 1.0 / 6.0)).sqrt()).exp();
+            assert!((probability(&seen, target) - 0.8).abs() < 1e-6);
+            kept += f64::from(law.sample(&mut rng) >= target);
+        }
+        // Standard error of `kept` over 4,000 draws: 0.0063.
+        assert!((kept / 4_000.0 - 0.8).abs() < 0.02, "kept {kept} of 4,000");
+    }
+
+    #[test]
+    fn certainty_needs_no_spread() {
+        assert_eq!(probability(&[2.0], 1.0), 1.0);
+        assert_eq!(probability(&[2.0], 3.0), 0.0);
+        assert_eq!(probability(&[2.0, 2.0], 3.0), 0.0);
+        let half = probability(&[1.0, 4.0, 2.0], 2.0);
+        assert!((half - 0.5).abs() < 1e-9, "{half}");
+    }
+}

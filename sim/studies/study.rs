@@ -1,0 +1,267 @@
+//! A scenario run: each workload under each seed, vanilla and MoE++ compared seed by seed.
+//!
+//! Runs share nothing but their inputs, so they are spread over threads and put back in order: the
+//! study is the same for any number of threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use crate::base::estimate::{Estimate, Range};
+use crate::config::{Case, Scenario};
+use crate::execution::blame::Reason;
+use crate::execution::cost::{Overheads, Uncertainty};
+use crate::execution::machine::Observer;
+use crate::execution::outcome::{Outcome, TooLong};
+use crate::execution::run::{Inputs, simulate_observed};
+use crate::kernels::Kernels;
+use crate::network::{Carried, NetworkRates};
+use crate::topology::{ByClass, LinkClass};
+use crate::workload::Workload;
+
+/// One line of a study: one workload over all seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The workload.
+    pub workload: Workload,
+    /// Realised share of slots given to FFN experts.
+    pub ffn_share: Estimate,
+    /// Share of slots dropped.
+    pub drop_share: Estimate,
+    /// Share of mixing weight dropped with them.
+    pub dropped_weight_share: Estimate,
+    /// The time counted, in milliseconds.
+    pub time_ms: Estimate,
+    /// Until the slowest GPU is done, in milliseconds; the same, but for experts alone.
+    pub makespan_ms: Estimate,
+    /// Tokens per second through what is counted.
+    pub tokens_per_sec: Estimate,
+    /// `t_vanilla / t − 1`, in percent, by seed; none for vanilla.
+    pub increase_percent: Option<Estimate>,
+    /// Where nine in ten worlds lie that calibration leaves possible; none when it is taken at its
+    /// word.
+    pub predicted: Option<Predicted>,
+    /// Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds.
+    pub hidden_ms: f64,
+    /// Mean over seeds and GPUs of the time blamed on each reason, in milliseconds.
+    pub blame_ms: [f64; Reason::ALL.len()],
+    /// Which engine carried the exchanges, over all seeds; the costlier one where runs differ.
+    pub carried: Carried,
+    /// Bytes over each link in a second of the makespan, mean over seeds.
+    pub link_bytes_per_s: Vec<f64>,
+}
+
+/// Ranges over seeds and draws of calibration error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Predicted {
+    /// Of the time counted, in milliseconds.
+    pub time_ms: Option<Range>,
+    /// Of `t_vanilla / t − 1` in percent, both in the same world; none for vanilla.
+    pub increase_percent: Option<Range>,
+}
+
+impl Row {
+    /// τ, for MoE++.
+    #[must_use]
+    pub fn tau(&self) -> Option<f64> {
+        let experts = &self.workload.model.experts;
+        (experts.zero_computation.total() > 0).then_some(experts.tau)
+    }
+}
+
+/// All rows of a scenario: for each case, vanilla and then each τ.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
+    let workloads: Vec<&Workload> = scenario.cases.iter().flat_map(workloads_of).collect();
+    let seeds = (scenario.seeds.end - scenario.seeds.start) as usize;
+    let outcomes = in_parallel(workloads.len() * seeds, threads, |at| {
+        let workload = workloads[at / seeds];
+        let seed = scenario.seeds.start + (at % seeds) as u64;
+        run(scenario, workload, scenario.overheads, seed)
+    });
+    let outcomes: Vec<Outcome> = outcomes.into_iter().collect::<Result<_, _>>()?;
+    let by_workload: Vec<&[Outcome]> = outcomes.chunks(seeds).collect();
+    let mut rows = Vec::with_capacity(workloads.len());
+    for case in &scenario.cases {
+        let vanilla = by_workload[rows.len()];
+        for workload in workloads_of(case) {
+            let own = by_workload[rows.len()];
+            rows.push(row(workload, own, vanilla, scenario.calibration_uncertainty));
+        }
+    }
+    Ok(rows)
+}
+
+/// One run of a workload in a scenario.
+///
+/// # Errors
+/// If it exceeds representable time.
+pub fn run(
+    scenario: &Scenario,
+    workload: &Workload,
+    overheads: Overheads,
+    seed: u64,
+) -> Result<Outcome, TooLong> {
+    run_if(scenario, workload, overheads, seed, &WhatIf::NOTHING, None)
+}
+
+/// One run of a workload in a scenario if links and startups were otherwise, watched by an observer.
+///
+/// # Errors
+/// If it exceeds representable time.
+pub fn run_if(
+    scenario: &Scenario,
+    workload: &Workload,
+    overheads: Overheads,
+    seed: u64,
+    what_if: &WhatIf,
+    observer: Option<&mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    let (topology, profile) = (&scenario.topology, &scenario.profile);
+    let kernels = Kernels::new(profile, topology.gpu().device());
+    let open = || Uncertainty::of(profile, workload.batch.dtype);
+    let uncertainty = scenario.calibration_uncertainty.then(open);
+    let inputs = Inputs {
+        topology,
+        workload,
+        kernels: &kernels,
+        overheads,
+        rates: what_if.on(NetworkRates::measured(
+            profile,
+            topology,
+            workload.layout.expert_parallel,
+        )),
+        all_to_all: scenario.all_to_all,
+        network: scenario.network,
+        counted: scenario.counted,
+        uncertainty: uncertainty.as_ref(),
+    };
+    // An observer that outlives these inputs is lent for as long as they live.
+    simulate_observed(&inputs, seed, observer.map(|observer| observer as &mut dyn Observer))
+}
+
+/// What would be otherwise: factors on what links deliver and on what starting an exchange costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WhatIf {
+    /// On the bandwidth of each class of link, ceilings of pairs that use it included.
+    pub bandwidth: ByClass<f64>,
+    /// On every part of the startup of an exchange.
+    pub startup: f64,
+}
+
+impl WhatIf {
+    /// All as it is.
+    pub const NOTHING: Self = Self { bandwidth: ByClass::all(1.0), startup: 1.0 };
+
+    /// One class of link faster by a factor.
+    #[must_use]
+    pub const fn faster(class: LinkClass, factor: f64) -> Self {
+        Self { bandwidth: Self::NOTHING.bandwidth.with(class, factor), startup: 1.0 }
+    }
+
+    /// Startups longer by a factor.
+    #[must_use]
+    pub const fn startup(factor: f64) -> Self {
+        Self { bandwidth: Self::NOTHING.bandwidth, startup: factor }
+    }
+
+    fn on(&self, mut rates: NetworkRates) -> NetworkRates {
+        let mut at_least = [1.0_f64; 2];
+        for class in LinkClass::ALL {
+            let factor = self.bandwidth.of(class);
+            if factor != 1.0 {
+                rates = rates.with_efficiency(class, rates.efficiency.of(class) * factor);
+                at_least[usize::from(!class.within_node())] = factor;
+            }
+        }
+        for (startup, faster) in
+            [&mut rates.within_node, &mut rates.across_nodes].into_iter().zip(at_least)
+        {
+            startup.pair_ceiling = startup.pair_ceiling.map(|ceiling| ceiling.scaled(faster));
+            startup.alpha = startup.alpha.map(|alpha| alpha.scaled(self.startup));
+            startup.per_peer = startup.per_peer.scaled(self.startup);
+            startup.ramp = startup.ramp.scaled(self.startup);
+        }
+        rates
+    }
+}
+
+fn workloads_of(case: &Case) -> impl Iterator<Item = &Workload> {
+    std::iter::once(&case.vanilla).chain(&case.moepp)
+}
+
+fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -> Row {
+    let over_seeds = |value: &dyn Fn(&Outcome) -> f64| {
+        Estimate::of(&own.iter().map(value).collect::<Vec<f64>>())
+    };
+    let is_moepp = workload.model.experts.zero_computation.total() > 0;
+    let increase = |(own, vanilla): (&Outcome, &Outcome)| {
+        100.0 * (vanilla.counted_secs() / own.counted_secs() - 1.0)
+    };
+    let increases: Option<Vec<f64>> =
+        is_moepp.then(|| own.iter().zip(vanilla).map(increase).collect());
+    let times: Vec<f64> = own.iter().map(|outcome| 1e3 * outcome.counted_secs()).collect();
+    let predicted = drawn.then(|| Predicted {
+        time_ms: Range::of(&times),
+        increase_percent: increases.as_deref().and_then(Range::of),
+    });
+    let seeds = own.len() as f64;
+    let blame_ms = Reason::ALL
+        .map(|reason| own.iter().map(|outcome| outcome.mean_blame_ms(reason)).sum::<f64>() / seeds);
+    Row {
+        workload: workload.clone(),
+        ffn_share: over_seeds(&Outcome::ffn_share),
+        drop_share: over_seeds(&Outcome::drop_share),
+        dropped_weight_share: over_seeds(&Outcome::dropped_weight_share),
+        time_ms: Estimate::of(&times),
+        makespan_ms: over_seeds(&|outcome| outcome.makespan.ms()),
+        tokens_per_sec: over_seeds(&Outcome::tokens_per_sec),
+        increase_percent: increases.as_deref().map(Estimate::of),
+        predicted,
+        hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
+        blame_ms,
+        carried: own[1..].iter().fold(own[0].carried, |all, outcome| all.and(&outcome.carried)),
+        link_bytes_per_s: link_rates(own),
+    }
+}
+
+/// Bytes over each link in a second of the makespan, mean over outcomes.
+fn link_rates(outcomes: &[Outcome]) -> Vec<f64> {
+    let mut rates = vec![0.0; outcomes[0].link_bytes.len()];
+    for outcome in outcomes {
+        let whole = outcome.makespan.secs() * outcomes.len() as f64;
+        for (rate, &bytes) in rates.iter_mut().zip(&outcome.link_bytes) {
+            *rate += bytes as f64 / whole;
+        }
+    }
+    rates
+}
+
+/// `job(0)`, `job(1)`, … on several threads, in order.
+pub fn in_parallel<T: Send>(
+    jobs: usize,
+    threads: usize,
+    job: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let (done, results) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, jobs.max(1)) {
+            let (done, next, job) = (done.clone(), &next, &job);
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    // The receiver lives until every sender is gone.
+                    if at >= jobs || done.send((at, job(at))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    drop(done);
+    let mut results: Vec<(usize, T)> = results.into_iter().collect();
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}

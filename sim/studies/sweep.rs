@@ -1,0 +1,175 @@
+//! Sweeps: every point of a plan, every case, every seed — a row a run, kept as runs finish.
+//!
+//! A *task* is one case of one point under one seed: the vanilla run and all its MoE++ runs, which
+//! share random numbers so that their ratio is a paired comparison. Tasks are numbered (point, case,
+//! seed; the seed moves fastest), each is a function of the plan alone, and results are put in order
+//! of their numbers: the same bytes for any number of threads or shards, interrupted or not.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use crate::config::{Mistake, Scenario, SweepPlan, fold_bytes};
+use crate::execution::outcome::TooLong;
+use crate::studies::study;
+
+mod columns;
+mod journal;
+mod read;
+mod results;
+mod row;
+mod shared;
+mod summary;
+
+pub use columns::{COLUMNS, Description};
+pub use journal::{Finished, Journal, JournalError, NAME as JOURNAL, Record, finished};
+pub use results::{Results, ResultsError};
+pub use row::{Cell, Row, rows_of};
+use shared::Shared;
+pub use summary::{Line, summarise};
+
+/// A plan with its scenarios checked, cut into tasks.
+pub struct Sweep<'a> {
+    plan: &'a SweepPlan,
+    cases: usize,
+    seeds: u64,
+    first_seed: u64,
+    fingerprint: u64,
+    vanilla: Shared,
+}
+
+/// Why a sweep ended early. What had finished is kept.
+#[derive(Debug)]
+pub enum Stopped {
+    /// A point's scenario is wrong.
+    Refused(Mistake),
+    /// A run exceeded representable time.
+    TooLong,
+    /// Rows could not be kept.
+    Journal(JournalError),
+}
+
+impl<'a> Sweep<'a> {
+    /// Checks the scenarios of a plan: every value of each axis at least once.
+    ///
+    /// # Errors
+    /// The first mistake found, or a sweep of too many runs.
+    pub fn new(plan: &'a SweepPlan) -> Result<Self, Mistake> {
+        let first = plan.scenario_at(0)?;
+        let mut fingerprint = fold_bytes(0, plan.text().as_bytes());
+        fingerprint =
+            plan.fixed().iter().fold(fingerprint, |all, line| fold_bytes(all, line.as_bytes()));
+        fingerprint = fold_bytes(fingerprint, env!("CARGO_PKG_VERSION").as_bytes());
+        let mut stride = plan.points() as usize;
+        for axis in &plan.axes {
+            stride /= axis.steps.len();
+            for step in 0..axis.steps.len() {
+                let scenario = plan.scenario_at(step * stride)?;
+                fingerprint = fold_bytes(fingerprint, &scenario.fingerprint.to_le_bytes());
+            }
+        }
+        let seeds = first.seeds.end - first.seeds.start;
+        let sweep = Self {
+            plan,
+            cases: first.cases.len(),
+            seeds,
+            first_seed: first.seeds.start,
+            fingerprint,
+            vanilla: Shared::of(plan),
+        };
+        let tasks = plan.points() * sweep.cases as u128 * u128::from(seeds);
+        if tasks > crate::config::MAX_TASKS {
+            return Err(Mistake::of(
+                plan.name.clone(),
+                format!("points, cases and seeds make {tasks} tasks"),
+                format!(
+                    "a sweep has at most {}: take fewer values or seeds",
+                    crate::config::MAX_TASKS
+                ),
+            ));
+        }
+        Ok(sweep)
+    }
+
+    /// How many tasks there are.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.plan.points() as usize * self.cases * self.seeds as usize
+    }
+
+    /// Tells results of this plan and these inputs from those of others.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The plan.
+    #[must_use]
+    pub const fn plan(&self) -> &SweepPlan {
+        self.plan
+    }
+
+    /// The point of a task.
+    #[must_use]
+    pub const fn point_of(&self, task: usize) -> usize {
+        task / (self.cases * self.seeds as usize)
+    }
+
+    /// Runs `tasks` on several threads, handing the rows of each to `keep` as it finishes.
+    ///
+    /// # Errors
+    /// The first reason to stop; rows of tasks that had finished were kept.
+    pub fn run(
+        &self,
+        tasks: &[usize],
+        threads: usize,
+        mut keep: impl FnMut(Record) -> Result<(), JournalError>,
+    ) -> Result<(), Stopped> {
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (done, finished) = mpsc::sync_channel(1024);
+        std::thread::scope(|scope| {
+            for _ in 0..threads.clamp(1, tasks.len().max(1)) {
+                let (done, next, stop) = (done.clone(), &next, &stop);
+                scope.spawn(move || {
+                    let mut latest: Option<(usize, Scenario)> = None;
+                    while !stop.load(Ordering::Relaxed) {
+                        let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                            break;
+                        };
+                        // The receiver hangs up when it has seen a reason to stop.
+                        if done.send(self.task(task, &mut latest)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            for record in finished {
+                let kept = record.and_then(|record| keep(record).map_err(Stopped::Journal));
+                if kept.is_err() {
+                    stop.store(true, Ordering::Relaxed);
+                    return kept;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// One task; `latest` holds the scenario that this thread used last.
+    fn task(&self, task: usize, latest: &mut Option<(usize, Scenario)>) -> Result<Record, Stopped> {
+        let point = self.point_of(task);
+        if latest.as_ref().is_none_or(|(held, _)| *held != point) {
+            let scenario = self.plan.scenario_at(point).map_err(Stopped::Refused)?;
+            *latest = Some((point, scenario));
+        }
+        let Some((_, scenario)) = latest else { unreachable!("it was just put there") };
+        let case = task / self.seeds as usize % self.cases;
+        let seed = self.first_seed + (task % self.seeds as usize) as u64;
+        let settings = self.plan.settings(point);
+        let base = || study::run(scenario, &scenario.cases[case].vanilla, scenario.overheads, seed);
+        let vanilla = self.vanilla.get((point, case, seed), base);
+        let rows = vanilla
+            .and_then(|vanilla| rows_of(scenario, case, &vanilla, point, &settings))
+            .map_err(|TooLong| Stopped::TooLong)?;
+        Ok(Record { task, rows })
+    }
+}

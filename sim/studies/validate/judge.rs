@@ -1,0 +1,179 @@
+//! Predicts the rows of one table.
+
+use std::collections::BTreeMap;
+
+use super::predictor::Predictor;
+use super::{Judged, Kind, LeaveOut, baseline};
+use crate::base::table::{Table, TableError};
+use crate::kernels::curves::Site;
+use crate::kernels::exchange::Library;
+use crate::kernels::experts::{ExpertsLoad, ExpertsShape};
+use crate::kernels::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow, Rows};
+use crate::kernels::profile::{CollectiveFit, Evidence, Precision, Profile};
+use crate::kernels::skew::Popularity;
+use crate::kernels::{ExpertsTimes, GemmTimes, Kernels, Trust};
+
+/// Predictions of rows, and the reasons why others have none.
+pub(super) type Outcome = (Vec<Judged>, BTreeMap<&'static str, usize>);
+
+pub(super) fn table(
+    kind: Kind,
+    predictor: &Predictor,
+    table: &Table,
+    out: Option<LeaveOut>,
+) -> Result<Outcome, TableError> {
+    let profile = predictor.profile();
+    match kind {
+        Kind::Gemm => Ok(gemm(predictor, GemmRow::of(table)?, out)),
+        Kind::Experts => Ok(experts(profile, ExpertsRow::of(table)?, out)),
+        Kind::Exchange(Library::NvlinkDomain) => {
+            Ok(exchanges(profile, ExchangeRow::of_nvlink(table)?, out))
+        }
+        Kind::Exchange(library) => {
+            Ok(exchanges(profile, ExchangeRow::of_deepep(table, library)?, out))
+        }
+        Kind::Collective => Ok(collectives(profile, CollectiveRow::of(table)?, out)),
+    }
+}
+
+fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> Outcome {
+    let leave_out = out == Some(LeaveOut::Shape);
+    let mut known: BTreeMap<(Precision, u32, u32), GemmTimes> = BTreeMap::new();
+    let mut judged = Vec::with_capacity(found.rows.len());
+    for (row, r) in found.rows {
+        let profile = predictor.of_gemm(r.n, r.k);
+        let kernels = Kernels::new(profile, profile.data_sheet);
+        let times = known.entry((r.precision, r.n, r.k)).or_insert_with(|| {
+            let skip = |n, k| leave_out && (n, k) == (r.n, r.k);
+            kernels.gemm_without(r.n, r.k, r.precision, skip)
+        });
+        judged.push(Judged {
+            row,
+            predicted: times.seconds(r.m),
+            measured: r.seconds,
+            baseline: baseline::gemm(&profile.data_sheet, &r),
+            half_width: profile.gemm.get(&r.precision).and_then(|f| f.evidence.log_error_p90),
+            extrapolated: times.trust() != Trust::Measured,
+        });
+    }
+    (judged, found.skipped)
+}
+
+fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) -> Outcome {
+    let leave_out = out == Some(LeaveOut::Shape);
+    let kernels = Kernels::new(profile, profile.data_sheet);
+    let mut known: BTreeMap<(String, Precision, ExpertsShape), ExpertsTimes> = BTreeMap::new();
+    let mut loads: BTreeMap<[u64; 5], ExpertsLoad> = BTreeMap::new();
+    let mut judged = Vec::with_capacity(found.rows.len());
+    for (row, r) in found.rows {
+        let family = kernels.experts_family(r.precision, Some(&r.source));
+        let shape = r.shape(family.is_some_and(|f| f.prior.always_gated));
+        let key = (r.source.clone(), r.precision, shape);
+        let times = known.entry(key).or_insert_with(|| {
+            let skip = |site: &Site| leave_out && same_model(&site.at, &r);
+            kernels.experts_without(shape, r.precision, Some(&r.source), skip)
+        });
+        // Drawing slots is dear and the same for all sizes of an expert.
+        let law = match r.popularity {
+            Popularity::Balanced => 0,
+            Popularity::PowerLaw(exponent) => exponent.to_bits(),
+        };
+        let load = *loads
+            .entry([law, r.tokens.into(), r.experts.into(), r.top_k.into(), r.ep.into()])
+            .or_insert_with(|| ExpertsLoad::of(&r.local_slots(), r.top_k).among(r.tokens, r.top_k));
+        judged.push(Judged {
+            row,
+            predicted: times.seconds_of(&load),
+            measured: r.seconds,
+            baseline: baseline::experts(&profile.data_sheet, r.precision, shape, &load),
+            half_width: family.and_then(|f| width_of(&f.evidence, r.ep)),
+            extrapolated: r.ep > 1 || times.trust() != Trust::Measured,
+        });
+    }
+    (judged, found.skipped)
+}
+
+/// Rows of several ranks are of a kind that no fit has seen.
+fn width_of(evidence: &Evidence, ranks: u32) -> Option<f64> {
+    let factor = if ranks > 1 { RANKS_WIDER } else { 1.0 };
+    evidence.log_error_p90.map(|width| width * factor)
+}
+
+/// So much wider are intervals of rows of several ranks.
+const RANKS_WIDER: f64 = 2.0;
+
+/// Whether a measured site is the row's model, however split.
+fn same_model(site: &[u32], row: &ExpertsRow) -> bool {
+    let split = site[1] > 0 && row.inter.is_multiple_of(site[1]);
+    site[0] == row.hidden && site[2] == row.experts && site[3] == row.top_k && split
+}
+
+fn collectives(profile: &Profile, found: Rows<CollectiveRow>, out: Option<LeaveOut>) -> Outcome {
+    let (mut judged, mut skipped) = (Vec::with_capacity(found.rows.len()), found.skipped);
+    for (row, r) in found.rows {
+        let Some(fit) = profile.collectives.get(&r.op) else {
+            *skipped.entry("a collective that the profile does not know").or_insert(0) += 1;
+            continue;
+        };
+        let mut others = None;
+        if out == Some(LeaveOut::Groups) {
+            let ramps =
+                fit.ramps.iter().filter(|(n, _)| **n != r.gpus).map(|(n, ramp)| (*n, *ramp));
+            others = Some(CollectiveFit { ramps: ramps.collect(), ..fit.clone() });
+        }
+        let fit = others.as_ref().unwrap_or(fit);
+        let unseen = !fit.ramps.contains_key(&r.gpus);
+        let evidence = if unseen { fit.unseen_gpus.as_ref() } else { Some(&fit.evidence) };
+        judged.push(Judged {
+            row,
+            predicted: fit.seconds(r.gpus, r.bytes as f64),
+            measured: r.seconds,
+            baseline: baseline::collective(&profile.name, &r),
+            half_width: evidence.and_then(|e| e.log_error_p90),
+            extrapolated: unseen,
+        });
+    }
+    (judged, skipped)
+}
+
+fn exchanges(profile: &Profile, found: Rows<ExchangeRow>, out: Option<LeaveOut>) -> Outcome {
+    let (mut judged, mut skipped) = (Vec::with_capacity(found.rows.len()), found.skipped);
+    for (row, r) in found.rows {
+        let Some(fit) = profile.exchanges.get(&r.name) else {
+            *skipped.entry("an exchange that the profile does not know").or_insert(0) += 1;
+            continue;
+        };
+        let s = r.shape;
+        let of_model = |site: &[u32]| site[1..4] == [s.hidden, s.top_k, s.experts];
+        let mut known = fit.residual.sites().iter().filter(|site| site.at[0] == s.groups);
+        let several = known.any(|site| !of_model(&site.at));
+        let (shapes, groups) = match out {
+            Some(LeaveOut::Shape) => (several, !several),
+            Some(LeaveOut::Groups) => (false, true),
+            Some(LeaveOut::Gpu) | None => (false, false),
+        };
+        let skip = |at: &[u32]| match at {
+            [n] => groups && *n == s.groups,
+            site => shapes && of_model(site),
+        };
+        let tells = |n: &u32| *n != s.groups && fit.library.alike(*n, s.groups);
+        if groups && !fit.priors.keys().any(tells) {
+            let reason = "no other number of groups to learn it from";
+            *skipped.entry(reason).or_insert(0) += 1;
+            continue;
+        }
+        let at = [s.groups, s.hidden, s.top_k, s.experts, s.sms];
+        let seen = fit.residual.sites().iter().any(|site| site.at == at);
+        let unseen_groups = groups || !fit.priors.contains_key(&s.groups);
+        let evidence = if unseen_groups { fit.unseen_groups.as_ref() } else { Some(&fit.evidence) };
+        judged.push(Judged {
+            row,
+            predicted: fit.seconds(s, r.tokens, skip),
+            measured: r.seconds,
+            baseline: baseline::exchange(profile, &r),
+            half_width: evidence.and_then(|e| e.log_error_p90),
+            extrapolated: shapes || unseen_groups || !seen,
+        });
+    }
+    (judged, skipped)
+}

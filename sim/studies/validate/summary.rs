@@ -1,0 +1,178 @@
+//! Statistics of predictions, as text and as JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{Judged, Report};
+use crate::base::table::{Column, Table};
+use crate::kernels::profile::Residual;
+
+pub(super) fn residual(judged: &[Judged]) -> Option<Residual> {
+    let errors: Vec<f64> = judged.iter().map(Judged::error).collect();
+    let sizes: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
+    Some(Residual {
+        median: quantile(&sizes, 0.5)?,
+        p90: quantile(&sizes, 0.9)?,
+        bias: quantile(&errors, 0.5)?,
+    })
+}
+
+pub(super) fn coverage(judged: &[Judged]) -> Option<f64> {
+    let inside = |j: &Judged| Some((j.predicted / j.measured).ln().abs() <= j.half_width?);
+    let known: Vec<bool> = judged.iter().filter_map(inside).collect();
+    let covered = known.iter().filter(|inside| **inside).count();
+    (!known.is_empty()).then(|| covered as f64 / known.len() as f64)
+}
+
+/// Rows of the table: one that holds a dispatch and a combine counts once.
+fn rows(judged: &[Judged]) -> usize {
+    judged.iter().map(|j| j.row).collect::<BTreeSet<usize>>().len()
+}
+
+fn within(judged: &[Judged], most: f64) -> f64 {
+    let good = judged.iter().filter(|j| j.error().abs() <= most).count();
+    good as f64 / judged.len().max(1) as f64
+}
+
+fn baseline_median(judged: &[Judged]) -> Option<f64> {
+    let sizes: Vec<f64> = judged.iter().map(|j| (j.baseline / j.measured - 1.0).abs()).collect();
+    quantile(&sizes, 0.5)
+}
+
+/// A quantile, interpolated linearly; none of nothing.
+fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = share * sorted.len().checked_sub(1)? as f64;
+    let (below, above) = (place.floor() as usize, place.ceil() as usize);
+    Some(sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64))
+}
+
+/// One object a file, all errors as fractions; `null` where there was nothing to predict.
+pub fn json(report: &Report) -> Value {
+    let judged = &report.judged;
+    let residual = report.residual();
+    let extrapolated = judged.iter().filter(|j| j.extrapolated).count();
+    json!({
+        "file": report.file,
+        "profile": report.profile,
+        "rows": rows(judged),
+        "predictions": judged.len(),
+        "skipped": report.skipped.values().sum::<usize>(),
+        "skipped_by_reason": report.skipped,
+        "median_abs_error": residual.map(|r| r.median),
+        "p90_abs_error": residual.map(|r| r.p90),
+        "bias": residual.map(|r| r.bias),
+        "within_10_percent": within(judged, 0.1),
+        "baseline_median_abs_error": baseline_median(judged),
+        "extrapolated_rows": extrapolated,
+        "extrapolation_rule": (extrapolated > 0).then_some(&report.rule),
+        "interval_90_coverage": report.coverage(),
+    })
+}
+
+/// The header of [`line`].
+pub const HEADER: &str = "file                              rows  skipped   median      p90     bias  \
+                                 <=10 %  covered  baseline  extrapolated\n";
+
+/// One line a file.
+pub fn line(report: &Report) -> String {
+    let judged = &report.judged;
+    let skipped: usize = report.skipped.values().sum();
+    let name = report.file.replace(".parquet", "");
+    let mut out = format!("{name:<30} {:>7} {skipped:>8}", rows(judged));
+    let Some(residual) = report.residual() else {
+        let _ = writeln!(out, "   nothing to predict");
+        return out;
+    };
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let maybe = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
+    let extrapolated = judged.iter().filter(|j| j.extrapolated).count();
+    let _ = writeln!(
+        out,
+        " {:>8} {:>8} {:>8} {:>7} {:>8} {:>9} {:>13}",
+        percent(residual.median),
+        percent(residual.p90),
+        percent(residual.bias),
+        percent(within(judged, 0.1)),
+        maybe(report.coverage()),
+        maybe(baseline_median(judged)),
+        percent(extrapolated as f64 / judged.len() as f64),
+    );
+    out
+}
+
+/// Why rows were skipped and how unseen shapes were predicted.
+pub fn notes<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
+    let mut out = String::new();
+    for report in reports {
+        for (reason, rows) in &report.skipped {
+            let _ = writeln!(out, "{}: {rows} rows skipped: {reason}", report.file);
+        }
+        if report.judged.iter().any(|j| j.extrapolated) {
+            let _ = writeln!(out, "{}: extrapolated, {}", report.file, report.rule);
+        }
+    }
+    out
+}
+
+/// A line for each value of a column.
+pub fn by(report: &Report, table: &Table, column: &str) -> Option<String> {
+    let mut groups: BTreeMap<Cell, Vec<Judged>> = BTreeMap::new();
+    let (_, values) = table.columns().iter().find(|(name, _)| name == column)?;
+    for judged in &report.judged {
+        groups.entry(cell(values, judged.row)).or_default().push(*judged);
+    }
+    let mut out = String::new();
+    for (value, judged) in groups {
+        let name = format!("  {column} = {}", value.1);
+        let part = Report { file: name, judged, skipped: BTreeMap::new(), ..report.clone() };
+        out.push_str(&line(&part));
+    }
+    Some(out)
+}
+
+/// A value and how it reads; numbers sort by size, texts by letters.
+type Cell = (u64, String);
+
+fn cell(column: &Column, row: usize) -> Cell {
+    match column {
+        Column::Integers(values) => {
+            let value = values[row].unwrap_or(0);
+            (value.unsigned_abs(), value.to_string())
+        }
+        Column::Numbers(values) => {
+            let value = values[row].unwrap_or(0.0);
+            // Positive floats sort as their bits do.
+            (value.abs().to_bits(), value.to_string())
+        }
+        Column::Texts(texts) => {
+            (0, texts.ids[row].map_or_else(String::new, |id| texts.words[id as usize].clone()))
+        }
+    }
+}
+
+/// The rows whose predictions are furthest off, worst first.
+pub fn worst(report: &Report, table: &Table, count: usize) -> String {
+    let mut judged: Vec<&Judged> = report.judged.iter().collect();
+    let size = |j: &Judged| (j.predicted / j.measured).ln().abs();
+    judged.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.row.cmp(&b.row)));
+    let mut out = String::new();
+    for j in judged.into_iter().take(count) {
+        let _ = write!(
+            out,
+            "  row {}: predicted {:.1} us, measured {:.1} us ({:+.0} %):",
+            j.row,
+            j.predicted * 1e6,
+            j.measured * 1e6,
+            j.error() * 100.0
+        );
+        for (name, column) in table.columns().iter().filter(|(name, _)| name != "device") {
+            let _ = write!(out, " {name}={}", cell(column, j.row).1);
+        }
+        out.push('\n');
+    }
+    out
+}
