@@ -10,6 +10,7 @@ use super::versus::Versus;
 use super::{Failure, default_threads, save_chart};
 use crate::choice;
 use moesim::config::{self, Mistake, Source};
+use moesim::output::report;
 use moesim::output::report::pictures::{self, Part, Picture};
 use moesim::studies::compare::{Contender, Equal, Knob, Standing, break_even, compare, ratio};
 use moesim::topology::{LinkClass, PriceBook};
@@ -173,6 +174,11 @@ fn write_text(
             binds
         )?;
     }
+    writeln!(out)?;
+    for &at in order {
+        writeln!(out, "{}", standings[at].name)?;
+        report::write_stands_on(out, &standings[at].outcome.stands_on)?;
+    }
     writeln!(out, "\npercent of throughput for one percent of")?;
     for &at in order {
         let standing = &standings[at];
@@ -283,6 +289,7 @@ fn json_of(
                 "cluster": standing.name,
                 "gpu": standing.gpu,
                 "gpus": standing.gpus,
+                "stands_on": report::stands_on_json(&standing.outcome.stands_on),
                 "usd": standing.cost.total().usd,
                 "watts": standing.cost.total().watts,
                 "network_usd": standing.cost.network().usd,

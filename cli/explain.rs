@@ -10,6 +10,7 @@ use moesim::config::{self, Mistake, Overrides, Scenario, ScenarioSource};
 use moesim::execution::blame::Reason;
 use moesim::execution::machine::Counted;
 use moesim::execution::outcome::Outcome;
+use moesim::output::report;
 use moesim::studies::compare::{Contender, Knob, Standing, standing};
 use moesim::studies::study::{self, WhatIf};
 use moesim::workload::Workload;
@@ -137,7 +138,8 @@ fn tell(
     let case = &scenario.cases[0];
     let Some(moepp) = case.moepp.first() else {
         writeln!(out, "{} on {}", case.vanilla.name, standing.name)?;
-        return tell_time(own, out);
+        tell_time(own, out)?;
+        return Ok(report::write_stands_on(out, &own.stands_on)?);
     };
     let gain = standing.gain_percent();
     let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
@@ -169,6 +171,7 @@ fn tell(
     tell_time(vanilla, out)?;
     tell_change(vanilla, own, out)?;
     tell_ranks(own, out)?;
+    report::write_stands_on(out, &own.stands_on)?;
     tell_knobs(standing, scenario.counted, out)
 }
 

@@ -9,4 +9,5 @@ pub mod calendar;
 pub mod cost;
 pub mod machine;
 pub mod outcome;
+pub mod provenance;
 pub mod run;

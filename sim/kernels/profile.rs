@@ -20,7 +20,6 @@ use crate::kernels::exchange::{ExchangePrior, Library};
 use crate::kernels::experts::ExpertsPrior;
 use crate::kernels::gemm::GemmPrior;
 use crate::kernels::ramp::Ramp;
-use crate::workload::Dtype;
 
 mod log_errors;
 pub use log_errors::LogErrors;
@@ -62,21 +61,23 @@ impl Precision {
         }
     }
 
-    /// Peak rate as a multiple of the bf16 peak: tensor cores run 8-bit numbers twice as fast.
+    /// Its name in reports.
+    #[must_use]
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Fp8 => "fp8",
+            Self::Fp8Block => "fp8_block",
+        }
+    }
+
+    /// Peak rate that a profile's efficiencies refer to, as a multiple of the bf16 peak: tensor cores
+    /// run 8-bit numbers twice as fast.
     #[must_use]
     pub const fn speedup(self) -> f64 {
         match self {
             Self::Bf16 => 1.0,
             Self::Fp8 | Self::Fp8Block => 2.0,
-        }
-    }
-}
-
-impl From<Dtype> for Precision {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::Bf16 => Self::Bf16,
-            Dtype::Fp8 => Self::Fp8,
         }
     }
 }

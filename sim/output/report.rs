@@ -5,11 +5,13 @@ mod link_use;
 pub mod pictures;
 pub mod predicted_measured;
 mod ranges;
+mod stands_on;
 mod sweep;
 mod text;
 
 pub use json::{Asked, json_of, write_json};
 pub use link_use::{cluster_chart, link_use};
+pub use stands_on::{stands_on_json, write_phase, write_stands_on};
 pub use sweep::{any_drawing, chart, check_drawings, draw, write_sweep};
 pub use text::write_text;
 
