@@ -23,7 +23,7 @@ use std::fmt;
 use super::Kernels;
 use super::experts::{ExpertsPrior, ExpertsShape};
 use super::gemm::GemmPrior;
-use crate::kernels::profile::{Family, Precision};
+use crate::kernels::profile::{Evidence, Family, Precision};
 use crate::workload::{Dtype, ExpertsKernel, Phase};
 
 /// A fused kernel covers so many times fewer or more local experts, and more rows per expert, than
@@ -83,10 +83,19 @@ impl fmt::Display for NoKernel {
     }
 }
 
-impl ExpertsChoice<'_> {
+impl<'p> ExpertsChoice<'p> {
+    /// What its constants were fitted on; of a derived family, those of the dense one.
+    #[must_use]
+    pub const fn evidence(&self) -> &'p Evidence {
+        match self {
+            Self::Fused { family, .. } => &family.evidence,
+            Self::Grouped { family, .. } => &family.evidence,
+        }
+    }
+
     /// The kernel's name.
     #[must_use]
-    pub const fn kernel(&self) -> &str {
+    pub const fn kernel(&self) -> &'p str {
         match self {
             Self::Fused { kernel, .. } => kernel,
             Self::Grouped { .. } => GROUPED_GEMM,

@@ -7,8 +7,11 @@
 //!   T >= max( b·A·(G + 1)·H·I·(1 − h) / B,   2·S·(G + 1)·H·I / F )                            (1)
 //! ```
 //!
-//! Some measured rows lie below it: they were timed with fewer experts active than their law says, or
-//! with weights still in a cache. No prediction follows them there.
+//! Some measured rows lie below it. Of balanced rows on one rank these are, on H100, 74 of 2,835, all of
+//! DeepSeek-V3's shape in fp8_block, down to 0.56 of (1); on B200, 40 of that shape in TensorRT-LLM's
+//! kernel; on L40S two, by 6 %; on A100 none. DeepSeek-V3's gate chooses 4 of 8 groups of experts, so
+//! half of all weights explains these rows if the benchmark let all tokens choose the same groups. No
+//! prediction follows them: in a run the counts say which experts are active.
 
 use super::Device;
 use super::experts::ExpertsShape;

@@ -53,16 +53,10 @@ impl Uncertainty {
         let (format, borrowed) = kernels.dense_format(Precision::of_dtype(workload.batch.dtype));
         let format = borrowed.unwrap_or(format);
         let gemm = profile.gemm.get(&format);
-        let (experts, of_experts) = match kernels.choose_experts(&experts_ask(workload)) {
-            Ok(choice @ ExpertsChoice::Fused { family, .. }) => {
-                (name_of(&choice), Some(&family.evidence))
-            }
-            // A derived family errs by the law of what it is derived from, for itself.
-            Ok(choice @ ExpertsChoice::Grouped { family, .. }) => {
-                (name_of(&choice), Some(&family.evidence))
-            }
-            Err(_) => (String::new(), None),
-        };
+        // A derived family errs by the law of what it is derived from, but for itself.
+        let choice = kernels.choose_experts(&experts_ask(workload)).ok();
+        let experts = choice.as_ref().map(name_of).unwrap_or_default();
+        let of_experts = choice.map(|choice| choice.evidence());
         let all_to_all = profile.collectives.get(&CollectiveOp::AllToAll);
         let inter_node = profile.inter_node.as_ref();
         let named = |family: String| format!("{}/{family}", profile.name);
