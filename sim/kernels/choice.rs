@@ -24,7 +24,7 @@ use super::Kernels;
 use super::experts::{ExpertsPrior, ExpertsShape};
 use super::gemm::GemmPrior;
 use crate::kernels::profile::{Evidence, Family, Precision};
-use crate::workload::{Dtype, ExpertsKernel, Phase};
+use crate::workload::{ExpertsKernel, Phase};
 
 /// A fused kernel covers so many times fewer or more local experts, and more rows per expert, than
 /// its table holds.
@@ -113,17 +113,6 @@ impl<'p> ExpertsChoice<'p> {
 
 /// The name of the derived family.
 pub const GROUPED_GEMM: &str = "grouped-gemm";
-
-impl Precision {
-    /// The formats of measured tables that a workload's format stands for, the best first.
-    #[must_use]
-    pub const fn of_dtype(dtype: Dtype) -> &'static [Self] {
-        match dtype {
-            Dtype::Bf16 => &[Self::Bf16],
-            Dtype::Fp8 => &[Self::Fp8Block, Self::Fp8],
-        }
-    }
-}
 
 /// A fused kernel, as looked for.
 type Fused<'p> = (&'p str, Precision, &'p Family<ExpertsPrior>);
