@@ -11,7 +11,7 @@ use crate::execution::outcome::{Outcome, TooLong};
 use crate::gate::Gate;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
-use crate::network::{Carried, ClosedForm, FlowNetwork, Network, NetworkChoice, NetworkRates};
+use crate::network::{Carried, ClosedForm, FlowNetwork, Network, NetworkChoice, Rates};
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -27,7 +27,7 @@ pub struct Inputs<'a> {
     /// What a loop over experts costs beyond its kernels.
     pub overheads: Overheads,
     /// What links deliver.
-    pub rates: NetworkRates,
+    pub rates: Rates,
     /// How tokens are moved to their experts and back.
     pub all_to_all: Algorithm,
     /// Which engine shares links.
@@ -145,7 +145,7 @@ fn run_with<'a>(
         .with_rebalancing(Rebalancing::new(
             workload,
             inputs.topology,
-            inputs.rates,
+            inputs.rates.other,
             inputs.kernels,
         )),
         network(engine, inputs),

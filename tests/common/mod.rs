@@ -90,7 +90,7 @@ pub fn ideal<'a>(
         workload,
         kernels,
         overheads: Overheads::NONE,
-        rates: NetworkRates::IDEAL,
+        rates: NetworkRates::IDEAL.into(),
         all_to_all: Algorithm::Direct,
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
