@@ -243,7 +243,7 @@ impl<'a> Ask<'a> {
                 NcclBasis::of(self.profile, self.topology, self.group());
             let leg = |leg: usize| LegBasis {
                 basis: Basis { part: Part::Exchange, name: named(leg, String::new()), support: support.clone() },
-                family: family.to_owned(),
+                family: format!("{}/{family}", self.profile.name),
                 errors: errors.clone(),
                 balanced: None,
             };
@@ -258,7 +258,7 @@ impl<'a> Ask<'a> {
                 name: named(leg, if takes_sms(library) { sms() } else { String::new() }),
                 support: legs[leg].support(),
             },
-            family: format!("exchange/{}/{}", library.word(), LEGS[leg]),
+            family: format!("{}/exchange/{}/{}", self.profile.name, library.word(), LEGS[leg]),
             errors: legs[leg].errors(),
             balanced: Some(legs[leg].balanced()),
         });

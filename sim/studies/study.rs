@@ -133,6 +133,7 @@ pub fn run_if(
         kernels: &kernels,
         overheads,
         rates: carrier.rates.map(|rates| what_if.on(rates)),
+        legs: Some(&carrier.legs),
         all_to_all: carrier.algorithm,
         network: scenario.network,
         counted: scenario.counted,

@@ -91,6 +91,7 @@ pub fn ideal<'a>(
         kernels,
         overheads: Overheads::NONE,
         rates: NetworkRates::IDEAL.into(),
+        legs: None,
         all_to_all: Algorithm::Direct,
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
