@@ -11,9 +11,9 @@ use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
 use crate::execution::cost::Overheads;
 use crate::execution::machine::Counted;
 use crate::kernels::profile::Profile;
-use crate::network::{Carrier, NetworkChoice, Unavailable};
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
+use crate::network::{Carrier, NetworkChoice, Unavailable};
 use crate::topology::Topology;
 use crate::workload::Workload;
 

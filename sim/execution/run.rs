@@ -13,9 +13,7 @@ use crate::execution::outcome::{Outcome, TooLong};
 use crate::gate::Gate;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
-use crate::network::{
-    Carried, ClosedForm, FlowNetwork, LegBasis, Network, NetworkChoice, Rates,
-};
+use crate::network::{Carried, ClosedForm, FlowNetwork, LegBasis, Network, NetworkChoice, Rates};
 use crate::topology::Topology;
 use crate::workload::Workload;
 

@@ -32,14 +32,15 @@
 //! DeepEP's own planner uses. Left out: congestion other than that of the fabric measured, which at 8
 //! nodes halved the rate.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::curves::Curves;
+use super::evidence::Evidence;
+use super::gemm::p_norm;
 
 mod support;
 
 pub use support::Unseen;
-
-use super::gemm::p_norm;
-use crate::kernels::profile::ExchangeFit;
 
 /// Which kernels carry the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -196,6 +197,23 @@ impl Library {
             Self::NvlinkDomain => true,
         }
     }
+}
+
+/// Dispatch or combine by one library.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeFit {
+    /// The library.
+    pub library: Library,
+    /// Bytes of one number on the wire.
+    pub bytes: f64,
+    /// Constants by number of groups, at least one.
+    pub priors: BTreeMap<u32, ExchangePrior>,
+    /// What they leave over, by (groups, hidden, top-k, experts, SMs) over tokens.
+    pub residual: Curves,
+    /// Where the constants come from.
+    pub evidence: Evidence,
+    /// How far off numbers of groups are that were not measured, where several were.
+    pub unseen_groups: Option<Evidence>,
 }
 
 impl ExchangeFit {

@@ -19,8 +19,9 @@
 //! A scenario's `all_to_all` narrows this to libraries whose tokens travel so; NCCL takes any. A number of
 //! SMs narrows it to those that take one.
 
-use crate::kernels::exchange::{ExchangeShape, Library};
-use crate::kernels::profile::{ExchangeFit, LogErrors, Profile};
+use crate::kernels::evidence::LogErrors;
+use crate::kernels::exchange::{ExchangeFit, ExchangeShape, Library};
+use crate::kernels::profile::Profile;
 use crate::kernels::{Basis, Part};
 use crate::network::collective::Algorithm;
 use crate::network::measured::NcclBasis;
@@ -126,7 +127,9 @@ impl<'a> Ask<'a> {
 
     /// What `auto` takes, first what it would rather.
     fn in_order(&self) -> Vec<ExchangeLibrary> {
-        use ExchangeLibrary::{DeepEpLowLatency, DeepEpNormal, Nccl, NvlinkOneSided, NvlinkTwoSided};
+        use ExchangeLibrary::{
+            DeepEpLowLatency, DeepEpNormal, Nccl, NvlinkOneSided, NvlinkTwoSided,
+        };
         let (group, per_node) = (self.group(), self.topology.gpus_per_node());
         let nvlink = self.topology.links().iter().any(|link| link.class == LinkClass::Nvlink);
         let mut order = Vec::new();
@@ -194,9 +197,9 @@ impl<'a> Ask<'a> {
     }
 
     fn available(&self) -> Vec<String> {
-        let known = ExchangeLibrary::ALL.into_iter().filter(|&library| {
-            library != ExchangeLibrary::Auto && self.has(library)
-        });
+        let known = ExchangeLibrary::ALL
+            .into_iter()
+            .filter(|&library| library != ExchangeLibrary::Auto && self.has(library));
         known.map(|library| format!("\"{}\"", library.word())).collect()
     }
 
@@ -207,7 +210,10 @@ impl<'a> Ask<'a> {
     }
 
     /// Fits of dispatch and combine, each with what goes before it.
-    fn fits(&self, library: ExchangeLibrary) -> Option<[(&'a ExchangeFit, Option<&'a ExchangeFit>); 2]> {
+    fn fits(
+        &self,
+        library: ExchangeLibrary,
+    ) -> Option<[(&'a ExchangeFit, Option<&'a ExchangeFit>); 2]> {
         let known = &self.profile.exchanges;
         let plain = |name: &str| {
             let both = ["dispatch", "combine"].map(|op| known.get(&format!("{name}/{op}")));
@@ -224,7 +230,8 @@ impl<'a> Ask<'a> {
         // The measured format whose numbers are nearest in size; what is borrowed is said to be.
         let wanted = format_bytes(self.workload.batch.dispatch_dtype);
         let prefix = format!("nvlink_domain/alltoall_dispatch/{kernel}/");
-        let formats = known.iter().filter_map(|(name, fit)| Some((name.strip_prefix(&prefix)?, fit)));
+        let formats =
+            known.iter().filter_map(|(name, fit)| Some((name.strip_prefix(&prefix)?, fit)));
         let far = |fit: &ExchangeFit| (fit.bytes / wanted).ln().abs();
         let (format, dispatch) = formats.min_by(|a, b| far(a.1).total_cmp(&far(b.1)))?;
         let other = |op: &str| known.get(&format!("nvlink_domain/alltoall_{op}/{kernel}/{format}"));
@@ -242,7 +249,11 @@ impl<'a> Ask<'a> {
             let NcclBasis { family, support, errors } =
                 NcclBasis::of(self.profile, self.topology, self.group());
             let leg = |leg: usize| LegBasis {
-                basis: Basis { part: Part::Exchange, name: named(leg, String::new()), support: support.clone() },
+                basis: Basis {
+                    part: Part::Exchange,
+                    name: named(leg, String::new()),
+                    support: support.clone(),
+                },
                 family: format!("{}/{family}", self.profile.name),
                 errors: errors.clone(),
                 balanced: None,
@@ -262,7 +273,12 @@ impl<'a> Ask<'a> {
             errors: legs[leg].errors(),
             balanced: Some(legs[leg].balanced()),
         });
-        Carrier { library, algorithm, rates: Rates { dispatch, combine, other: nccl }, legs: carried }
+        Carrier {
+            library,
+            algorithm,
+            rates: Rates { dispatch, combine, other: nccl },
+            legs: carried,
+        }
     }
 
     fn sms(&self, library: ExchangeLibrary) -> u32 {

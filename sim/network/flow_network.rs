@@ -25,7 +25,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::closed_form::volume_of;
 use super::{
     Carried, Carries, Delivery, Exchange, ExchangeId, Network, Rates, Relayed, ecmp_efficiency,
 };
@@ -292,7 +291,7 @@ impl Network for FlowNetwork<'_> {
         self.carried.certified = self.carried.exchanges;
         self.carried.flows += flows;
         let startup = (0..ranks).map(|rank| {
-            let [bytes, peers] = volume_of(rank, &exchange);
+            let [bytes, peers] = exchange.volume_of(rank);
             rates.time_of(Bytes(bytes), peers, latency[rank])
         });
         let startup = startup.collect();

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use super::{NetworkRates, Startup};
 use crate::base::units::SimDuration;
 use crate::kernels::Support;
-use crate::kernels::profile::{CollectiveFit, CollectiveOp, InterNodeFit, LogErrors, Profile};
+use crate::kernels::evidence::LogErrors;
+use crate::kernels::profile::{CollectiveFit, CollectiveOp, InterNodeFit, Profile};
 use crate::topology::{LinkClass, Topology};
 
 /// So much wider are errors beyond measured numbers where the profile does not say how far off such are: a

@@ -73,7 +73,12 @@ fn carry(topology: &Topology, rates: Rates, exchange: Exchange) -> SimDuration {
 }
 
 /// The balanced exchange of a row as a run carries it, and what `validate` predicts.
-fn both(profile: &Profile, topology: &Topology, row: &ExchangeRow, library: ExchangeLibrary) -> [SimDuration; 2] {
+fn both(
+    profile: &Profile,
+    topology: &Topology,
+    row: &ExchangeRow,
+    library: ExchangeLibrary,
+) -> [SimDuration; 2] {
     let nvlink = row.library == Library::NvlinkDomain;
     let group = if nvlink { row.shape.groups } else { 8 * row.shape.groups };
     let workload = of_row(row, library, group);
@@ -290,7 +295,10 @@ fn the_ceiling_of_a_pair_scales_with_its_links() {
     };
     let [one, two, four] = ["450 GB/s", "900 GB/s", "1800 GB/s"].map(at);
     // Start-up stays, so not quite half.
-    assert!((1.9..2.0).contains(&(one / two)) && (1.8..2.0).contains(&(two / four)), "{one} {two} {four}");
+    assert!(
+        (1.9..2.0).contains(&(one / two)) && (1.8..2.0).contains(&(two / four)),
+        "{one} {two} {four}"
+    );
 }
 
 #[test]
@@ -300,7 +308,10 @@ fn libraries_that_are_not_there_or_do_not_do_as_asked_are_refused_with_the_remed
         Err(mistake) => mistake.to_string(),
     };
     let unknown = refused(&["profile='a100-sxm'", "workload.exchange.library='deepep-normal'"]);
-    assert!(unknown.contains("no measurements") && unknown.contains("it has \"nccl\""), "{unknown}");
+    assert!(
+        unknown.contains("no measurements") && unknown.contains("it has \"nccl\""),
+        "{unknown}"
+    );
     let other = refused(&["all_to_all='direct'", "workload.exchange.library='deepep-normal'"]);
     assert!(other.contains("two-hop") && other.contains("nccl"), "{other}");
     let domain = refused(&["profile='gb200'", "workload.exchange.library='nvlink-one-sided'"]);

@@ -10,7 +10,12 @@ use crate::network::{LegBasis, NetworkRates, Rates};
 
 /// Rates in one world: `world` for all but dispatch and combine where it is known what these stand on.
 #[must_use]
-pub fn drawn(rates: Rates, legs: Option<&[LegBasis; 2]>, world: &Factors, streams: Streams) -> Rates {
+pub fn drawn(
+    rates: Rates,
+    legs: Option<&[LegBasis; 2]>,
+    world: &Factors,
+    streams: Streams,
+) -> Rates {
     let whole = world.on(rates);
     let Some([dispatch, combine]) = legs else { return whole };
     let one = |rates: NetworkRates, leg: &LegBasis| {

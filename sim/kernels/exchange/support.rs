@@ -1,8 +1,8 @@
 //! How near an exchange is to what was measured of its library.
 
-use super::{ExchangeShape, Library, RANKS_OF_NODE};
+use super::{ExchangeFit, ExchangeShape, Library, RANKS_OF_NODE};
 use crate::kernels::basis::Support;
-use crate::kernels::profile::{ExchangeFit, LogErrors};
+use crate::kernels::evidence::LogErrors;
 
 /// Doublings of hidden size, top-k, experts or SMs that count as one correlation length.
 const LENGTH: f64 = 3.0;
@@ -122,9 +122,10 @@ impl Unseen {
     /// What lies beyond what, in words; none for what lies between.
     fn beyond(self) -> Option<String> {
         match self {
-            Self::Kind(beyond) | Self::Groups(beyond) | Self::Ranks(beyond) | Self::Tokens(beyond) => {
-                Some(beyond)
-            }
+            Self::Kind(beyond)
+            | Self::Groups(beyond)
+            | Self::Ranks(beyond)
+            | Self::Tokens(beyond) => Some(beyond),
             Self::Between => None,
         }
     }

@@ -37,7 +37,13 @@ pub struct Balanced {
 impl Balanced {
     /// Equations (1) to (5) for numbers of so many bytes.
     #[must_use]
-    pub fn of(library: Library, shape: ExchangeShape, members: u32, bytes: f64, tokens: u32) -> Self {
+    pub fn of(
+        library: Library,
+        shape: ExchangeShape,
+        members: u32,
+        bytes: f64,
+        tokens: u32,
+    ) -> Self {
         let copy = bytes * f64::from(tokens) * f64::from(shape.hidden);
         let whole = |share: f64| (copy * share).round() as u64;
         let (n, all) = (f64::from(shape.groups), f64::from(members.max(1)));

@@ -19,9 +19,10 @@
 
 use super::balanced::Balanced;
 use crate::base::units::{Bandwidth, SimDuration};
-use crate::kernels::exchange::ExchangeShape;
-use crate::kernels::profile::{ExchangeFit, LogErrors, Profile};
 use crate::kernels::Support;
+use crate::kernels::evidence::LogErrors;
+use crate::kernels::exchange::{ExchangeFit, ExchangeShape};
+use crate::kernels::profile::Profile;
 use crate::network::{NetworkRates, Startup};
 use crate::topology::LinkClass;
 
@@ -48,7 +49,8 @@ pub(super) struct FittedLeg<'p> {
 impl FittedLeg<'_> {
     /// Start-up and whole time.
     pub fn times(&self) -> [SimDuration; 2] {
-        let before = self.prepare.map_or(0.0, |fit| fit.seconds(self.shape, self.tokens, |_| false));
+        let before =
+            self.prepare.map_or(0.0, |fit| fit.seconds(self.shape, self.tokens, |_| false));
         self.fit
             .parts(self.shape, self.tokens, self.bytes)
             .map(|seconds| SimDuration::from_secs(before + seconds))
