@@ -20,7 +20,7 @@ use crate::base::streams::Streams;
 use crate::base::units::{Bytes, SimDuration};
 use crate::kernels::profile::{CollectiveOp, LogErrors, Precision};
 use crate::kernels::{Basis, ExpertsAsk, ExpertsChoice, Kernels};
-use crate::network::NetworkRates;
+use crate::network::Rates;
 use crate::workload::{Dtype, Workload};
 
 /// The laws of a profile's errors, for the families that a workload runs.
@@ -103,8 +103,8 @@ impl Factors {
 
     /// Rates at which exchanges take that much longer.
     #[must_use]
-    pub fn on(&self, rates: NetworkRates) -> NetworkRates {
-        rates.slower(self.within_node, self.across_nodes)
+    pub fn on(&self, rates: Rates) -> Rates {
+        rates.map(|rates| rates.slower(self.within_node, self.across_nodes))
     }
 }
 
