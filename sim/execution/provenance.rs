@@ -15,6 +15,7 @@ use crate::execution::cost::{
 };
 use crate::execution::machine::Counted;
 use crate::kernels::{Basis, ExpertsAsk, Part, Support, TimedBasis};
+use crate::network::LegBasis;
 use crate::workload::{Dtype, Execution, Workload};
 
 /// Kernels that note what each of their times stands on.
@@ -76,13 +77,13 @@ impl KernelTimes for Recorder<'_> {
     }
 }
 
-/// The bases of everything in a run that is no exchange, with the time that rests on each, the mean
-/// over GPUs.
+/// The bases of everything in a run, dispatch and combine by the legs given, with the time that rests
+/// on each, the mean over GPUs.
 #[must_use]
 pub fn stands_on(
     workload: &Workload,
     kernels: &dyn KernelTimes,
-    counted: Counted,
+    (counted, legs): (Counted, Option<&[LegBasis; 2]>),
     blame: &[Blame],
 ) -> Vec<TimedBasis> {
     let of_reason = |reason: Reason| {
@@ -94,7 +95,11 @@ pub fn stands_on(
         };
         divided(time, parts)
     };
-    TimedBasis::merged(Reason::ALL.into_iter().flat_map(of_reason))
+    let exchanged = [Reason::Dispatch, Reason::Combine].into_iter().zip(legs.into_iter().flatten());
+    let exchanged = exchanged
+        .map(|(reason, leg)| TimedBasis { basis: leg.basis.clone(), time: mean(blame, reason) });
+    let exchanged = exchanged.filter(|timed| timed.time > SimDuration::ZERO);
+    TimedBasis::merged(Reason::ALL.into_iter().flat_map(of_reason).chain(exchanged))
 }
 
 fn mean(blame: &[Blame], reason: Reason) -> SimDuration {

@@ -168,7 +168,8 @@ fn run_with<'a>(
         machine.handle(event, calendar.schedule());
     }
     let outcome = Outcome::of(machine.finish(), inputs.counted, tokens(inputs), seed)?;
-    let stands_on = stands_on(workload, inputs.kernels, inputs.counted, &outcome.blame);
+    let of = (inputs.counted, inputs.legs);
+    let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
     Ok(Outcome { stands_on, ..outcome })
 }
 

@@ -11,7 +11,7 @@ use crate::base::units::SimDuration;
 use crate::config::{Case, Mistake, Scenario};
 use crate::execution::blame::Reason;
 use crate::execution::cost::{Overheads, Uncertainty};
-use crate::execution::machine::Observer;
+use crate::execution::machine::{Counted, Observer};
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::execution::provenance;
 use crate::execution::run::{Inputs, simulate_observed};
@@ -104,7 +104,12 @@ pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
 pub fn refuse_borrowed(scenario: &Scenario) -> Result<(), Mistake> {
     let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
     for workload in scenario.cases.iter().flat_map(workloads_of) {
-        let bases = provenance::bases(workload, &kernels, scenario.counted);
+        let mut bases = provenance::bases(workload, &kernels, scenario.counted);
+        if let (true, Ok(carrier)) =
+            (scenario.counted != Counted::Experts, scenario.carrier(workload))
+        {
+            bases.extend(carrier.legs.map(|leg| leg.basis));
+        }
         let borrowed: Vec<String> =
             bases.iter().filter(|b| b.is_borrowed()).map(|b| b.to_string()).collect();
         if !borrowed.is_empty() {
