@@ -71,8 +71,19 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         if args.equal != Equal::Gpus {
             write_costs(&standings, &order, &book, out)?;
         }
-        write_notes(&standings[order[0]], out)
+        write_notes(&standings[order[0]], out)?;
+        write_borrowed(&contenders, out)
     }
+}
+
+/// Says of each cluster whose profile is another GPU's that it is.
+pub(super) fn write_borrowed(contenders: &[Contender], out: &mut dyn Write) -> Result<(), Failure> {
+    for Contender { name, scenario, .. } in contenders {
+        if let Some(said) = scenario.borrowed() {
+            writeln!(out, "{name}: {said}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a cluster of GPUs that the price book does not know, where that matters.
@@ -282,6 +293,8 @@ fn json_of(
             json!({
                 "cluster": standing.name,
                 "gpu": standing.gpu,
+                "profile": standing.profile,
+                "profile_borrowed": standing.profile_borrowed,
                 "gpus": standing.gpus,
                 "usd": standing.cost.total().usd,
                 "watts": standing.cost.total().watts,

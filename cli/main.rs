@@ -20,6 +20,7 @@ mod explain;
 mod fit_overheads;
 mod flows;
 mod gate;
+mod import;
 mod list;
 mod plan;
 mod plot;
@@ -71,6 +72,8 @@ enum Command {
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
     Check(check::CheckArgs),
+    /// Write a model's config.json as a workload file.
+    Import(import::ImportArgs),
     /// Describe a cluster: counts, bounds, cost, and a picture.
     Topology(topology::TopologyArgs),
     /// Carry flows over a cluster: the network alone.
@@ -163,6 +166,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Man) => Ok(manual(out)?),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
+        Some(Command::Import(args)) => import::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),

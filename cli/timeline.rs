@@ -101,7 +101,9 @@ pub(super) fn choose<'a>(
         || scenario.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp));
     let fits = |workload: &&Workload| {
         name.is_none_or(|name| workload.name == name)
-            && tau.is_none_or(|tau| (workload.model.experts.tau - tau).abs() < 1e-9)
+            && tau.is_none_or(|tau| {
+                workload.model.experts.tau.is_some_and(|own| (own - tau).abs() < 1e-9)
+            })
     };
     all().rfind(fits).ok_or_else(|| {
         let names: std::collections::BTreeSet<&str> = all().map(|w| w.name.as_str()).collect();

@@ -3,9 +3,7 @@
 use clap::Args;
 
 use super::Failure;
-use moesim::config::{
-    self, Kind, Mistake, Overrides, Scenario, ScenarioSource, Source, built_in_profiles,
-};
+use moesim::config::{self, Kind, Mistake, Overrides, Scenario, ScenarioSource, Source};
 use moesim::workload::{Execution, Workload};
 
 /// A pair of workloads and how to run them.
@@ -55,19 +53,21 @@ impl Versus {
     /// The scenario on a cluster, `NAME` or `NAME=PROFILE`, and the cluster's name.
     fn on(&self, cluster: &str) -> Result<(String, Scenario), Failure> {
         let (topology, profile) = match cluster.split_once('=') {
-            Some((topology, profile)) => (topology, profile.to_owned()),
-            None => (cluster, profile_for(cluster)?),
+            Some((topology, profile)) => (topology, Some(profile)),
+            None => (cluster, None),
         };
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let mut text = format!(
-            "schema = 1\nname = \"compare\"\ntopology = {}\nprofile = {}\ncounted = {}\nseeds = {}\n\
+            "schema = 1\nname = \"compare\"\ntopology = {}\ncounted = {}\nseeds = {}\n\
              calibration_uncertainty = {}\n",
             quoted(topology),
-            quoted(&profile),
             quoted(&self.counted),
             quoted(&self.seeds),
             !self.certain
         );
+        if let Some(profile) = profile {
+            text.push_str(&format!("profile = {}\n", quoted(profile)));
+        }
         let overheads = match &self.overheads {
             Some(name) if name == "none" => None,
             Some(name) => Some(name.clone()),
@@ -109,31 +109,4 @@ fn workload(name: &str) -> Result<Workload, Failure> {
         None => Source::read(name.as_ref())?,
     };
     Ok(config::workload(&source)?)
-}
-
-/// The built-in profile of the GPU that a cluster is made of.
-fn profile_for(cluster: &str) -> Result<String, Failure> {
-    let source = match config::built_in_topology(cluster) {
-        Some(source) => source,
-        None => Source::read(cluster.as_ref())?,
-    };
-    let topology = config::read_topology(&source)?;
-    let words = |name: &str| -> Vec<String> {
-        name.to_ascii_lowercase().split(['-', ' ', '_']).map(str::to_owned).collect()
-    };
-    let gpu = words(&topology.gpu().name);
-    let known = built_in_profiles().iter().map(|profile| profile.name);
-    let found = known.into_iter().find(|name| words(name).first().is_some_and(|w| gpu.contains(w)));
-    found.map(str::to_owned).ok_or_else(|| {
-        let names: Vec<&str> = built_in_profiles().iter().map(|profile| profile.name).collect();
-        Mistake::of(
-            cluster,
-            format!("there is no profile of its GPU, {}", topology.gpu().name),
-            format!(
-                "say whose efficiencies to take, as in {cluster}=h100-sxm; built in: {}",
-                names.join(", ")
-            ),
-        )
-        .into()
-    })
 }

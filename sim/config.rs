@@ -5,8 +5,11 @@
 
 mod built_in;
 mod data_sheet;
+mod foreign;
+mod import;
 mod kind;
 mod overheads;
+mod own_profile;
 mod prices;
 mod profile;
 mod scenario;
@@ -18,8 +21,11 @@ mod written;
 
 pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
 pub use data_sheet::{Timings, data_sheet, read_timings};
+pub use foreign::foreign;
+pub use import::import_config;
 pub use kind::Kind;
 pub use overheads::overheads;
+pub use own_profile::{is_same_gpu, no_profile, profile_of_gpu};
 pub use prices::{built_in_prices, read_prices};
 pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
+use super::{is_same_gpu, no_profile, profile_of_gpu};
 use crate::execution::cost::Overheads;
 use crate::execution::machine::Counted;
 use crate::kernels::profile::Profile;
@@ -47,8 +48,21 @@ pub struct Scenario {
     pub breakdown_tau: Option<f64>,
     /// Names of the files or built-ins used, for the record.
     pub ingredients: Ingredients,
+    /// Whether the profile is of another GPU than the cluster's, as was asked for by its name.
+    pub profile_borrowed: bool,
     /// Tells these inputs from others: a hash of every text read, overrides included.
     pub fingerprint: u64,
+}
+
+impl Scenario {
+    /// Says that the profile is of another GPU, where it is.
+    #[must_use]
+    pub fn borrowed(&self) -> Option<String> {
+        let (of, to) = (&self.profile.device, &self.topology.gpu().name);
+        self.profile_borrowed.then(|| {
+            format!("profile of {of} applied to {to}: its efficiencies, the peaks that {to} states")
+        })
+    }
 }
 
 /// Where a scenario's parts came from.
@@ -95,6 +109,12 @@ impl Overrides {
         self.lines.iter().filter_map(move |line| line.trim_start().strip_prefix(prefix.as_str()))
     }
 
+    /// Whether a key of the scenario itself is among them.
+    fn names(&self, key: &str) -> bool {
+        let is = |line: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
+        self.of_scenario().any(is)
+    }
+
     /// Those for the scenario itself.
     fn of_scenario(&self) -> impl Iterator<Item = &str> {
         let prefixes = || NAMED.iter().map(|kind| kind.key()).chain(ROLES);
@@ -112,7 +132,7 @@ struct File {
     schema: super::Count<1, 1>,
     name: String,
     topology: Spanned<String>,
-    profile: Spanned<String>,
+    profile: Option<Spanned<String>>,
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
     #[serde(default)]
@@ -242,7 +262,8 @@ impl ScenarioSource {
         let file: File = self.source.parse()?;
         let topology_source = self.part(&file.topology, Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
-        let (profile_name, profile) = self.profile(&file.profile)?;
+        let (profile_name, profile) = self.profile_for(&topology, file.profile.as_ref())?;
+        let profile_borrowed = !is_same_gpu(&profile.device, &topology.gpu().name);
         let (overheads_name, overheads) = match &file.overheads {
             Some(name) => {
                 let source = self.part(name, Kind::Overheads)?;
@@ -266,6 +287,7 @@ impl ScenarioSource {
                 profile: profile_name,
                 overheads: overheads_name,
             },
+            profile_borrowed,
             fingerprint: self.read.get(),
             topology,
         };
@@ -302,6 +324,38 @@ impl ScenarioSource {
         let source = source.with_overrides(lines.iter().map(String::as_str));
         self.read.set(source.fold_files(source.fold_into(self.read.get())));
         Ok(source)
+    }
+
+    /// The profile named, or the GPU's own where none is. One that the scenario's file names for its own
+    /// cluster does not follow to another cluster of other GPUs.
+    fn profile_for(
+        &self,
+        topology: &Topology,
+        named: Option<&Spanned<String>>,
+    ) -> Result<(String, Profile), Mistake> {
+        let gpu = &topology.gpu().name;
+        let Some(name) = named else {
+            let own = profile_of_gpu(gpu).ok_or_else(|| no_profile(topology.name(), gpu))?;
+            return self.profile(&Spanned::new(0..0, own.to_owned()));
+        };
+        let (found, profile) = self.profile(name)?;
+        let moved = self.overrides.names("topology") && !self.overrides.names("profile");
+        if moved && !is_same_gpu(&profile.device, gpu) {
+            let found = format!(
+                "is of {}, and --set names a topology of other GPUs, {gpu}",
+                profile.device
+            );
+            let own = profile_of_gpu(gpu).map_or_else(
+                || "it has no profile of its own: see `calibrate transfer`".to_owned(),
+                |own| format!("--set profile={own} is its own"),
+            );
+            let help = format!(
+                "{own}; --set profile={} applies this one's efficiencies to {gpu}",
+                name.get_ref()
+            );
+            return Err(self.source.mistake(name.span(), found, help));
+        }
+        Ok((found, profile))
     }
 
     /// The profile that the scenario names; its table lies beside its file.
@@ -390,13 +444,24 @@ impl ScenarioSource {
                 "name an MoE++ workload here",
             ));
         }
-        let own = [moepp.model.experts.tau];
+        let Some(taus) = taus else { return Ok(Case { vanilla, moepp: vec![moepp] }) };
+        if moepp.model.experts.tau.is_none() {
+            return Err(self.source.mistake_at_key(
+                "tau",
+                format!(
+                    "has no effect on `{}`, which says itself what share of slots FFN experts get",
+                    moepp.name
+                ),
+                "remove tau here, or the share there (gate.ffn_share, gate.trace, gate.law or a \
+                 scheme that sets it)",
+            ));
+        }
         let at = |&tau: &f64| {
             let mut workload = moepp.clone();
-            workload.model.experts.tau = tau;
+            workload.model.experts.tau = Some(tau);
             workload
         };
-        Ok(Case { vanilla, moepp: taus.unwrap_or(&own).iter().map(at).collect() })
+        Ok(Case { vanilla, moepp: taus.iter().map(at).collect() })
     }
 
     fn workload(

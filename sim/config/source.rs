@@ -277,6 +277,11 @@ impl Source {
             (Some(table), Some(offset)) => key_at(table, offset),
             _ => String::new(),
         };
+        // A syntax error: the file may be another tool's.
+        let other = table.is_none().then(|| super::foreign(&self.text)).flatten();
+        if let Some((found, help)) = other {
+            return Mistake::of(&self.name, found, help);
+        }
         let (found, help) = in_plain_words(error.message());
         Mistake { place, line, key, found, help }
     }

@@ -46,6 +46,9 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
     )?;
     writeln!(out, "counted: {what}")?;
     writeln!(out, "profile {}, overheads {}", from.profile, from.overheads)?;
+    if let Some(said) = scenario.borrowed() {
+        writeln!(out, "{said}")?;
+    }
     writeln!(out)
 }
 
