@@ -16,6 +16,7 @@
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 use crate::kernels::profile::{CollectiveOp, Family, Precision, Profile};
 
+pub mod basis;
 pub mod curves;
 pub mod devices;
 pub mod exchange;
@@ -30,6 +31,7 @@ pub mod unmeasured;
 
 mod curve;
 mod times;
+pub use basis::{Basis, Part, Support, TimedBasis};
 pub use curve::Curve;
 pub use times::{ExpertsTimes, GemmTimes, LAWS};
 

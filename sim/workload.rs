@@ -4,6 +4,7 @@ mod law;
 mod model;
 mod recording;
 mod scheme;
+mod stack;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ pub use law::{Law, LayerLaw};
 pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, ZeroComputation};
 pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};
+pub use stack::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
 
 /// How numbers are stored and multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +26,15 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// Its word in workload files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Fp8 => "fp8",
+        }
+    }
+
     /// Bytes of one number.
     #[must_use]
     pub const fn bytes(self) -> u64 {
@@ -96,8 +107,12 @@ pub struct Batch {
     pub micro_batches: u32,
     /// Tokens in one sequence, for attention.
     pub sequence_tokens: u32,
-    /// Number format of activations and parameters.
+    /// Number format that experts and dense products compute in, and of parameters.
     pub dtype: Dtype,
+    /// Number format of tokens on their way to their experts.
+    pub dispatch_dtype: Dtype,
+    /// Number format of results on their way back.
+    pub combine_dtype: Dtype,
 }
 
 /// How the model is laid over the GPUs.
@@ -236,6 +251,8 @@ pub struct Workload {
     pub gating: Gating,
     /// Whether zero-computation experts live on every GPU (MoE++) or are placed like FFN experts.
     pub zero_computation_local: bool,
+    /// The software that it names.
+    pub stack: Stack,
 }
 
 impl Workload {
@@ -244,6 +261,32 @@ impl Workload {
     pub const fn token_bytes(&self) -> Bytes {
         Bytes(self.model.hidden as u64 * self.batch.dtype.bytes())
     }
+
+    /// Bytes of one token's hidden vector on its way to an expert.
+    #[must_use]
+    pub const fn dispatch_bytes(&self) -> Bytes {
+        Bytes(self.model.hidden as u64 * self.batch.dispatch_dtype.bytes())
+    }
+
+    /// Bytes of one expert's result for a token on its way back.
+    #[must_use]
+    pub const fn combine_bytes(&self) -> Bytes {
+        Bytes(self.model.hidden as u64 * self.batch.combine_dtype.bytes())
+    }
+
+    /// What the batch is part of: what the workload says, else decode where a GPU has at most
+    /// [`Self::DECODE_TOKENS`] tokens or a sequence has one, else prefill. Training is never assumed.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        let few = self.batch.tokens_per_gpu <= Self::DECODE_TOKENS;
+        let one = self.batch.sequence_tokens == 1;
+        let derived = if few || one { Phase::Decode } else { Phase::Prefill };
+        self.stack.phase.unwrap_or(derived)
+    }
+
+    /// Decode batches hold one token per sequence, and at most so many sequences per GPU; prompts are
+    /// longer.
+    pub const DECODE_TOKENS: u32 = 512;
 
     /// Layers that one GPU holds.
     #[must_use]

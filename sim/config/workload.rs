@@ -19,6 +19,7 @@ mod model;
 mod places;
 mod preset;
 mod scheme;
+mod stack;
 
 pub use counts::read_domain_counts;
 pub use files::{law_json, read_law, read_recording};
@@ -26,6 +27,7 @@ use gate::GateTable;
 use model::{DenseTable, ModelTable};
 use places::LayoutTable;
 use scheme::SchemeTable;
+use stack::{ExchangeTable, KernelsTable, PhaseWord};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +47,10 @@ struct File {
     slots: SlotsTable,
     batch: BatchTable,
     layout: LayoutTable,
+    #[serde(default)]
+    kernels: KernelsTable,
+    #[serde(default)]
+    exchange: ExchangeTable,
 }
 
 #[derive(Deserialize)]
@@ -117,9 +123,12 @@ struct BatchTable {
     micro_batches: Count<1, 65_536>,
     sequence_tokens: Count<1, 16_777_216>,
     dtype: DtypeWord,
+    dispatch_dtype: Option<DtypeWord>,
+    combine_dtype: Option<DtypeWord>,
+    phase: Option<PhaseWord>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum DtypeWord {
     Bf16,
@@ -153,6 +162,7 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
         capacity,
         gating,
         zero_computation_local: is_local(source, &file.experts)?,
+        stack: stack::stack(source, file.batch.phase, &file.kernels, &file.exchange)?,
     })
 }
 
@@ -171,10 +181,18 @@ fn batch_of(batch: &BatchTable) -> Batch {
         tokens_per_gpu: batch.tokens_per_gpu.0,
         micro_batches: batch.micro_batches.0,
         sequence_tokens: batch.sequence_tokens.0,
-        dtype: match batch.dtype {
-            DtypeWord::Bf16 => Dtype::Bf16,
-            DtypeWord::Fp8 => Dtype::Fp8,
-        },
+        dtype: batch.dtype.into(),
+        dispatch_dtype: batch.dispatch_dtype.unwrap_or(batch.dtype).into(),
+        combine_dtype: batch.combine_dtype.map_or(Dtype::Bf16, Into::into),
+    }
+}
+
+impl From<DtypeWord> for Dtype {
+    fn from(word: DtypeWord) -> Self {
+        match word {
+            DtypeWord::Bf16 => Self::Bf16,
+            DtypeWord::Fp8 => Self::Fp8,
+        }
     }
 }
 

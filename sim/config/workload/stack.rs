@@ -1,0 +1,94 @@
+//! `[kernels]` and `[exchange]` of a workload file: the software that it runs on.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Count, Mistake, Source};
+use crate::workload::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KernelsTable {
+    experts: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExchangeTable {
+    library: Option<LibraryWord>,
+    sms: Option<Spanned<Count<1, 4_096>>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LibraryWord {
+    Auto,
+    Nccl,
+    DeepepNormal,
+    DeepepLowLatency,
+    NvlinkOneSided,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PhaseWord {
+    Training,
+    Prefill,
+    Decode,
+}
+
+impl From<PhaseWord> for Phase {
+    fn from(word: PhaseWord) -> Self {
+        match word {
+            PhaseWord::Training => Self::Training,
+            PhaseWord::Prefill => Self::Prefill,
+            PhaseWord::Decode => Self::Decode,
+        }
+    }
+}
+
+impl From<LibraryWord> for ExchangeLibrary {
+    fn from(word: LibraryWord) -> Self {
+        match word {
+            LibraryWord::Auto => Self::Auto,
+            LibraryWord::Nccl => Self::Nccl,
+            LibraryWord::DeepepNormal => Self::DeepEpNormal,
+            LibraryWord::DeepepLowLatency => Self::DeepEpLowLatency,
+            LibraryWord::NvlinkOneSided => Self::NvlinkOneSided,
+        }
+    }
+}
+
+/// The stack that a workload names. Whether a profile has the kernel is checked where both are known.
+pub(super) fn stack(
+    source: &Source,
+    phase: Option<PhaseWord>,
+    kernels: &KernelsTable,
+    exchange: &ExchangeTable,
+) -> Result<Stack, Mistake> {
+    let experts = match &kernels.experts {
+        None => ExpertsKernel::Auto,
+        Some(word) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            let text = word.get_ref();
+            if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
+                let help = "give \"auto\", \"grouped-gemm\", \"triton\", \"cutlass\", \"trtllm\" or \
+                            the name of a kernel of the profile";
+                return Err(source.mistake(word.span(), "is no kernel's name", help));
+            }
+            ExpertsKernel::of_word(text)
+        }
+    };
+    let library = exchange.library.map_or(ExchangeLibrary::Auto, Into::into);
+    if let Some(sms) = exchange.sms.as_ref().filter(|_| !library.takes_sms()) {
+        let found = format!("means nothing to the library \"{}\"", library.word());
+        let help = "remove it, or give exchange.library = \"deepep-normal\"";
+        return Err(source.mistake(sms.span(), found, help));
+    }
+    Ok(Stack {
+        phase: phase.map(Into::into),
+        experts,
+        exchange: library,
+        sms: exchange.sms.as_ref().map(|sms| sms.get_ref().0),
+    })
+}

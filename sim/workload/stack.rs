@@ -1,0 +1,132 @@
+//! Which software a workload runs on: the experts' kernel, the exchange library, and the phase.
+//!
+//! What is named here decides which measured tables a run takes its times from. `auto` leaves the
+//! choice to a documented rule (`kernels::choice` for experts), never to the order of names.
+
+use std::fmt;
+
+/// What a batch is part of. It decides what `auto` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Training: Megatron-LM and its like.
+    Training,
+    /// Inference on whole prompts.
+    Prefill,
+    /// Inference on one token per sequence.
+    Decode,
+}
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Training, Self::Prefill, Self::Decode];
+
+    /// Its word in workload files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+/// The kernel that runs the experts of a GPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExpertsKernel {
+    /// What people run for the phase, where the profile covers the shape (see `kernels::choice`).
+    #[default]
+    Auto,
+    /// One grouped GEMM for each product (cuBLAS, TransformerEngine, DeepGEMM), derived from the
+    /// profile's dense GEMM table.
+    GroupedGemm,
+    /// The profile's Triton kernel, as in SGLang and vLLM.
+    Triton,
+    /// The profile's CUTLASS kernel.
+    Cutlass,
+    /// The profile's TensorRT-LLM kernel.
+    TrtLlm,
+    /// A kernel by its name in the profile.
+    Named(String),
+}
+
+impl ExpertsKernel {
+    /// The choice of this word: one of the above, else a kernel's name in a profile.
+    #[must_use]
+    pub fn of_word(word: &str) -> Self {
+        match word {
+            "auto" => Self::Auto,
+            "grouped-gemm" => Self::GroupedGemm,
+            "triton" => Self::Triton,
+            "cutlass" => Self::Cutlass,
+            "trtllm" => Self::TrtLlm,
+            name => Self::Named(name.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for ExpertsKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::GroupedGemm => "grouped-gemm",
+            Self::Triton => "triton",
+            Self::Cutlass => "cutlass",
+            Self::TrtLlm => "trtllm",
+            Self::Named(name) => name,
+        })
+    }
+}
+
+/// The library that carries dispatch and combine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExchangeLibrary {
+    /// What people run for the phase, where the profile covers the layout.
+    #[default]
+    Auto,
+    /// NCCL's all-to-all.
+    Nccl,
+    /// DeepEP's kernels of high throughput.
+    DeepEpNormal,
+    /// DeepEP's kernels of low latency.
+    DeepEpLowLatency,
+    /// One-sided kernels within one NVLink domain, as on NVL72.
+    NvlinkOneSided,
+}
+
+impl ExchangeLibrary {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Auto, Self::Nccl, Self::DeepEpNormal, Self::DeepEpLowLatency, Self::NvlinkOneSided];
+
+    /// Its word in workload files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Nccl => "nccl",
+            Self::DeepEpNormal => "deepep-normal",
+            Self::DeepEpLowLatency => "deepep-low-latency",
+            Self::NvlinkOneSided => "nvlink-one-sided",
+        }
+    }
+
+    /// Whether it takes a number of SMs.
+    #[must_use]
+    pub const fn takes_sms(self) -> bool {
+        matches!(self, Self::Auto | Self::DeepEpNormal)
+    }
+}
+
+/// The software that a workload names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// What the batch is part of; none: decided by [`super::Workload::phase`]'s rule.
+    pub phase: Option<Phase>,
+    /// The experts' kernel.
+    pub experts: ExpertsKernel,
+    /// The exchange library.
+    pub exchange: ExchangeLibrary,
+    /// SMs that the library may use, where it takes such a number; none: its default.
+    pub sms: Option<u32>,
+}
