@@ -29,11 +29,14 @@ pub(super) struct ExplainArgs {
     /// Override a key. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
 }
 
 pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (name, mut set) = named(&args.result)?;
-    set.extend_from_slice(&args.set);
+    set.extend(super::with_oom(&args.set, args.allow_oom));
     let scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
     let (case, tau) = chosen(&scenario, args)?;
     let mut own = scenario;

@@ -22,6 +22,7 @@ mod flows;
 mod gate;
 mod import;
 mod list;
+mod memory;
 mod plan;
 mod plot;
 mod progress;
@@ -55,6 +56,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Say in a few lines why a scenario comes out as it does.
     Explain(explain::ExplainArgs),
+    /// Show what lies in the memory of the fullest GPU, and whether it fits.
+    Memory(memory::MemoryArgs),
     /// Write one run as a trace for Perfetto.
     Timeline(timeline::TimelineArgs),
     /// Draw a result: the JSON of run, compare, plan, flows or validate, or a sweep's table.
@@ -154,6 +157,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Plan(args)) => plan::run(&args, out),
         Some(Command::Compare(args)) => compare::run(&args, out),
         Some(Command::Explain(args)) => explain::run(&args, out),
+        Some(Command::Memory(args)) => memory::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Plot(args)) => plot::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
@@ -185,6 +189,12 @@ fn manual(out: &mut dyn Write) -> io::Result<()> {
         clap_mangen::Man::new(own.clone().display_name(name)).render(&mut &mut *out)?;
     }
     Ok(())
+}
+
+/// The overrides of a scenario, and that what does not fit into memory may run, where that is asked.
+fn with_oom(set: &[String], allow: bool) -> Vec<String> {
+    let allowed = allow.then(|| "allow_oom=true".to_owned());
+    set.iter().cloned().chain(allowed).collect()
 }
 
 /// Threads to use when the user does not say: as many as the machine offers.

@@ -128,7 +128,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Ok(writeln!(out)?)
     } else {
         write_text(args, &answer, &trend, out)?;
-        super::compare::write_borrowed(&contenders, out)
+        super::compare::write_cautions(&contenders, out)
     }
 }
 

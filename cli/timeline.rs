@@ -36,13 +36,16 @@ pub(super) struct TimelineArgs {
     /// Override a key. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
 }
 
 /// All GPUs of up to so many are traced.
 const FEW: u32 = 16;
 
 pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = ScenarioSource::open(&args.scenario, Overrides::new(args.set.clone()))?;
+    let source = ScenarioSource::open(&args.scenario, Overrides::new(super::with_oom(&args.set, args.allow_oom)))?;
     let scenario = source.load()?;
     let workload = choose(&scenario, args.workload.as_deref(), args.tau)?;
     let seed = args.seed.unwrap_or(scenario.seeds.start);

@@ -31,6 +31,9 @@ pub(super) struct Versus {
     /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
 }
 
 impl Versus {
@@ -82,7 +85,7 @@ impl Versus {
             quoted(&self.vanilla),
             quoted(&self.moepp)
         ));
-        let source = ScenarioSource::of_text(&text, Overrides::new(self.set.clone()));
+        let source = ScenarioSource::of_text(&text, Overrides::new(super::with_oom(&self.set, self.allow_oom)));
         let scenario = source.load().map_err(|mistake| Mistake {
             // The text is ours: what is wrong with it is an argument.
             place: if mistake.place == config::COMMAND_LINE {

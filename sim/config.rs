@@ -9,6 +9,7 @@ mod foreign;
 mod import;
 mod kind;
 mod overheads;
+mod overrides;
 mod own_profile;
 mod prices;
 mod profile;
@@ -31,7 +32,8 @@ pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,
 };
-pub use scenario::{COMMAND_LINE, Case, Ingredients, Overrides, Scenario, ScenarioSource};
+pub use overrides::Overrides;
+pub use scenario::{COMMAND_LINE, Case, Ingredients, Scenario, ScenarioSource};
 pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};

@@ -50,8 +50,8 @@ pub struct GpuSpec {
     pub peak_fp8: Option<FlopRate>,
     /// Peak rate of the GPU's memory.
     pub memory_bandwidth: Bandwidth,
-    /// Size of the GPU's memory.
-    pub memory: Bytes,
+    /// Size of the GPU's memory, where it is stated.
+    pub memory: Option<Bytes>,
     /// Streaming multiprocessors (or compute units).
     pub sms: u32,
 }

@@ -8,9 +8,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
+use super::overrides::{Overrides, ROLES};
 use super::{is_same_gpu, no_profile, profile_of_gpu};
 use crate::execution::cost::Overheads;
 use crate::execution::machine::Counted;
+use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
 use crate::network::NetworkChoice;
 use crate::network::collective::Algorithm;
@@ -50,6 +52,8 @@ pub struct Scenario {
     pub ingredients: Ingredients,
     /// Whether the profile is of another GPU than the cluster's, as was asked for by its name.
     pub profile_borrowed: bool,
+    /// Workloads that do not fit into the GPU's memory and run nevertheless, as was asked: the arithmetic.
+    pub oom: Vec<String>,
     /// Tells these inputs from others: a hash of every text read, overrides included.
     pub fingerprint: u64,
 }
@@ -85,47 +89,6 @@ pub struct Case {
     pub moepp: Vec<Workload>,
 }
 
-/// `--set` lines, each for the scenario itself or for one kind of file that it names.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    lines: Vec<String>,
-}
-
-/// Prefixes of overrides for one of the two workloads of a comparison alone.
-const ROLES: [&str; 2] = ["vanilla", "moepp"];
-
-const NAMED: [Kind; 4] = [Kind::Topology, Kind::Workload, Kind::Profile, Kind::Overheads];
-
-impl Overrides {
-    /// Overrides as given on the command line.
-    #[must_use]
-    pub const fn new(lines: Vec<String>) -> Self {
-        Self { lines }
-    }
-
-    /// Those behind one prefix, without it.
-    fn of(&self, prefix: &str) -> impl Iterator<Item = &str> {
-        let prefix = format!("{prefix}.");
-        self.lines.iter().filter_map(move |line| line.trim_start().strip_prefix(prefix.as_str()))
-    }
-
-    /// Whether a key of the scenario itself is among them.
-    fn names(&self, key: &str) -> bool {
-        let is = |line: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
-        self.of_scenario().any(is)
-    }
-
-    /// Those for the scenario itself.
-    fn of_scenario(&self) -> impl Iterator<Item = &str> {
-        let prefixes = || NAMED.iter().map(|kind| kind.key()).chain(ROLES);
-        let named = move |line: &str| {
-            prefixes()
-                .any(|prefix| line.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')))
-        };
-        self.lines.iter().map(|line| line.trim_start()).filter(move |line| !named(line))
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -142,6 +105,8 @@ struct File {
     epsilon: Option<Spanned<f64>>,
     #[serde(default)]
     calibration_uncertainty: bool,
+    #[serde(default)]
+    allow_oom: bool,
     seeds: Spanned<String>,
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
     breakdown: Option<Number<1, 1_000_000>>,
@@ -271,7 +236,7 @@ impl ScenarioSource {
             }
             None => ("none".to_owned(), Overheads::NONE),
         };
-        let scenario = Scenario {
+        let mut scenario = Scenario {
             name: file.name,
             profile,
             overheads,
@@ -288,11 +253,33 @@ impl ScenarioSource {
                 overheads: overheads_name,
             },
             profile_borrowed,
+            oom: Vec::new(),
             fingerprint: self.read.get(),
             topology,
         };
         let _ = file.schema;
+        scenario.oom = self.too_large(&scenario, &file)?;
         Ok(scenario)
+    }
+
+    /// The arithmetic of each workload that does not fit into the memory of the GPUs, where the scenario
+    /// allows such.
+    fn too_large(&self, scenario: &Scenario, file: &File) -> Result<Vec<String>, Mistake> {
+        let mut oom = Vec::new();
+        for (case, table) in scenario.cases.iter().zip(file.compare.get_ref()) {
+            for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {
+                let Scenario { topology, counted, seeds, .. } = scenario;
+                let fit = memory::fit(topology, workload, *counted, seeds.start);
+                let Fit::TooLarge { found, help } = fit else { continue };
+                if !file.allow_oom {
+                    return Err(self.source.mistake(table.vanilla.span(), found, help));
+                }
+                if !oom.contains(&found) {
+                    oom.push(found);
+                }
+            }
+        }
+        Ok(oom)
     }
 
     /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
