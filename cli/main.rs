@@ -20,9 +20,7 @@ mod explain;
 mod fit_overheads;
 mod flows;
 mod gate;
-mod import;
 mod list;
-mod memory;
 mod plan;
 mod plot;
 mod progress;
@@ -57,7 +55,7 @@ enum Command {
     /// Say in a few lines why a scenario comes out as it does.
     Explain(explain::ExplainArgs),
     /// Show what lies in the memory of the fullest GPU, and whether it fits.
-    Memory(memory::MemoryArgs),
+    Memory(run::memory::MemoryArgs),
     /// Write one run as a trace for Perfetto.
     Timeline(timeline::TimelineArgs),
     /// Draw a result: the JSON of run, compare, plan, flows or validate, or a sweep's table.
@@ -76,7 +74,7 @@ enum Command {
     /// Check a scenario, topology, workload, profile or overheads file.
     Check(check::CheckArgs),
     /// Write a model's config.json as a workload file.
-    Import(import::ImportArgs),
+    Import(check::import::ImportArgs),
     /// Describe a cluster: counts, bounds, cost, and a picture.
     Topology(topology::TopologyArgs),
     /// Carry flows over a cluster: the network alone.
@@ -157,7 +155,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Plan(args)) => plan::run(&args, out),
         Some(Command::Compare(args)) => compare::run(&args, out),
         Some(Command::Explain(args)) => explain::run(&args, out),
-        Some(Command::Memory(args)) => memory::run(&args, out),
+        Some(Command::Memory(args)) => run::memory::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Plot(args)) => plot::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
@@ -170,7 +168,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Man) => Ok(manual(out)?),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
-        Some(Command::Import(args)) => import::run(&args, out),
+        Some(Command::Import(args)) => check::import::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),

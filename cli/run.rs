@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+pub(super) mod memory;
+
 use super::{Failure, default_threads};
 use moesim::config::{Overrides, Scenario, ScenarioSource, Source, read_profile};
 use moesim::kernels::Device;

@@ -45,7 +45,10 @@ pub(super) struct TimelineArgs {
 const FEW: u32 = 16;
 
 pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = ScenarioSource::open(&args.scenario, Overrides::new(super::with_oom(&args.set, args.allow_oom)))?;
+    let source = ScenarioSource::open(
+        &args.scenario,
+        Overrides::new(super::with_oom(&args.set, args.allow_oom)),
+    )?;
     let scenario = source.load()?;
     let workload = choose(&scenario, args.workload.as_deref(), args.tau)?;
     let seed = args.seed.unwrap_or(scenario.seeds.start);

@@ -85,7 +85,10 @@ impl Versus {
             quoted(&self.vanilla),
             quoted(&self.moepp)
         ));
-        let source = ScenarioSource::of_text(&text, Overrides::new(super::with_oom(&self.set, self.allow_oom)));
+        let source = ScenarioSource::of_text(
+            &text,
+            Overrides::new(super::with_oom(&self.set, self.allow_oom)),
+        );
         let scenario = source.load().map_err(|mistake| Mistake {
             // The text is ours: what is wrong with it is an argument.
             place: if mistake.place == config::COMMAND_LINE {

@@ -5,12 +5,8 @@
 
 mod built_in;
 mod data_sheet;
-mod foreign;
-mod import;
 mod kind;
 mod overheads;
-mod overrides;
-mod own_profile;
 mod prices;
 mod profile;
 mod scenario;
@@ -22,22 +18,19 @@ mod written;
 
 pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
 pub use data_sheet::{Timings, data_sheet, read_timings};
-pub use foreign::foreign;
-pub use import::import_config;
 pub use kind::Kind;
 pub use overheads::overheads;
-pub use own_profile::{is_same_gpu, no_profile, profile_of_gpu};
 pub use prices::{built_in_prices, read_prices};
+pub use profile::{is_same_gpu, no_profile, profile_of_gpu};
 pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,
 };
-pub use overrides::Overrides;
-pub use scenario::{COMMAND_LINE, Case, Ingredients, Scenario, ScenarioSource};
-pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes};
+pub use scenario::{COMMAND_LINE, Case, Ingredients, Overrides, Scenario, ScenarioSource};
+pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes, foreign};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
-pub use workload::{law_json, read_domain_counts, read_law, read_recording, workload};
+pub use workload::{import_config, law_json, read_domain_counts, read_law, read_recording, workload};
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]

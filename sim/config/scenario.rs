@@ -8,7 +8,6 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
-use super::overrides::{Overrides, ROLES};
 use super::{is_same_gpu, no_profile, profile_of_gpu};
 use crate::execution::cost::Overheads;
 use crate::execution::machine::Counted;
@@ -19,6 +18,10 @@ use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
 use crate::topology::Topology;
 use crate::workload::Workload;
+
+mod overrides;
+pub use overrides::Overrides;
+use overrides::ROLES;
 
 /// The name of a scenario that was made from arguments.
 pub const COMMAND_LINE: &str = "command line";
@@ -237,7 +240,7 @@ impl ScenarioSource {
             None => ("none".to_owned(), Overheads::NONE),
         };
         let mut scenario = Scenario {
-            name: file.name,
+            name: file.name.clone(),
             profile,
             overheads,
             counted: file.counted.into(),

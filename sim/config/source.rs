@@ -14,6 +14,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::base::streams::{fnv1a, fnv1a_on};
 
+mod foreign;
+pub use foreign::foreign;
+
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
 
@@ -278,7 +281,7 @@ impl Source {
             _ => String::new(),
         };
         // A syntax error: the file may be another tool's.
-        let other = table.is_none().then(|| super::foreign(&self.text)).flatten();
+        let other = table.is_none().then(|| foreign(&self.text)).flatten();
         if let Some((found, help)) = other {
             return Mistake::of(&self.name, found, help);
         }

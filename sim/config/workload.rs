@@ -15,6 +15,7 @@ use crate::workload::{
 mod counts;
 mod files;
 mod gate;
+mod import;
 mod model;
 mod places;
 mod preset;
@@ -22,6 +23,7 @@ mod scheme;
 mod stack;
 
 pub use counts::read_domain_counts;
+pub use import::import_config;
 pub use files::{law_json, read_law, read_recording};
 use gate::GateTable;
 use model::{DenseTable, ModelTable};

@@ -174,9 +174,8 @@ impl Ledger {
         let mut parts: Vec<What> =
             What::ALL.into_iter().filter(|what| self.bytes(*what).0 > 0).collect();
         parts.sort_by_key(|what| std::cmp::Reverse(self.bytes(*what).0));
-        let parts = parts.into_iter().map(|what| {
-            format!("{} {}", what.label(), in_gb(self.bytes(what)))
-        });
+        let parts =
+            parts.into_iter().map(|what| format!("{} {}", what.label(), in_gb(self.bytes(what))));
         parts.collect::<Vec<_>>().join(" + ")
     }
 
@@ -215,7 +214,8 @@ impl Ledger {
         let leading = u64::from(model.dense.leading_layers);
         let attention = attention_params(workload) * b + 2 * d * 2;
         let dense = 3 * d * u64::from(model.dense.intermediate) * b;
-        let of_layer = if model.dense.shortcut { [2 * attention, 2 * dense] } else { [attention, 0] };
+        let of_layer =
+            if model.dense.shortcut { [2 * attention, 2 * dense] } else { [attention, 0] };
         let table = u64::from(model.vocabulary) * d * 2;
         let [mut attention_bytes, mut dense_bytes] = of_layer.map(|bytes| layers * bytes);
         let tables = if workload.layout.pipeline_parallel == 1 { 2 } else { 1 };
@@ -312,8 +312,7 @@ fn live_in_a_layer(workload: &Workload, counted: Counted, rows: u64) -> u64 {
     let tokens = u64::from(batch.tokens_per_gpu);
     let stream = 2 * tokens * d * 2;
     let inner = 2 * h * 2 + h * batch.dtype.bytes();
-    let experts =
-        rows * (workload.dispatch_bytes().0 + inner + workload.combine_bytes().0);
+    let experts = rows * (workload.dispatch_bytes().0 + inner + workload.combine_bytes().0);
     if counted != Counted::ModelForward {
         return stream + experts;
     }

@@ -198,3 +198,90 @@ fn a_gpu_without_a_profile_is_refused_with_the_remedy() {
         assert!(told.contains("h200-sxm (NVIDIA H200)"), "{told}");
     }
 }
+
+/// 93 GB of weights do not fit 80 GB: the arithmetic and the nearest layouts, unless asked for.
+#[test]
+fn what_does_not_fit_is_refused_with_the_arithmetic() {
+    let told = refusal(&["run", "04-memory.toml"]);
+    assert!(told.contains("04-memory.toml:9: compare[0].vanilla: `04-mixtral-ep1`"), "{told}");
+    // 32 layers · 8 experts · 3 · 4096 · 14336 · 2 bytes = 90.2 GB.
+    assert!(told.contains("on a GPU of 80.0 GB: FFN experts 90.2 GB + "), "{told}");
+    assert!(told.contains("expert_parallel = 2, pipeline_parallel = 1"), "{told}");
+    let own = ["--set", "topology.gpu.memory=1 GB", "--set", "workload.layout.expert_parallel=8"];
+    let told = refusal(&[&["run", "04-memory.toml"], &own[..]].concat());
+    assert!(told.contains("on a GPU of 1.0 GB"), "{told}");
+    assert!(told.contains("no layout of these 8 GPUs fits"), "{told}");
+}
+
+/// `--allow-oom` runs it, and the result says so in text and JSON.
+#[test]
+fn what_does_not_fit_runs_when_asked_and_says_so() {
+    let quick = ["run", "04-memory.toml", "--allow-oom", "--set", "counted=experts"];
+    let told = text(&quick);
+    assert!(told.contains("does not fit, run as asked: `04-mixtral-ep1` needs"), "{told}");
+    let report = json(&quick);
+    assert_eq!(report["does_not_fit"].as_array().unwrap().len(), 1);
+    let memory = &report["results"][0]["memory"];
+    assert_eq!(memory["ffn_experts_bytes"], 32_u64 * 8 * 3 * 4096 * 14336 * 2);
+    assert_eq!(memory["fits"], false);
+}
+
+/// The table of a scenario: what fits has its free bytes, and training its optimiser.
+#[test]
+fn the_memory_table_adds_up() {
+    let ep8 = ["memory", "04-memory.toml", "--set", "workload.layout.expert_parallel=8"];
+    let report = json(&ep8);
+    let memory = &report["workloads"][0]["memory"];
+    let parts: u64 = memory
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(key, _)| {
+            key.ends_with("_bytes")
+                && !["total", "capacity", "free"].iter().any(|w| key.starts_with(w))
+        })
+        .map(|(_, value)| value.as_u64().unwrap())
+        .sum();
+    assert_eq!(memory["total_bytes"], parts);
+    assert_eq!(memory["fits"], true);
+    // Two sequences of 2048 tokens, 32 layers, 8 heads of keys and values of 128.
+    assert_eq!(memory["kv_cache_bytes"], 2_u64 * 2048 * 32 * 2 * 8 * 128 * 2);
+    let cached = json(&[&ep8[..], &["--set", "workload.batch.context=2048"]].concat());
+    let doubled = &cached["workloads"][0]["memory"]["kv_cache_bytes"];
+    assert_eq!(*doubled, 2 * memory["kv_cache_bytes"].as_u64().unwrap());
+    let training = [&ep8[..], &["--set", "workload.batch.phase=training"]].concat();
+    let memory = json(&training)["workloads"][0]["memory"].clone();
+    assert!(
+        memory["gradients_bytes"].as_u64().unwrap()
+            > 2 * memory["ffn_experts_bytes"].as_u64().unwrap()
+    );
+    assert_eq!(memory["kv_cache_bytes"], 0);
+    assert!(text(&training).contains("fp32 gradients"));
+}
+
+/// A topology that does not state its GPUs' memory is not checked, and that is said.
+#[test]
+fn memory_that_is_not_stated_is_said() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let topology = std::fs::read_to_string("tests/data/cases/h100-1x8.toml").unwrap();
+    let without: String = topology
+        .lines()
+        .filter(|line| !line.starts_with("memory  "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let path = folder.join("no-memory.toml");
+    std::fs::write(&path, without).unwrap();
+    let set = format!("topology={}", path.display());
+    let told = text(&["run", "04-memory.toml", "--set", &set, "--set", "counted=experts"]);
+    assert!(told.contains("memory of the GPU is not stated: not checked"), "{told}");
+}
+
+/// Every shipped workload fits where it is meant to run.
+#[test]
+fn the_paper_fits_its_gpus() {
+    let report = json(&["memory", "paper"]);
+    assert_eq!(report["does_not_fit"].as_array().unwrap().len(), 0);
+    for workload in report["workloads"].as_array().unwrap() {
+        assert_eq!(workload["memory"]["fits"], true, "{workload}");
+    }
+}

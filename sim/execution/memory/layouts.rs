@@ -70,10 +70,7 @@ fn remedy(topology: &Topology, workload: &Workload, counted: Counted, memory: By
         .into_iter()
         .take(NAMED)
         .map(|([experts, stages], bytes)| {
-            format!(
-                "expert_parallel = {experts}, pipeline_parallel = {stages} ({})",
-                in_gb(bytes)
-            )
+            format!("expert_parallel = {experts}, pipeline_parallel = {stages} ({})", in_gb(bytes))
         })
         .collect();
     format!("nearest layouts that fit with even loads: {}; {anyway}", named.join(", or "))

@@ -129,11 +129,7 @@ fn columns(
     line("rows of the hottest rank", &|_, ledger| ledger.rows.to_string())
 }
 
-fn notes(
-    out: &mut dyn Write,
-    scenario: &Scenario,
-    all: &[(&Workload, Ledger)],
-) -> io::Result<()> {
+fn notes(out: &mut dyn Write, scenario: &Scenario, all: &[(&Workload, Ledger)]) -> io::Result<()> {
     if let Some(said) = not_stated(scenario) {
         writeln!(out, "{said}")?;
     }
@@ -148,9 +144,8 @@ fn notes(
              Adam\nmoments (8), no ZeRO; inputs of layers kept, the rest recomputed"
         )?;
     }
-    let blind = |workload: &Workload| {
-        workload.phase() == Phase::Decode && workload.batch.context.is_none()
-    };
+    let blind =
+        |workload: &Workload| workload.phase() == Phase::Decode && workload.batch.context.is_none();
     if all.iter().any(|(workload, _)| blind(workload)) {
         writeln!(
             out,

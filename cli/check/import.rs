@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
+use crate::Failure;
 use moesim::config::{Source, foreign, import_config};
 
 /// A file of another tool.
 #[derive(Args)]
-pub(super) struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// A model's config.json, as on Hugging Face.
     file: PathBuf,
     /// The workload's name. Default: that of the file, or of its folder where that is config.json.
@@ -21,7 +21,7 @@ pub(super) struct ImportArgs {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let source = Source::read(&args.file)?;
     let is_config = source.text().trim_start().starts_with('{');
     if let Some((found, help)) = foreign(source.text()).filter(|_| !is_config) {
@@ -30,7 +30,7 @@ pub(super) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     let text = import_config(source.name(), source.text(), &name_of(args))?;
     match &args.out {
         Some(path) => {
-            super::write_whole(path, &text)?;
+            crate::write_whole(path, &text)?;
             writeln!(
                 out,
                 "{}: change [batch], [layout] and [gate], then `moesim check`",

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::Failure;
+use crate::Failure;
 use moesim::config::{Overrides, ScenarioSource};
 use moesim::output::report;
 
 /// A scenario.
 #[derive(Args)]
-pub(super) struct MemoryArgs {
+pub(crate) struct MemoryArgs {
     /// A scenario file, or the name of a built-in one.
     scenario: String,
     /// Override a key. Repeatable.
@@ -21,9 +21,9 @@ pub(super) struct MemoryArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
     // What does not fit is shown, not refused.
-    let set = super::with_oom(&args.set, true);
+    let set = crate::with_oom(&args.set, true);
     let scenario = ScenarioSource::open(&args.scenario, Overrides::new(set))?.load()?;
     if args.json {
         let report = report::memories_json(&scenario);

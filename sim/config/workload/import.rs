@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Mistake, Source};
+use crate::config::{Mistake, Source};
 
 /// A config.json and where it came from.
 struct Config<'a> {

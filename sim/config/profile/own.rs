@@ -7,7 +7,8 @@
 
 use serde::Deserialize;
 
-use super::{Mistake, Source, built_in_profiles};
+use super::built_in_profiles;
+use crate::config::{Mistake, Source};
 
 /// What tells one kind of GPU from another.
 #[derive(Debug, PartialEq, Eq)]
