@@ -10,7 +10,7 @@ use command::Other;
 pub(crate) use command::ValidateArgs;
 use moesim::config::{Mistake, Overrides};
 use moesim::execution::outcome::TooLong;
-use moesim::studies::paper::{self, judge::Predictor};
+use moesim::studies::paper::{self, predictor::Predictor};
 
 pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     command::run(args, &papers_table, out)

@@ -144,8 +144,7 @@ fn take(timings: &mut Timings, row: &Row) -> Result<(), String> {
             let Some(dtype) = row.dtype.as_deref().filter(|dtype| !dtype.is_empty()) else {
                 return Err("a gemm without dtype".to_owned());
             };
-            let precision =
-                Precision::named(dtype).ok_or_else(|| format!("dtype is `{dtype}`"))?;
+            let precision = Precision::named(dtype).ok_or_else(|| format!("dtype is `{dtype}`"))?;
             timings.gemm.push(GemmRow { precision, m, n, k, seconds });
             return Ok(());
         }

@@ -21,11 +21,11 @@ use crate::kernels::ramp::Ramp;
 mod file;
 mod own;
 mod residuals;
-pub use own::{is_same_gpu, no_profile, profile_of_gpu};
 use file::{
     Collective, EvidenceFile, ExchangeFile, ExchangePriorFile, Experts, File, Gemm, InterNode,
     KrigingFile, RampFile, ResidualFile, ScaleFile, Tile,
 };
+pub use own::{is_same_gpu, no_profile, profile_of_gpu};
 use residuals::Residuals;
 
 /// A profile that is compiled in.
@@ -235,7 +235,8 @@ impl Gemm {
         let precision = precision_of(source, name)?;
         if self.compute_efficiency.0 > 1.0 {
             let key = format!("gemm.{}.compute_efficiency", name.get_ref());
-            let found = format!("{} is more than the peak of the data sheet", self.compute_efficiency.0);
+            let found =
+                format!("{} is more than the peak of the data sheet", self.compute_efficiency.0);
             let help = "no kernel exceeds its peak: fit again with the timings of this device";
             return Err(source.mistake_at_key(&key, found, help));
         }

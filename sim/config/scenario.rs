@@ -15,13 +15,14 @@ use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
 use crate::network::NetworkChoice;
 use crate::network::collective::Algorithm;
-use crate::network::fluid::Engine;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
 mod overrides;
+mod words;
 pub use overrides::Overrides;
 use overrides::ROLES;
+use words::{AllToAllWord, CountedWord, NetworkWord};
 
 /// The name of a scenario that was made from arguments.
 pub const COMMAND_LINE: &str = "command line";
@@ -114,66 +115,6 @@ struct File {
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
     breakdown: Option<Number<1, 1_000_000>>,
     compare: Spanned<Vec<CompareTable>>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum CountedWord {
-    Experts,
-    MoeLayer,
-    ModelForward,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum AllToAllWord {
-    #[default]
-    Direct,
-    Pxn,
-    TwoHop,
-    OneSided,
-}
-
-impl From<AllToAllWord> for Algorithm {
-    fn from(word: AllToAllWord) -> Self {
-        match word {
-            AllToAllWord::Direct => Self::Direct,
-            AllToAllWord::Pxn => Self::Pxn,
-            AllToAllWord::TwoHop => Self::TwoHop,
-            AllToAllWord::OneSided => Self::OneSided,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum NetworkWord {
-    #[default]
-    Auto,
-    ClosedForm,
-    Exact,
-    Quantised,
-}
-
-impl NetworkWord {
-    const fn engine(self) -> Option<Engine> {
-        match self {
-            Self::Auto => None,
-            Self::ClosedForm => Some(Engine::ClosedForm),
-            Self::Exact => Some(Engine::Exact),
-            Self::Quantised => Some(Engine::Quantised),
-        }
-    }
-}
-
-impl From<CountedWord> for Counted {
-    fn from(word: CountedWord) -> Self {
-        match word {
-            CountedWord::Experts => Self::Experts,
-            CountedWord::MoeLayer => Self::MoeLayer,
-            CountedWord::ModelForward => Self::ModelForward,
-        }
-    }
 }
 
 #[derive(Deserialize)]

@@ -23,9 +23,9 @@ mod scheme;
 mod stack;
 
 pub use counts::read_domain_counts;
-pub use import::import_config;
 pub use files::{law_json, read_law, read_recording};
 use gate::GateTable;
+pub use import::import_config;
 use model::{DenseTable, ModelTable};
 use places::LayoutTable;
 use scheme::SchemeTable;

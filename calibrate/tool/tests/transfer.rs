@@ -215,7 +215,10 @@ fn timings_above_the_peak_are_refused() {
     let sheet = root().join("tests/data/cases/12-h20-sheet.toml");
     let (done, said) = transfer(&sheet, Some(&root().join("calibrate/sheets/l40s.csv")), &out);
     assert!(!done, "{said}");
-    assert!(said.contains("TFLOP/s, more than the 148 that the data sheet of h20 states"), "{said}");
+    assert!(
+        said.contains("TFLOP/s, more than the 148 that the data sheet of h20 states"),
+        "{said}"
+    );
     assert!(said.contains("these timings are of another device"), "{said}");
     assert!(!out.exists());
     std::fs::remove_dir_all(&here).unwrap();
