@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::is_same_gpu;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
-use super::{is_same_gpu, no_profile, profile_of_gpu};
 use crate::execution::cost::Overheads;
 use crate::execution::machine::Counted;
-use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
-use crate::network::NetworkChoice;
 use crate::network::collective::Algorithm;
+use crate::network::{Carrier, NetworkChoice, Unavailable};
 use crate::topology::Topology;
 use crate::workload::Workload;
 
+mod checks;
 mod overrides;
 mod words;
 pub use overrides::Overrides;
@@ -40,8 +40,8 @@ pub struct Scenario {
     pub overheads: Overheads,
     /// What is counted.
     pub counted: Counted,
-    /// How tokens are moved to their experts and back.
-    pub all_to_all: Algorithm,
+    /// How tokens are moved to their experts and back, where it says so; else the library decides.
+    pub all_to_all: Option<Algorithm>,
     /// Which engine shares links.
     pub network: NetworkChoice,
     /// Whether each seed draws what calibration leaves open.
@@ -70,6 +70,25 @@ impl Scenario {
         self.profile_borrowed.then(|| {
             format!("profile of {of} applied to {to}: its efficiencies, the peaks that {to} states")
         })
+    }
+
+    /// What carries the exchanges of a workload.
+    ///
+    /// # Errors
+    /// If the profile does not have the library; none for the scenario's own workloads.
+    pub fn carrier(&self, workload: &Workload) -> Result<Carrier, Unavailable> {
+        Carrier::of(&self.profile, &self.topology, workload, self.all_to_all)
+    }
+
+    /// How tokens of these workloads travel, in words, each once.
+    pub fn algorithms<'a>(&self, workloads: impl IntoIterator<Item = &'a Workload>) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for carrier in workloads.into_iter().filter_map(|workload| self.carrier(workload).ok()) {
+            if !names.contains(&carrier.algorithm.name()) {
+                names.push(carrier.algorithm.name());
+            }
+        }
+        names.join(", ")
     }
 }
 
@@ -102,8 +121,7 @@ struct File {
     profile: Option<Spanned<String>>,
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
-    #[serde(default)]
-    all_to_all: AllToAllWord,
+    all_to_all: Option<AllToAllWord>,
     #[serde(default)]
     network: NetworkWord,
     epsilon: Option<Spanned<f64>>,
@@ -185,7 +203,7 @@ impl ScenarioSource {
             profile,
             overheads,
             counted: file.counted.into(),
-            all_to_all: file.all_to_all.into(),
+            all_to_all: file.all_to_all.map(Into::into),
             network: self.network(file.network, file.epsilon.as_ref())?,
             calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
@@ -202,28 +220,9 @@ impl ScenarioSource {
             topology,
         };
         let _ = file.schema;
+        self.carriers(&file.compare, &scenario)?;
         scenario.oom = self.too_large(&scenario, &file)?;
         Ok(scenario)
-    }
-
-    /// The arithmetic of each workload that does not fit into the memory of the GPUs, where the scenario
-    /// allows such.
-    fn too_large(&self, scenario: &Scenario, file: &File) -> Result<Vec<String>, Mistake> {
-        let mut oom = Vec::new();
-        for (case, table) in scenario.cases.iter().zip(file.compare.get_ref()) {
-            for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {
-                let Scenario { topology, counted, seeds, .. } = scenario;
-                let fit = memory::fit(topology, workload, *counted, seeds.start);
-                let Fit::TooLarge { found, help } = fit else { continue };
-                if !file.allow_oom {
-                    return Err(self.source.mistake(table.vanilla.span(), found, help));
-                }
-                if !oom.contains(&found) {
-                    oom.push(found);
-                }
-            }
-        }
-        Ok(oom)
     }
 
     /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
@@ -255,38 +254,6 @@ impl ScenarioSource {
         let source = source.with_overrides(lines.iter().map(String::as_str));
         self.read.set(source.fold_files(source.fold_into(self.read.get())));
         Ok(source)
-    }
-
-    /// The profile named, or the GPU's own where none is. One that the scenario's file names for its own
-    /// cluster does not follow to another cluster of other GPUs.
-    fn profile_for(
-        &self,
-        topology: &Topology,
-        named: Option<&Spanned<String>>,
-    ) -> Result<(String, Profile), Mistake> {
-        let gpu = &topology.gpu().name;
-        let Some(name) = named else {
-            let own = profile_of_gpu(gpu).ok_or_else(|| no_profile(topology.name(), gpu))?;
-            return self.profile(&Spanned::new(0..0, own.to_owned()));
-        };
-        let (found, profile) = self.profile(name)?;
-        let moved = self.overrides.names("topology") && !self.overrides.names("profile");
-        if moved && !is_same_gpu(&profile.device, gpu) {
-            let found = format!(
-                "is of {}, and --set names a topology of other GPUs, {gpu}",
-                profile.device
-            );
-            let own = profile_of_gpu(gpu).map_or_else(
-                || "it has no profile of its own: see `calibrate transfer`".to_owned(),
-                |own| format!("--set profile={own} is its own"),
-            );
-            let help = format!(
-                "{own}; --set profile={} applies this one's efficiencies to {gpu}",
-                name.get_ref()
-            );
-            return Err(self.source.mistake(name.span(), found, help));
-        }
-        Ok((found, profile))
     }
 
     /// The profile that the scenario names; its table lies beside its file.

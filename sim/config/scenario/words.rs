@@ -14,10 +14,9 @@ pub(super) enum CountedWord {
     ModelForward,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AllToAllWord {
-    #[default]
     Direct,
     Pxn,
     TwoHop,
