@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+pub(super) mod memory;
+
 use super::{Failure, default_threads};
 use moesim::config::{Overrides, Scenario, ScenarioSource, Source, read_profile};
 use moesim::kernels::Device;
@@ -39,6 +41,9 @@ pub(super) struct StudyArgs {
     /// Refuse kernels whose constants are borrowed from another kernel, format or GPU.
     #[arg(long)]
     strict: bool,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -55,7 +60,7 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut set = args.set.clone();
+    let mut set = super::with_oom(&args.set, args.allow_oom);
     if let Some(path) = &args.profile {
         set.extend(as_device(path)?);
     }

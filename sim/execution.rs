@@ -8,6 +8,7 @@ pub mod blame;
 pub mod calendar;
 pub mod cost;
 pub mod machine;
+pub mod memory;
 pub mod outcome;
 pub mod provenance;
 pub mod run;
