@@ -96,11 +96,16 @@ pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
     Ok(rows)
 }
 
-/// Refuses a scenario in which any kernel's constants are borrowed from another's.
+/// Refuses a scenario whose profile is another GPU's, or in which any kernel's or library's constants
+/// are borrowed from another's.
 ///
 /// # Errors
 /// If there is one: it says which, and from what.
 pub fn refuse_borrowed(scenario: &Scenario) -> Result<(), Mistake> {
+    if let Some(borrowed) = scenario.borrowed() {
+        let help = "leave out --strict, or name a profile of this GPU";
+        return Err(Mistake::of("--strict", borrowed, help));
+    }
     let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
     for workload in scenario.cases.iter().flat_map(workloads_of) {
         let mut bases = provenance::bases(workload, &kernels, scenario.counted);
