@@ -72,11 +72,12 @@ impl Device {
 
 /// Times of the experts of one GPU, by the slots of each.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a run holds one")]
 pub enum ExpertsTimes {
     /// By a fused kernel with a table of its own.
     Fused(FusedTimes),
     /// By grouped GEMMs, derived from dense ones.
-    Grouped(GroupedTimes),
+    Grouped(Box<GroupedTimes>),
 }
 
 impl ExpertsTimes {
@@ -196,12 +197,12 @@ impl<'p> Kernels<'p> {
                 let memory = &self.profile.memory;
                 let rate = self.device.memory_bandwidth.scaled(memory.efficiency).bytes_per_sec();
                 let moves = (rate, memory.launch);
-                ExpertsTimes::Grouped(GroupedTimes::new(
+                ExpertsTimes::Grouped(Box::new(GroupedTimes::new(
                     family,
                     (self.device, precision),
                     shape,
                     moves,
-                ))
+                )))
             }
         }
     }

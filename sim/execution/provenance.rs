@@ -122,14 +122,10 @@ fn parts_of(
     counted: Counted,
     reason: Reason,
 ) -> Vec<TimedBasis> {
-    let recorded = |ask: &dyn Fn(&Recorder<'_>)| {
-        let recorder = Recorder::new(kernels);
-        ask(&recorder);
-        recorder.noted()
-    };
+    let recorded = |ask: &dyn Fn(&Recorder<'_>)| recorded(kernels, ask);
     let alone = |basis: Basis| vec![TimedBasis { basis, time: SimDuration::from_ps(1) }];
     match reason {
-        Reason::Dense if counted == Counted::ModelForward => dense_parts(workload, &recorded),
+        Reason::Dense if counted == Counted::ModelForward => dense_parts(workload, kernels),
         Reason::SharedExperts => recorded(&|recorder| ignore(shared_op(workload, recorder))),
         Reason::Gate if counted != Counted::Experts => {
             let parts = recorded(&|recorder| ignore(gate(workload, recorder, false)));
@@ -159,11 +155,15 @@ fn parts_of(
     }
 }
 
+/// What is noted while `ask` asks for times.
+fn recorded(kernels: &dyn KernelTimes, ask: &dyn Fn(&Recorder<'_>)) -> Vec<TimedBasis> {
+    let recorder = Recorder::new(kernels);
+    ask(&recorder);
+    recorder.noted()
+}
+
 /// Attention and the rest: one layer of each kind as often as the model has it, and the output.
-fn dense_parts(
-    workload: &Workload,
-    recorded: &dyn Fn(&dyn Fn(&Recorder<'_>)) -> Vec<TimedBasis>,
-) -> Vec<TimedBasis> {
+fn dense_parts(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<TimedBasis> {
     let model = &workload.model;
     let mut kinds: BTreeMap<(bool, bool), (u32, u64)> = BTreeMap::new();
     for layer in 0..model.layers {
@@ -171,11 +171,11 @@ fn dense_parts(
         let windowed = model.sliding_window.is_some_and(|window| window.limits(at));
         kinds.entry((layer == 0, windowed)).or_insert((layer, 0)).1 += 1;
     }
-    let mut parts = recorded(&|recorder| {
+    let mut parts = recorded(kernels, &|recorder| {
         ignore((output_op(workload, recorder), shortcut_op(workload, recorder)));
     });
     for (layer, layers) in kinds.into_values() {
-        let of_layer = recorded(&|recorder| ignore(dense_op(workload, recorder, layer)));
+        let of_layer = recorded(kernels, &|recorder| ignore(dense_op(workload, recorder, layer)));
         let all = |part: TimedBasis| TimedBasis { time: part.time.times(layers), ..part };
         parts.extend(of_layer.into_iter().map(all));
     }

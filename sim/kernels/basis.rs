@@ -149,7 +149,7 @@ impl TimedBasis {
         let mut merged: Vec<Self> = Vec::new();
         for one in all {
             match merged.iter_mut().find(|known| known.basis == one.basis) {
-                Some(known) => known.time = known.time + one.time,
+                Some(known) => known.time += one.time,
                 None => merged.push(one),
             }
         }
