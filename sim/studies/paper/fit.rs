@@ -79,7 +79,7 @@ pub fn file_text(name: &str, fit: &Fit, fitted_to: &str) -> String {
         text,
         "# Written by `moesim fit-overheads`. Do not edit: fit again.\n\
          #\n\
-         # What a loop over experts costs beyond its kernels (the meaning is in sim/cost.rs, eq. 4-6):\n\
+         # What a loop over experts costs beyond its kernels (see sim/execution/cost.rs, eq. 4-6):\n\
          # memory traffic as a multiple of touching each operand once, launching and synchronising for\n\
          # each expert visited, and once for each layer.\n\
          schema         = 1\n\

@@ -4,9 +4,7 @@
 //! vanilla and MoE++ of a pair, and that nine in ten synthetic truths lie in the predicted range. It
 //! does not say that real errors are as exchangeable as synthetic ones.
 
-mod common;
-
-use common::{ideal, roofline, topology, workload};
+use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::estimate::Range;
 use moesim::base::streams::Streams;
 use moesim::base::units::SimDuration;

@@ -4,9 +4,7 @@
 //! by hand, that engines agree where they should, and that the choice by itself is reported. It does
 //! not say how fast real libraries are.
 
-mod common;
-
-use common::{ideal, roofline, topology, workload};
+use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::units::{Bytes, GpuId, SimDuration, SimTime};
 use moesim::execution::machine::Counted;
 use moesim::execution::run::simulate;

@@ -4,14 +4,11 @@
 //! ends at its own, the engine for any routes judges the one for matrices; the twin judges that on
 //! sizes it can afford. A pass says that copies, buckets, squeezing and components change nothing.
 
-#[path = "support/plain.rs"]
-mod plain;
-
+use crate::plain::assert_close;
 use moesim::base::units::LinkId;
 use moesim::network::fluid::{
     CapacityChange, Choice, Engine, Problem, Solution, certificate, drain, solve,
 };
-use plain::assert_close;
 use proptest::prelude::*;
 
 fn with(problem: &Problem, engine: Engine, epsilon: f64) -> Solution {
@@ -149,7 +146,7 @@ proptest! {
 
     #[test]
     fn large_exchanges_are_shared_as_by_the_slow_twin(problem in few_instants()) {
-        let want = plain::finish_times(&problem);
+        let want = crate::plain::finish_times(&problem);
         assert_close(&with(&problem, Engine::Exact, 0.01).finish_s, &want, 1e-8)?;
         assert_close(&with(&problem, Engine::Quantised, 0.01).finish_s, &want, 0.01)?;
         assert_close(&with(&problem, Engine::Quantised, 0.001).finish_s, &want, 0.001)?;
@@ -169,7 +166,7 @@ proptest! {
 
     #[test]
     fn any_routes_are_shared_as_by_the_slow_twin(problem in scattered()) {
-        let want = plain::finish_times(&problem);
+        let want = crate::plain::finish_times(&problem);
         assert_close(&with(&problem, Engine::Exact, 0.01).finish_s, &want, 1e-8)?;
         assert_close(&with(&problem, Engine::Quantised, 0.01).finish_s, &want, 0.01)?;
     }

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the program is made of.
-const SOURCES: [&str; 5] = ["calibrate", "sim", "Cargo.toml", "Cargo.lock", "topologies"];
+const SOURCES: [&str; 5] = ["calibrate/tool", "sim", "Cargo.toml", "Cargo.lock", "topologies"];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for source in ["calibrate/src", "calibrate/build.rs", "sim", "Cargo.toml", "Cargo.lock"] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for source in
+        ["calibrate/tool/src", "calibrate/tool/build.rs", "sim", "Cargo.toml", "Cargo.lock"]
+    {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     let git = |args: &[&str]| {
@@ -19,7 +21,7 @@ fn main() {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     // Sources unpacked inside another repository are none of that repository's commits.
-    if git(&["ls-files", "--error-unmatch", "calibrate/build.rs"]).is_none() {
+    if git(&["ls-files", "--error-unmatch", "calibrate/tool/build.rs"]).is_none() {
         return;
     }
     // Moves with every commit and checkout; git tells where it is, as a work tree has its own.

@@ -20,7 +20,7 @@ use moesim::kernels::transfer::{Scales, by_nearness, carried, handful, restate};
 use moesim::kernels::unmeasured::Stranger;
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
 fn gemm_rows(file: &str) -> Vec<GemmRow> {
@@ -77,7 +77,7 @@ fn a_known_device_is_recognised_in_its_own_timings() {
     close(times(&profile), times(&built_in_profile("a100-sxm").unwrap()), 0.03);
 }
 
-/// The times of three donors alone, weighted as equation (1) of `kernel::stranger` says, at a shape that
+/// The times of three donors alone, weighted as equation (1) of `kernels::unmeasured` says, at a shape that
 /// one of them was measured in.
 #[test]
 fn experts_are_a_mean_of_donors_by_nearness() {

@@ -5,8 +5,6 @@
 //! sweep: it goes on when there is room and gives the same bytes. File sizes are limited by the shell
 //! (`ulimit -f`); a disk that is really full is a small tmpfs, which needs root: without it a line says so.
 
-#![cfg(unix)]
-
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

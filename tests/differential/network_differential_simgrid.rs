@@ -8,8 +8,8 @@
 use moesim::base::units::LinkId;
 use moesim::network::fluid::{Choice, Engine, Problem, solve};
 
-const CASES: &str = include_str!("data/simgrid/cases.txt");
-const ANSWERS: &str = include_str!("data/simgrid/answers.txt");
+const CASES: &str = include_str!("../data/simgrid/cases.txt");
+const ANSWERS: &str = include_str!("../data/simgrid/answers.txt");
 /// Latency of every flow in `driver.cpp`.
 const LATENCY_S: f64 = 1e-6;
 

@@ -3,9 +3,7 @@
 //! A pass says that a run pays for the parameters which its plans move, over the fullest port and through
 //! memory, in equal shares of a plan's micro-batches. It does not say that real systems hide none of it.
 
-mod common;
-
-use common::{ideal, roofline, topology, workload};
+use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::streams::Streams;
 use moesim::base::units::Bytes;
 use moesim::execution::blame::Reason;

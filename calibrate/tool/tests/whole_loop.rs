@@ -46,7 +46,7 @@ fn measure(out: &Path) -> Command {
 
 /// The simulator, as this build makes it: cargo builds no other package's programs for a test.
 fn moesim() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = PathBuf::from(env!("CARGO_BIN_EXE_calibrate")).with_file_name("moesim");
     let profile = built.parent().and_then(|p| p.file_name()).and_then(|p| p.to_str());
     let profile = profile.map_or("dev", |folder| if folder == "debug" { "dev" } else { folder });
@@ -150,7 +150,7 @@ fn the_script_for_a_day_with_a_gpu_runs_dry() {
         return;
     }
     let out = folder("day");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut day = Command::new(root.join("calibrate/gpu-day.sh"));
     day.args(["1", out.to_str().unwrap()]).current_dir(root);
     day.env("DRY", "1").env("MINUTES", MINUTES);

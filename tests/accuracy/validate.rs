@@ -5,9 +5,10 @@
 //! nobody measured is predicted as well.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use moesim::base::table::{Column, Table, Texts};
-use moesim::studies::validate::{LeaveOut, Report, ValidateArgs, ValidateError, judge, run};
+use moesim::studies::validate::{LeaveOut, Report, judge};
 use serde_json::Value;
 
 fn data() -> PathBuf {
@@ -22,15 +23,19 @@ fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-fn report(args: &ValidateArgs) -> (Value, Option<String>) {
-    let mut out = Vec::new();
-    let args = ValidateArgs { json: true, ..args.clone() };
-    let mistake = match run(&args, &|_| Ok(None), &mut out) {
-        Ok(()) => None,
-        Err(ValidateError::Refused(mistake)) => Some(mistake.to_string()),
-        Err(ValidateError::Output(error)) => panic!("{error}"),
-    };
-    (serde_json::from_slice(&out).unwrap_or(Value::Null), mistake)
+/// What `moesim validate` prints as JSON, and its error message if it fails.
+fn report(dir: &Path, options: &[&str]) -> (Value, Option<String>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_moesim"))
+        .arg("validate")
+        .arg(dir)
+        .arg("--json")
+        .args(options)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{error}");
+    let error = (!output.status.success()).then_some(error);
+    (serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), error)
 }
 
 /// A folder with copies of some of the stored tables.
@@ -166,7 +171,7 @@ fn a_stranger_that_is_half_as_fast_is_predicted_as_half_as_fast() {
 #[test]
 fn a_row_of_two_timings_counts_once_and_several_ranks_stand_apart() {
     let dir = folder_with("once", &["deepep_ll_1node_h100_sxm.parquet", "moe_a100_sxm.parquet"]);
-    let (json, mistake) = report(&ValidateArgs { dir: dir.clone(), ..ValidateArgs::default() });
+    let (json, mistake) = report(&dir, &[]);
     assert_eq!(mistake, None);
     let rows = |file: &str| Table::read(&dir.join(file)).unwrap().rows();
     assert_eq!(json[0]["rows"], rows("deepep_ll_1node_h100_sxm.parquet"));
@@ -182,7 +187,7 @@ fn a_broken_table_is_named_and_the_others_are_still_judged() {
     let dir = folder_with("broken", &["nccl_a100_sxm.parquet"]);
     let whole = std::fs::read(data().join("gemm_a100_sxm.parquet")).unwrap();
     std::fs::write(dir.join("gemm_a100_sxm.parquet"), &whole[..whole.len() / 2]).unwrap();
-    let (json, mistake) = report(&ValidateArgs { dir, ..ValidateArgs::default() });
+    let (json, mistake) = report(&dir, &[]);
     assert_eq!(json.as_array().unwrap().len(), 1);
     assert_eq!(json[0]["rows"], 336);
     assert!(mistake.unwrap().contains("gemm_a100_sxm.parquet: is corrupt or cut short"));
@@ -193,7 +198,7 @@ fn a_table_of_another_schema_is_refused_in_words() {
     let dir = scratch("schema");
     let table = Table::new("x").with("m", Column::Integers(vec![Some(1)]));
     table.write(&dir.join("gemm_a100_sxm.parquet")).unwrap();
-    let (_, mistake) = report(&ValidateArgs { dir, ..ValidateArgs::default() });
+    let (_, mistake) = report(&dir, &[]);
     assert!(mistake.unwrap().contains("column `dtype`: is missing"));
 }
 
@@ -211,7 +216,7 @@ fn rows_without_a_time_are_counted_and_a_table_of_none_is_reported() {
         .with("k", ones())
         .with("latency_us", Column::Numbers(vec![Some(f64::NAN), Some(0.0), None]));
     table.write(&dir.join("gemm_a100_sxm.parquet")).unwrap();
-    let (json, mistake) = report(&ValidateArgs { dir, ..ValidateArgs::default() });
+    let (json, mistake) = report(&dir, &[]);
     assert_eq!(mistake, None);
     assert_eq!((&json[0]["rows"], &json[0]["skipped"]), (&0.into(), &3.into()));
     assert_eq!(json[0]["median_abs_error"], Value::Null);
@@ -221,7 +226,7 @@ fn rows_without_a_time_are_counted_and_a_table_of_none_is_reported() {
 fn an_unknown_device_is_predicted_by_a_stated_rule() {
     let dir = scratch("unknown");
     std::fs::copy(data().join("nccl_h100_sxm.parquet"), dir.join("nccl_z900.parquet")).unwrap();
-    let (json, mistake) = report(&ValidateArgs { dir, ..ValidateArgs::default() });
+    let (json, mistake) = report(&dir, &[]);
     assert_eq!(mistake, None);
     assert_eq!(json[0]["extrapolated_rows"], json[0]["rows"]);
     assert!(json[0]["extrapolation_rule"].as_str().unwrap().starts_with("unknown device"));
@@ -229,9 +234,9 @@ fn an_unknown_device_is_predicted_by_a_stated_rule() {
 
 #[test]
 fn a_folder_without_tables_is_refused() {
-    let (_, mistake) = report(&ValidateArgs { dir: scratch("empty"), ..ValidateArgs::default() });
+    let (_, mistake) = report(&scratch("empty"), &[]);
     assert!(mistake.unwrap().contains("holds nothing to validate"));
-    let (_, mistake) = report(&ValidateArgs { dir: "no/such".into(), ..ValidateArgs::default() });
+    let (_, mistake) = report(Path::new("no/such"), &[]);
     assert!(mistake.unwrap().contains("cannot be read"));
 }
 
@@ -239,8 +244,7 @@ fn a_folder_without_tables_is_refused() {
 fn a_plot_has_a_point_for_every_row_of_a_small_table() {
     let dir = folder_with("plot", &["nccl_a100_sxm.parquet"]);
     let plots = scratch("plot").join("plots");
-    let args = ValidateArgs { dir, plot: Some(plots.clone()), ..ValidateArgs::default() };
-    let (_, mistake) = report(&args);
+    let (_, mistake) = report(&dir, &["--plot", plots.to_str().unwrap()]);
     assert_eq!(mistake, None);
     let svg = std::fs::read_to_string(plots.join("nccl_a100_sxm.svg")).unwrap();
     // One more in the legend.

@@ -140,7 +140,7 @@ fn clusters_in_files_of_one_name_are_told_apart() {
 
 #[test]
 fn a_price_book_with_mistakes_is_refused_where_they_are() {
-    let good = include_str!("../topologies/prices.toml");
+    let good = include_str!("../../topologies/prices.toml");
     for (from, to, said) in [
         ("watts      = 700", "watts      = -700", "watts"),
         ("usd        = 33_000", "usd        = \"33000 USD\"", "usd"),

@@ -3,12 +3,9 @@
 //! A pass says that rates are max–min fair by their definition and that the engines agree with the
 //! plainest one within what they claim. It does not say that real networks share like this.
 
-#[path = "support/plain.rs"]
-mod plain;
-
+use crate::plain::assert_close;
 use moesim::base::units::{FlowId, LinkId};
 use moesim::network::fluid::{CapacityChange, Choice, Engine, Problem, Solution, solve};
-use plain::assert_close;
 use proptest::prelude::*;
 
 fn with(problem: &Problem, engine: Engine) -> Solution {
@@ -81,7 +78,7 @@ proptest! {
     #[test]
     fn every_flow_has_a_bottleneck(problem in tangled()) {
         let running = vec![true; problem.flows()];
-        let rate = plain::share(&problem, problem.capacities(), &running);
+        let rate = crate::plain::share(&problem, problem.capacities(), &running);
         let mut load = vec![0.0; problem.capacities().len()];
         for (flow, rate) in rate.iter().enumerate() {
             for link in problem.route(flow) {
@@ -108,25 +105,25 @@ proptest! {
     #[test]
     fn the_exact_engine_is_its_slow_twin_on_tangled_routes(problem in tangled()) {
         let solution = with(&problem, Engine::Exact);
-        assert_close(&solution.finish_s, &plain::finish_times(&problem), 1e-8)?;
+        assert_close(&solution.finish_s, &crate::plain::finish_times(&problem), 1e-8)?;
     }
 
     #[test]
     fn the_exact_engine_is_its_slow_twin_on_exchanges(problem in all_to_all()) {
         let solution = with(&problem, Engine::Exact);
-        assert_close(&solution.finish_s, &plain::finish_times(&problem), 1e-8)?;
+        assert_close(&solution.finish_s, &crate::plain::finish_times(&problem), 1e-8)?;
     }
 
     #[test]
     fn the_quantised_engine_keeps_to_its_error_on_exchanges(problem in all_to_all()) {
         let solution = with(&problem, Engine::Quantised);
-        assert_close(&solution.finish_s, &plain::finish_times(&problem), 0.01)?;
+        assert_close(&solution.finish_s, &crate::plain::finish_times(&problem), 0.01)?;
     }
 
     #[test]
     fn the_quantised_engine_keeps_to_its_error_on_tangled_routes(problem in tangled()) {
         let solution = with(&problem, Engine::Quantised);
-        assert_close(&solution.finish_s, &plain::finish_times(&problem), 0.01)?;
+        assert_close(&solution.finish_s, &crate::plain::finish_times(&problem), 0.01)?;
     }
 
     #[test]
@@ -184,7 +181,7 @@ proptest! {
             problem.change(CapacityChange { at_s: 6.0, link, capacity });
         }
         let tolerance = if engine == Engine::Exact { 1e-7 } else { 0.01 };
-        assert_close(&with(&problem, engine).finish_s, &plain::finish_times(&problem), tolerance)?;
+        assert_close(&with(&problem, engine).finish_s, &crate::plain::finish_times(&problem), tolerance)?;
     }
 
     #[test]

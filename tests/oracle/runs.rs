@@ -3,9 +3,7 @@
 //! A pass says that single layers on a round cluster take what a pencil says. It does not say that
 //! real kernels and links behave so; `paper` and the profiles' own evidence say how near they come.
 
-mod common;
-
-use common::{ideal, roofline, topology, workload};
+use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::config::{Source, workload as read_workload};
 use moesim::execution::blame::Reason;
@@ -183,7 +181,7 @@ fn a_pipeline_takes_one_turn_more_than_its_micro_batches() {
 
 #[test]
 fn the_makespan_is_blamed_in_full_on_every_gpu() {
-    let source = Source::built_in("small.toml", common::WORKLOAD).with_overrides(
+    let source = Source::built_in("small.toml", crate::common::WORKLOAD).with_overrides(
         [&MOEPP[..], &["gate.popularity_sd=0.5", "model.layers=3"]].concat().iter().copied(),
     );
     let load = read_workload(&source).unwrap();

@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn constants_that_made_the_samples_are_found_again() {
-        let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/a100-sxm.toml");
+        let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles/a100-sxm.toml");
         let source = moesim::config::Source::read(&profile).unwrap();
         let profile = moesim::config::read_profile(&source, &profile).unwrap();
         let rate = profile.data_sheet.memory_bandwidth.bytes_per_sec() * profile.memory.efficiency;

@@ -3,9 +3,7 @@
 //! A pass says that counts, traffic and costs of a run are those of the scheme's law, and that counts
 //! drawn without tokens are like those decided token by token. It does not say that scores are real.
 
-mod common;
-
-use common::{ideal, roofline, topology, workload};
+use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::streams::Streams;
 use moesim::base::units::SimDuration;
 use moesim::execution::blame::Reason;

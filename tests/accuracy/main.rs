@@ -1,0 +1,9 @@
+//! How far are predictions from measurements?
+
+#[path = "../common/mod.rs"]
+mod common;
+mod gate_presets;
+mod gate_traces;
+mod study;
+mod uncertainty;
+mod validate;

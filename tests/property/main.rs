@@ -1,0 +1,9 @@
+//! Do laws hold for any input?
+
+mod gate_property;
+mod gate_schemes;
+mod kernels;
+mod network_sharing;
+mod network_sharing_large;
+#[path = "../support/plain.rs"]
+mod plain;
