@@ -7,8 +7,8 @@ use super::{Failure, default_threads};
 
 mod command;
 mod systems;
-use command::{Known, Other};
 pub(crate) use command::ValidateArgs;
+use command::{Known, Other};
 use moesim::config::{Mistake, Overrides};
 use moesim::execution::outcome::TooLong;
 use moesim::studies::paper::{self, judge::Predictor};

@@ -80,8 +80,7 @@ pub(super) fn run(
     }
     if found.tables.is_empty() && found.others.is_empty() {
         let help = "name a folder with tables such as gemm_a100_sxm.parquet";
-        let nothing =
-            Mistake::of(dir.display().to_string(), "holds nothing to validate", help);
+        let nothing = Mistake::of(dir.display().to_string(), "holds nothing to validate", help);
         return Err(found.mistakes.into_iter().next().unwrap_or(nothing).into());
     }
     if let Some(folder) = &args.plot {

@@ -5,5 +5,6 @@ mod common;
 mod gate_presets;
 mod gate_traces;
 mod study;
+mod systems;
 mod uncertainty;
 mod validate;

@@ -113,15 +113,7 @@ pub(super) fn of(row: &Row, gpus: u32, taken: u32) -> Result<Hardware, String> {
         topology.insert("fabric".into(), fabric(nodes).into());
     }
     let transferred = gpu.variant.is_some();
-    Ok(Hardware {
-        profile: gpu.profile,
-        sheet,
-        topology,
-        gpus,
-        nodes,
-        notes,
-        transferred,
-    })
+    Ok(Hardware { profile: gpu.profile, sheet, topology, gpus, nodes, notes, transferred })
 }
 
 fn find(name: &str) -> Result<&'static Known, String> {
@@ -130,10 +122,12 @@ fn find(name: &str) -> Result<&'static Known, String> {
     }
     let plain = letters_and_digits(name);
     let plain = plain.strip_prefix("NVIDIA").unwrap_or(&plain);
-    let same = |known: &&Known| {
-        plain.strip_prefix(known.name).is_some_and(|rest| SAME.contains(&rest))
-    };
-    KNOWN.iter().find(same).ok_or_else(|| format!("there is no profile of the GPU `{}`", name.trim()))
+    let same =
+        |known: &&Known| plain.strip_prefix(known.name).is_some_and(|rest| SAME.contains(&rest));
+    KNOWN
+        .iter()
+        .find(same)
+        .ok_or_else(|| format!("there is no profile of the GPU `{}`", name.trim()))
 }
 
 fn gpu_table(
@@ -197,13 +191,14 @@ fn scale_up(
     notes: &mut Vec<String>,
 ) -> Result<Table, String> {
     if gpu.profile == "l40s" {
-        notes.push(format!("PCIe switches and sockets as in {PCIE_BOX}: a row does not describe them"));
+        notes.push(format!(
+            "PCIe switches and sockets as in {PCIE_BOX}: a row does not describe them"
+        ));
         return pcie_box();
     }
     // "NVLink 400 GB/s" counts both directions.
-    let stated = number_before(&row.interconnect, "GB/s").filter(|_| {
-        row.interconnect.trim_start().starts_with("NVLink ")
-    });
+    let stated = number_before(&row.interconnect, "GB/s")
+        .filter(|_| row.interconnect.trim_start().starts_with("NVLink "));
     let own = gpu.nvlink_gb_per_s.unwrap_or(sheet.scale_up_gb_per_s);
     let mut port = latency("500 ns");
     port.insert("bandwidth".into(), format!("{} GB/s", stated.map_or(own, |s| s / 2.0)).into());

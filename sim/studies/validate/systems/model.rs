@@ -55,13 +55,21 @@ pub(super) struct Model {
 ///
 /// # Errors
 /// The reason why there is none.
-pub(super) fn of(row: &Row, what: What, stack: &Stack, [tokens, ranks]: [u32; 2]) -> Result<Model, String> {
+pub(super) fn of(
+    row: &Row,
+    what: What,
+    stack: &Stack,
+    [tokens, ranks]: [u32; 2],
+) -> Result<Model, String> {
     let shape = Shape::of(row)?;
     let mut notes = Vec::new();
     let shipped = shipped(row, shape)?;
     let mut workload = shipped.clone().unwrap_or_default();
     workload.insert("schema".into(), 1.into());
-    workload.insert("name".into(), row.id.chars().filter(|c| !c.is_control()).take(64).collect::<String>().into());
+    workload.insert(
+        "name".into(),
+        row.id.chars().filter(|c| !c.is_control()).take(64).collect::<String>().into(),
+    );
     workload.insert("source".into(), format!("{}: {}", row.setup, row.source).into());
     let whole = what == What::Prefill;
     let model = model_table(row, shape, whole, workload.get("model"), &mut notes)?;
@@ -91,7 +99,11 @@ fn shipped(row: &Row, shape: Shape) -> Result<Option<Table>, String> {
     let same = |source: &Source| {
         let table: Table = source.parse().ok()?;
         let of = |part: &str, key: &str| {
-            table.get(part)?.get(key).and_then(Value::as_integer).and_then(|n| u32::try_from(n).ok())
+            table
+                .get(part)?
+                .get(key)
+                .and_then(Value::as_integer)
+                .and_then(|n| u32::try_from(n).ok())
         };
         let zero_of = |key: &str| of("experts", key).unwrap_or(0);
         let found = Shape {
@@ -197,7 +209,8 @@ fn experts_table(row: &Row, shape: Shape, shipped: Option<&Value>) -> Result<Tab
     if shape.top_k > shape.experts {
         return Err(format!("topk {} is more than experts {}", shape.top_k, shape.experts));
     }
-    let known = shipped.and_then(Value::as_table).filter(|_| zero_experts(row).is_ok_and(|n| n > 0));
+    let known =
+        shipped.and_then(Value::as_table).filter(|_| zero_experts(row).is_ok_and(|n| n > 0));
     let mut experts = known.cloned().unwrap_or_default();
     experts.insert("ffn".into(), i64::from(shape.experts).into());
     experts.insert("top_k".into(), i64::from(shape.top_k).into());
@@ -270,7 +283,8 @@ fn layout(row: &Row, shape: Shape, ranks: u32, notes: &mut Vec<String>) -> Resul
     let mut layout = Table::new();
     layout.insert("expert_parallel".into(), i64::from(ranks).into());
     layout.insert("pipeline_parallel".into(), 1.into());
-    let redundant = [&row.routing, &row.note].into_iter().find_map(|text| count_before(text, "redundant"));
+    let redundant =
+        [&row.routing, &row.note].into_iter().find_map(|text| count_before(text, "redundant"));
     if let Some(redundant) = redundant {
         if !(shape.experts + redundant).is_multiple_of(ranks) {
             return Err(format!(

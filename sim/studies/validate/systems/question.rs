@@ -55,7 +55,8 @@ pub(super) struct Question {
 
 /// What a run does not model yet, in the words of reports.
 const BACKWARD: &str = "backward pass and weight gradients are not modelled yet";
-const TRAINING: &str = "training iterations are not modelled yet (backward, optimiser, gradient reduction)";
+const TRAINING: &str =
+    "training iterations are not modelled yet (backward, optimiser, gradient reduction)";
 const DECODE: &str = "decode steps are not modelled yet (attention over the context)";
 const SERVING: &str = "serving loops are not modelled yet (prefill and decode in one engine)";
 const SPECULATIVE: &str = "speculative decoding is not modelled yet";
@@ -88,7 +89,9 @@ pub(super) fn of(row: &Row) -> Result<Question, String> {
     let what = match row.family.as_str() {
         "comm" => exchange(row)?,
         "kernel" => kernel(row)?,
-        "layer" | "zero_expert" if has_any(&phase, &["backward", "bwd"]) => return refuse(BACKWARD),
+        "layer" | "zero_expert" if has_any(&phase, &["backward", "bwd"]) => {
+            return refuse(BACKWARD);
+        }
         "layer" | "zero_expert" if has_any(&phase, &["forward", "fwd", "prefill", "decode"]) => {
             What::Layer
         }
@@ -206,7 +209,8 @@ mod tests {
 
     #[test]
     fn rows_ask_for_parts_of_a_run() {
-        let what = |family, phase, quantity, unit| asked(family, phase, quantity, unit).map(|q| q.what);
+        let what =
+            |family, phase, quantity, unit| asked(family, phase, quantity, unit).map(|q| q.what);
         assert_eq!(what("layer", "forward", "MoE layer time", "ms"), Ok(What::Layer));
         assert_eq!(what("comm", "prefill", "dispatch bandwidth", "GB/s"), Ok(What::Dispatch));
         assert_eq!(what("serving", "prefill", "throughput", "tokens/s/node"), Ok(What::Prefill));
@@ -219,7 +223,8 @@ mod tests {
 
     #[test]
     fn seconds_become_the_rows_unit() {
-        let per = Per { tokens: 100.0, operations: 4e12, bytes: 6e9, gpus_per_node: 8.0, gpus: 16.0 };
+        let per =
+            Per { tokens: 100.0, operations: 4e12, bytes: 6e9, gpus_per_node: 8.0, gpus: 16.0 };
         let of = |unit: &str| unit_of(unit).unwrap().of_seconds(2.0, &per);
         assert_eq!(of("ms"), 2000.0);
         assert_eq!(of("tokens/s/GPU"), 50.0);

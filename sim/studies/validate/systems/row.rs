@@ -111,7 +111,11 @@ impl Row {
     /// If it is no positive number.
     pub fn measured(&self) -> Result<f64, String> {
         let value = self.number("value", &self.value)?.ok_or("value is not stated")?;
-        if value > 0.0 { Ok(value) } else { Err(format!("value is {value}, which is not positive")) }
+        if value > 0.0 {
+            Ok(value)
+        } else {
+            Err(format!("value is {value}, which is not positive"))
+        }
     }
 
     /// The software stack, for tables of results: dispatcher and expert kernel.
@@ -160,7 +164,8 @@ pub fn read(path: &Path) -> Result<Vec<Row>, Mistake> {
 /// If it is no table of published systems.
 pub fn parse(place: &str, text: &str) -> Result<Vec<Row>, Mistake> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
     let refused = |e: &csv::Error| {
         let mut mistake = Mistake::of(place, found(e), HELP);
         mistake.line = e.position().map(|at| at.line() as usize);

@@ -73,8 +73,8 @@ pub(super) struct Stack {
 pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let mut notes = Vec::new();
     let phase = phase_of(row);
-    let compute = dtype("dtype_compute", &row.dtype_compute)?
-        .ok_or("dtype_compute is not stated")?;
+    let compute =
+        dtype("dtype_compute", &row.dtype_compute)?.ok_or("dtype_compute is not stated")?;
     let dispatch = dtype("dtype_dispatch", &row.dtype_dispatch)?.unwrap_or(compute);
     let combine = dtype("dtype_combine", &row.dtype_combine)?.unwrap_or("bf16");
     let library = library_of(row, gpus, phase, &mut notes)?;
@@ -129,7 +129,8 @@ impl Stack {
 fn phase_of(row: &Row) -> Phase {
     if has_any(&row.phase, &["prefill"]) {
         Phase::Prefill
-    } else if has_any(&row.phase, &["decode"]) || has_any(&row.dispatcher, &["low-latency", "low latency"])
+    } else if has_any(&row.phase, &["decode"])
+        || has_any(&row.dispatcher, &["low-latency", "low latency"])
     {
         Phase::Decode
     } else {
@@ -168,7 +169,9 @@ fn library_of(
         return Err(format!("exchanges of this kind were never measured: {other}"));
     }
     if has_any(name, &["hybridep", "hybrid-ep"]) {
-        notes.push("HybridEP predicted as DeepEP's normal kernels: it was never measured".to_owned());
+        notes.push(
+            "HybridEP predicted as DeepEP's normal kernels: it was never measured".to_owned(),
+        );
         return Ok(Library::Normal);
     }
     if has_any(name, &["low-latency", "low latency"]) {
@@ -193,7 +196,8 @@ fn kernel_of(row: &Row, notes: &mut Vec<String>) -> Result<&'static str, String>
         notes.push("expert kernel not stated: chosen by the rule of \"auto\"".to_owned());
         return Ok("auto");
     }
-    let grouped = ["te grouped", "deepgemm", "cublas", "transformerengine", "megatron", "grouped gemm"];
+    let grouped =
+        ["te grouped", "deepgemm", "cublas", "transformerengine", "megatron", "grouped gemm"];
     if has_any(name, &grouped) || has_any(name, &["transformer engine"]) {
         return Ok("grouped-gemm");
     }

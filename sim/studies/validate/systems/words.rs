@@ -14,9 +14,9 @@ pub(super) fn letters_and_digits(text: &str) -> String {
 /// The number that stands before a word: 20 in "DeepEP (20 SMs)".
 pub(super) fn number_before(text: &str, word: &str) -> Option<f64> {
     let before = text[..text.find(word)?].trim_end();
-    let start = before.rfind(|c: char| !c.is_ascii_digit() && c != '.').map_or(0, |at| {
-        at + before[at..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = before
+        .rfind(|c: char| !c.is_ascii_digit() && c != '.')
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
     before[start..].parse().ok()
 }
 
@@ -40,7 +40,10 @@ mod tests {
     #[test]
     fn numbers_are_found_before_words() {
         assert_eq!(count_before("DeepEP internode (20 SMs)", "SMs"), Some(20));
-        assert_eq!(count_before("real traffic + EPLB, 32 redundant experts", "redundant"), Some(32));
+        assert_eq!(
+            count_before("real traffic + EPLB, 32 redundant experts", "redundant"),
+            Some(32)
+        );
         assert_eq!(count_before("no such word", "SMs"), None);
         assert_eq!(number_before("NVLink 400 GB/s", "GB/s"), Some(400.0));
         assert_eq!(number_before("µ20 SMs", "SMs"), Some(20.0));
