@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Failure, default_threads, write_whole};
 use moesim::config::Overrides;
 use moesim::execution::cost::Overheads;
-use moesim::studies::paper::{self, fit, judge::Predictor};
+use moesim::studies::paper::{self, fit, predictor::Predictor};
 
 /// What to fit to, and where to write.
 #[derive(Args)]

@@ -8,6 +8,7 @@ use super::Failure;
 
 mod export;
 mod fit;
+mod loads;
 mod plot;
 mod print;
 mod show;

@@ -11,7 +11,7 @@ pub(crate) use command::ValidateArgs;
 use command::{Known, Other};
 use moesim::config::{Mistake, Overrides};
 use moesim::execution::outcome::TooLong;
-use moesim::studies::paper::{self, judge::Predictor};
+use moesim::studies::paper::{self, predictor::Predictor};
 
 pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.known {

@@ -44,27 +44,23 @@ use crate::workload::{
     Batch, Experts, Gating, Origin, Persistence, Sampling, Scheme, Scoring, Workload,
 };
 
+mod choosing;
 mod classes;
 mod counts;
-pub mod domains;
 mod draw;
-pub mod fit;
-mod inclusion;
-pub mod judge;
+mod fitting;
 pub mod law;
 mod layer;
 mod limit;
-mod pick;
 mod replay;
 mod rules;
-mod sample;
 pub mod scheme;
 mod sequences;
-pub mod statistics;
-pub mod summary;
 
+use choosing::{groups, inclusion, pick, sample};
 pub use counts::Counts;
 use draw::Draw;
+pub use fitting::{domains, fit, judge, statistics, summary};
 use law::{Law, Walk};
 use layer::Layer;
 pub use layer::ffn_share;

@@ -26,18 +26,20 @@ mod link;
 mod node;
 mod picture;
 mod price;
+mod wiring;
 
 pub use bounds::{Bounds, COUNTED_GPUS, SAMPLED_SOURCES};
-pub use build::{MAX_GPUS, MAX_LINKS, Unbuildable};
+pub use build::{MAX_GPUS, MAX_LINKS};
 pub use clos::{Clos, Reach, Trunk};
 pub use dragonfly::{Detour, Dragonfly, DragonflyPlus};
 pub use explicit::{ExplicitGraph, ExplicitLink, MAX_EXPLICIT_GPUS};
-pub use fabric::{Cable, Fabric};
+pub use fabric::Fabric;
 pub use grid::{HyperX, Torus};
 pub use link::{ByClass, Link, LinkClass, Spread, Vertex, VertexId, VertexKind};
 pub use node::{Nics, Node, PcieTree, ScaleUp};
 pub use picture::{Layout, bend, layout, picture, short_name};
 pub use price::{Cost, GpuPrice, Known, Price, PriceBook};
+pub use wiring::{Cable, Unbuildable};
 
 /// What one GPU is, by its data sheet.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::Failure;
-use super::show::Loads;
+use super::loads::Loads;
 use moesim::base::streams::Streams;
 use moesim::config::Mistake;
 use moesim::gate::Gate;

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::super::Failure;
-use super::show::{Layer, Loads};
+use super::loads::{Layer, Loads};
 
 pub(super) fn json(loads: &Loads, out: &mut dyn Write) -> Result<(), Failure> {
     let layers: Vec<_> = loads

@@ -6,7 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::law::Walk;
 use super::layer::Layer;
 use super::sequences::{Cursor, Rates};
-use super::{Gate, inclusion, rules, sample};
+use super::{Gate, groups, inclusion, sample};
 use crate::workload::Scheme;
 
 /// Words of random numbers that one GPU may use of a stream; 2¹⁶ GPUs fit the 2⁶⁸ words of ChaCha.
@@ -160,11 +160,11 @@ impl<'a> Draw<'a> {
                 let rates = &self.rates.ffn;
                 match scheme {
                     Scheme::GroupLimited { groups, most } => {
-                        let rule = rules::GroupRule { groups, most, slots: each };
+                        let rule = groups::GroupRule { groups, most, slots: each };
                         rule.inclusion(rates, length, &mut self.ffn, &mut self.inclusion);
                     }
                     Scheme::Grouped { groups } => {
-                        rules::grouped_inclusion(rates, groups, each, &mut self.inclusion);
+                        groups::grouped_inclusion(rates, groups, each, &mut self.inclusion);
                     }
                     _ => inclusion::from_rates(rates, each, &mut self.inclusion),
                 }
@@ -174,7 +174,7 @@ impl<'a> Draw<'a> {
         }
         let (rng, expected) = (&mut self.ffn, &self.expected[0]);
         if let Scheme::Grouped { groups } = scheme {
-            rules::grouped_counts(rng, groups, tokens, slots, expected, out);
+            groups::grouped_counts(rng, groups, tokens, slots, expected, out);
         } else {
             sample::counts_with_sum(rng, tokens, slots, expected, out);
         }

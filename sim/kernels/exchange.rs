@@ -34,8 +34,11 @@
 
 use std::collections::BTreeSet;
 
+use std::collections::BTreeMap;
+
+use super::curves::Curves;
+use super::evidence::Evidence;
 use super::gemm::p_norm;
-use crate::kernels::profile::ExchangeFit;
 
 /// Which kernels carry the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,6 +182,23 @@ impl Library {
             Self::NvlinkDomain => true,
         }
     }
+}
+
+/// Dispatch or combine by one library.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeFit {
+    /// The library.
+    pub library: Library,
+    /// Bytes of one number on the wire.
+    pub bytes: f64,
+    /// Constants by number of groups, at least one.
+    pub priors: BTreeMap<u32, ExchangePrior>,
+    /// What they leave over, by (groups, hidden, top-k, experts, SMs) over tokens.
+    pub residual: Curves,
+    /// Where the constants come from.
+    pub evidence: Evidence,
+    /// How far off numbers of groups are that were not measured, where several were.
+    pub unseen_groups: Option<Evidence>,
 }
 
 impl ExchangeFit {

@@ -33,7 +33,7 @@
 
 use super::Device;
 use super::gemm::p_norm;
-use crate::kernels::profile::Precision;
+use crate::kernels::precision::Precision;
 
 /// Tile rows and columns of the small and of the large configuration.
 const SMALL: (u32, u32) = (16, 32);

@@ -22,7 +22,7 @@
 //! the table-corrected time, for every device.
 
 use super::{Curve, Device};
-use crate::kernels::profile::Precision;
+use crate::kernels::precision::Precision;
 
 /// Tiles a library chooses among, rows × columns.
 const TILES: [(f64, f64); 9] = [

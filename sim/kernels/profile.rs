@@ -16,116 +16,13 @@ use std::collections::BTreeMap;
 use crate::base::units::{Bandwidth, SimDuration};
 use crate::kernels::Device;
 use crate::kernels::curves::Curves;
-use crate::kernels::exchange::{ExchangePrior, Library};
 use crate::kernels::experts::ExpertsPrior;
 use crate::kernels::gemm::GemmPrior;
 use crate::kernels::ramp::Ramp;
-use crate::workload::Dtype;
 
-mod log_errors;
-pub use log_errors::LogErrors;
-
-/// How the numbers of a kernel are stored and scaled; a key of measured tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Precision {
-    /// Brain floating point, 16 bits.
-    Bf16,
-    /// 8-bit floating point, one scale a tensor.
-    Fp8,
-    /// 8-bit floating point, one scale a block.
-    Fp8Block,
-}
-
-impl Precision {
-    /// Its name in measurements and profiles.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bf16 => "bfloat16",
-            Self::Fp8 => "fp8",
-            Self::Fp8Block => "fp8_block",
-        }
-    }
-
-    /// The precision of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Bf16, Self::Fp8, Self::Fp8Block].into_iter().find(|p| p.name() == name)
-    }
-
-    /// Bytes of one multiplied number.
-    #[must_use]
-    pub const fn bytes(self) -> f64 {
-        match self {
-            Self::Bf16 => 2.0,
-            Self::Fp8 | Self::Fp8Block => 1.0,
-        }
-    }
-
-    /// Peak rate as a multiple of the bf16 peak: tensor cores run 8-bit numbers twice as fast.
-    #[must_use]
-    pub const fn speedup(self) -> f64 {
-        match self {
-            Self::Bf16 => 1.0,
-            Self::Fp8 | Self::Fp8Block => 2.0,
-        }
-    }
-}
-
-impl From<Dtype> for Precision {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::Bf16 => Self::Bf16,
-            Dtype::Fp8 => Self::Fp8,
-        }
-    }
-}
-
-/// Robust statistics of relative errors `predicted / measured − 1`, as fractions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Residual {
-    /// Median of |error|.
-    pub median: f64,
-    /// 90th percentile of |error|.
-    pub p90: f64,
-    /// Median of the signed error: positive when predictions are too slow.
-    pub bias: f64,
-}
-
-/// What a family was fitted on, and how far off it was.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evidence {
-    /// The tables, or the publication when nothing was measured.
-    pub fitted_on: String,
-    /// Rows used; none when the figures are published and not fitted here.
-    pub rows: usize,
-    /// Error of the constants alone, with no residual table, on the rows of the fit.
-    pub prior: Option<Residual>,
-    /// Error with the residual table when whole shapes are left out of table and fit.
-    pub held_out: Option<Residual>,
-    /// What was left out, in words.
-    pub left_out: String,
-    /// Half-width of the split-conformal 90 % interval of |log error| over the left-out rows.
-    pub log_error_p90: Option<f64>,
-    /// The law of the log error over the left-out rows; none where nothing was left out.
-    pub log_errors: Option<LogErrors>,
-}
-
-impl Evidence {
-    /// Of something that nothing is known of.
-    #[must_use]
-    pub const fn none() -> Self {
-        Self {
-            fitted_on: String::new(),
-            rows: 0,
-            prior: None,
-            held_out: None,
-            left_out: String::new(),
-            log_error_p90: None,
-            log_errors: None,
-        }
-    }
-}
+pub use super::evidence::{Evidence, LogErrors, Residual};
+pub use super::exchange::ExchangeFit;
+pub use super::precision::Precision;
 
 /// One kernel family: constants, residual table, evidence.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,23 +85,6 @@ pub struct CollectiveFit {
     pub evidence: Evidence,
     /// How far off numbers of GPUs are that were not measured, where several were.
     pub unseen_gpus: Option<Evidence>,
-}
-
-/// Dispatch or combine by one library.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExchangeFit {
-    /// The library.
-    pub library: Library,
-    /// Bytes of one number on the wire.
-    pub bytes: f64,
-    /// Constants by number of groups, at least one.
-    pub priors: BTreeMap<u32, ExchangePrior>,
-    /// What they leave over, by (groups, hidden, top-k, experts, SMs) over tokens.
-    pub residual: Curves,
-    /// Where the constants come from.
-    pub evidence: Evidence,
-    /// How far off numbers of groups are that were not measured, where several were.
-    pub unseen_groups: Option<Evidence>,
 }
 
 /// Kernels that only move memory.

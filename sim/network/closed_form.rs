@@ -245,7 +245,7 @@ impl<'a> ClosedForm<'a> {
         longest: SimDuration,
         startup: &Startup,
     ) -> SimDuration {
-        let [bytes, peers] = volume_of(rank, exchange);
+        let [bytes, peers] = exchange.volume_of(rank);
         if peers == 0 {
             return SimDuration::ZERO;
         }
@@ -331,25 +331,6 @@ impl<'a> ClosedForm<'a> {
         }
         delivered.iter().map(|delivery| delivery.at).max().unwrap_or(SimTime::ZERO)
     }
-}
-
-/// Bytes that a member sends or receives, whichever is more, what it passes on included, and how many
-/// others it exchanges them with.
-pub(super) fn volume_of(rank: usize, exchange: &Exchange) -> [u64; 2] {
-    let (mut out, mut into, mut peers) = (0, 0, 0);
-    for peer in (0..exchange.members().len()).filter(|&peer| peer != rank) {
-        let (sent, received) = (exchange.bytes(rank, peer).0, exchange.bytes(peer, rank).0);
-        out += sent;
-        into += received;
-        peers += u64::from(sent + received > 0);
-    }
-    for relayed in exchange.relayed().iter().filter(|relayed| relayed.bytes.0 > 0) {
-        let Relayed { from, via, to, bytes } = *relayed;
-        out += if rank == from || rank == via { bytes.0 } else { 0 };
-        into += if rank == to || rank == via { bytes.0 } else { 0 };
-        peers += u64::from(rank == from || rank == to || rank == via);
-    }
-    [out.max(into), peers]
 }
 
 impl Network for ClosedForm<'_> {

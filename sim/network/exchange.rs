@@ -130,4 +130,23 @@ impl Exchange {
             Forwarding::WithinThenAcross => !same_node,
         }
     }
+
+    /// Bytes that a member sends or receives, whichever is more, what it passes on included, and how many
+    /// others it exchanges them with.
+    pub(super) fn volume_of(&self, rank: usize) -> [u64; 2] {
+        let (mut out, mut into, mut peers) = (0, 0, 0);
+        for peer in (0..self.members().len()).filter(|&peer| peer != rank) {
+            let (sent, received) = (self.bytes(rank, peer).0, self.bytes(peer, rank).0);
+            out += sent;
+            into += received;
+            peers += u64::from(sent + received > 0);
+        }
+        for relayed in self.relayed().iter().filter(|relayed| relayed.bytes.0 > 0) {
+            let Relayed { from, via, to, bytes } = *relayed;
+            out += if rank == from || rank == via { bytes.0 } else { 0 };
+            into += if rank == to || rank == via { bytes.0 } else { 0 };
+            peers += u64::from(rank == from || rank == to || rank == via);
+        }
+        [out.max(into), peers]
+    }
 }

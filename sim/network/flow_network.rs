@@ -18,7 +18,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::closed_form::volume_of;
 use super::{
     Carried, Delivery, Exchange, ExchangeId, Network, NetworkRates, Relayed, ecmp_efficiency,
 };
@@ -268,7 +267,7 @@ impl Network for FlowNetwork<'_> {
         self.carried.certified = self.carried.exchanges;
         self.carried.flows += flows;
         let startup = (0..ranks).map(|rank| {
-            let [bytes, peers] = volume_of(rank, &exchange);
+            let [bytes, peers] = exchange.volume_of(rank);
             rates.time_of(Bytes(bytes), peers, latency[rank])
         });
         let startup = startup.collect();

@@ -30,6 +30,8 @@
 //! This module knows no topology and no clock: links are numbers with capacities, time is seconds
 //! from the start of the problem.
 
+use std::fmt;
+
 use crate::base::units::{FlowId, LinkId};
 
 mod bits;
@@ -51,7 +53,10 @@ mod water;
 pub use choice::{Certificate, Choice, Engine, ROUNDING, certificate};
 pub use drain::{Drained, drain};
 pub use sharing::Sharing;
-pub use solution::{Solution, Stuck, solve};
+pub use solution::{Solution, solve};
+
+/// Flows that end within this relative distance of each other end together.
+const SAME_INSTANT: f64 = 1e-12;
 
 /// The capacity of a link from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +68,23 @@ pub struct CapacityChange {
     /// Bytes per second from then on; zero while the link is down.
     pub capacity: f64,
 }
+
+/// A flow that never ends, because a link of its route stays down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// The flow.
+    pub flow: FlowId,
+    /// The link that it waits for.
+    pub link: LinkId,
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flow {} waits for link {}, which stays down", self.flow.0, self.link.0)
+    }
+}
+
+impl std::error::Error for Stuck {}
 
 /// Flows over links: what is to be solved.
 #[derive(Clone, Debug, Default)]

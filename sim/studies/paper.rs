@@ -24,6 +24,7 @@ use crate::workload::Workload;
 pub mod baseline;
 pub mod fit;
 pub mod judge;
+pub mod predictor;
 pub mod verdict;
 
 /// One row of the paper's table.

@@ -24,9 +24,8 @@
 //! With `planes > 1` each NIC has that many ports into as many separate networks; a flow is
 //! hashed onto one plane, or sprayed over all (then they are one plane with more lanes).
 
-use super::build::{Unbuildable, Wiring};
-use super::fabric::{Cable, Ports};
 use super::link::{LinkClass, Spread, VertexId, VertexKind};
+use super::wiring::{Cable, Ports, Unbuildable, Wiring};
 use crate::base::units::{Bandwidth, LinkId, SimDuration};
 
 /// Which NICs share a leaf, and which leaves reach each other.

@@ -14,9 +14,8 @@
 //! joined by a trunk. Valiant's detour [valiant82] sends every flow that leaves its group through
 //! a third group chosen by hash: twice the global load, but no pattern is much worse than another.
 
-use super::build::{Unbuildable, Wiring};
-use super::fabric::{Cable, Ports};
 use super::link::{LinkClass, VertexId, VertexKind};
+use super::wiring::{Cable, Ports, Unbuildable, Wiring};
 use crate::base::units::LinkId;
 
 /// How a flow gets from its group to another.

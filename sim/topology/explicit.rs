@@ -11,9 +11,8 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use super::build::{Unbuildable, Wiring, graph_of};
-use super::fabric::Cable;
 use super::link::{Link, LinkClass, VertexId, VertexKind};
+use super::wiring::{Cable, Unbuildable, Wiring, graph_of};
 use crate::base::units::{GpuId, LinkId};
 
 /// Most GPUs of an explicit graph: larger clusters have structure, so name their family.

@@ -1,44 +1,11 @@
 //! What joins the nodes: one enum over the families, each wired and routed by its own module.
 
-use super::build::{Unbuildable, Wiring};
 use super::clos::{Clos, WiredClos};
 use super::dragonfly::{Dragonfly, DragonflyPlus, WiredDragonfly, WiredDragonflyPlus};
 use super::grid::{HyperX, Torus, WiredHyperX, WiredTorus};
-use super::link::{Spread, VertexId};
-use crate::base::units::{Bandwidth, LinkId, SimDuration};
-
-/// One direction of a cable: what a [`super::Link`] becomes between two places.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cable {
-    /// Data-sheet peak of all lanes together.
-    pub bandwidth: Bandwidth,
-    /// Delay of the first byte.
-    pub latency: SimDuration,
-    /// Parallel cables; one for a plain link.
-    pub lanes: u32,
-}
-
-/// The places where nodes plug into the fabric, and with what.
-pub(super) struct Ports {
-    /// A vertex for each port, node by node.
-    pub vertices: Vec<VertexId>,
-    /// Ports of one node.
-    pub per_node: u32,
-    /// The cable from a port to its switch; none where ports are wired to each other.
-    pub cable: Option<Cable>,
-}
-
-impl Ports {
-    pub fn cable(&self) -> Result<Cable, Unbuildable> {
-        self.cable.ok_or_else(|| {
-            Unbuildable::at(
-                "nodes",
-                "the fabric has switches but the nodes have no NICs",
-                "add [nodes.nic] with per_node, bandwidth and latency",
-            )
-        })
-    }
-}
+use super::link::Spread;
+use super::wiring::{Ports, Unbuildable, Wiring};
+use crate::base::units::LinkId;
 
 /// What joins the nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,12 +99,4 @@ impl WiredFabric {
     pub const fn keeps_to_rails(&self) -> bool {
         matches!(self, Self::Clos(clos) if clos.keeps_to_rails())
     }
-}
-
-/// A fixed 64-bit mixture of a pair, to choose among equal routes [splitmix].
-pub(super) const fn choice_of(from: u32, to: u32) -> u64 {
-    let mut z = ((from as u64) << 32 | to as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

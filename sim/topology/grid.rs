@@ -14,9 +14,8 @@
 //! HyperX [ahn09]: in each dimension every point has a link to every other of its row; one hop a
 //! dimension. One dimension without routers is the full mesh: `(n−1)·B` a point.
 
-use super::build::{Unbuildable, Wiring};
-use super::fabric::{Cable, Ports};
 use super::link::{LinkClass, VertexId, VertexKind};
+use super::wiring::{Cable, Ports, Unbuildable, Wiring};
 use crate::base::units::LinkId;
 
 /// Rings in every dimension.

@@ -14,9 +14,9 @@
 //! NICs: `gpus / per_node` neighbouring GPUs share one. Where the file gives the PCIe slots, GPU
 //! and NIC meet in a PCIe switch, and a slot may bind before the NIC does.
 
-use super::build::{Unbuildable, Wiring};
-use super::fabric::{Cable, Ports, WiredFabric, choice_of};
+use super::fabric::WiredFabric;
 use super::link::{LinkClass, VertexId, VertexKind};
+use super::wiring::{Cable, Ports, Unbuildable, Wiring, choice_of};
 use crate::base::units::LinkId;
 
 /// One node, or one NVLink domain.

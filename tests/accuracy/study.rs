@@ -8,7 +8,7 @@
 use std::process::Command;
 
 use moesim::config::{Overrides, Scenario, ScenarioSource};
-use moesim::studies::paper::{self, PaperRow, baseline::Baseline, judge::Predictor};
+use moesim::studies::paper::{self, PaperRow, baseline::Baseline, predictor::Predictor};
 use moesim::studies::study::study;
 use serde_json::Value;
 

@@ -16,8 +16,8 @@ use std::collections::BinaryHeap;
 
 use pulp::Arch;
 
+use super::SAME_INSTANT;
 use super::dense::{Dense, EMPTY};
-use super::generic::SAME_INSTANT;
 use super::lanes::{self, AnyMoved, NextEnd, Take};
 use super::order::Order;
 use super::parts::Part;

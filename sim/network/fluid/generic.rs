@@ -7,12 +7,8 @@
 
 use super::parts::Part;
 use super::sharing::Sharing;
-use super::solution::Stuck;
-use super::{CapacityChange, Problem};
+use super::{CapacityChange, Problem, SAME_INSTANT, Stuck};
 use crate::base::units::{FlowId, LinkId};
-
-/// Flows that end within this relative distance of each other end together.
-pub(super) const SAME_INSTANT: f64 = 1e-12;
 
 /// Solves one part; `finish` is told each flow's finish time. Returns how often rates were computed.
 pub(super) fn solve_exactly(

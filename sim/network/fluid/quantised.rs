@@ -21,9 +21,9 @@
 //! event along a chain of links. On small random problems every finish time stays within `ε` (tested);
 //! of tens of thousands of flows a few may not (docs/engines.md).
 
+use super::Stuck;
 use super::generic::LocalLinks;
 use super::parts::Part;
-use super::solution::Stuck;
 use super::water::{Incidence, Levels};
 use crate::base::units::FlowId;
 

@@ -13,7 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::generic::SAME_INSTANT;
+use super::SAME_INSTANT;
 use super::water::{Full, STALE};
 use crate::base::units::LinkId;
 

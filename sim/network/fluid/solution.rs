@@ -1,9 +1,7 @@
 //! Solves a problem part by part, on as many threads as given.
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Problem;
 use super::choice::{Choice, Engine, ROUNDING, SMALL, certificate};
 use super::dense::{Dense, EMPTY};
 use super::dense_exact::solve_dense_exactly;
@@ -13,6 +11,7 @@ use super::parts::{Part, Parts};
 use super::quantised::solve_in_steps;
 use super::quantised_dense::solve_dense_in_steps;
 use super::reduce::binding_links;
+use super::{Problem, Stuck};
 use crate::base::units::{FlowId, LinkId};
 
 /// When every flow ends.
@@ -33,23 +32,6 @@ pub struct Solution {
     /// How often rates were computed, over all parts.
     pub fillings: u64,
 }
-
-/// A flow that never ends, because a link of its route stays down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stuck {
-    /// The flow.
-    pub flow: FlowId,
-    /// The link that it waits for.
-    pub link: LinkId,
-}
-
-impl fmt::Display for Stuck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "flow {} waits for link {}, which stays down", self.flow.0, self.link.0)
-    }
-}
-
-impl std::error::Error for Stuck {}
 
 /// Finish times of a part's flows, and how they were found.
 struct Solved {

@@ -13,7 +13,7 @@
 use std::fmt::Write as _;
 
 use super::PaperRow;
-use super::judge::Predictor;
+use super::predictor::Predictor;
 use crate::base::units::SimDuration;
 use crate::execution::cost::Overheads;
 use crate::execution::outcome::TooLong;

@@ -1,113 +1,19 @@
 //! Predictions of the paper's rows, judged.
 
 use super::baseline::{self, Baseline};
-use super::verdict::Verdict;
+use super::predictor::Predictor;
+use super::verdict::{Errors, Judgement, Verdict};
 use super::{PaperRow, fit};
-use crate::config::{Mistake, Overrides, Scenario, ScenarioSource};
-use crate::execution::cost::Overheads;
 use crate::execution::outcome::TooLong;
-use crate::studies::study::{self, in_parallel};
-use crate::workload::Workload;
-
-/// Seeds over which a row's time is averaged.
-pub const SEEDS: u64 = 2;
-
-/// What is needed to predict the paper's rows: its cluster, and its models by name.
-pub struct Predictor {
-    scenario: Scenario,
-    threads: usize,
-}
-
-/// A mean error in time (a fraction) and in increase (points); none where there was no row.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Errors {
-    /// Mean of |predicted / published − 1| over rows.
-    pub time_mape: Option<f64>,
-    /// Mean of predicted / published − 1: the signed bias.
-    pub time_bias: Option<f64>,
-    /// Mean of |predicted − published| increase over MoE++ rows, in points.
-    pub increase_mae_points: Option<f64>,
-}
-
-/// How well a set of rows was predicted, and how well the baselines did on the same.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
-    /// What was judged: a model name, or all.
-    pub of: String,
-    /// Rows judged.
-    pub rows: usize,
-    /// Ours.
-    pub ours: Errors,
-    /// Each baseline's.
-    pub baselines: Vec<(Baseline, Errors)>,
-}
 
 impl Predictor {
-    /// The built-in paper scenario, with overrides: what would be fitted under other assumptions?
-    ///
-    /// # Errors
-    /// If an override is wrong.
-    pub fn new(overrides: Overrides, threads: usize) -> Result<Self, Mistake> {
-        let scenario = ScenarioSource::open("paper", overrides)?.load()?;
-        Ok(Self { scenario, threads })
-    }
-
-    /// The workload that a row is about, if its model is known.
-    #[must_use]
-    pub fn workload_of(&self, row: &PaperRow) -> Option<Workload> {
-        let case = self.scenario.cases.iter().find(|case| case.vanilla.model.name == row.model)?;
-        let mut workload = match row.tau {
-            None => case.vanilla.clone(),
-            Some(tau) => {
-                let mut moepp = case.moepp.first()?.clone();
-                moepp.model.experts.tau = tau;
-                moepp
-            }
-        };
-        let experts = &workload.model.experts;
-        let same = experts.ffn == row.ffn_experts
-            && experts.zero_computation.total() == row.zero_computation_experts;
-        workload.name.clone_from(&row.model);
-        same.then_some(workload)
-    }
-
-    /// The overheads that the built-in scenario uses.
-    #[must_use]
-    pub const fn overheads(&self) -> Overheads {
-        self.scenario.overheads
-    }
-
-    /// The expert forward time of each row under `overheads`, in milliseconds; none for rows whose
-    /// model is unknown.
-    ///
-    /// # Errors
-    /// If a run exceeds representable time.
-    pub fn times_ms(
-        &self,
-        rows: &[PaperRow],
-        overheads: Overheads,
-    ) -> Result<Vec<Option<f64>>, TooLong> {
-        let workloads: Vec<Option<Workload>> =
-            rows.iter().map(|row| self.workload_of(row)).collect();
-        let times = in_parallel(rows.len() * SEEDS as usize, self.threads, |job| {
-            let Some(workload) = &workloads[job / SEEDS as usize] else { return Ok(None) };
-            let outcome = study::run(&self.scenario, workload, overheads, job as u64 % SEEDS)?;
-            Ok(Some(1e3 * outcome.counted_secs()))
-        });
-        let times: Vec<Option<f64>> = times.into_iter().collect::<Result<_, _>>()?;
-        let mean = |seeds: &[Option<f64>]| {
-            seeds.iter().copied().sum::<Option<f64>>().map(|sum| sum / SEEDS as f64)
-        };
-        Ok(times.chunks(SEEDS as usize).map(mean).collect())
-    }
-
     /// Judges `rows` predicted with the overheads as they stand; baselines learn from `known` rows
     /// of other models.
     ///
     /// # Errors
     /// If a run exceeds representable time.
     pub fn judge(&self, rows: &[PaperRow], known: &[PaperRow]) -> Result<Judgement, TooLong> {
-        let times = self.times_ms(rows, self.scenario.overheads)?;
+        let times = self.times_ms(rows, self.overheads())?;
         Ok(judgement("all", rows, &times, known))
     }
 

@@ -4,7 +4,31 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::judge::{Errors, Judgement};
+use super::baseline::Baseline;
+
+/// A mean error in time (a fraction) and in increase (points); none where there was no row.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Errors {
+    /// Mean of |predicted / published − 1| over rows.
+    pub time_mape: Option<f64>,
+    /// Mean of predicted / published − 1: the signed bias.
+    pub time_bias: Option<f64>,
+    /// Mean of |predicted − published| increase over MoE++ rows, in points.
+    pub increase_mae_points: Option<f64>,
+}
+
+/// How well a set of rows was predicted, and how well the baselines did on the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// What was judged: a model name, or all.
+    pub of: String,
+    /// Rows judged.
+    pub rows: usize,
+    /// Ours.
+    pub ours: Errors,
+    /// Each baseline's.
+    pub baselines: Vec<(Baseline, Errors)>,
+}
 
 /// The judgements of one file: all its rows, and each model predicted unseen.
 #[derive(Clone, Debug, PartialEq)]

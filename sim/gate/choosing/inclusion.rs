@@ -15,7 +15,7 @@
 /// The time t at which `expected` of the experts with these rates are expected to have arrived.
 ///
 /// Infinite where `expected` is the number of experts or more.
-pub(super) fn arrival_time(rates: &[f64], expected: f64) -> f64 {
+pub(in crate::gate) fn arrival_time(rates: &[f64], expected: f64) -> f64 {
     let able = rates.iter().filter(|&&rate| rate > 0.0).count() as f64;
     if expected >= able {
         return f64::INFINITY;
@@ -43,7 +43,7 @@ pub(super) fn arrival_time(rates: &[f64], expected: f64) -> f64 {
 ///
 /// Halley's method from the time at which equal rates would have arrived; unequal ones take longer.
 /// It is stopped at a step of 10⁻⁴, whose square is corrected for: an error below 10⁻⁷ is left.
-pub(super) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f64>) {
+pub(in crate::gate) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f64>) {
     out.clear();
     let number = rates.len() as f64;
     if expected >= number {
@@ -86,7 +86,7 @@ pub(super) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f64>) {
 /// eˣ for x ≤ 0, to 10⁻¹¹ of its value, written so that compilers take several x at once.
 ///
 /// 2ⁿ by the bits of n, and a Taylor polynomial of degree 9 within ½·ln 2 of zero.
-pub(super) fn exp_of_negative(x: f64) -> f64 {
+pub(in crate::gate) fn exp_of_negative(x: f64) -> f64 {
     const LOG2_E: f64 = std::f64::consts::LOG2_E;
     // Adding and subtracting 1.5·2⁵² rounds to the nearest whole number.
     const ROUND: f64 = 6_755_399_441_055_744.0;
@@ -112,7 +112,7 @@ pub(super) fn exp_of_negative(x: f64) -> f64 {
 /// Scales `shares` to probabilities that sum to `expected`, none above one.
 ///
 /// What experts at one cannot take goes to the others in proportion.
-pub(super) fn capped(shares: &[f64], expected: f64, out: &mut Vec<f64>) {
+pub(in crate::gate) fn capped(shares: &[f64], expected: f64, out: &mut Vec<f64>) {
     let scale = expected / shares.iter().sum::<f64>();
     out.clear();
     out.extend(shares.iter().map(|share| share * scale));
@@ -131,7 +131,7 @@ pub(super) fn capped(shares: &[f64], expected: f64, out: &mut Vec<f64>) {
 }
 
 /// The weights, summing to one, whose inclusion probabilities (1) are `inclusion`.
-pub(super) fn weights_for(inclusion: &[f64]) -> Vec<f64> {
+pub(in crate::gate) fn weights_for(inclusion: &[f64]) -> Vec<f64> {
     let slots: f64 = inclusion.iter().sum();
     if (slots - 1.0).abs() < 1e-9 {
         return inclusion.iter().map(|p| p / slots).collect();

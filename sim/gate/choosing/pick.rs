@@ -15,7 +15,7 @@ use rand_distr::{Distribution, Exp1};
 const PATIENCE: u32 = 16;
 
 /// The experts of the tokens of one sequence in one layer.
-pub(super) struct Picker {
+pub(in crate::gate) struct Picker {
     rng: ChaCha8Rng,
     mean_times: Vec<f64>,
     /// FFN experts and the others.
@@ -25,7 +25,12 @@ pub(super) struct Picker {
 
 impl Picker {
     /// Experts with these mean times of arrival, the first `ffn` of which compute.
-    pub(super) fn new(mean_times: Vec<f64>, ffn: usize, top_k: usize, rng: ChaCha8Rng) -> Self {
+    pub(in crate::gate) fn new(
+        mean_times: Vec<f64>,
+        ffn: usize,
+        top_k: usize,
+        rng: ChaCha8Rng,
+    ) -> Self {
         let rates: Vec<f64> = mean_times.iter().map(|mean| 1.0 / mean).collect();
         let (own, others) = rates.split_at(ffn);
         let classes = [Alias::new(own, 0), Alias::new(others, ffn)];
@@ -34,7 +39,7 @@ impl Picker {
 
     /// The `top_k` experts of the next token, for which those that do not compute take `slower` times
     /// as long to arrive.
-    pub(super) fn next(&mut self, top_k: usize, slower: f64) -> &[usize] {
+    pub(in crate::gate) fn next(&mut self, top_k: usize, slower: f64) -> &[usize] {
         let [ffn, others] = [self.classes[0].mass, self.classes[1].mass / slower];
         // An even number of 2⁶⁴, below which a class's pick lies.
         let bound = ffn / (ffn + others);

@@ -27,9 +27,9 @@
 
 use rand_distr::{Distribution, StandardNormal};
 
-use super::inclusion;
-use super::law::{Law, LayerLaw, exponential_of};
-use super::sample::Race;
+use super::super::inclusion;
+use super::super::law::{Law, LayerLaw, exponential_of};
+use super::super::sample::Race;
 use super::statistics::{depth_information, loads, mean, overlap};
 use crate::base::streams::Streams;
 use crate::workload::{Persistence, Recording, SequenceCounts};
@@ -159,7 +159,7 @@ fn spread_scale(counts: &SequenceCounts, law_at: &dyn Fn(f64) -> Law, streams: S
 
 impl LayerLaw {
     /// Moves μ until mean inclusion over sequences of these latents is `target`.
-    pub(super) fn centre(
+    pub(in crate::gate) fn centre(
         &mut self,
         target: &[f64],
         latents: &[Vec<f64>],

@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::law::Law;
+use super::super::law::Law;
 use super::statistics::{self, Loads, kolmogorov_smirnov, mean};
 use crate::base::streams::Streams;
 use crate::workload::{Recording, SequenceCounts};

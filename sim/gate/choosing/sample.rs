@@ -27,14 +27,14 @@ const NORMAL_FROM: f64 = 16.0;
 
 /// Means and variances of counts, summed over tokens of one or several kinds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Expected {
+pub(in crate::gate) struct Expected {
     mean: Vec<f64>,
     variance: Vec<f64>,
 }
 
 impl Expected {
     /// Expects nothing of `experts` experts.
-    pub(super) fn clear(&mut self, experts: usize) {
+    pub(in crate::gate) fn clear(&mut self, experts: usize) {
         for sums in [&mut self.mean, &mut self.variance] {
             sums.clear();
             sums.resize(experts, 0.0);
@@ -42,7 +42,7 @@ impl Expected {
     }
 
     /// Adds `tokens` tokens with these inclusion probabilities [(1)].
-    pub(super) fn add(&mut self, tokens: f64, inclusion: &[f64]) {
+    pub(in crate::gate) fn add(&mut self, tokens: f64, inclusion: &[f64]) {
         for ((mean, variance), p) in self.mean.iter_mut().zip(&mut self.variance).zip(inclusion) {
             *mean += tokens * p;
             *variance += tokens * p * (1.0 - p);
@@ -50,27 +50,27 @@ impl Expected {
     }
 
     /// Adds `tokens` tokens that choose one expert with this probability.
-    pub(super) fn add_one(&mut self, expert: usize, tokens: f64, p: f64) {
+    pub(in crate::gate) fn add_one(&mut self, expert: usize, tokens: f64, p: f64) {
         self.mean[expert] += tokens * p;
         self.variance[expert] += tokens * p * (1.0 - p);
     }
 
     /// Expects this many slots in place of what there is, in the same proportions.
-    pub(super) fn scale_to(&mut self, slots: f64) {
+    pub(in crate::gate) fn scale_to(&mut self, slots: f64) {
         let sum: f64 = self.mean.iter().sum();
         let scale = if sum > 0.0 { slots / sum } else { 0.0 };
         self.mean.iter_mut().chain(&mut self.variance).for_each(|x| *x *= scale);
     }
 
     /// Means and variances of some of the experts.
-    pub(super) fn part(&self, experts: std::ops::Range<usize>) -> Self {
+    pub(in crate::gate) fn part(&self, experts: std::ops::Range<usize>) -> Self {
         let [mean, variance] =
             [&self.mean, &self.variance].map(|sums| sums[experts.clone()].to_vec());
         Self { mean, variance }
     }
 
     /// Expects just these tokens.
-    pub(super) fn set(&mut self, tokens: f64, inclusion: &[f64]) {
+    pub(in crate::gate) fn set(&mut self, tokens: f64, inclusion: &[f64]) {
         self.clear(inclusion.len());
         self.add(tokens, inclusion);
     }
@@ -80,7 +80,7 @@ impl Expected {
 ///
 /// # Panics
 /// If `total` slots do not fit `trials` of each expert.
-pub(super) fn counts_with_sum(
+pub(in crate::gate) fn counts_with_sum(
     rng: &mut ChaCha8Rng,
     trials: u32,
     total: u64,
@@ -173,7 +173,7 @@ fn shift(n: &mut u32, by: i64, most: u32) -> i64 {
 }
 
 /// Draws how many of `trials` tokens fall into each class of probability `p`, into `out`.
-pub(super) fn multinomial(rng: &mut ChaCha8Rng, trials: u32, p: &[f64], out: &mut [u32]) {
+pub(in crate::gate) fn multinomial(rng: &mut ChaCha8Rng, trials: u32, p: &[f64], out: &mut [u32]) {
     let (mut left, mut mass) = (u64::from(trials), 1.0_f64);
     out.fill(0);
     for (n, &p) in out.iter_mut().zip(p) {
@@ -195,17 +195,21 @@ pub(super) fn multinomial(rng: &mut ChaCha8Rng, trials: u32, p: &[f64], out: &mu
 /// The experts of one token: the first K of the arrivals with these rates, in order.
 ///
 /// The K largest of ln(rate) + Gumbel(1) are the K first of exponential arrivals.
-pub(super) struct Race {
+pub(in crate::gate) struct Race {
     first: Vec<(f64, usize)>,
 }
 
 impl Race {
-    pub(super) fn new(top_k: usize) -> Self {
+    pub(in crate::gate) fn new(top_k: usize) -> Self {
         Self { first: vec![(f64::INFINITY, 0); top_k] }
     }
 
     /// Runs the race once; `mean_times[i]` is one over expert i's rate.
-    pub(super) fn run(&mut self, rng: &mut ChaCha8Rng, mean_times: impl Iterator<Item = f64>) {
+    pub(in crate::gate) fn run(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        mean_times: impl Iterator<Item = f64>,
+    ) {
         self.finish(mean_times.map(|mean| {
             let wait: f64 = Exp1.sample(rng);
             wait * mean
@@ -213,7 +217,7 @@ impl Race {
     }
 
     /// Runs the race with these arrival times.
-    pub(super) fn finish(&mut self, times: impl Iterator<Item = f64>) {
+    pub(in crate::gate) fn finish(&mut self, times: impl Iterator<Item = f64>) {
         self.first.fill((f64::INFINITY, usize::MAX));
         for (i, time) in times.enumerate() {
             let mut at = self.first.len();
@@ -229,7 +233,7 @@ impl Race {
 
     /// The experts that the last race chose with their mixing weights, which sum to one: those of
     /// the scores −ln(time), whose softmax is in proportion to 1/time.
-    pub(super) fn weights(&self, scoring: Scoring) -> impl Iterator<Item = (usize, f64)> {
+    pub(in crate::gate) fn weights(&self, scoring: Scoring) -> impl Iterator<Item = (usize, f64)> {
         let weight = move |time: f64| match scoring {
             Scoring::Softmax => 1.0 / time,
             Scoring::Sigmoid => 1.0 / (1.0 + time),
@@ -239,7 +243,7 @@ impl Race {
     }
 
     /// The experts that the last race chose, first to last.
-    pub(super) fn winners(&self) -> impl Iterator<Item = usize> {
+    pub(in crate::gate) fn winners(&self) -> impl Iterator<Item = usize> {
         self.first.iter().map(|&(_, i)| i)
     }
 }

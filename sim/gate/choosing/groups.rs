@@ -1,0 +1,121 @@
+//! Inclusion and counts, drawn without tokens, of schemes that choose among groups of experts.
+//!
+//! *Grouped*: within each of M groups the law of inclusion (see `inclusion`) with K/M slots.
+//!
+//! *Group-limited*: with q_g the chance that group g is among a token's M best,
+//!
+//! ```text
+//!   π_i = q_g(i) (1 − e^{−w_i t}),    t such that Σ_i π_i = K                                  (1)
+//! ```
+//!
+//! q is drawn: of some tokens the two first arrivals in each group, which decide its score. After
+//! the first, which has taken the mean rate Σw²/Σw of its group, the rest arrive. (1) takes the
+//! choice of groups and that within groups as independent.
+
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Exp1};
+
+use super::inclusion;
+use super::sample::{self, Expected};
+
+/// Tokens of a sequence of which groups are drawn, at least and at most.
+const GROUP_TOKENS: (u32, u32) = (16, 256);
+/// At most `most` of `groups` groups of experts, and `slots` of their experts.
+pub(in crate::gate) struct GroupRule {
+    pub(in crate::gate) groups: u32,
+    pub(in crate::gate) most: u32,
+    pub(in crate::gate) slots: f64,
+}
+
+impl GroupRule {
+    /// π of (1), for a sequence of so many tokens.
+    pub(in crate::gate) fn inclusion(
+        &self,
+        rates: &[f64],
+        length: u32,
+        rng: &mut ChaCha8Rng,
+        out: &mut Vec<f64>,
+    ) {
+        let (groups, most) = (self.groups as usize, self.most as usize);
+        let per_group = rates.len() / groups;
+        let total: f64 = rates.iter().sum();
+        let of_group: Vec<(f64, f64)> = rates
+            .chunks_exact(per_group)
+            .map(|rates| {
+                let sum: f64 = rates.iter().sum();
+                let squares: f64 = rates.iter().map(|rate| rate * rate).sum();
+                (sum / total, (sum - squares / sum) / total)
+            })
+            .collect();
+        let tokens = length.saturating_mul(2).clamp(GROUP_TOKENS.0, GROUP_TOKENS.1);
+        let mut kept = vec![0u32; groups];
+        let mut order: Vec<(f64, usize)> = vec![(0.0, 0); groups];
+        for _ in 0..tokens {
+            for (g, (&(sum, rest), place)) in of_group.iter().zip(&mut order).enumerate() {
+                let [a, b]: [f64; 2] = std::array::from_fn(|_| Exp1.sample(rng));
+                let first = a / sum;
+                let second = if rest > 0.0 { first + b / rest } else { f64::INFINITY };
+                // The sigmoid of −ln(time), of the two best.
+                *place = (1.0 / (1.0 + first) + 1.0 / (1.0 + second), g);
+            }
+            order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
+            order[..most].iter().for_each(|&(_, g)| kept[g] += 1);
+        }
+        let chance: Vec<f64> =
+            (0..rates.len()).map(|i| f64::from(kept[i / per_group]) / f64::from(tokens)).collect();
+        within_chance(rates, &chance, self.slots, out);
+    }
+}
+
+/// π of (1), where expert i can be chosen with this chance.
+fn within_chance(rates: &[f64], chance: &[f64], slots: f64, out: &mut Vec<f64>) {
+    let total: f64 = rates.iter().sum();
+    let mut time = slots / total;
+    for _ in 0..60 {
+        let (mut arrived, mut slope) = (0.0, 0.0);
+        for (rate, q) in rates.iter().zip(chance) {
+            let absent = (-rate * time).exp();
+            arrived += q * (1.0 - absent);
+            slope += q * rate * absent;
+        }
+        let step = if slope > 0.0 { (slots - arrived) / slope } else { 0.0 };
+        time += step;
+        if step <= 1e-9 * time {
+            break;
+        }
+    }
+    out.clear();
+    out.extend(rates.iter().zip(chance).map(|(rate, q)| q * (1.0 - (-rate * time).exp())));
+}
+
+/// Inclusion of the experts of equal groups with `slots` slots over all of them.
+pub(in crate::gate) fn grouped_inclusion(
+    rates: &[f64],
+    groups: u32,
+    slots: f64,
+    out: &mut Vec<f64>,
+) {
+    let per_group = rates.len() / groups as usize;
+    let mut one = vec![];
+    out.clear();
+    for rates in rates.chunks_exact(per_group) {
+        inclusion::from_rates(rates, slots / f64::from(groups), &mut one);
+        out.extend_from_slice(&one);
+    }
+}
+
+/// Counts of equal groups with equal slots.
+pub(in crate::gate) fn grouped_counts(
+    rng: &mut ChaCha8Rng,
+    groups: u32,
+    tokens: u32,
+    slots: u64,
+    expected: &Expected,
+    out: &mut [u32],
+) {
+    let per_group = out.len() / groups as usize;
+    for (group, out) in out.chunks_exact_mut(per_group).enumerate() {
+        let expected = expected.part(group * per_group..(group + 1) * per_group);
+        sample::counts_with_sum(rng, tokens, slots / u64::from(groups), &expected, out);
+    }
+}
