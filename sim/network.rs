@@ -8,6 +8,7 @@
 use crate::base::units::SimTime;
 
 mod carried;
+mod carrier;
 mod closed_form;
 pub mod collective;
 mod ecmp;
@@ -20,12 +21,13 @@ mod rates;
 pub mod traffic;
 
 pub use carried::{Carried, NetworkChoice};
+pub use carrier::{Balanced, Carrier, DEFAULT_SMS, LegBasis, Unavailable};
 pub use closed_form::ClosedForm;
 pub use ecmp::ecmp_efficiency;
 pub use exchange::{Exchange, Forwarding, Relayed};
 pub use flow_network::FlowNetwork;
 pub use lay::{Ailment, BYTES_PER_FLOW, BYTES_PER_HOP, Transport, lay};
-pub use rates::{NetworkRates, Startup};
+pub use rates::{Carries, NetworkRates, Rates, Startup};
 
 /// Names one exchange among those in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,9 +12,9 @@ use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
 use crate::execution::cost::Overheads;
 use crate::execution::machine::Counted;
 use crate::kernels::profile::Profile;
-use crate::network::NetworkChoice;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
+use crate::network::{Carrier, NetworkChoice, Unavailable};
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -34,8 +34,8 @@ pub struct Scenario {
     pub overheads: Overheads,
     /// What is counted.
     pub counted: Counted,
-    /// How tokens are moved to their experts and back.
-    pub all_to_all: Algorithm,
+    /// How tokens are moved to their experts and back, where it says so; else the library decides.
+    pub all_to_all: Option<Algorithm>,
     /// Which engine shares links.
     pub network: NetworkChoice,
     /// Whether each seed draws what calibration leaves open.
@@ -50,6 +50,27 @@ pub struct Scenario {
     pub ingredients: Ingredients,
     /// Tells these inputs from others: a hash of every text read, overrides included.
     pub fingerprint: u64,
+}
+
+impl Scenario {
+    /// What carries the exchanges of a workload.
+    ///
+    /// # Errors
+    /// If the profile does not have the library; none for the scenario's own workloads.
+    pub fn carrier(&self, workload: &Workload) -> Result<Carrier, Unavailable> {
+        Carrier::of(&self.profile, &self.topology, workload, self.all_to_all)
+    }
+
+    /// How tokens of these workloads travel, in words, each once.
+    pub fn algorithms<'a>(&self, workloads: impl IntoIterator<Item = &'a Workload>) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for carrier in workloads.into_iter().filter_map(|workload| self.carrier(workload).ok()) {
+            if !names.contains(&carrier.algorithm.name()) {
+                names.push(carrier.algorithm.name());
+            }
+        }
+        names.join(", ")
+    }
 }
 
 /// Where a scenario's parts came from.
@@ -116,8 +137,7 @@ struct File {
     profile: Spanned<String>,
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
-    #[serde(default)]
-    all_to_all: AllToAllWord,
+    all_to_all: Option<AllToAllWord>,
     #[serde(default)]
     network: NetworkWord,
     epsilon: Option<Spanned<f64>>,
@@ -137,10 +157,9 @@ enum CountedWord {
     ModelForward,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum AllToAllWord {
-    #[default]
     Direct,
     Pxn,
     TwoHop,
@@ -274,7 +293,7 @@ impl ScenarioSource {
             profile,
             overheads,
             counted: file.counted.into(),
-            all_to_all: file.all_to_all.into(),
+            all_to_all: file.all_to_all.map(Into::into),
             network: self.network(file.network, file.epsilon.as_ref())?,
             calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
@@ -289,7 +308,26 @@ impl ScenarioSource {
             topology,
         };
         let _ = file.schema;
+        self.carriers(&file.compare, &scenario)?;
         Ok(scenario)
+    }
+
+    /// Every workload's exchanges have a library that carries them.
+    fn carriers(
+        &self,
+        compare: &Spanned<Vec<CompareTable>>,
+        scenario: &Scenario,
+    ) -> Result<(), Mistake> {
+        for (table, case) in compare.get_ref().iter().zip(&scenario.cases) {
+            let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
+            let named = case.moepp.iter().map(|workload| (moepp, workload));
+            for (name, workload) in std::iter::once((&table.vanilla, &case.vanilla)).chain(named) {
+                if let Err(Unavailable { found, help }) = scenario.carrier(workload) {
+                    return Err(self.source.mistake(name.span(), found, help));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A file or built-in of one kind that the scenario names, with the overrides for its kind.

@@ -39,11 +39,13 @@ use crate::kernels::experts::ExpertsShape;
 use crate::workload::{Dtype, Execution, GateNetwork, Scheme, Workload};
 
 mod dense;
+mod links;
 mod measured;
 mod roofline;
 mod uncertainty;
 
 pub use dense::{dense_op, output_op, shared_op, shortcut_op};
+pub use links::drawn;
 pub use roofline::Roofline;
 pub use uncertainty::{Drawn, Factors, Uncertainty};
 

@@ -3,7 +3,9 @@
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, SimTime};
 use crate::execution::calendar::Calendar;
-use crate::execution::cost::{Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty};
+use crate::execution::cost::{
+    Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty, drawn,
+};
 use crate::execution::machine::{
     AllToAll, Counted, Course, Machine, Observer, Rebalancing, StepPlanner,
 };
@@ -11,7 +13,7 @@ use crate::execution::outcome::{Outcome, TooLong};
 use crate::gate::Gate;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
-use crate::network::{Carried, ClosedForm, FlowNetwork, Network, NetworkChoice, NetworkRates};
+use crate::network::{Carried, ClosedForm, FlowNetwork, LegBasis, Network, NetworkChoice, Rates};
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -27,7 +29,9 @@ pub struct Inputs<'a> {
     /// What a loop over experts costs beyond its kernels.
     pub overheads: Overheads,
     /// What links deliver.
-    pub rates: NetworkRates,
+    pub rates: Rates,
+    /// What dispatch and combine stand on; none where links are taken at their data sheets.
+    pub legs: Option<&'a [LegBasis; 2]>,
     /// How tokens are moved to their experts and back.
     pub all_to_all: Algorithm,
     /// Which engine shares links.
@@ -84,7 +88,11 @@ pub fn simulate_observed<'a>(
 ) -> Result<Outcome, TooLong> {
     let world = inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(Streams::new(seed)));
     let kernels = Drawn::new(inputs.kernels, world);
-    let drawn = Inputs { kernels: &kernels, rates: world.on(inputs.rates), ..*inputs };
+    let rates = match inputs.uncertainty {
+        Some(_) => drawn(inputs.rates, inputs.legs, &world, Streams::new(seed)),
+        None => inputs.rates,
+    };
+    let drawn = Inputs { kernels: &kernels, rates, ..*inputs };
     // An observer that lives longer than the drawn kernels is lent for as long as they live.
     in_world(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
 }
@@ -145,7 +153,7 @@ fn run_with<'a>(
         .with_rebalancing(Rebalancing::new(
             workload,
             inputs.topology,
-            inputs.rates,
+            inputs.rates.other,
             inputs.kernels,
         )),
         network(engine, inputs),

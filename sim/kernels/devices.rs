@@ -181,6 +181,12 @@ impl DataSheet {
         Self::named(self.name).is_some()
     }
 
+    /// GPUs of one node: trays of a GB200 or GB300 NVL72 have four, boxes eight (the same data sheets).
+    #[must_use]
+    pub fn gpus_per_node(&self) -> u32 {
+        if self.name.starts_with("gb") { 4 } else { 8 }
+    }
+
     /// The peaks, as kernels take them.
     #[must_use]
     pub fn device(&self) -> Device {

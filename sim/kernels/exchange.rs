@@ -5,10 +5,10 @@
 //!
 //! ```text
 //!   D(G)  = G · (1 − C(E − E/G, k) / C(E, k))          groups a token reaches          (1)
-//!   normal, one node:    V = b·t·H·D(8)                copies to ranks                 (2)
+//!   normal, one node:    V = b·t·H·D(r)                copies to its r ranks           (2)
 //!   normal, n nodes:     V = b·t·H·D(n)·(1 − 1/n)      one copy a remote node          (3)
-//!   low latency:         V = b·t·H·k·(1 − 1/n)         one copy a remote slot,
-//!                                                      1 − 1/8 in one node             (4)
+//!   low latency:         V = b·t·H·k·(1 − 1/n)         one copy per remote slot,
+//!                                                      1 − 1/r in one node             (4)
 //!   NVL72, n ranks:      V = b·t·H·min(n, k)·(1 − 1/n),
 //!                        L = b·t·H·min(n, k)/n         balanced slots, kept copies     (5)
 //!   T = α + ε·E + ( (V/(B_sm·SMs))^p + (V/B)^p )^(1/p) + L/B_L + γ·t·k/SMs             (6)
@@ -32,13 +32,15 @@
 //! DeepEP's own planner uses. Left out: congestion other than that of the fabric measured, which at 8
 //! nodes halved the rate.
 
-use std::collections::BTreeSet;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::curves::Curves;
 use super::evidence::Evidence;
 use super::gemm::p_norm;
+
+mod support;
+
+pub use support::Unseen;
 
 /// Which kernels carry the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +85,8 @@ pub struct ExchangeShape {
     pub experts: u32,
     /// SMs that the kernel may use; 1 where it is not told.
     pub sms: u32,
+    /// r: GPUs of one node that take part. A domain has none of its own.
+    pub ranks: u32,
 }
 
 /// The constants of (6) for one number of groups.
@@ -110,8 +114,8 @@ pub struct ExchangePrior {
 const NIC: f64 = 45e9;
 const NIC_ALPHA_S: f64 = 20e-6;
 
-/// Ranks of one node.
-const RANKS_OF_NODE: u32 = 8;
+/// Ranks of one node where the measurements were made: boxes of eight GPUs.
+pub const RANKS_OF_NODE: u32 = 8;
 
 /// Equation (1): groups that a token reaches when its k experts are any k of E.
 #[must_use]
@@ -132,14 +136,14 @@ pub fn volume(library: Library, shape: ExchangeShape, bytes: f64, tokens: f64) -
     let copy = bytes * tokens * f64::from(shape.hidden);
     match library {
         Library::DeepEpNormal if shape.groups <= 1 => {
-            (copy * distinct_groups(RANKS_OF_NODE, shape.experts, shape.top_k), 0.0)
+            (copy * distinct_groups(shape.ranks, shape.experts, shape.top_k), 0.0)
         }
         Library::DeepEpNormal => {
             let nodes = distinct_groups(shape.groups, shape.experts, shape.top_k);
             (copy * nodes * (1.0 - 1.0 / n), 0.0)
         }
         Library::DeepEpLowLatency => {
-            let groups = if shape.groups <= 1 { f64::from(RANKS_OF_NODE) } else { n };
+            let groups = if shape.groups <= 1 { f64::from(shape.ranks.max(1)) } else { n };
             (copy * k * (1.0 - 1.0 / groups), 0.0)
         }
         Library::NvlinkDomain => {
@@ -161,6 +165,17 @@ impl ExchangePrior {
             + kept / self.local_bandwidth
             + self.slot_s * tokens * f64::from(shape.top_k) / sms
     }
+}
+
+/// A time asked of a fit.
+struct Asked {
+    shape: ExchangeShape,
+    /// Tokens per GPU, at which residuals are read.
+    tokens: u32,
+    /// Tokens whose bytes and slots count: all, or none for the start-up alone.
+    moved: f64,
+    /// Bytes of a number.
+    bytes: f64,
 }
 
 impl Library {
@@ -206,6 +221,21 @@ impl ExchangeFit {
     /// `skip` names are passed by. Zero without any constants.
     #[must_use]
     pub fn seconds(&self, shape: ExchangeShape, tokens: u32, skip: impl Fn(&[u32]) -> bool) -> f64 {
+        let all = Asked { shape, tokens, moved: tokens.into(), bytes: self.bytes };
+        self.read(&all, &skip)
+    }
+
+    /// The same with `bytes` per number on the wire, in two parts: what remains when the bytes vanish,
+    /// and the whole.
+    #[must_use]
+    pub fn parts(&self, shape: ExchangeShape, tokens: u32, bytes: f64) -> [f64; 2] {
+        [0.0, f64::from(tokens)]
+            .map(|moved| self.read(&Asked { shape, tokens, moved, bytes }, &|_| false))
+    }
+
+    /// The time that (6) to (8) give for what is asked.
+    fn read(&self, asked: &Asked, skip: &impl Fn(&[u32]) -> bool) -> f64 {
+        let shape = asked.shape;
         let groups = shape.groups;
         let usable: Vec<u32> = self.priors.keys().copied().filter(|n| !skip(&[*n])).collect();
         let alike = |n: &&u32| self.library.alike(**n, groups);
@@ -220,18 +250,13 @@ impl ExchangeFit {
         let place = |n: u32| self.library.place(n, shape.top_k);
         let apart = place(b) - place(a);
         let share = if apart > 0.0 { (place(groups) - place(a)) / apart } else { 0.0 };
-        let time = |n: u32| self.seconds_as(n, shape, tokens, &skip);
+        let time = |n: u32| self.seconds_as(n, asked, skip);
         if share == 0.0 { time(a) } else { time(a).powf(1.0 - share) * time(b).powf(share) }
     }
 
     /// The time by the constants and residuals of `n` groups, for the bytes of the shape's own.
-    fn seconds_as(
-        &self,
-        n: u32,
-        shape: ExchangeShape,
-        tokens: u32,
-        skip: &impl Fn(&[u32]) -> bool,
-    ) -> f64 {
+    fn seconds_as(&self, n: u32, asked: &Asked, skip: &impl Fn(&[u32]) -> bool) -> f64 {
+        let Asked { shape, tokens, moved, bytes } = *asked;
         let at = [n, shape.hidden, shape.top_k, shape.experts, shape.sms];
         let curve = self.residual.read(&at, |site| site.at[0] != n || skip(&site.at));
         let knots: Vec<f64> = self.residual.knots().iter().map(|t| t.ln()).collect();
@@ -243,9 +268,9 @@ impl ExchangeFit {
             // Kernels of one node over the NICs of a fabric that was never measured.
             prior.bandwidth = prior.bandwidth.min(NIC);
             prior.alpha_s += NIC_ALPHA_S;
-            return prior.seconds(self.library, shape, self.bytes, tokens.into());
+            return prior.seconds(self.library, shape, bytes, moved);
         }
-        let time = prior.seconds(self.library, shape, self.bytes, tokens.into());
+        let time = prior.seconds(self.library, shape, bytes, moved);
         time * residual.exp()
     }
 }
@@ -286,7 +311,7 @@ mod tests {
     }
 
     const SHAPE: ExchangeShape =
-        ExchangeShape { groups: 4, hidden: 7168, top_k: 8, experts: 256, sms: 1 };
+        ExchangeShape { groups: 4, hidden: 7168, top_k: 8, experts: 256, sms: 1, ranks: 8 };
 
     #[test]
     fn four_nodes_take_the_geometric_mean_of_what_two_and_eight_would() {

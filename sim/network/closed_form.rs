@@ -27,7 +27,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Carried, Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates,
+    Carried, Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates, Rates,
     Relayed, Startup, ecmp_efficiency,
 };
 use crate::base::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, SimTime};
@@ -43,7 +43,7 @@ const MEASURING: u64 = 5_000_000;
 #[derive(Debug)]
 pub struct ClosedForm<'a> {
     topology: &'a Topology,
-    rates: NetworkRates,
+    rates: Rates,
     waiting: BTreeMap<ExchangeId, Waiting>,
     deliveries: BTreeSet<Delivery>,
     routes: BTreeMap<Vec<GpuId>, Routes>,
@@ -115,11 +115,11 @@ impl Routes {
 impl<'a> ClosedForm<'a> {
     /// A network of these links that deliver these rates.
     #[must_use]
-    pub fn new(topology: &'a Topology, rates: NetworkRates) -> Self {
+    pub fn new(topology: &'a Topology, rates: impl Into<Rates>) -> Self {
         let links = topology.links().len();
         Self {
             topology,
-            rates,
+            rates: rates.into(),
             waiting: BTreeMap::new(),
             deliveries: BTreeSet::new(),
             routes: BTreeMap::new(),
@@ -150,7 +150,7 @@ impl<'a> ClosedForm<'a> {
             None => Routes::between(self.topology, members),
         };
         self.drain_links(exchange, &routes);
-        let startup = self.startup_of(members);
+        let startup = self.startup_of(exchange);
         let transfers = self.transfer_times(exchange, &routes, &startup);
         let mut last = SimDuration::ZERO;
         for rank in 0..members.len() {
@@ -183,7 +183,8 @@ impl<'a> ClosedForm<'a> {
         }
         for &link in &self.touched {
             let bytes = Bytes(self.load[link.index()]);
-            let capacity = self.capacity_of(link, self.flows[link.index()]);
+            let rates = self.rates.of(exchange.carries());
+            let capacity = self.capacity_of(link, self.flows[link.index()], rates);
             self.drain[link.index()] = capacity.time_for(bytes);
         }
     }
@@ -220,9 +221,9 @@ impl<'a> ClosedForm<'a> {
     }
 
     /// Equation (1).
-    fn capacity_of(&self, id: LinkId, flows: u32) -> Bandwidth {
+    fn capacity_of(&self, id: LinkId, flows: u32, rates: &NetworkRates) -> Bandwidth {
         let link = &self.topology.links()[id.index()];
-        let share = self.rates.efficiency.of(link.class);
+        let share = rates.efficiency.of(link.class);
         let hashed = match self.topology.spread() {
             Spread::Ecmp => ecmp_efficiency(flows, link.lanes),
             Spread::Spray => 1.0,
@@ -230,10 +231,11 @@ impl<'a> ClosedForm<'a> {
         link.bandwidth.scaled(share * hashed)
     }
 
-    fn startup_of(&self, members: &[GpuId]) -> Startup {
+    fn startup_of(&self, exchange: &Exchange) -> Startup {
+        let (members, rates) = (exchange.members(), self.rates.of(exchange.carries()));
         let node = |gpu: &GpuId| self.topology.node_of(*gpu);
         let together = members.windows(2).all(|pair| node(&pair[0]) == node(&pair[1]));
-        if together { self.rates.within_node } else { self.rates.across_nodes }
+        if together { rates.within_node } else { rates.across_nodes }
     }
 
     /// Equation (3) for one member, from `t0` on.
@@ -286,8 +288,9 @@ impl<'a> ClosedForm<'a> {
         let makespan = busiest.map_or(SimDuration::ZERO, |link| self.drain[link.index()]);
         let share = |part: SimDuration| part.secs() / makespan.secs().max(f64::MIN_POSITIVE);
         let first = waiting.joined.iter().flatten().min().copied().unwrap_or(now);
-        let plain = self.rates.within_node.pair_ceiling.is_none()
-            && self.rates.across_nodes.pair_ceiling.is_none();
+        let rates = self.rates.of(exchange.carries());
+        let plain =
+            rates.within_node.pair_ceiling.is_none() && rates.across_nodes.pair_ceiling.is_none();
         let (start_spread, inner_load) = (share(now - first), share(inner));
         let load = busiest.map_or(0, |link| self.load[link.index()]);
         let largest = largest as f64 / load.max(1) as f64;

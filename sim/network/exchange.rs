@@ -9,6 +9,7 @@
 //!   done_j ≥ max over forwarders k of j, over first hops i → k, of their ends           (1)
 //! ```
 
+use super::Carries;
 use crate::base::units::{Bytes, GpuId};
 
 /// Bytes that go through a third member, which passes on each chunk as it comes.
@@ -43,6 +44,7 @@ pub struct Exchange {
     bytes: Vec<Bytes>,
     relayed: Vec<Relayed>,
     forwarding: Forwarding,
+    carries: Carries,
 }
 
 impl Exchange {
@@ -54,7 +56,8 @@ impl Exchange {
     pub fn new(members: Vec<GpuId>, bytes: Vec<Bytes>) -> Self {
         let (ranks, cells) = (members.len(), bytes.len());
         assert!(ranks * ranks == cells, "{cells} cells for {ranks} members");
-        Self { members, bytes, relayed: Vec::new(), forwarding: Forwarding::None }
+        let (relayed, forwarding) = (Vec::new(), Forwarding::None);
+        Self { members, bytes, relayed, forwarding, carries: Carries::Other }
     }
 
     /// The same with bytes that go through a third member.
@@ -76,6 +79,19 @@ impl Exchange {
     pub const fn with_forwarding(mut self, forwarding: Forwarding) -> Self {
         self.forwarding = forwarding;
         self
+    }
+
+    /// The same as a dispatch, a combine or something else.
+    #[must_use]
+    pub const fn carrying(mut self, carries: Carries) -> Self {
+        self.carries = carries;
+        self
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub const fn carries(&self) -> Carries {
+        self.carries
     }
 
     /// The GPUs that take part, in order of rank.

@@ -9,6 +9,13 @@
 //!   done_i     = max over flows of i, out and in, of their ends                   (2)
 //! ```
 //!
+//! Links deliver what they do for the kind of exchange (dispatch, combine, other) that gets most of
+//! them, `η_l`. A flow of a kind that gets `η'_l` takes as long as one of more bytes,
+//!
+//! ```text
+//!   S' = S · max over links l of its route of η_l / η'_l                           (3)
+//! ```
+//!
 //! Startup is that of [`NetworkRates`] for the bytes and peers of the member in this exchange. A
 //! member without bytes for or from others is done when the last member has joined, as in the closed
 //! form. Each start, and each end or, quantised, each group of ends, computes the rates of the flows
@@ -19,17 +26,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Carried, Delivery, Exchange, ExchangeId, Network, NetworkRates, Relayed, ecmp_efficiency,
+    Carried, Carries, Delivery, Exchange, ExchangeId, Network, Rates, Relayed, ecmp_efficiency,
 };
 use crate::base::units::{Bandwidth, Bytes, LinkId, SimDuration, SimTime};
 use crate::network::fluid::{Engine, ROUNDING, Sharing};
-use crate::topology::{Spread, Topology};
+use crate::topology::{ByClass, Spread, Topology};
 
 /// A [`Network`] whose exchanges share links.
 #[derive(Debug)]
 pub struct FlowNetwork<'a> {
     topology: &'a Topology,
-    rates: NetworkRates,
+    rates: Rates,
+    /// The highest efficiency of each class of link, over kinds of exchange: what links deliver.
+    efficiency: ByClass<f64>,
     sharing: Sharing,
     exchanges: BTreeMap<ExchangeId, InFlight>,
     /// All flows since the network was idle last.
@@ -93,14 +102,17 @@ fn instant(at_s: f64) -> SimTime {
 impl<'a> FlowNetwork<'a> {
     /// A network of these links that deliver these rates.
     #[must_use]
-    pub fn new(topology: &'a Topology, rates: NetworkRates) -> Self {
+    pub fn new(topology: &'a Topology, rates: impl Into<Rates>) -> Self {
+        let rates = rates.into();
+        let efficiency = rates.best_efficiency();
         let delivered = topology
             .links()
             .iter()
-            .map(|link| link.bandwidth.bytes_per_sec() * rates.efficiency.of(link.class));
+            .map(|link| link.bandwidth.bytes_per_sec() * efficiency.of(link.class));
         Self {
             topology,
             rates,
+            efficiency,
             sharing: Sharing::new(delivered.collect()),
             exchanges: BTreeMap::new(),
             flows: Vec::new(),
@@ -169,11 +181,22 @@ impl<'a> FlowNetwork<'a> {
     fn start(&mut self, number: u32) {
         let Flow { exchange: id, transfer } = self.flows[number as usize];
         self.route_of(id, &transfer);
-        let ceiling = self.exchanges[&id].ceiling;
-        let ceiling = ceiling.map_or(f64::INFINITY, Bandwidth::bytes_per_sec);
-        let bytes = transfer.bytes.0 as f64;
+        let InFlight { exchange, ceiling, .. } = &self.exchanges[&id];
+        let slower = self.slower_by(exchange.carries());
+        let ceiling = ceiling.map_or(f64::INFINITY, Bandwidth::bytes_per_sec) * slower;
+        let bytes = transfer.bytes.0 as f64 * slower;
         self.sharing.start(number, &self.route, bytes, 1.0, ceiling);
         self.count_hashed(1);
+    }
+
+    /// Equation (3) for the route in `self.route`.
+    fn slower_by(&self, carries: Carries) -> f64 {
+        let own = &self.rates.of(carries).efficiency;
+        let slower = |link: &LinkId| {
+            let class = self.topology.links()[link.index()].class;
+            self.efficiency.of(class) / own.of(class)
+        };
+        self.route.iter().map(slower).fold(1.0, f64::max)
     }
 
     /// Counts a flow on or off the hashed trunks of `self.route`.
@@ -186,7 +209,7 @@ impl<'a> FlowNetwork<'a> {
             if link.lanes > 1 {
                 let flows = self.hashed.entry(id).or_insert(0);
                 *flows = flows.saturating_add_signed(change);
-                let share = self.rates.efficiency.of(link.class);
+                let share = self.efficiency.of(link.class);
                 let hashed = ecmp_efficiency(*flows, link.lanes);
                 self.sharing.set_capacity(id, link.bandwidth.bytes_per_sec() * share * hashed);
             }
@@ -237,7 +260,8 @@ impl Network for FlowNetwork<'_> {
         let ranks = exchange.members().len();
         let node = |rank: usize| self.topology.node_of(exchange.members()[rank]);
         let together = (1..ranks).all(|rank| node(rank) == node(0));
-        let rates = if together { self.rates.within_node } else { self.rates.across_nodes };
+        let own = self.rates.of(exchange.carries());
+        let rates = if together { own.within_node } else { own.across_nodes };
         let (mut left, mut fed) = (vec![0; ranks], vec![0; ranks]);
         let mut feeders = vec![Vec::new(); ranks];
         let mut latency = vec![SimDuration::ZERO; ranks];

@@ -114,3 +114,66 @@ impl NetworkRates {
         self
     }
 }
+
+/// What an exchange carries: libraries deliver different rates for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carries {
+    /// Tokens to their experts.
+    Dispatch,
+    /// Results back.
+    Combine,
+    /// Anything else: activations of a pipeline, parameters that move.
+    #[default]
+    Other,
+}
+
+/// Rates for each kind of exchange.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Of dispatches.
+    pub dispatch: NetworkRates,
+    /// Of combines.
+    pub combine: NetworkRates,
+    /// Of everything else.
+    pub other: NetworkRates,
+}
+
+impl From<NetworkRates> for Rates {
+    fn from(all: NetworkRates) -> Self {
+        Self { dispatch: all, combine: all, other: all }
+    }
+}
+
+impl Rates {
+    /// Those of one kind of exchange.
+    #[must_use]
+    pub const fn of(&self, carries: Carries) -> &NetworkRates {
+        match carries {
+            Carries::Dispatch => &self.dispatch,
+            Carries::Combine => &self.combine,
+            Carries::Other => &self.other,
+        }
+    }
+
+    /// The highest efficiency of each class of link, over kinds of exchange.
+    #[must_use]
+    pub fn best_efficiency(&self) -> ByClass<f64> {
+        let mut best = self.other.efficiency;
+        for class in LinkClass::ALL {
+            let others = [&self.dispatch, &self.combine].map(|rates| rates.efficiency.of(class));
+            let most = others.into_iter().fold(best.of(class), f64::max);
+            best = best.with(class, most);
+        }
+        best
+    }
+
+    /// Every kind's rates changed in the same way.
+    #[must_use]
+    pub fn map(self, mut change: impl FnMut(NetworkRates) -> NetworkRates) -> Self {
+        Self {
+            dispatch: change(self.dispatch),
+            combine: change(self.combine),
+            other: change(self.other),
+        }
+    }
+}

@@ -122,17 +122,19 @@ pub fn run_if(
     let kernels = Kernels::new(profile, topology.gpu().device());
     let open = || Uncertainty::of(profile, workload.batch.dtype);
     let uncertainty = scenario.calibration_uncertainty.then(open);
+    let carrier = match scenario.carrier(workload) {
+        Ok(carrier) => carrier,
+        // Reading a scenario lets no such workload through.
+        Err(unavailable) => panic!("{}", unavailable.found),
+    };
     let inputs = Inputs {
         topology,
         workload,
         kernels: &kernels,
         overheads,
-        rates: what_if.on(NetworkRates::measured(
-            profile,
-            topology,
-            workload.layout.expert_parallel,
-        )),
-        all_to_all: scenario.all_to_all,
+        rates: carrier.rates.map(|rates| what_if.on(rates)),
+        legs: Some(&carrier.legs),
+        all_to_all: carrier.algorithm,
         network: scenario.network,
         counted: scenario.counted,
         uncertainty: uncertainty.as_ref(),

@@ -92,12 +92,20 @@ pub enum ExchangeLibrary {
     DeepEpLowLatency,
     /// One-sided kernels within one NVLink domain, as on NVL72.
     NvlinkOneSided,
+    /// Two-sided kernels within one NVLink domain, as on NVL72.
+    NvlinkTwoSided,
 }
 
 impl ExchangeLibrary {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Auto, Self::Nccl, Self::DeepEpNormal, Self::DeepEpLowLatency, Self::NvlinkOneSided];
+    pub const ALL: [Self; 6] = [
+        Self::Auto,
+        Self::Nccl,
+        Self::DeepEpNormal,
+        Self::DeepEpLowLatency,
+        Self::NvlinkOneSided,
+        Self::NvlinkTwoSided,
+    ];
 
     /// Its word in workload files.
     #[must_use]
@@ -108,6 +116,7 @@ impl ExchangeLibrary {
             Self::DeepEpNormal => "deepep-normal",
             Self::DeepEpLowLatency => "deepep-low-latency",
             Self::NvlinkOneSided => "nvlink-one-sided",
+            Self::NvlinkTwoSided => "nvlink-two-sided",
         }
     }
 

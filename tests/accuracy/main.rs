@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod exchanges;
 mod gate_presets;
 mod gate_traces;
 mod study;

@@ -13,7 +13,7 @@ use moesim::execution::cost::{Drawn, Factors, Roofline, Uncertainty};
 use moesim::execution::machine::Counted;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::kernels::profile::{LogErrors, Profile};
-use moesim::network::{NetworkRates, Startup};
+use moesim::network::{NetworkRates, Rates, Startup};
 use moesim::studies::study::study;
 use moesim::topology::Topology;
 use moesim::workload::{Dtype, Workload};
@@ -53,7 +53,7 @@ struct World {
     vanilla: Workload,
     moepp: Workload,
     roofline: Roofline,
-    rates: NetworkRates,
+    rates: Rates,
 }
 
 impl World {
@@ -65,7 +65,7 @@ impl World {
             vanilla: workload(&SMALL),
             moepp: workload(&[&zero[..], &SMALL].concat()),
             roofline: roofline(100.0, 1000.0),
-            rates: NetworkRates { within_node: alpha, ..NetworkRates::IDEAL },
+            rates: NetworkRates { within_node: alpha, ..NetworkRates::IDEAL }.into(),
         }
     }
 

@@ -180,7 +180,7 @@ proptest! {
         let profile = h100();
         for (name, fit) in profile.exchanges.iter().filter(|(name, _)| name.starts_with("deepep")) {
             let shape =
-                ExchangeShape { groups: nodes, hidden: 7168, top_k: 8, experts: 256, sms: 20 };
+                ExchangeShape { groups: nodes, hidden: 7168, top_k: 8, experts: 256, sms: 20, ranks: 8 };
             let time = |tokens| fit.seconds(shape, tokens, |_| false);
             prop_assert!(time(tokens).is_finite() && time(tokens) > 0.0);
             // Measured times fall here and there; the prior, which never does, carries them.

@@ -204,7 +204,7 @@ fn exchange_fits(
             let table = Table::read(&path)?;
             let found = match library {
                 NvlinkDomain => ExchangeRow::of_nvlink(&table)?,
-                deepep => ExchangeRow::of_deepep(&table, deepep)?,
+                deepep => ExchangeRow::of_deepep(&table, deepep, sheet.gpus_per_node())?,
             };
             rows.extend(plain(found.rows));
             on.push(name);

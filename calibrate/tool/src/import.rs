@@ -365,7 +365,8 @@ mod tests {
         let nccl = CollectiveRow::of(&read("nccl_z9_sxm")).unwrap().rows;
         assert_eq!((nccl[0].1.bytes, nccl[1].1.bytes), (512, 1024));
         let rows = |name: &str| {
-            ExchangeRow::of_deepep(&read(name), Library::DeepEpLowLatency).unwrap().rows.len()
+            let found = ExchangeRow::of_deepep(&read(name), Library::DeepEpLowLatency, 8);
+            found.unwrap().rows.len()
         };
         assert_eq!((rows("deepep_ll_1node_z9_sxm"), rows("deepep_ll_multinode_z9_sxm")), (2, 6));
     }

@@ -27,6 +27,7 @@ enum LibraryWord {
     DeepepNormal,
     DeepepLowLatency,
     NvlinkOneSided,
+    NvlinkTwoSided,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -55,6 +56,7 @@ impl From<LibraryWord> for ExchangeLibrary {
             LibraryWord::DeepepNormal => Self::DeepEpNormal,
             LibraryWord::DeepepLowLatency => Self::DeepEpLowLatency,
             LibraryWord::NvlinkOneSided => Self::NvlinkOneSided,
+            LibraryWord::NvlinkTwoSided => Self::NvlinkTwoSided,
         }
     }
 }

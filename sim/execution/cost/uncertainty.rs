@@ -19,7 +19,7 @@ use crate::base::streams::Streams;
 use crate::base::units::{Bytes, SimDuration};
 use crate::kernels::experts::ExpertsShape;
 use crate::kernels::profile::{CollectiveOp, LogErrors, Precision, Profile};
-use crate::network::NetworkRates;
+use crate::network::Rates;
 use crate::workload::Dtype;
 
 /// The laws of a profile's errors, for the families that a workload of one number format meets.
@@ -91,8 +91,8 @@ impl Factors {
 
     /// Rates at which exchanges take that much longer.
     #[must_use]
-    pub fn on(&self, rates: NetworkRates) -> NetworkRates {
-        rates.slower(self.within_node, self.across_nodes)
+    pub fn on(&self, rates: Rates) -> Rates {
+        rates.map(|rates| rates.slower(self.within_node, self.across_nodes))
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::base::units::{Bytes, ExpertId, GpuId};
 use crate::gate::Counts;
 use crate::network::collective::{Accounting, Algorithm, Allowed, Chosen, Hop};
-use crate::network::{Exchange, Forwarding, Relayed};
+use crate::network::{Carries, Exchange, Forwarding, Relayed};
 use crate::placement::Placement;
 use crate::workload::Scheme;
 
@@ -103,6 +103,7 @@ impl Dispatch {
         Exchange::new(members, self.cells.clone())
             .with_relayed(self.relayed.clone())
             .with_forwarding(forwarding)
+            .carrying(Carries::Dispatch)
     }
 
     /// The combine.
@@ -125,6 +126,7 @@ impl Dispatch {
         Exchange::new(members, cells.collect())
             .with_relayed(self.relayed.iter().map(turned).collect())
             .with_forwarding(forwarding)
+            .carrying(Carries::Combine)
     }
 }
 

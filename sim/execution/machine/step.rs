@@ -170,10 +170,9 @@ impl<'a> StepPlanner<'a> {
                 (vec![none; workload.model.layers as usize], none, none)
             }
         };
-        let token = workload.token_bytes().0;
         let ahead = match workload.gating.scheme {
             // What a token's chosen expert has computed of it already goes with it.
-            Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dtype.bytes(),
+            Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dispatch_dtype.bytes(),
             _ => 0,
         };
         Self {
@@ -187,7 +186,7 @@ impl<'a> StepPlanner<'a> {
             dense,
             output,
             beside: [shortcut, shared_op(workload, kernels)],
-            slot: [token + ahead, token],
+            slot: [workload.dispatch_bytes().0 + ahead, workload.combine_bytes().0],
             totals: Totals::default(),
             spare: Vec::new(),
             rows: Vec::new(),

@@ -48,11 +48,16 @@ const NOTHING: f64 = 0.001;
 impl ExchangeRow {
     /// The rows of a `deepep_normal_…` or `deepep_ll_…` table: a dispatch and a combine each.
     ///
-    /// A time is transmission plus the exchange of metadata, where the table knows the latter.
+    /// Nodes had `ranks` GPUs. A time is transmission plus the exchange of metadata, where the table
+    /// knows the latter.
     ///
     /// # Errors
     /// If a column is missing or of the wrong kind.
-    pub fn of_deepep(table: &Table, library: Library) -> Result<Rows<Self>, TableError> {
+    pub fn of_deepep(
+        table: &Table,
+        library: Library,
+        ranks: u32,
+    ) -> Result<Rows<Self>, TableError> {
         let normal = library == Library::DeepEpNormal;
         let names = ["node_num", "hidden_size", "num_topk", "num_experts", "num_token"];
         let [groups, hidden, top_k, experts, tokens] = counts(table, names)?;
@@ -69,6 +74,7 @@ impl ExchangeRow {
                     top_k: top_k[row]?,
                     experts: experts[row]?,
                     sms: side.sms.as_ref().map_or(Ok(1), |sms| sms[row])?,
+                    ranks,
                 };
                 Ok(Self {
                     name: format!("{}/{op}", library.name()),
@@ -108,6 +114,7 @@ impl ExchangeRow {
                 top_k: top_k[row]?,
                 experts: experts[row]?,
                 sms: 1,
+                ranks: 1,
             };
             Ok(Self {
                 name: format!("nvlink_domain/{op}/{source}/{dtype}"),

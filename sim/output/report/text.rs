@@ -9,6 +9,7 @@ use crate::execution::blame::Reason;
 use crate::execution::machine::Counted;
 use crate::network::fluid::Engine;
 use crate::studies::study::Row;
+use crate::workload::Workload;
 
 /// Writes the study's table, then where the time goes.
 ///
@@ -96,7 +97,7 @@ fn network(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
         write!(
             out,
             "network: {} all-to-all, {} engine: ",
-            scenario.all_to_all.name(),
+            scenario.algorithms(own_workloads(rows, engine)),
             engine.name()
         )?;
         match all.error_bound {
@@ -121,6 +122,12 @@ fn network(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// Workloads whose exchanges this engine carried.
+fn own_workloads(rows: &[Row], engine: Engine) -> impl Iterator<Item = &Workload> {
+    let own = move |row: &&Row| row.carried.exchanges > 0 && row.carried.engine == engine;
+    rows.iter().filter(own).map(|row| &row.workload)
 }
 
 fn result(out: &mut dyn Write, row: &Row, any_published: bool) -> io::Result<()> {

@@ -30,7 +30,7 @@ pub(super) fn table(
             Ok(exchanges(profile, ExchangeRow::of_nvlink(table)?, out))
         }
         Kind::Exchange(library) => {
-            Ok(exchanges(profile, ExchangeRow::of_deepep(table, library)?, out))
+            Ok(exchanges(profile, ExchangeRow::of_deepep(table, library, predictor.ranks)?, out))
         }
         Kind::Collective => Ok(collectives(profile, CollectiveRow::of(table)?, out)),
     }

@@ -13,6 +13,7 @@ use super::LeaveOut;
 use crate::base::table::Table;
 use crate::config::{Mistake, built_in_profile, built_in_profiles};
 use crate::kernels::devices::DataSheet;
+use crate::kernels::exchange::RANKS_OF_NODE;
 use crate::kernels::measurements::GemmRow;
 use crate::kernels::profile::Profile;
 use crate::kernels::unmeasured::Stranger;
@@ -26,6 +27,8 @@ pub(super) struct Predictor {
     pub(super) rule: String,
     /// Whether the device is one that calibration knows.
     pub(super) known: bool,
+    /// GPUs of one node.
+    pub(super) ranks: u32,
 }
 
 impl Predictor {
@@ -41,6 +44,7 @@ impl Predictor {
                        numbers of groups: between those of the nearest ones"
                         .to_owned(),
                 known: true,
+                ranks: sheet.gpus_per_node(),
             }),
             None => Self::stranger(dir, stem, sheet),
         }
@@ -70,7 +74,8 @@ impl Predictor {
                 timings.iter().filter(|row| part(row.n, row.k) != left_out).copied().collect();
             Stranger { sheet, gemm: &elsewhere, copies: &[] }.products(&others)
         });
-        Ok(Self { parts: parts.collect(), profile, rule, known: false })
+        let ranks = sheet.map_or(RANKS_OF_NODE, DataSheet::gpus_per_node);
+        Ok(Self { parts: parts.collect(), profile, rule, known: false, ranks })
     }
 }
 

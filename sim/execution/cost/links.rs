@@ -1,0 +1,31 @@
+//! What calibration leaves open of dispatch and combine, drawn once a run.
+//!
+//! Each leg errs by the law of the family that its constants are of: one family where NCCL carries both, two
+//! where a library's kernels do. A leg takes e^ε times as long as predicted, ε drawn from the stream
+//! `calibration/FAMILY` of the run's seed, so that two runs of one family err alike.
+
+use super::Factors;
+use crate::base::streams::Streams;
+use crate::network::{LegBasis, NetworkRates, Rates};
+
+/// Rates in one world: `world` for all but dispatch and combine where it is known what these stand on.
+#[must_use]
+pub fn drawn(
+    rates: Rates,
+    legs: Option<&[LegBasis; 2]>,
+    world: &Factors,
+    streams: Streams,
+) -> Rates {
+    let whole = world.on(rates);
+    let Some([dispatch, combine]) = legs else { return whole };
+    let one = |rates: NetworkRates, leg: &LegBasis| {
+        let mut rng = streams.named(&format!("calibration/{}", leg.family));
+        let factor = leg.errors.as_ref().map_or(1.0, |law| law.draw(&mut rng));
+        rates.slower(factor, factor)
+    };
+    Rates {
+        dispatch: one(rates.dispatch, dispatch),
+        combine: one(rates.combine, combine),
+        other: whole.other,
+    }
+}

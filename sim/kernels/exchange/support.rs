@@ -1,0 +1,152 @@
+//! How near an exchange is to what was measured of its library.
+
+use super::{ExchangeFit, ExchangeShape, Library, RANKS_OF_NODE};
+use crate::kernels::basis::Support;
+use crate::kernels::evidence::LogErrors;
+
+/// Doublings of hidden size, top-k, experts or SMs that count as one correlation length.
+const LENGTH: f64 = 3.0;
+
+/// So much wider are errors where a number of groups or ranks was not measured and nothing says how
+/// far off such numbers are: as for experts of several ranks, a stated guess.
+const WIDER: f64 = 2.0;
+
+/// Words in the evidence of constants that were measured on another GPU.
+const TRANSFERRED: &str = ": transferred, not measured";
+
+/// In which way an exchange lies beyond what was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unseen {
+    /// No number of groups like this one was measured: the NIC's published rate is taken.
+    Kind(String),
+    /// The number of groups lies beyond the measured ones, whose nearest is taken.
+    Groups(String),
+    /// The number of groups lies between measured ones.
+    Between,
+    /// A node with another number of GPUs.
+    Ranks(String),
+    /// More or fewer tokens than were measured.
+    Tokens(String),
+}
+
+impl ExchangeFit {
+    /// In which way an exchange was not measured, the worst first; empty where only its sizes, if
+    /// anything, lie among others.
+    #[must_use]
+    pub fn unseen(&self, shape: ExchangeShape, tokens: u32) -> Vec<Unseen> {
+        let mut found = Vec::new();
+        let (n, word) = (shape.groups, self.library.groups_word());
+        let alike: Vec<u32> =
+            self.priors.keys().copied().filter(|&a| self.library.alike(a, n)).collect();
+        match (alike.first(), alike.last()) {
+            (Some(&first), Some(&last)) if n < first || n > last => {
+                let known = list(&alike);
+                found.push(Unseen::Groups(format!("{n} {word}, measured on {known}")));
+            }
+            (Some(_), Some(_)) if !alike.contains(&n) => found.push(Unseen::Between),
+            (Some(_), Some(_)) => {}
+            _ => {
+                let known: Vec<u32> = self.priors.keys().copied().collect();
+                let beyond = format!(
+                    "{n} {word}, measured on {} alone; the NIC as published for InfiniBand",
+                    list(&known)
+                );
+                found.push(Unseen::Kind(beyond));
+            }
+        }
+        if self.library != Library::NvlinkDomain && shape.ranks != RANKS_OF_NODE {
+            let beyond = format!("{} GPUs per node, measured on {RANKS_OF_NODE}", shape.ranks);
+            found.push(Unseen::Ranks(beyond));
+        }
+        found.extend(self.tokens_beyond(tokens));
+        found
+    }
+
+    fn tokens_beyond(&self, tokens: u32) -> Option<Unseen> {
+        let knots = self.residual.knots();
+        let (first, last) = (*knots.first()?, *knots.last()?);
+        let beyond = f64::from(tokens) < first || f64::from(tokens) > last;
+        beyond.then(|| Unseen::Tokens(format!("{tokens} tokens, measured on {first} to {last}")))
+    }
+
+    /// How near the exchange is to what was measured, with numbers of so many bytes on the wire.
+    #[must_use]
+    pub fn support(&self, shape: ExchangeShape, tokens: u32, bytes: f64) -> Support {
+        let fitted_on = &self.evidence.fitted_on;
+        if let Some(from) = fitted_on.strip_suffix(TRANSFERRED) {
+            return Support::Borrowed { from: from.to_owned() };
+        }
+        if (bytes / self.bytes - 1.0).abs() > 1e-9 {
+            let from = format!("the same kernel with {} bytes per number", self.bytes);
+            return Support::Borrowed { from };
+        }
+        let unseen = self.unseen(shape, tokens);
+        let beyond: Vec<String> = unseen.into_iter().filter_map(Unseen::beyond).collect();
+        if !beyond.is_empty() {
+            return Support::Extrapolated { beyond: beyond.join("; ") };
+        }
+        match self.distance(shape) {
+            0.0 => Support::Measured,
+            distance => Support::Interpolated { distance },
+        }
+    }
+
+    /// Distance to the nearest measured shape in correlation lengths of three doublings.
+    fn distance(&self, shape: ExchangeShape) -> f64 {
+        let own = [shape.groups, shape.hidden, shape.top_k, shape.experts, shape.sms];
+        let far = |site: &[u32]| {
+            let along = own.iter().zip(site).map(|(&a, &b)| {
+                ((f64::from(a.max(1)) / f64::from(b.max(1))).log2() / LENGTH).powi(2)
+            });
+            along.sum::<f64>().sqrt()
+        };
+        let sites = self.residual.sites().iter().map(|site| far(&site.at));
+        sites.fold(f64::INFINITY, f64::min)
+    }
+
+    /// The law of errors for this exchange: that of unseen numbers of groups where its own was not
+    /// measured; wider where the profile says nothing of those.
+    #[must_use]
+    pub fn errors(&self, shape: ExchangeShape) -> Option<LogErrors> {
+        let own = self.evidence.log_errors.as_ref()?;
+        let other = |unseen: &Unseen| !matches!(unseen, Unseen::Tokens(_));
+        if !self.unseen(shape, 1).iter().any(other) {
+            return Some(own.clone());
+        }
+        let unseen = self.unseen_groups.as_ref().and_then(|e| e.log_errors.clone());
+        Some(unseen.unwrap_or_else(|| own.widened(WIDER)))
+    }
+}
+
+impl Unseen {
+    /// What lies beyond what, in words; none for what lies between.
+    fn beyond(self) -> Option<String> {
+        match self {
+            Self::Kind(beyond)
+            | Self::Groups(beyond)
+            | Self::Ranks(beyond)
+            | Self::Tokens(beyond) => Some(beyond),
+            Self::Between => None,
+        }
+    }
+}
+
+impl Library {
+    /// What its groups are.
+    const fn groups_word(self) -> &'static str {
+        match self {
+            Self::DeepEpNormal | Self::DeepEpLowLatency => "nodes",
+            Self::NvlinkDomain => "GPUs of a domain",
+        }
+    }
+}
+
+/// `1, 2 and 8`.
+fn list(numbers: &[u32]) -> String {
+    let words: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => "nothing".to_owned(),
+    }
+}
