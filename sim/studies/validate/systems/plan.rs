@@ -94,7 +94,7 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
             .to_owned()
     }));
     let counted = if question.what == What::Prefill { "model-forward" } else { "moe-layer" };
-    let scenario = scenario_of(row, hardware.profile, counted, stack.all_to_all());
+    let scenario = scenario_of(row, hardware.profile, counted);
     let files = files_of(row, scenario, &hardware.topology, model.workload);
     Ok(Plan { question, per, overlap, notes, open, files })
 }
@@ -172,14 +172,13 @@ fn distinct(shape: Shape, groups: Option<(u32, u32)>, parts: u32) -> f64 {
     found as f64 / f64::from(TOKENS)
 }
 
-fn scenario_of(row: &Row, profile: &str, counted: &str, all_to_all: &str) -> Table {
+fn scenario_of(row: &Row, profile: &str, counted: &str) -> Table {
     let mut table = Table::new();
     table.insert("schema".into(), 1.into());
     table.insert("name".into(), row.id.as_str().into());
     table.insert("topology".into(), TOPOLOGY.into());
     table.insert("profile".into(), profile.into());
     table.insert("counted".into(), counted.into());
-    table.insert("all_to_all".into(), all_to_all.into());
     table.insert("seeds".into(), SEEDS.into());
     table
 }

@@ -74,6 +74,7 @@ pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
     scenario.calibration_uncertainty = true;
     let drawn: Vec<f64> = runs(&scenario, &workload, 0..DRAWS)?.iter().map(seconds).collect();
     let [low, high] = interval(time, &drawn, plan.open);
+    let stands_on = [exchanges(&scenario, &workload)?, plan.notes.clone()].concat();
     let in_unit = |seconds: f64| plan.question.unit.of_seconds(seconds, &plan.per);
     let ends = [in_unit(low), in_unit(high)];
     Ok(Prediction {
@@ -81,8 +82,18 @@ pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
         low: ends[0].min(ends[1]),
         high: ends[0].max(ends[1]),
         baseline: in_unit(baseline(&scenario, &workload, plan)?),
-        stands_on: plan.notes.clone(),
+        stands_on,
     })
+}
+
+/// What dispatch and combine stand on; nothing on one GPU.
+fn exchanges(scenario: &Scenario, workload: &Workload) -> Result<Vec<String>, String> {
+    if workload.layout.expert_parallel == 1 {
+        return Ok(Vec::new());
+    }
+    let carrier = scenario.carrier(workload).map_err(|unavailable| unavailable.found)?;
+    let legs = ["dispatch", "combine"].into_iter().zip(&carrier.legs);
+    Ok(legs.map(|(name, leg)| format!("{name}: {}", leg.basis)).collect())
 }
 
 fn runs(
@@ -136,14 +147,16 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         (crate::workload::Dtype::Fp8, Some(peak)) => peak,
         _ => gpu.peak_bf16,
     };
+    let carrier = scenario.carrier(workload).map_err(|unavailable| unavailable.found)?;
     let kernels = Roofline { peak, memory_bandwidth: gpu.memory_bandwidth };
     let inputs = Inputs {
         topology: &scenario.topology,
         workload,
         kernels: &kernels,
         overheads: scenario.overheads,
-        rates: NetworkRates::IDEAL,
-        all_to_all: scenario.all_to_all,
+        rates: NetworkRates::IDEAL.into(),
+        legs: None,
+        all_to_all: carrier.algorithm,
         network: scenario.network,
         counted: scenario.counted,
         uncertainty: None,

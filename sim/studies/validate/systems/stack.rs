@@ -109,15 +109,6 @@ impl Stack {
         batch.insert("phase".into(), self.phase.word().into());
     }
 
-    /// How copies travel with this library: one per expert, per GPU, or per node.
-    pub(super) const fn all_to_all(&self) -> &'static str {
-        match self.library {
-            Library::Normal => "two-hop",
-            Library::OneSided => "one-sided",
-            Library::None | Library::Nccl | Library::LowLatency | Library::Auto => "direct",
-        }
-    }
-
     /// Whether two micro-batches overlap, by the row's word.
     pub(super) fn overlaps(row: &Row) -> bool {
         let none = ["", "none", "no", "off"];
