@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub(super) mod import;
+
 use super::Failure;
 use crate::choice;
 use moesim::config::{self, Kind, Mistake, Overrides, ScenarioSource, Source};

@@ -10,7 +10,10 @@ use super::versus::Versus;
 use super::{Failure, default_threads, save_chart};
 use crate::choice;
 use moesim::config::{self, Mistake, Source};
-use moesim::output::report::pictures::{self, Part, Picture};
+use moesim::output::report::{
+    self,
+    pictures::{self, Part, Picture},
+};
 use moesim::studies::compare::{Contender, Equal, Knob, Standing, break_even, compare, ratio};
 use moesim::topology::{LinkClass, PriceBook};
 
@@ -71,8 +74,26 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         if args.equal != Equal::Gpus {
             write_costs(&standings, &order, &book, out)?;
         }
-        write_notes(&standings[order[0]], out)
+        write_notes(&standings[order[0]], out)?;
+        write_cautions(&contenders, out)
     }
+}
+
+/// Says of each cluster what was taken for it beyond what its file states: another GPU's profile, memory
+/// that is not stated or does not suffice.
+pub(super) fn write_cautions(contenders: &[Contender], out: &mut dyn Write) -> Result<(), Failure> {
+    for Contender { name, scenario, .. } in contenders {
+        if let Some(said) = scenario.borrowed() {
+            writeln!(out, "{name}: {said}")?;
+        }
+        if let Some(said) = report::not_stated(scenario) {
+            writeln!(out, "{name}: {said}")?;
+        }
+        for line in &scenario.oom {
+            writeln!(out, "{name}: does not fit, run as asked: {line}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a cluster of GPUs that the price book does not know, where that matters.
@@ -282,6 +303,8 @@ fn json_of(
             json!({
                 "cluster": standing.name,
                 "gpu": standing.gpu,
+                "profile": standing.profile,
+                "profile_borrowed": standing.profile_borrowed,
                 "gpus": standing.gpus,
                 "usd": standing.cost.total().usd,
                 "watts": standing.cost.total().watts,

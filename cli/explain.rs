@@ -10,6 +10,7 @@ use moesim::config::{self, Mistake, Overrides, Scenario, ScenarioSource};
 use moesim::execution::blame::Reason;
 use moesim::execution::machine::Counted;
 use moesim::execution::outcome::Outcome;
+use moesim::output::report;
 use moesim::studies::compare::{Contender, Knob, Standing, standing};
 use moesim::studies::study::{self, WhatIf};
 use moesim::workload::Workload;
@@ -28,16 +29,19 @@ pub(super) struct ExplainArgs {
     /// Override a key. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
 }
 
 pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (name, mut set) = named(&args.result)?;
-    set.extend_from_slice(&args.set);
+    set.extend(super::with_oom(&args.set, args.allow_oom));
     let scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
     let (case, tau) = chosen(&scenario, args)?;
     let mut own = scenario;
     own.cases = vec![own.cases[case].clone()];
-    own.cases[0].moepp.retain(|workload| Some(workload.model.experts.tau) == tau);
+    own.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
     let book = config::read_prices(&config::built_in_prices())?;
     let contender = Contender::new(own.ingredients.topology.clone(), own, &book);
     let standing = standing(&contender, default_threads())?;
@@ -112,8 +116,8 @@ fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>
         let help = format!("its MoE++ workloads: {}", names.join(", "));
         return Err(Mistake::of(scenario.name.clone(), "has no such workload", help).into());
     };
-    let taus: Vec<f64> =
-        scenario.cases[case].moepp.iter().map(|workload| workload.model.experts.tau).collect();
+    let moepp = scenario.cases[case].moepp.iter();
+    let taus: Vec<f64> = moepp.filter_map(|workload| workload.model.experts.tau).collect();
     let wanted = args.tau.or(scenario.breakdown_tau);
     let tau = match wanted.and_then(|w| taus.iter().find(|tau| (**tau - w).abs() < 1e-9)) {
         Some(tau) => Some(*tau),
@@ -143,9 +147,8 @@ fn tell(
     let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
     writeln!(
         out,
-        "{} (τ = {}) on {}, {} × {}: {:.1}{half} % more throughput than {}.",
-        moepp.name,
-        moepp.model.experts.tau,
+        "{} on {}, {} × {}: {:.1}{half} % more throughput than {}.",
+        report::pictures::spoken(&moepp.name, moepp.model.experts.tau),
         standing.name,
         standing.gpus,
         standing.gpu,

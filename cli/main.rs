@@ -54,6 +54,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Say in a few lines why a scenario comes out as it does.
     Explain(explain::ExplainArgs),
+    /// Show what lies in the memory of the fullest GPU, and whether it fits.
+    Memory(run::memory::MemoryArgs),
     /// Write one run as a trace for Perfetto.
     Timeline(timeline::TimelineArgs),
     /// Draw a result: the JSON of run, compare, plan, flows or validate, or a sweep's table.
@@ -71,6 +73,8 @@ enum Command {
     List,
     /// Check a scenario, topology, workload, profile or overheads file.
     Check(check::CheckArgs),
+    /// Write a model's config.json as a workload file.
+    Import(check::import::ImportArgs),
     /// Describe a cluster: counts, bounds, cost, and a picture.
     Topology(topology::TopologyArgs),
     /// Carry flows over a cluster: the network alone.
@@ -151,6 +155,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Plan(args)) => plan::run(&args, out),
         Some(Command::Compare(args)) => compare::run(&args, out),
         Some(Command::Explain(args)) => explain::run(&args, out),
+        Some(Command::Memory(args)) => run::memory::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Plot(args)) => plot::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
@@ -163,6 +168,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Man) => Ok(manual(out)?),
         Some(Command::List) => list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
+        Some(Command::Import(args)) => check::import::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),
         Some(Command::Flows(args)) => flows::run(&args, out),
         Some(Command::FitOverheads(args)) => fit_overheads::run(&args, out),
@@ -181,6 +187,12 @@ fn manual(out: &mut dyn Write) -> io::Result<()> {
         clap_mangen::Man::new(own.clone().display_name(name)).render(&mut &mut *out)?;
     }
     Ok(())
+}
+
+/// The overrides of a scenario, and that what does not fit into memory may run, where that is asked.
+fn with_oom(set: &[String], allow: bool) -> Vec<String> {
+    let allowed = allow.then(|| "allow_oom=true".to_owned());
+    set.iter().cloned().chain(allowed).collect()
 }
 
 /// Threads to use when the user does not say: as many as the machine offers.

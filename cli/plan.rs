@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::compare::digits;
 use super::versus::Versus;
 use super::{Failure, default_threads, save_chart};
-use moesim::config::{self, Mistake};
+use moesim::config::{self, Mistake, Scenario};
 use moesim::output::report::pictures::{self, Part};
 use moesim::studies::compare::{Contender, Equal};
 use moesim::studies::planner::{Candidate, Plan, Question, Target, Trend, plan};
@@ -67,6 +67,18 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Refuses a model whose share of FFN slots does not depend on τ: all τ would come out alike.
+fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure> {
+    let mut moepp = scenario.cases.iter().flat_map(|case| &case.moepp);
+    if moepp.all(|workload| workload.model.experts.tau.is_some()) {
+        return Ok(());
+    }
+    let found =
+        format!("`{name}` says itself what share of slots FFN experts get, so τ decides nothing");
+    let help = "name a workload with experts.tau, or vary the share itself in a sweep";
+    Err(Mistake::of("--moepp", found, help).into())
+}
+
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let book = config::read_prices(&config::built_in_prices())?;
     let mut contenders = Vec::new();
@@ -84,6 +96,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         let found = "every cluster costs more".to_owned();
         return Err(Mistake::of("--max-usd", found, "allow more, or name other clusters").into());
     };
+    refuse_if_tau_is_idle(&args.versus.moepp, &first.scenario)?;
     let model = &first.scenario.cases[0].vanilla.model.name;
     let trend = match &args.quality {
         Some(path) => Trend::read(path, model)?,
@@ -114,7 +127,8 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
         Ok(writeln!(out)?)
     } else {
-        write_text(args, &answer, &trend, out)
+        write_text(args, &answer, &trend, out)?;
+        super::compare::write_cautions(&contenders, out)
     }
 }
 

@@ -212,8 +212,7 @@ fn cluster(args: &PlotArgs, value: &Value, name: &str) -> Result<Picture, Failur
     )?;
     let secs = outcome.makespan.secs();
     let rates: Vec<f64> = outcome.link_bytes.iter().map(|&bytes| bytes as f64 / secs).collect();
-    let experts = workload.model.experts;
-    let tau = (experts.zero_computation.total() > 0).then_some(experts.tau);
-    let what = format!("{}, seed {}", pictures::spoken(&workload.name, tau), outcome.seed);
+    let spoken = pictures::spoken(&workload.name, workload.model.experts.tau);
+    let what = format!("{spoken}, seed {}", outcome.seed);
     Ok(Picture::Diagram(cluster_chart(&scenario.topology, &rates, &what)))
 }

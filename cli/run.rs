@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+pub(super) mod memory;
+
 use super::{Failure, default_threads};
 use moesim::config::{Overrides, Scenario, ScenarioSource, Source, read_profile};
 use moesim::kernels::Device;
@@ -36,6 +38,9 @@ pub(super) struct StudyArgs {
     /// --set profile=… instead, its efficiencies apply to the peaks that the topology states.
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -52,7 +57,7 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut set = args.set.clone();
+    let mut set = super::with_oom(&args.set, args.allow_oom);
     if let Some(path) = &args.profile {
         set.extend(as_device(path)?);
     }

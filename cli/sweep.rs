@@ -29,6 +29,9 @@ pub(super) struct SweepArgs {
     /// Override a key at every point. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
     /// Threads to use; results are the same for any number. Default: all cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -65,7 +68,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 }
 
 pub(super) fn run(args: &SweepArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let plan = SweepPlan::read(&args.plan, &args.set)?;
+    let plan = SweepPlan::read(&args.plan, &super::with_oom(&args.set, args.allow_oom))?;
     report::check_drawings(&plan)?;
     let sweep = Sweep::new(&plan)?;
     let folder = args.out.clone().unwrap_or_else(|| args.plan.with_extension("results"));

@@ -36,13 +36,19 @@ pub(super) struct TimelineArgs {
     /// Override a key. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
 }
 
 /// All GPUs of up to so many are traced.
 const FEW: u32 = 16;
 
 pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = ScenarioSource::open(&args.scenario, Overrides::new(args.set.clone()))?;
+    let source = ScenarioSource::open(
+        &args.scenario,
+        Overrides::new(super::with_oom(&args.set, args.allow_oom)),
+    )?;
     let scenario = source.load()?;
     let workload = choose(&scenario, args.workload.as_deref(), args.tau)?;
     let seed = args.seed.unwrap_or(scenario.seeds.start);
@@ -101,7 +107,9 @@ pub(super) fn choose<'a>(
         || scenario.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp));
     let fits = |workload: &&Workload| {
         name.is_none_or(|name| workload.name == name)
-            && tau.is_none_or(|tau| (workload.model.experts.tau - tau).abs() < 1e-9)
+            && tau.is_none_or(|tau| {
+                workload.model.experts.tau.is_some_and(|own| (own - tau).abs() < 1e-9)
+            })
     };
     all().rfind(fits).ok_or_else(|| {
         let names: std::collections::BTreeSet<&str> = all().map(|w| w.name.as_str()).collect();

@@ -144,7 +144,7 @@ fn write_table(
             "  uniform all-to-all {rate:>10.1} GB/s a GPU, decided by {}",
             bounds.decided_by.name()
         )?;
-        writeln!(out, "  half to half       {half:>10.1} GB/s, both directions")?;
+        writeln!(out, "  bisection          {half:>10.1} GB/s, both directions")?;
     }
     write_cost(topology, cost, dated, out)
 }

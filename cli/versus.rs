@@ -3,9 +3,7 @@
 use clap::Args;
 
 use super::Failure;
-use moesim::config::{
-    self, Kind, Mistake, Overrides, Scenario, ScenarioSource, Source, built_in_profiles,
-};
+use moesim::config::{self, Kind, Mistake, Overrides, Scenario, ScenarioSource, Source};
 use moesim::workload::{Execution, Workload};
 
 /// A pair of workloads and how to run them.
@@ -33,6 +31,9 @@ pub(super) struct Versus {
     /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
 }
 
 impl Versus {
@@ -55,19 +56,21 @@ impl Versus {
     /// The scenario on a cluster, `NAME` or `NAME=PROFILE`, and the cluster's name.
     fn on(&self, cluster: &str) -> Result<(String, Scenario), Failure> {
         let (topology, profile) = match cluster.split_once('=') {
-            Some((topology, profile)) => (topology, profile.to_owned()),
-            None => (cluster, profile_for(cluster)?),
+            Some((topology, profile)) => (topology, Some(profile)),
+            None => (cluster, None),
         };
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let mut text = format!(
-            "schema = 1\nname = \"compare\"\ntopology = {}\nprofile = {}\ncounted = {}\nseeds = {}\n\
+            "schema = 1\nname = \"compare\"\ntopology = {}\ncounted = {}\nseeds = {}\n\
              calibration_uncertainty = {}\n",
             quoted(topology),
-            quoted(&profile),
             quoted(&self.counted),
             quoted(&self.seeds),
             !self.certain
         );
+        if let Some(profile) = profile {
+            text.push_str(&format!("profile = {}\n", quoted(profile)));
+        }
         let overheads = match &self.overheads {
             Some(name) if name == "none" => None,
             Some(name) => Some(name.clone()),
@@ -82,7 +85,10 @@ impl Versus {
             quoted(&self.vanilla),
             quoted(&self.moepp)
         ));
-        let source = ScenarioSource::of_text(&text, Overrides::new(self.set.clone()));
+        let source = ScenarioSource::of_text(
+            &text,
+            Overrides::new(super::with_oom(&self.set, self.allow_oom)),
+        );
         let scenario = source.load().map_err(|mistake| Mistake {
             // The text is ours: what is wrong with it is an argument.
             place: if mistake.place == config::COMMAND_LINE {
@@ -109,31 +115,4 @@ fn workload(name: &str) -> Result<Workload, Failure> {
         None => Source::read(name.as_ref())?,
     };
     Ok(config::workload(&source)?)
-}
-
-/// The built-in profile of the GPU that a cluster is made of.
-fn profile_for(cluster: &str) -> Result<String, Failure> {
-    let source = match config::built_in_topology(cluster) {
-        Some(source) => source,
-        None => Source::read(cluster.as_ref())?,
-    };
-    let topology = config::read_topology(&source)?;
-    let words = |name: &str| -> Vec<String> {
-        name.to_ascii_lowercase().split(['-', ' ', '_']).map(str::to_owned).collect()
-    };
-    let gpu = words(&topology.gpu().name);
-    let known = built_in_profiles().iter().map(|profile| profile.name);
-    let found = known.into_iter().find(|name| words(name).first().is_some_and(|w| gpu.contains(w)));
-    found.map(str::to_owned).ok_or_else(|| {
-        let names: Vec<&str> = built_in_profiles().iter().map(|profile| profile.name).collect();
-        Mistake::of(
-            cluster,
-            format!("there is no profile of its GPU, {}", topology.gpu().name),
-            format!(
-                "say whose efficiencies to take, as in {cluster}=h100-sxm; built in: {}",
-                names.join(", ")
-            ),
-        )
-        .into()
-    })
 }

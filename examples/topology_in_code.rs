@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         peak_bf16: FlopRate::from_flops_per_sec(1e15),
         peak_fp8: None,
         memory_bandwidth: Bandwidth::from_bytes_per_sec(3e12),
-        memory: Bytes(80_000_000_000),
+        memory: Some(Bytes(80_000_000_000)),
         sms: 132,
     };
     // Sixteen nodes of eight GPUs behind a switch, one NIC per node, the nodes on a 4 x 4 torus.

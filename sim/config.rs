@@ -25,11 +25,14 @@ pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,
 };
+pub use profile::{is_same_gpu, no_profile, profile_of_gpu};
 pub use scenario::{COMMAND_LINE, Case, Ingredients, Overrides, Scenario, ScenarioSource};
-pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes};
+pub use source::{MAX_FILE_BYTES, Mistake, Source, fold_bytes, foreign};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
-pub use workload::{law_json, read_domain_counts, read_law, read_recording, workload};
+pub use workload::{
+    import_config, law_json, read_domain_counts, read_law, read_recording, workload,
+};
 pub use written::{Count, Number, Written};
 
 #[cfg(test)]

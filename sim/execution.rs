@@ -8,5 +8,6 @@ pub mod blame;
 pub mod calendar;
 pub mod cost;
 pub mod machine;
+pub mod memory;
 pub mod outcome;
 pub mod run;

@@ -20,7 +20,7 @@
 //! multinomial over P(f), which fixes the numbers of slots of either class; within a class, counts
 //! have the mean and variance of K of N without replacement and sum to the class's slots (see
 //! `sample`). Means agree to 3 %, and the distribution of the maximum as far as the tests of
-//! `tests/gate_property.rs` say.
+//! `tests/property/gate_property.rs` say.
 //!
 //! Streams: popularity is drawn by layer, FFN choices and class choices by layer and micro-batch,
 //! each GPU in a window of its own. So a vanilla model and an MoE++ model of the same seed see the

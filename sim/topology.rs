@@ -37,7 +37,7 @@ pub use fabric::Fabric;
 pub use grid::{HyperX, Torus};
 pub use link::{ByClass, Link, LinkClass, Spread, Vertex, VertexId, VertexKind};
 pub use node::{Nics, Node, PcieTree, ScaleUp};
-pub use picture::{Layout, bend, layout, picture, short_name};
+pub use picture::{Layout, bend, layout, picture};
 pub use price::{Cost, GpuPrice, Known, Price, PriceBook};
 pub use wiring::{Cable, Unbuildable};
 
@@ -52,8 +52,8 @@ pub struct GpuSpec {
     pub peak_fp8: Option<FlopRate>,
     /// Peak rate of the GPU's memory.
     pub memory_bandwidth: Bandwidth,
-    /// Size of the GPU's memory.
-    pub memory: Bytes,
+    /// Size of the GPU's memory, where it is stated.
+    pub memory: Option<Bytes>,
     /// Streaming multiprocessors (or compute units).
     pub sms: u32,
 }
@@ -77,6 +77,8 @@ pub struct Topology {
     gpus_per_node: u32,
     spread: Spread,
     vertices: Vec<Vertex>,
+    /// Names that the user gave to switches of an explicit graph, which follow its GPUs; else empty.
+    switch_names: Vec<String>,
     links: Vec<Link>,
     paths: Paths,
 }
@@ -218,7 +220,30 @@ impl Topology {
     #[must_use]
     pub fn link_name(&self, link: LinkId) -> String {
         let Link { from, to, .. } = self.links[link.index()];
-        format!("{}:{}", self.vertices[from.0 as usize], self.vertices[to.0 as usize])
+        format!("{}:{}", self.vertex_name(from), self.vertex_name(to))
+    }
+
+    /// The name of a GPU, NIC or switch: the user's where one was given, else `gpu3` or `leaf0`.
+    #[must_use]
+    pub fn vertex_name(&self, vertex: VertexId) -> String {
+        match self.given_name(vertex) {
+            Some(name) => name.to_owned(),
+            None => self.vertices[vertex.0 as usize].to_string(),
+        }
+    }
+
+    /// The same, short enough for a box of a picture.
+    #[must_use]
+    pub fn short_name(&self, vertex: VertexId) -> String {
+        match self.given_name(vertex) {
+            Some(name) => name.to_owned(),
+            None => picture::short_name(self.vertices[vertex.0 as usize]),
+        }
+    }
+
+    fn given_name(&self, vertex: VertexId) -> Option<&str> {
+        let switch = vertex.0.checked_sub(self.gpus)? as usize;
+        self.switch_names.get(switch).map(String::as_str)
     }
 
     /// The link of this name, if there is one.

@@ -107,6 +107,8 @@ pub struct Batch {
     pub micro_batches: u32,
     /// Tokens in one sequence, for attention.
     pub sequence_tokens: u32,
+    /// Tokens that each sequence had before this batch, where that is said: they take memory.
+    pub context: Option<u32>,
     /// Number format that experts and dense products compute in, and of parameters.
     pub dtype: Dtype,
     /// Number format of tokens on their way to their experts.

@@ -171,6 +171,28 @@ fn every_cited_key_is_listed() {
     }
 }
 
+/// Paths in comments and documents, such as `sim/gate.rs`, lead to files.
+#[test]
+fn every_source_file_named_exists() {
+    let documents = ["", "docs", "calibrate", "topologies", "workloads", "scenarios", "notebooks"];
+    let documents = documents.iter().flat_map(|folder| sources::documents(folder));
+    let code = ["sim", "cli", "calibrate/tool", "tests", "benches", "examples"];
+    for (path, text) in code.iter().flat_map(|folder| sources(folder)).chain(documents) {
+        let is_code = path.ends_with(".rs");
+        let comments = text.lines().filter(|line| !is_code || line.trim_start().starts_with("//"));
+        for word in comments
+            .flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && !"/._-".contains(c)))
+        {
+            let named = ["sim/", "cli/", "tests/", "examples/", "calibrate/tool/"]
+                .iter()
+                .any(|folder| word.starts_with(folder));
+            // Capitals stand for a name of the reader's: `sim/topology/FAMILY.rs`.
+            let given = word.ends_with(".rs") && !word.contains(|c: char| c.is_uppercase());
+            assert!(!(named && given) || root().join(word).exists(), "{path}: there is no {word}");
+        }
+    }
+}
+
 #[test]
 fn files_are_of_a_readable_length() {
     for folder in ["sim", "cli", "calibrate/tool", "tests", "benches", "examples"] {

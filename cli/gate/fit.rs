@@ -331,7 +331,9 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let spreads: Vec<LayerSpread> =
         (0..counts.layers.len()).map(|layer| counts.spread(layer)).collect();
     let mean_of = |f: fn(&LayerSpread) -> f64| mean(&spreads.iter().map(f).collect::<Vec<f64>>());
-    let (popularity, domain) = (mean_of(|s| s.popularity_sd.0), mean_of(|s| s.domain_sd.0));
+    let popularity = mean_of(|s| s.popularity_sd.0);
+    let number = counts.domains.len();
+    let domain = (number > 1).then(|| mean_of(|s| s.domain_sd.map_or(0.0, |sd| sd.0)));
     if args.json {
         let layers: Vec<Value> = counts
             .layers
@@ -341,14 +343,15 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
                 json!({
                     "layer": layer, "popularity_sd": s.popularity_sd.0,
                     "popularity_sd_standard_error": s.popularity_sd.1,
-                    "domain_sd": s.domain_sd.0, "domain_sd_standard_error": s.domain_sd.1,
+                    "domain_sd": s.domain_sd.map(|sd| sd.0),
+                    "domain_sd_standard_error": s.domain_sd.and_then(|sd| sd.1),
                     "mixed_max_over_mean": s.mixed.peak, "mixed_cv": s.mixed.cv,
                 })
             })
             .collect();
         let report = json!({
             "domains": counts.domains, "layers": layers, "popularity_sd": popularity,
-            "domain_sd": domain,
+            "domain_sd": domain, "not_known": not_known(number),
         });
         writeln!(out, "{report:#}")?;
         return Ok(());
@@ -356,18 +359,43 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "domains: {}\n", counts.domains.join(", "))?;
     writeln!(out, "layer  popularity_sd        domain_sd        max/mean of the mix    cv")?;
     for (layer, s) in counts.layers.iter().zip(&spreads) {
-        let ((p, pe), (d, de)) = (s.popularity_sd, s.domain_sd);
+        let told = |(value, error): (f64, Option<f64>)| match error {
+            Some(error) => format!("{value:.3} ± {error:.3}"),
+            None => format!("{value:.3}"),
+        };
+        let (popularity, domain) =
+            (told(s.popularity_sd), s.domain_sd.map_or("-".to_owned(), told));
         let (peak, cv) = (s.mixed.peak, s.mixed.cv);
-        writeln!(
-            out,
-            "{layer:>5}  {p:.3} ± {pe:.3}        {d:.3} ± {de:.3} {peak:>20.2} {cv:>8.2}"
-        )?;
+        writeln!(out, "{layer:>5}  {popularity:<20} {domain:<15} {peak:>17.2} {cv:>8.2}")?;
     }
-    let number = counts.domains.len();
-    writeln!(
-        out,
-        "\nmeans, for a workload's [gate]: popularity_sd = {popularity:.2}, domains = {number}, \
-         domain_sd = {domain:.2}\n±: standard error, by leaving out one domain at a time"
-    )?;
+    write!(out, "\nmeans, for a workload's [gate]: popularity_sd = {popularity:.2}")?;
+    if let Some(domain) = domain {
+        write!(out, ", domains = {number}, domain_sd = {domain:.2}")?;
+    }
+    writeln!(out)?;
+    if number > 2 {
+        writeln!(out, "±: standard error, by leaving out one domain at a time")?;
+    }
+    for line in not_known(number) {
+        writeln!(out, "not known: {line}")?;
+    }
     Ok(())
+}
+
+/// What a table of counts of so many domains cannot tell, and what a workload takes in its place.
+fn not_known(domains: usize) -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    match domains {
+        1 => lines.push(
+            "how domains differ, from counts of one: domains = 1 and domain_sd = 0 stay, and \
+             popularity_sd is of this traffic",
+        ),
+        2 => lines.push("standard errors, which take three domains"),
+        _ => {}
+    }
+    lines.push(
+        "how sequences and successive tokens differ, from counts: sequence_sd = 0 and persistence = 0 \
+         stay, so small batches come out too even; a recording of choices tells them",
+    );
+    lines
 }

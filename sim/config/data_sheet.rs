@@ -141,9 +141,10 @@ fn take(timings: &mut Timings, row: &Row) -> Result<(), String> {
             let (Some(m), Some(n), Some(k)) = (side(row.m), side(row.n), side(row.k)) else {
                 return Err("a gemm without m, n or k".to_owned());
             };
-            let dtype = row.dtype.as_deref().filter(|dtype| !dtype.is_empty());
-            let precision = Precision::named(dtype.unwrap_or("bfloat16"))
-                .ok_or_else(|| format!("dtype is `{}`", dtype.unwrap_or_default()))?;
+            let Some(dtype) = row.dtype.as_deref().filter(|dtype| !dtype.is_empty()) else {
+                return Err("a gemm without dtype".to_owned());
+            };
+            let precision = Precision::named(dtype).ok_or_else(|| format!("dtype is `{dtype}`"))?;
             timings.gemm.push(GemmRow { precision, m, n, k, seconds });
             return Ok(());
         }

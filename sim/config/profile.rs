@@ -19,11 +19,13 @@ use crate::kernels::profile::{
 use crate::kernels::ramp::Ramp;
 
 mod file;
+mod own;
 mod residuals;
 use file::{
     Collective, EvidenceFile, ExchangeFile, ExchangePriorFile, Experts, File, Gemm, InterNode,
     KrigingFile, RampFile, ResidualFile, ScaleFile, Tile,
 };
+pub use own::{is_same_gpu, no_profile, profile_of_gpu};
 use residuals::Residuals;
 
 /// A profile that is compiled in.
@@ -231,6 +233,13 @@ impl Gemm {
         residuals: &Residuals<'_>,
     ) -> Result<(Precision, Family<GemmPrior>), Mistake> {
         let precision = precision_of(source, name)?;
+        if self.compute_efficiency.0 > 1.0 {
+            let key = format!("gemm.{}.compute_efficiency", name.get_ref());
+            let found =
+                format!("{} is more than the peak of the data sheet", self.compute_efficiency.0);
+            let help = "no kernel exceeds its peak: fit again with the timings of this device";
+            return Err(source.mistake_at_key(&key, found, help));
+        }
         let key = format!("gemm.{}.kriging.scales", name.get_ref());
         let kriging = self.kriging.checked(source, &key, 2)?;
         let family = format!("gemm/{}", name.get_ref());

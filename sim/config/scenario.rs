@@ -8,15 +8,22 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::is_same_gpu;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
 use crate::execution::cost::Overheads;
 use crate::execution::machine::Counted;
 use crate::kernels::profile::Profile;
 use crate::network::collective::Algorithm;
-use crate::network::fluid::Engine;
 use crate::network::{Carrier, NetworkChoice, Unavailable};
 use crate::topology::Topology;
 use crate::workload::Workload;
+
+mod checks;
+mod overrides;
+mod words;
+pub use overrides::Overrides;
+use overrides::ROLES;
+use words::{AllToAllWord, CountedWord, NetworkWord};
 
 /// The name of a scenario that was made from arguments.
 pub const COMMAND_LINE: &str = "command line";
@@ -48,11 +55,24 @@ pub struct Scenario {
     pub breakdown_tau: Option<f64>,
     /// Names of the files or built-ins used, for the record.
     pub ingredients: Ingredients,
+    /// Whether the profile is of another GPU than the cluster's, as was asked for by its name.
+    pub profile_borrowed: bool,
+    /// Workloads that do not fit into the GPU's memory and run nevertheless, as was asked: the arithmetic.
+    pub oom: Vec<String>,
     /// Tells these inputs from others: a hash of every text read, overrides included.
     pub fingerprint: u64,
 }
 
 impl Scenario {
+    /// Says that the profile is of another GPU, where it is.
+    #[must_use]
+    pub fn borrowed(&self) -> Option<String> {
+        let (of, to) = (&self.profile.device, &self.topology.gpu().name);
+        self.profile_borrowed.then(|| {
+            format!("profile of {of} applied to {to}: its efficiencies, the peaks that {to} states")
+        })
+    }
+
     /// What carries the exchanges of a workload.
     ///
     /// # Errors
@@ -93,48 +113,13 @@ pub struct Case {
     pub moepp: Vec<Workload>,
 }
 
-/// `--set` lines, each for the scenario itself or for one kind of file that it names.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    lines: Vec<String>,
-}
-
-/// Prefixes of overrides for one of the two workloads of a comparison alone.
-const ROLES: [&str; 2] = ["vanilla", "moepp"];
-
-const NAMED: [Kind; 4] = [Kind::Topology, Kind::Workload, Kind::Profile, Kind::Overheads];
-
-impl Overrides {
-    /// Overrides as given on the command line.
-    #[must_use]
-    pub const fn new(lines: Vec<String>) -> Self {
-        Self { lines }
-    }
-
-    /// Those behind one prefix, without it.
-    fn of(&self, prefix: &str) -> impl Iterator<Item = &str> {
-        let prefix = format!("{prefix}.");
-        self.lines.iter().filter_map(move |line| line.trim_start().strip_prefix(prefix.as_str()))
-    }
-
-    /// Those for the scenario itself.
-    fn of_scenario(&self) -> impl Iterator<Item = &str> {
-        let prefixes = || NAMED.iter().map(|kind| kind.key()).chain(ROLES);
-        let named = move |line: &str| {
-            prefixes()
-                .any(|prefix| line.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')))
-        };
-        self.lines.iter().map(|line| line.trim_start()).filter(move |line| !named(line))
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     schema: super::Count<1, 1>,
     name: String,
     topology: Spanned<String>,
-    profile: Spanned<String>,
+    profile: Option<Spanned<String>>,
     overheads: Option<Spanned<String>>,
     counted: CountedWord,
     all_to_all: Option<AllToAllWord>,
@@ -143,69 +128,12 @@ struct File {
     epsilon: Option<Spanned<f64>>,
     #[serde(default)]
     calibration_uncertainty: bool,
+    #[serde(default)]
+    allow_oom: bool,
     seeds: Spanned<String>,
     tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
     breakdown: Option<Number<1, 1_000_000>>,
     compare: Spanned<Vec<CompareTable>>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum CountedWord {
-    Experts,
-    MoeLayer,
-    ModelForward,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum AllToAllWord {
-    Direct,
-    Pxn,
-    TwoHop,
-    OneSided,
-}
-
-impl From<AllToAllWord> for Algorithm {
-    fn from(word: AllToAllWord) -> Self {
-        match word {
-            AllToAllWord::Direct => Self::Direct,
-            AllToAllWord::Pxn => Self::Pxn,
-            AllToAllWord::TwoHop => Self::TwoHop,
-            AllToAllWord::OneSided => Self::OneSided,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum NetworkWord {
-    #[default]
-    Auto,
-    ClosedForm,
-    Exact,
-    Quantised,
-}
-
-impl NetworkWord {
-    const fn engine(self) -> Option<Engine> {
-        match self {
-            Self::Auto => None,
-            Self::ClosedForm => Some(Engine::ClosedForm),
-            Self::Exact => Some(Engine::Exact),
-            Self::Quantised => Some(Engine::Quantised),
-        }
-    }
-}
-
-impl From<CountedWord> for Counted {
-    fn from(word: CountedWord) -> Self {
-        match word {
-            CountedWord::Experts => Self::Experts,
-            CountedWord::MoeLayer => Self::MoeLayer,
-            CountedWord::ModelForward => Self::ModelForward,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -280,7 +208,8 @@ impl ScenarioSource {
         let file: File = self.source.parse()?;
         let topology_source = self.part(&file.topology, Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
-        let (profile_name, profile) = self.profile(&file.profile)?;
+        let (profile_name, profile) = self.profile_for(&topology, file.profile.as_ref())?;
+        let profile_borrowed = !is_same_gpu(&profile.device, &topology.gpu().name);
         let (overheads_name, overheads) = match &file.overheads {
             Some(name) => {
                 let source = self.part(name, Kind::Overheads)?;
@@ -288,8 +217,8 @@ impl ScenarioSource {
             }
             None => ("none".to_owned(), Overheads::NONE),
         };
-        let scenario = Scenario {
-            name: file.name,
+        let mut scenario = Scenario {
+            name: file.name.clone(),
             profile,
             overheads,
             counted: file.counted.into(),
@@ -304,30 +233,15 @@ impl ScenarioSource {
                 profile: profile_name,
                 overheads: overheads_name,
             },
+            profile_borrowed,
+            oom: Vec::new(),
             fingerprint: self.read.get(),
             topology,
         };
         let _ = file.schema;
         self.carriers(&file.compare, &scenario)?;
+        scenario.oom = self.too_large(&scenario, &file)?;
         Ok(scenario)
-    }
-
-    /// Every workload's exchanges have a library that carries them.
-    fn carriers(
-        &self,
-        compare: &Spanned<Vec<CompareTable>>,
-        scenario: &Scenario,
-    ) -> Result<(), Mistake> {
-        for (table, case) in compare.get_ref().iter().zip(&scenario.cases) {
-            let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
-            let named = case.moepp.iter().map(|workload| (moepp, workload));
-            for (name, workload) in std::iter::once((&table.vanilla, &case.vanilla)).chain(named) {
-                if let Err(Unavailable { found, help }) = scenario.carrier(workload) {
-                    return Err(self.source.mistake(name.span(), found, help));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
@@ -449,13 +363,24 @@ impl ScenarioSource {
                 "name an MoE++ workload here",
             ));
         }
-        let own = [moepp.model.experts.tau];
+        let Some(taus) = taus else { return Ok(Case { vanilla, moepp: vec![moepp] }) };
+        if moepp.model.experts.tau.is_none() {
+            return Err(self.source.mistake_at_key(
+                "tau",
+                format!(
+                    "has no effect on `{}`, which says itself what share of slots FFN experts get",
+                    moepp.name
+                ),
+                "remove tau here, or the share there (gate.ffn_share, gate.trace, gate.law or a \
+                 scheme that sets it)",
+            ));
+        }
         let at = |&tau: &f64| {
             let mut workload = moepp.clone();
-            workload.model.experts.tau = tau;
+            workload.model.experts.tau = Some(tau);
             workload
         };
-        Ok(Case { vanilla, moepp: taus.unwrap_or(&own).iter().map(at).collect() })
+        Ok(Case { vanilla, moepp: taus.iter().map(at).collect() })
     }
 
     fn workload(

@@ -14,6 +14,11 @@ use toml::de::{DeTable, DeValue};
 
 use crate::base::streams::{fnv1a, fnv1a_on};
 
+mod foreign;
+mod plain_words;
+pub use foreign::foreign;
+use plain_words::in_plain_words;
+
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
 
@@ -277,6 +282,11 @@ impl Source {
             (Some(table), Some(offset)) => key_at(table, offset),
             _ => String::new(),
         };
+        // A syntax error: the file may be another tool's.
+        let other = table.is_none().then(|| foreign(&self.text)).flatten();
+        if let Some((found, help)) = other {
+            return Mistake::of(&self.name, found, help);
+        }
         let (found, help) = in_plain_words(error.message());
         Mistake { place, line, key, found, help }
     }
@@ -374,37 +384,6 @@ fn in_item(item: &Spanned<DeValue<'_>>, i: usize, offset: usize) -> Option<Strin
         }
     }
     item.span().contains(&offset).then(|| format!("[{i}]"))
-}
-
-/// Separates what was found from how to mend it in the message of a quantity or of serde.
-fn in_plain_words(message: &str) -> (String, String) {
-    if let Some((found, help)) = message.split_once(HELP_FOLLOWS) {
-        return (found.to_owned(), help.to_owned());
-    }
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
-        let known = known.trim_start_matches("expected one of ").trim_start_matches("expected ");
-        return (format!("unknown key {name}"), format!("known keys here: {known}"));
-    }
-    if let Some(rest) = message.strip_prefix("unknown variant ") {
-        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
-        let known = known.trim_start_matches("expected one of ").trim_start_matches("expected ");
-        return (format!("unknown choice {name}"), format!("choose from: {known}"));
-    }
-    if let Some(name) = message.strip_prefix("missing field ") {
-        return (format!("the key {name} is missing"), format!("add {name}"));
-    }
-    if let Some(rest) = message.strip_prefix("invalid type: ")
-        && let Some((found, expected)) = rest.split_once(", expected ")
-    {
-        return (format!("found {found}"), format!("give {expected}"));
-    }
-    if let Some(rest) = message.strip_prefix("invalid value: ")
-        && let Some((found, expected)) = rest.split_once(", expected ")
-    {
-        return (format!("found {found}"), format!("give {expected}"));
-    }
-    (message.replace('\n', "; "), String::new())
 }
 
 /// Stands between what was found and how to mend it in messages that pass through serde.

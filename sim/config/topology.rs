@@ -67,7 +67,7 @@ struct GpuFile {
     peak_bf16: Written<FlopRate>,
     peak_fp8: Option<Written<FlopRate>>,
     memory_bandwidth: Written<Bandwidth>,
-    memory: Written<Bytes>,
+    memory: Option<Written<Bytes>>,
     sms: Count<1, 100_000>,
 }
 
@@ -78,7 +78,7 @@ impl GpuFile {
             peak_bf16: self.peak_bf16.0,
             peak_fp8: self.peak_fp8.map(|rate| rate.0),
             memory_bandwidth: self.memory_bandwidth.0,
-            memory: self.memory.0,
+            memory: self.memory.map(|bytes| bytes.0),
             sms: self.sms.0,
         }
     }

@@ -8,12 +8,14 @@ use toml::Spanned;
 
 use super::{Count, Mistake, Number, Source};
 use crate::workload::{
-    Batch, Capacity, DropBy, Dtype, Execution, Experts, ShareOf, Workload, ZeroComputation,
+    Batch, Capacity, DropBy, Dtype, Execution, Experts, Gating, Origin, ShareOf, Workload,
+    ZeroComputation,
 };
 
 mod counts;
 mod files;
 mod gate;
+mod import;
 mod model;
 mod places;
 mod preset;
@@ -23,6 +25,7 @@ mod stack;
 pub use counts::read_domain_counts;
 pub use files::{law_json, read_law, read_recording};
 use gate::GateTable;
+pub use import::import_config;
 use model::{DenseTable, ModelTable};
 use places::LayoutTable;
 use scheme::SchemeTable;
@@ -121,6 +124,7 @@ struct BatchTable {
     tokens_per_gpu: Count<1, 16_777_216>,
     micro_batches: Count<1, 65_536>,
     sequence_tokens: Count<1, 16_777_216>,
+    context: Option<Count<0, 16_777_216>>,
     dtype: DtypeWord,
     dispatch_dtype: Option<DtypeWord>,
     combine_dtype: Option<DtypeWord>,
@@ -144,9 +148,10 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
     let layout = file.layout.layout(source, file.experts.ffn.get_ref().0, file.model.layers.0)?;
     let zero_computation = zero_computation_of(&file.experts).total();
     let scheme = file.scheme.scheme(source, &file.experts)?;
-    let says_share = file.gate.says_share() || scheme.says_share();
-    let experts = experts_of(source, &file.experts, says_share)?;
     let gating = file.gate.gating(source, zero_computation == 0, scheme)?;
+    let capacity = capacity_of(source, &file.slots)?;
+    let said_by = share_said_by(&gating, &file.experts);
+    let experts = experts_of(source, &file.experts, said_by, capacity == Capacity::Dropless)?;
     files::check_origin(source, &gating.origin, &experts, scheme)?;
     Ok(Workload {
         name: name_of(source, &file.name)?,
@@ -157,7 +162,7 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
             ExecutionWord::Sequential => Execution::Sequential,
             ExecutionWord::Grouped => Execution::Grouped,
         },
-        capacity: capacity_of(source, &file.slots)?,
+        capacity,
         gating,
         zero_computation_local: is_local(source, &file.experts)?,
         stack: stack::stack(source, file.batch.phase, &file.kernels, &file.exchange)?,
@@ -179,6 +184,7 @@ fn batch_of(batch: &BatchTable) -> Batch {
         tokens_per_gpu: batch.tokens_per_gpu.0,
         micro_batches: batch.micro_batches.0,
         sequence_tokens: batch.sequence_tokens.0,
+        context: batch.context.map(|tokens| tokens.0),
         dtype: batch.dtype.into(),
         dispatch_dtype: batch.dispatch_dtype.unwrap_or(batch.dtype).into(),
         combine_dtype: batch.combine_dtype.map_or(Dtype::Bf16, Into::into),
@@ -198,20 +204,51 @@ fn zero_computation_of(experts: &ExpertsTable) -> ZeroComputation {
     ZeroComputation { zero: experts.zero.0, copy: experts.copy.0, constant: experts.constant.0 }
 }
 
-/// The experts; `says_share` is whether the share of FFN slots is given as measured.
-fn experts_of(source: &Source, table: &ExpertsTable, says_share: bool) -> Result<Experts, Mistake> {
+/// The key that says what share of slots FFN experts get, where it is not τ that decides.
+fn share_said_by(gating: &Gating, experts: &ExpertsTable) -> Option<&'static str> {
+    let ffn = experts.ffn.get_ref().0 as usize;
+    match &gating.origin {
+        Origin::Recording(_) => Some("gate.trace"),
+        Origin::Law(law) if law.experts() > ffn => Some("gate.law"),
+        _ if gating.ffn_share.is_some() => Some("gate.ffn_share"),
+        _ => gating.scheme.says_share().then_some("scheme.kind"),
+    }
+}
+
+/// The experts; `said_by` is what says the share of FFN slots in place of τ. Where slots beyond an
+/// expert's capacity are dropped, τ still decides the capacities [moepp, eq. 8].
+fn experts_of(
+    source: &Source,
+    table: &ExpertsTable,
+    said_by: Option<&str>,
+    dropless: bool,
+) -> Result<Experts, Mistake> {
     let zero_computation = zero_computation_of(table);
-    let tau = match (&table.tau, zero_computation.total()) {
-        (Some(tau), 0) => return Err(needs_zero_computation(source, tau)),
-        (Some(tau), _) => tau.get_ref().0,
-        (None, 1..) if !says_share => {
+    let tau = match (&table.tau, zero_computation.total(), said_by) {
+        (Some(tau), 0, _) => return Err(needs_zero_computation(source, tau)),
+        (Some(tau), _, Some(key)) if dropless => {
+            return Err(source.mistake(
+                tau.span(),
+                format!("has no effect, as {key} says what share of slots FFN experts get"),
+                "remove one of the two: either decides the share; gate.ffn_logit_shift moves τ's",
+            ));
+        }
+        (Some(tau), _, _) => Some(tau.get_ref().0),
+        (None, 1.., None) => {
             return Err(source.mistake_without_span(
                 "experts.tau",
                 "nothing says how many slots go to FFN experts",
                 "give experts.tau, or a measured gate.ffn_share",
             ));
         }
-        (None, _) => 1.0,
+        (None, 1.., Some(_)) if !dropless => {
+            return Err(source.mistake_without_span(
+                "experts.tau",
+                "is missing, and the capacities of slots.policy follow from it",
+                "give experts.tau, or leave slots.policy out",
+            ));
+        }
+        (None, ..) => None,
     };
     let experts = Experts {
         ffn: table.ffn.get_ref().0,

@@ -28,7 +28,7 @@
 //! one layer tell of those in others. (2) holds to the last digit whatever b, φ and c
 //! are: how tokens persist changes no load.
 //!
-//! Tested on a recording of gpt-oss-20b (`tests/gate_traces.rs`). What it leaves out: that near layers
+//! Tested on a recording of gpt-oss-20b (`tests/accuracy/gate_traces.rs`). What it leaves out: that near layers
 //! tell more of each other than far ones (0.38 at lag 1, 0.21 at lag 16 there; one value here); slow
 //! drift inside a sequence.
 

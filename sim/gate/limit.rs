@@ -120,11 +120,11 @@ fn slots_of(experts: &Experts, batch: &Batch, factor: f64, of: ShareOf) -> Vec<u
     };
     let slots = factor * f64::from(per_token) * f64::from(batch.tokens_per_gpu);
     let (ffn, others) = (experts.ffn, experts.zero_computation.total());
-    let share = slots / (experts.tau * f64::from(ffn) + f64::from(others));
+    let share = slots / (experts.balance() * f64::from(ffn) + f64::from(others));
     // No expert can be chosen twice by a token, so more slots than tokens are never filled. The
     // small subtraction keeps a share that is whole on paper from being rounded up by its last bit.
     let whole = |share: f64| ((share - 1e-9).ceil()).clamp(0.0, batch.tokens_per_gpu.into()) as u32;
-    let mut limits = vec![whole(experts.tau * share); ffn as usize];
+    let mut limits = vec![whole(experts.balance() * share); ffn as usize];
     limits.resize((ffn + others) as usize, whole(share));
     limits
 }

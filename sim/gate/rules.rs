@@ -11,7 +11,7 @@
 //! ```
 //!
 //! which leaves out that a token's probabilities sum to one. Its C tokens are spread over GPUs with
-//! the means of (1) and their variances. `tests/gate_schemes.rs` compares all of them with the modules
+//! the means of (1) and their variances. `tests/property/gate_schemes.rs` compares all of them with the modules
 //! of `scheme`, which decide token by token.
 
 use super::counts::Counts;

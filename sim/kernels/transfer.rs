@@ -153,6 +153,41 @@ pub fn carried(donor: &Profile, sms: Option<u32>, scales: Scales) -> Profile {
     profile
 }
 
+/// The best share of peak that products reach where loads hide: what [`balanced`] tends to.
+const UNHINDERED: f64 = 0.95;
+
+/// A profile carried to a device with `ratio` times the arithmetic of each multiprocessor, whose other
+/// parts are as fast as the donor's.
+///
+/// What keeps tiles from the peak are loads, which take as long as they did, by clock, while arithmetic
+/// takes 1/ratio as long: shares of peak do not carry over to parts that are balanced otherwise. An H20
+/// has a quarter of the H100's arithmetic in each multiprocessor and nearly hides its loads. With η₀ the
+/// share where nothing hinders,
+///
+/// ```text
+///   1/η' = 1/η₀ + ratio · (1/η − 1/η₀)    for experts' tiles      (4)
+///   i_half' = ratio · i_half              for GEMMs, η∞ kept      (5)
+/// ```
+///
+/// Clocks are taken as equal, as data sheets of one architecture are within 10 %.
+pub fn balanced(profile: &mut Profile, ratio: f64) {
+    for prior in profile.gemm.values_mut().map(|family| &mut family.prior) {
+        let boundless = prior.compute_efficiency * (128.0 + prior.half_intensity) / 128.0;
+        let most = prior.compute_efficiency.max(UNHINDERED);
+        prior.half_intensity *= ratio;
+        let share = boundless * 128.0 / (128.0 + prior.half_intensity);
+        prior.compute_efficiency = share.min(most);
+    }
+    for prior in profile.experts.values_mut().map(|family| &mut family.prior) {
+        for tile in [&mut prior.small, &mut prior.large] {
+            let loads = (1.0 / tile.compute_efficiency - 1.0 / UNHINDERED).max(0.0);
+            if loads > 0.0 {
+                tile.compute_efficiency = 1.0 / (1.0 / UNHINDERED + ratio * loads);
+            }
+        }
+    }
+}
+
 /// The same times as shares of other peaks; the number of multiprocessors must not change.
 ///
 /// # Panics

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::curves::{Curves, Site};
 use super::exchange::Library;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
-use super::transfer::{Donor, Scales, by_nearness, carried, handful, restate};
+use super::transfer::{Donor, Scales, balanced, by_nearness, carried, handful, restate};
 use super::{ExpertsTimes, Kernels, LAWS};
 use crate::base::units::Bandwidth;
 use crate::kernels::devices::DataSheet;
@@ -141,6 +141,12 @@ impl Stranger<'_> {
         let mut profile = carried(donor, self.sms(), scales);
         if let Some(sheet) = self.sheet {
             restate(&mut profile, sheet.device());
+            if found.is_empty() {
+                let of_each = |device: super::Device| {
+                    device.peak_bf16.flops_per_sec() / f64::from(device.sms)
+                };
+                balanced(&mut profile, of_each(sheet.device()) / of_each(donor.data_sheet));
+            }
             for family in profile.experts.values_mut() {
                 family.prior.cache_bytes = sheet.cache_mb * 1e6;
             }

@@ -2,6 +2,7 @@
 
 mod json;
 mod link_use;
+mod memory;
 pub mod pictures;
 pub mod predicted_measured;
 mod ranges;
@@ -10,6 +11,7 @@ mod text;
 
 pub use json::{Asked, json_of, write_json};
 pub use link_use::{cluster_chart, link_use};
+pub use memory::{memories_json, memory_json, not_stated, write_memory};
 pub use sweep::{any_drawing, chart, check_drawings, draw, write_sweep};
 pub use text::write_text;
 

@@ -92,6 +92,10 @@ pub struct Standing {
     pub gpus: u32,
     /// Their name.
     pub gpu: String,
+    /// The profile that its kernels and links were taken from.
+    pub profile: String,
+    /// Whether the profile is of another GPU.
+    pub profile_borrowed: bool,
     /// Its price and power.
     pub cost: Cost,
     /// Tokens per second of vanilla, by seed.
@@ -216,6 +220,8 @@ pub fn standing(contender: &Contender, threads: usize) -> Result<Standing, TooLo
         name: contender.name.clone(),
         gpus: scenario.topology.gpus(),
         gpu: scenario.topology.gpu().name.clone(),
+        profile: scenario.ingredients.profile.clone(),
+        profile_borrowed: scenario.profile_borrowed,
         cost: contender.cost,
         sensitivities: sensitivities(contender, moepp[0], threads)?,
         vanilla,

@@ -60,7 +60,7 @@ impl PaperRow {
         let zc = experts.zero_computation.total();
         let same_tau = match self.tau {
             None => zc == 0,
-            Some(tau) => zc > 0 && (tau - experts.tau).abs() < 1e-9,
+            Some(tau) => experts.tau.is_some_and(|own| (tau - own).abs() < 1e-9),
         };
         self.model == workload.model.name
             && self.ffn_experts == experts.ffn

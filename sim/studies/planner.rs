@@ -171,7 +171,7 @@ fn candidates_of(
     let Some(moepp) = case.moepp.first() else { return Ok(found) };
     let at = |tau: f64| {
         let mut workload = moepp.clone();
-        workload.model.experts.tau = tau;
+        workload.model.experts.tau = Some(tau);
         candidate(question, contender, &workload, Some(tau), threads)
     };
     for &tau in question.taus {
@@ -249,7 +249,9 @@ fn stand(question: &Question<'_>, told: &Candidate, threads: usize) -> Result<St
     let case = &mut own.scenario.cases[0];
     match told.tau {
         None => case.moepp.clear(),
-        Some(tau) => case.moepp.iter_mut().for_each(|workload| workload.model.experts.tau = tau),
+        Some(tau) => {
+            case.moepp.iter_mut().for_each(|workload| workload.model.experts.tau = Some(tau))
+        }
     }
     standing(&own, threads)
 }

@@ -63,8 +63,7 @@ impl Row {
     /// τ, for MoE++.
     #[must_use]
     pub fn tau(&self) -> Option<f64> {
-        let experts = &self.workload.model.experts;
-        (experts.zero_computation.total() > 0).then_some(experts.tau)
+        self.workload.model.experts.tau
     }
 }
 

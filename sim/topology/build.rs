@@ -39,6 +39,7 @@ pub(super) fn structured(
         gpus_per_node: node.gpus,
         spread: fabric.spread(),
         vertices: wiring.vertices,
+        switch_names: Vec::new(),
         links: wiring.links,
         paths: Paths::Structured { node: wired_node, fabric: wired_fabric },
     };
@@ -64,6 +65,7 @@ pub(super) fn explicit(
         gpus_per_node: graph.gpus_per_node,
         spread: Spread::Spray,
         vertices: wiring.vertices,
+        switch_names: graph.switches.clone(),
         links: wiring.links,
         paths: Paths::Explicit(hops),
     })

@@ -71,8 +71,7 @@ impl ExplicitGraph {
                 format!("list at most {MAX_EXPLICIT_LINKS} links, or use a fabric family"),
             ));
         }
-        let switches = self.switches.iter().map(String::as_str).zip(self.gpus..);
-        let switches: BTreeMap<&str, u32> = switches.collect();
+        let switches = self.switch_vertices()?;
         let mut joined = BTreeSet::new();
         wiring.vertices_of(VertexKind::Gpu, self.gpus);
         wiring.vertices_of(VertexKind::Router, self.switches.len() as u32);
@@ -100,6 +99,28 @@ impl ExplicitGraph {
             }
         }
         Ok(())
+    }
+
+    /// The vertex of each switch, by its name: names tell switches apart in links and in reports.
+    fn switch_vertices(&self) -> Result<BTreeMap<&str, u32>, Unbuildable> {
+        let mut vertices = BTreeMap::new();
+        for (name, vertex) in self.switches.iter().map(String::as_str).zip(self.gpus..) {
+            let refuse = |found: &str, help: &str| {
+                Err(Unbuildable::at("graph.switches", format!("`{name}` {found}"), help.to_owned()))
+            };
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+            if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
+                let help = "use 1 to 32 letters, digits and - _ . /";
+                return refuse("is no usable name of a switch", help);
+            }
+            if name.strip_prefix("gpu").is_some_and(|rest| rest.parse::<u32>().is_ok()) {
+                return refuse("is the name of a GPU", "give the switch another name");
+            }
+            if vertices.insert(name, vertex).is_some() {
+                return refuse("is listed twice", "give each switch a name of its own");
+            }
+        }
+        Ok(vertices)
     }
 
     fn vertex(

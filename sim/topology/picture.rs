@@ -180,7 +180,7 @@ fn draw(
             BOX.1,
             colour(kind),
             y + 4.0,
-            short_name(topology.vertices()[vertex as usize]),
+            escaped(&topology.short_name(super::VertexId(vertex))),
         );
     }
     draw_legend(topology, at, height, svg);
@@ -220,14 +220,17 @@ fn draw_links(topology: &Topology, at: &[Option<(f64, f64)>], svg: &mut String) 
     }
 }
 
-/// One line for each class that is drawn, with the bandwidth of its first link.
+/// One line for each class that is drawn, with the bandwidths of its links.
 fn draw_legend(topology: &Topology, at: &[Option<(f64, f64)>], height: f64, svg: &mut String) {
     let mut x = MARGIN;
     for class in LinkClass::ALL {
         let drawn = |end: super::VertexId| at[end.0 as usize].is_some();
-        let mut links = topology.links().iter();
-        let first = links.find(|link| link.class == class && drawn(link.from) && drawn(link.to));
-        let Some(link) = first else { continue };
+        let links = topology.links().iter();
+        let own = links.filter(|link| link.class == class && drawn(link.from) && drawn(link.to));
+        let mut speeds: Vec<f64> = own.map(|link| link.bandwidth.gb_per_sec()).collect();
+        speeds.sort_by(f64::total_cmp);
+        let (Some(least), Some(most)) = (speeds.first(), speeds.last()) else { continue };
+        let speeds = if least == most { least.to_string() } else { format!("{least} to {most}") };
         let y = height - 24.0;
         let _ = writeln!(
             svg,
@@ -238,15 +241,14 @@ fn draw_legend(topology: &Topology, at: &[Option<(f64, f64)>], height: f64, svg:
             x + 30.0,
             y + 4.0,
             class.name(),
-            link.bandwidth.gb_per_sec(),
+            speeds,
         );
         x += 190.0;
     }
 }
 
 /// A vertex's name in a box of a picture.
-#[must_use]
-pub fn short_name(Vertex { kind, index }: Vertex) -> String {
+pub(super) fn short_name(Vertex { kind, index }: Vertex) -> String {
     let name = match kind {
         VertexKind::NodeSwitch => "nvs",
         VertexKind::PcieSwitch => "pcie",

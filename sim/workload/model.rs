@@ -28,8 +28,9 @@ pub struct Experts {
     pub zero_computation: ZeroComputation,
     /// Experts chosen for each token.
     pub top_k: u32,
-    /// τ of the heterogeneous balance loss [moepp, eq. 7]; only ratios of loads depend on it.
-    pub tau: f64,
+    /// τ of the heterogeneous balance loss [moepp, eq. 7]; only ratios of loads depend on it. None in a
+    /// vanilla model, and where the share of FFN slots is given as measured or by the gate's scheme.
+    pub tau: Option<f64>,
 }
 
 impl Experts {
@@ -39,12 +40,22 @@ impl Experts {
         self.ffn + self.zero_computation.total()
     }
 
+    /// The load of an FFN expert over that of a zero-computation expert at balance: τ, and 1 where no
+    /// balance loss tells them apart.
+    #[must_use]
+    pub const fn balance(&self) -> f64 {
+        match self.tau {
+            Some(tau) => tau,
+            None => 1.0,
+        }
+    }
+
     /// φ(τ) = τ·N_FFN / (τ·N_FFN + N_ZC): the share of slots that FFN experts get at balance
     /// [moepp, Table 1], 1 for vanilla.
     #[must_use]
     pub fn ffn_share_at_balance(&self) -> f64 {
         let (ffn, zc) = (f64::from(self.ffn), f64::from(self.zero_computation.total()));
-        self.tau * ffn / (self.tau * ffn + zc)
+        self.balance() * ffn / (self.balance() * ffn + zc)
     }
 }
 

@@ -31,7 +31,7 @@ fn presets_by_domain_are_those_of_the_counts() {
         let number = counts.layers.len() as f64;
         let spreads: Vec<_> = (0..counts.layers.len()).map(|layer| counts.spread(layer)).collect();
         let popular = spreads.iter().map(|s| s.popularity_sd.0).sum::<f64>() / number;
-        let domain = spreads.iter().map(|s| s.domain_sd.0).sum::<f64>() / number;
+        let domain = spreads.iter().map(|s| s.domain_sd.unwrap().0).sum::<f64>() / number;
         let gating = with_preset(preset).gating;
         let Popularity::LogNormal { sd } = gating.popularity else { panic!("{preset}") };
         assert!((sd - popular).abs() < 0.006, "{preset}: {sd}, fitted {popular}");

@@ -124,7 +124,7 @@ fn shares_of_the_small_models_are_those_of_a_shifted_balance() {
         let shift = logit(seen) - logit(balance);
         assert!((0.1..0.4).contains(&shift), "{name}: λ = {shift}");
         let mut workload = shipped("moepp-0.6b");
-        workload.model.experts.tau = tau;
+        workload.model.experts.tau = Some(tau);
         workload.gating.ffn_logit_shift = shift;
         let drawn = Gate::new(&workload, STREAMS).counts(0, 0, 0..8);
         let ffn: u64 = (0..8).map(|expert| drawn.load(expert)).sum();

@@ -24,7 +24,7 @@ fn pair(group: u32, set: &[&str]) -> Scenario {
     let mut scenario =
         ScenarioSource::open("paper", Overrides::new(lines)).unwrap().load().unwrap();
     scenario.cases = vec![scenario.cases[1].clone()];
-    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == 0.75);
+    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == Some(0.75));
     assert_eq!(scenario.cases[0].moepp.len(), 1);
     let case = &mut scenario.cases[0];
     for workload in std::iter::once(&mut case.vanilla).chain(&mut case.moepp) {
@@ -90,7 +90,7 @@ fn the_planner_takes_the_largest_tau_that_meets_the_target() {
     let tokens = |tau: f64| {
         let scenario = &contenders[0].scenario;
         let mut own = scenario.cases[0].moepp[0].clone();
-        own.model.experts.tau = tau;
+        own.model.experts.tau = Some(tau);
         let runs = scenario.seeds.clone().map(|seed| {
             study::run(scenario, &own, scenario.overheads, seed).unwrap().tokens_per_sec()
         });

@@ -1,6 +1,7 @@
 //! Does the command line help its users?
 
 mod answers;
+mod cases;
 #[cfg(unix)]
 mod full_disk;
 mod gate_commands;

@@ -59,7 +59,7 @@ fn vanilla_is_moepp_without_zero_computation_experts_to_the_picosecond() {
     assert_ne!(vanilla, moepp);
     let different = run(&ideal(&cluster, &moepp, &kernels, Counted::MoeLayer));
     moepp.model.experts.zero_computation = Default::default();
-    moepp.model.experts.tau = 0.123;
+    moepp.model.experts.tau = Some(0.123);
     for counted in [Counted::Experts, Counted::MoeLayer, Counted::ModelForward] {
         let a = run(&ideal(&cluster, &vanilla, &kernels, counted));
         let b = run(&ideal(&cluster, &moepp, &kernels, counted));
@@ -72,7 +72,7 @@ fn vanilla_is_moepp_without_zero_computation_experts_to_the_picosecond() {
 fn no_ffn_slots_means_no_dispatch() {
     let cluster = topology(&["nodes.scale-up.nvswitch.latency=5 us"]);
     let kernels = roofline(100.0, 1000.0);
-    let load = workload(&[&["gate.ffn_share=0"], &MOEPP[..]].concat());
+    let load = workload(&[&["gate.ffn_share=0"], &MOEPP[..3]].concat());
     let outcome = run(&ideal(&cluster, &load, &kernels, Counted::MoeLayer));
     assert_eq!(outcome.totals.ffn_slots, 0);
     assert_eq!(outcome.totals.dispatched_bytes, 0);

@@ -43,7 +43,7 @@ prop_compose! {
         experts.ffn = ffn;
         experts.zero_computation = ZeroComputation { zero, copy, constant };
         experts.top_k = k.min(experts.total());
-        experts.tau = tau;
+        experts.tau = Some(tau);
         workload.layout.expert_parallel = 1;
         workload.model.layers = 2;
         workload.batch.tokens_per_gpu = tokens;
@@ -108,11 +108,11 @@ proptest! {
         };
         let counts = Gate::new(&limited, Streams::new(seed)).counts(0, 0, 0..2);
         let slots = f64::from(workload.batch.tokens_per_gpu * experts.top_k);
-        let units = experts.tau * f64::from(experts.ffn)
+        let units = experts.balance() * f64::from(experts.ffn)
             + f64::from(experts.zero_computation.total());
         for gpu in 0..2 {
             for expert in 0..experts.total() as usize {
-                let units_here = if expert < experts.ffn as usize { experts.tau } else { 1.0 };
+                let units_here = if expert < experts.ffn as usize { experts.balance() } else { 1.0 };
                 let limit = (factor * slots * units_here / units - 1e-6).ceil();
                 let limit = limit.min(f64::from(workload.batch.tokens_per_gpu)) as u32;
                 let (kept, chosen) = (counts.kept(gpu, expert), free.kept(gpu, expert));
@@ -149,7 +149,7 @@ proptest! {
         let mut other = vanilla.clone();
         if !none {
             other.model.experts.zero_computation = ZeroComputation { zero: 1, copy: 1, constant: 2 };
-            other.model.experts.tau = 1e15;
+            other.model.experts.tau = Some(1e15);
             // Laws of sequences are centred at the FFN share, which is one here only to the last bit;
             // without them the counts agree exactly.
             vanilla.gating.spread = Spread::NONE;
@@ -251,7 +251,7 @@ fn the_ffn_share_is_that_of_the_balance_loss() {
     for (tau, shift) in [(0.1, 0.0), (0.75, 0.0), (1.0, 0.25), (0.75, 0.12)] {
         for sampling in [Sampling::Counts, Sampling::Exact] {
             let mut workload = shipped("moepp-1b");
-            workload.model.experts.tau = tau;
+            workload.model.experts.tau = Some(tau);
             workload.gating.ffn_logit_shift = shift;
             workload.gating.sampling = sampling;
             workload.batch.tokens_per_gpu = 8192;

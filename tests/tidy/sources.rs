@@ -28,6 +28,16 @@ pub fn sources(folder: &str) -> Vec<(String, String)> {
     found
 }
 
+/// The documents of a folder, those of folders within it left out.
+pub fn documents(folder: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(root().join(folder)).expect("a folder of ours");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let documents = paths.filter(|path| path.extension().is_some_and(|ext| ext == "md"));
+    documents
+        .map(|path| (path.display().to_string(), fs::read_to_string(&path).expect("UTF-8")))
+        .collect()
+}
+
 /// The part of a file that is not its own tests.
 pub fn product(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or(text)

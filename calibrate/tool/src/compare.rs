@@ -171,7 +171,7 @@ fn workload(shape: &Shape, tokens: u32, tau: Option<f64>, grouped: bool) -> Opti
     (model.hidden, model.intermediate) = (shape.hidden, shape.inter);
     (model.experts.ffn, model.experts.top_k) = (shape.ffn, shape.top_k);
     model.experts.zero_computation = zero_computation;
-    model.experts.tau = tau.unwrap_or(1.0);
+    model.experts.tau = tau;
     model.gate = if shape.pathway_aware { GateNetwork::TwoLayer } else { GateNetwork::Linear };
     model.gating_residual = shape.pathway_aware;
     (batch.tokens_per_gpu, batch.sequence_tokens, batch.micro_batches) = (tokens, tokens, 1);

@@ -185,6 +185,45 @@ fn the_command_writes_a_profile_that_loads_and_says_where_it_came_from() {
     std::fs::remove_dir_all(&here).unwrap();
 }
 
+/// An H20 has 15 % of an H100's arithmetic and 120 % of its memory: shares of peak do not carry over.
+/// Its large products come near its peak, and experts reach a larger share of theirs.
+#[test]
+fn an_unbalanced_device_hides_its_loads() {
+    let path = root().join("tests/data/cases/12-h20-sheet.toml");
+    let (sheet, _) = config::data_sheet(&Source::read(&path).unwrap()).unwrap();
+    let stranger = Stranger { sheet: Some(&sheet), gemm: &[], copies: &[] };
+    let (profile, _) = stranger.profile(&all());
+    let large = |profile: &Profile| {
+        let key = ("sglang_fused_moe_triton".to_owned(), Precision::Bf16);
+        profile.experts[&key].prior.large.compute_efficiency
+    };
+    let donor = built_in_profile("h100-sxm").unwrap();
+    assert!(large(&profile) > 1.5 * large(&donor), "{} {}", large(&profile), large(&donor));
+    assert!(large(&profile) <= 0.95);
+    let [product, experts, _] = times(&profile);
+    // 2·4096·4096·7168 and 2·3·4096·14336·4096 operations at 148 TFLOP/s.
+    let least = [240.5e9 / 148e12, 1443e9 / 148e12];
+    assert!((1.0..1.35).contains(&(product / least[0])), "{}", product / least[0]);
+    assert!((1.0..2.2).contains(&(experts / least[1])), "{}", experts / least[1]);
+}
+
+/// L40S timings for an H20 are faster than its peak: they are not its own.
+#[test]
+fn timings_above_the_peak_are_refused() {
+    let here = scratch("transfer-above");
+    let out = here.join("out.toml");
+    let sheet = root().join("tests/data/cases/12-h20-sheet.toml");
+    let (done, said) = transfer(&sheet, Some(&root().join("calibrate/sheets/l40s.csv")), &out);
+    assert!(!done, "{said}");
+    assert!(
+        said.contains("TFLOP/s, more than the 148 that the data sheet of h20 states"),
+        "{said}"
+    );
+    assert!(said.contains("these timings are of another device"), "{said}");
+    assert!(!out.exists());
+    std::fs::remove_dir_all(&here).unwrap();
+}
+
 #[test]
 fn wrong_input_is_refused_where_it_is_wrong_and_nothing_is_written() {
     let here = scratch("transfer-wrong");

@@ -88,10 +88,10 @@ fn assemble(rows: &[(String, u32, usize, u64)]) -> Result<DomainCounts, String> 
         experts = experts.max(expert + 1);
     }
     layers.sort_unstable();
-    if domains.len() < 3 || experts < 2 {
+    if domains.is_empty() || experts < 2 {
         return Err(format!(
-            "has {} domains and {experts} experts; it takes three and two",
-            domains.len()
+            "has {} rows that count, of {experts} experts; it takes counts of two experts at least",
+            rows.len()
         ));
     }
     let mut slots = vec![vec![vec![0; experts]; layers.len()]; domains.len()];

@@ -82,11 +82,6 @@ impl GateTable {
         self.residual.unwrap_or(false)
     }
 
-    /// Whether the file says what share of slots FFN experts get.
-    pub(super) const fn says_share(&self) -> bool {
-        self.ffn_share.is_some() || self.trace.is_some()
-    }
-
     /// How the gate spreads tokens, for a vanilla model or one with zero-computation experts.
     pub(super) fn gating(
         &self,

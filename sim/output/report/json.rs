@@ -33,6 +33,9 @@ struct Report<'a> {
     gpus: u32,
     gpu: &'a str,
     profile: &'a str,
+    profile_device: &'a str,
+    profile_borrowed: bool,
+    does_not_fit: &'a [String],
     overheads: &'a str,
     all_to_all: String,
     first_seed: u64,
@@ -74,6 +77,9 @@ fn report<'a>(asked: &'a Asked<'a>, scenario: &'a Scenario, rows: &[Row]) -> Rep
         gpus: scenario.topology.gpus(),
         gpu: &scenario.topology.gpu().name,
         profile: &from.profile,
+        profile_device: &scenario.profile.device,
+        profile_borrowed: scenario.profile_borrowed,
+        does_not_fit: &scenario.oom,
         overheads: &from.overheads,
         all_to_all: scenario.algorithms(rows.iter().map(|row| &row.workload)),
         first_seed: scenario.seeds.start,
@@ -130,6 +136,7 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
         blame.map(|(reason, ms)| (format!("{}_ms", reason.key()), json!(ms))).collect();
     object.insert("blame".into(), Value::Object(blame));
     object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
+    object.insert("memory".into(), super::memory_json(scenario, &row.workload));
     object.insert("network".into(), network(&row.carried));
     object.insert("link_use".into(), link_use(&scenario.topology, &row.link_bytes_per_s));
     Value::Object(object)

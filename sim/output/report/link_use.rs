@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::base::units::LinkId;
 use crate::output::plot::{Diagram, Place, Stretch};
-use crate::topology::{LinkClass, Topology, VertexKind, bend, layout, short_name};
+use crate::topology::{LinkClass, Topology, VertexId, VertexKind, bend, layout};
 
 /// Most places of a group that are told apart; more are put together in equal numbers.
 const MOST_PLACES: usize = 64;
@@ -90,9 +90,9 @@ pub fn cluster_chart(topology: &Topology, bytes_per_s: &[f64], what: &str) -> Di
         .collect();
     // The most used are drawn last, above the others.
     stretches.sort_by(|a, b| a.share.total_cmp(&b.share));
-    let vertices = topology.vertices().iter().zip(&drawn.at);
-    let places =
-        vertices.filter_map(|(vertex, at)| Some(Place { name: short_name(*vertex), at: (*at)? }));
+    let vertices = (0..).map(VertexId).zip(&drawn.at);
+    let places = vertices
+        .filter_map(|(vertex, at)| Some(Place { name: topology.short_name(vertex), at: (*at)? }));
     let busiest = (0..share.len()).max_by(|&a, &b| share[a].total_cmp(&share[b]));
     let title = match busiest.filter(|&at| share[at] > 0.0) {
         Some(at) => format!(

@@ -47,6 +47,15 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
     )?;
     writeln!(out, "counted: {what}")?;
     writeln!(out, "profile {}, overheads {}", from.profile, from.overheads)?;
+    if let Some(said) = scenario.borrowed() {
+        writeln!(out, "{said}")?;
+    }
+    if let Some(said) = super::memory::not_stated(scenario) {
+        writeln!(out, "{said}")?;
+    }
+    for line in &scenario.oom {
+        writeln!(out, "does not fit, run as asked: {line}")?;
+    }
     writeln!(out)
 }
 

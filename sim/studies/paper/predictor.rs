@@ -34,7 +34,7 @@ impl Predictor {
             None => case.vanilla.clone(),
             Some(tau) => {
                 let mut moepp = case.moepp.first()?.clone();
-                moepp.model.experts.tau = tau;
+                moepp.model.experts.tau = Some(tau);
                 moepp
             }
         };

@@ -135,7 +135,7 @@ fn row(
         workload.name.as_str().into(),
         workload.model.name.as_str().into(),
         u32::from(kinds > 0).into(),
-        (kinds > 0).then_some(experts.tau).into(),
+        experts.tau.into(),
         experts.ffn.into(),
         kinds.into(),
         gpus.into(),

@@ -9,7 +9,7 @@ use moesim::config::{
     Source, Timings, built_in_profile, built_in_profiles, data_sheet, read_timings,
 };
 use moesim::kernels::devices::DataSheet;
-use moesim::kernels::measurements::GemmRow;
+use moesim::kernels::measurements::{Between, GemmRow};
 use moesim::kernels::profile::{Precision, Profile};
 use moesim::kernels::unmeasured::Stranger;
 
@@ -47,7 +47,9 @@ pub(super) fn run(args: &TransferArgs) -> Result<(), String> {
         }
         Some(path) => read_timings(path).map_err(|e| e.to_string())?,
     };
+    refuse_impossible(&sheet, &timings)?;
     let (mut profile, rule) = foretold(&sheet, &timings)?;
+    refuse_efficiency(&sheet, &profile)?;
     profile.name = sheet.name.to_owned();
     profile.device = device;
     let rule = rule.trim_start_matches("unknown device: ");
@@ -59,6 +61,58 @@ pub(super) fn run(args: &TransferArgs) -> Result<(), String> {
     write_whole(&args.out, &emit::toml(&profile, &sheet, &origin))?;
     say(rule);
     say(&format!("profile: {}", args.out.display()));
+    Ok(())
+}
+
+/// How far above a printed peak a timing may be: clocks above the printed one, and rounding.
+const ABOVE_PEAK: f64 = 1.05;
+
+/// Refuses timings that a device with these peaks cannot have: they are another's, or the sheet is.
+fn refuse_impossible(sheet: &DataSheet, timings: &Timings) -> Result<(), String> {
+    let refuse = |what: String, got: f64, unit: &str, peak: f64| {
+        Err(format!(
+            "{what} reaches {got:.0} {unit}, more than the {peak:.0} that the data sheet of {} states\n  help: \
+             these timings are of another device, or the data sheet is wrong; give timings of {}",
+            sheet.name, sheet.name
+        ))
+    };
+    for row in &timings.gemm {
+        let operations = 2.0 * f64::from(row.m) * f64::from(row.n) * f64::from(row.k);
+        let got = operations / row.seconds / 1e12;
+        // fp8 runs at twice the rate of bf16 where a device has it.
+        let peak = if row.precision == Precision::Bf16 { 1.0 } else { 2.0 } * sheet.bf16_tflops;
+        if got > ABOVE_PEAK * peak {
+            let what =
+                format!("the {} GEMM of {} x {} x {}", row.precision.name(), row.m, row.n, row.k);
+            return refuse(what, got, "TFLOP/s", peak);
+        }
+    }
+    for copy in timings.copies.iter().filter(|copy| copy.bytes as f64 > 4e6 * sheet.cache_mb) {
+        let (what, times, peak) = match copy.between {
+            Between::Memory => ("within memory", 2.0, sheet.memory_gb_per_s),
+            Between::Gpus => ("between GPUs", 1.0, sheet.scale_up_gb_per_s),
+        };
+        let got = times * copy.bytes as f64 / copy.seconds / 1e9;
+        if got > ABOVE_PEAK * peak {
+            return refuse(format!("the copy of {} bytes {what}", copy.bytes), got, "GB/s", peak);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a profile whose products would run faster than the device's peak.
+fn refuse_efficiency(sheet: &DataSheet, profile: &Profile) -> Result<(), String> {
+    for (precision, family) in &profile.gemm {
+        let share = family.prior.compute_efficiency;
+        if share > 1.0 {
+            return Err(format!(
+                "{} products would reach {share:.2} of the peak that the data sheet of {} states\n  help: \
+                 no kernel exceeds its peak: the timings are of another device, or the sheet is wrong",
+                precision.name(),
+                sheet.name
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -1,0 +1,34 @@
+//! `moesim memory`: what lies in the memory of a scenario's fullest GPU.
+
+use std::io::Write;
+
+use clap::Args;
+
+use crate::Failure;
+use moesim::config::{Overrides, ScenarioSource};
+use moesim::output::report;
+
+/// A scenario.
+#[derive(Args)]
+pub(crate) struct MemoryArgs {
+    /// A scenario file, or the name of a built-in one.
+    scenario: String,
+    /// Override a key. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    // What does not fit is shown, not refused.
+    let set = crate::with_oom(&args.set, true);
+    let scenario = ScenarioSource::open(&args.scenario, Overrides::new(set))?.load()?;
+    if args.json {
+        let report = report::memories_json(&scenario);
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+        return Ok(writeln!(out)?);
+    }
+    Ok(report::write_memory(out, &scenario)?)
+}

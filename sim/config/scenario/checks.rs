@@ -1,0 +1,86 @@
+//! What must fit together in a scenario: profile and GPU, libraries and profile, workloads and memory.
+
+use toml::Spanned;
+
+use super::{CompareTable, File, Scenario, ScenarioSource};
+use crate::config::{Mistake, is_same_gpu, no_profile, profile_of_gpu};
+use crate::execution::memory::{self, Fit};
+use crate::kernels::profile::Profile;
+use crate::network::Unavailable;
+use crate::topology::Topology;
+
+impl ScenarioSource {
+    /// The profile named, or the GPU's own where none is. One that the scenario's file names for its own
+    /// cluster does not follow to another cluster of other GPUs.
+    pub(super) fn profile_for(
+        &self,
+        topology: &Topology,
+        named: Option<&Spanned<String>>,
+    ) -> Result<(String, Profile), Mistake> {
+        let gpu = &topology.gpu().name;
+        let Some(name) = named else {
+            let own = profile_of_gpu(gpu).ok_or_else(|| no_profile(topology.name(), gpu))?;
+            return self.profile(&Spanned::new(0..0, own.to_owned()));
+        };
+        let (found, profile) = self.profile(name)?;
+        let moved = self.overrides.names("topology") && !self.overrides.names("profile");
+        if moved && !is_same_gpu(&profile.device, gpu) {
+            let found = format!(
+                "is of {}, and --set names a topology of other GPUs, {gpu}",
+                profile.device
+            );
+            let own = profile_of_gpu(gpu).map_or_else(
+                || "it has no profile of its own: see `calibrate transfer`".to_owned(),
+                |own| format!("--set profile={own} is its own"),
+            );
+            let help = format!(
+                "{own}; --set profile={} applies this one's efficiencies to {gpu}",
+                name.get_ref()
+            );
+            return Err(self.source.mistake(name.span(), found, help));
+        }
+        Ok((found, profile))
+    }
+
+    /// Every workload's exchanges have a library that carries them.
+    pub(super) fn carriers(
+        &self,
+        compare: &Spanned<Vec<CompareTable>>,
+        scenario: &Scenario,
+    ) -> Result<(), Mistake> {
+        for (table, case) in compare.get_ref().iter().zip(&scenario.cases) {
+            let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
+            let named = case.moepp.iter().map(|workload| (moepp, workload));
+            for (name, workload) in std::iter::once((&table.vanilla, &case.vanilla)).chain(named) {
+                if let Err(Unavailable { found, help }) = scenario.carrier(workload) {
+                    return Err(self.source.mistake(name.span(), found, help));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The arithmetic of each workload that does not fit into the memory of the GPUs, where the scenario
+    /// allows such.
+    pub(super) fn too_large(
+        &self,
+        scenario: &Scenario,
+        file: &File,
+    ) -> Result<Vec<String>, Mistake> {
+        let mut oom = Vec::new();
+        for (case, table) in scenario.cases.iter().zip(file.compare.get_ref()) {
+            for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {
+                let Scenario { topology, counted, seeds, .. } = scenario;
+                let fit = memory::fit(topology, workload, *counted, seeds.start);
+                let Fit::TooLarge { found, help } = fit else { continue };
+                if !file.allow_oom {
+                    return Err(self.source.mistake(table.vanilla.span(), found, help));
+                }
+                if !oom.contains(&found) {
+                    oom.push(found);
+                }
+            }
+        }
+        Ok(oom)
+    }
+}

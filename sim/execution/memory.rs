@@ -1,0 +1,355 @@
+//! What lies in the memory of the fullest GPU: weights, caches, activations, buffers, optimiser states.
+//!
+//! With `L` layers with experts on a GPU's pipeline stage, hidden size `D`, intermediate size `H`, `T` own
+//! tokens, `K` slots a token, `R` rows that the most loaded rank receives in the layer where it is most,
+//! `b` bytes of a number (`b_d` on the way out, `b_c` on the way back, 2 where a format is not stated):
+//!
+//! ```text
+//! FFN experts        L · places per rank · 3·D·H · b            redundant copies included           (1)
+//! zero-computation   L · 3·D a constant expert · 2              on every rank
+//! shared experts     L · 3·D·H_shared · b                       on every rank
+//! attention          layers · projections · b, norms 2·D · 2    (all heads on every rank)
+//! dense networks     3·D·H_dense · b each                       leading layers on the first stage
+//! gates              L · network · 4                            fp32, as gates are computed
+//! embedding, output  V·D · 2 on the first stage, and on the last
+//! KV cache           layers · sequences · tokens · 2·g·a · 2    grouped; latent: (r_kv + p) · 2     (2)
+//! activations        max over a layer's parts of what is live   attention, dense network, experts  (3)
+//! exchange buffers   T·K·D·(b_d + b_c) + R·D·(b_d + b_c)        sent and received, both legs        (4)
+//!                    low latency: 2·[max(T·d, N·T·c) + max(N·T·d, N·T·c)],  d, c bytes of a row    (5)
+//! training           gradients 4, master weights 4, two Adam moments 8 bytes a parameter            (6)
+//!                    layer inputs T·D·2 · layers · micro-batches in flight, logits T·V·6
+//! ```
+//!
+//! The live set of experts in (3) is the residual stream and its norm, 2·T·D·2, rows received, R·D·b_d, the
+//! two inner products, 2·R·H·2, the activation, R·H·b, and results, R·D·b_c. (5) is DeepEP's own formula, all
+//! N experts of a layer having room for every token of a rank; other libraries take (4). (2) counts inference:
+//! the tokens of `batch.context` and the batch's own, of as many micro-batches as are in flight at once,
+//! min(micro-batches, stages). Layers with a window keep no more than the window. (6) is mixed precision
+//! [micikevicius18] without ZeRO, with full recomputation: only inputs of layers are kept for the backward
+//! pass. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
+//! only what those layers hold, the experts of all layers among it.
+//!
+//! Left out: the context of the driver and libraries (about 1 GB), fragmentation, scales of fp8 blocks
+//! (0.02 %), CUDA graphs. What fits here by less than these may not fit.
+
+mod layouts;
+mod rows;
+
+pub use layouts::{Fit, fit};
+pub use rows::{hottest_rows, row_bounds};
+
+use crate::base::units::Bytes;
+use crate::execution::machine::Counted;
+use crate::workload::{Attention, ExchangeLibrary, GateNetwork, Phase, Workload};
+
+/// One kind of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// FFN experts, redundant copies included.
+    FfnExperts,
+    /// Zero-computation and shared experts.
+    OtherExperts,
+    /// Attention and norms.
+    Attention,
+    /// Dense networks beside or in front of experts.
+    DenseNetworks,
+    /// Gates.
+    Gates,
+    /// Embedding and output.
+    Embedding,
+    /// Keys and values of earlier tokens.
+    KvCache,
+    /// What is live in a layer, and inputs kept for the backward pass.
+    Activations,
+    /// Buffers of dispatch and combine.
+    ExchangeBuffers,
+    /// Gradients.
+    Gradients,
+    /// Master weights and moments.
+    Optimiser,
+}
+
+impl What {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 11] = [
+        Self::FfnExperts,
+        Self::OtherExperts,
+        Self::Attention,
+        Self::DenseNetworks,
+        Self::Gates,
+        Self::Embedding,
+        Self::KvCache,
+        Self::Activations,
+        Self::ExchangeBuffers,
+        Self::Gradients,
+        Self::Optimiser,
+    ];
+
+    /// Its name in tables.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::FfnExperts => "FFN experts",
+            Self::OtherExperts => "shared and zero-comp. experts",
+            Self::Attention => "attention and norms",
+            Self::DenseNetworks => "dense networks",
+            Self::Gates => "gates",
+            Self::Embedding => "embedding and output",
+            Self::KvCache => "KV cache",
+            Self::Activations => "activations",
+            Self::ExchangeBuffers => "exchange buffers",
+            Self::Gradients => "gradients",
+            Self::Optimiser => "optimiser states",
+        }
+    }
+
+    /// Its key in JSON.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::FfnExperts => "ffn_experts",
+            Self::OtherExperts => "other_experts",
+            Self::Attention => "attention",
+            Self::DenseNetworks => "dense_networks",
+            Self::Gates => "gates",
+            Self::Embedding => "embedding",
+            Self::KvCache => "kv_cache",
+            Self::Activations => "activations",
+            Self::ExchangeBuffers => "exchange_buffers",
+            Self::Gradients => "gradients",
+            Self::Optimiser => "optimiser_states",
+        }
+    }
+}
+
+/// What the fullest GPU holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// Bytes of each kind, in the order of [`What::ALL`].
+    bytes: [u64; What::ALL.len()],
+    /// Rows that the most loaded rank receives.
+    pub rows: u64,
+}
+
+impl Ledger {
+    /// What a workload puts on the fullest GPU whose most loaded layer receives so many rows.
+    #[must_use]
+    pub fn of(workload: &Workload, counted: Counted, rows: u64) -> Self {
+        let mut ledger = Self { bytes: [0; What::ALL.len()], rows };
+        let whole = counted == Counted::ModelForward;
+        ledger.experts(workload);
+        if whole {
+            ledger.outside_experts(workload);
+        }
+        if counted != Counted::Experts {
+            ledger.set(What::Gates, gates(workload));
+            ledger.set(What::ExchangeBuffers, exchange_buffers(workload, rows));
+        }
+        ledger.set(What::Activations, live_in_a_layer(workload, counted, rows));
+        match workload.phase() {
+            Phase::Training => ledger.train(workload, whole),
+            Phase::Prefill | Phase::Decode if whole => {
+                ledger.set(What::KvCache, kv_cache(workload));
+            }
+            Phase::Prefill | Phase::Decode => {}
+        }
+        ledger
+    }
+
+    /// The bytes of one kind.
+    #[must_use]
+    pub const fn bytes(&self, what: What) -> Bytes {
+        Bytes(self.bytes[what as usize])
+    }
+
+    /// All bytes.
+    #[must_use]
+    pub fn total(&self) -> Bytes {
+        Bytes(self.bytes.iter().fold(0, |all, bytes| all.saturating_add(*bytes)))
+    }
+
+    /// The kinds that take something, largest first: `FFN experts 90.2 GB + …`.
+    #[must_use]
+    pub fn arithmetic(&self) -> String {
+        let mut parts: Vec<What> =
+            What::ALL.into_iter().filter(|what| self.bytes(*what).0 > 0).collect();
+        parts.sort_by_key(|what| std::cmp::Reverse(self.bytes(*what).0));
+        let parts =
+            parts.into_iter().map(|what| format!("{} {}", what.label(), in_gb(self.bytes(what))));
+        parts.collect::<Vec<_>>().join(" + ")
+    }
+
+    const fn set(&mut self, what: What, bytes: u64) {
+        self.bytes[what as usize] = bytes;
+    }
+
+    fn weights(&self) -> impl Iterator<Item = What> {
+        [
+            What::FfnExperts,
+            What::OtherExperts,
+            What::Attention,
+            What::DenseNetworks,
+            What::Gates,
+            What::Embedding,
+        ]
+        .into_iter()
+    }
+
+    fn experts(&mut self, workload: &Workload) {
+        let model = &workload.model;
+        let layers = u64::from(workload.layers_per_gpu());
+        let (d, b) = (u64::from(model.hidden), workload.batch.dtype.bytes());
+        let places = u64::from(workload.experts_per_gpu());
+        self.set(What::FfnExperts, layers * places * workload.expert_bytes().0);
+        let constant = u64::from(model.experts.zero_computation.constant) * 3 * d * 2;
+        let shared = 3 * d * u64::from(model.dense.shared) * b;
+        self.set(What::OtherExperts, layers * (constant + shared));
+    }
+
+    /// Attention, dense networks, embedding and output of the first stage, which no other exceeds.
+    fn outside_experts(&mut self, workload: &Workload) {
+        let model = &workload.model;
+        let (d, b) = (u64::from(model.hidden), workload.batch.dtype.bytes());
+        let layers = u64::from(workload.layers_per_gpu());
+        let leading = u64::from(model.dense.leading_layers);
+        let attention = attention_params(workload) * b + 2 * d * 2;
+        let dense = 3 * d * u64::from(model.dense.intermediate) * b;
+        let of_layer =
+            if model.dense.shortcut { [2 * attention, 2 * dense] } else { [attention, 0] };
+        let table = u64::from(model.vocabulary) * d * 2;
+        let [mut attention_bytes, mut dense_bytes] = of_layer.map(|bytes| layers * bytes);
+        let tables = if workload.layout.pipeline_parallel == 1 { 2 } else { 1 };
+        // Leading layers lie on the first stage, which has an embedding as the last has an output.
+        attention_bytes += leading * attention;
+        dense_bytes += leading * dense;
+        self.set(What::Attention, attention_bytes);
+        self.set(What::DenseNetworks, dense_bytes);
+        self.set(What::Embedding, tables * table);
+    }
+
+    /// (6), for the parameters counted so far.
+    fn train(&mut self, workload: &Workload, whole: bool) {
+        let (model, batch) = (&workload.model, &workload.batch);
+        let b = batch.dtype.bytes();
+        let params: u64 = self
+            .weights()
+            .map(|what| match what {
+                What::Gates => self.bytes(what).0 / 4,
+                What::Embedding => self.bytes(what).0 / 2,
+                _ => self.bytes(what).0 / b,
+            })
+            .sum();
+        self.set(What::Gradients, 4 * params);
+        self.set(What::Optimiser, 12 * params);
+        let (tokens, d) = (u64::from(batch.tokens_per_gpu), u64::from(model.hidden));
+        let layers = u64::from(workload.layers_per_gpu());
+        let inputs = layers * in_flight(workload) * tokens * d * 2;
+        let logits = if whole { tokens * u64::from(model.vocabulary) * 6 } else { 0 };
+        let live = self.bytes(What::Activations).0;
+        self.set(What::Activations, live.max(logits) + inputs);
+    }
+}
+
+/// Micro-batches that a stage has begun and not finished.
+fn in_flight(workload: &Workload) -> u64 {
+    u64::from(workload.batch.micro_batches.min(workload.layout.pipeline_parallel))
+}
+
+fn attention_params(workload: &Workload) -> u64 {
+    let model = &workload.model;
+    let [d, a, h] = [model.hidden, model.head_dim, model.heads].map(u64::from);
+    match model.attention {
+        Attention::Grouped { key_value_heads } => {
+            d * (h + 2 * u64::from(key_value_heads)) * a + h * a * d
+        }
+        Attention::Latent { query_rank, key_value_rank, rope_dim } => {
+            let [q, kv, p] = [query_rank, key_value_rank, rope_dim].map(u64::from);
+            d * q + q * h * (a + p) + d * (kv + p) + kv * 2 * h * a + h * a * d
+        }
+    }
+}
+
+fn gates(workload: &Workload) -> u64 {
+    let model = &workload.model;
+    let (d, n) = (u64::from(model.hidden), u64::from(model.experts.total()));
+    let network = match model.gate {
+        GateNetwork::Linear => d * n,
+        GateNetwork::TwoLayer => d * 8 * n + 8 * n * n,
+    };
+    let residual = if model.gating_residual { n * n } else { 0 };
+    let rounds = u64::from(workload.gating.scheme.rounds());
+    u64::from(workload.layers_per_gpu()) * rounds * (network + residual) * 4
+}
+
+/// (2).
+fn kv_cache(workload: &Workload) -> u64 {
+    let (model, batch) = (&workload.model, &workload.batch);
+    let of_token = match model.attention {
+        Attention::Grouped { key_value_heads } => {
+            2 * u64::from(key_value_heads) * u64::from(model.head_dim)
+        }
+        Attention::Latent { key_value_rank, rope_dim, .. } => u64::from(key_value_rank + rope_dim),
+    } * 2;
+    let own = batch.sequence_tokens.min(batch.tokens_per_gpu);
+    let held = batch.context.unwrap_or(0).saturating_add(own);
+    let leading = model.dense.leading_layers;
+    let last = leading + workload.layers_per_gpu();
+    let tokens: u64 = (0..last)
+        .map(|layer| {
+            let window = model.sliding_window.filter(|window| window.limits(layer));
+            u64::from(window.map_or(held, |window| held.min(window.tokens)))
+        })
+        .sum();
+    let blocks = if model.dense.shortcut { 2 } else { 1 };
+    let sequences = u64::from(workload.sequences_per_gpu()) * in_flight(workload);
+    blocks * sequences * tokens * of_token
+}
+
+/// (3).
+fn live_in_a_layer(workload: &Workload, counted: Counted, rows: u64) -> u64 {
+    let (model, batch) = (&workload.model, &workload.batch);
+    let [d, h, a] = [model.hidden, model.intermediate, model.head_dim].map(u64::from);
+    let tokens = u64::from(batch.tokens_per_gpu);
+    let stream = 2 * tokens * d * 2;
+    let inner = 2 * h * 2 + h * batch.dtype.bytes();
+    let experts = rows * (workload.dispatch_bytes().0 + inner + workload.combine_bytes().0);
+    if counted != Counted::ModelForward {
+        return stream + experts;
+    }
+    let heads = u64::from(model.heads);
+    let queries_on = match model.attention {
+        Attention::Grouped { key_value_heads } => (2 * heads + 2 * u64::from(key_value_heads)) * a,
+        Attention::Latent { rope_dim, .. } => heads * (4 * a + u64::from(rope_dim)),
+    };
+    let widest = u64::from(model.dense.intermediate.max(model.dense.shared));
+    let dense = tokens * 3 * widest * 2;
+    stream + experts.max(tokens * queries_on * 2).max(dense)
+}
+
+/// (4) or (5).
+fn exchange_buffers(workload: &Workload, rows: u64) -> u64 {
+    let tokens = u64::from(workload.batch.tokens_per_gpu);
+    let (out, back) = (workload.dispatch_bytes().0, workload.combine_bytes().0);
+    if workload.layout.expert_parallel == 1 {
+        return 0;
+    }
+    if workload.stack.exchange == ExchangeLibrary::DeepEpLowLatency {
+        let all = u64::from(workload.model.experts.ffn) * tokens;
+        return 2 * ((tokens * out).max(all * back) + (all * out).max(all * back));
+    }
+    let sent = tokens * u64::from(workload.slots_per_round());
+    (sent + rows) * (out + back)
+}
+
+/// A size in GB of four figures, or smaller units where it is less.
+#[must_use]
+pub fn in_gb(bytes: Bytes) -> String {
+    let gb = bytes.0 as f64 / 1e9;
+    if gb >= 100.0 {
+        format!("{gb:.0} GB")
+    } else if gb >= 0.1 {
+        format!("{gb:.1} GB")
+    } else {
+        format!("{:.1} MB", gb * 1e3)
+    }
+}
