@@ -1,4 +1,4 @@
-"""Runs the commands that docs/answers.md and docs/systems.md show and puts in what they print: `python3 docs/remake.py [--check]`.
+"""Runs the commands that docs/answers.md shows and puts in what they print: `python3 docs/remake.py [--check]`.
 
 A shown command is a block that begins with ```console; its first lines up to the first without a trailing
 backslash are the command, the rest is what it prints. `--check` compares instead of writing, pictures
@@ -14,7 +14,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).parent.parent
 BINARY = os.environ.get("MOESIM", str(ROOT / "target" / "release" / "moesim"))
-PAGES = [ROOT / "docs" / "answers.md", ROOT / "docs" / "systems.md"]
+PAGES = [ROOT / "docs" / "answers.md"]
 PICTURES = "docs/pictures/"
 check = "--check" in sys.argv
 wrong = []

@@ -60,7 +60,8 @@ pub struct Prediction {
 pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
     let mut scenario = plan.load().map_err(|mistake| {
         let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
-        format!("the scenario is refused: {key}{}", mistake.found)
+        let found = mistake.found.split_whitespace().collect::<Vec<&str>>().join(" ");
+        format!("the scenario is refused: {key}{found}")
     })?;
     let case = scenario.cases.first().ok_or("the scenario has no case")?;
     let workload = case.moepp.first().unwrap_or(&case.vanilla).clone();
