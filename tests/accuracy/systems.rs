@@ -1,8 +1,7 @@
-//! Do whole layers come out right? Published figures that nothing was fitted to.
+//! Is every published figure judged, or said why not?
 //!
-//! A pass says that errors by family are no larger than docs/systems.md states, by a margin, and that
-//! every row gets a number or a reason. It does not say that rows which are not judged would come out
-//! right.
+//! A pass says that every row gets a number or a reason, and that a row's number is that of the
+//! scenario which it exports. It does not say that the numbers are right.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +11,6 @@ use moesim::studies::validate::systems::{self, Row, Verdict, summary};
 fn judged(keep: impl Fn(&Row) -> bool) -> Vec<Verdict> {
     let rows = systems::rows(None).unwrap();
     systems::judge(rows.into_iter().filter(keep).collect(), 2)
-}
-
-fn median(errors: &[f64]) -> f64 {
-    let mut sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
-    sizes.sort_by(f64::total_cmp);
-    sizes[sizes.len() / 2]
 }
 
 /// A row with some cells replaced.
@@ -101,19 +94,4 @@ fn a_rows_scenario_is_the_run_that_judges_it() {
     let predicted = verdict.outcome.unwrap().predicted;
     assert!((rows[0].time_ms.mean / predicted - 1.0).abs() < 1e-9, "{predicted}");
     std::fs::remove_dir_all(folder).unwrap();
-}
-
-/// Errors may grow by this factor before the documentation must be wrong.
-const MARGIN: f64 = 1.1;
-/// Median and largest error of Megatron's forward layers, as docs/systems.md states them.
-const LAYERS: (f64, f64) = (0.10, 0.20);
-
-#[test]
-fn forward_layers_are_predicted_as_well_as_stated() {
-    let layers = |row: &Row| row.family == "layer" && row.phase == "forward" && row.trust == "A";
-    let errors: Vec<f64> = judged(layers).iter().filter_map(Verdict::error).collect();
-    assert_eq!(errors.len(), 6, "all six layers are judged");
-    let worst = errors.iter().map(|error| error.abs()).fold(0.0, f64::max);
-    assert!(median(&errors) <= LAYERS.0 * MARGIN, "{errors:?}");
-    assert!(worst <= LAYERS.1 * MARGIN, "{errors:?}");
 }

@@ -75,7 +75,8 @@ pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
     scenario.calibration_uncertainty = true;
     let drawn: Vec<f64> = runs(&scenario, &workload, 0..DRAWS)?.iter().map(seconds).collect();
     let [low, high] = interval(time, &drawn, plan.open);
-    let stands_on = [exchanges(&scenario, &workload)?, plan.notes.clone()].concat();
+    let measured = outcomes.first().map(bases).unwrap_or_default();
+    let stands_on = [measured, plan.notes.clone()].concat();
     let in_unit = |seconds: f64| plan.question.unit.of_seconds(seconds, &plan.per);
     let ends = [in_unit(low), in_unit(high)];
     Ok(Prediction {
@@ -87,14 +88,20 @@ pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
     })
 }
 
-/// What dispatch and combine stand on; nothing on one GPU.
-fn exchanges(scenario: &Scenario, workload: &Workload) -> Result<Vec<String>, String> {
-    if workload.layout.expert_parallel == 1 {
-        return Ok(Vec::new());
-    }
-    let carrier = scenario.carrier(workload).map_err(|unavailable| unavailable.found)?;
-    let legs = ["dispatch", "combine"].into_iter().zip(&carrier.legs);
-    Ok(legs.map(|(name, leg)| format!("{name}: {}", leg.basis)).collect())
+/// What a run's time rests on, each with its share, the largest first.
+fn bases(outcome: &Outcome) -> Vec<String> {
+    let whole: f64 = outcome.stands_on.iter().map(|timed| timed.time.secs()).sum();
+    let mut all: Vec<(f64, String)> = outcome
+        .stands_on
+        .iter()
+        .map(|timed| (timed.time.secs() / whole, &timed.basis))
+        .filter(|(share, _)| *share >= 0.005)
+        .map(|(share, basis)| {
+            (share, format!("{:.0} % {}: {basis}", 100.0 * share, basis.part.name()))
+        })
+        .collect();
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    all.into_iter().map(|(_, line)| line).collect()
 }
 
 fn runs(
