@@ -6,14 +6,18 @@ use std::path::Path;
 use super::{Failure, default_threads};
 
 mod command;
-use command::Other;
+mod systems;
 pub(crate) use command::ValidateArgs;
+use command::{Known, Other};
 use moesim::config::{Mistake, Overrides};
 use moesim::execution::outcome::TooLong;
 use moesim::studies::paper::{self, predictor::Predictor};
 
 pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    command::run(args, &papers_table, out)
+    match &args.known {
+        Some(Known::Systems(args)) => systems::run(args, out),
+        None => command::run(args, &papers_table, out),
+    }
 }
 
 /// Judges a CSV in the columns of the paper's table; says nothing of other files.

@@ -50,8 +50,6 @@ const MOST_LINES: usize = 400;
 const LONGER_FILES: &[(&str, usize)] = &[
     ("calibrate/tool/src/measure/device/cuda.rs", 495),
     ("calibrate/tool/src/measure/device/wgpu.rs", 441),
-    ("sim/config/scenario.rs", 425),
-    ("sim/config/source.rs", 411),
     ("sim/config/sweep_plan.rs", 438),
     ("sim/execution/machine.rs", 476),
     ("sim/network/fluid/sharing.rs", 412),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::{Failure, choice};
@@ -14,9 +14,13 @@ use moesim::studies::validate::{LeaveOut, Report, judge, summary};
 
 /// Predict every row of a folder of measurements and say how far off.
 #[derive(Args, Clone, Debug, Default)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ValidateArgs {
-    /// The folder of measurements.
-    pub dir: PathBuf,
+    #[command(subcommand)]
+    pub known: Option<Known>,
+    /// The folder of measurements. A folder named `systems` is written `./systems`.
+    #[arg(required = true)]
+    pub dir: Option<PathBuf>,
     /// Break each file down by the values of this column.
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
@@ -34,6 +38,13 @@ pub(crate) struct ValidateArgs {
     /// Print a JSON array with an object for each file.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is validated instead of a folder.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Known {
+    /// Predict published whole layers, exchanges, steps and serving figures, and say how far off.
+    Systems(super::systems::SystemsArgs),
 }
 
 /// What another judge has to say of a file that is no table of measurements.
@@ -63,13 +74,13 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut found = Found::default();
-    for path in files_of(&args.dir)? {
+    let dir = args.dir.clone().unwrap_or_default();
+    for path in files_of(&dir)? {
         found.take(&path, args.leave_out, other)?;
     }
     if found.tables.is_empty() && found.others.is_empty() {
         let help = "name a folder with tables such as gemm_a100_sxm.parquet";
-        let nothing =
-            Mistake::of(args.dir.display().to_string(), "holds nothing to validate", help);
+        let nothing = Mistake::of(dir.display().to_string(), "holds nothing to validate", help);
         return Err(found.mistakes.into_iter().next().unwrap_or(nothing).into());
     }
     if let Some(folder) = &args.plot {

@@ -1,6 +1,7 @@
 //! Scenario files: one question, as a topology, a profile, workloads to compare, and seeds.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -64,15 +65,6 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Says that the profile is of another GPU, where it is.
-    #[must_use]
-    pub fn borrowed(&self) -> Option<String> {
-        let (of, to) = (&self.profile.device, &self.topology.gpu().name);
-        self.profile_borrowed.then(|| {
-            format!("profile of {of} applied to {to}: its efficiencies, the peaks that {to} states")
-        })
-    }
-
     /// What carries the exchanges of a workload.
     ///
     /// # Errors
@@ -148,6 +140,8 @@ pub struct ScenarioSource {
     source: Source,
     folder: PathBuf,
     overrides: Overrides,
+    /// Files that were handed over and need not be read, by name.
+    beside: BTreeMap<String, String>,
     /// Hash of what has been read so far.
     read: Cell<u64>,
 }
@@ -171,7 +165,7 @@ impl ScenarioSource {
         };
         let source = source.with_overrides(overrides.of_scenario());
         let read = Cell::new(source.fold_into(0));
-        Ok(Self { source, folder, overrides, read })
+        Ok(Self { source, folder, overrides, beside: BTreeMap::new(), read })
     }
 
     /// A scenario that a command made up; what it names is relative to the current folder.
@@ -179,7 +173,23 @@ impl ScenarioSource {
     pub fn of_text(text: &str, overrides: Overrides) -> Self {
         let source = Source::built_in(COMMAND_LINE, text).with_overrides(overrides.of_scenario());
         let read = Cell::new(source.fold_into(0));
-        Self { source, folder: PathBuf::new(), overrides, read }
+        Self { source, folder: PathBuf::new(), overrides, beside: BTreeMap::new(), read }
+    }
+
+    /// A scenario whose text, and that of the files it names, is handed over: as if `files` lay in one
+    /// folder and the file `name` of it were opened.
+    ///
+    /// # Errors
+    /// If `name` is not among them.
+    pub fn of_files(
+        name: &str,
+        files: BTreeMap<String, String>,
+        overrides: Overrides,
+    ) -> Result<Self, Mistake> {
+        let text = files.get(name).ok_or_else(|| unknown(name, Kind::Scenario))?;
+        let source = Source::built_in(name, text).with_overrides(overrides.of_scenario());
+        let read = Cell::new(source.fold_into(0));
+        Ok(Self { source, folder: PathBuf::new(), overrides, beside: files, read })
     }
 
     /// Reads and checks everything that the scenario names.
@@ -238,7 +248,9 @@ impl ScenarioSource {
         kind: Kind,
         role: Option<&str>,
     ) -> Result<Source, Mistake> {
-        let source = match built_in(kind, name.get_ref()) {
+        let handed_over = self.beside.get(name.get_ref());
+        let handed_over = handed_over.map(|text| Source::built_in(name.get_ref(), text));
+        let source = match handed_over.or_else(|| built_in(kind, name.get_ref())) {
             Some(source) => source,
             None => {
                 let path = self.folder.join(name.get_ref());

@@ -31,6 +31,7 @@ mod baseline;
 mod judge;
 mod predictor;
 pub mod summary;
+pub mod systems;
 
 /// One prediction beside its measurement, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]

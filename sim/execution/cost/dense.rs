@@ -15,6 +15,9 @@
 //! embedding           read and write D a token;   output  gemm(T, V, D)                           (6)
 //! ```
 //!
+//! Where a workload says that it is a prefill, (6) computes the output of each prompt's last token
+//! alone, T/S rows, as serving engines do.
+//!
 //! (3) takes S×S attention of every head as one tall product at the measured rate of that product,
 //! halved because causal attention skips half of it; scores stay on chip, as in fused attention.
 //! Half the tall product is optimistic for short sequences, where a fused kernel skips less.
@@ -24,7 +27,7 @@
 use super::KernelTimes;
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
-use crate::workload::{Attention, SlidingWindow, Workload};
+use crate::workload::{Attention, Phase, SlidingWindow, Workload};
 
 /// Everything before the gate that is not the MoE layer, for one layer of one micro-batch on one
 /// GPU: attention, (4), and in the first layer the embedding of (6) and the leading dense layers.
@@ -73,7 +76,11 @@ pub fn shared_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
 pub fn output_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
     let Workload { model, batch, .. } = workload;
     let gemm = kernels.gemm(model.vocabulary, model.hidden, batch.dtype);
-    Op { reason: Reason::Dense, time: gemm(batch.tokens_per_gpu.into()) }
+    let rows = match workload.stack.phase {
+        Some(Phase::Prefill) => workload.sequences_per_gpu().into(),
+        _ => batch.tokens_per_gpu.into(),
+    };
+    Op { reason: Reason::Dense, time: gemm(rows) }
 }
 
 /// (1) or (2), (3) and (4), in a layer with this window.

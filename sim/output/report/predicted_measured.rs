@@ -3,9 +3,11 @@
 //! Both axes are logarithmic and alike; the lines are a perfect prediction and 10 % off. Of large
 //! tables every n-th row is drawn.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::output::plot::{Cloud, PlotError, PredictedMeasured, save};
+use crate::studies::validate::systems::Verdict;
 use crate::studies::validate::{Judged, Report};
 
 /// Points drawn at most.
@@ -47,4 +49,56 @@ fn chart(report: &Report) -> Option<PredictedMeasured> {
         quantity: "time, µs".to_owned(),
         clouds: clouds.into_iter().filter(|cloud| !cloud.points.is_empty()).collect(),
     })
+}
+
+/// Writes `systems-UNIT.svg` and `.png` for each unit of published systems with a judged row, each
+/// whole or not at all.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_systems(verdicts: &[Verdict], folder: &Path) -> Result<(), PlotError> {
+    let mut by_unit: BTreeMap<String, Vec<&Verdict>> = BTreeMap::new();
+    for verdict in verdicts.iter().filter(|verdict| verdict.error().is_some()) {
+        let unit = if time_of(&verdict.row.unit).is_some() { "ms" } else { &verdict.row.unit };
+        by_unit.entry(unit.to_owned()).or_default().push(verdict);
+    }
+    for (unit, verdicts) in &by_unit {
+        let chart = systems_chart(unit, verdicts);
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let name: String = unit.chars().map(plain).collect();
+        for ending in ["svg", "png"] {
+            save(&chart, &folder.join(format!("systems-{name}.{ending}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Milliseconds in a unit of time.
+fn time_of(unit: &str) -> Option<f64> {
+    match unit.trim() {
+        "s" => Some(1e3),
+        "ms" => Some(1.0),
+        "us" | "µs" => Some(1e-3),
+        _ => None,
+    }
+}
+
+/// The rows of one unit, a cloud for each family and trust.
+fn systems_chart(unit: &str, verdicts: &[&Verdict]) -> PredictedMeasured {
+    let mut clouds: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    for verdict in verdicts {
+        let scale = time_of(&verdict.row.unit).unwrap_or(1.0);
+        let (Some(measured), Ok(p)) = (verdict.measured, &verdict.outcome) else { continue };
+        let name = format!("{}, trust {}", verdict.row.family, verdict.row.trust);
+        clouds.entry(name).or_default().push((scale * measured, scale * p.predicted));
+    }
+    let sizes: Vec<f64> = verdicts.iter().filter_map(|v| v.error()).map(f64::abs).collect();
+    let worst = 100.0 * sizes.iter().copied().fold(0.0, f64::max);
+    let clouds = clouds.into_iter().map(|(name, points)| Cloud { name, points }).collect();
+    PredictedMeasured {
+        title: format!("{} published figures, the worst off by {worst:.0} %", sizes.len()),
+        below: "none was used to fit; moesim validate systems says what each stands on".to_owned(),
+        quantity: unit.to_owned(),
+        clouds,
+    }
 }

@@ -42,7 +42,7 @@ fn baseline_median(judged: &[Judged]) -> Option<f64> {
 }
 
 /// A quantile, interpolated linearly; none of nothing.
-fn quantile(values: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = share * sorted.len().checked_sub(1)? as f64;

@@ -1,0 +1,125 @@
+//! `moesim validate systems`: published whole layers and systems, predicted and judged.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::{Failure, default_threads, make_folder, write_whole};
+use moesim::config::Mistake;
+use moesim::output::report::predicted_measured;
+use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row, summary};
+
+/// Predict published whole layers, exchanges, steps and serving figures, and say how far off.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SystemsArgs {
+    /// A table of published systems; the built-in one without.
+    file: Option<PathBuf>,
+    /// Print the scenario of the row with this id instead: its files, one after the other.
+    #[arg(long, value_name = "ID")]
+    scenario: Option<String>,
+    /// Write the scenario's files into this folder, for `moesim run FOLDER/scenario.toml`. Without
+    /// --scenario: those of every row that has one, each into a folder named after its row.
+    #[arg(long, value_name = "FOLDER")]
+    export: Option<PathBuf>,
+    /// Draw predicted against measured values, as SVG and PNG files in this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["scenario", "export"])]
+    plot: Option<PathBuf>,
+    /// Print a JSON array with an object for each row.
+    #[arg(long, conflicts_with_all = ["scenario", "export"])]
+    json: bool,
+    /// Threads to use; results are the same for any number. Default: all cores.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let file = args.file.as_deref();
+    let rows = systems::rows(file)?;
+    if let Some(id) = &args.scenario {
+        return one(file, &rows, id, args.export.as_deref(), out);
+    }
+    if let Some(folder) = &args.export {
+        return every(&rows, folder, out);
+    }
+    let threads = args.threads.map_or_else(default_threads, usize::from);
+    let verdicts = systems::judge(rows, threads);
+    if let Some(folder) = &args.plot {
+        make_folder(folder)?;
+        predicted_measured::write_systems(&verdicts, folder).map_err(|e| {
+            let help = "check the folder, its permissions and the space left";
+            Mistake::of(folder.display().to_string(), format!("cannot be written: {e}"), help)
+        })?;
+    }
+    if args.json {
+        let all: Vec<Value> = verdicts.iter().map(summary::json).collect();
+        serde_json::to_writer_pretty(&mut *out, &all).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", summary::text(&name_of(file), &verdicts))?;
+    }
+    Ok(())
+}
+
+fn name_of(file: Option<&Path>) -> String {
+    file.map_or_else(|| BUILT_IN_NAME.to_owned(), |path| path.display().to_string())
+}
+
+/// Prints or exports the scenario of one row.
+fn one(
+    file: Option<&Path>,
+    rows: &[Row],
+    id: &str,
+    folder: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let place = name_of(file);
+    let Some(row) = rows.iter().find(|row| row.id == id) else {
+        let help = "take an id from `moesim validate systems --json`";
+        return Err(Mistake::of(place, format!("has no row `{id}`"), help).into());
+    };
+    let files = systems::scenario(row).map_err(|reason| {
+        let help = "`moesim validate systems` lists the rows that are judged";
+        Mistake::of(place, format!("row `{id}` has no scenario: {reason}"), help)
+    })?;
+    match folder {
+        Some(folder) => write_files(folder, &files, out),
+        None => {
+            for (name, text) in &files {
+                writeln!(out, "### {name}\n{text}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Exports the scenario of every row that has one.
+fn every(rows: &[Row], folder: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    for row in rows {
+        if let Ok(files) = systems::scenario(row) {
+            write_files(&folder.join(folder_of(&row.id)), &files, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// A row's id as the name of a folder: letters, digits, `-`, `_` and dots within.
+fn folder_of(id: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = id.chars().map(plain).take(120).collect();
+    format!("row-{name}")
+}
+
+fn write_files(
+    folder: &Path,
+    files: &[(String, String)],
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    make_folder(folder)?;
+    for (name, text) in files {
+        write_whole(&folder.join(name), text)?;
+    }
+    writeln!(out, "{}", folder.join("scenario.toml").display())?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Are whole layers and systems right? Published figures, each predicted by the run that a user
+//! would make.
+//!
+//! ```text
+//!   row ─ question ─┐
+//!       ─ stack ────┤                       ┌─ printed, exported, run by hand
+//!       ─ hardware ─┼─ plan: three files ───┤
+//!       ─ model ────┘                       └─ predict: study::run, as `moesim run`
+//!        └ the reason why not
+//! ```
+//!
+//! The mapping is a pure function of the row's cells: no row, set-up or identifier is treated apart.
+//! A row that needs what is not modelled or not stated gets the reason instead of a number. Nothing
+//! is fitted to these rows; constants come from tables of kernels and links.
+
+use std::path::Path;
+
+use crate::config::Mistake;
+use crate::studies::study::in_parallel;
+pub use predict::Prediction;
+pub use row::{BUILT_IN_NAME, Row};
+
+mod hardware;
+mod model;
+mod plan;
+mod predict;
+mod question;
+mod row;
+mod stack;
+pub mod summary;
+mod words;
+
+/// A row, and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The row.
+    pub row: Row,
+    /// What was measured, where it is a number.
+    pub measured: Option<f64>,
+    /// What was predicted, or the reason why nothing was.
+    pub outcome: Result<Prediction, String>,
+}
+
+impl Verdict {
+    /// `predicted / measured − 1`, where the row was judged.
+    #[must_use]
+    pub fn error(&self) -> Option<f64> {
+        Some(self.outcome.as_ref().ok()?.predicted / self.measured? - 1.0)
+    }
+
+    /// Whether the measurement lies in the interval, where the row was judged.
+    #[must_use]
+    pub fn covered(&self) -> Option<bool> {
+        let (predicted, measured) = (self.outcome.as_ref().ok()?, self.measured?);
+        Some((predicted.low..=predicted.high).contains(&measured))
+    }
+}
+
+/// The rows of a file, or of the table that is built in.
+///
+/// # Errors
+/// If the file cannot be read or is no table of published systems.
+pub fn rows(file: Option<&Path>) -> Result<Vec<Row>, Mistake> {
+    file.map_or_else(row::built_in, row::read)
+}
+
+/// Judges every row, in order.
+#[must_use]
+pub fn judge(rows: Vec<Row>, threads: usize) -> Vec<Verdict> {
+    let outcomes = in_parallel(rows.len(), threads, |at| {
+        plan::of(&rows[at]).and_then(|plan| predict::of(&plan))
+    });
+    let verdict = |(row, outcome): (Row, _)| {
+        let measured = row.measured().ok();
+        Verdict { row, measured, outcome }
+    };
+    rows.into_iter().zip(outcomes).map(verdict).collect()
+}
+
+/// The files of a row's scenario by name, `scenario.toml` first.
+///
+/// # Errors
+/// The reason why the row has none.
+pub fn scenario(row: &Row) -> Result<Vec<(String, String)>, String> {
+    let plan = plan::of(row)?;
+    Ok(plan.files().map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
+}

@@ -1,0 +1,244 @@
+//! From a row to a scenario that can be printed, written to a folder and run.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use toml::{Table, Value};
+
+use super::hardware;
+use super::model::{self, Shape};
+use super::question::{self, Per, Question, What};
+use super::row::Row;
+use super::stack::{self, Library, Stack};
+use crate::base::streams::Streams;
+use crate::config::{Mistake, Overrides, Scenario, ScenarioSource};
+
+/// Names of the files of a scenario.
+const SCENARIO: &str = "scenario.toml";
+const TOPOLOGY: &str = "topology.toml";
+const WORKLOAD: &str = "workload.toml";
+const VANILLA: &str = "vanilla.toml";
+
+/// Seeds whose mean is the prediction.
+const SEEDS: &str = "0..3";
+
+/// Two micro-batches of which one computes while the other's tokens travel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Overlap {
+    /// Share of the SMs that the exchange keeps while it is under way.
+    pub taken: f64,
+}
+
+/// A row's scenario, and how its outcome becomes the row's figure.
+pub(super) struct Plan {
+    pub question: Question,
+    pub per: Per,
+    pub overlap: Option<Overlap>,
+    /// What was assumed, in the order of the mapping.
+    pub notes: Vec<String>,
+    /// Inputs that are not stated, or that a relative stands in for.
+    pub open: u32,
+    files: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// The scenario's files by name, `scenario.toml` first.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        let first = self.files.iter().filter(|(name, _)| *name == SCENARIO);
+        let rest = self.files.iter().filter(|(name, _)| *name != SCENARIO);
+        first.chain(rest).map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
+    /// The scenario, read as `moesim run` reads it.
+    pub(super) fn load(&self) -> Result<Scenario, Mistake> {
+        ScenarioSource::of_files(SCENARIO, self.files.clone(), Overrides::default())?.load()
+    }
+}
+
+/// The plan of a row.
+///
+/// # Errors
+/// The reason why the row cannot be simulated.
+pub(super) fn of(row: &Row) -> Result<Plan, String> {
+    let question = question::of(row)?;
+    let shape = Shape::of(row)?;
+    let tokens = row.needed("tokens_per_gpu", &row.tokens_per_gpu)?;
+    let ranks = ranks_of(row)?;
+    let stack = stack::of(row, ranks)?;
+    if ranks > 1 && stack.library == Library::None {
+        return Err(format!("no exchange among {ranks} GPUs"));
+    }
+    let two = question.what == What::Prefill && Stack::overlaps(row);
+    let micro = if two { tokens.div_ceil(2) } else { tokens };
+    let overlapped_kernel = question.what == What::GroupedProduct && Stack::overlaps(row);
+    let taken = stack.sms.filter(|_| overlapped_kernel).unwrap_or(0);
+    let hardware = hardware::of(row, ranks, taken)?;
+    let model = model::of(row, question.what, &stack, [micro, ranks])?;
+    let overlap = two.then(|| Overlap {
+        taken: f64::from(stack.sms.unwrap_or(DEFAULT_SMS)) / f64::from(hardware.sheet.sms),
+    });
+    let bytes = bytes_of(question.what, &stack, shape, model.groups, &hardware, micro);
+    let [k, d, h] = [shape.top_k, shape.hidden, shape.intermediate].map(f64::from);
+    let matrices = if question.what == What::GroupedProduct { 3.0 } else { 6.0 };
+    let per = Per {
+        tokens: f64::from(tokens),
+        operations: matrices * f64::from(micro) * k * d * h,
+        bytes,
+        gpus_per_node: f64::from(row.count("gpus_per_node", &row.gpus_per_node)?.unwrap_or(8)),
+        gpus: f64::from(row.count("n_gpus", &row.n_gpus)?.unwrap_or(ranks)),
+    };
+    let open = stack.open + u32::from(hardware.transferred);
+    let mut notes: Vec<String> = [hardware.notes, stack.notes.clone(), model.notes].concat();
+    notes.extend(overlap.map(|_| {
+        "two micro-batches overlapped by a bound (see docs/systems.md); the scenario runs one alone"
+            .to_owned()
+    }));
+    let counted = if question.what == What::Prefill { "model-forward" } else { "moe-layer" };
+    let scenario = scenario_of(row, hardware.profile, counted);
+    let files = files_of(row, scenario, &hardware.topology, model.workload);
+    Ok(Plan { question, per, overlap, notes, open, files })
+}
+
+/// SMs that DeepEP's normal kernels keep where a row does not say [deepep].
+const DEFAULT_SMS: u32 = 20;
+
+/// GPUs of one expert group: the layer is alike in all others.
+fn ranks_of(row: &Row) -> Result<u32, String> {
+    let ranks = match row.count("ep", &row.ep)? {
+        Some(ranks) if ranks > 0 => ranks,
+        _ if row.count("n_gpus", &row.n_gpus)? == Some(1) => 1,
+        _ => return Err("ep is not stated".to_owned()),
+    };
+    let gpus = row.count("n_gpus", &row.n_gpus)?.unwrap_or(ranks);
+    if gpus < ranks {
+        return Err(format!("ep is {ranks} on {gpus} GPUs"));
+    }
+    if ranks > 4096 {
+        return Err(format!("ep is {ranks}: at most 4096 are simulated"));
+    }
+    Ok(ranks)
+}
+
+/// Bytes that one GPU's exchange moves, by the count of equation (4) of `question`.
+fn bytes_of(
+    what: What,
+    stack: &Stack,
+    shape: Shape,
+    groups: Option<(u32, u32)>,
+    hardware: &hardware::Hardware,
+    tokens: u32,
+) -> f64 {
+    let [_, dispatch, combine] = stack.dtypes;
+    let word = if what == What::Combine { combine } else { dispatch };
+    // A scale of four bytes goes with every 128 numbers of fp8.
+    let element = if word == "fp8" { 1.0 + 4.0 / 128.0 } else { 2.0 };
+    let copies = match (stack.library, hardware.nodes) {
+        (Library::Normal, 1) => distinct(shape, groups, hardware.gpus),
+        (Library::Normal, nodes) => distinct(shape, groups, nodes),
+        _ => f64::from(shape.top_k),
+    };
+    f64::from(tokens) * copies * f64::from(shape.hidden) * element
+}
+
+/// Mean number of distinct parts, of so many equal ones, among the experts that a token picks:
+/// the best K by score, within the groups with the best scores where groups are chosen first.
+fn distinct(shape: Shape, groups: Option<(u32, u32)>, parts: u32) -> f64 {
+    const TOKENS: u32 = 4_000;
+    let (chosen, all) = groups.unwrap_or((1, 1));
+    let experts = shape.experts as usize;
+    let in_group = experts.div_ceil(all.max(1) as usize);
+    let in_part = experts.div_ceil(parts.max(1) as usize);
+    let mut rng = Streams::new(0).named("systems/copies");
+    let mut found = 0_usize;
+    for _ in 0..TOKENS {
+        let scores: Vec<f64> = (0..experts).map(|_| rng.random::<f64>()).collect();
+        let mut best: Vec<(usize, f64)> = scores
+            .chunks(in_group.max(1))
+            .map(|group| group.iter().copied().fold(0.0, f64::max))
+            .enumerate()
+            .collect();
+        best.sort_by(|a, b| b.1.total_cmp(&a.1));
+        best.truncate(chosen as usize);
+        let mut open: Vec<usize> = (0..experts)
+            .filter(|expert| best.iter().any(|(group, _)| *group == expert / in_group.max(1)))
+            .collect();
+        open.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        let mut homes: Vec<usize> =
+            open.iter().take(shape.top_k as usize).map(|expert| expert / in_part.max(1)).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        found += homes.len();
+    }
+    found as f64 / f64::from(TOKENS)
+}
+
+fn scenario_of(row: &Row, profile: &str, counted: &str) -> Table {
+    let mut table = Table::new();
+    table.insert("schema".into(), 1.into());
+    table.insert("name".into(), row.id.as_str().into());
+    table.insert("topology".into(), TOPOLOGY.into());
+    table.insert("profile".into(), profile.into());
+    table.insert("counted".into(), counted.into());
+    table.insert("seeds".into(), SEEDS.into());
+    table
+}
+
+fn files_of(
+    row: &Row,
+    mut scenario: Table,
+    topology: &Table,
+    workload: Table,
+) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    let mut compare = Table::new();
+    match without_zero_computation(&workload) {
+        None => compare.insert("vanilla".into(), WORKLOAD.into()),
+        Some(vanilla) => {
+            files.insert(VANILLA.to_owned(), vanilla.to_string());
+            compare.insert("moepp".into(), WORKLOAD.into());
+            compare.insert("vanilla".into(), VANILLA.into())
+        }
+    };
+    scenario.insert("compare".into(), Value::Array(vec![compare.into()]));
+    let line = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
+    let head = format!(
+        "# {}: {}, {} {} measured.\n",
+        line(&row.id),
+        line(&row.quantity),
+        line(&row.value),
+        line(&row.unit)
+    );
+    files.insert(SCENARIO.to_owned(), format!("{head}{scenario}"));
+    files.insert(TOPOLOGY.to_owned(), topology.to_string());
+    files.insert(WORKLOAD.to_owned(), workload.to_string());
+    files
+}
+
+/// The vanilla model beside one with zero-computation experts, which a scenario compares it with.
+fn without_zero_computation(workload: &Table) -> Option<Table> {
+    let mut vanilla = workload.clone();
+    let experts = vanilla.get_mut("experts")?.as_table_mut()?;
+    let kinds = ["zero", "copy", "constant"].map(|kind| experts.remove(kind).is_some());
+    experts.remove("zero_computation");
+    experts.remove("tau");
+    let any = kinds.contains(&true);
+    vanilla.remove("scheme");
+    any.then_some(vanilla)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V3: Shape = Shape { hidden: 7168, intermediate: 2048, experts: 256, top_k: 8 };
+
+    #[test]
+    fn copies_are_counted_as_deepep_counts_them() {
+        // 8 picks of 256 over 8 GPUs: 8·(1 − C(224, 8)/C(256, 8)) = 5.29.
+        let ranks = distinct(V3, None, 8);
+        assert!((ranks - 5.29).abs() < 0.05, "{ranks}");
+        // Four of eight groups, one a node: hardly a node that is chosen gets no pick.
+        let nodes = distinct(V3, Some((4, 8)), 8);
+        assert!((3.5..=4.0).contains(&nodes), "{nodes}");
+    }
+}

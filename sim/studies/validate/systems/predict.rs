@@ -1,0 +1,187 @@
+//! Runs a plan as `moesim run` runs its files, and says how far off it may be.
+//!
+//! The prediction is the mean over seeds with calibration taken at its word. Its 90 % interval is
+//! that of runs that each draw what calibration leaves open, wider by [`OPEN`] for every input that
+//! the row does not state or that a relative stands in for:
+//!
+//! ```text
+//!   ln(high/p) = √( ln²(high_drawn/p) + n·ln²(OPEN) + ln²(NOISE) )                     (1)
+//! ```
+//!
+//! Two overlapped micro-batches: while one's exchanges take `X` in all, the other computes on the
+//! share `1 − s` of the SMs; afterwards on all. With `C` the computation of one alone, a step of both
+//! takes
+//!
+//! ```text
+//!   2 · max(X, C + s·X)                                                                (2)
+//! ```
+//!
+//! a bound from below, since it supposes that neither ever waits for the other.
+
+use super::plan::{Overlap, Plan};
+use super::question::What;
+use crate::base::estimate::Range;
+use crate::config::Scenario;
+use crate::execution::blame::Reason;
+use crate::execution::cost::Roofline;
+use crate::execution::outcome::Outcome;
+use crate::execution::run::{Inputs, simulate};
+use crate::network::NetworkRates;
+use crate::studies::study;
+use crate::workload::Workload;
+
+/// Software alone moves results by 20 to 40 % on the same hardware; an input that is not stated, or
+/// that a relative stands in for, is worth the lower end of that.
+const OPEN: f64 = 1.2;
+/// Versions of one baseline differ by so much.
+const NOISE: f64 = 1.035;
+/// Runs with what calibration leaves open drawn; enough for order statistics.
+const DRAWS: u64 = 39;
+
+/// A prediction in the row's unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The prediction.
+    pub predicted: f64,
+    /// Lower end of its 90 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// What data-sheet peaks alone predict.
+    pub baseline: f64,
+    /// What it stands on, line by line: measured tables first, then what was assumed.
+    pub stands_on: Vec<String>,
+}
+
+/// Predicts a row.
+///
+/// # Errors
+/// The reason why its scenario is refused.
+pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
+    let mut scenario = plan.load().map_err(|mistake| {
+        let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
+        let found = mistake.found.split_whitespace().collect::<Vec<&str>>().join(" ");
+        format!("the scenario is refused: {key}{found}")
+    })?;
+    let case = scenario.cases.first().ok_or("the scenario has no case")?;
+    let workload = case.moepp.first().unwrap_or(&case.vanilla).clone();
+    let seconds = |outcome: &Outcome| seconds_of(outcome, plan);
+    let outcomes = runs(&scenario, &workload, scenario.seeds.clone())?;
+    let times: Vec<f64> = outcomes.iter().map(seconds).collect();
+    let time = times.iter().sum::<f64>() / times.len() as f64;
+    if !(time.is_finite() && time > 0.0) {
+        return Err("the run spends no time on what was measured".to_owned());
+    }
+    scenario.calibration_uncertainty = true;
+    let drawn: Vec<f64> = runs(&scenario, &workload, 0..DRAWS)?.iter().map(seconds).collect();
+    let [low, high] = interval(time, &drawn, plan.open);
+    let measured = outcomes.first().map(bases).unwrap_or_default();
+    let stands_on = [measured, plan.notes.clone()].concat();
+    let in_unit = |seconds: f64| plan.question.unit.of_seconds(seconds, &plan.per);
+    let ends = [in_unit(low), in_unit(high)];
+    Ok(Prediction {
+        predicted: in_unit(time),
+        low: ends[0].min(ends[1]),
+        high: ends[0].max(ends[1]),
+        baseline: in_unit(baseline(&scenario, &workload, plan)?),
+        stands_on,
+    })
+}
+
+/// What a run's time rests on, each with its share, the largest first.
+fn bases(outcome: &Outcome) -> Vec<String> {
+    let whole: f64 = outcome.stands_on.iter().map(|timed| timed.time.secs()).sum();
+    let mut all: Vec<(f64, String)> = outcome
+        .stands_on
+        .iter()
+        .map(|timed| (timed.time.secs() / whole, &timed.basis))
+        .filter(|(share, _)| *share >= 0.005)
+        .map(|(share, basis)| {
+            (share, format!("{:.0} % {}: {basis}", 100.0 * share, basis.part.name()))
+        })
+        .collect();
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    all.into_iter().map(|(_, line)| line).collect()
+}
+
+fn runs(
+    scenario: &Scenario,
+    workload: &Workload,
+    seeds: std::ops::Range<u64>,
+) -> Result<Vec<Outcome>, String> {
+    let run = |seed| study::run(scenario, workload, scenario.overheads, seed);
+    let outcomes: Result<Vec<Outcome>, _> = seeds.map(run).collect();
+    outcomes.map_err(|too_long| too_long.to_string())
+}
+
+/// Equation (1): the ends of the interval in seconds.
+fn interval(time: f64, drawn: &[f64], open: u32) -> [f64; 2] {
+    let range = Range::of(drawn).unwrap_or(Range { low: time, high: time });
+    let apart = f64::from(open) * OPEN.ln().powi(2) + NOISE.ln().powi(2);
+    let wider = |end: f64| {
+        let own = if end > 0.0 { (end / time).ln() } else { 0.0 };
+        (own.powi(2) + apart).sqrt()
+    };
+    [time * (-wider(range.low.min(time))).exp(), time * wider(range.high.max(time)).exp()]
+}
+
+/// The time that the row asks for, in seconds.
+fn seconds_of(outcome: &Outcome, plan: &Plan) -> f64 {
+    let blamed = |reason| outcome.mean_blame_ms(reason) / 1e3;
+    match plan.question.what {
+        What::Layer => outcome.makespan.secs(),
+        What::Dispatch => blamed(Reason::Dispatch),
+        What::Combine => blamed(Reason::Combine),
+        What::GroupedProduct => blamed(Reason::FfnGemm) / 2.0,
+        What::Prefill => match plan.overlap {
+            None => outcome.makespan.secs(),
+            Some(overlap) => overlapped(outcome, overlap),
+        },
+    }
+}
+
+/// Equation (2).
+fn overlapped(outcome: &Outcome, overlap: Overlap) -> f64 {
+    let blamed = |reason| outcome.mean_blame_ms(reason) / 1e3;
+    let exchanges = blamed(Reason::Dispatch) + blamed(Reason::Combine);
+    let computed = outcome.makespan.secs() - exchanges;
+    2.0 * exchanges.max(computed + overlap.taken * exchanges)
+}
+
+/// What data-sheet peaks predict: the same run with kernels on the roofline and links at their rates.
+fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64, String> {
+    let gpu = scenario.topology.gpu();
+    let peak = match (workload.batch.dtype, gpu.peak_fp8) {
+        (crate::workload::Dtype::Fp8, Some(peak)) => peak,
+        _ => gpu.peak_bf16,
+    };
+    let carrier = scenario.carrier(workload).map_err(|unavailable| unavailable.found)?;
+    let kernels = Roofline { peak, memory_bandwidth: gpu.memory_bandwidth };
+    let inputs = Inputs {
+        topology: &scenario.topology,
+        workload,
+        kernels: &kernels,
+        overheads: scenario.overheads,
+        rates: NetworkRates::IDEAL.into(),
+        legs: None,
+        all_to_all: carrier.algorithm,
+        network: scenario.network,
+        counted: scenario.counted,
+        uncertainty: None,
+    };
+    let outcome = simulate(&inputs, 0).map_err(|too_long| too_long.to_string())?;
+    Ok(seconds_of(&outcome, plan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_widen_with_what_is_open() {
+        let drawn: Vec<f64> = (0..39).map(|i| 0.9 + 0.005 * f64::from(i)).collect();
+        let [low, high] = interval(1.0, &drawn, 0);
+        let [lower, higher] = interval(1.0, &drawn, 2);
+        assert!(lower < low && low < 0.91 && 1.08 < high && high < higher);
+    }
+}

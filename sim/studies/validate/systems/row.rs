@@ -1,0 +1,213 @@
+//! Reading a table of published systems: one row per figure, columns by name.
+//!
+//! Columns that are not known are ignored, so a table may carry more. A cell is text until a
+//! prediction needs it; what cannot be read then is the reason why its row is not judged. A file that
+//! is no such table is refused with its line and column.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::config::Mistake;
+
+/// The table that is built in.
+const BUILT_IN: &str = include_str!("../../../../calibrate/data/systems/systems.csv");
+/// Its name in messages.
+pub const BUILT_IN_NAME: &str = "systems.csv (built in)";
+/// No table is larger.
+const MOST_BYTES: u64 = 64 << 20;
+const HELP: &str = "the columns are those of calibrate/data/systems/systems.csv, described in the README \
+                    beside it";
+
+/// One published figure and the set-up that it was measured on, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the columns are described in calibrate/data/systems/README.md")]
+pub struct Row {
+    pub id: String,
+    pub family: String,
+    pub setup: String,
+    pub source: String,
+    pub quantity: String,
+    pub phase: String,
+    pub gpu: String,
+    pub gpus_per_node: String,
+    pub n_gpus: String,
+    pub interconnect: String,
+    pub model: String,
+    pub layers: String,
+    pub hidden: String,
+    pub moe_ffn: String,
+    pub experts: String,
+    pub topk: String,
+    pub shared_ffn: String,
+    pub zero_experts: String,
+    pub dense_layers: String,
+    pub dense_ffn: String,
+    pub heads: String,
+    pub kv_heads: String,
+    pub vocab: String,
+    pub tp: String,
+    pub pp: String,
+    pub ep: String,
+    pub cp: String,
+    pub tokens_per_gpu: String,
+    pub seq: String,
+    pub isl: String,
+    pub dtype_compute: String,
+    pub dtype_dispatch: String,
+    pub dtype_combine: String,
+    pub dispatcher: String,
+    pub gemm_kernel: String,
+    pub overlap: String,
+    pub routing: String,
+    pub value: String,
+    pub unit: String,
+    pub trust: String,
+    pub note: String,
+}
+
+impl Row {
+    /// The number in a cell; none where it is empty.
+    ///
+    /// # Errors
+    /// If the cell holds anything but a number.
+    pub fn number(&self, column: &str, cell: &str) -> Result<Option<f64>, String> {
+        let text = cell.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+        number.map(Some).ok_or_else(|| format!("{column} is `{text}`, which is no number"))
+    }
+
+    /// The whole number in a cell, from 0 to 2³¹; none where it is empty.
+    ///
+    /// # Errors
+    /// If the cell holds anything else.
+    pub fn count(&self, column: &str, cell: &str) -> Result<Option<u32>, String> {
+        let Some(number) = self.number(column, cell)? else { return Ok(None) };
+        let whole = number.fract() == 0.0 && (0.0..=2_147_483_648.0).contains(&number);
+        if whole {
+            return Ok(Some(number as u32));
+        }
+        Err(format!("{column} is `{}`, which is no count", cell.trim()))
+    }
+
+    /// The same, of a number that a prediction cannot do without.
+    ///
+    /// # Errors
+    /// If the cell is empty or holds no count above 0.
+    pub fn needed(&self, column: &str, cell: &str) -> Result<u32, String> {
+        match self.count(column, cell)? {
+            Some(0) => Err(format!("{column} is 0")),
+            Some(count) => Ok(count),
+            None => Err(format!("{column} is not stated")),
+        }
+    }
+
+    /// What was measured.
+    ///
+    /// # Errors
+    /// If it is no positive number.
+    pub fn measured(&self) -> Result<f64, String> {
+        let value = self.number("value", &self.value)?.ok_or("value is not stated")?;
+        if value > 0.0 {
+            Ok(value)
+        } else {
+            Err(format!("value is {value}, which is not positive"))
+        }
+    }
+
+    /// The software stack, for tables of results: dispatcher and expert kernel.
+    #[must_use]
+    pub fn stack(&self) -> String {
+        let or = |text: &str| {
+            if text.trim().is_empty() { "not stated".to_owned() } else { text.trim().to_owned() }
+        };
+        format!("{} / {}", or(&self.dispatcher), or(&self.gemm_kernel))
+    }
+}
+
+/// The rows of the table that is built in.
+///
+/// # Errors
+/// Never: a test reads it.
+pub fn built_in() -> Result<Vec<Row>, Mistake> {
+    parse(BUILT_IN_NAME, BUILT_IN)
+}
+
+/// The rows of a file.
+///
+/// # Errors
+/// If it cannot be read or is no table of published systems.
+pub fn read(path: &Path) -> Result<Vec<Row>, Mistake> {
+    let place = path.display().to_string();
+    let unreadable = |e: std::io::Error| {
+        Mistake::of(&place, format!("cannot be read: {e}"), "name a table of published systems")
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?;
+    if !size.is_file() {
+        return Err(Mistake::of(&place, "is not a regular file", HELP));
+    }
+    if size.len() > MOST_BYTES {
+        return Err(Mistake::of(&place, format!("is {} bytes long", size.len()), HELP));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Mistake::of(&place, "is not UTF-8 text", "save the file as UTF-8"))?;
+    parse(&place, &text)
+}
+
+/// The rows of a text, named in messages as `place`.
+///
+/// # Errors
+/// If it is no table of published systems.
+pub fn parse(place: &str, text: &str) -> Result<Vec<Row>, Mistake> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
+    let refused = |e: &csv::Error| {
+        let mut mistake = Mistake::of(place, found(e), HELP);
+        mistake.line = e.position().map(|at| at.line() as usize);
+        mistake
+    };
+    let rows: Result<Vec<Row>, csv::Error> = reader.deserialize().collect();
+    let rows = rows.map_err(|e| refused(&e))?;
+    if rows.is_empty() {
+        return Err(Mistake::of(place, "holds no row", HELP));
+    }
+    Ok(rows)
+}
+
+/// What is wrong, without the place that [`Mistake`] names anyway.
+fn found(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("has {len} cells, and the first line names {expected_len} columns")
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_table_is_read() {
+        let rows = built_in().unwrap();
+        assert_eq!(rows.len(), 367);
+        assert!(rows.iter().all(|row| row.measured().is_ok()));
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused_with_its_place() {
+        let mistake = parse("a.csv", "id,family\nx,layer\n").unwrap_err().to_string();
+        assert!(mistake.starts_with("a.csv:2: missing field `setup`"), "{mistake}");
+        let header = BUILT_IN.lines().next().unwrap();
+        let mistake = parse("a.csv", &format!("{header}\nx,y\n")).unwrap_err().to_string();
+        assert!(mistake.starts_with("a.csv:2: has 2 cells"), "{mistake}");
+        assert!(parse("a.csv", header).unwrap_err().to_string().contains("holds no row"));
+    }
+}

@@ -1,0 +1,232 @@
+//! The software of a row: which exchange library, which expert kernel, which number formats.
+//!
+//! A library or kernel that no table describes is predicted as its nearest relative where there is
+//! one, and the row says so; where there is none, it is the reason why the row is not judged.
+
+use toml::Table;
+
+use super::row::Row;
+use super::words::{count_before, has_any};
+
+/// What a batch is part of, as workload files say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Training,
+    Prefill,
+    Decode,
+}
+
+impl Phase {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+/// The libraries that carry exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Library {
+    /// One GPU: there is no exchange.
+    None,
+    Nccl,
+    Normal,
+    LowLatency,
+    OneSided,
+    /// Not stated.
+    Auto,
+}
+
+impl Library {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::None | Self::Auto => "auto",
+            Self::Nccl => "nccl",
+            Self::Normal => "deepep-normal",
+            Self::LowLatency => "deepep-low-latency",
+            Self::OneSided => "nvlink-one-sided",
+        }
+    }
+}
+
+/// The software of a row.
+pub(super) struct Stack {
+    pub phase: Phase,
+    pub library: Library,
+    /// SMs that the library keeps, where the row says so.
+    pub sms: Option<u32>,
+    kernel: &'static str,
+    /// Formats of computing, dispatch and combine.
+    pub dtypes: [&'static str; 3],
+    /// What was assumed.
+    pub notes: Vec<String>,
+    /// Parts of the stack that are not stated, or that a relative stands in for.
+    pub open: u32,
+}
+
+/// The stack of a row whose expert group has `gpus` GPUs.
+///
+/// # Errors
+/// The reason why it cannot be predicted.
+pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
+    let mut notes = Vec::new();
+    let phase = phase_of(row);
+    let compute =
+        dtype("dtype_compute", &row.dtype_compute)?.ok_or("dtype_compute is not stated")?;
+    let dispatch = dtype("dtype_dispatch", &row.dtype_dispatch)?.unwrap_or(compute);
+    let combine = dtype("dtype_combine", &row.dtype_combine)?.unwrap_or("bf16");
+    let library = library_of(row, gpus, phase, &mut notes)?;
+    let kernel = kernel_of(row, &mut notes)?;
+    let open = notes.len() as u32;
+    let sms = count_before(&row.dispatcher, "SMs").filter(|_| library == Library::Normal);
+    Ok(Stack { phase, library, sms, kernel, dtypes: [compute, dispatch, combine], notes, open })
+}
+
+impl Stack {
+    /// `[kernels]`.
+    pub(super) fn kernels(&self) -> Table {
+        Table::from_iter([("experts".to_owned(), self.kernel.into())])
+    }
+
+    /// `[exchange]`.
+    pub(super) fn exchange(&self) -> Table {
+        let mut table = Table::new();
+        table.insert("library".into(), self.library.word().into());
+        if let Some(sms) = self.sms {
+            table.insert("sms".into(), i64::from(sms).into());
+        }
+        table
+    }
+
+    /// The keys of `[batch]` that name formats and phase.
+    pub(super) fn batch(&self, batch: &mut Table) {
+        let [compute, dispatch, combine] = self.dtypes;
+        batch.insert("dtype".into(), compute.into());
+        batch.insert("dispatch_dtype".into(), dispatch.into());
+        batch.insert("combine_dtype".into(), combine.into());
+        batch.insert("phase".into(), self.phase.word().into());
+    }
+
+    /// Whether two micro-batches overlap, by the row's word.
+    pub(super) fn overlaps(row: &Row) -> bool {
+        let none = ["", "none", "no", "off"];
+        let text = row.overlap.trim().to_lowercase();
+        !none.contains(&text.as_str()) && !text.starts_with("none ")
+    }
+}
+
+fn phase_of(row: &Row) -> Phase {
+    if has_any(&row.phase, &["prefill"]) {
+        Phase::Prefill
+    } else if has_any(&row.phase, &["decode"])
+        || has_any(&row.dispatcher, &["low-latency", "low latency"])
+    {
+        Phase::Decode
+    } else {
+        Phase::Training
+    }
+}
+
+/// The format that a cell begins with: "bf16 (no fp8 dispatch flag set)" is bf16.
+fn dtype(column: &str, cell: &str) -> Result<Option<&'static str>, String> {
+    let first: String =
+        cell.trim().to_lowercase().chars().take_while(char::is_ascii_alphanumeric).collect();
+    match first.as_str() {
+        "" => Ok(None),
+        "bf16" | "bfloat16" | "fp16" => Ok(Some("bf16")),
+        "fp8" => Ok(Some("fp8")),
+        other => Err(format!("no profile holds timings in {other} ({column})")),
+    }
+}
+
+fn library_of(
+    row: &Row,
+    gpus: u32,
+    phase: Phase,
+    notes: &mut Vec<String>,
+) -> Result<Library, String> {
+    let name = row.dispatcher.trim();
+    if gpus == 1 || has_any(name, &["single gpu"]) {
+        return Ok(Library::None);
+    }
+    if name.is_empty() {
+        notes.push("dispatcher not stated: library chosen by the rule of \"auto\"".to_owned());
+        return Ok(Library::Auto);
+    }
+    let others = ["uccl", "nvshmem", "libfabric", "allgather", "all-reduce", "jax"];
+    if let Some(other) = others.iter().find(|other| has_any(name, &[other])) {
+        return Err(format!("exchanges of this kind were never measured: {other}"));
+    }
+    if has_any(name, &["hybridep", "hybrid-ep"]) {
+        notes.push(
+            "HybridEP predicted as DeepEP's normal kernels: it was never measured".to_owned(),
+        );
+        return Ok(Library::Normal);
+    }
+    if has_any(name, &["low-latency", "low latency"]) {
+        return Ok(Library::LowLatency);
+    }
+    if has_any(name, &["deepep"]) {
+        let decode = phase == Phase::Decode && !has_any(name, &["normal"]);
+        return Ok(if decode { Library::LowLatency } else { Library::Normal });
+    }
+    if has_any(name, &["nvlink one-sided", "one-sided", "nvlinkonesided"]) {
+        return Ok(Library::OneSided);
+    }
+    if has_any(name, &["nccl", "alltoall", "all-to-all", "a2a"]) {
+        return Ok(Library::Nccl);
+    }
+    Err(format!("the dispatcher `{name}` is not known"))
+}
+
+fn kernel_of(row: &Row, notes: &mut Vec<String>) -> Result<&'static str, String> {
+    let name = row.gemm_kernel.trim();
+    if name.is_empty() {
+        notes.push("expert kernel not stated: chosen by the rule of \"auto\"".to_owned());
+        return Ok("auto");
+    }
+    let grouped =
+        ["te grouped", "deepgemm", "cublas", "transformerengine", "megatron", "grouped gemm"];
+    if has_any(name, &grouped) || has_any(name, &["transformer engine"]) {
+        return Ok("grouped-gemm");
+    }
+    for (words, kernel) in [("triton", "triton"), ("cutlass", "cutlass"), ("trtllm", "trtllm")] {
+        if has_any(name, &[words]) {
+            return Ok(kernel);
+        }
+    }
+    Err(format!("the expert kernel `{name}` was never measured"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(dispatcher: &str, phase: &str) -> Row {
+        let (dispatcher, phase) = (dispatcher.to_owned(), phase.to_owned());
+        Row { dispatcher, phase, dtype_compute: "fp8 GEMM".to_owned(), ..Row::default() }
+    }
+
+    #[test]
+    fn libraries_are_known_by_the_dispatchers_name() {
+        let library = |name: &str, phase: &str| of(&row(name, phase), 8).map(|stack| stack.library);
+        assert_eq!(library("NCCL alltoall", "forward"), Ok(Library::Nccl));
+        assert_eq!(library("DeepEP internode (20 SMs)", "training"), Ok(Library::Normal));
+        assert_eq!(library("DeepEP", "decode"), Ok(Library::LowLatency));
+        assert_eq!(library("HybridEP", "forward"), Ok(Library::Normal));
+        assert!(library("DeepEP API on UCCL", "forward").is_err());
+        assert!(library("carrier pigeon", "forward").is_err());
+        assert_eq!(of(&row("DeepEP internode (20 SMs)", "training"), 8).unwrap().sms, Some(20));
+    }
+
+    #[test]
+    fn formats_are_read_from_their_first_word() {
+        assert_eq!(dtype("c", "bf16 (no fp8 dispatch flag set)"), Ok(Some("bf16")));
+        assert_eq!(dtype("c", "fp8 blockwise (e4m3 hybrid)"), Ok(Some("fp8")));
+        assert_eq!(dtype("c", ""), Ok(None));
+        assert!(dtype("c", "nvfp4 MoE").is_err());
+        assert!(dtype("c", "MXFP8").is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! Verdicts on published systems, as text and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::Verdict;
+use crate::studies::validate::summary::quantile;
+
+/// One object per row, judged or not.
+#[must_use]
+pub fn json(verdict: &Verdict) -> Value {
+    let row = &verdict.row;
+    let judged = verdict.outcome.as_ref().ok();
+    json!({
+        "id": row.id,
+        "family": row.family,
+        "status": verdict.outcome.as_ref().map_or_else(String::as_str, |_| "judged"),
+        "predicted": judged.map(|p| p.predicted),
+        "measured": verdict.measured,
+        "error": verdict.error(),
+        "low": judged.map(|p| p.low),
+        "high": judged.map(|p| p.high),
+        "baseline": judged.map(|p| p.baseline),
+        "setup": row.setup,
+        "quantity": row.quantity,
+        "phase": row.phase,
+        "unit": row.unit,
+        "trust": row.trust,
+        "dispatcher": row.dispatcher,
+        "gemm_kernel": row.gemm_kernel,
+        "stands_on": judged.map(|p| &p.stands_on),
+    })
+}
+
+/// The whole report.
+#[must_use]
+pub fn text(file: &str, verdicts: &[Verdict]) -> String {
+    let judged = verdicts.iter().filter(|verdict| verdict.outcome.is_ok()).count();
+    let mut out = format!("{file}: {} rows, {judged} judged\n\n", verdicts.len());
+    groups(&mut out, "by family", verdicts, |verdict| verdict.row.family.clone());
+    groups(&mut out, "by software stack", verdicts, |verdict| verdict.row.stack());
+    rows(&mut out, verdicts);
+    reasons(&mut out, verdicts);
+    out
+}
+
+/// A line for each group of rows that has a judged one; the others are counted below it.
+fn groups(out: &mut String, title: &str, verdicts: &[Verdict], of: impl Fn(&Verdict) -> String) {
+    let mut found: BTreeMap<String, Vec<&Verdict>> = BTreeMap::new();
+    for verdict in verdicts {
+        found.entry(of(verdict)).or_default().push(verdict);
+    }
+    let _ = writeln!(
+        out,
+        "{title:<52} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>9}",
+        "rows", "judged", "median", "p90", "bias", "covered", "roofline"
+    );
+    let mut others = (0, 0);
+    for (name, group) in &found {
+        match statistics(group) {
+            Some(cells) => {
+                let name: String = name.chars().take(52).collect();
+                let _ = writeln!(out, "{name:<52} {:>5} {cells}", group.len());
+            }
+            None => others = (others.0 + 1, others.1 + group.len()),
+        }
+    }
+    if others.0 > 0 {
+        let name = format!("{} more without a judged row", others.0);
+        let _ = writeln!(out, "{name:<52} {:>5} {:>6}", others.1, 0);
+    }
+    out.push('\n');
+}
+
+fn statistics(group: &[&Verdict]) -> Option<String> {
+    let errors: Vec<f64> = group.iter().filter_map(|verdict| verdict.error()).collect();
+    let sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
+    let covered: Vec<bool> = group.iter().filter_map(|verdict| verdict.covered()).collect();
+    let inside = covered.iter().filter(|covered| **covered).count() as f64 / covered.len() as f64;
+    let naive: Vec<f64> = group.iter().filter_map(|verdict| baseline_error(verdict)).collect();
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    Some(format!(
+        "{:>6} {:>8} {:>8} {:>8} {:>8} {:>9}",
+        errors.len(),
+        percent(quantile(&sizes, 0.5)?),
+        percent(quantile(&sizes, 0.9)?),
+        percent(quantile(&errors, 0.5)?),
+        percent(inside),
+        percent(quantile(&naive, 0.5)?),
+    ))
+}
+
+/// Absolute error of the baseline.
+fn baseline_error(verdict: &Verdict) -> Option<f64> {
+    Some((verdict.outcome.as_ref().ok()?.baseline / verdict.measured? - 1.0).abs())
+}
+
+/// A line for each judged row, and under it what it stands on.
+fn rows(out: &mut String, verdicts: &[Verdict]) {
+    let _ = writeln!(
+        out,
+        "{:<44} {:<5} {:>13} {:>10}  {:<22} {:>10} {:>8}",
+        "judged rows", "trust", "unit", "predicted", "90 % interval", "measured", "error"
+    );
+    for verdict in verdicts {
+        let (Ok(p), Some(measured), Some(error)) =
+            (&verdict.outcome, verdict.measured, verdict.error())
+        else {
+            continue;
+        };
+        let row = &verdict.row;
+        let interval = format!("{} to {}", figures(p.low), figures(p.high));
+        let _ = writeln!(
+            out,
+            "{:<44} {:<5} {:>13} {:>10}  {interval:<22} {:>10} {:>+6.1} %",
+            row.id,
+            row.trust,
+            row.unit,
+            figures(p.predicted),
+            figures(measured),
+            100.0 * error,
+        );
+        for line in &p.stands_on {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
+    out.push('\n');
+}
+
+/// Four figures.
+fn figures(value: f64) -> String {
+    let size = value.abs().max(1e-12).log10().floor() as i32;
+    let decimals = (3 - size).clamp(0, 6) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// How many rows were not judged, by reason, most first; every family and set-up counted.
+fn reasons(out: &mut String, verdicts: &[Verdict]) {
+    let mut found: BTreeMap<&str, Vec<&Verdict>> = BTreeMap::new();
+    for verdict in verdicts {
+        if let Err(reason) = &verdict.outcome {
+            found.entry(reason).or_default().push(verdict);
+        }
+    }
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.sort_by_key(|(reason, rows)| (std::cmp::Reverse(rows.len()), *reason));
+    let _ = writeln!(out, "{:>5}  not judged, because", "rows");
+    for (reason, rows) in found {
+        let first: &str = rows.first().map_or("", |verdict| &verdict.row.id);
+        let more = if rows.len() > 1 { ", …" } else { "" };
+        let _ = writeln!(out, "{:>5}  {reason} ({first}{more})", rows.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_show_four_figures() {
+        assert_eq!(figures(4.3269), "4.327");
+        assert_eq!(figures(62713.0), "62713");
+        assert_eq!(figures(0.012_345_6), "0.01235");
+    }
+}
