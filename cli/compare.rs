@@ -194,6 +194,11 @@ fn write_text(
             binds
         )?;
     }
+    writeln!(out)?;
+    for &at in order {
+        writeln!(out, "{}", standings[at].name)?;
+        report::write_stands_on(out, &standings[at].outcome.stands_on)?;
+    }
     writeln!(out, "\npercent of throughput for one percent of")?;
     for &at in order {
         let standing = &standings[at];
@@ -306,6 +311,7 @@ fn json_of(
                 "profile": standing.profile,
                 "profile_borrowed": standing.profile_borrowed,
                 "gpus": standing.gpus,
+                "stands_on": report::stands_on_json(&standing.outcome.stands_on),
                 "usd": standing.cost.total().usd,
                 "watts": standing.cost.total().watts,
                 "network_usd": standing.cost.network().usd,

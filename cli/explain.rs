@@ -141,7 +141,8 @@ fn tell(
     let case = &scenario.cases[0];
     let Some(moepp) = case.moepp.first() else {
         writeln!(out, "{} on {}", case.vanilla.name, standing.name)?;
-        return tell_time(own, out);
+        tell_time(own, out)?;
+        return Ok(report::write_stands_on(out, &own.stands_on)?);
     };
     let gain = standing.gain_percent();
     let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
@@ -172,6 +173,7 @@ fn tell(
     tell_time(vanilla, out)?;
     tell_change(vanilla, own, out)?;
     tell_ranks(own, out)?;
+    report::write_stands_on(out, &own.stands_on)?;
     tell_knobs(standing, scenario.counted, out)
 }
 

@@ -10,6 +10,7 @@ use super::compare::digits;
 use super::versus::Versus;
 use super::{Failure, default_threads, save_chart};
 use moesim::config::{self, Mistake, Scenario};
+use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
 use moesim::studies::compare::{Contender, Equal};
 use moesim::studies::planner::{Candidate, Plan, Question, Target, Trend, plan};
@@ -184,6 +185,7 @@ fn write_text(
         .map(|(reason, share)| format!("{} {:.0} %", reason.label(), 100.0 * share))
         .collect();
     writeln!(out, "Time goes to {}.", blame.join(", "))?;
+    report::write_stands_on(out, &answer.stands_on)?;
     let helps: Vec<String> = answer
         .knobs
         .iter()
@@ -263,6 +265,7 @@ fn json_of(args: &PlanArgs, answer: &Plan, trend: &Trend) -> Value {
             .collect::<std::collections::BTreeMap<_, _>>(),
         "elasticities": answer.knobs.iter().map(|(knob, e)| (knob.name(), *e))
             .collect::<std::collections::BTreeMap<_, _>>(),
+        "stands_on": report::stands_on_json(&answer.stands_on),
         "quality_source": trend.source,
     })
 }

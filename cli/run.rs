@@ -38,6 +38,9 @@ pub(super) struct StudyArgs {
     /// --set profile=… instead, its efficiencies apply to the peaks that the topology states.
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
+    /// Refuse kernels whose constants are borrowed from another kernel, format or GPU.
+    #[arg(long)]
+    strict: bool,
     /// Run what does not fit into the GPUs' memory, and say so.
     #[arg(long)]
     allow_oom: bool,
@@ -63,6 +66,9 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
     }
     let overrides = Overrides::new(set.clone());
     let scenario = ScenarioSource::open(name, overrides)?.load()?;
+    if args.strict {
+        study::refuse_borrowed(&scenario)?;
+    }
     let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
     let asked = report::Asked { scenario: name, set: &set, moesim: env!("CARGO_PKG_VERSION") };
     if let Some(folder) = &args.plot {
@@ -103,15 +109,18 @@ fn draw(
 /// The overrides that put the device of a profile into every place of the cluster.
 fn as_device(path: &Path) -> Result<Vec<String>, Failure> {
     let profile = read_profile(&Source::read(path)?, path)?;
-    let Device { peak_bf16, memory_bandwidth, sms } = profile.data_sheet;
+    let Device { peak_bf16, peak_fp8, memory_bandwidth, sms } = profile.data_sheet;
     // A scenario's own paths are relative to its folder; this one is relative to where we are.
     let whole = std::path::absolute(path)?;
     let (flops, bytes) = (peak_bf16.flops_per_sec() / 1e12, memory_bandwidth.gb_per_sec());
-    Ok(vec![
+    let fp8 = peak_fp8
+        .map(|peak| format!("topology.gpu.peak_fp8={} TFLOP/s", peak.flops_per_sec() / 1e12));
+    let known = [
         format!("profile={}", whole.display()),
         format!("topology.gpu.name={}", profile.device),
         format!("topology.gpu.peak_bf16={flops} TFLOP/s"),
         format!("topology.gpu.memory_bandwidth={bytes} GB/s"),
         format!("topology.gpu.sms={sms}"),
-    ])
+    ];
+    Ok(known.into_iter().chain(fp8).collect())
 }

@@ -38,6 +38,9 @@ pub(super) struct SweepArgs {
     /// Draw the gain over what varies, as lines.svg beside the results, whatever the plan asks for.
     #[arg(long)]
     plot: bool,
+    /// Refuse kernels whose constants are borrowed from another kernel, format or GPU.
+    #[arg(long)]
+    strict: bool,
     /// Print nothing but mistakes.
     #[arg(long, short)]
     quiet: bool,
@@ -71,6 +74,9 @@ pub(super) fn run(args: &SweepArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let plan = SweepPlan::read(&args.plan, &super::with_oom(&args.set, args.allow_oom))?;
     report::check_drawings(&plan)?;
     let sweep = Sweep::new(&plan)?;
+    if args.strict {
+        sweep.refuse_borrowed()?;
+    }
     let folder = args.out.clone().unwrap_or_else(|| args.plan.with_extension("results"));
     let (mut journal, mut rows) = open(&folder, &sweep, args.resume)?;
     let (nth, of) = args.shard.unwrap_or((1, 1));

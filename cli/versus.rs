@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use moesim::config::{self, Kind, Mistake, Overrides, Scenario, ScenarioSource, Source};
+use moesim::studies::study::refuse_borrowed;
 use moesim::workload::{Execution, Workload};
 
 /// A pair of workloads and how to run them.
@@ -28,6 +29,9 @@ pub(super) struct Versus {
     /// after another, none where they are grouped.
     #[arg(long, value_name = "NAME")]
     overheads: Option<String>,
+    /// Refuse kernels whose constants are borrowed from another kernel, format or GPU.
+    #[arg(long)]
+    strict: bool,
     /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -99,6 +103,9 @@ impl Versus {
             line: mistake.line.filter(|_| false),
             ..mistake
         })?;
+        if self.strict {
+            refuse_borrowed(&scenario)?;
+        }
         Ok((short_name(topology), scenario))
     }
 }

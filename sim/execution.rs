@@ -10,4 +10,5 @@ pub mod cost;
 pub mod machine;
 pub mod memory;
 pub mod outcome;
+pub mod provenance;
 pub mod run;

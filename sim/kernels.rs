@@ -11,18 +11,21 @@
 //! work never takes less time (GEMM: among multiples of 16 rows, and among all others), and beyond the last knot it grows as the prior does. Fixing the
 //! shape first ([`Kernels::gemm_over_m`], [`Kernels::experts`]) makes the inner call cheap.
 //!
-//! A shape that was not measured is *extrapolated*, and says so in [`Trust`].
+//! What a time stands on (a measured shape, an interpolation, another family) is said by its [`Basis`].
 
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
-use crate::kernels::profile::{CollectiveOp, Family, Precision, Profile};
+use crate::kernels::profile::{CollectiveOp, Precision, Profile};
 
 pub mod basis;
+pub mod choice;
 pub mod curves;
 pub mod devices;
 pub mod evidence;
 pub mod exchange;
 pub mod experts;
+pub mod floor;
 pub mod gemm;
+pub mod grouped;
 pub mod measurements;
 pub mod precision;
 pub mod profile;
@@ -34,36 +37,63 @@ pub mod unmeasured;
 mod curve;
 mod times;
 pub use basis::{Basis, Part, Support, TimedBasis};
+pub use choice::{ExpertsAsk, ExpertsChoice, NoKernel};
 pub use curve::Curve;
-pub use times::{ExpertsTimes, GemmTimes, LAWS};
+pub use grouped::GroupedTimes;
+pub use times::{FusedTimes, GemmTimes, LAWS};
 
 use curves::Site;
-use experts::{ExpertsPrior, ExpertsShape};
+use experts::ExpertsShape;
 
 /// A GPU's data-sheet peaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Device {
     /// Dense bf16 arithmetic, without sparsity.
     pub peak_bf16: FlopRate,
+    /// Dense fp8 arithmetic, where the GPU has the unit.
+    pub peak_fp8: Option<FlopRate>,
     /// Memory bandwidth.
     pub memory_bandwidth: Bandwidth,
     /// Streaming multiprocessors.
     pub sms: u32,
 }
 
-/// Where a prediction comes from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Trust {
-    /// The shape was measured; sizes between measured ones are interpolated.
-    Measured,
-    /// The shape lies among measured ones: their residuals are kriged. The distance is to the
-    /// nearest of them, in correlation lengths.
-    Interpolated {
-        /// Distance to the nearest measured shape, in correlation lengths.
-        distance: f64,
-    },
-    /// The family's constants are another's: of another precision, kernel or number of GPUs.
-    Borrowed,
+impl Device {
+    /// Peak arithmetic in a format; 8-bit numbers without a unit for them are multiplied as bf16
+    /// (configuration refuses such workloads).
+    #[must_use]
+    pub fn peak(&self, precision: Precision) -> FlopRate {
+        match precision {
+            Precision::Bf16 => self.peak_bf16,
+            Precision::Fp8 | Precision::Fp8Block => self.peak_fp8.unwrap_or(self.peak_bf16),
+        }
+    }
+}
+
+/// Times of the experts of one GPU, by the slots of each.
+#[derive(Clone, Debug)]
+pub enum ExpertsTimes {
+    /// By a fused kernel with a table of its own.
+    Fused(FusedTimes),
+    /// By grouped GEMMs, derived from dense ones.
+    Grouped(GroupedTimes),
+}
+
+impl ExpertsTimes {
+    /// Time for these slots of each expert, in seconds; zero without slots.
+    #[must_use]
+    pub fn seconds(&self, slots_per_expert: &[u32]) -> f64 {
+        match self {
+            Self::Fused(times) => times.seconds(slots_per_expert),
+            Self::Grouped(times) => times.seconds(slots_per_expert),
+        }
+    }
+
+    /// Time for these slots of each expert.
+    #[must_use]
+    pub fn time(&self, slots_per_expert: &[u32]) -> SimDuration {
+        SimDuration::from_secs(self.seconds(slots_per_expert))
+    }
 }
 
 /// Times of kernels on one device.
@@ -91,105 +121,123 @@ impl<'p> Kernels<'p> {
     /// # Panics
     /// If the profile knows no GEMM at all; `config` lets no such profile through.
     #[must_use]
-    pub fn gemm_over_m(&self, n: u32, k: u32, precision: impl Into<Precision>) -> GemmTimes {
-        self.gemm_without(n, k, precision, |_, _| false)
+    pub fn gemm_over_m(&self, n: u32, k: u32, precision: Precision) -> GemmTimes {
+        self.dense(n, k, &[precision])
     }
 
-    /// As [`Self::gemm_over_m`], as if the measured (N, K) that `skip` names had never been.
+    /// As [`Self::gemm_over_m`], in the first of these formats that the profile has; if it has none,
+    /// with the constants of another, which [`Support::Borrowed`] then names.
     ///
     /// # Panics
     /// As [`Self::gemm_over_m`].
     #[must_use]
-    pub fn gemm_without(
+    pub fn dense(&self, n: u32, k: u32, formats: &[Precision]) -> GemmTimes {
+        self.dense_without(n, k, formats, |_, _| false)
+    }
+
+    /// As [`Self::dense`], as if the measured (N, K) that `skip` names had never been.
+    ///
+    /// # Panics
+    /// As [`Self::gemm_over_m`].
+    #[must_use]
+    pub fn dense_without(
         &self,
         n: u32,
         k: u32,
-        precision: impl Into<Precision>,
+        formats: &[Precision],
         skip: impl Fn(u32, u32) -> bool,
     ) -> GemmTimes {
-        let precision = precision.into();
-        let own = self.profile.gemm.get(&precision);
-        let borrowed = own.is_none();
-        let family = own.or_else(|| self.profile.gemm.values().next());
-        let Some(family) = family else {
+        let (precision, borrowed) = self.dense_format(formats);
+        let Some(family) = self.profile.gemm.get(&borrowed.unwrap_or(precision)) else {
             panic!("profile {} knows no GEMM", self.profile.name);
         };
         GemmTimes::without(family, self.device, precision, (n, k), borrowed, skip)
     }
 
+    /// The format that dense products are computed in, and the one whose constants are borrowed where
+    /// the profile has none of `formats`: the bf16 ones before others.
+    #[must_use]
+    pub fn dense_format(&self, formats: &[Precision]) -> (Precision, Option<Precision>) {
+        let has = |precision: &&Precision| self.profile.gemm.contains_key(precision);
+        if let Some(own) = formats.iter().find(has) {
+            return (*own, None);
+        }
+        let others = [Precision::Bf16, Precision::Fp8Block, Precision::Fp8];
+        let other = others.iter().find(has).copied().unwrap_or(Precision::Bf16);
+        (formats.first().copied().unwrap_or(other), Some(other))
+    }
+
     /// Time of a dense GEMM of M×K by K×N. Nothing at all when a side is zero.
     #[must_use]
-    pub fn gemm(&self, m: u32, n: u32, k: u32, precision: impl Into<Precision>) -> SimDuration {
+    pub fn gemm(&self, m: u32, n: u32, k: u32, precision: Precision) -> SimDuration {
         self.gemm_over_m(n, k, precision).time(m)
     }
 
-    /// Times of the fused experts of one GPU for any counts, by the profile's kernel `source`, or
-    /// by its first for the precision when `source` is none.
-    ///
-    /// # Panics
-    /// If the profile knows no fused experts at all; `config` lets no such profile through.
+    /// Times of the experts of one GPU by a kernel, for any counts.
     #[must_use]
-    pub fn experts(
-        &self,
-        shape: ExpertsShape,
-        precision: impl Into<Precision>,
-        source: Option<&str>,
-    ) -> ExpertsTimes {
-        self.experts_without(shape, precision, source, |_| false)
+    pub fn experts(&self, choice: ExpertsChoice<'p>, shape: ExpertsShape) -> ExpertsTimes {
+        self.experts_without(choice, shape, |_| false)
     }
 
-    /// As [`Self::experts`], as if the measured shapes that `skip` names had never been.
-    ///
-    /// # Panics
-    /// As [`Self::experts`].
+    /// As [`Self::experts`], as if the measured shapes of a fused kernel that `skip` names had never
+    /// been.
     #[must_use]
     pub fn experts_without(
         &self,
+        choice: ExpertsChoice<'p>,
         shape: ExpertsShape,
-        precision: impl Into<Precision>,
-        source: Option<&str>,
         skip: impl Fn(&Site) -> bool,
     ) -> ExpertsTimes {
-        let precision = precision.into();
-        let own = self.experts_family(precision, source);
-        let borrowed = own.is_none();
-        let Some(family) = own.or_else(|| self.profile.experts.values().next()) else {
-            panic!("profile {} knows no fused experts", self.profile.name);
-        };
-        ExpertsTimes::without(family, self.device, precision, shape, borrowed, skip)
+        match choice {
+            ExpertsChoice::Fused { family, precision, .. } => ExpertsTimes::Fused(
+                FusedTimes::without(family, self.device, precision, shape, skip),
+            ),
+            ExpertsChoice::Grouped { family, precision } => {
+                let memory = &self.profile.memory;
+                let rate = self.device.memory_bandwidth.scaled(memory.efficiency).bytes_per_sec();
+                let moves = (rate, memory.launch);
+                ExpertsTimes::Grouped(GroupedTimes::new(
+                    family,
+                    (self.device, precision),
+                    shape,
+                    moves,
+                ))
+            }
+        }
     }
 
-    /// The constants and residuals of a kernel, if the profile has them: of `source`, or of the
-    /// first kernel for the precision. A kernel that was never measured in this precision is taken
-    /// for another that was.
+    /// What the times of a kernel stand on, for so many slots of even experts.
     #[must_use]
-    pub fn experts_family(
+    pub fn experts_basis(
         &self,
-        precision: Precision,
-        source: Option<&str>,
-    ) -> Option<&'p Family<ExpertsPrior>> {
-        let of = |source: Option<&str>| {
-            let fits = |(name, p): &(String, Precision)| {
-                *p == precision && source.is_none_or(|source| source == name)
-            };
-            self.profile.experts.iter().find(|(key, _)| fits(key)).map(|(_, family)| family)
+        choice: ExpertsChoice<'p>,
+        times: &ExpertsTimes,
+        (shape, slots): (ExpertsShape, u64),
+    ) -> Basis {
+        let name = format!("{} {}", choice.kernel(), choice.precision().short());
+        let support = match (choice, times) {
+            (ExpertsChoice::Fused { family, .. }, ExpertsTimes::Fused(times)) => choice::beyond(
+                family, shape, slots,
+            )
+            .map_or_else(|| times.support().clone(), |beyond| Support::Extrapolated { beyond }),
+            (_, ExpertsTimes::Grouped(times)) => Support::Derived { from: times.source() },
+            (ExpertsChoice::Grouped { .. }, ExpertsTimes::Fused(times)) => times.support().clone(),
         };
-        of(source).or_else(|| of(None))
+        Basis { part: Part::Experts, name, support }
     }
 
-    /// Time of the fused experts of one GPU given the slots of each: two grouped GEMMs, the
-    /// activation, permute and weighted sum within the GPU.
+    /// What kernels that only move memory stand on.
     #[must_use]
-    pub fn grouped_ffn(
-        &self,
-        slots_per_expert: &[u32],
-        (hidden, inter): (u32, u32),
-        top_k: u32,
-        precision: impl Into<Precision>,
-    ) -> SimDuration {
-        let experts = slots_per_expert.len() as u32;
-        let shape = ExpertsShape { hidden, inter, experts, top_k, gated: true };
-        self.experts(shape, precision, None).time(slots_per_expert)
+    pub fn memory_basis(&self) -> Basis {
+        let fitted = self.profile.memory.evidence.rows > 0;
+        let support = if fitted { Support::Measured } else { Support::Published };
+        Basis { part: Part::Memory, name: "memory-bound kernels".to_owned(), support }
+    }
+
+    /// The profile.
+    #[must_use]
+    pub const fn profile(&self) -> &'p Profile {
+        self.profile
     }
 
     /// Time of `launches` kernels that move `bytes` through memory in all, reads and writes.

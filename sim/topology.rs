@@ -62,7 +62,12 @@ impl GpuSpec {
     /// The peaks, as kernels take them.
     #[must_use]
     pub const fn device(&self) -> Device {
-        Device { peak_bf16: self.peak_bf16, memory_bandwidth: self.memory_bandwidth, sms: self.sms }
+        Device {
+            peak_bf16: self.peak_bf16,
+            peak_fp8: self.peak_fp8,
+            memory_bandwidth: self.memory_bandwidth,
+            sms: self.sms,
+        }
     }
 }
 

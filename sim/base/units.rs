@@ -268,6 +268,12 @@ impl FlopRate {
     pub const fn flops_per_sec(self) -> f64 {
         self.0
     }
+
+    /// `factor` times this rate.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self::from_flops_per_sec(self.0 * factor)
+    }
 }
 
 macro_rules! id {

@@ -179,11 +179,14 @@ impl File {
             let (precision, fitted) = family.validated(source, &name, residuals)?;
             gemm.insert(precision, fitted);
         }
+        let bf16 = self.data_sheet.bf16.0;
         let mut experts = BTreeMap::new();
         for family in self.experts {
             let (key, fitted) = family.validated(source, residuals)?;
             experts.insert(key, fitted);
         }
+        let measured = gemm.keys().chain(experts.keys().map(|(_, precision)| precision));
+        let has_fp8 = measured.into_iter().any(|precision| *precision != Precision::Bf16);
         let mut collectives = BTreeMap::new();
         for (name, fit) in self.collective {
             let (op, fitted) = fit.validated(source, &name, residuals)?;
@@ -198,7 +201,9 @@ impl File {
             name: self.name,
             device: self.device,
             data_sheet: Device {
-                peak_bf16: self.data_sheet.bf16.0,
+                peak_bf16: bf16,
+                // What efficiencies in fp8 refer to; a GPU that has the unit was measured with it.
+                peak_fp8: has_fp8.then(|| bf16.scaled(Precision::Fp8.speedup())),
                 memory_bandwidth: self.data_sheet.memory_bandwidth.0,
                 sms: self.data_sheet.sms.0,
             },

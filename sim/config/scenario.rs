@@ -9,13 +9,14 @@ use toml::Spanned;
 
 use super::is_same_gpu;
 use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
-use crate::execution::cost::Overheads;
+use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::machine::Counted;
 use crate::kernels::profile::Profile;
+use crate::kernels::{Kernels, NoKernel};
 use crate::network::collective::Algorithm;
 use crate::network::{Carrier, NetworkChoice, Unavailable};
 use crate::topology::Topology;
-use crate::workload::Workload;
+use crate::workload::{Execution, Workload};
 
 mod checks;
 mod overrides;
@@ -200,14 +201,13 @@ impl ScenarioSource {
         };
         let mut scenario = Scenario {
             name: file.name.clone(),
-            profile,
             overheads,
             counted: file.counted.into(),
             all_to_all: file.all_to_all.map(Into::into),
             network: self.network(file.network, file.epsilon.as_ref())?,
             calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
-            cases: self.cases(&file.compare, file.tau.as_ref(), &topology)?,
+            cases: self.cases(&file.compare, file.tau.as_ref(), &topology, &profile)?,
             breakdown_tau: file.breakdown.map(|tau| tau.0),
             ingredients: Ingredients {
                 topology: topology_source.name().to_owned(),
@@ -217,6 +217,7 @@ impl ScenarioSource {
             profile_borrowed,
             oom: Vec::new(),
             fingerprint: self.read.get(),
+            profile,
             topology,
         };
         let _ = file.schema;
@@ -302,6 +303,7 @@ impl ScenarioSource {
         compare: &Spanned<Vec<CompareTable>>,
         tau: Option<&Spanned<Vec<Number<1, 1_000_000>>>>,
         topology: &Topology,
+        profile: &Profile,
     ) -> Result<Vec<Case>, Mistake> {
         if compare.get_ref().is_empty() {
             return Err(self.source.mistake(
@@ -315,7 +317,8 @@ impl ScenarioSource {
             return Err(self.source.mistake(tau.span(), "the list of τ is empty", help));
         }
         let taus = tau.map(|taus| taus.get_ref().iter().map(|tau| tau.0).collect::<Vec<_>>());
-        let one = |table: &CompareTable| self.case(table, taus.as_deref(), topology);
+        let kernels = Kernels::new(profile, topology.gpu().device());
+        let one = |table: &CompareTable| self.case(table, taus.as_deref(), (topology, &kernels));
         compare.get_ref().iter().map(one).collect()
     }
 
@@ -323,9 +326,9 @@ impl ScenarioSource {
         &self,
         table: &CompareTable,
         taus: Option<&[f64]>,
-        topology: &Topology,
+        on: (&Topology, &Kernels<'_>),
     ) -> Result<Case, Mistake> {
-        let vanilla = self.workload(&table.vanilla, topology, ROLES[0])?;
+        let vanilla = self.workload(&table.vanilla, on, ROLES[0])?;
         if vanilla.model.experts.zero_computation.total() > 0 {
             return Err(self.source.mistake(
                 table.vanilla.span(),
@@ -334,7 +337,7 @@ impl ScenarioSource {
             ));
         }
         let Some(name) = &table.moepp else { return Ok(Case { vanilla, moepp: Vec::new() }) };
-        let moepp = self.workload(name, topology, ROLES[1])?;
+        let moepp = self.workload(name, on, ROLES[1])?;
         if moepp.model.experts.zero_computation.total() == 0 {
             return Err(self.source.mistake(
                 name.span(),
@@ -365,7 +368,7 @@ impl ScenarioSource {
     fn workload(
         &self,
         name: &Spanned<String>,
-        topology: &Topology,
+        (topology, kernels): (&Topology, &Kernels<'_>),
         role: &str,
     ) -> Result<Workload, Mistake> {
         let source = self.part_as(name, Kind::Workload, Some(role))?;
@@ -374,7 +377,21 @@ impl ScenarioSource {
             let help = "change the workload's [layout], or name a topology it divides";
             return Err(self.source.mistake(name.span(), misfit, help));
         }
+        if let Err(none) = runnable(kernels, &workload) {
+            return Err(source.mistake_at_key(none.key, none.found, none.help));
+        }
         Ok(workload)
+    }
+}
+
+/// Whether the GPU computes in the workload's format, and the profile has the experts' kernel that it
+/// names.
+fn runnable(kernels: &Kernels<'_>, workload: &Workload) -> Result<(), NoKernel> {
+    let ask = experts_ask(workload);
+    kernels.check_unit(ask.formats)?;
+    match workload.execution {
+        Execution::Grouped => kernels.choose_experts(&ask).map(|_| ()),
+        Execution::Sequential => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@
 //!             + gemm(T, N, N) from the second layer on, with the gating residual [moepp, eq. 6]
 //!             autonomy of experts: gemm(T, N·r, D) and the norms of N·r numbers instead [aoe]
 //! permute     2·b·D bytes for each slot that leaves the token order                             (2)
-//! FFN, grouped      grouped_ffn(m_1 … m_n)                                                      (3)
+//! FFN, grouped      experts(m_1 … m_n)                                                          (3)
 //! FFN, sequential   Σ_e  2·gemm(m_e, H, D) + gemm(m_e, D, H)  +  κ·b·(7D + 5H)·m_e / BW  +  v   (4)
 //! copy              b·7D bytes, sequential;   b·3D bytes, grouped                               (5)
 //! constant          b·12D bytes, sequential;  b·4D bytes, grouped [moepp, eq. 5]                (6)
@@ -36,6 +36,8 @@
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
+use crate::kernels::profile::Precision;
+use crate::kernels::{Basis, ExpertsAsk};
 use crate::workload::{Dtype, Execution, GateNetwork, Scheme, Workload};
 
 mod dense;
@@ -63,12 +65,36 @@ pub trait KernelTimes: Sync {
     /// A dense product of an m×k and a k×n matrix, by m.
     fn gemm(&self, n: u32, k: u32, dtype: Dtype) -> RowTimes<'_>;
 
-    /// The SwiGLU experts of one GPU as grouped kernels, activation and permute within the GPU
-    /// included, by the slots of each expert.
-    fn grouped_ffn(&self, shape: ExpertsShape, dtype: Dtype) -> SlotTimes<'_>;
+    /// The SwiGLU experts of one GPU at once, activation and permute within the GPU included, by the
+    /// slots of each expert.
+    fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_>;
 
     /// Kernels that only move `bytes` through device memory, launched `launches` times.
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration;
+
+    /// What the time of so many rows of a dense product of this (n, k) stands on.
+    fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis;
+
+    /// What the time of the experts stands on.
+    fn experts_basis(&self, ask: &ExpertsAsk<'_>) -> Basis;
+
+    /// What kernels that only move memory stand on.
+    fn memory_basis(&self) -> Basis;
+}
+
+/// What a workload asks of the experts' kernel.
+#[must_use]
+pub fn experts_ask(workload: &Workload) -> ExpertsAsk<'_> {
+    let Workload { model, batch, .. } = workload;
+    let (hidden, inter) = (model.hidden, model.intermediate);
+    let (experts, top_k) = (workload.experts_per_gpu(), workload.slots_per_round());
+    ExpertsAsk {
+        shape: ExpertsShape { hidden, inter, experts, top_k, gated: true },
+        formats: Precision::of_dtype(batch.dtype),
+        kernel: &workload.stack.experts,
+        phase: workload.phase(),
+        slots: u64::from(batch.tokens_per_gpu) * u64::from(top_k),
+    }
 }
 
 /// What a loop over experts costs beyond its kernels.
@@ -111,7 +137,8 @@ pub struct LayerCost<'a> {
     activated: RowTimes<'a>,
     up: RowTimes<'a>,
     down: RowTimes<'a>,
-    grouped: SlotTimes<'a>,
+    /// All experts at once, where they run so.
+    grouped: Option<SlotTimes<'a>>,
     /// Share of the grouped kernel's time that is left to do after the gate.
     grouped_share: f64,
     /// Time of the three matrix products of one expert, by its rows; filled as asked for.
@@ -124,10 +151,8 @@ impl<'a> LayerCost<'a> {
     pub fn new(workload: &'a Workload, kernels: &'a dyn KernelTimes, overheads: Overheads) -> Self {
         let Workload { model, batch, .. } = workload;
         let (hidden, inter) = (model.hidden, model.intermediate);
-        let top_k = workload.slots_per_round();
         let left = workload.first_product_columns();
-        let shape =
-            ExpertsShape { hidden, inter, experts: workload.experts_per_gpu(), top_k, gated: true };
+        let at_once = workload.execution == Execution::Grouped;
         Self {
             kernels,
             workload,
@@ -137,7 +162,7 @@ impl<'a> LayerCost<'a> {
             activated: kernels.gemm(inter, left, batch.dtype),
             up: kernels.gemm(inter, hidden, batch.dtype),
             down: kernels.gemm(hidden, inter, batch.dtype),
-            grouped: kernels.grouped_ffn(shape, batch.dtype),
+            grouped: at_once.then(|| kernels.experts(&experts_ask(workload))),
             grouped_share: (f64::from(left) / f64::from(hidden) + 2.0) / 3.0,
             products: Vec::new(),
         }
@@ -167,17 +192,17 @@ impl<'a> LayerCost<'a> {
 
     /// FFN experts of one GPU, eq. (3) or (4), appended to `ops`. `rows[e]` are expert e's.
     pub fn ffn(&mut self, rows: &[u32], ops: &mut Vec<Op>) {
-        match self.workload.execution {
-            Execution::Grouped => {
+        match &self.grouped {
+            Some(grouped) => {
                 if rows.iter().any(|&m| m > 0) {
-                    let mut time = (self.grouped)(rows);
+                    let mut time = grouped(rows);
                     if self.grouped_share != 1.0 {
                         time = SimDuration::from_secs(self.grouped_share * time.secs());
                     }
                     ops.push(Op { reason: Reason::FfnGemm, time });
                 }
             }
-            Execution::Sequential => self.sequential_ffn(rows, ops),
+            None => self.sequential_ffn(rows, ops),
         }
     }
 
@@ -257,12 +282,16 @@ impl<'a> LayerCost<'a> {
     }
 }
 
+/// What gates, attention scores and the output compute in, whatever the format of experts.
+pub(crate) const UNQUANTISED: Dtype = Dtype::Bf16;
+
 /// Eq. (1).
-fn gate(workload: &Workload, kernels: &dyn KernelTimes, first: bool) -> SimDuration {
+pub(crate) fn gate(workload: &Workload, kernels: &dyn KernelTimes, first: bool) -> SimDuration {
     let Workload { model, batch, .. } = workload;
     let tokens = u64::from(batch.tokens_per_gpu);
     let experts = model.experts.total();
-    let gemm = |n, k| kernels.gemm(n, k, batch.dtype)(tokens);
+    // Gates stay in 16 bits where experts compute in fp8 [deepseekv3, §3.3].
+    let gemm = |n, k| kernels.gemm(n, k, UNQUANTISED)(tokens);
     let scores = match (workload.gating.scheme, model.gate) {
         (Scheme::Autonomy { rank }, _) => {
             let norms = tokens * u64::from(experts) * u64::from(rank);

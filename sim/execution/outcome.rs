@@ -5,6 +5,7 @@ use std::fmt;
 use crate::base::units::SimDuration;
 use crate::execution::blame::{Blame, Reason};
 use crate::execution::machine::{Counted, Finished, Totals};
+use crate::kernels::TimedBasis;
 use crate::network::Carried;
 
 /// The simulated time exceeds 213 days, the end of representable time.
@@ -40,10 +41,13 @@ pub struct Outcome {
     pub totals: Totals,
     /// Tokens that went through the whole model.
     pub tokens: u64,
+    /// What its time stands on, the mean over GPUs; waiting left out.
+    pub stands_on: Vec<TimedBasis>,
 }
 
 impl Outcome {
-    /// The outcome of a finished run that took `tokens` through the model.
+    /// The outcome of a finished run that took `tokens` through the model; what it stands on is added
+    /// by the caller.
     ///
     /// # Errors
     /// If the clock reached its end.
@@ -61,7 +65,18 @@ impl Outcome {
             let total = blame.total();
             assert!(total == makespan, "GPU {gpu} is blamed for {total} of {makespan}");
         }
-        Ok(Self { seed, counted, makespan, blame, hidden, carried, link_bytes, totals, tokens })
+        Ok(Self {
+            seed,
+            counted,
+            makespan,
+            blame,
+            hidden,
+            carried,
+            link_bytes,
+            totals,
+            tokens,
+            stands_on: Vec::new(),
+        })
     }
 
     /// The time counted, in seconds. For whole layers and models, the makespan: the slowest GPU

@@ -10,6 +10,7 @@ use crate::execution::machine::{
     AllToAll, Counted, Course, Machine, Observer, Rebalancing, StepPlanner,
 };
 use crate::execution::outcome::{Outcome, TooLong};
+use crate::execution::provenance::stands_on;
 use crate::gate::Gate;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
@@ -166,7 +167,10 @@ fn run_with<'a>(
         }
         machine.handle(event, calendar.schedule());
     }
-    Outcome::of(machine.finish(), inputs.counted, tokens(inputs), seed)
+    let outcome = Outcome::of(machine.finish(), inputs.counted, tokens(inputs), seed)?;
+    let of = (inputs.counted, inputs.legs);
+    let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
+    Ok(Outcome { stands_on, ..outcome })
 }
 
 /// Tokens that go through the model: those of the first stage's GPUs.

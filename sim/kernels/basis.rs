@@ -119,6 +119,14 @@ pub struct Basis {
     pub support: Support,
 }
 
+impl Basis {
+    /// Whether the constants are another's.
+    #[must_use]
+    pub const fn is_borrowed(&self) -> bool {
+        matches!(self.support, Support::Borrowed { .. })
+    }
+}
+
 impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.support)

@@ -152,6 +152,14 @@ impl Curves {
         }
     }
 
+    /// From `at` to the nearest site, as [`Reading::distance`].
+    #[must_use]
+    pub fn distance(&self, at: &[u32]) -> f64 {
+        let here = logs_of(at);
+        let near = self.logs.iter().map(|there| self.covariance(&here, there)).fold(0.0, f64::max);
+        if self.sites.iter().any(|site| site.at == at) { 0.0 } else { -near.ln() }
+    }
+
     /// (3) over the near sites, given with their covariance with here.
     fn mix(&self, near: &[(f64, usize)]) -> Vec<f64> {
         let n = near.len();

@@ -192,6 +192,8 @@ impl DataSheet {
     pub fn device(&self) -> Device {
         Device {
             peak_bf16: FlopRate::from_flops_per_sec(self.bf16_tflops * 1e12),
+            // What efficiencies in fp8 refer to, on devices that have it.
+            peak_fp8: Some(FlopRate::from_flops_per_sec(2.0 * self.bf16_tflops * 1e12)),
             memory_bandwidth: Bandwidth::from_bytes_per_sec(self.memory_gb_per_s * 1e9),
             sms: self.sms,
         }

@@ -153,6 +153,18 @@ impl ExpertsLoad {
 }
 
 impl ExpertsPrior {
+    /// h of (3a), for the weights of so many experts.
+    #[must_use]
+    pub fn cached(&self, precision: Precision, shape: ExpertsShape, active: u64) -> f64 {
+        let [h, i] = [shape.hidden, shape.inter].map(f64::from);
+        let matrices = if shape.gated { 3.0 } else { 2.0 };
+        self.hit(precision.bytes() * active as f64 * matrices * h * i)
+    }
+
+    fn hit(&self, weights: f64) -> f64 {
+        1.0 / (1.0 + (weights / self.cache_bytes.max(1.0)).powi(8))
+    }
+
     /// The time of equation (5), in seconds; nothing at all when there are no slots.
     #[must_use]
     pub fn seconds(
@@ -174,11 +186,11 @@ impl ExpertsPrior {
         };
         let bandwidth = device.memory_bandwidth.bytes_per_sec();
         let sms = f64::from(device.sms);
-        let per_sm = device.peak_bf16.flops_per_sec() * precision.speedup() / sms;
+        let per_sm = device.peak(precision).flops_per_sec() / sms;
         let (active, slots) = (load.active as f64, load.slots as f64);
         let before = if shape.gated { 2.0 } else { 1.0 };
         let weights = precision.bytes() * active * (before + 1.0) * h * i;
-        let hit = 1.0 / (1.0 + (weights / self.cache_bytes.max(1.0)).powi(8));
+        let hit = self.hit(weights);
         let read = 1.0 - hit + hit / (1.0 + self.cache_speedup);
         let gemm = |n: f64, k: f64| {
             let blocks = rows as f64 * (n / f64::from(bn)).ceil();

@@ -71,17 +71,43 @@ pub struct GemmShape {
     pub k: u32,
 }
 
+/// Rows of one launch: their sum, the products that they belong to, and row blocks of tiles of a height.
+pub(super) struct Tiles<'a> {
+    /// Σ m.
+    pub(super) rows: f64,
+    /// Products, each with a right matrix of its own.
+    pub(super) groups: f64,
+    /// Σ ⌈m/bm⌉, by bm.
+    pub(super) of_height: &'a dyn Fn(f64) -> f64,
+}
+
 impl GemmPrior {
     /// The time of equation (5), in seconds.
     #[must_use]
     pub fn seconds(&self, device: &Device, precision: Precision, shape: GemmShape) -> f64 {
-        let [m, n, k] = [shape.m, shape.n, shape.k].map(f64::from);
+        let rows = f64::from(shape.m);
+        let tiles = Tiles { rows, groups: 1.0, of_height: &|bm| (rows / bm).ceil() };
+        self.grouped(device, precision, (shape.n, shape.k), &tiles, (1.0, 1.0))
+    }
+
+    /// The time of (5) of one launch for several products with the same N and K, whose own rows and
+    /// tiles are given; arithmetic and memory traffic take `factors` times as long as the constants say.
+    #[must_use]
+    pub(super) fn grouped(
+        &self,
+        device: &Device,
+        precision: Precision,
+        (n, k): (u32, u32),
+        rows: &Tiles<'_>,
+        (of_mul, of_mem): (f64, f64),
+    ) -> f64 {
+        let (m, n, k) = (rows.rows, f64::from(n), f64::from(k));
         let memory = device.memory_bandwidth.bytes_per_sec() * self.memory_efficiency;
-        let bytes = precision.bytes() * (m * k + k * n) + 2.0 * m * n;
+        let bytes = precision.bytes() * (m * k + rows.groups * k * n) + 2.0 * m * n;
         let t_mem = bytes / memory;
         let mut t_mul = f64::INFINITY;
         for (bm, bn) in TILES {
-            let tiles = (m / bm).ceil() * (n / bn).ceil();
+            let tiles = (rows.of_height)(bm) * (n / bn).ceil();
             let per_wave = self.rate_of(device, precision, bm, bn);
             for split in SPLITS {
                 let waves = (tiles * split / f64::from(device.sms)).ceil();
@@ -90,13 +116,13 @@ impl GemmPrior {
                 t_mul = t_mul.min(waves * wave + if split > 1.0 { sums } else { 0.0 });
             }
         }
-        self.launch_s + p_norm(t_mul, t_mem, self.sharpness)
+        self.launch_s * of_mul + p_norm(t_mul * of_mul, t_mem * of_mem, self.sharpness)
     }
 
     /// Operations a second of one SM working on tiles of this size.
     fn rate_of(&self, device: &Device, precision: Precision, bm: f64, bn: f64) -> f64 {
         let intensity = bm * bn / (bm + bn);
-        let peak = device.peak_bf16.flops_per_sec() * precision.speedup() / f64::from(device.sms);
+        let peak = device.peak(precision).flops_per_sec() / f64::from(device.sms);
         let saturation = intensity / (intensity + self.half_intensity);
         peak * self.compute_efficiency * saturation * (1.0 + self.half_intensity / LARGEST)
     }

@@ -39,7 +39,8 @@ impl Precision {
         }
     }
 
-    /// Peak rate as a multiple of the bf16 peak: tensor cores run 8-bit numbers twice as fast.
+    /// Peak rate that a profile's efficiencies refer to, as a multiple of the bf16 peak: tensor cores
+    /// run 8-bit numbers twice as fast.
     #[must_use]
     pub const fn speedup(self) -> f64 {
         match self {
@@ -47,13 +48,23 @@ impl Precision {
             Self::Fp8 | Self::Fp8Block => 2.0,
         }
     }
-}
 
-impl From<Dtype> for Precision {
-    fn from(dtype: Dtype) -> Self {
+    /// The formats of measured tables that a workload's format stands for, the best first.
+    #[must_use]
+    pub const fn of_dtype(dtype: Dtype) -> &'static [Self] {
         match dtype {
-            Dtype::Bf16 => Self::Bf16,
-            Dtype::Fp8 => Self::Fp8,
+            Dtype::Bf16 => &[Self::Bf16],
+            Dtype::Fp8 => &[Self::Fp8Block, Self::Fp8],
+        }
+    }
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Fp8 => "fp8",
+            Self::Fp8Block => "fp8_block",
         }
     }
 }

@@ -6,7 +6,7 @@ use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
 use super::gemm::{GemmPrior, GemmShape};
 use super::ramp::Ramp;
 use super::skew::Popularity;
-use super::{Device, Trust};
+use super::{Device, Support, choice, floor};
 use crate::base::units::SimDuration;
 use crate::kernels::profile::{CollectiveFit, Family, Precision};
 
@@ -37,41 +37,64 @@ pub struct GemmTimes {
     whole: Curve,
     /// Over all other M.
     broken: Curve,
-    trust: Trust,
+    support: Support,
 }
 
 impl GemmTimes {
-    /// As if measured (N, K) that `skip` names had never been: for judging what is left out.
+    /// As if measured (N, K) that `skip` names had never been: for judging what is left out. The
+    /// constants may be borrowed from another format, whose residuals then say nothing.
     #[must_use]
     pub fn without(
         family: &Family<GemmPrior>,
         device: Device,
         precision: Precision,
         (n, k): (u32, u32),
-        borrowed: bool,
+        borrowed: Option<Precision>,
         skip: impl Fn(u32, u32) -> bool,
     ) -> Self {
         let prior = family.prior;
         let none = || Curve::new(Vec::new());
-        let (whole, broken, trust) = match family.residual.first() {
-            Some(residual) if !borrowed && n > 0 && k > 0 => {
+        let (whole, broken, support) = match (family.residual.first(), borrowed) {
+            (Some(residual), None) if n > 0 && k > 0 => {
                 let reading = residual.read(&[n, k], |site| skip(site.at[0], site.at[1]));
                 let known =
                     || residual.knots().iter().copied().zip(reading.residual.iter().copied());
                 let over = |knots: Vec<(f64, f64)>| prior.curve(&device, precision, (n, k), &knots);
                 let (whole, broken) = known().partition(|(m, _)| is_aligned(*m as u32));
                 let (whole, broken) = filled(&over(whole), &over(broken));
-                (whole, broken, trust_of(reading.distance))
+                (whole, broken, support_of(reading.distance))
             }
-            _ => (none(), none(), Trust::Borrowed),
+            (_, Some(other)) => {
+                let from = format!("the constants of gemm {}", other.short());
+                (none(), none(), Support::Borrowed { from })
+            }
+            _ => (none(), none(), support_of(f64::INFINITY)),
         };
-        Self { prior, device, precision, n, k, whole, broken, trust }
+        Self { prior, device, precision, n, k, whole, broken, support }
     }
 
     /// Where these times come from.
     #[must_use]
-    pub const fn trust(&self) -> Trust {
-        self.trust
+    pub const fn support(&self) -> &Support {
+        &self.support
+    }
+
+    /// Where the time of so many rows comes from: far more than were measured are extrapolated.
+    #[must_use]
+    pub fn support_at(&self, rows: u64) -> Support {
+        match (&self.support, self.whole.span()) {
+            (Support::Borrowed { .. }, _) | (_, None) => self.support.clone(),
+            (_, Some((_, last))) if rows as f64 > choice::REACH * last => {
+                Support::Extrapolated { beyond: format!("{rows} rows, at most {last:.0} measured") }
+            }
+            _ => self.support.clone(),
+        }
+    }
+
+    /// The format that it computes in.
+    #[must_use]
+    pub const fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Time for M = `m`, in seconds.
@@ -143,13 +166,19 @@ const fn is_aligned(m: u32) -> bool {
     m.is_multiple_of(ALIGNED)
 }
 
-fn trust_of(distance: f64) -> Trust {
-    if distance == 0.0 { Trust::Measured } else { Trust::Interpolated { distance } }
+fn support_of(distance: f64) -> Support {
+    if distance == 0.0 {
+        Support::Measured
+    } else if distance.is_infinite() {
+        Support::Extrapolated { beyond: "no shape was measured".to_owned() }
+    } else {
+        Support::Interpolated { distance }
+    }
 }
 
-/// Times of the fused experts of one shape over the slots of each.
+/// Times of a fused kernel for the experts of one shape, over the slots of each.
 #[derive(Clone, Debug)]
-pub struct ExpertsTimes {
+pub struct FusedTimes {
     prior: ExpertsPrior,
     device: Device,
     precision: Precision,
@@ -158,10 +187,10 @@ pub struct ExpertsTimes {
     log_tokens: Vec<f64>,
     /// For each of [`LAWS`]: log residual, and log skew of the law, at the knots.
     laws: Vec<(Vec<f64>, Vec<f64>)>,
-    trust: Trust,
+    support: Support,
 }
 
-impl ExpertsTimes {
+impl FusedTimes {
     /// As if measured shapes (hidden, inter, experts, top-k) that `skip` names had never been.
     #[must_use]
     pub fn without(
@@ -169,7 +198,6 @@ impl ExpertsTimes {
         device: Device,
         precision: Precision,
         shape: ExpertsShape,
-        borrowed: bool,
         skip: impl Fn(&Site) -> bool,
     ) -> Self {
         let mut times = Self {
@@ -179,17 +207,17 @@ impl ExpertsTimes {
             shape,
             log_tokens: Vec::new(),
             laws: Vec::new(),
-            trust: Trust::Borrowed,
+            support: support_of(f64::INFINITY),
         };
         let at = [shape.hidden, shape.inter, shape.experts, shape.top_k];
-        if borrowed || at.contains(&0) || family.residual.len() != LAWS.len() {
+        if at.contains(&0) || family.residual.len() != LAWS.len() {
             return times;
         }
         let knots = family.residual[0].knots();
         times.log_tokens = knots.iter().map(|t| t.ln()).collect();
         for ((_, law), residual) in LAWS.iter().zip(&family.residual) {
             let reading = residual.read(&at, &skip);
-            times.trust = trust_of(reading.distance);
+            times.support = support_of(reading.distance);
             times.laws.push(times.law_at_knots(*law, knots, &reading.residual));
         }
         times
@@ -217,8 +245,8 @@ impl ExpertsTimes {
 
     /// Where these times come from.
     #[must_use]
-    pub const fn trust(&self) -> Trust {
-        self.trust
+    pub const fn support(&self) -> &Support {
+        &self.support
     }
 
     /// Time for these slots of each expert, in seconds; zero without slots.
@@ -231,7 +259,15 @@ impl ExpertsTimes {
     #[must_use]
     pub fn seconds_of(&self, load: &ExpertsLoad) -> f64 {
         let prior = self.prior.seconds(&self.device, self.precision, self.shape, load);
-        prior * self.residual(load).exp()
+        let predicted = prior * self.residual(load).exp();
+        let cached = self.prior.cached(self.precision, self.shape, load.active);
+        let least = floor::Work {
+            precision: self.precision,
+            shape: self.shape,
+            slots: load.slots,
+            active: load.active,
+        };
+        predicted.max(least.seconds(&self.device, cached))
     }
 
     /// Time for these slots of each expert.

@@ -140,6 +140,7 @@ pub fn carried(donor: &Profile, sms: Option<u32>, scales: Scales) -> Profile {
     let from = donor.data_sheet;
     profile.data_sheet = Device {
         peak_bf16: FlopRate::from_flops_per_sec(from.peak_bf16.flops_per_sec() * scales.compute),
+        peak_fp8: from.peak_fp8.map(|peak| peak.scaled(scales.compute)),
         memory_bandwidth: from.memory_bandwidth.scaled(scales.memory),
         sms: sms.unwrap_or(from.sms),
     };
@@ -193,9 +194,12 @@ pub fn balanced(profile: &mut Profile, ratio: f64) {
 /// # Panics
 /// If it does: waves depend on it.
 pub fn restate(profile: &mut Profile, peaks: Device) {
-    let from = std::mem::replace(&mut profile.data_sheet, peaks);
+    let from = profile.data_sheet;
     assert_eq!(from.sms, peaks.sms, "multiprocessors of {}", profile.name);
     let compute = from.peak_bf16.flops_per_sec() / peaks.peak_bf16.flops_per_sec();
+    // Efficiencies in fp8 keep referring to the same multiple of the bf16 peak.
+    let peak_fp8 = from.peak_fp8.map(|peak| peak.scaled(1.0 / compute));
+    profile.data_sheet = Device { peak_fp8, ..peaks };
     let memory = from.memory_bandwidth.bytes_per_sec() / peaks.memory_bandwidth.bytes_per_sec();
     for GemmPrior { compute_efficiency, memory_efficiency, .. } in
         profile.gemm.values_mut().map(|family| &mut family.prior)

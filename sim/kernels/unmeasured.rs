@@ -26,7 +26,7 @@ use super::curves::{Curves, Site};
 use super::exchange::Library;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
 use super::transfer::{Donor, Scales, balanced, by_nearness, carried, handful, restate};
-use super::{ExpertsTimes, Kernels, LAWS};
+use super::{FusedTimes, LAWS};
 use crate::base::units::Bandwidth;
 use crate::kernels::devices::DataSheet;
 use crate::kernels::measurements::{Between, CopyRow, GemmRow};
@@ -283,12 +283,13 @@ fn mixed(
                 };
                 curves.knots().iter().map(load).collect()
             });
-            let times: Vec<(ExpertsTimes, f64)> = donors
+            let times: Vec<(FusedTimes, f64)> = donors
                 .iter()
                 .map(|(donor, weight)| {
-                    let gated = donor.experts[&(source.clone(), *precision)].prior.always_gated;
-                    let kernels = Kernels::new(donor, donor.data_sheet);
-                    (kernels.experts(shape(gated), *precision, Some(source)), weight / all)
+                    let family = &donor.experts[&(source.clone(), *precision)];
+                    let shape = shape(family.prior.always_gated);
+                    let (peaks, all_sites) = (donor.data_sheet, |_: &Site| false);
+                    (FusedTimes::without(family, peaks, *precision, shape, all_sites), weight / all)
                 })
                 .collect();
             let residual = |load: &ExpertsLoad| {

@@ -15,6 +15,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
+use crate::kernels::TimedBasis;
 use crate::studies::compare::{Contender, Knob, Standing, standing};
 use crate::studies::study::{WhatIf, in_parallel, run_if};
 use crate::workload::Workload;
@@ -90,6 +91,8 @@ pub struct Plan {
     pub front: Vec<usize>,
     /// What the time of the best (or closest) goes to: reasons and shares, largest first.
     pub blame: Vec<(Reason, f64)>,
+    /// What its time stands on.
+    pub stands_on: Vec<TimedBasis>,
     /// What would help: knobs with elasticities, largest first.
     pub knobs: Vec<(Knob, f64)>,
 }
@@ -156,6 +159,7 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
         closest,
         front,
         blame: shares(&standing.outcome),
+        stands_on: standing.outcome.stands_on.clone(),
         knobs: standing.sensitivities,
         candidates,
     })

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use crate::base::estimate::{Estimate, Range};
-use crate::config::{Case, Scenario};
+use crate::base::units::SimDuration;
+use crate::config::{Case, Mistake, Scenario};
 use crate::execution::blame::Reason;
 use crate::execution::cost::{Overheads, Uncertainty};
-use crate::execution::machine::Observer;
+use crate::execution::machine::{Counted, Observer};
 use crate::execution::outcome::{Outcome, TooLong};
+use crate::execution::provenance;
 use crate::execution::run::{Inputs, simulate_observed};
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, TimedBasis};
 use crate::network::{Carried, NetworkRates};
 use crate::topology::{ByClass, LinkClass};
 use crate::workload::Workload;
@@ -48,6 +50,8 @@ pub struct Row {
     pub carried: Carried,
     /// Bytes over each link in a second of the makespan, mean over seeds.
     pub link_bytes_per_s: Vec<f64>,
+    /// What the time stands on, mean over seeds and GPUs.
+    pub stands_on: Vec<TimedBasis>,
 }
 
 /// Ranges over seeds and draws of calibration error.
@@ -92,6 +96,31 @@ pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
     Ok(rows)
 }
 
+/// Refuses a scenario in which any kernel's constants are borrowed from another's.
+///
+/// # Errors
+/// If there is one: it says which, and from what.
+pub fn refuse_borrowed(scenario: &Scenario) -> Result<(), Mistake> {
+    let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
+    for workload in scenario.cases.iter().flat_map(workloads_of) {
+        let mut bases = provenance::bases(workload, &kernels, scenario.counted);
+        if let (true, Ok(carrier)) =
+            (scenario.counted != Counted::Experts, scenario.carrier(workload))
+        {
+            bases.extend(carrier.legs.map(|leg| leg.basis));
+        }
+        let borrowed: Vec<String> =
+            bases.iter().filter(|b| b.is_borrowed()).map(|b| b.to_string()).collect();
+        if !borrowed.is_empty() {
+            let found =
+                format!("{} runs on borrowed constants: {}", workload.name, borrowed.join("; "));
+            let help = "leave out --strict, name a profile that has these kernels, or measure them";
+            return Err(Mistake::of("--strict", found, help));
+        }
+    }
+    Ok(())
+}
+
 /// One run of a workload in a scenario.
 ///
 /// # Errors
@@ -119,7 +148,7 @@ pub fn run_if(
 ) -> Result<Outcome, TooLong> {
     let (topology, profile) = (&scenario.topology, &scenario.profile);
     let kernels = Kernels::new(profile, topology.gpu().device());
-    let open = || Uncertainty::of(profile, workload.batch.dtype);
+    let open = || Uncertainty::of(&kernels, workload);
     let uncertainty = scenario.calibration_uncertainty.then(open);
     let carrier = match scenario.carrier(workload) {
         Ok(carrier) => carrier,
@@ -224,7 +253,18 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         blame_ms,
         carried: own[1..].iter().fold(own[0].carried, |all, outcome| all.and(&outcome.carried)),
         link_bytes_per_s: link_rates(own),
+        stands_on: stands_on(own),
     }
+}
+
+/// The bases of all outcomes, with their mean times.
+fn stands_on(outcomes: &[Outcome]) -> Vec<TimedBasis> {
+    let all = TimedBasis::merged(outcomes.iter().flat_map(|outcome| outcome.stands_on.clone()));
+    let mean = |one: TimedBasis| TimedBasis {
+        time: SimDuration::from_ps(one.time.ps() / outcomes.len() as u64),
+        ..one
+    };
+    all.into_iter().map(mean).collect()
 }
 
 /// Bytes over each link in a second of the makespan, mean over outcomes.

@@ -90,6 +90,15 @@ impl<'a> Sweep<'a> {
         Ok(sweep)
     }
 
+    /// Refuses points in which any kernel's constants are borrowed.
+    ///
+    /// # Errors
+    /// The first one found.
+    pub fn refuse_borrowed(&self) -> Result<(), Mistake> {
+        (0..self.plan.points() as usize)
+            .try_for_each(|point| study::refuse_borrowed(&self.plan.scenario_at(point)?))
+    }
+
     /// How many tasks there are.
     #[must_use]
     pub fn tasks(&self) -> usize {

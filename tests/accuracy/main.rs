@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod exchanges;
+mod experts;
 mod gate_presets;
 mod gate_traces;
 mod study;

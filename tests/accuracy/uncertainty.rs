@@ -12,11 +12,12 @@ use moesim::config::{Overrides, ScenarioSource, built_in_profile, built_in_profi
 use moesim::execution::cost::{Drawn, Factors, Roofline, Uncertainty};
 use moesim::execution::machine::Counted;
 use moesim::execution::run::{Inputs, simulate};
+use moesim::kernels::Kernels;
 use moesim::kernels::profile::{LogErrors, Profile};
 use moesim::network::{NetworkRates, Rates, Startup};
 use moesim::studies::study::study;
 use moesim::topology::Topology;
-use moesim::workload::{Dtype, Workload};
+use moesim::workload::{ExpertsKernel, Workload};
 use rand_distr::{Distribution, StandardNormal};
 
 /// A profile whose families are all wrong by laws learned from `left_out` errors each.
@@ -37,6 +38,13 @@ fn wrong(laws: [&[f64]; 5]) -> Profile {
         fit.evidence.log_errors = across;
     }
     profile
+}
+
+/// What a profile leaves open for a workload whose experts run on its Triton kernel.
+fn open_of(profile: &Profile) -> Uncertainty {
+    let mut workload = workload(&SMALL);
+    workload.stack.experts = ExpertsKernel::Triton;
+    Uncertainty::of(&Kernels::new(profile, profile.data_sheet), &workload)
 }
 
 fn seconds(inputs: &Inputs<'_>, seed: u64) -> f64 {
@@ -96,7 +104,7 @@ impl World {
 fn without_uncertainty_a_run_is_what_it_was() {
     let world = World::new();
     let none = wrong([&[], &[], &[], &[], &[]]);
-    let open = Uncertainty::of(&none, Dtype::Bf16);
+    let open = open_of(&none);
     for seed in 0..5 {
         let inputs = world.inputs(&world.moepp);
         let plain = simulate(&inputs, seed).unwrap();
@@ -111,7 +119,7 @@ fn without_uncertainty_a_run_is_what_it_was() {
 fn a_factor_that_all_families_share_cancels_from_the_gain() {
     let world = World::new();
     let slow = [0.7_f64; 99];
-    let open = Uncertainty::of(&wrong([&slow; 5]), Dtype::Bf16);
+    let open = open_of(&wrong([&slow; 5]));
     for seed in 0..5 {
         let inputs = world.inputs(&world.moepp);
         let plain = seconds(&inputs, seed);
@@ -125,7 +133,7 @@ fn a_factor_that_all_families_share_cancels_from_the_gain() {
 #[test]
 fn each_family_is_drawn_for_itself_and_by_seed_alone() {
     let errors: Vec<f64> = (1..200).map(|i| f64::from(i) * 1e-3).collect();
-    let open = Uncertainty::of(&wrong([&errors; 5]), Dtype::Bf16);
+    let open = open_of(&wrong([&errors; 5]));
     let draw = |seed| open.draw(Streams::new(seed));
     assert_eq!(draw(3), draw(3));
     let Factors { gemm, experts, memory, within_node, across_nodes } = draw(3);
@@ -153,7 +161,7 @@ fn nine_in_ten_synthetic_truths_lie_in_the_predicted_range() {
     for truth in 0..TRUTHS {
         // Each world has its own calibration: coverage is over both.
         let seen = spread.map(|sd| (0..199).map(|_| error(sd)).collect::<Vec<f64>>());
-        let open = Uncertainty::of(&wrong(seen.each_ref().map(Vec::as_slice)), Dtype::Bf16);
+        let open = open_of(&wrong(seen.each_ref().map(Vec::as_slice)));
         let [gemm, experts, memory, within_node, across_nodes] = spread.map(|sd| error(sd).exp());
         let real = Factors { gemm, experts, memory, within_node, across_nodes };
         let gain = world.gain(real, 1_000_000 + truth);
@@ -164,6 +172,38 @@ fn nine_in_ten_synthetic_truths_lie_in_the_predicted_range() {
     }
     let share = covered as f64 / TRUTHS as f64;
     assert!((0.85..=0.95).contains(&share), "{share}");
+}
+
+/// Two different GPUs do not err alike; one GPU does, whatever its network.
+#[test]
+fn errors_are_drawn_by_profile_and_family() {
+    let errors: Vec<f64> = (1..200).map(|i| f64::from(i) * 1e-3).collect();
+    let one = wrong([&errors; 5]);
+    let mut other = one.clone();
+    other.name = "another".to_owned();
+    let draw = |profile: &Profile| open_of(profile).draw(Streams::new(3));
+    assert_eq!(draw(&one), draw(&one.clone()));
+    let (a, b) = (draw(&one), draw(&other));
+    assert!(a.gemm != b.gemm && a.experts != b.experts && a.memory != b.memory, "{a:?} {b:?}");
+}
+
+/// The factor is of the kernel that runs: naming another one draws another law.
+#[test]
+fn the_factor_drawn_is_of_the_kernel_that_runs() {
+    let mut profile = wrong([&[], &[], &[], &[], &[]]);
+    for ((kernel, _), family) in &mut profile.experts {
+        if kernel.contains("cutlass") {
+            family.evidence.log_errors = LogErrors::of(&[0.5; 99]);
+        }
+    }
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    let factor = |kernel: ExpertsKernel| {
+        let mut workload = workload(&SMALL);
+        workload.stack.experts = kernel;
+        Uncertainty::of(&kernels, &workload).draw(Streams::new(1)).experts
+    };
+    assert!((factor(ExpertsKernel::Cutlass) - 0.5_f64.exp()).abs() < 1e-9);
+    assert_eq!(factor(ExpertsKernel::Triton), 1.0);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use moesim::kernels::experts::ExpertsShape;
 use moesim::kernels::gemm::GemmShape;
 use moesim::kernels::profile::{CollectiveOp, Precision, Profile};
 use moesim::kernels::skew::Popularity;
-use moesim::kernels::{Kernels, Trust};
+use moesim::kernels::{ExpertsAsk, ExpertsTimes, Kernels, Support};
+use moesim::workload::{ExpertsKernel, Phase};
 use proptest::prelude::*;
 
 fn a100() -> Profile {
@@ -52,7 +53,7 @@ fn the_gemms_of_the_papers_experts_are_as_measured() {
         (16384, 1536, 4096, 876.01),
     ] {
         let times = kernels.gemm_over_m(n, k, Precision::Bf16);
-        assert_eq!(times.trust(), Trust::Measured, "({n}, {k})");
+        assert_eq!(*times.support(), Support::Measured, "({n}, {k})");
         assert!(off(times.time(m), us) < 0.06, "({m}, {n}, {k}): {} for {us} us", times.time(m));
     }
 }
@@ -62,10 +63,11 @@ fn fused_experts_are_as_measured() {
     let profile = a100();
     let kernels = Kernels::new(&profile, profile.data_sheet);
     let slots = Popularity::Balanced.slots(4096, 128, 8);
-    let time = kernels.grouped_ffn(&slots, (4096, 1536), 8, Precision::Bf16);
+    let times = triton(&kernels, shape(4096, 1536, 128, 8));
+    let time = times.time(&slots);
     assert!(off(time, 10_719.0) < 0.02, "{time}");
     let skewed = Popularity::PowerLaw(1.2).slots(4096, 128, 8);
-    let time = kernels.grouped_ffn(&skewed, (4096, 1536), 8, Precision::Bf16);
+    let time = times.time(&skewed);
     assert!(off(time, 10_719.0 * 1.10) < 0.03, "{time}");
 }
 
@@ -74,8 +76,10 @@ fn no_work_takes_no_time() {
     let profile = a100();
     let kernels = Kernels::new(&profile, profile.data_sheet);
     assert_eq!(kernels.gemm(0, 768, 2048, Precision::Bf16), SimDuration::ZERO);
-    assert_eq!(kernels.grouped_ffn(&[0; 8], (768, 2048), 2, Precision::Bf16), SimDuration::ZERO);
-    assert_eq!(kernels.grouped_ffn(&[], (768, 2048), 2, Precision::Bf16), SimDuration::ZERO);
+    for (experts, kernel) in [(8, ExpertsKernel::Triton), (0, ExpertsKernel::GroupedGemm)] {
+        let times = experts_by(&kernels, shape(768, 2048, experts, 2), &kernel);
+        assert_eq!(times.time(&vec![0; experts as usize]), SimDuration::ZERO);
+    }
     assert_eq!(kernels.memory_bound(Bytes(0), 0), SimDuration::ZERO);
 }
 
@@ -153,11 +157,15 @@ proptest! {
         let profile = shared();
         let kernels = Kernels::new(profile, profile.data_sheet);
         let shape = ExpertsShape { hidden, inter, experts: slots.len() as u32, top_k, gated: true };
-        let times = kernels.experts(shape, Precision::Bf16, None);
         let twice: Vec<u32> = slots.iter().map(|s| s * 2).collect();
-        let (once, twice) = (times.seconds(&slots), times.seconds(&twice));
+        let times = triton(&kernels, shape);
+        let (once, both) = (times.seconds(&slots), times.seconds(&twice));
         prop_assert!(once.is_finite());
-        prop_assert!(once <= twice * 1.000_001, "{once} for once, {twice} for twice");
+        prop_assert!(once <= both * 1.000_001, "{once} for once, {both} for twice");
+        // Grouped GEMMs follow the dense table's residuals, which jump from row to row of a tile.
+        let times = experts_by(&kernels, shape, &ExpertsKernel::GroupedGemm);
+        let (once, both) = (times.seconds(&slots), times.seconds(&twice));
+        prop_assert!(once.is_finite() && once <= both * 1.5, "{once} for once, {both} for twice");
     }
 
     #[test]
@@ -195,6 +203,21 @@ proptest! {
         let time = |bytes| kernels.collective(CollectiveOp::AllToAll, gpus, Bytes(bytes)).unwrap();
         prop_assert!(time(bytes) <= time(bytes * 4));
     }
+}
+
+fn shape(hidden: u32, inter: u32, experts: u32, top_k: u32) -> ExpertsShape {
+    ExpertsShape { hidden, inter, experts, top_k, gated: true }
+}
+
+/// Times by one kernel, in bf16.
+fn experts_by(kernels: &Kernels<'_>, shape: ExpertsShape, kernel: &ExpertsKernel) -> ExpertsTimes {
+    let formats = &[Precision::Bf16];
+    let ask = ExpertsAsk { shape, formats, kernel, phase: Phase::Prefill, slots: 1 };
+    kernels.experts(kernels.choose_experts(&ask).unwrap(), shape)
+}
+
+fn triton(kernels: &Kernels<'_>, shape: ExpertsShape) -> ExpertsTimes {
+    experts_by(kernels, shape, &ExpertsKernel::Triton)
 }
 
 fn h100() -> &'static Profile {

@@ -11,12 +11,15 @@ use moesim::execution::blame::Op;
 use moesim::execution::cost::{LayerCost, Overheads, ZeroComputationSlots};
 use moesim::kernels::Kernels;
 use moesim::kernels::profile::Profile;
-use moesim::workload::{Capacity, Dtype, Execution, GateNetwork, Workload, ZeroComputation};
+use moesim::workload::{
+    Capacity, Dtype, Execution, ExpertsKernel, GateNetwork, Workload, ZeroComputation,
+};
 
 use crate::evidence::quantile;
 use crate::measure::probes::loop_ops::LAUNCHES;
 use crate::measure::samples::Sample;
 use crate::measure::shapes::Shape;
+use crate::own::KERNEL;
 
 /// A layer as it was measured and as it is predicted, in seconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +133,12 @@ fn predict(
         expert_visit: kernels.launch().times(LAUNCHES),
         layer: SimDuration::ZERO,
     });
+    // The grouped layer that was measured ran the kernel of this profile, where it has one.
+    let mut workload = workload.clone();
+    if profile.experts.keys().any(|(kernel, _)| kernel == KERNEL) {
+        workload.stack.experts = ExpertsKernel::Named(KERNEL.to_owned());
+    }
+    let workload = &workload;
     let mut cost = LayerCost::new(workload, &kernels, overheads);
     let (ffn, rest) = slots.split_at(experts.ffn as usize);
     let sum = |slots: &[u32]| slots.iter().map(|&c| u64::from(c)).sum::<u64>();

@@ -8,7 +8,7 @@ use moesim::kernels::experts::{
 };
 use moesim::kernels::measurements::ExpertsRow;
 use moesim::kernels::profile::{Evidence, Family, Precision};
-use moesim::kernels::{Device, ExpertsTimes, LAWS};
+use moesim::kernels::{Device, FusedTimes, LAWS};
 
 use crate::device::DataSheet;
 use crate::evidence::{conformal_p90, law_of, residual_of};
@@ -193,17 +193,10 @@ fn held_out_errors(known: &Known, rows: &[Prepared<'_>]) -> Vec<f64> {
         let prior = constants(known, &rest);
         let residual = residuals(&prior, known, &rest);
         let family = Family { prior, residual, evidence: Evidence::none() };
-        let mut times: BTreeMap<ExpertsShape, ExpertsTimes> = BTreeMap::new();
+        let mut times: BTreeMap<ExpertsShape, FusedTimes> = BTreeMap::new();
         for p in left_out {
             let times = times.entry(p.shape).or_insert_with(|| {
-                ExpertsTimes::without(
-                    &family,
-                    known.device,
-                    known.precision,
-                    p.shape,
-                    false,
-                    |_| false,
-                )
+                FusedTimes::without(&family, known.device, known.precision, p.shape, |_| false)
             });
             found.push((times.seconds(&p.slots) / p.row.seconds).ln());
         }
@@ -250,7 +243,7 @@ mod tests {
         assert_eq!(knots, [8, 8, 8], "1, 4, 8, 16, 64, 256, 512, 1024 for every law");
         let shape = ExpertsShape { hidden: 64, inter: 128, experts: 4, top_k: 2, gated: true };
         let (device, precision) = (sheet.device(), Precision::Bf16);
-        let times = ExpertsTimes::without(&family, device, precision, shape, false, |_| false);
+        let times = FusedTimes::without(&family, device, precision, shape, |_| false);
         for tokens in [1, 5, 64, 1000] {
             let slots = Popularity::Balanced.slots(tokens, 4, 2);
             let (predicted, meant) = (times.seconds(&slots), 1e-5 + f64::from(tokens) * 1e-7);

@@ -110,7 +110,7 @@ fn held_out_errors(
     let error = |row: &GemmRow| {
         let times = times.entry((row.n, row.k)).or_insert_with(|| {
             let skip = |n, k| (n, k) == (row.n, row.k);
-            GemmTimes::without(family, *device, precision, (row.n, row.k), false, skip)
+            GemmTimes::without(family, *device, precision, (row.n, row.k), None, skip)
         });
         (times.seconds(row.m) / row.seconds).ln()
     };

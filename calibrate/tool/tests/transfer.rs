@@ -11,13 +11,14 @@ use std::process::Command;
 use moesim::base::table::Table;
 use moesim::base::units::{Bytes, FlopRate};
 use moesim::config::{self, Source, built_in_profile, built_in_profiles};
-use moesim::kernels::Kernels;
 use moesim::kernels::devices::DataSheet;
 use moesim::kernels::experts::ExpertsShape;
 use moesim::kernels::measurements::{Between, CopyRow, GemmRow};
 use moesim::kernels::profile::{CollectiveOp, Precision, Profile};
 use moesim::kernels::transfer::{Scales, by_nearness, carried, handful, restate};
 use moesim::kernels::unmeasured::Stranger;
+use moesim::kernels::{ExpertsAsk, ExpertsTimes, Kernels};
+use moesim::workload::{ExpertsKernel, Phase};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
@@ -38,9 +39,15 @@ fn times(profile: &Profile) -> [f64; 3] {
     let shape = ExpertsShape { hidden: 4096, inter: 14_336, experts: 8, top_k: 2, gated: true };
     [
         kernels.gemm(4096, 4096, 7168, Precision::Bf16).secs(),
-        kernels.experts(shape, Precision::Bf16, Some("sglang_fused_moe_triton")).seconds(&[512; 8]),
+        triton(&kernels, shape).seconds(&[512; 8]),
         kernels.memory_bound(Bytes(1 << 30), 1).secs(),
     ]
+}
+
+fn triton(kernels: &Kernels<'_>, shape: ExpertsShape) -> ExpertsTimes {
+    let (formats, kernel) = (&[Precision::Bf16], &ExpertsKernel::Triton);
+    let ask = ExpertsAsk { shape, formats, kernel, phase: Phase::Prefill, slots: 1 };
+    kernels.experts(kernels.choose_experts(&ask).unwrap(), shape)
 }
 
 fn close(a: [f64; 3], b: [f64; 3], within: f64) {
@@ -89,8 +96,7 @@ fn experts_are_a_mean_of_donors_by_nearness() {
     let experts = |others: &[Profile]| {
         let profile = stranger.profile(others).0;
         let kernels = Kernels::new(&profile, profile.data_sheet);
-        let triton = Some("sglang_fused_moe_triton");
-        kernels.experts(shape, Precision::Bf16, triton).seconds(&[128; 128])
+        triton(&kernels, shape).seconds(&[128; 128])
     };
     let (mut all_weights, mut mean) = (0.0, 0.0);
     for name in ["a100-sxm", "h100-sxm", "b200-sxm"] {

@@ -2,13 +2,13 @@
 
 use super::{KernelTimes, RowTimes, SlotTimes};
 use crate::base::units::{Bytes, SimDuration};
-use crate::kernels::Kernels;
-use crate::kernels::experts::ExpertsShape;
+use crate::kernels::profile::Precision;
+use crate::kernels::{Basis, ExpertsAsk, ExpertsChoice, Kernels, Part};
 use crate::workload::Dtype;
 
 impl KernelTimes for Kernels<'_> {
     fn gemm(&self, n: u32, k: u32, dtype: Dtype) -> RowTimes<'_> {
-        let times = self.gemm_over_m(n, k, dtype);
+        let times = self.dense(n, k, Precision::of_dtype(dtype));
         // A product of more rows than a profile counts is taken as several.
         Box::new(move |rows| {
             let whole = u64::from(u32::MAX);
@@ -16,12 +16,36 @@ impl KernelTimes for Kernels<'_> {
         })
     }
 
-    fn grouped_ffn(&self, shape: ExpertsShape, dtype: Dtype) -> SlotTimes<'_> {
-        let times = self.experts(shape, dtype, None);
+    fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_> {
+        let times = Kernels::experts(self, chosen(self, ask), ask.shape);
         Box::new(move |slots| times.time(slots))
     }
 
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
         Kernels::memory_bound(self, bytes, launches)
+    }
+
+    fn gemm_basis(&self, (n, k): (u32, u32), dtype: Dtype, rows: u64) -> Basis {
+        let times = self.dense(n, k, Precision::of_dtype(dtype));
+        let name = format!("gemm {}", times.precision().short());
+        Basis { part: Part::Dense, name, support: times.support_at(rows) }
+    }
+
+    fn experts_basis(&self, ask: &ExpertsAsk<'_>) -> Basis {
+        let choice = chosen(self, ask);
+        let times = Kernels::experts(self, choice, ask.shape);
+        Kernels::experts_basis(self, choice, &times, (ask.shape, ask.slots))
+    }
+
+    fn memory_basis(&self) -> Basis {
+        Kernels::memory_basis(self)
+    }
+}
+
+/// The experts' kernel. `config` lets no workload through whose kernel the profile lacks.
+fn chosen<'p>(kernels: &Kernels<'p>, ask: &ExpertsAsk<'_>) -> ExpertsChoice<'p> {
+    match kernels.choose_experts(ask) {
+        Ok(choice) => choice,
+        Err(none) => panic!("{none}"),
     }
 }

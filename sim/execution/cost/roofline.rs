@@ -2,7 +2,7 @@
 
 use super::{KernelTimes, RowTimes, SlotTimes};
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
-use crate::kernels::experts::ExpertsShape;
+use crate::kernels::{Basis, ExpertsAsk, Part, Support};
 use crate::workload::Dtype;
 
 /// Each kernel takes the longer of its operations at the peak rate and its bytes, each touched
@@ -31,18 +31,35 @@ impl KernelTimes for Roofline {
         })
     }
 
-    fn grouped_ffn(&self, shape: ExpertsShape, dtype: Dtype) -> SlotTimes<'_> {
-        let (d, h) = (f64::from(shape.hidden), f64::from(shape.inter));
+    fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_> {
+        let (d, h) = (f64::from(ask.shape.hidden), f64::from(ask.shape.inter));
+        let bytes = ask.formats.first().map_or(2.0, |format| format.bytes());
         Box::new(move |slots| {
             let rows: f64 = slots.iter().map(|&m| f64::from(m)).sum();
             let active = slots.iter().filter(|&&m| m > 0).count() as f64;
             // Weights of active experts once; rows in and out, two intermediates, their product.
             let elements = active * 3.0 * d * h + rows * (2.0 * d + 5.0 * h);
-            self.longer(6.0 * rows * d * h, elements * dtype.bytes() as f64)
+            self.longer(6.0 * rows * d * h, elements * bytes)
         })
     }
 
     fn memory_bound(&self, bytes: Bytes, _launches: u32) -> SimDuration {
         self.memory_bandwidth.time_for(bytes)
     }
+
+    fn gemm_basis(&self, _: (u32, u32), _: Dtype, _: u64) -> Basis {
+        peaks(Part::Dense)
+    }
+
+    fn experts_basis(&self, _: &ExpertsAsk<'_>) -> Basis {
+        peaks(Part::Experts)
+    }
+
+    fn memory_basis(&self) -> Basis {
+        peaks(Part::Memory)
+    }
+}
+
+fn peaks(part: Part) -> Basis {
+    Basis { part, name: "roofline".to_owned(), support: Support::DataSheet }
 }

@@ -8,21 +8,22 @@
 //!   T'(x) = T(x) · e^ε,   ε drawn from the family's law of ln(measured / predicted)             (1)
 //! ```
 //!
-//! from the stream `calibration/FAMILY` of the run's seed. Vanilla and MoE++ under the same seed
-//! therefore meet the same kernels and links, and what they share cancels from the gain. Left out:
+//! from the stream `calibration/PROFILE/FAMILY` of the run's seed. Vanilla and MoE++ under the same
+//! seed, or one GPU in two networks, therefore meet the same kernels and links, and what they share
+//! cancels from the gain; two different GPUs err each for itself. Left out:
 //! errors that differ from shape to shape within a family, which cancel less (a family's factor is
 //! drawn as wide as the error of one row, though, and rows' errors average out in a layer); and
 //! errors of the loop's overheads, which are fitted to the paper's whole table.
 
-use super::{KernelTimes, RowTimes, SlotTimes};
+use super::{KernelTimes, RowTimes, SlotTimes, experts_ask};
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, SimDuration};
-use crate::kernels::experts::ExpertsShape;
-use crate::kernels::profile::{CollectiveOp, LogErrors, Precision, Profile};
+use crate::kernels::profile::{CollectiveOp, LogErrors, Precision};
+use crate::kernels::{Basis, ExpertsAsk, ExpertsChoice, Kernels};
 use crate::network::Rates;
-use crate::workload::Dtype;
+use crate::workload::{Dtype, Workload};
 
-/// The laws of a profile's errors, for the families that a workload of one number format meets.
+/// The laws of a profile's errors, for the families that a workload runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Uncertainty {
     families: [(String, Option<LogErrors>); 5],
@@ -44,30 +45,37 @@ pub struct Factors {
 }
 
 impl Uncertainty {
-    /// What `profile` says of its errors. A family that it says nothing of is taken to be right.
+    /// What the profile of `kernels` says of the errors of the families that `workload` runs. A family
+    /// that it says nothing of is taken to be right.
     #[must_use]
-    pub fn of(profile: &Profile, dtype: Dtype) -> Self {
-        let precision = Precision::from(dtype);
-        let gemm = profile.gemm.get(&precision).or_else(|| profile.gemm.values().next());
-        let own = profile.experts.iter().find(|((_, p), _)| *p == precision);
-        let experts = own.or_else(|| profile.experts.iter().next());
-        let kernel = experts.map_or("", |((kernel, _), _)| kernel);
+    pub fn of(kernels: &Kernels<'_>, workload: &Workload) -> Self {
+        let profile = kernels.profile();
+        let (format, borrowed) = kernels.dense_format(Precision::of_dtype(workload.batch.dtype));
+        let format = borrowed.unwrap_or(format);
+        let gemm = profile.gemm.get(&format);
+        // A derived family errs by the law of what it is derived from, but for itself.
+        let choice = kernels.choose_experts(&experts_ask(workload)).ok();
+        let experts = choice.as_ref().map(name_of).unwrap_or_default();
+        let of_experts = choice.map(|choice| choice.evidence());
         let all_to_all = profile.collectives.get(&CollectiveOp::AllToAll);
         let inter_node = profile.inter_node.as_ref();
-        let name = precision.name();
+        let named = |family: String| format!("{}/{family}", profile.name);
         Self {
             families: [
-                (format!("gemm/{name}"), gemm.and_then(|f| f.evidence.log_errors.clone())),
                 (
-                    format!("experts/{kernel}/{name}"),
-                    experts.and_then(|(_, f)| f.evidence.log_errors.clone()),
+                    named(format!("gemm/{}", format.name())),
+                    gemm.and_then(|f| f.evidence.log_errors.clone()),
                 ),
-                ("memory".to_owned(), profile.memory.evidence.log_errors.clone()),
+                (named(experts), of_experts.and_then(|evidence| evidence.log_errors.clone())),
+                (named("memory".to_owned()), profile.memory.evidence.log_errors.clone()),
                 (
-                    "collective/alltoall".to_owned(),
+                    named("collective/alltoall".to_owned()),
                     all_to_all.and_then(|f| f.evidence.log_errors.clone()),
                 ),
-                ("inter_node".to_owned(), inter_node.and_then(|f| f.evidence.log_errors.clone())),
+                (
+                    named("inter_node".to_owned()),
+                    inter_node.and_then(|f| f.evidence.log_errors.clone()),
+                ),
             ],
         }
     }
@@ -82,6 +90,10 @@ impl Uncertainty {
             });
         Factors { gemm, experts, memory, within_node, across_nodes }
     }
+}
+
+fn name_of(choice: &ExpertsChoice<'_>) -> String {
+    format!("experts/{}/{}", choice.kernel(), choice.precision().name())
 }
 
 impl Factors {
@@ -117,12 +129,24 @@ impl KernelTimes for Drawn<'_> {
         Box::new(move |rows| times(rows).scaled(factor))
     }
 
-    fn grouped_ffn(&self, shape: ExpertsShape, dtype: Dtype) -> SlotTimes<'_> {
-        let (times, factor) = (self.kernels.grouped_ffn(shape, dtype), self.factors.experts);
+    fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_> {
+        let (times, factor) = (self.kernels.experts(ask), self.factors.experts);
         Box::new(move |slots| times(slots).scaled(factor))
     }
 
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
         self.kernels.memory_bound(bytes, launches).scaled(self.factors.memory)
+    }
+
+    fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis {
+        self.kernels.gemm_basis(shape, dtype, rows)
+    }
+
+    fn experts_basis(&self, ask: &ExpertsAsk<'_>) -> Basis {
+        self.kernels.experts_basis(ask)
+    }
+
+    fn memory_basis(&self) -> Basis {
+        self.kernels.memory_basis()
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{link_use, published};
+use super::{link_use, published, stands_on_json};
 use crate::base::estimate::{Estimate, Range};
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
@@ -135,6 +135,8 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     let blame: Map<String, Value> =
         blame.map(|(reason, ms)| (format!("{}_ms", reason.key()), json!(ms))).collect();
     object.insert("blame".into(), Value::Object(blame));
+    object.insert("stands_on".into(), stands_on_json(&row.stands_on));
+    object.insert("phase".into(), json!(row.workload.phase().word()));
     object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
     object.insert("memory".into(), super::memory_json(scenario, &row.workload));
     object.insert("network".into(), network(&row.carried));

@@ -2,14 +2,15 @@
 
 use std::io::{self, Write};
 
-use super::published;
+use super::{published, write_phase, write_stands_on};
 use crate::base::estimate::{COVERAGE, Estimate};
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
 use crate::execution::machine::Counted;
+use crate::kernels::TimedBasis;
 use crate::network::fluid::Engine;
 use crate::studies::study::Row;
-use crate::workload::Workload;
+use crate::workload::{Execution, Workload};
 
 /// Writes the study's table, then where the time goes.
 ///
@@ -19,10 +20,21 @@ pub fn write_text(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io:
     heading(out, scenario)?;
     results(out, scenario, rows)?;
     network(out, scenario, rows)?;
+    provenance(out, rows)?;
     if scenario.calibration_uncertainty {
         super::ranges::write(out, scenario, rows)?;
     }
     breakdown(out, scenario, rows)
+}
+
+/// What all rows together stand on.
+fn provenance(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
+    let all = TimedBasis::merged(rows.iter().flat_map(|row| row.stands_on.clone()));
+    write_stands_on(out, &all)?;
+    let grouped = rows.iter().map(|row| &row.workload);
+    let grouped: Vec<_> = grouped.filter(|w| w.execution == Execution::Grouped).collect();
+    write_phase(out, &grouped)?;
+    writeln!(out)
 }
 
 fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {

@@ -12,7 +12,7 @@ const ALPHA_S: f64 = 10e-6;
 
 /// `max(operations/peak, bytes/bandwidth)` in seconds [williams09].
 fn roofline(device: &Device, precision: Precision, operations: f64, bytes: f64) -> f64 {
-    let peak = device.peak_bf16.flops_per_sec() * precision.speedup();
+    let peak = device.peak(precision).flops_per_sec();
     (operations / peak).max(bytes / device.memory_bandwidth.bytes_per_sec())
 }
 

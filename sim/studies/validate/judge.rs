@@ -1,17 +1,21 @@
 //! Predicts the rows of one table.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::predictor::Predictor;
 use super::{Judged, Kind, LeaveOut, baseline};
 use crate::base::table::{Table, TableError};
 use crate::kernels::curves::Site;
 use crate::kernels::exchange::Library;
-use crate::kernels::experts::{ExpertsLoad, ExpertsShape};
+use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
 use crate::kernels::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow, Rows};
-use crate::kernels::profile::{CollectiveFit, Evidence, Precision, Profile};
+use crate::kernels::profile::{CollectiveFit, Evidence, Family, Precision, Profile};
 use crate::kernels::skew::Popularity;
-use crate::kernels::{ExpertsTimes, GemmTimes, Kernels, Trust};
+use crate::kernels::{
+    ExpertsAsk, ExpertsChoice, ExpertsTimes, FusedTimes, GemmTimes, Kernels, NoKernel, Support,
+};
+use crate::workload::{ExpertsKernel, Phase};
 
 /// Predictions of rows, and the reasons why others have none.
 pub(super) type Outcome = (Vec<Judged>, BTreeMap<&'static str, usize>);
@@ -45,7 +49,7 @@ fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> O
         let kernels = Kernels::new(profile, profile.data_sheet);
         let times = known.entry((r.precision, r.n, r.k)).or_insert_with(|| {
             let skip = |n, k| leave_out && (n, k) == (r.n, r.k);
-            kernels.gemm_without(r.n, r.k, r.precision, skip)
+            kernels.dense_without(r.n, r.k, &[r.precision], skip)
         });
         judged.push(Judged {
             row,
@@ -53,7 +57,7 @@ fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> O
             measured: r.seconds,
             baseline: baseline::gemm(&profile.data_sheet, &r),
             half_width: profile.gemm.get(&r.precision).and_then(|f| f.evidence.log_error_p90),
-            extrapolated: times.trust() != Trust::Measured,
+            extrapolated: *times.support() != Support::Measured,
         });
     }
     (judged, found.skipped)
@@ -62,17 +66,26 @@ fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> O
 fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) -> Outcome {
     let leave_out = out == Some(LeaveOut::Shape);
     let kernels = Kernels::new(profile, profile.data_sheet);
-    let mut known: BTreeMap<(String, Precision, ExpertsShape), ExpertsTimes> = BTreeMap::new();
+    let mut skipped = found.skipped;
+    let mut known: BTreeMap<(String, Precision, ExpertsShape), FusedTimes> = BTreeMap::new();
     let mut loads: BTreeMap<[u64; 5], ExpertsLoad> = BTreeMap::new();
     let mut judged = Vec::with_capacity(found.rows.len());
     for (row, r) in found.rows {
-        let family = kernels.experts_family(r.precision, Some(&r.source));
-        let shape = r.shape(family.is_some_and(|f| f.prior.always_gated));
+        let Ok((choice, family)) = choice_of(&kernels, &r) else {
+            let reason = "a kernel or format that the profile does not know";
+            *skipped.entry(reason).or_insert(0) += 1;
+            continue;
+        };
+        let shape = r.shape(family.prior.always_gated);
         let key = (r.source.clone(), r.precision, shape);
-        let times = known.entry(key).or_insert_with(|| {
-            let skip = |site: &Site| leave_out && same_model(&site.at, &r);
-            kernels.experts_without(shape, r.precision, Some(&r.source), skip)
-        });
+        let skip = |site: &Site| leave_out && same_model(&site.at, &r);
+        let times = match known.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => match kernels.experts_without(choice, shape, skip) {
+                ExpertsTimes::Fused(times) => new.insert(times),
+                ExpertsTimes::Grouped(_) => continue,
+            },
+        };
         // Drawing slots is dear and the same for all sizes of an expert.
         let law = match r.popularity {
             Popularity::Balanced => 0,
@@ -86,11 +99,31 @@ fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) ->
             predicted: times.seconds_of(&load),
             measured: r.seconds,
             baseline: baseline::experts(&profile.data_sheet, r.precision, shape, &load),
-            half_width: family.and_then(|f| width_of(&f.evidence, r.ep)),
-            extrapolated: r.ep > 1 || times.trust() != Trust::Measured,
+            half_width: width_of(&family.evidence, r.ep),
+            extrapolated: r.ep > 1 || *times.support() != Support::Measured,
         });
     }
-    (judged, found.skipped)
+    (judged, skipped)
+}
+
+/// The kernel of a row by the door that runs use: its source, named.
+fn choice_of<'p>(
+    kernels: &Kernels<'p>,
+    row: &ExpertsRow,
+) -> Result<(ExpertsChoice<'p>, &'p Family<ExpertsPrior>), NoKernel> {
+    let kernel = ExpertsKernel::Named(row.source.clone());
+    let ask = ExpertsAsk {
+        shape: row.shape(false),
+        formats: &[row.precision],
+        kernel: &kernel,
+        phase: Phase::Prefill,
+        slots: u64::from(row.tokens) * u64::from(row.top_k),
+    };
+    let choice = kernels.choose_experts(&ask)?;
+    match choice {
+        ExpertsChoice::Fused { family, .. } => Ok((choice, family)),
+        ExpertsChoice::Grouped { .. } => unreachable!("a kernel with a name is a fused one"),
+    }
 }
 
 /// Rows of several ranks are of a kind that no fit has seen.

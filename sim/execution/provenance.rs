@@ -1,0 +1,223 @@
+//! What a run stands on: which kernels its time comes from, and how near they are to measurements.
+//!
+//! The mean time over GPUs of each [`Reason`] is divided over the bases of the kernels that make it
+//! up, in proportion to their times: those are asked for once more, through a recorder. Waiting
+//! rests on nothing of its own and is left out.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::base::units::{Bytes, SimDuration};
+use crate::execution::blame::{Blame, Reason};
+use crate::execution::cost::{
+    KernelTimes, RowTimes, SlotTimes, dense_op, experts_ask, gate, output_op, shared_op,
+    shortcut_op,
+};
+use crate::execution::machine::Counted;
+use crate::kernels::{Basis, ExpertsAsk, Part, Support, TimedBasis};
+use crate::network::LegBasis;
+use crate::workload::{Dtype, Execution, Workload};
+
+/// Kernels that note what each of their times stands on.
+struct Recorder<'a> {
+    kernels: &'a dyn KernelTimes,
+    noted: Mutex<Vec<TimedBasis>>,
+}
+
+impl<'a> Recorder<'a> {
+    fn new(kernels: &'a dyn KernelTimes) -> Self {
+        Self { kernels, noted: Mutex::new(Vec::new()) }
+    }
+
+    fn note(&self, basis: Basis, time: SimDuration) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.push(TimedBasis { basis, time });
+    }
+
+    fn noted(self) -> Vec<TimedBasis> {
+        TimedBasis::merged(self.noted.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl KernelTimes for Recorder<'_> {
+    fn gemm(&self, n: u32, k: u32, dtype: Dtype) -> RowTimes<'_> {
+        let times = self.kernels.gemm(n, k, dtype);
+        Box::new(move |rows| {
+            let time = times(rows);
+            self.note(self.kernels.gemm_basis((n, k), dtype, rows), time);
+            time
+        })
+    }
+
+    fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_> {
+        let (times, basis) = (self.kernels.experts(ask), self.kernels.experts_basis(ask));
+        Box::new(move |slots| {
+            let time = times(slots);
+            self.note(basis.clone(), time);
+            time
+        })
+    }
+
+    fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
+        let time = self.kernels.memory_bound(bytes, launches);
+        self.note(self.kernels.memory_basis(), time);
+        time
+    }
+
+    fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis {
+        self.kernels.gemm_basis(shape, dtype, rows)
+    }
+
+    fn experts_basis(&self, ask: &ExpertsAsk<'_>) -> Basis {
+        self.kernels.experts_basis(ask)
+    }
+
+    fn memory_basis(&self) -> Basis {
+        self.kernels.memory_basis()
+    }
+}
+
+/// The bases of everything in a run, dispatch and combine by the legs given, with the time that rests
+/// on each, the mean over GPUs.
+#[must_use]
+pub fn stands_on(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    (counted, legs): (Counted, Option<&[LegBasis; 2]>),
+    blame: &[Blame],
+) -> Vec<TimedBasis> {
+    let of_reason = |reason: Reason| {
+        let time = mean(blame, reason);
+        let parts = if time == SimDuration::ZERO {
+            Vec::new()
+        } else {
+            parts_of(workload, kernels, counted, reason)
+        };
+        divided(time, parts)
+    };
+    let exchanged = [Reason::Dispatch, Reason::Combine].into_iter().zip(legs.into_iter().flatten());
+    let exchanged = exchanged
+        .map(|(reason, leg)| TimedBasis { basis: leg.basis.clone(), time: mean(blame, reason) });
+    let exchanged = exchanged.filter(|timed| timed.time > SimDuration::ZERO);
+    TimedBasis::merged(Reason::ALL.into_iter().flat_map(of_reason).chain(exchanged))
+}
+
+fn mean(blame: &[Blame], reason: Reason) -> SimDuration {
+    let all: u128 = blame.iter().map(|of| u128::from(of.of(reason).ps())).sum();
+    SimDuration::from_ps((all / blame.len().max(1) as u128) as u64)
+}
+
+/// Every basis that a run of the workload may stand on, exchanges left out.
+#[must_use]
+pub fn bases(workload: &Workload, kernels: &dyn KernelTimes, counted: Counted) -> Vec<Basis> {
+    let of_reason = |reason| parts_of(workload, kernels, counted, reason);
+    let all = Reason::ALL.into_iter().flat_map(of_reason);
+    TimedBasis::merged(all).into_iter().map(|timed| timed.basis).collect()
+}
+
+/// What one reason's time is made of, with weights.
+fn parts_of(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    counted: Counted,
+    reason: Reason,
+) -> Vec<TimedBasis> {
+    let recorded = |ask: &dyn Fn(&Recorder<'_>)| {
+        let recorder = Recorder::new(kernels);
+        ask(&recorder);
+        recorder.noted()
+    };
+    let alone = |basis: Basis| vec![TimedBasis { basis, time: SimDuration::from_ps(1) }];
+    match reason {
+        Reason::Dense if counted == Counted::ModelForward => dense_parts(workload, &recorded),
+        Reason::SharedExperts => recorded(&|recorder| ignore(shared_op(workload, recorder))),
+        Reason::Gate if counted != Counted::Experts => {
+            let parts = recorded(&|recorder| ignore(gate(workload, recorder, false)));
+            parts.into_iter().map(of_gate).collect()
+        }
+        Reason::FfnGemm => match workload.execution {
+            Execution::Grouped => alone(kernels.experts_basis(&experts_ask(workload))),
+            Execution::Sequential => {
+                let parts = recorded(&|recorder| products(workload, recorder));
+                parts.into_iter().map(of_experts).collect()
+            }
+        },
+        Reason::Permute | Reason::FfnMemory | Reason::ZeroComputation | Reason::Mix => {
+            alone(kernels.memory_basis())
+        }
+        Reason::Launch if workload.execution == Execution::Sequential => alone(of_loop()),
+        Reason::Launch
+        | Reason::Gate
+        | Reason::Dense
+        | Reason::DispatchWait
+        | Reason::Dispatch
+        | Reason::CombineWait
+        | Reason::Combine
+        | Reason::PipelineWait
+        | Reason::Rebalance
+        | Reason::Done => Vec::new(),
+    }
+}
+
+/// Attention and the rest: one layer of each kind as often as the model has it, and the output.
+fn dense_parts(
+    workload: &Workload,
+    recorded: &dyn Fn(&dyn Fn(&Recorder<'_>)) -> Vec<TimedBasis>,
+) -> Vec<TimedBasis> {
+    let model = &workload.model;
+    let mut kinds: BTreeMap<(bool, bool), (u32, u64)> = BTreeMap::new();
+    for layer in 0..model.layers {
+        let at = model.dense.leading_layers + layer;
+        let windowed = model.sliding_window.is_some_and(|window| window.limits(at));
+        kinds.entry((layer == 0, windowed)).or_insert((layer, 0)).1 += 1;
+    }
+    let mut parts = recorded(&|recorder| {
+        ignore((output_op(workload, recorder), shortcut_op(workload, recorder)));
+    });
+    for (layer, layers) in kinds.into_values() {
+        let of_layer = recorded(&|recorder| ignore(dense_op(workload, recorder, layer)));
+        let all = |part: TimedBasis| TimedBasis { time: part.time.times(layers), ..part };
+        parts.extend(of_layer.into_iter().map(all));
+    }
+    TimedBasis::merged(parts)
+}
+
+/// The three products of an expert with an even share of slots, as a loop over experts runs them.
+fn products(workload: &Workload, kernels: &dyn KernelTimes) {
+    let (hidden, inter) = (workload.model.hidden, workload.model.intermediate);
+    let ask = experts_ask(workload);
+    let rows = ask.slots.div_ceil(u64::from(ask.shape.experts.max(1)));
+    let dtype = workload.batch.dtype;
+    kernels.gemm(inter, workload.first_product_columns(), dtype)(rows);
+    kernels.gemm(inter, hidden, dtype)(rows);
+    kernels.gemm(hidden, inter, dtype)(rows);
+}
+
+/// Times asked for so that the recorder notes them.
+fn ignore<T>(_: T) {}
+
+fn of_gate(timed: TimedBasis) -> TimedBasis {
+    let is_product = timed.basis.part == Part::Dense;
+    let part = if is_product { Part::Gate } else { timed.basis.part };
+    TimedBasis { basis: Basis { part, ..timed.basis }, ..timed }
+}
+
+fn of_experts(timed: TimedBasis) -> TimedBasis {
+    TimedBasis { basis: Basis { part: Part::Experts, ..timed.basis }, ..timed }
+}
+
+/// Visits and launches of a loop over experts, from an overheads file.
+fn of_loop() -> Basis {
+    let support = Support::Derived { from: "the overheads file".to_owned() };
+    Basis { part: Part::Overheads, name: "loop over experts".to_owned(), support }
+}
+
+/// `time` over parts in proportion to their own times.
+fn divided(time: SimDuration, parts: Vec<TimedBasis>) -> Vec<TimedBasis> {
+    let all: f64 = parts.iter().map(|part| part.time.secs()).sum();
+    let share = |part: TimedBasis| {
+        let share = if all > 0.0 { part.time.secs() / all } else { 0.0 };
+        TimedBasis { time: time.scaled(share), ..part }
+    };
+    parts.into_iter().map(share).collect()
+}
