@@ -331,10 +331,8 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if number > 2 {
         writeln!(out, "±: standard error, by leaving out one domain at a time")?;
     }
-    for line in not_known(number) {
-        writeln!(out, "not known: {line}")?;
-    }
-    Ok(())
+    let mut untold = not_known(number).into_iter();
+    Ok(untold.try_for_each(|line| writeln!(out, "not known: {line}"))?)
 }
 
 /// What a table of counts of so many domains cannot tell, and what a workload takes in its place.

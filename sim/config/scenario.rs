@@ -64,15 +64,6 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Says that the profile is of another GPU, where it is.
-    #[must_use]
-    pub fn borrowed(&self) -> Option<String> {
-        let (of, to) = (&self.profile.device, &self.topology.gpu().name);
-        self.profile_borrowed.then(|| {
-            format!("profile of {of} applied to {to}: its efficiencies, the peaks that {to} states")
-        })
-    }
-
     /// What carries the exchanges of a workload.
     ///
     /// # Errors

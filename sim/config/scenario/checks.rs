@@ -9,6 +9,17 @@ use crate::kernels::profile::Profile;
 use crate::network::Unavailable;
 use crate::topology::Topology;
 
+impl Scenario {
+    /// Says that the profile is of another GPU, where it is.
+    #[must_use]
+    pub fn borrowed(&self) -> Option<String> {
+        let (of, to) = (&self.profile.device, &self.topology.gpu().name);
+        self.profile_borrowed.then(|| {
+            format!("profile of {of} applied to {to}: its efficiencies, the peaks that {to} states")
+        })
+    }
+}
+
 impl ScenarioSource {
     /// The profile named, or the GPU's own where none is. One that the scenario's file names for its own
     /// cluster does not follow to another cluster of other GPUs.
