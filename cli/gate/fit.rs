@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
+mod judgement;
+
 use super::super::{Failure, write_whole};
+use judgement::{judgement_json, shape_json};
 use moesim::base::streams::Streams;
 use moesim::config::{Mistake, law_json, read_domain_counts, read_recording};
 use moesim::gate::domains::LayerSpread;
 use moesim::gate::fit::{self, DEFAULT_RANK};
-use moesim::gate::judge::{self, BatchJudgement, Judgement, Pair};
+use moesim::gate::judge::{self, Judgement, Pair};
 use moesim::gate::statistics::mean;
 use moesim::gate::summary::Summary;
 use moesim::workload::{Law, Recording};
@@ -275,54 +278,6 @@ impl Report<'_> {
         report["ffn_logit_shift"] = json!(self.share.and_then(|share| share.1));
         report
     }
-}
-
-fn shape_json(recording: &Recording) -> Value {
-    json!({
-        "tokens": recording.tokens(),
-        "sequences": recording.sequences().len(),
-        "layers": recording.layers(),
-        "experts": recording.experts(),
-        "top_k": recording.top_k(),
-    })
-}
-
-fn pair_json(pair: Pair) -> Value {
-    json!({ "seen": pair.seen, "law": pair.modelled, "relative_error": pair.error() })
-}
-
-fn judgement_json(judgement: &Judgement) -> Value {
-    let by_distance = |pairs: &[(usize, Pair)]| -> Value {
-        pairs.iter().map(|(at, pair)| (at.to_string(), pair_json(*pair))).collect()
-    };
-    json!({
-        "loads": judgement.batches.iter().map(batch_json).collect::<Vec<Value>>(),
-        "token_overlap_by_gap": by_distance(&judgement.overlap),
-        "layer_information_by_lag": by_distance(&judgement.depth),
-        "imbalance_correlation": judgement.correlation().map(pair_json),
-    })
-}
-
-fn batch_json(batch: &BatchJudgement) -> Value {
-    let loads = |loads: &moesim::gate::statistics::Loads| {
-        json!({
-            "max_over_mean": loads.peak, "max_over_mean_p90": loads.peak_p90, "cv": loads.cv,
-            "gini": loads.gini, "drop_1_1": loads.drop[0], "drop_1_25": loads.drop[1],
-            "drop_1_5": loads.drop[2], "imbalance_correlation": loads.correlation,
-        })
-    };
-    json!({
-        "batch_tokens": batch.seen.batch_tokens,
-        "max_over_mean_error": batch.peak_error(),
-        "max_over_mean_error_independent": batch.independent_peak_error(),
-        "max_over_mean_error_fitted_part": batch.fitted_peak_error(),
-        "max_over_mean_ks_distance": batch.distance(),
-        "seen_max_over_mean_standard_error": batch.seen_error,
-        "by_layer": {
-            "seen": loads(&batch.seen), "law": loads(&batch.modelled),
-            "independent": loads(&batch.independent),
-        },
-    })
 }
 
 /// Spreads of a table of counts.

@@ -18,11 +18,12 @@ use crate::base::units::{Bytes, GpuId, SimDuration, SimTime};
 use crate::execution::blame::{Blame, Op, Reason, run_to_barrier};
 use crate::execution::calendar::Schedule;
 use crate::network::fluid::Engine;
-use crate::network::{Carried, Delivery, Exchange, ExchangeId, Network};
+use crate::network::{Delivery, Exchange, ExchangeId, Network};
 
 mod course;
 mod dispatch;
 mod fact;
+mod finished;
 mod rebalance;
 mod step;
 mod watch;
@@ -30,6 +31,7 @@ mod watch;
 pub use course::Course;
 pub use dispatch::AllToAll;
 pub use fact::{Fact, Moved, Observer};
+pub use finished::Finished;
 pub use rebalance::Rebalancing;
 pub use step::{Counted, Leg, Step, StepPlanner, Totals};
 use watch::Watch;
@@ -456,21 +458,4 @@ impl<'a> Machine<'a> {
             }
         }
     }
-}
-
-/// The accounts of a finished run.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// When the last GPU finished.
-    pub makespan: SimDuration,
-    /// Each GPU's time by reason; each sums to the makespan.
-    pub blame: Vec<Blame>,
-    /// Each GPU's zero-computation work that exchanges hid.
-    pub hidden: Vec<SimDuration>,
-    /// Which engine carried the exchanges, and what is known of its error.
-    pub carried: Carried,
-    /// Bytes over each link of the cluster.
-    pub link_bytes: Vec<u64>,
-    /// What the gate decided, over all steps.
-    pub totals: Totals,
 }

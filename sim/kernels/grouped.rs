@@ -5,7 +5,7 @@
 //! S = Σ c_e, A experts that have any, c̄ = S/A, and products (N, K) = (G·I, H), G = 2 when gated, and (H, I),
 //!
 //! ```text
-//!   t_mul  = time of Σ_e ⌈c_e/bm⌉·⌈N/bn⌉ tiles, as for a dense GEMM          [gemm, (3)]       (1)
+//!   t_mul  = time of Σ_e ⌈c_e/bm⌉·⌈N/bn⌉ tiles, as for a dense GEMM          equation (3) of `gemm`       (1)
 //!   t_mem  = ( b·(S·K + A·K·N) + 2·S·N ) / (B · η_m)                                          (2)
 //!   ρ(m)   = T(m; N, K) / prior(m; N, K)            what the dense table leaves over           (3)
 //!   t_gemm = t_launch·ρ(S) + ( min_(bm,bn,s) (t_mul·ρ(S))^p + (t_mem·ρ(c̄))^p )^(1/p)        (4)

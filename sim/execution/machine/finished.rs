@@ -1,0 +1,23 @@
+//! The accounts of a finished run.
+
+use super::Totals;
+use crate::base::units::SimDuration;
+use crate::execution::blame::Blame;
+use crate::network::Carried;
+
+/// The accounts of a finished run.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// When the last GPU finished.
+    pub makespan: SimDuration,
+    /// Each GPU's time by reason; each sums to the makespan.
+    pub blame: Vec<Blame>,
+    /// Each GPU's zero-computation work that exchanges hid.
+    pub hidden: Vec<SimDuration>,
+    /// Which engine carried the exchanges, and what is known of its error.
+    pub carried: Carried,
+    /// Bytes over each link of the cluster.
+    pub link_bytes: Vec<u64>,
+    /// What the gate decided, over all steps.
+    pub totals: Totals,
+}
