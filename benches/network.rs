@@ -1,6 +1,6 @@
 //! How fast are the network's engines? `cargo bench --bench network`.
 //!
-//! The all-to-alls of `two-tier-8`: 8 GPUs a node, 300 GB/s NVLink, 50 GB/s NICs. Laying flows over
+//! The all-to-alls of `two-tier-8`: 8 GPUs per node, 300 GB/s NVLink, 50 GB/s NICs. Laying flows over
 //! links is not timed; finish times of all flows are found. `benches/simgrid/run.sh` compares
 //! with SimGrid.
 
@@ -9,7 +9,7 @@ use moesim::base::units::Bytes;
 use moesim::config::{built_in_topology, read_topology};
 use moesim::network::fluid::{Choice, Engine, Problem, drain, solve};
 use moesim::network::traffic::{Pattern, PatternKind, generate};
-use moesim::network::{Transport, lay};
+use moesim::network::{Transport, build_problem};
 
 fn main() {
     divan::main();
@@ -20,7 +20,7 @@ fn problem(kind: PatternKind, gpus: u32, group: u32) -> Problem {
     let source = built_in_topology("two-tier-8").expect("built in").with_overrides([&nodes[..]]);
     let topology = read_topology(&source).expect("sound");
     let pattern = Pattern { kind, gpus, group, mean: Bytes(1 << 20), sigma: 0.5, seed: 1 };
-    lay(&topology, &generate(&pattern).expect("sound"), &Transport::IDEAL, &[])
+    build_problem(&topology, &generate(&pattern).expect("sound"), &Transport::IDEAL, &[])
 }
 
 fn finish(problem: &Problem, engine: Engine, epsilon: f64) -> f64 {

@@ -1,4 +1,4 @@
-//! `moesim check`: is a file sound? Says what it is, or the first mistake and how to mend it.
+//! `moesim check`: is a file sound? Says what it is, or the first mistake and how to fix it.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ pub(super) mod import;
 
 use super::Failure;
 use crate::choice;
-use moesim::config::{self, Kind, Mistake, Overrides, ScenarioSource, Source};
+use moesim::config::{self, Diagnostic, Kind, Overrides, ScenarioSource, Source};
 
 /// A file to check.
 #[derive(Args)]
@@ -31,7 +31,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let summary = match kind {
         Kind::Scenario => {
             let path = args.file.to_str().ok_or_else(|| {
-                Mistake::of(name.to_string(), "its name is not UTF-8", "rename the file")
+                Diagnostic::of(name.to_string(), "its name is not UTF-8", "rename the file")
             })?;
             let scenario = ScenarioSource::open(path, Overrides::default())?.load()?;
             format!("{} comparisons on {}", scenario.cases.len(), scenario.topology.name())

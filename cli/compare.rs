@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::versus::Versus;
+use super::comparison_args::ComparisonArgs;
 use super::{Failure, default_threads, save_chart};
 use crate::choice;
-use moesim::config::{self, Mistake, Source};
+use moesim::config::{self, Diagnostic, Source};
 use moesim::output::report::{
     self,
     pictures::{self, Part, Picture},
 };
-use moesim::studies::compare::{Contender, Equal, Knob, Standing, break_even, compare, ratio};
+use moesim::studies::compare::{
+    ClusterCase, ClusterResult, Equal, Knob, break_even, compare, ratio,
+};
 use moesim::topology::{LinkClass, PriceBook};
 
 /// Clusters, and what to run on them.
@@ -27,7 +29,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_parser = choice::parser::<Equal>(), default_value = "gpus")]
     equal: Equal,
     #[command(flatten)]
-    versus: Versus,
+    comparison: ComparisonArgs,
     /// A price book; the built-in one if not given.
     #[arg(long)]
     prices: Option<PathBuf>,
@@ -45,19 +47,19 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         None => config::built_in_prices(),
     };
     let book = config::read_prices(&prices)?;
-    let mut contenders = Vec::new();
-    for (name, scenario) in args.versus.on_each(&args.clusters)? {
-        let contender = Contender::new(name, scenario, &book);
-        refuse_unpriced(args.equal, &contender, &book)?;
-        contenders.push(contender);
+    let mut cluster_cases = Vec::new();
+    for (name, scenario) in args.comparison.on_each(&args.clusters)? {
+        let cluster_case = ClusterCase::new(name, scenario, &book);
+        refuse_unpriced(args.equal, &cluster_case, &book)?;
+        cluster_cases.push(cluster_case);
     }
-    let standings = compare(&contenders, default_threads())?;
-    let mut order: Vec<usize> = (0..standings.len()).collect();
-    let mean = |at: usize| mean_per(&standings[at], args.equal).unwrap_or_default();
+    let results = compare(&cluster_cases, default_threads())?;
+    let mut order: Vec<usize> = (0..results.len()).collect();
+    let mean = |at: usize| mean_per(&results[at], args.equal).unwrap_or_default();
     order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));
-    let catch_up = catch_ups(&contenders, &standings, &order, args.equal)?;
+    let catch_up = catch_ups(&cluster_cases, &results, &order, args.equal)?;
     if let Some(path) = &args.plot {
-        let json = json_of(args, &standings, &order, &catch_up);
+        let json = json_of(args, &results, &order, &catch_up);
         let comparison = Part::whole("--plot", &json);
         let chart = match args.equal {
             Equal::Gpus => Picture::Bars(pictures::throughput_chart(&comparison)?),
@@ -66,23 +68,26 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         save_chart(&chart, path)?;
     }
     if args.json {
-        let report = json_of(args, &standings, &order, &catch_up);
+        let report = json_of(args, &results, &order, &catch_up);
         serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
         Ok(writeln!(out)?)
     } else {
-        write_text(args, &standings, &order, &catch_up, out)?;
+        write_text(args, &results, &order, &catch_up, out)?;
         if args.equal != Equal::Gpus {
-            write_costs(&standings, &order, &book, out)?;
+            write_costs(&results, &order, &book, out)?;
         }
-        write_notes(&standings[order[0]], out)?;
-        write_cautions(&contenders, out)
+        write_notes(&results[order[0]], out)?;
+        write_cautions(&cluster_cases, out)
     }
 }
 
 /// Says of each cluster what was taken for it beyond what its file states: another GPU's profile, memory
 /// that is not stated or does not suffice.
-pub(super) fn write_cautions(contenders: &[Contender], out: &mut dyn Write) -> Result<(), Failure> {
-    for Contender { name, scenario, .. } in contenders {
+pub(super) fn write_cautions(
+    cluster_cases: &[ClusterCase],
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    for ClusterCase { name, scenario, .. } in cluster_cases {
         if let Some(said) = scenario.borrowed() {
             writeln!(out, "{name}: {said}")?;
         }
@@ -99,17 +104,17 @@ pub(super) fn write_cautions(contenders: &[Contender], out: &mut dyn Write) -> R
 /// Refuses a cluster of GPUs that the price book does not know, where that matters.
 pub(super) fn refuse_unpriced(
     equal: Equal,
-    contender: &Contender,
+    cluster_case: &ClusterCase,
     book: &PriceBook,
 ) -> Result<(), Failure> {
-    let topology = &contender.scenario.topology;
-    if equal.of(topology.gpus(), &contender.cost).is_some() {
+    let topology = &cluster_case.scenario.topology;
+    if equal.of(topology.gpus(), &cluster_case.cost).is_some() {
         return Ok(());
     }
     let (gpu, dated) = (&topology.gpu().name, &book.date);
     let (what, key) = if equal == Equal::Power { ("power", "watts") } else { ("price", "usd") };
-    Err(Mistake::of(
-        contender.name.clone(),
+    Err(Diagnostic::of(
+        cluster_case.name.clone(),
         format!("has no {what}: the price book of {dated} does not know that of its GPU, {gpu}"),
         format!(
             "give `{key}` of [gpu.\"{gpu}\"] in a copy of topologies/prices.toml with --prices, or \
@@ -128,29 +133,29 @@ struct CatchUp {
 }
 
 fn catch_ups(
-    contenders: &[Contender],
-    standings: &[Standing],
+    cluster_cases: &[ClusterCase],
+    results: &[ClusterResult],
     order: &[usize],
     equal: Equal,
 ) -> Result<Vec<CatchUp>, Failure> {
-    let leader = &standings[order[0]];
+    let leader = &results[order[0]];
     let target = leader.moepp[0] / f64::from(leader.gpus);
     let mut found = Vec::new();
     for &at in &order[1..] {
-        if !ratio(&standings[at], leader, equal).differs() {
+        if !ratio(&results[at], leader, equal).differs() {
             continue;
         }
-        let link = standings[at].sensitivities.iter().find_map(|&(knob, _)| match knob {
+        let link = results[at].sensitivities.iter().find_map(|&(knob, _)| match knob {
             Knob::Bandwidth(class) => Some(class),
             Knob::Startup => None,
         });
         let Some(class) = link else { continue };
-        let links = contenders[at].scenario.topology.links();
+        let links = cluster_cases[at].scenario.topology.links();
         let own = links.iter().find(|link| link.class == class);
         found.push(CatchUp {
             cluster: at,
             class,
-            factor: break_even(&contenders[at], class, target)?,
+            factor: break_even(&cluster_cases[at], class, target)?,
             gb_per_s: own.map_or(0.0, |link| link.bandwidth.gb_per_sec()),
         });
     }
@@ -159,12 +164,12 @@ fn catch_ups(
 
 fn write_text(
     args: &CompareArgs,
-    standings: &[Standing],
+    results: &[ClusterResult],
     order: &[usize],
     catch_up: &[CatchUp],
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let (own, base) = (&args.versus.moepp, &args.versus.vanilla);
+    let (own, base) = (&args.comparison.moepp, &args.comparison.vanilla);
     writeln!(out, "{own} against {base}, at equal {}", equal_word(args.equal))?;
     writeln!(
         out,
@@ -176,62 +181,62 @@ fn write_text(
         "gain, %",
         "binds"
     )?;
-    let leader = &standings[order[0]];
+    let leader = &results[order[0]];
     for &at in order {
-        let standing = &standings[at];
-        let mean = mean_per(standing, args.equal).unwrap_or_default();
-        let gain = standing.gain_percent();
+        let result = &results[at];
+        let mean = mean_per(result, args.equal).unwrap_or_default();
+        let gain = result.gain_percent();
         let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
-        let binds = standing.binds().map_or("no link", |(knob, _)| knob.name());
+        let binds = result.binds().map_or("no link", |(knob, _)| knob.name());
         writeln!(
             out,
             "{:<22} {:>5} {:>15} {:>7.2} {:>13}  {:<10}",
-            standing.name,
-            standing.gpus,
+            result.name,
+            result.gpus,
             digits(mean),
-            ratio(standing, leader, args.equal).mean,
+            ratio(result, leader, args.equal).mean,
             format!("{:.1}{half}", gain.mean),
             binds
         )?;
     }
     writeln!(out)?;
     for &at in order {
-        writeln!(out, "{}", standings[at].name)?;
-        report::write_stands_on(out, &standings[at].outcome.stands_on)?;
+        writeln!(out, "{}", results[at].name)?;
+        report::write_stands_on(out, &results[at].outcome.stands_on)?;
     }
     writeln!(out, "\npercent of throughput for one percent of")?;
     for &at in order {
-        let standing = &standings[at];
-        let all: Vec<String> = standing
+        let result = &results[at];
+        let all: Vec<String> = result
             .sensitivities
             .iter()
             .map(|(knob, e)| format!("{} {:.2}", knob.name(), e.max(0.0)))
             .collect();
-        writeln!(out, "  {:<22} {}", standing.name, all.join("   "))?;
+        writeln!(out, "  {:<22} {}", result.name, all.join("   "))?;
     }
     writeln!(out)?;
     for &at in &order[1..] {
-        let (standing, ratio) = (&standings[at], ratio(&standings[at], leader, args.equal));
+        let (result, ratio) = (&results[at], ratio(&results[at], leader, args.equal));
         match ratio.interval {
             Some((low, high)) if !ratio.differs() => writeln!(
                 out,
                 "{} and {}: no difference shown ({low:.2} to {high:.2} of the best)",
-                standing.name, leader.name
+                result.name, leader.name
             )?,
             Some((low, high)) => writeln!(
                 out,
                 "{} gives {:.2} of {} ({low:.2} to {high:.2})",
-                standing.name, ratio.mean, leader.name
+                result.name, ratio.mean, leader.name
             )?,
             None => writeln!(
                 out,
                 "{} gives {:.2} of {} under this one seed; more seeds give an interval",
-                standing.name, ratio.mean, leader.name
+                result.name, ratio.mean, leader.name
             )?,
         }
     }
     for found in catch_up {
-        let name = &standings[found.cluster].name;
+        let name = &results[found.cluster].name;
         let class = found.class.name();
         match found.factor {
             Some(factor) => writeln!(
@@ -253,14 +258,14 @@ fn write_text(
 
 /// What each cluster costs and draws, the network apart.
 fn write_costs(
-    standings: &[Standing],
+    results: &[ClusterResult],
     order: &[usize],
     book: &PriceBook,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     writeln!(out, "\n{:<22} {:>13} {:>11}   of it network", "by the price book", "USD", "W")?;
     for &at in order {
-        let Standing { name, cost, .. } = &standings[at];
+        let ClusterResult { name, cost, .. } = &results[at];
         let (total, network) = (cost.total(), cost.network());
         let [usd, watts] = [total.usd, total.watts].map(known);
         let share =
@@ -278,7 +283,7 @@ pub(super) fn known(value: Option<f64>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.0}"))
 }
 
-fn write_notes(leader: &Standing, out: &mut dyn Write) -> Result<(), Failure> {
+fn write_notes(leader: &ClusterResult, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(
         out,
         "\n±: 95% over seeds{}. binds: the knob with the largest share.",
@@ -293,31 +298,31 @@ fn write_notes(leader: &Standing, out: &mut dyn Write) -> Result<(), Failure> {
 
 fn json_of(
     args: &CompareArgs,
-    standings: &[Standing],
+    results: &[ClusterResult],
     order: &[usize],
     catch_up: &[CatchUp],
 ) -> Value {
-    let leader = &standings[order[0]];
+    let leader = &results[order[0]];
     let clusters: Vec<_> = order
         .iter()
         .map(|&at| {
-            let standing = &standings[at];
-            let (ratio, gain) = (ratio(standing, leader, args.equal), standing.gain_percent());
-            let per = |equal: Equal| mean_per(standing, equal);
+            let result = &results[at];
+            let (ratio, gain) = (ratio(result, leader, args.equal), result.gain_percent());
+            let per = |equal: Equal| mean_per(result, equal);
             let found = catch_up.iter().find(|found| found.cluster == at);
             json!({
-                "cluster": standing.name,
-                "gpu": standing.gpu,
-                "profile": standing.profile,
-                "profile_borrowed": standing.profile_borrowed,
-                "gpus": standing.gpus,
-                "stands_on": report::stands_on_json(&standing.outcome.stands_on),
-                "usd": standing.cost.total().usd,
-                "watts": standing.cost.total().watts,
-                "network_usd": standing.cost.network().usd,
-                "network_watts": standing.cost.network().watts,
-                "tokens_per_s": mean(&standing.moepp),
-                "vanilla_tokens_per_s": mean(&standing.vanilla),
+                "cluster": result.name,
+                "gpu": result.gpu,
+                "profile": result.profile,
+                "profile_borrowed": result.profile_borrowed,
+                "gpus": result.gpus,
+                "stands_on": report::stands_on_json(&result.outcome.stands_on),
+                "usd": result.cost.total().usd,
+                "watts": result.cost.total().watts,
+                "network_usd": result.cost.network().usd,
+                "network_watts": result.cost.network().watts,
+                "tokens_per_s": mean(&result.moepp),
+                "vanilla_tokens_per_s": mean(&result.vanilla),
                 "tokens_per_s_per_gpu": per(Equal::Gpus),
                 "tokens_per_s_per_usd": per(Equal::Cost),
                 "tokens_per_s_per_w": per(Equal::Power),
@@ -328,8 +333,8 @@ fn json_of(
                 "ratio_to_best_low": ratio.interval.map(|ends| ends.0),
                 "ratio_to_best_high": ratio.interval.map(|ends| ends.1),
                 "differs_from_best": ratio.differs(),
-                "binds": standing.binds().map(|(knob, _)| knob.name()),
-                "elasticities": standing.sensitivities.iter().map(|(knob, e)| (knob.name(), *e))
+                "binds": result.binds().map(|(knob, _)| knob.name()),
+                "elasticities": result.sensitivities.iter().map(|(knob, e)| (knob.name(), *e))
                     .collect::<std::collections::BTreeMap<_, _>>(),
                 "break_even_class": found.map(|found| found.class.name()),
                 "break_even_gb_per_s": found.and_then(|found| Some(found.factor? * found.gb_per_s)),
@@ -337,8 +342,8 @@ fn json_of(
         })
         .collect();
     json!({
-        "workload": args.versus.moepp,
-        "vanilla": args.versus.vanilla,
+        "workload": args.comparison.moepp,
+        "vanilla": args.comparison.vanilla,
         "equal": equal_word(args.equal),
         "clusters": clusters,
     })
@@ -353,8 +358,8 @@ const fn equal_word(equal: Equal) -> &'static str {
 }
 
 /// Mean over seeds of what a cluster gives for each GPU, dollar or watt, if that is known.
-fn mean_per(standing: &Standing, equal: Equal) -> Option<f64> {
-    standing.per(equal).map(|values| mean(&values))
+fn mean_per(result: &ClusterResult, equal: Equal) -> Option<f64> {
+    result.per(equal).map(|values| mean(&values))
 }
 
 fn mean(values: &[f64]) -> f64 {

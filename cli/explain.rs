@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::compare::digits;
 use super::{Failure, default_threads};
-use moesim::config::{self, Mistake, Overrides, Scenario, ScenarioSource};
+use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::execution::blame::Reason;
-use moesim::execution::machine::Counted;
+use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::output::report;
-use moesim::studies::compare::{Contender, Knob, Standing, standing};
+use moesim::studies::compare::{ClusterCase, ClusterResult, Knob, evaluate};
 use moesim::studies::study::{self, WhatIf};
 use moesim::workload::Workload;
 
@@ -43,9 +43,9 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
     own.cases = vec![own.cases[case].clone()];
     own.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
     let book = config::read_prices(&config::built_in_prices())?;
-    let contender = Contender::new(own.ingredients.topology.clone(), own, &book);
-    let standing = standing(&contender, default_threads())?;
-    let scenario = &contender.scenario;
+    let cluster_case = ClusterCase::new(own.ingredients.topology.clone(), own, &book);
+    let result = evaluate(&cluster_case, default_threads())?;
+    let scenario = &cluster_case.scenario;
     let seed = scenario.seeds.start;
     let vanilla = study::run_if(
         scenario,
@@ -55,7 +55,7 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
         &WhatIf::NOTHING,
         None,
     )?;
-    tell(scenario, &vanilla, &standing, out)
+    tell(scenario, &vanilla, &result, out)
 }
 
 /// The scenario's name and overrides: as given, or as a run's JSON records them.
@@ -65,7 +65,7 @@ fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
         return Ok((result.to_owned(), Vec::new()));
     }
     let unfit = |found: String| {
-        Mistake::of(result, found, "name a scenario, or a file that `moesim run --json` wrote")
+        Diagnostic::of(result, found, "name a scenario, or a file that `moesim run --json` wrote")
     };
     let text =
         std::fs::read_to_string(result).map_err(|e| unfit(format!("cannot be read: {e}")))?;
@@ -77,7 +77,7 @@ fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
 /// What was asked of a run, as its JSON says.
 fn said(value: &serde_json::Value, result: &str) -> Result<(String, Vec<String>), Failure> {
     let unfit = |found: String| {
-        Mistake::of(result, found, "name a scenario, or a file that `moesim run --json` wrote")
+        Diagnostic::of(result, found, "name a scenario, or a file that `moesim run --json` wrote")
     };
     let asked =
         value.get("asked").ok_or_else(|| unfit("does not say what was asked".to_owned()))?;
@@ -114,7 +114,7 @@ fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>
             .flat_map(|case| case.moepp.first().map(|own| own.name.as_str()))
             .collect();
         let help = format!("its MoE++ workloads: {}", names.join(", "));
-        return Err(Mistake::of(scenario.name.clone(), "has no such workload", help).into());
+        return Err(Diagnostic::of(scenario.name.clone(), "has no such workload", help).into());
     };
     let moepp = scenario.cases[case].moepp.iter();
     let taus: Vec<f64> = moepp.filter_map(|workload| workload.model.experts.tau).collect();
@@ -124,7 +124,7 @@ fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>
         None if args.tau.is_some() => {
             let all: Vec<String> = taus.iter().map(f64::to_string).collect();
             let help = format!("τ of the scenario: {}", all.join(", "));
-            return Err(Mistake::of("--tau", "the scenario has no such τ", help).into());
+            return Err(Diagnostic::of("--tau", "the scenario has no such τ", help).into());
         }
         None => taus.last().copied(),
     };
@@ -134,25 +134,25 @@ fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>
 fn tell(
     scenario: &Scenario,
     vanilla: &Outcome,
-    standing: &Standing,
+    result: &ClusterResult,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let own = &standing.outcome;
+    let own = &result.outcome;
     let case = &scenario.cases[0];
     let Some(moepp) = case.moepp.first() else {
-        writeln!(out, "{} on {}", case.vanilla.name, standing.name)?;
+        writeln!(out, "{} on {}", case.vanilla.name, result.name)?;
         tell_time(own, out)?;
         return Ok(report::write_stands_on(out, &own.stands_on)?);
     };
-    let gain = standing.gain_percent();
+    let gain = result.gain_percent();
     let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
     writeln!(
         out,
         "{} on {}, {} × {}: {:.1}{half} % more throughput than {}.",
         report::pictures::spoken(&moepp.name, moepp.model.experts.tau),
-        standing.name,
-        standing.gpus,
-        standing.gpu,
+        result.name,
+        result.gpus,
+        result.gpu,
         gain.mean,
         case.vanilla.name
     )?;
@@ -174,14 +174,14 @@ fn tell(
     tell_change(vanilla, own, out)?;
     tell_ranks(own, out)?;
     report::write_stands_on(out, &own.stands_on)?;
-    tell_knobs(standing, scenario.counted, out)
+    tell_knobs(result, scenario.counted, out)
 }
 
-const fn counted(counted: Counted) -> &'static str {
+const fn counted(counted: Scope) -> &'static str {
     match counted {
-        Counted::Experts => "Expert forward",
-        Counted::MoeLayer => "The MoE layers",
-        Counted::ModelForward => "The model's forward pass",
+        Scope::Experts => "Expert forward",
+        Scope::MoeLayer => "The MoE layers",
+        Scope::ModelForward => "The model's forward pass",
     }
 }
 
@@ -256,13 +256,13 @@ fn tell_ranks(own: &Outcome, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell_knobs(standing: &Standing, counted: Counted, out: &mut dyn Write) -> Result<(), Failure> {
-    if counted == Counted::Experts {
+fn tell_knobs(result: &ClusterResult, counted: Scope, out: &mut dyn Write) -> Result<(), Failure> {
+    if counted == Scope::Experts {
         writeln!(out, "Links do not matter here: only the experts' own time is counted.")?;
         return Ok(());
     }
-    let links: f64 = standing.sensitivities.iter().map(|(_, e)| e.max(0.0)).sum();
-    let named: Vec<String> = standing
+    let links: f64 = result.sensitivities.iter().map(|(_, e)| e.max(0.0)).sum();
+    let named: Vec<String> = result
         .sensitivities
         .iter()
         .filter(|(_, e)| *e > 0.01)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, default_threads, write_whole};
+use super::{Failure, default_threads, write_atomically};
 use moesim::config::Overrides;
 use moesim::execution::cost::Overheads;
 use moesim::studies::paper::{self, fit, predictor::Predictor};
@@ -34,7 +34,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let fit = fit::fit(&predictor, rows)?;
     if let Some(path) = &args.out {
         let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
-        write_whole(path, fit::file_text(&name, &fit, &args.fitted_to))?;
+        write_atomically(path, fit::file_text(&name, &fit, &args.fitted_to))?;
     }
     let Overheads { traffic_factor, expert_visit, layer } = fit.overheads;
     writeln!(

@@ -8,13 +8,13 @@ use clap::{Args, ValueEnum};
 use super::Failure;
 use crate::choice;
 use moesim::base::units::{Bandwidth, Bytes, GpuId, SimDuration, parse_quantity};
-use moesim::config::{self, Mistake, Source};
+use moesim::config::{self, Diagnostic, Source};
 use moesim::network::fluid::{Choice, Engine, solve};
 use moesim::network::traffic::{
     BYTES_PER_TRANSFER, BadLine, Pattern, PatternKind, Traffic, generate, read_matrix,
     read_transfers,
 };
-use moesim::network::{Ailment, BYTES_PER_FLOW, BYTES_PER_HOP, Transport, lay};
+use moesim::network::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
 use moesim::output::report::cluster_chart;
 use moesim::topology::Topology;
 
@@ -142,12 +142,12 @@ fn quantity<Q: moesim::base::units::Quantity>(text: &str) -> Result<Q, String> {
 pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let topology = cluster(args)?;
     let traffic = traffic(args, &topology)?;
-    let ailments = ailments(args, &topology)?;
-    let problem = lay(&topology, &traffic, &args.transport.transport(), &ailments);
+    let degradations = degradations(args, &topology)?;
+    let problem = build_problem(&topology, &traffic, &args.transport.transport(), &degradations);
     let choice = choice(args)?;
     let solution = solve(&problem, &choice).map_err(|stuck| {
         let transfer = traffic.get(stuck.flow.index());
-        Mistake::of(
+        Diagnostic::of(
             "--health",
             format!(
                 "the flow from GPU {} to GPU {} never ends: {} stays down",
@@ -155,7 +155,7 @@ pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> 
                 transfer.destination,
                 topology.link_name(stuck.link)
             ),
-            "give the link's ailment an end, or some of its capacity",
+            "give the link's degradation an end, or some of its capacity",
         )
     })?;
     let study = report::Study::new(&topology, &traffic, &problem, solution, choice);
@@ -188,8 +188,8 @@ fn cluster(args: &FlowsArgs) -> Result<Topology, Failure> {
 
 fn choice(args: &FlowsArgs) -> Result<Choice, Failure> {
     if !(1e-6..=0.5).contains(&args.epsilon) {
-        let found = format!("{} is no relative error", args.epsilon);
-        return Err(Mistake::of("--epsilon", found, "give a number from 0.000001 to 0.5").into());
+        let found = format!("{} is not a relative error", args.epsilon);
+        return Err(Diagnostic::of("--epsilon", found, "give a number from 0.000001 to 0.5").into());
     }
     let engine = match args.engine {
         EngineArg::Auto => None,
@@ -207,7 +207,7 @@ fn choice(args: &FlowsArgs) -> Result<Choice, Failure> {
 
 fn traffic(args: &FlowsArgs, topology: &Topology) -> Result<Traffic, Failure> {
     let placed = |path: &PathBuf, bad: BadLine| {
-        let mut mistake = Mistake::of(path.display().to_string(), bad.found, bad.help);
+        let mut mistake = Diagnostic::of(path.display().to_string(), bad.found, bad.help);
         mistake.line = Some(bad.line);
         mistake
     };
@@ -223,7 +223,7 @@ fn traffic(args: &FlowsArgs, topology: &Topology) -> Result<Traffic, Failure> {
         return Ok(traffic.map_err(|bad| placed(path, bad))?);
     }
     let Some(kind) = args.pattern else {
-        return Err(Mistake::of(
+        return Err(Diagnostic::of(
             "moesim flows",
             "no flows are given",
             "name a CSV file, or give --pattern or --matrix",
@@ -233,13 +233,13 @@ fn traffic(args: &FlowsArgs, topology: &Topology) -> Result<Traffic, Failure> {
     let gpus = args.gpus.unwrap_or_else(|| topology.gpus());
     if gpus > topology.gpus() {
         let found = format!("{gpus} GPUs, but {} has {}", topology.name(), topology.gpus());
-        return Err(Mistake::of("--gpus", found, "ask for fewer, or set nodes.count").into());
+        return Err(Diagnostic::of("--gpus", found, "ask for fewer, or set nodes.count").into());
     }
     let group = args.group.unwrap_or(gpus);
     let (mean, sigma, seed) = (args.bytes, args.sigma, args.seed);
     let pattern = Pattern { kind, gpus, group, mean, sigma, seed };
     refuse_if_too_large(pattern.transfers(), topology, "the pattern")?;
-    Ok(generate(&pattern).map_err(|bad| Mistake::of("--pattern", bad.found, bad.help))?)
+    Ok(generate(&pattern).map_err(|bad| Diagnostic::of("--pattern", bad.found, bad.help))?)
 }
 
 /// A file of flows may be larger than a TOML file, but must be text.
@@ -247,7 +247,7 @@ fn read_text(path: &PathBuf) -> Result<String, Failure> {
     let name = path.display().to_string();
     let help = "check the path, its permissions, and that it is UTF-8 text";
     let text = std::fs::read_to_string(path);
-    Ok(text.map_err(|e| Mistake::of(name, format!("cannot be read: {e}"), help))?)
+    Ok(text.map_err(|e| Diagnostic::of(name, format!("cannot be read: {e}"), help))?)
 }
 
 /// Refuses what would not fit the memory that is free.
@@ -259,7 +259,7 @@ fn refuse_if_too_large(flows: u64, topology: &Topology, what: &str) -> Result<()
     if flows < u64::from(u32::MAX) / route.len().max(1) as u64 && needed < free / 10 * 9 {
         return Ok(());
     }
-    Err(Mistake::of(
+    Err(Diagnostic::of(
         "moesim flows",
         format!("{what} has {flows} flows and would need {} GB of memory", needed / 1_000_000_000),
         format!(
@@ -270,23 +270,23 @@ fn refuse_if_too_large(flows: u64, topology: &Topology, what: &str) -> Result<()
     .into())
 }
 
-fn ailments(args: &FlowsArgs, topology: &Topology) -> Result<Vec<Ailment>, Failure> {
+fn degradations(args: &FlowsArgs, topology: &Topology) -> Result<Vec<LinkDegradation>, Failure> {
     let read = |given: &String| {
-        ailment(given, topology).map_err(|found| {
+        degradation(given, topology).map_err(|found| {
             let example = topology.link_name(moesim::base::units::LinkId(0));
             let help = format!("write LINK=SHARE[@FROM..UNTIL], such as {example}=0.5@1ms..2ms");
-            Failure::from(Mistake::of(format!("--health {given}"), found, help))
+            Failure::from(Diagnostic::of(format!("--health {given}"), found, help))
         })
     };
     args.health.iter().map(read).collect()
 }
 
-fn ailment(given: &str, topology: &Topology) -> Result<Ailment, String> {
+fn degradation(given: &str, topology: &Topology) -> Result<LinkDegradation, String> {
     let (name, rest) = given.split_once('=').ok_or("has no `=`")?;
     let link = topology.link_named(name).ok_or(format!("there is no link `{name}`"))?;
     let (share, window) = rest.split_once('@').map_or((rest, None), |(s, w)| (s, Some(w)));
     let left = share.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-    let left = left.ok_or(format!("`{share}` is no share from 0 to 1"))?;
+    let left = left.ok_or(format!("`{share}` is not a share from 0 to 1"))?;
     let seconds = |text: &str| -> Result<f64, String> {
         parse_quantity::<SimDuration>(text).map(SimDuration::secs).map_err(|e| e.found)
     };
@@ -301,5 +301,5 @@ fn ailment(given: &str, topology: &Topology) -> Result<Ailment, String> {
     if until_s.is_some_and(|until| until <= from_s) {
         return Err("the window ends before it begins".to_owned());
     }
-    Ok(Ailment { link, left, from_s, until_s })
+    Ok(LinkDegradation { link, left, from_s, until_s })
 }

@@ -10,12 +10,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use moesim::config::Mistake;
+use moesim::config::Diagnostic;
 use moesim::execution::outcome::TooLong;
 
 mod check;
 mod choice;
 mod compare;
+mod comparison_args;
 mod explain;
 mod fit_overheads;
 mod flows;
@@ -29,7 +30,6 @@ mod sweep;
 mod timeline;
 mod topology;
 mod validate;
-mod versus;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.
@@ -91,15 +91,15 @@ enum Command {
 #[derive(Debug)]
 pub enum Failure {
     /// The user's input was refused.
-    Refused(Mistake),
+    Refused(Diagnostic),
     /// The input is sound but cannot be simulated.
     TooLong,
     /// Output could not be written.
     Output(io::Error),
 }
 
-impl From<Mistake> for Failure {
-    fn from(mistake: Mistake) -> Self {
+impl From<Diagnostic> for Failure {
+    fn from(mistake: Diagnostic) -> Self {
         Self::Refused(mistake)
     }
 }
@@ -207,14 +207,14 @@ fn save_chart(
 ) -> Result<(), Failure> {
     moesim::output::plot::save(chart, path).map_err(|error| {
         let help = "name a file that ends in .svg or .png, in a folder that can be written";
-        Mistake::of(path.display().to_string(), error.to_string(), help).into()
+        Diagnostic::of(path.display().to_string(), error.to_string(), help).into()
     })
 }
 
 /// Makes a folder for results.
 fn make_folder(folder: &std::path::Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| {
-        Mistake::of(
+        Diagnostic::of(
             folder.display().to_string(),
             format!("cannot be made: {error}"),
             "name a folder that can be written",
@@ -224,9 +224,9 @@ fn make_folder(folder: &std::path::Path) -> Result<(), Failure> {
 }
 
 /// Writes a file whole or not at all.
-fn write_whole(path: &std::path::Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+fn write_atomically(path: &std::path::Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
     moesim::base::atomic_file::write(path, bytes).map_err(|error| {
-        Mistake::of(
+        Diagnostic::of(
             path.display().to_string(),
             format!("cannot be written: {error}"),
             "check the folder and its permissions",

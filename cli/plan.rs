@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::compare::digits;
-use super::versus::Versus;
+use super::comparison_args::ComparisonArgs;
 use super::{Failure, default_threads, save_chart};
-use moesim::config::{self, Mistake, Scenario};
+use moesim::config::{self, Diagnostic, Scenario};
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
-use moesim::studies::compare::{Contender, Equal};
+use moesim::studies::compare::{ClusterCase, Equal};
 use moesim::studies::planner::{Candidate, Plan, Question, Target, Trend, plan};
 
 /// A model, clusters and a target.
@@ -22,13 +22,13 @@ pub(super) struct PlanArgs {
     /// The clusters: built in or files, each NAME or NAME=PROFILE.
     #[arg(required = true, num_args = 1..)]
     clusters: Vec<String>,
-    /// At least so many tokens a second, all GPUs together.
+    /// At least this many tokens per second, all GPUs together.
     #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
     tokens_per_s: Option<f64>,
-    /// At most so many milliseconds for a step of all micro-batches.
+    /// At most this many milliseconds for a step of all micro-batches.
     #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
     step_ms: Option<f64>,
-    /// At most so many milliseconds for a layer of a micro-batch, on average.
+    /// At most this many milliseconds for a layer of a micro-batch, on average.
     #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
     layer_ms: Option<f64>,
     /// With this probability.
@@ -45,7 +45,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     quality: Option<PathBuf>,
     #[command(flatten)]
-    versus: Versus,
+    comparison: ComparisonArgs,
     /// Draw quality against throughput, and the Pareto front, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -77,27 +77,27 @@ fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure>
     let found =
         format!("`{name}` says itself what share of slots FFN experts get, so τ decides nothing");
     let help = "name a workload with experts.tau, or vary the share itself in a sweep";
-    Err(Mistake::of("--moepp", found, help).into())
+    Err(Diagnostic::of("--moepp", found, help).into())
 }
 
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let book = config::read_prices(&config::built_in_prices())?;
-    let mut contenders = Vec::new();
-    for (name, scenario) in args.versus.on_each(&args.clusters)? {
-        let contender = Contender::new(name, scenario, &book);
+    let mut cluster_cases = Vec::new();
+    for (name, scenario) in args.comparison.on_each(&args.clusters)? {
+        let cluster_case = ClusterCase::new(name, scenario, &book);
         if let Some(most) = args.max_usd {
-            super::compare::refuse_unpriced(Equal::Cost, &contender, &book)?;
-            if contender.cost.total().usd.is_some_and(|usd| usd > most) {
+            super::compare::refuse_unpriced(Equal::Cost, &cluster_case, &book)?;
+            if cluster_case.cost.total().usd.is_some_and(|usd| usd > most) {
                 continue;
             }
         }
-        contenders.push(contender);
+        cluster_cases.push(cluster_case);
     }
-    let Some(first) = contenders.first() else {
+    let Some(first) = cluster_cases.first() else {
         let found = "every cluster costs more".to_owned();
-        return Err(Mistake::of("--max-usd", found, "allow more, or name other clusters").into());
+        return Err(Diagnostic::of("--max-usd", found, "allow more, or name other clusters").into());
     };
-    refuse_if_tau_is_idle(&args.versus.moepp, &first.scenario)?;
+    refuse_if_tau_is_idle(&args.comparison.moepp, &first.scenario)?;
     let model = &first.scenario.cases[0].vanilla.model.name;
     let trend = match &args.quality {
         Some(path) => Trend::read(path, model)?,
@@ -112,7 +112,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     taus.sort_by(f64::total_cmp);
     taus.dedup();
     let question = Question {
-        contenders: &contenders,
+        cluster_cases: &cluster_cases,
         taus: &taus,
         target,
         probability: args.probability,
@@ -129,7 +129,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Ok(writeln!(out)?)
     } else {
         write_text(args, &answer, &trend, out)?;
-        super::compare::write_cautions(&contenders, out)
+        super::compare::write_cautions(&cluster_cases, out)
     }
 }
 

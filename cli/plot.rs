@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::{Failure, save_chart};
-use moesim::config::Mistake;
+use moesim::config::Diagnostic;
 use moesim::output::report::pictures::{self, Part, Picture};
 use moesim::output::report::{any_drawing, chart, cluster_chart};
 use moesim::studies::sweep::Results;
@@ -88,7 +88,7 @@ pub(super) fn run(args: &PlotArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let kind = args.kind.unwrap_or(kinds[0]);
     if !kinds.contains(&kind) {
         let fitting: Vec<String> = kinds.iter().map(|kind| kind.name()).collect();
-        return Err(Mistake::of(
+        return Err(Diagnostic::of(
             name,
             format!("cannot be drawn as {}", kind.name()),
             format!("what fits it: --kind {}", fitting.join(", --kind ")),
@@ -102,7 +102,7 @@ pub(super) fn run(args: &PlotArgs, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Found::Table(table, _) => {
             let columns = [&args.x, &args.y, &args.hue].map(Option::as_deref);
-            let placed = |mistake: Mistake| Mistake { place: name.clone(), ..mistake };
+            let placed = |mistake: Diagnostic| Diagnostic { place: name.clone(), ..mistake };
             let drawing = any_drawing(table, columns, [args.log_x, args.log_y]).map_err(placed)?;
             Picture::Lines(chart(table, &drawing).map_err(placed)?)
         }
@@ -143,7 +143,7 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
             "toml" => "is TOML, no result: run it first".to_owned(),
             _ => format!("is no JSON: {error}"),
         };
-        Mistake::of(name, found, help)
+        Diagnostic::of(name, found, help)
     })?;
     let kinds: &'static [Kind] = if value.is_array() {
         &[Kind::Errors]
@@ -165,7 +165,7 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
     } else if value.get("link_use").is_some() {
         &[Kind::Links]
     } else {
-        return Err(Mistake::of(name, "is JSON, but no result that can be drawn", help).into());
+        return Err(Diagnostic::of(name, "is JSON, but no result that can be drawn", help).into());
     };
     Ok(Found::Json(value, kinds))
 }
@@ -174,7 +174,7 @@ fn read(path: &Path, name: &str) -> Result<String, Failure> {
     let help =
         "name a result: JSON of moesim run, compare, plan, flows or validate, or a sweep's folder";
     let unreadable = |error: std::io::Error| {
-        Failure::from(Mistake::of(name, format!("cannot be read: {error}"), help))
+        Failure::from(Diagnostic::of(name, format!("cannot be read: {error}"), help))
     };
     let mut bytes = Vec::new();
     if path == Path::new("-") {

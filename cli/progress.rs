@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar of so many steps of something.
+    /// A bar of this many steps of something.
     pub(super) fn new(steps: u64, what: &str, quiet: bool) -> Self {
         let target = if quiet {
             ProgressDrawTarget::hidden()

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::{Failure, default_threads};
-use moesim::config::{Mistake, SweepPlan};
+use moesim::config::{Diagnostic, SweepPlan};
 use moesim::output::report;
 use moesim::studies::sweep::{self, Journal, JournalError, Results, Row, Stopped, Sweep};
 
@@ -115,7 +115,7 @@ pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure
     }
     let missing = (0..sweep.tasks()).filter(|task| !rows.contains_key(task)).count();
     if missing > 0 {
-        return Err(Mistake::of(
+        return Err(Diagnostic::of(
             args.plan.display().to_string(),
             format!("{missing} of {} tasks are in none of these folders", sweep.tasks()),
             "name the folders of all shards, and finish interrupted ones with --resume",
@@ -135,7 +135,7 @@ fn open(
     let there = folder.join(sweep::JOURNAL).exists();
     match (there, resume) {
         (true, true) => Journal::resume(folder, sweep.fingerprint(), sweep.tasks()).map_err(kept),
-        (true, false) => Err(Mistake::of(
+        (true, false) => Err(Diagnostic::of(
             folder.display().to_string(),
             "holds results already",
             "go on with --resume, or name another folder with --out",
@@ -163,10 +163,10 @@ fn finish(
     let mut drawings = plan.drawings.clone();
     if plot {
         let any = report::any_drawing(&results, [None; 3], [false; 2]);
-        drawings.push(any.map_err(|mistake| Mistake { place: plan.name.clone(), ..mistake })?);
+        drawings.push(any.map_err(|mistake| Diagnostic { place: plan.name.clone(), ..mistake })?);
     }
     let drawn = report::draw(&results, &drawings, folder)
-        .map_err(|mistake| Mistake { place: plan.name.clone(), ..mistake })?;
+        .map_err(|mistake| Diagnostic { place: plan.name.clone(), ..mistake })?;
     if !quiet {
         report::write_sweep(out, plan, &results)?;
         writeln!(out, "{} rows: {}", results.rows.len(), folder.join("results.parquet").display())?;
@@ -183,7 +183,7 @@ fn kept(error: JournalError) -> Failure {
 
 fn failure(stopped: Stopped, folder: &Path) -> Failure {
     match stopped {
-        Stopped::Refused(mistake) => Mistake {
+        Stopped::Refused(mistake) => Diagnostic {
             help: format!("{}; finished runs are kept in {}", mistake.help, folder.display()),
             ..mistake
         }

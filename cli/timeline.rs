@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use moesim::base::units::GpuId;
-use moesim::config::{Mistake, Overrides, Scenario, ScenarioSource};
+use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::output::timeline::Timeline;
 use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
@@ -41,7 +41,7 @@ pub(super) struct TimelineArgs {
     allow_oom: bool,
 }
 
-/// All GPUs of up to so many are traced.
+/// All GPUs of up to this many are traced.
 const FEW: u32 = 16;
 
 pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -55,7 +55,7 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     let gpus = scenario.topology.gpus();
     if let Some(rank) = args.ranks.iter().find(|rank| **rank >= gpus) {
         let help = format!("GPUs are numbered 0 to {}", gpus - 1);
-        return Err(Mistake::of("--ranks", format!("there is no GPU {rank}"), help).into());
+        return Err(Diagnostic::of("--ranks", format!("there is no GPU {rank}"), help).into());
     }
     let outcome = study::run(&scenario, workload, scenario.overheads, seed)?;
     let mut traced: Vec<u32> = args.ranks.clone();
@@ -75,7 +75,7 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     let nothing = WhatIf::NOTHING;
     study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let trace = timeline.trace();
-    super::write_whole(&args.out, &trace)?;
+    super::write_atomically(&args.out, &trace)?;
     traced.sort_unstable();
     traced.dedup();
     let named: Vec<String> = traced.iter().map(u32::to_string).collect();
@@ -113,7 +113,7 @@ pub(super) fn choose<'a>(
     };
     all().rfind(fits).ok_or_else(|| {
         let names: std::collections::BTreeSet<&str> = all().map(|w| w.name.as_str()).collect();
-        Mistake::of(
+        Diagnostic::of(
             scenario.name.clone(),
             "has no such workload and τ",
             format!("its workloads: {}", names.into_iter().collect::<Vec<_>>().join(", ")),

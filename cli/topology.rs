@@ -43,7 +43,7 @@ pub(super) fn run(args: &TopologyArgs, out: &mut dyn Write) -> Result<(), Failur
     };
     let book = config::read_prices(&prices)?;
     if let Some(path) = &args.svg {
-        super::write_whole(path, picture(&topology))?;
+        super::write_atomically(path, picture(&topology))?;
     }
     let (bounds, cost) = (Bounds::of(&topology), Cost::of(&topology, &book));
     if args.json {

@@ -9,7 +9,7 @@ mod command;
 mod systems;
 pub(crate) use command::ValidateArgs;
 use command::{Known, Other};
-use moesim::config::{Mistake, Overrides};
+use moesim::config::{Diagnostic, Overrides};
 use moesim::execution::outcome::TooLong;
 use moesim::studies::paper::{self, predictor::Predictor};
 
@@ -21,7 +21,7 @@ pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<(), Failur
 }
 
 /// Judges a CSV in the columns of the paper's table; says nothing of other files.
-fn papers_table(path: &Path) -> Result<Option<Other>, Mistake> {
+fn papers_table(path: &Path) -> Result<Option<Other>, Diagnostic> {
     let is_csv = path.extension().is_some_and(|extension| extension == "csv");
     if !is_csv || !paper::looks_like(path) {
         return Ok(None);
@@ -30,7 +30,7 @@ fn papers_table(path: &Path) -> Result<Option<Other>, Mistake> {
     let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
     let predictor = Predictor::new(Overrides::default(), default_threads())?;
     let verdict = predictor.verdict(&file, &rows).map_err(|TooLong| {
-        Mistake::of(&file, TooLong.to_string(), "this is a defect: please report it")
+        Diagnostic::of(&file, TooLong.to_string(), "this is a defect: please report it")
     })?;
     Ok(Some(Other { json: verdict.json(), text: verdict.text() }))
 }

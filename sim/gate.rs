@@ -69,7 +69,7 @@ use replay::Replay;
 use scheme::{Choices, Scores};
 use sequences::Sequences;
 
-/// Up to this many tokens a GPU, `Sampling::Auto` draws token by token.
+/// Up to this many tokens per GPU, `Sampling::Auto` draws token by token.
 const EXACT_UP_TO: u32 = 64;
 
 /// Draws what the gates of all layers decide.

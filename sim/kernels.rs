@@ -207,7 +207,7 @@ impl<'p> Kernels<'p> {
         }
     }
 
-    /// What the times of a kernel stand on, for so many slots of even experts.
+    /// What the times of a kernel stand on, for this many slots of even experts.
     #[must_use]
     pub fn experts_basis(
         &self,

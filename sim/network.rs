@@ -1,13 +1,12 @@
-//! What the machine asks of a network: carry the bytes of collectives, and say who got theirs when.
+//! What the machine asks of a network: carry the bytes of collectives, and report when each member is done.
 //!
-//! The machine opens an exchange, lets each member join when it is ready, and is told of each
+//! The machine opens an exchange, lets each member join when it is ready, and receives each
 //! delivery. How bytes share links in between is the implementation's business: the closed form
 //! waits for the last member and drains ports; a flow engine starts each flow when both ends are
 //! there and shares links among all exchanges in flight. Neither changes a caller.
 
 use crate::base::units::SimTime;
 
-mod carried;
 mod carrier;
 mod closed_form;
 pub mod collective;
@@ -15,18 +14,19 @@ mod ecmp;
 mod exchange;
 mod flow_network;
 pub mod fluid;
-mod lay;
 mod measured;
+mod network_report;
+mod problem;
 mod rates;
 pub mod traffic;
 
-pub use carried::{Carried, NetworkChoice};
-pub use carrier::{Balanced, Carrier, DEFAULT_SMS, LegBasis, Unavailable};
+pub use carrier::{Balanced, Carrier, DEFAULT_SMS, ExchangeBasis, Unavailable};
 pub use closed_form::ClosedForm;
 pub use ecmp::ecmp_efficiency;
 pub use exchange::{Exchange, Forwarding, Relayed};
 pub use flow_network::FlowNetwork;
-pub use lay::{Ailment, BYTES_PER_FLOW, BYTES_PER_HOP, Transport, lay};
+pub use network_report::{NetworkChoice, NetworkReport};
+pub use problem::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
 pub use rates::{Carries, NetworkRates, Rates, Startup};
 
 /// Names one exchange among those in flight.
@@ -60,7 +60,7 @@ pub trait Network {
     fn deliver(&mut self, now: SimTime, delivered: &mut Vec<Delivery>);
 
     /// Which engine has carried what so far, and what is known of its error.
-    fn carried(&self) -> Carried;
+    fn network_report(&self) -> NetworkReport;
 
     /// Bytes over each link so far, those of relays on every link they cross; bytes count once their
     /// exchange has begun.

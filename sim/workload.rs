@@ -286,7 +286,7 @@ impl Workload {
         self.stack.phase.unwrap_or(derived)
     }
 
-    /// Decode batches hold one token per sequence, and at most so many sequences per GPU; prompts are
+    /// Decode batches hold one token per sequence, and at most this many sequences per GPU; prompts are
     /// longer.
     pub const DECODE_TOKENS: u32 = 512;
 

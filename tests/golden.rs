@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use moesim::base::units::SimTime;
-use moesim::execution::machine::{Counted, Fact, Moved, Observer};
+use moesim::execution::machine::{Fact, Moved, Observer, Scope};
 use moesim::execution::run::{Inputs, simulate_observed};
 
 mod common;
@@ -25,8 +25,8 @@ impl Observer for Log {
             Fact::Spent { gpu, reason, from, to } => {
                 writeln!(self.0, "{} gpu{} spent on {reason:?} until {}", at(from), gpu.0, at(to))
             }
-            Fact::Joined { gpu, leg, at: when } => {
-                writeln!(self.0, "{} gpu{} joined {leg:?}", at(when), gpu.0)
+            Fact::Joined { gpu, exchange_phase, at: when } => {
+                writeln!(self.0, "{} gpu{} joined {exchange_phase:?}", at(when), gpu.0)
             }
             Fact::Finished { gpu, at: when } => {
                 writeln!(self.0, "{} gpu{} finished", at(when), gpu.0)
@@ -66,7 +66,7 @@ fn check(name: &str, inputs: &Inputs<'_>) {
 fn one_layer_of_vanilla_moe_on_four_gpus() {
     let (topology, workload) = (common::topology(&[]), common::workload(&[]));
     let kernels = common::roofline(100.0, 1000.0);
-    check("vanilla-layer.txt", &common::ideal(&topology, &workload, &kernels, Counted::MoeLayer));
+    check("vanilla-layer.txt", &common::ideal(&topology, &workload, &kernels, Scope::MoeLayer));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn two_layers_of_moepp_with_local_zero_computation_experts() {
         "batch.micro_batches=2",
     ]);
     let kernels = common::roofline(100.0, 1000.0);
-    check("moepp-layers.txt", &common::ideal(&topology, &workload, &kernels, Counted::MoeLayer));
+    check("moepp-layers.txt", &common::ideal(&topology, &workload, &kernels, Scope::MoeLayer));
 }
 
 #[test]
@@ -103,5 +103,5 @@ fn a_pipeline_of_two_stages_across_two_nodes() {
         "layout.pipeline_parallel=2",
     ]);
     let kernels = common::roofline(100.0, 1000.0);
-    check("pipeline.txt", &common::ideal(&topology, &workload, &kernels, Counted::ModelForward));
+    check("pipeline.txt", &common::ideal(&topology, &workload, &kernels, Scope::ModelForward));
 }

@@ -25,12 +25,12 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     let source = Source::read(&args.file)?;
     let is_config = source.text().trim_start().starts_with('{');
     if let Some((found, help)) = foreign(source.text()).filter(|_| !is_config) {
-        return Err(moesim::config::Mistake::of(source.name(), found, help).into());
+        return Err(moesim::config::Diagnostic::of(source.name(), found, help).into());
     }
     let text = import_config(source.name(), source.text(), &name_of(args))?;
     match &args.out {
         Some(path) => {
-            crate::write_whole(path, &text)?;
+            crate::write_atomically(path, &text)?;
             writeln!(
                 out,
                 "{}: change [batch], [layout] and [gate], then `moesim check`",

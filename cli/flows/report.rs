@@ -15,7 +15,7 @@ const BUSIEST: usize = 8;
 /// How much faster a class of links is made to see what that gains.
 const UPGRADE: f64 = 1.1;
 
-/// Problems of up to so many flows are solved again for each class of links, and listed in JSON.
+/// Problems of up to this many flows are solved again for each class of links, and listed in JSON.
 const SOLVED_AGAIN: usize = 50_000;
 
 /// A solved problem and what it came from.

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::super::{Failure, write_whole};
+use super::super::{Failure, write_atomically};
 use moesim::base::table::{Column, Table};
-use moesim::config::Mistake;
+use moesim::config::Diagnostic;
 use moesim::gate::Counts;
 
 /// Counts of one gate and micro-batch.
@@ -36,7 +36,7 @@ pub(super) fn write(path: &Path, drawn: &[Drawn]) -> Result<(), Failure> {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{round},{micro_batch},{gpu},{expert},{kept},{dropped}");
             }
-            write_whole(path, &text)
+            write_atomically(path, &text)
         }
         Some("parquet") => {
             let mut table = Table::new(path.display().to_string());
@@ -45,13 +45,13 @@ pub(super) fn write(path: &Path, drawn: &[Drawn]) -> Result<(), Failure> {
                 table = table.with(name, Column::Integers(column));
             }
             let refused = |error: moesim::base::table::TableError| {
-                Mistake::of(error.table, error.found, error.help).into()
+                Diagnostic::of(error.table, error.found, error.help).into()
             };
             table.write(path).map_err(refused)
         }
-        _ => Err(Mistake::of(
+        _ => Err(Diagnostic::of(
             path.display().to_string(),
-            "is no name of a table",
+            "is not a name of a table",
             "end it in .parquet or .csv",
         )
         .into()),

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 mod judgement;
 
-use super::super::{Failure, write_whole};
+use super::super::{Failure, write_atomically};
 use judgement::{judgement_json, shape_json};
 use moesim::base::streams::Streams;
-use moesim::config::{Mistake, law_json, read_domain_counts, read_recording};
+use moesim::config::{Diagnostic, law_json, read_domain_counts, read_recording};
 use moesim::gate::domains::LayerSpread;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::judge::{self, Judgement, Pair};
@@ -22,7 +22,7 @@ use moesim::workload::{Law, Recording};
 /// A recording to fit, and what to judge the fit by.
 #[derive(Args)]
 pub(super) struct FitArgs {
-    /// A recording: Parquet, one row a token, columns `seq` and `lLL_kK` (layer, choice); or counts:
+    /// A recording: Parquet, one row per token, columns `seq` and `lLL_kK` (layer, choice); or counts:
     /// CSV with the columns domain, layer, expert and count.
     trace: PathBuf,
     /// Judge by this recording; else by every second sequence, after fitting the others.
@@ -97,7 +97,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
             ),
             "judgement": judgement_json(&judgement),
         });
-        write_whole(path, law_json(&law, provenance))?;
+        write_atomically(path, law_json(&law, provenance))?;
     }
     let popularity: Vec<Vec<f64>> =
         (0..fitted.layers()).map(|layer| counts.inclusion(layer)).collect();
@@ -139,10 +139,10 @@ fn kinds(order: &str) -> Option<Vec<(usize, usize)>> {
 }
 
 /// A recording with its experts in the order FFN, zero, copy, constant.
-fn renamed(recording: Recording, order: &str) -> Result<Recording, Mistake> {
+fn renamed(recording: Recording, order: &str) -> Result<Recording, Diagnostic> {
     let help = "write each kind once, such as ffn=8,constant=2,copy=1,zero=1";
-    let wrong = |found: String| Mistake::of("--order", found, help);
-    let kinds = kinds(order).ok_or_else(|| wrong(format!("`{order}` is no list of kinds")))?;
+    let wrong = |found: String| Diagnostic::of("--order", found, help);
+    let kinds = kinds(order).ok_or_else(|| wrong(format!("`{order}` is not a list of kinds")))?;
     let total: usize = kinds.iter().map(|(_, number)| number).sum();
     if total < recording.experts()
         || (0..4).any(|k| kinds.iter().filter(|of| of.0 == k).count() > 1)
@@ -163,12 +163,14 @@ fn check(path: &Path, fitted: &Recording, held_out: &Recording) -> Result<(), Fa
     let few = fitted.sequences().len().min(held_out.sequences().len());
     if few < 2 {
         let help = "give a recording of at least four sequences, or another by --judge";
-        return Err(Mistake::of(place, "has too few sequences to fit and judge", help).into());
+        return Err(Diagnostic::of(place, "has too few sequences to fit and judge", help).into());
     }
     let same = |f: fn(&Recording) -> usize| f(fitted) == f(held_out);
     if !same(Recording::layers) || !same(Recording::top_k) {
         let help = "judge by a recording of the same model: as many layers and choices";
-        return Err(Mistake::of(place, "is of another model than the one to judge by", help).into());
+        return Err(
+            Diagnostic::of(place, "is of another model than the one to judge by", help).into()
+        );
     }
     Ok(())
 }
@@ -180,7 +182,7 @@ struct Report<'a> {
     summary: Summary,
     /// Standard errors of the law's max/mean at each size of batch, mean over layers.
     errors: Option<Vec<f64>>,
-    /// FFN experts a token, and λ.
+    /// FFN experts per token, and λ.
     share: Option<(f64, Option<f64>)>,
 }
 
@@ -335,7 +337,7 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(untold.try_for_each(|line| writeln!(out, "not known: {line}"))?)
 }
 
-/// What a table of counts of so many domains cannot tell, and what a workload takes in its place.
+/// What a table of counts of this many domains cannot tell, and what a workload takes in its place.
 fn not_known(domains: usize) -> Vec<&'static str> {
     let mut lines = Vec::new();
     match domains {

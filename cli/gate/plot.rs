@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::Failure;
 use super::loads::Loads;
 use moesim::base::streams::Streams;
-use moesim::config::Mistake;
+use moesim::config::Diagnostic;
 use moesim::gate::Gate;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::statistics::{self, Uneven};
@@ -114,7 +114,7 @@ fn batches(folder: &Path, title: &str, below: &str, series: Vec<Series>) -> Resu
 fn save(folder: &Path, name: &str, chart: &impl Chart) -> Result<(), Failure> {
     let refused = |found: String| -> Failure {
         let help = "check the folder and its permissions";
-        Mistake::of(folder.display().to_string(), found, help).into()
+        Diagnostic::of(folder.display().to_string(), found, help).into()
     };
     std::fs::create_dir_all(folder).map_err(|e| refused(format!("cannot be made: {e}")))?;
     for ending in ["svg", "png"] {

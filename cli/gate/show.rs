@@ -11,7 +11,7 @@ use super::export::{self, Drawn};
 use super::loads::{Layer, Loads};
 use super::{plot, print};
 use moesim::base::streams::Streams;
-use moesim::config::{Kind, Mistake, Source, built_in, read_recording, workload};
+use moesim::config::{Diagnostic, Kind, Source, built_in, read_recording, workload};
 use moesim::gate::Gate;
 use moesim::gate::statistics::{self, Uneven};
 use moesim::workload::{Recording, Workload};
@@ -101,7 +101,7 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         let recording = read_recording(&PathBuf::from(&args.what))?;
         if args.export.is_some() {
             let help = "export a workload with gate.trace, or read the recording itself";
-            return Err(Mistake::of("--export", "is of what a gate drew", help).into());
+            return Err(Diagnostic::of("--export", "is of what a gate drew", help).into());
         }
         let loads = of_recording(args, &recording);
         if let Some(folder) = &args.plot {
@@ -153,7 +153,7 @@ fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {
 fn named(args: &ShowArgs) -> Result<Workload, Failure> {
     let source = match built_in(Kind::Workload, &args.what) {
         Some(source) => source,
-        None => Source::read(&PathBuf::from(&args.what)).map_err(|mut mistake: Mistake| {
+        None => Source::read(&PathBuf::from(&args.what)).map_err(|mut mistake: Diagnostic| {
             mistake.help += ", or name a built-in workload (see `moesim list`)";
             mistake
         })?,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{Failure, choice};
 use moesim::base::table::Table;
-use moesim::config::Mistake;
+use moesim::config::Diagnostic;
 use moesim::output::report::predicted_measured;
 use moesim::studies::validate::{LeaveOut, Report, judge, summary};
 
@@ -28,7 +28,7 @@ pub(crate) struct ValidateArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub worst: usize,
     /// Predict as if this had never been measured: every shape (the default), every number of GPUs or
-    /// groups, or every file's whole device but for a handful of its GEMM timings.
+    /// groups, or every file's whole device but for a few dozen of its GEMM timings.
     #[arg(long, value_name = "WHAT", value_parser = choice::parser::<LeaveOut>(), num_args = 0..=1, require_equals = true,
           default_missing_value = "shape")]
     pub leave_out: Option<LeaveOut>,
@@ -57,7 +57,7 @@ pub(crate) struct Other {
 }
 
 /// Judges a file that tables of measurements know nothing of; none when it does not either.
-pub(super) type OtherJudge<'j> = &'j dyn Fn(&Path) -> Result<Option<Other>, Mistake>;
+pub(super) type OtherJudge<'j> = &'j dyn Fn(&Path) -> Result<Option<Other>, Diagnostic>;
 
 /// Validates every file of a folder, in order of name, and writes the report to `out`.
 ///
@@ -80,7 +80,7 @@ pub(super) fn run(
     }
     if found.tables.is_empty() && found.others.is_empty() {
         let help = "name a folder with tables such as gemm_a100_sxm.parquet";
-        let nothing = Mistake::of(dir.display().to_string(), "holds nothing to validate", help);
+        let nothing = Diagnostic::of(dir.display().to_string(), "holds nothing to validate", help);
         return Err(found.mistakes.into_iter().next().unwrap_or(nothing).into());
     }
     if let Some(folder) = &args.plot {
@@ -99,7 +99,7 @@ struct Found {
     tables: Vec<(Vec<Report>, Table)>,
     others: Vec<Other>,
     ignored: Vec<String>,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<Diagnostic>,
 }
 
 impl Found {
@@ -108,7 +108,7 @@ impl Found {
         path: &Path,
         leave_out: Option<LeaveOut>,
         other: OtherJudge<'_>,
-    ) -> Result<(), Mistake> {
+    ) -> Result<(), Diagnostic> {
         if path.extension().is_some_and(|e| e == "parquet") {
             match judge(path, leave_out) {
                 Ok(Some(judged)) => self.tables.push(judged),
@@ -124,12 +124,12 @@ impl Found {
         Ok(())
     }
 
-    fn plot(&self, folder: &Path) -> Result<(), Mistake> {
+    fn plot(&self, folder: &Path) -> Result<(), Diagnostic> {
         for report in self.reports() {
             predicted_measured::write(report, folder).map_err(|e| {
                 let help = "check the folder, its permissions and the space left";
                 let found = format!("cannot be written: {e}");
-                Mistake::of(folder.display().to_string(), found, help)
+                Diagnostic::of(folder.display().to_string(), found, help)
             })?;
         }
         Ok(())
@@ -174,10 +174,10 @@ impl Found {
 }
 
 /// The files of a folder, by name.
-fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Mistake> {
+fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     let unreadable = |e: io::Error| {
         let help = "name a folder with measurements";
-        Mistake::of(dir.display().to_string(), format!("cannot be read: {e}"), help)
+        Diagnostic::of(dir.display().to_string(), format!("cannot be read: {e}"), help)
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {

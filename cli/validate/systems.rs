@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use crate::{Failure, default_threads, make_folder, write_whole};
-use moesim::config::Mistake;
+use crate::{Failure, default_threads, make_folder, write_atomically};
+use moesim::config::Diagnostic;
 use moesim::output::report::predicted_measured;
 use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row, summary};
 
@@ -49,7 +49,7 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
         make_folder(folder)?;
         predicted_measured::write_systems(&verdicts, folder).map_err(|e| {
             let help = "check the folder, its permissions and the space left";
-            Mistake::of(folder.display().to_string(), format!("cannot be written: {e}"), help)
+            Diagnostic::of(folder.display().to_string(), format!("cannot be written: {e}"), help)
         })?;
     }
     if args.json {
@@ -77,11 +77,11 @@ fn one(
     let place = name_of(file);
     let Some(row) = rows.iter().find(|row| row.id == id) else {
         let help = "take an id from `moesim validate systems --json`";
-        return Err(Mistake::of(place, format!("has no row `{id}`"), help).into());
+        return Err(Diagnostic::of(place, format!("has no row `{id}`"), help).into());
     };
     let files = systems::scenario(row).map_err(|reason| {
         let help = "`moesim validate systems` lists the rows that are judged";
-        Mistake::of(place, format!("row `{id}` has no scenario: {reason}"), help)
+        Diagnostic::of(place, format!("row `{id}` has no scenario: {reason}"), help)
     })?;
     match folder {
         Some(folder) => write_files(folder, &files, out),
@@ -118,7 +118,7 @@ fn write_files(
 ) -> Result<(), Failure> {
     make_folder(folder)?;
     for (name, text) in files {
-        write_whole(&folder.join(name), text)?;
+        write_atomically(&folder.join(name), text)?;
     }
     writeln!(out, "{}", folder.join("scenario.toml").display())?;
     Ok(())

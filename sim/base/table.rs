@@ -26,7 +26,7 @@ pub struct TableError {
     pub column: Option<String>,
     /// What was found.
     pub found: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: String,
 }
 

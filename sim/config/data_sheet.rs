@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Count, Mistake, Source, Written};
+use super::{Count, Diagnostic, Source, Written};
 use crate::base::units::{Bandwidth, Bytes, FlopRate};
 use crate::kernels::devices::{DEVICES, DataSheet};
 use crate::kernels::measurements::{Between, CopyRow, GemmRow};
@@ -33,7 +33,7 @@ struct File {
 ///
 /// # Errors
 /// If the text is none, or names a device as nearest that calibration does not know.
-pub fn data_sheet(source: &Source) -> Result<(DataSheet, String), Mistake> {
+pub fn data_sheet(source: &Source) -> Result<(DataSheet, String), Diagnostic> {
     let file: File = source.parse()?;
     let name = file.name.get_ref();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -95,10 +95,10 @@ const HELP: &str = "give the columns what, dtype, m, n, k, bytes and latency_us;
 ///
 /// # Errors
 /// The first row that is none, by line.
-pub fn read_timings(path: &Path) -> Result<Timings, Mistake> {
+pub fn read_timings(path: &Path) -> Result<Timings, Diagnostic> {
     let place = path.display().to_string();
     let refuse = |line: Option<u64>, found: String| {
-        let mut mistake = Mistake::of(&place, found, HELP);
+        let mut mistake = Diagnostic::of(&place, found, HELP);
         mistake.line = line.map(|line| line as usize);
         mistake
     };
@@ -111,7 +111,7 @@ pub fn read_timings(path: &Path) -> Result<Timings, Mistake> {
     for record in reader.records() {
         let line_of = |position: Option<&csv::Position>| position.map(csv::Position::line);
         let record = record
-            .map_err(|e| refuse(line_of(e.position()), "is no row of the table".to_owned()))?;
+            .map_err(|e| refuse(line_of(e.position()), "is not a row of the table".to_owned()))?;
         let line = line_of(record.position());
         let row: Row = record.deserialize(Some(&headers)).map_err(|e| {
             let csv::ErrorKind::Deserialize { err, .. } = e.kind() else {

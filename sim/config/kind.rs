@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Mistake, Source};
+use super::{Diagnostic, Source};
 use crate::base::choice::Choice;
 
 /// The kinds of file that moesim reads.
@@ -89,7 +89,7 @@ impl Kind {
     ///
     /// # Errors
     /// If it is no TOML, or has none of the telling keys.
-    pub fn guess(source: &Source) -> Result<Self, Mistake> {
+    pub fn guess(source: &Source) -> Result<Self, Diagnostic> {
         let keys: Telling = source.parse()?;
         let guesses = [
             (keys.compare.is_some(), Self::Scenario),
@@ -100,7 +100,7 @@ impl Kind {
         ];
         let found = guesses.into_iter().find(|(tells, _)| *tells).map(|(_, kind)| kind);
         found.ok_or_else(|| {
-            Mistake::of(
+            Diagnostic::of(
                 source.name(),
                 "it cannot be told what this file is meant to be",
                 "say --kind, or start from a built-in file: a scenario has [[compare]], a workload \

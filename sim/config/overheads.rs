@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Count, Mistake, Number, Source, Written};
+use super::{Count, Diagnostic, Number, Source, Written};
 use crate::base::units::SimDuration;
 use crate::execution::cost::Overheads;
 
@@ -37,7 +37,7 @@ struct Fitted {
 ///
 /// # Errors
 /// The first mistake found.
-pub fn overheads(source: &Source) -> Result<Overheads, Mistake> {
+pub fn overheads(source: &Source) -> Result<Overheads, Diagnostic> {
     let file: File = source.parse()?;
     Ok(Overheads {
         traffic_factor: file.traffic_factor.0,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Count, Mistake, Number, Source};
+use super::{Count, Diagnostic, Number, Source};
 use crate::topology::{ByClass, GpuPrice, Known, LinkClass, Price, PriceBook};
 
 /// The price book that is compiled in.
@@ -17,7 +17,7 @@ pub fn built_in_prices() -> Source {
 ///
 /// # Errors
 /// If the text is none.
-pub fn read_prices(source: &Source) -> Result<PriceBook, Mistake> {
+pub fn read_prices(source: &Source) -> Result<PriceBook, Diagnostic> {
     let file: File = source.parse()?;
     let cable = [
         (LinkClass::Nic, file.cable.nic),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::{Mistake, Source};
+use super::{Diagnostic, Source};
 use crate::base::table::Table;
 use crate::kernels::Device;
 use crate::kernels::curves::{Kriging, Scale};
@@ -59,12 +59,12 @@ pub const fn built_in_profiles() -> &'static [BuiltInProfile] {
 ///
 /// # Errors
 /// If there is none of this name.
-pub fn built_in_profile(name: &str) -> Result<Profile, Mistake> {
+pub fn built_in_profile(name: &str) -> Result<Profile, Diagnostic> {
     let known = built_in_profiles();
     let Some(found) = known.iter().find(|p| p.name == name) else {
         let names: Vec<&str> = known.iter().map(|p| p.name).collect();
         let help = format!("the built-in profiles are {}", names.join(", "));
-        return Err(Mistake::of(name, "is no built-in profile", help));
+        return Err(Diagnostic::of(name, "is not a built-in profile", help));
     };
     profile_with_built_in_table(&Source::built_in(found.name, found.toml), name)
 }
@@ -73,7 +73,7 @@ pub fn built_in_profile(name: &str) -> Result<Profile, Mistake> {
 ///
 /// # Errors
 /// If what the TOML says is wrong, or there is no such built-in profile.
-pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profile, Mistake> {
+pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profile, Diagnostic> {
     let found = built_in_profiles().iter().find(|p| p.name == name);
     let bytes = found.map(|p| p.table.to_vec()).unwrap_or_default();
     profile(source, Table::from_bytes(name, bytes).map_err(in_table)?)
@@ -83,7 +83,7 @@ pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profil
 ///
 /// # Errors
 /// If the file, the table or what they say is wrong.
-pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Mistake> {
+pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Diagnostic> {
     let file: File = source.parse()?;
     let table = path.with_file_name(file.table.get_ref());
     let plain = !file.table.get_ref().contains(['/', '\\']);
@@ -98,7 +98,7 @@ pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Mistake> {
 ///
 /// # Errors
 /// If what they say is wrong or does not fit together.
-pub fn profile(source: &Source, table: Table) -> Result<Profile, Mistake> {
+pub fn profile(source: &Source, table: Table) -> Result<Profile, Diagnostic> {
     let file: File = source.parse()?;
     if file.schema != 1 {
         let found = format!("found schema {}", file.schema);
@@ -108,9 +108,9 @@ pub fn profile(source: &Source, table: Table) -> Result<Profile, Mistake> {
     file.validated(source, &residuals)
 }
 
-fn in_table(error: crate::base::table::TableError) -> Mistake {
+fn in_table(error: crate::base::table::TableError) -> Diagnostic {
     let column = error.column.map(|c| format!("column `{c}`: ")).unwrap_or_default();
-    Mistake::of(error.table, format!("{column}{}", error.found), error.help)
+    Diagnostic::of(error.table, format!("{column}{}", error.found), error.help)
 }
 
 impl From<ResidualFile> for Residual {
@@ -145,7 +145,7 @@ impl Tile {
 
 impl KrigingFile {
     /// Itself, when every scale has a length for each of `axes` coordinates.
-    fn checked(&self, source: &Source, key: &str, axes: usize) -> Result<Kriging, Mistake> {
+    fn checked(&self, source: &Source, key: &str, axes: usize) -> Result<Kriging, Diagnostic> {
         let odd = self.scales.iter().find(|scale| scale.lengths.len() != axes);
         if let Some(odd) = odd {
             let found = format!("found {} lengths", odd.lengths.len());
@@ -168,7 +168,7 @@ impl KrigingFile {
 }
 
 impl File {
-    fn validated(self, source: &Source, residuals: &Residuals<'_>) -> Result<Profile, Mistake> {
+    fn validated(self, source: &Source, residuals: &Residuals<'_>) -> Result<Profile, Diagnostic> {
         if self.gemm.is_empty() || self.experts.is_empty() {
             let found = "no GEMM or no fused experts are described";
             let help = "add a [gemm.bfloat16] table and an [[experts]] table";
@@ -223,7 +223,7 @@ impl File {
     }
 }
 
-fn precision_of(source: &Source, name: &Spanned<String>) -> Result<Precision, Mistake> {
+fn precision_of(source: &Source, name: &Spanned<String>) -> Result<Precision, Diagnostic> {
     Precision::named(name.get_ref()).ok_or_else(|| {
         let found = format!("unknown precision `{}`", name.get_ref());
         source.mistake(name.span(), found, "use one of bfloat16, fp8, fp8_block")
@@ -236,7 +236,7 @@ impl Gemm {
         source: &Source,
         name: &Spanned<String>,
         residuals: &Residuals<'_>,
-    ) -> Result<(Precision, Family<GemmPrior>), Mistake> {
+    ) -> Result<(Precision, Family<GemmPrior>), Diagnostic> {
         let precision = precision_of(source, name)?;
         if self.compute_efficiency.0 > 1.0 {
             let key = format!("gemm.{}.compute_efficiency", name.get_ref());
@@ -267,7 +267,7 @@ impl Experts {
         self,
         source: &Source,
         residuals: &Residuals<'_>,
-    ) -> Result<((String, Precision), Family<ExpertsPrior>), Mistake> {
+    ) -> Result<((String, Precision), Family<ExpertsPrior>), Diagnostic> {
         let precision = precision_of(source, &self.precision)?;
         let kriging = self.kriging.checked(source, "experts.kriging.scales", 4)?;
         let curves = crate::kernels::LAWS.iter().map(|(law, _)| {
@@ -296,7 +296,7 @@ impl Collective {
         source: &Source,
         name: &Spanned<String>,
         residuals: &Residuals<'_>,
-    ) -> Result<(CollectiveOp, CollectiveFit), Mistake> {
+    ) -> Result<(CollectiveOp, CollectiveFit), Diagnostic> {
         let Some(op) = CollectiveOp::named(name.get_ref()) else {
             let known: Vec<&str> = CollectiveOp::ALL.iter().map(|op| op.name()).collect();
             let found = format!("unknown collective `{}`", name.get_ref());
@@ -338,7 +338,7 @@ impl ExchangeFile {
         self,
         source: &Source,
         residuals: &Residuals<'_>,
-    ) -> Result<(String, ExchangeFit), Mistake> {
+    ) -> Result<(String, ExchangeFit), Diagnostic> {
         let Some(library) = Library::named(self.library.get_ref()) else {
             let found = format!("unknown library `{}`", self.library.get_ref());
             let help = "use one of deepep_normal, deepep_ll, nvlink_domain";

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::is_same_gpu;
-use super::{Kind, Mistake, Number, Source, built_in, built_in_names};
+use super::{Diagnostic, Kind, Number, Source, built_in, built_in_names};
 use crate::execution::cost::{Overheads, experts_ask};
-use crate::execution::machine::Counted;
+use crate::execution::machine::Scope;
 use crate::kernels::profile::Profile;
 use crate::kernels::{Kernels, NoKernel};
 use crate::network::collective::Algorithm;
@@ -41,7 +41,7 @@ pub struct Scenario {
     /// What a loop over experts costs beyond its kernels.
     pub overheads: Overheads,
     /// What is counted.
-    pub counted: Counted,
+    pub counted: Scope,
     /// How tokens are moved to their experts and back, where it says so; else the library decides.
     pub all_to_all: Option<Algorithm>,
     /// Which engine shares links.
@@ -151,7 +151,7 @@ impl ScenarioSource {
     ///
     /// # Errors
     /// If there is neither.
-    pub fn open(name: &str, overrides: Overrides) -> Result<Self, Mistake> {
+    pub fn open(name: &str, overrides: Overrides) -> Result<Self, Diagnostic> {
         let (source, folder) = match built_in(Kind::Scenario, name) {
             Some(source) => (source, PathBuf::new()),
             None => {
@@ -185,7 +185,7 @@ impl ScenarioSource {
         name: &str,
         files: BTreeMap<String, String>,
         overrides: Overrides,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, Diagnostic> {
         let text = files.get(name).ok_or_else(|| unknown(name, Kind::Scenario))?;
         let source = Source::built_in(name, text).with_overrides(overrides.of_scenario());
         let read = Cell::new(source.fold_into(0));
@@ -196,7 +196,7 @@ impl ScenarioSource {
     ///
     /// # Errors
     /// The first mistake found, in the scenario or in a file it names.
-    pub fn load(&self) -> Result<Scenario, Mistake> {
+    pub fn load(&self) -> Result<Scenario, Diagnostic> {
         let file: File = self.source.parse()?;
         let topology_source = self.part(&file.topology, Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
@@ -237,7 +237,7 @@ impl ScenarioSource {
     }
 
     /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
-    fn part(&self, name: &Spanned<String>, kind: Kind) -> Result<Source, Mistake> {
+    fn part(&self, name: &Spanned<String>, kind: Kind) -> Result<Source, Diagnostic> {
         self.part_as(name, kind, None)
     }
 
@@ -247,7 +247,7 @@ impl ScenarioSource {
         name: &Spanned<String>,
         kind: Kind,
         role: Option<&str>,
-    ) -> Result<Source, Mistake> {
+    ) -> Result<Source, Diagnostic> {
         let handed_over = self.beside.get(name.get_ref());
         let handed_over = handed_over.map(|text| Source::built_in(name.get_ref(), text));
         let source = match handed_over.or_else(|| built_in(kind, name.get_ref())) {
@@ -270,7 +270,7 @@ impl ScenarioSource {
     }
 
     /// The profile that the scenario names; its table lies beside its file.
-    fn profile(&self, name: &Spanned<String>) -> Result<(String, Profile), Mistake> {
+    fn profile(&self, name: &Spanned<String>) -> Result<(String, Profile), Diagnostic> {
         let source = self.part(name, Kind::Profile)?;
         let profile = match built_in(Kind::Profile, name.get_ref()) {
             Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
@@ -283,19 +283,19 @@ impl ScenarioSource {
         &self,
         word: NetworkWord,
         epsilon: Option<&Spanned<f64>>,
-    ) -> Result<NetworkChoice, Mistake> {
+    ) -> Result<NetworkChoice, Diagnostic> {
         let choice = NetworkChoice { engine: word.engine(), ..NetworkChoice::default() };
         let Some(given) = epsilon else { return Ok(choice) };
         let epsilon = *given.get_ref();
         if !(1e-6..=0.5).contains(&epsilon) {
-            let found = format!("{epsilon} is no relative error");
+            let found = format!("{epsilon} is not a relative error");
             let help = "give the error that exchange times may have, from 0.000001 to 0.5";
             return Err(self.source.mistake(given.span(), found, help));
         }
         Ok(NetworkChoice { epsilon, ..choice })
     }
 
-    fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Mistake> {
+    fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Diagnostic> {
         const MOST: u64 = 100_000;
         let bounds = text.get_ref().split_once("..").and_then(|(first, end)| {
             Some(first.trim().parse::<u64>().ok()?..end.trim().parse::<u64>().ok()?)
@@ -304,7 +304,7 @@ impl ScenarioSource {
             Some(seeds) if !seeds.is_empty() && seeds.end - seeds.start <= MOST => Ok(seeds),
             _ => Err(self.source.mistake(
                 text.span(),
-                format!("`{}` is no range of 1 to {MOST} seeds", text.get_ref()),
+                format!("`{}` is not a range of 1 to {MOST} seeds", text.get_ref()),
                 "write first..end, end not included, such as \"0..5\" for five seeds",
             )),
         }
@@ -316,7 +316,7 @@ impl ScenarioSource {
         tau: Option<&Spanned<Vec<Number<1, 1_000_000>>>>,
         topology: &Topology,
         profile: &Profile,
-    ) -> Result<Vec<Case>, Mistake> {
+    ) -> Result<Vec<Case>, Diagnostic> {
         if compare.get_ref().is_empty() {
             return Err(self.source.mistake(
                 compare.span(),
@@ -339,7 +339,7 @@ impl ScenarioSource {
         table: &CompareTable,
         taus: Option<&[f64]>,
         on: (&Topology, &Kernels<'_>),
-    ) -> Result<Case, Mistake> {
+    ) -> Result<Case, Diagnostic> {
         let vanilla = self.workload(&table.vanilla, on, ROLES[0])?;
         if vanilla.model.experts.zero_computation.total() > 0 {
             return Err(self.source.mistake(
@@ -382,7 +382,7 @@ impl ScenarioSource {
         name: &Spanned<String>,
         (topology, kernels): (&Topology, &Kernels<'_>),
         role: &str,
-    ) -> Result<Workload, Mistake> {
+    ) -> Result<Workload, Diagnostic> {
         let source = self.part_as(name, Kind::Workload, Some(role))?;
         let workload = super::workload(&source)?;
         if let Some(misfit) = crate::execution::run::misfit(topology, &workload) {
@@ -407,9 +407,9 @@ fn runnable(kernels: &Kernels<'_>, workload: &Workload) -> Result<(), NoKernel> 
     }
 }
 
-fn unknown(name: &str, kind: Kind) -> Mistake {
+fn unknown(name: &str, kind: Kind) -> Diagnostic {
     let known: Vec<&str> = built_in_names(kind).collect();
-    Mistake::of(
+    Diagnostic::of(
         name,
         format!("`{name}` is neither a file nor a built-in {kind}"),
         format!("built in: {}", known.join(", ")),

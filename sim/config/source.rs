@@ -22,9 +22,9 @@ use plain_words::in_plain_words;
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
 
-/// A mistake in what the user wrote: where, what was found, and how to mend it.
+/// A mistake in what the user wrote: where, what was found, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct Diagnostic {
     /// The file, built-in name or option that holds it.
     pub place: String,
     /// The line, from 1, where there is one.
@@ -33,11 +33,11 @@ pub struct Mistake {
     pub key: String,
     /// What was found.
     pub found: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: String,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.place)?;
         if let Some(line) = self.line {
@@ -54,9 +54,9 @@ impl fmt::Display for Mistake {
     }
 }
 
-impl std::error::Error for Mistake {}
+impl std::error::Error for Diagnostic {}
 
-impl Mistake {
+impl Diagnostic {
     /// A mistake that concerns a whole file or option.
     pub fn of(place: impl Into<String>, found: impl Into<String>, help: impl Into<String>) -> Self {
         let (place, found, help) = (place.into(), found.into(), help.into());
@@ -84,17 +84,21 @@ impl Source {
     ///
     /// # Errors
     /// If it cannot be read, is larger than [`MAX_FILE_BYTES`], or is not UTF-8.
-    pub fn read(path: &Path) -> Result<Self, Mistake> {
+    pub fn read(path: &Path) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
         let unreadable = |e: std::io::Error| {
-            Mistake::of(&name, format!("cannot be read: {e}"), "check the path and its permissions")
+            Diagnostic::of(
+                &name,
+                format!("cannot be read: {e}"),
+                "check the path and its permissions",
+            )
         };
         let size = std::fs::metadata(path).map_err(unreadable)?;
         if !size.is_file() {
-            return Err(Mistake::of(&name, "is not a regular file", "name a TOML file"));
+            return Err(Diagnostic::of(&name, "is not a regular file", "name a TOML file"));
         }
         if size.len() > MAX_FILE_BYTES {
-            return Err(Mistake::of(
+            return Err(Diagnostic::of(
                 &name,
                 format!("is {} bytes long", size.len()),
                 format!("moesim reads TOML files of up to {MAX_FILE_BYTES} bytes"),
@@ -106,7 +110,8 @@ impl Source {
             Err(e) => {
                 let good = e.utf8_error().valid_up_to();
                 let line = 1 + e.as_bytes()[..good].iter().filter(|&&b| b == b'\n').count();
-                let mut mistake = Mistake::of(&name, "is not UTF-8 text", "save the file as UTF-8");
+                let mut mistake =
+                    Diagnostic::of(&name, "is not UTF-8 text", "save the file as UTF-8");
                 mistake.line = Some(line);
                 Err(mistake)
             }
@@ -166,7 +171,7 @@ impl Source {
     ///
     /// # Errors
     /// If the text is no TOML or not of the layout of `T`.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Mistake> {
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Diagnostic> {
         let padded: Vec<String> = self.padded_overrides()?;
         let mut table = DeTable::parse(&self.text).map_err(|e| self.mistake_of(&e, None))?;
         for text in &padded {
@@ -184,7 +189,7 @@ impl Source {
         span: Range<usize>,
         found: impl Into<String>,
         help: impl Into<String>,
-    ) -> Mistake {
+    ) -> Diagnostic {
         let padded = self.padded_overrides().unwrap_or_default();
         let key = DeTable::parse(&self.text).ok().map_or_else(String::new, |mut table| {
             for text in &padded {
@@ -195,7 +200,7 @@ impl Source {
             key_at(table.get_ref(), span.start)
         });
         let (place, line) = self.place_of(span.start);
-        Mistake { place, line, key, found: found.into(), help: help.into() }
+        Diagnostic { place, line, key, found: found.into(), help: help.into() }
     }
 
     /// A mistake at the place of the value of a dotted key (`"nodes.nic"`, `"graph.links[3].to"`),
@@ -205,7 +210,7 @@ impl Source {
         key: &str,
         found: impl Into<String>,
         help: impl Into<String>,
-    ) -> Mistake {
+    ) -> Diagnostic {
         let padded = self.padded_overrides().unwrap_or_default();
         let Ok(mut table) = DeTable::parse(&self.text) else {
             return self.mistake_without_span(key, found, help);
@@ -219,7 +224,13 @@ impl Source {
             None => self.mistake_without_span(key, found, help),
             Some(start) => {
                 let (place, line) = self.place_of(start);
-                Mistake { place, line, key: key.to_owned(), found: found.into(), help: help.into() }
+                Diagnostic {
+                    place,
+                    line,
+                    key: key.to_owned(),
+                    found: found.into(),
+                    help: help.into(),
+                }
             }
         }
     }
@@ -230,17 +241,17 @@ impl Source {
         key: &str,
         found: impl Into<String>,
         help: impl Into<String>,
-    ) -> Mistake {
-        Mistake { key: key.to_owned(), ..Mistake::of(&self.name, found, help) }
+    ) -> Diagnostic {
+        Diagnostic { key: key.to_owned(), ..Diagnostic::of(&self.name, found, help) }
     }
 
     /// The overrides as TOML lines, each moved behind the file and the overrides before it.
-    fn padded_overrides(&self) -> Result<Vec<String>, Mistake> {
+    fn padded_overrides(&self) -> Result<Vec<String>, Diagnostic> {
         let mut start = self.text.len() + 1;
         let mut padded = Vec::with_capacity(self.overrides.len());
         for given in &self.overrides {
             let Some((key, value)) = given.split_once('=') else {
-                return Err(Mistake::of(
+                return Err(Diagnostic::of(
                     format!("--set {given}"),
                     "has no `=`",
                     "write --set key=value, such as --set batch.tokens_per_gpu=4096",
@@ -272,7 +283,7 @@ impl Source {
         (format!("--set {}", self.overrides[nth]), None)
     }
 
-    fn mistake_of(&self, error: &toml::de::Error, table: Option<&DeTable<'_>>) -> Mistake {
+    fn mistake_of(&self, error: &toml::de::Error, table: Option<&DeTable<'_>>) -> Diagnostic {
         let offset = error.span().map(|span| span.start);
         let (place, line) = match offset {
             Some(offset) => self.place_of(offset),
@@ -285,10 +296,10 @@ impl Source {
         // A syntax error: the file may be another tool's.
         let other = table.is_none().then(|| foreign(&self.text)).flatten();
         if let Some((found, help)) = other {
-            return Mistake::of(&self.name, found, help);
+            return Diagnostic::of(&self.name, found, help);
         }
         let (found, help) = in_plain_words(error.message());
-        Mistake { place, line, key, found, help }
+        Diagnostic { place, line, key, found, help }
     }
 }
 
@@ -386,5 +397,5 @@ fn in_item(item: &Spanned<DeValue<'_>>, i: usize, offset: usize) -> Option<Strin
     item.span().contains(&offset).then(|| format!("[{i}]"))
 }
 
-/// Stands between what was found and how to mend it in messages that pass through serde.
+/// Stands between what was found and how to fix it in messages that pass through serde.
 pub(super) const HELP_FOLLOWS: char = '\u{1f}';

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{Count, Mistake, Overrides, ScenarioSource, Source};
+use super::{Count, Diagnostic, Overrides, ScenarioSource, Source};
 
 /// More runs than this are a slip, not a plan.
 pub const MAX_TASKS: u128 = 5_000_000;
@@ -97,12 +97,12 @@ impl SweepPlan {
     /// # Errors
     /// The first mistake found in the plan itself. The scenarios it makes are read by
     /// [`SweepPlan::scenario_at`].
-    pub fn read(path: &Path, extra: &[String]) -> Result<Self, Mistake> {
+    pub fn read(path: &Path, extra: &[String]) -> Result<Self, Diagnostic> {
         let source = Source::read(path)?;
         Self::of(source, path.parent().map(Path::to_path_buf).unwrap_or_default(), extra)
     }
 
-    fn of(source: Source, folder: PathBuf, extra: &[String]) -> Result<Self, Mistake> {
+    fn of(source: Source, folder: PathBuf, extra: &[String]) -> Result<Self, Diagnostic> {
         let file: File = source.parse()?;
         let mut axes = Vec::new();
         for (key, values) in &file.vary {
@@ -144,7 +144,7 @@ impl SweepPlan {
         Ok(plan)
     }
 
-    fn refuse_repeated_keys(&self) -> Result<(), Mistake> {
+    fn refuse_repeated_keys(&self) -> Result<(), Diagnostic> {
         let mut seen = BTreeMap::new();
         for axis in &self.axes {
             for key in &axis.keys {
@@ -200,7 +200,7 @@ impl SweepPlan {
     ///
     /// # Errors
     /// The first mistake found, with the plan's place and the point's settings before it.
-    pub fn scenario_at(&self, point: usize) -> Result<super::Scenario, Mistake> {
+    pub fn scenario_at(&self, point: usize) -> Result<super::Scenario, Diagnostic> {
         let settings = self.settings(point);
         let mut lines = self.fixed.clone();
         lines.extend(settings.iter().map(|(key, value)| match (*key, value) {
@@ -218,7 +218,7 @@ impl SweepPlan {
     }
 
     /// Says where in the plan a mistake in a point's scenario comes from.
-    fn in_plan(&self, settings: &[(&str, &Value)], mistake: Mistake) -> Mistake {
+    fn in_plan(&self, settings: &[(&str, &Value)], mistake: Diagnostic) -> Diagnostic {
         let blamed =
             settings.iter().find(|(key, _)| mistake.place.contains(&format!("--set {key}")));
         let line = blamed
@@ -228,14 +228,14 @@ impl SweepPlan {
             .and_then(|axis| self.source.mistake(axis.span.clone(), "", "").line);
         let at: Vec<String> =
             settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        Mistake {
+        Diagnostic {
             place: self.source.name().to_owned(),
             line,
             key: String::new(),
             found: format!(
                 "at {}: {}",
                 at.join(", "),
-                Mistake { help: String::new(), ..mistake.clone() }
+                Diagnostic { help: String::new(), ..mistake.clone() }
             ),
             help: mistake.help,
         }
@@ -249,7 +249,7 @@ impl DrawingTable {
     }
 }
 
-/// What was found, and how to mend it.
+/// What was found, and how to fix it.
 type Wrong = (String, String);
 
 /// The values of an axis: a list, or a range `{ from, to, steps | step | factor }`.
@@ -292,7 +292,7 @@ fn range(table: &toml::Table) -> Result<Vec<Value>, Wrong> {
         return Err(wrong(&format!("a range has no `{key}`")));
     }
     let end = |name: &str| {
-        table.get(name).and_then(number).ok_or_else(|| wrong(&format!("`{name}` is no number")))
+        table.get(name).and_then(number).ok_or_else(|| wrong(&format!("`{name}` is not a number")))
     };
     let ((from, unit), (to, other)) = (end("from")?, end("to")?);
     if unit != other {
@@ -308,7 +308,7 @@ fn range(table: &toml::Table) -> Result<Vec<Value>, Wrong> {
             values.extend((0..*steps).map(|k| from + (to - from) * k as f64 / last));
         }
         (None, Some(step), None) => {
-            let (step, _) = number(step).ok_or_else(|| wrong("`step` is no number"))?;
+            let (step, _) = number(step).ok_or_else(|| wrong("`step` is not a number"))?;
             let count = (to - from) / step;
             if !(0.0..=MAX_STEPS as f64).contains(&count) {
                 return Err(wrong("the step does not lead from `from` to `to`"));
@@ -316,7 +316,7 @@ fn range(table: &toml::Table) -> Result<Vec<Value>, Wrong> {
             values.extend((0..=(count + 1e-9) as u64).map(|k| from + step * k as f64));
         }
         (None, None, Some(factor)) => {
-            let (factor, _) = number(factor).ok_or_else(|| wrong("`factor` is no number"))?;
+            let (factor, _) = number(factor).ok_or_else(|| wrong("`factor` is not a number"))?;
             let count = (to / from).ln() / factor.ln();
             if !(0.0..=MAX_STEPS as f64).contains(&count) {
                 return Err(wrong("the factor does not lead from `from` to `to`"));
@@ -360,7 +360,7 @@ fn zipped(table: &Spanned<BTreeMap<String, Value>>) -> Result<Axis, Wrong> {
 mod tests {
     use super::*;
 
-    fn plan(text: &str) -> Result<SweepPlan, Mistake> {
+    fn plan(text: &str) -> Result<SweepPlan, Diagnostic> {
         let text = format!("schema = 1\nname = \"t\"\nscenario = \"paper\"\n{text}");
         SweepPlan::of(Source::built_in("plan.toml", &text), PathBuf::new(), &[])
     }

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Count, Mistake, Source, Written};
+use super::{Count, Diagnostic, Source, Written};
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 use crate::topology::{
     Cable, Fabric, GpuSpec, Nics, Node, PcieTree, ScaleUp, Topology, Unbuildable,
@@ -23,7 +23,7 @@ use graph::GraphFile;
 ///
 /// # Errors
 /// If the text is no topology file or describes no cluster.
-pub fn read_topology(source: &Source) -> Result<Topology, Mistake> {
+pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
     let file: File = source.parse()?;
     let (name, cited) = (file.name.as_str(), file.source.as_str());
     let gpu = file.gpu.build();

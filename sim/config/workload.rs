@@ -1,12 +1,12 @@
 //! Workload files: the model, the batch, the layout and the gate, checked.
 //!
 //! Bounds keep every later product far from overflow: slots of a GPU fit 32 bits
-//! (2²⁴ tokens × 64 slots), and one count matrix has at most 2¹³ experts a GPU.
+//! (2²⁴ tokens × 64 slots), and one count matrix has at most 2¹³ experts per GPU.
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Count, Mistake, Number, Source};
+use super::{Count, Diagnostic, Number, Source};
 use crate::workload::{
     Batch, Capacity, DropBy, Dtype, Execution, Experts, Gating, Origin, ShareOf, Workload,
     ZeroComputation,
@@ -142,7 +142,7 @@ enum DtypeWord {
 ///
 /// # Errors
 /// If the text is no workload, or one that cannot exist.
-pub fn workload(source: &Source) -> Result<Workload, Mistake> {
+pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let file: File = source.parse()?;
     let Count(1) = file.schema else { unreachable!("the type admits schema 1 alone") };
     let layout = file.layout.layout(source, file.experts.ffn.get_ref().0, file.model.layers.0)?;
@@ -169,12 +169,12 @@ pub fn workload(source: &Source) -> Result<Workload, Mistake> {
     })
 }
 
-fn name_of(source: &Source, name: &Spanned<String>) -> Result<String, Mistake> {
+fn name_of(source: &Source, name: &Spanned<String>) -> Result<String, Diagnostic> {
     let text = name.get_ref().trim();
     let plain = |c: char| !c.is_control();
     if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
         let help = "give a name of 1 to 64 printable characters";
-        return Err(source.mistake(name.span(), "is no usable name", help));
+        return Err(source.mistake(name.span(), "is not a usable name", help));
     }
     Ok(text.to_owned())
 }
@@ -222,7 +222,7 @@ fn experts_of(
     table: &ExpertsTable,
     said_by: Option<&str>,
     dropless: bool,
-) -> Result<Experts, Mistake> {
+) -> Result<Experts, Diagnostic> {
     let zero_computation = zero_computation_of(table);
     let tau = match (&table.tau, zero_computation.total(), said_by) {
         (Some(tau), 0, _) => return Err(needs_zero_computation(source, tau)),
@@ -266,15 +266,15 @@ fn experts_of(
     Ok(experts)
 }
 
-fn needs_zero_computation<T>(source: &Source, key: &Spanned<T>) -> Mistake {
+fn needs_zero_computation<T>(source: &Source, key: &Spanned<T>) -> Diagnostic {
     source.mistake(
         key.span(),
-        "means nothing to a vanilla model, which has no zero-computation experts",
+        "does not apply to a vanilla model, which has no zero-computation experts",
         "remove it, or give experts.zero, experts.copy or experts.constant",
     )
 }
 
-fn is_local(source: &Source, table: &ExpertsTable) -> Result<bool, Mistake> {
+fn is_local(source: &Source, table: &ExpertsTable) -> Result<bool, Diagnostic> {
     match &table.zero_computation {
         None => Ok(true),
         Some(word) if zero_computation_of(table).total() == 0 => {
@@ -284,7 +284,7 @@ fn is_local(source: &Source, table: &ExpertsTable) -> Result<bool, Mistake> {
     }
 }
 
-fn capacity_of(source: &Source, slots: &SlotsTable) -> Result<Capacity, Mistake> {
+fn capacity_of(source: &Source, slots: &SlotsTable) -> Result<Capacity, Diagnostic> {
     let of = match slots.of.as_ref().map(Spanned::get_ref) {
         None | Some(ShareWord::Slots) => ShareOf::Slots,
         Some(ShareWord::Tokens) => ShareOf::Tokens,

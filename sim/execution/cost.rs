@@ -1,6 +1,6 @@
 //! Shape and profile → time for each part of an MoE layer: pure functions.
 //!
-//! With `T` tokens a GPU, hidden size `D`, intermediate size `H`, `b` bytes a number and `m_e` slots
+//! With `T` tokens per GPU, hidden size `D`, intermediate size `H`, `b` bytes a number and `m_e` slots
 //! for expert `e`, times are sums over kernels that a [`KernelTimes`] knows:
 //!
 //! ```text
@@ -19,7 +19,7 @@
 //! The element counts of (4)–(6) are those of the loop over experts in MoE++'s public code, run op
 //! by op: gather (read and write D), `silu` (2H), product (3H), scale by the mixing weight (2D), add
 //! into the output (3D); the constant expert adds its 2×D product, softmax and two scaled terms (5D).
-//! κ, `v` and a cost a layer are the [`Overheads`] of such a loop: what it spends beyond touching
+//! κ, `v` and a cost per layer are the [`Overheads`] of such a loop: what it spends beyond touching
 //! each of these once. They are fitted (see the overheads file) and κ = 1, v = 0 is the ideal. κ
 //! stands for what is unfused or unknown within an FFN expert, and so applies to (4) alone. `v` is
 //! paid for each FFN expert and once for each *kind* of zero-computation expert: experts of a kind
@@ -49,7 +49,7 @@ mod uncertainty;
 pub use dense::{dense_op, output_op, shared_op, shortcut_op};
 pub use links::drawn;
 pub use roofline::Roofline;
-pub use uncertainty::{Drawn, Factors, Uncertainty};
+pub use uncertainty::{Factors, PerturbedKernels, Uncertainty};
 
 /// Time of one kernel of fixed shape, by its rows.
 pub type RowTimes<'a> = Box<dyn Fn(u64) -> SimDuration + 'a>;
@@ -72,7 +72,7 @@ pub trait KernelTimes: Sync {
     /// Kernels that only move `bytes` through device memory, launched `launches` times.
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration;
 
-    /// What the time of so many rows of a dense product of this (n, k) stands on.
+    /// What the time of this many rows of a dense product of this (n, k) stands on.
     fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis;
 
     /// What the time of the experts stands on.

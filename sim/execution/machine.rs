@@ -20,21 +20,21 @@ use crate::execution::calendar::Schedule;
 use crate::network::fluid::Engine;
 use crate::network::{Delivery, Exchange, ExchangeId, Network};
 
-mod course;
 mod dispatch;
+mod exchange_tracker;
 mod fact;
 mod finished;
+mod parallel_grid;
 mod rebalance;
 mod step;
-mod watch;
 
-pub use course::Course;
 pub use dispatch::AllToAll;
+use exchange_tracker::ExchangeTracker;
 pub use fact::{Fact, Moved, Observer};
 pub use finished::Finished;
+pub use parallel_grid::ParallelGrid;
 pub use rebalance::Rebalancing;
-pub use step::{Counted, Leg, Step, StepPlanner, Totals};
-use watch::Watch;
+pub use step::{ExchangePhase, Scope, Step, StepPlanner, Totals};
 
 /// Everything that can happen. Events name things; an event may turn out to be stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ struct Gpu {
     /// Which step, counting layers and micro-batches together.
     step: u32,
     /// Which exchange of the step comes next or is under way.
-    leg: Leg,
+    exchange_phase: ExchangePhase,
     /// Up to when its time is accounted for.
     clock: SimTime,
     /// Micro-batches handed over by the stage before.
@@ -71,7 +71,7 @@ struct Gpu {
 
 /// A step of a group under way: its plan and its two exchanges.
 #[derive(Debug)]
-struct Underway {
+struct StepInFlight {
     number: u32,
     plan: Step,
     exchanges: [Option<OpenExchange>; 2],
@@ -88,22 +88,22 @@ struct OpenExchange {
 /// What an exchange in flight is for.
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
-    Leg { group: usize, number: u32, leg: Leg },
+    ExchangePhase { group: usize, number: u32, exchange_phase: ExchangePhase },
     Handover { to: GpuId },
 }
 
 /// All state of a run. [`Machine::handle`] alone changes it.
 pub struct Machine<'a> {
-    course: Course,
+    grid: ParallelGrid,
     planner: StepPlanner<'a>,
     network: Box<dyn Network + 'a>,
     observer: Option<&'a mut dyn Observer>,
     gpus: Vec<Gpu>,
     /// For each group, the steps that some member is at: at most two, as a member can be ahead of
     /// another by the part of a step between two exchanges.
-    underway: Vec<Vec<Underway>>,
+    in_flight: Vec<Vec<StepInFlight>>,
     purposes: BTreeMap<ExchangeId, Purpose>,
-    watch: Watch,
+    exchange_tracker: ExchangeTracker,
     next_exchange: u32,
     epoch: u64,
     due: Option<SimTime>,
@@ -115,14 +115,14 @@ impl<'a> Machine<'a> {
     /// A machine at rest.
     #[must_use]
     pub fn new(
-        course: Course,
+        grid: ParallelGrid,
         planner: StepPlanner<'a>,
         network: Box<dyn Network + 'a>,
         observer: Option<&'a mut dyn Observer>,
     ) -> Self {
         let gpu = Gpu {
             step: 0,
-            leg: Leg::Dispatch,
+            exchange_phase: ExchangePhase::Dispatch,
             clock: SimTime::ZERO,
             handed: 0,
             starved: false,
@@ -130,14 +130,14 @@ impl<'a> Machine<'a> {
             hidden: SimDuration::ZERO,
         };
         Self {
-            course,
+            grid,
             planner,
             network,
             observer,
-            gpus: vec![gpu; course.gpus as usize],
-            underway: (0..course.gpus / course.group).map(|_| Vec::new()).collect(),
+            gpus: vec![gpu; grid.gpus as usize],
+            in_flight: (0..grid.gpus / grid.group).map(|_| Vec::new()).collect(),
             purposes: BTreeMap::new(),
-            watch: Watch::default(),
+            exchange_tracker: ExchangeTracker::default(),
             next_exchange: 0,
             epoch: 0,
             due: None,
@@ -148,7 +148,7 @@ impl<'a> Machine<'a> {
 
     /// Sets every GPU going at time zero.
     pub fn start(&mut self, mut schedule: Schedule<'_, Event>) {
-        for gpu in 0..self.course.gpus {
+        for gpu in 0..self.grid.gpus {
             self.begin_step(GpuId(gpu), &mut schedule);
         }
     }
@@ -183,7 +183,7 @@ impl<'a> Machine<'a> {
         let makespan = self.gpus.iter().map(|gpu| gpu.clock).max().unwrap_or(SimTime::ZERO);
         for at in 0..self.gpus.len() {
             let gpu = &self.gpus[at];
-            let (step, steps) = (gpu.step, self.course.steps());
+            let (step, steps) = (gpu.step, self.grid.steps());
             assert!(step == steps, "GPU {at} waits in step {step} of {steps} for ever");
             self.pass(GpuId(at as u32), Reason::Done, makespan);
         }
@@ -191,7 +191,7 @@ impl<'a> Machine<'a> {
             makespan: makespan.since_start(),
             blame: self.gpus.iter().map(|gpu| gpu.blame.clone()).collect(),
             hidden: self.gpus.iter().map(|gpu| gpu.hidden).collect(),
-            carried: self.network.carried(),
+            network_report: self.network.network_report(),
             link_bytes: self.network.link_bytes().to_vec(),
             totals: self.planner.totals(),
         }
@@ -200,26 +200,27 @@ impl<'a> Machine<'a> {
     /// Lets a GPU do its own work up to the first exchange of its next step.
     fn begin_step(&mut self, gpu: GpuId, schedule: &mut Schedule<'_, Event>) {
         let at = &mut self.gpus[gpu.index()];
-        if at.step == self.course.steps() {
+        if at.step == self.grid.steps() {
             let fact = Fact::Finished { gpu, at: at.clock };
             self.tell(fact);
             return;
         }
-        let (micro_batch, layer) = (at.step / self.course.layers, at.step % self.course.layers);
-        let waits = self.course.handover.is_some() && self.course.stage(gpu) > 0;
+        let (micro_batch, layer) = (at.step / self.grid.layers, at.step % self.grid.layers);
+        let waits = self.grid.handover.is_some() && self.grid.stage(gpu) > 0;
         if waits && layer == 0 && at.handed <= micro_batch {
             at.starved = true;
             return;
         }
-        let dispatches = self.course.dispatches;
-        at.leg = if dispatches { Leg::Dispatch } else { Leg::Combine };
+        let dispatches = self.grid.dispatches;
+        at.exchange_phase =
+            if dispatches { ExchangePhase::Dispatch } else { ExchangePhase::Combine };
         let step = at.step;
-        let (group, rank) = self.course.seat(gpu);
+        let (group, rank) = self.grid.group_and_rank(gpu);
         let mut ops = std::mem::take(&mut self.ops);
-        let underway = self.underway_step(group, step);
-        ops.extend_from_slice(underway.plan.before(rank));
+        let in_flight = self.step_in_flight(group, step);
+        ops.extend_from_slice(in_flight.plan.before(rank));
         if !dispatches {
-            ops.extend_from_slice(underway.plan.experts(rank));
+            ops.extend_from_slice(in_flight.plan.experts(rank));
         }
         self.work(gpu, &ops);
         ops.clear();
@@ -228,34 +229,35 @@ impl<'a> Machine<'a> {
     }
 
     /// The step of a group, planned when its first member comes to it.
-    fn underway_step(&mut self, group: usize, number: u32) -> &mut Underway {
-        let found = self.underway[group].iter().position(|step| step.number == number);
+    fn step_in_flight(&mut self, group: usize, number: u32) -> &mut StepInFlight {
+        let found = self.in_flight[group].iter().position(|step| step.number == number);
         let at = found.unwrap_or_else(|| {
-            let first_gpu = self.course.gpu(group, 0);
-            let stage = self.course.stage(first_gpu);
-            let layer = stage * self.course.layers + number % self.course.layers;
-            let groups_per_stage = self.course.gpus_per_stage() / self.course.group;
+            let first_gpu = self.grid.gpu(group, 0);
+            let stage = self.grid.stage(first_gpu);
+            let layer = stage * self.grid.layers + number % self.grid.layers;
+            let groups_per_stage = self.grid.gpus_per_stage() / self.grid.group;
             let group_in_stage = group as u32 % groups_per_stage;
-            let micro_batch = number / self.course.layers;
+            let micro_batch = number / self.grid.layers;
             let plan = self.planner.plan(layer, micro_batch, group_in_stage, first_gpu);
-            let left = self.course.group as usize;
-            self.underway[group].push(Underway { number, plan, exchanges: [None; 2], left });
-            self.underway[group].len() - 1
+            let left = self.grid.group as usize;
+            self.in_flight[group].push(StepInFlight { number, plan, exchanges: [None; 2], left });
+            self.in_flight[group].len() - 1
         });
-        &mut self.underway[group][at]
+        &mut self.in_flight[group][at]
     }
 
     /// A GPU joins the exchange it has come to.
     fn join(&mut self, gpu: GpuId, now: SimTime) {
-        let (step, leg) = (self.gpus[gpu.index()].step, self.gpus[gpu.index()].leg);
-        let (group, rank) = self.course.seat(gpu);
-        let course = self.course;
+        let (step, exchange_phase) =
+            (self.gpus[gpu.index()].step, self.gpus[gpu.index()].exchange_phase);
+        let (group, rank) = self.grid.group_and_rank(gpu);
+        let grid = self.grid;
         let fresh = ExchangeId(self.next_exchange);
-        let underway = self.underway_step(group, step);
+        let in_flight = self.step_in_flight(group, step);
         let mut opened = None;
-        let open = underway.exchanges[leg as usize].get_or_insert_with(|| {
-            let members = (0..course.group as usize).map(|rank| course.gpu(group, rank)).collect();
-            opened = Some(underway.plan.exchange(leg, members));
+        let open = in_flight.exchanges[exchange_phase as usize].get_or_insert_with(|| {
+            let members = (0..grid.group as usize).map(|rank| grid.gpu(group, rank)).collect();
+            opened = Some(in_flight.plan.exchange(exchange_phase, members));
             OpenExchange { id: fresh, joined: 0, last_join: now }
         });
         open.joined += 1;
@@ -263,17 +265,18 @@ impl<'a> Machine<'a> {
         let id = open.id;
         if let Some(exchange) = opened {
             self.next_exchange += 1;
-            self.purposes.insert(id, Purpose::Leg { group, number: step, leg });
+            self.purposes
+                .insert(id, Purpose::ExchangePhase { group, number: step, exchange_phase });
             self.open(id, exchange);
         }
         self.join_exchange(now, id, rank);
-        self.tell(Fact::Joined { gpu, leg, at: now });
+        self.tell(Fact::Joined { gpu, exchange_phase, at: now });
     }
 
     /// Announces an exchange to the network.
     fn open(&mut self, id: ExchangeId, exchange: Exchange) {
         if self.observer.is_some() {
-            self.watch.open(id, &exchange);
+            self.exchange_tracker.open(id, &exchange);
         }
         self.network.open(id, exchange);
     }
@@ -281,8 +284,8 @@ impl<'a> Machine<'a> {
     /// A member joins an exchange that has been announced.
     fn join_exchange(&mut self, now: SimTime, id: ExchangeId, rank: usize) {
         if self.observer.is_some() {
-            let waits_for_all = self.network.carried().engine == Engine::ClosedForm;
-            self.watch.join(now, id, waits_for_all);
+            let waits_for_all = self.network.network_report().engine == Engine::ClosedForm;
+            self.exchange_tracker.join(now, id, waits_for_all);
         }
         self.network.join(now, id, rank);
     }
@@ -291,15 +294,15 @@ impl<'a> Machine<'a> {
     fn receive(&mut self, delivery: Delivery, schedule: &mut Schedule<'_, Event>) {
         let Delivery { at, exchange, rank } = delivery;
         if let (Some(moved), Some(observer)) =
-            (self.watch.deliver(exchange, at), &mut self.observer)
+            (self.exchange_tracker.deliver(exchange, at), &mut self.observer)
         {
             observer.exchanged(&moved);
         }
         match self.purposes[&exchange] {
-            Purpose::Leg { group, number, leg: Leg::Dispatch } => {
+            Purpose::ExchangePhase { group, number, exchange_phase: ExchangePhase::Dispatch } => {
                 self.after_dispatch(group, rank, number, at, schedule);
             }
-            Purpose::Leg { group, number, leg: Leg::Combine } => {
+            Purpose::ExchangePhase { group, number, exchange_phase: ExchangePhase::Combine } => {
                 self.after_combine(group, rank, number, at, schedule);
             }
             Purpose::Handover { to } => {
@@ -320,11 +323,11 @@ impl<'a> Machine<'a> {
         at: SimTime,
         schedule: &mut Schedule<'_, Event>,
     ) {
-        let gpu = self.course.gpu(group, rank);
+        let gpu = self.grid.gpu(group, rank);
         let room = at - self.gpus[gpu.index()].clock;
-        self.wait_out(gpu, group, number, Leg::Dispatch, at);
+        self.wait_out(gpu, group, number, ExchangePhase::Dispatch, at);
         let mut ops = std::mem::take(&mut self.ops);
-        let plan = &self.underway_step(group, number).plan;
+        let plan = &self.step_in_flight(group, number).plan;
         let hidden = plan.local(rank).hide_under(room, &mut ops);
         ops.extend_from_slice(plan.experts(rank));
         self.gpus[gpu.index()].hidden += hidden;
@@ -332,7 +335,7 @@ impl<'a> Machine<'a> {
         ops.clear();
         self.ops = ops;
         let state = &mut self.gpus[gpu.index()];
-        state.leg = Leg::Combine;
+        state.exchange_phase = ExchangePhase::Combine;
         schedule.at(state.clock, Event::Ready { gpu });
     }
 
@@ -345,20 +348,20 @@ impl<'a> Machine<'a> {
         at: SimTime,
         schedule: &mut Schedule<'_, Event>,
     ) {
-        let gpu = self.course.gpu(group, rank);
-        self.wait_out(gpu, group, number, Leg::Combine, at);
+        let gpu = self.grid.gpu(group, rank);
+        self.wait_out(gpu, group, number, ExchangePhase::Combine, at);
         let mut ops = std::mem::take(&mut self.ops);
-        let underway = self.underway_step(group, number);
-        ops.extend_from_slice(underway.plan.after(rank));
-        underway.left -= 1;
-        if underway.left == 0 {
+        let in_flight = self.step_in_flight(group, number);
+        ops.extend_from_slice(in_flight.plan.after(rank));
+        in_flight.left -= 1;
+        if in_flight.left == 0 {
             self.retire(group, number);
         }
         self.work(gpu, &ops);
         ops.clear();
         self.ops = ops;
         self.gpus[gpu.index()].step += 1;
-        if self.gpus[gpu.index()].step.is_multiple_of(self.course.layers) {
+        if self.gpus[gpu.index()].step.is_multiple_of(self.grid.layers) {
             self.hand_over(gpu);
         }
         self.begin_step(gpu, schedule);
@@ -366,7 +369,7 @@ impl<'a> Machine<'a> {
 
     /// Forgets a step that all members have left.
     fn retire(&mut self, group: usize, number: u32) {
-        let steps = &mut self.underway[group];
+        let steps = &mut self.in_flight[group];
         let at = steps.iter().position(|step| step.number == number);
         let step = steps.swap_remove(at.expect("a step that is left was under way"));
         for open in step.exchanges.into_iter().flatten() {
@@ -377,11 +380,11 @@ impl<'a> Machine<'a> {
 
     /// Sends a finished micro-batch on to the next stage, if there is one that waits for it.
     fn hand_over(&mut self, gpu: GpuId) {
-        let Some(bytes) = self.course.handover else { return };
-        if self.course.stage(gpu) + 1 == self.course.stages {
+        let Some(bytes) = self.grid.handover else { return };
+        if self.grid.stage(gpu) + 1 == self.grid.stages {
             return;
         }
-        let to = GpuId(gpu.0 + self.course.gpus_per_stage());
+        let to = GpuId(gpu.0 + self.grid.gpus_per_stage());
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         self.purposes.insert(id, Purpose::Handover { to });
@@ -403,12 +406,19 @@ impl<'a> Machine<'a> {
     }
 
     /// Blames the time until a delivery on waiting for the last member, then on the transfer.
-    fn wait_out(&mut self, gpu: GpuId, group: usize, number: u32, leg: Leg, at: SimTime) {
-        let open = self.underway_step(group, number).exchanges[leg as usize];
+    fn wait_out(
+        &mut self,
+        gpu: GpuId,
+        group: usize,
+        number: u32,
+        exchange_phase: ExchangePhase,
+        at: SimTime,
+    ) {
+        let open = self.step_in_flight(group, number).exchanges[exchange_phase as usize];
         let last_join = open.expect("a delivery is of an open exchange").last_join.min(at);
-        let (wait, transfer) = match leg {
-            Leg::Dispatch => (Reason::DispatchWait, Reason::Dispatch),
-            Leg::Combine => (Reason::CombineWait, Reason::Combine),
+        let (wait, transfer) = match exchange_phase {
+            ExchangePhase::Dispatch => (Reason::DispatchWait, Reason::Dispatch),
+            ExchangePhase::Combine => (Reason::CombineWait, Reason::Combine),
         };
         self.pass(gpu, wait, last_join);
         self.pass(gpu, transfer, at);

@@ -1,7 +1,7 @@
 //! What lies in the memory of the fullest GPU: weights, caches, activations, buffers, optimiser states.
 //!
 //! With `L` layers with experts on a GPU's pipeline stage, hidden size `D`, intermediate size `H`, `T` own
-//! tokens, `K` slots a token, `R` rows that the most loaded rank receives in the layer where it is most,
+//! tokens, `K` slots per token, `R` rows that the most loaded rank receives in the layer where it is most,
 //! `b` bytes of a number (`b_d` on the way out, `b_c` on the way back, 2 where a format is not stated):
 //!
 //! ```text
@@ -39,7 +39,7 @@ pub use layouts::{Fit, fit};
 pub use rows::{hottest_rows, row_bounds};
 
 use crate::base::units::Bytes;
-use crate::execution::machine::Counted;
+use crate::execution::machine::Scope;
 use crate::workload::{Attention, ExchangeLibrary, GateNetwork, Phase, Workload};
 
 /// One kind of content.
@@ -132,16 +132,16 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// What a workload puts on the fullest GPU whose most loaded layer receives so many rows.
+    /// What a workload puts on the fullest GPU whose most loaded layer receives this many rows.
     #[must_use]
-    pub fn of(workload: &Workload, counted: Counted, rows: u64) -> Self {
+    pub fn of(workload: &Workload, counted: Scope, rows: u64) -> Self {
         let mut ledger = Self { bytes: [0; What::ALL.len()], rows };
-        let whole = counted == Counted::ModelForward;
+        let whole = counted == Scope::ModelForward;
         ledger.experts(workload);
         if whole {
             ledger.outside_experts(workload);
         }
-        if counted != Counted::Experts {
+        if counted != Scope::Experts {
             ledger.set(What::Gates, gates(workload));
             ledger.set(What::ExchangeBuffers, exchange_buffers(workload, rows));
         }
@@ -306,14 +306,14 @@ fn kv_cache(workload: &Workload) -> u64 {
 }
 
 /// (3).
-fn live_in_a_layer(workload: &Workload, counted: Counted, rows: u64) -> u64 {
+fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     let (model, batch) = (&workload.model, &workload.batch);
     let [d, h, a] = [model.hidden, model.intermediate, model.head_dim].map(u64::from);
     let tokens = u64::from(batch.tokens_per_gpu);
     let stream = 2 * tokens * d * 2;
     let inner = 2 * h * 2 + h * batch.dtype.bytes();
     let experts = rows * (workload.dispatch_bytes().0 + inner + workload.combine_bytes().0);
-    if counted != Counted::ModelForward {
+    if counted != Scope::ModelForward {
         return stream + experts;
     }
     let heads = u64::from(model.heads);

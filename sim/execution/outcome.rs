@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::base::units::SimDuration;
 use crate::execution::blame::{Blame, Reason};
-use crate::execution::machine::{Counted, Finished, Totals};
+use crate::execution::machine::{Finished, Scope, Totals};
 use crate::kernels::TimedBasis;
-use crate::network::Carried;
+use crate::network::NetworkReport;
 
 /// The simulated time exceeds 213 days, the end of representable time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Outcome {
     /// The seed it ran under.
     pub seed: u64,
     /// What was counted.
-    pub counted: Counted,
+    pub counted: Scope,
     /// When the last GPU finished all its micro-batches.
     pub makespan: SimDuration,
     /// Each GPU's time by reason; each sums to the makespan.
@@ -34,7 +34,7 @@ pub struct Outcome {
     /// Each GPU's zero-computation work that exchanges hid.
     pub hidden: Vec<SimDuration>,
     /// Which engine carried the exchanges, and what is known of its error.
-    pub carried: Carried,
+    pub network_report: NetworkReport,
     /// Bytes over each link of the cluster.
     pub link_bytes: Vec<u64>,
     /// What the gate decided, summed.
@@ -51,13 +51,8 @@ impl Outcome {
     ///
     /// # Errors
     /// If the clock reached its end.
-    pub fn of(
-        finished: Finished,
-        counted: Counted,
-        tokens: u64,
-        seed: u64,
-    ) -> Result<Self, TooLong> {
-        let Finished { makespan, blame, hidden, carried, link_bytes, totals } = finished;
+    pub fn of(finished: Finished, counted: Scope, tokens: u64, seed: u64) -> Result<Self, TooLong> {
+        let Finished { makespan, blame, hidden, network_report, link_bytes, totals } = finished;
         if makespan == SimDuration::MAX {
             return Err(TooLong);
         }
@@ -71,7 +66,7 @@ impl Outcome {
             makespan,
             blame,
             hidden,
-            carried,
+            network_report,
             link_bytes,
             totals,
             tokens,
@@ -85,8 +80,8 @@ impl Outcome {
     #[must_use]
     pub fn counted_secs(&self) -> f64 {
         match self.counted {
-            Counted::MoeLayer | Counted::ModelForward => self.makespan.secs(),
-            Counted::Experts => {
+            Scope::MoeLayer | Scope::ModelForward => self.makespan.secs(),
+            Scope::Experts => {
                 let busy = Reason::ALL.into_iter().filter(|reason| !reason.is_wait());
                 busy.map(|reason| self.mean_blame_ms(reason) / 1e3).sum()
             }

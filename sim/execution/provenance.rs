@@ -13,9 +13,9 @@ use crate::execution::cost::{
     KernelTimes, RowTimes, SlotTimes, dense_op, experts_ask, gate, output_op, shared_op,
     shortcut_op,
 };
-use crate::execution::machine::Counted;
+use crate::execution::machine::Scope;
 use crate::kernels::{Basis, ExpertsAsk, Part, Support, TimedBasis};
-use crate::network::LegBasis;
+use crate::network::ExchangeBasis;
 use crate::workload::{Dtype, Execution, Workload};
 
 /// Kernels that note what each of their times stands on.
@@ -83,7 +83,7 @@ impl KernelTimes for Recorder<'_> {
 pub fn stands_on(
     workload: &Workload,
     kernels: &dyn KernelTimes,
-    (counted, legs): (Counted, Option<&[LegBasis; 2]>),
+    (counted, phases): (Scope, Option<&[ExchangeBasis; 2]>),
     blame: &[Blame],
 ) -> Vec<TimedBasis> {
     let of_reason = |reason: Reason| {
@@ -95,9 +95,12 @@ pub fn stands_on(
         };
         divided(time, parts)
     };
-    let exchanged = [Reason::Dispatch, Reason::Combine].into_iter().zip(legs.into_iter().flatten());
-    let exchanged = exchanged
-        .map(|(reason, leg)| TimedBasis { basis: leg.basis.clone(), time: mean(blame, reason) });
+    let exchanged =
+        [Reason::Dispatch, Reason::Combine].into_iter().zip(phases.into_iter().flatten());
+    let exchanged = exchanged.map(|(reason, exchange_phase)| TimedBasis {
+        basis: exchange_phase.basis.clone(),
+        time: mean(blame, reason),
+    });
     let exchanged = exchanged.filter(|timed| timed.time > SimDuration::ZERO);
     TimedBasis::merged(Reason::ALL.into_iter().flat_map(of_reason).chain(exchanged))
 }
@@ -109,7 +112,7 @@ fn mean(blame: &[Blame], reason: Reason) -> SimDuration {
 
 /// Every basis that a run of the workload may stand on, exchanges left out.
 #[must_use]
-pub fn bases(workload: &Workload, kernels: &dyn KernelTimes, counted: Counted) -> Vec<Basis> {
+pub fn bases(workload: &Workload, kernels: &dyn KernelTimes, counted: Scope) -> Vec<Basis> {
     let of_reason = |reason| parts_of(workload, kernels, counted, reason);
     let all = Reason::ALL.into_iter().flat_map(of_reason);
     TimedBasis::merged(all).into_iter().map(|timed| timed.basis).collect()
@@ -119,15 +122,15 @@ pub fn bases(workload: &Workload, kernels: &dyn KernelTimes, counted: Counted) -
 fn parts_of(
     workload: &Workload,
     kernels: &dyn KernelTimes,
-    counted: Counted,
+    counted: Scope,
     reason: Reason,
 ) -> Vec<TimedBasis> {
     let recorded = |ask: &dyn Fn(&Recorder<'_>)| recorded(kernels, ask);
     let alone = |basis: Basis| vec![TimedBasis { basis, time: SimDuration::from_ps(1) }];
     match reason {
-        Reason::Dense if counted == Counted::ModelForward => dense_parts(workload, kernels),
+        Reason::Dense if counted == Scope::ModelForward => dense_parts(workload, kernels),
         Reason::SharedExperts => recorded(&|recorder| ignore(shared_op(workload, recorder))),
-        Reason::Gate if counted != Counted::Experts => {
+        Reason::Gate if counted != Scope::Experts => {
             let parts = recorded(&|recorder| ignore(gate(workload, recorder, false)));
             parts.into_iter().map(of_gate).collect()
         }

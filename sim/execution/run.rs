@@ -4,17 +4,19 @@ use crate::base::streams::Streams;
 use crate::base::units::{Bytes, SimTime};
 use crate::execution::calendar::Calendar;
 use crate::execution::cost::{
-    Drawn, Factors, KernelTimes, LayerCost, Overheads, Uncertainty, drawn,
+    Factors, KernelTimes, LayerCost, Overheads, PerturbedKernels, Uncertainty, drawn,
 };
 use crate::execution::machine::{
-    AllToAll, Counted, Course, Machine, Observer, Rebalancing, StepPlanner,
+    AllToAll, Machine, Observer, ParallelGrid, Rebalancing, Scope, StepPlanner,
 };
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::execution::provenance::stands_on;
 use crate::gate::Gate;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
-use crate::network::{Carried, ClosedForm, FlowNetwork, LegBasis, Network, NetworkChoice, Rates};
+use crate::network::{
+    ClosedForm, ExchangeBasis, FlowNetwork, Network, NetworkChoice, NetworkReport, Rates,
+};
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -32,13 +34,13 @@ pub struct Inputs<'a> {
     /// What links deliver.
     pub rates: Rates,
     /// What dispatch and combine stand on; none where links are taken at their data sheets.
-    pub legs: Option<&'a [LegBasis; 2]>,
+    pub phases: Option<&'a [ExchangeBasis; 2]>,
     /// How tokens are moved to their experts and back.
     pub all_to_all: Algorithm,
     /// Which engine shares links.
     pub network: NetworkChoice,
     /// What is counted.
-    pub counted: Counted,
+    pub counted: Scope,
     /// What calibration leaves open: each seed draws one world from it. None, and every seed takes
     /// predictions as they are.
     pub uncertainty: Option<&'a Uncertainty>,
@@ -60,7 +62,7 @@ pub fn misfit(topology: &Topology, workload: &Workload) -> Option<String> {
 
 /// Most flows that a run whose engine is chosen by itself may have carried one by one.
 const MOST_FLOWS: u64 = 400_000;
-/// Exchanges of up to so many flows are then shared exactly, larger ones in steps.
+/// Exchanges of up to this many flows are then shared exactly, larger ones in steps.
 const FEW_FLOWS: u64 = 512;
 
 /// Runs `inputs` under `seed`: a function of its arguments and nothing else.
@@ -87,19 +89,20 @@ pub fn simulate_observed<'a>(
     seed: u64,
     observer: Option<&'a mut dyn Observer>,
 ) -> Result<Outcome, TooLong> {
-    let world = inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(Streams::new(seed)));
-    let kernels = Drawn::new(inputs.kernels, world);
+    let perturbation =
+        inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(Streams::new(seed)));
+    let kernels = PerturbedKernels::new(inputs.kernels, perturbation);
     let rates = match inputs.uncertainty {
-        Some(_) => drawn(inputs.rates, inputs.legs, &world, Streams::new(seed)),
+        Some(_) => drawn(inputs.rates, inputs.phases, &perturbation, Streams::new(seed)),
         None => inputs.rates,
     };
     let drawn = Inputs { kernels: &kernels, rates, ..*inputs };
     // An observer that lives longer than the drawn kernels is lent for as long as they live.
-    in_world(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
+    simulate_perturbed(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
 }
 
 /// A run whose kernels and rates are those of one world, with the engine asked for or chosen.
-fn in_world<'a>(
+fn simulate_perturbed<'a>(
     inputs: &'a Inputs<'a>,
     seed: u64,
     observer: Option<&'a mut dyn Observer>,
@@ -107,21 +110,21 @@ fn in_world<'a>(
     if let Some(engine) = inputs.network.engine {
         return run_with(engine, inputs, seed, observer);
     }
-    // An observer is told of one run only, so the choice is made without it.
+    // An observer receives one run only, so the choice is made without it.
     if observer.is_none() {
         let outcome = run_with(Engine::ClosedForm, inputs, seed, None)?;
-        return match better_engine(&outcome.carried, inputs.network.epsilon) {
+        return match better_engine(&outcome.network_report, inputs.network.epsilon) {
             None => Ok(outcome),
             Some(engine) => run_with(engine, inputs, seed, None),
         };
     }
     let alone = run_with(Engine::ClosedForm, inputs, seed, None)?;
-    let better = better_engine(&alone.carried, inputs.network.epsilon);
+    let better = better_engine(&alone.network_report, inputs.network.epsilon);
     run_with(better.unwrap_or(Engine::ClosedForm), inputs, seed, observer)
 }
 
 /// The engine to take instead of the closed form, if there is need and time for it.
-fn better_engine(closed: &Carried, epsilon: f64) -> Option<Engine> {
+fn better_engine(closed: &NetworkReport, epsilon: f64) -> Option<Engine> {
     if closed.within(epsilon) || closed.flows > MOST_FLOWS {
         return None;
     }
@@ -142,7 +145,7 @@ fn run_with<'a>(
     let (algorithm, gpus_per_node) = (inputs.all_to_all, inputs.topology.gpus_per_node());
     let mut calendar = Calendar::new();
     let mut machine = Machine::new(
-        course(inputs),
+        grid(inputs),
         StepPlanner::new(
             workload,
             inputs.counted,
@@ -168,7 +171,7 @@ fn run_with<'a>(
         machine.handle(event, calendar.schedule());
     }
     let outcome = Outcome::of(machine.finish(), inputs.counted, tokens(inputs), seed)?;
-    let of = (inputs.counted, inputs.legs);
+    let of = (inputs.counted, inputs.phases);
     let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
     Ok(Outcome { stands_on, ..outcome })
 }
@@ -180,19 +183,19 @@ fn tokens(inputs: &Inputs<'_>) -> u64 {
     first_stage * u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches)
 }
 
-fn course(inputs: &Inputs<'_>) -> Course {
+fn grid(inputs: &Inputs<'_>) -> ParallelGrid {
     let workload = inputs.workload;
     let stages = workload.layout.pipeline_parallel;
     let micro_batch_bytes =
         Bytes(u64::from(workload.batch.tokens_per_gpu) * workload.token_bytes().0);
-    let waits = stages > 1 && inputs.counted == Counted::ModelForward;
-    Course {
+    let waits = stages > 1 && inputs.counted == Scope::ModelForward;
+    ParallelGrid {
         gpus: inputs.topology.gpus(),
         group: workload.layout.expert_parallel,
         stages,
         layers: workload.layers_per_gpu() * workload.gating.scheme.rounds(),
         micro_batches: workload.batch.micro_batches,
-        dispatches: inputs.counted != Counted::Experts,
+        dispatches: inputs.counted != Scope::Experts,
         handover: waits.then_some(micro_batch_bytes),
     }
 }

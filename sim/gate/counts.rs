@@ -103,7 +103,7 @@ impl Counts {
         self.tokens[gpu * (self.top_k + 1)..][..=self.top_k][ffn_slots]
     }
 
-    /// What each token of `gpu` chose, K experts a token, dropped slots included; nothing where counts
+    /// What each token of `gpu` chose, K experts per token, dropped slots included; nothing where counts
     /// were drawn without tokens or tokens were not asked for.
     #[must_use]
     pub fn drawn_on(&self, gpu: usize) -> Option<std::slice::ChunksExact<'_, u16>> {

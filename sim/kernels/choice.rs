@@ -26,7 +26,7 @@ use super::gemm::GemmPrior;
 use crate::kernels::profile::{Evidence, Family, Precision};
 use crate::workload::{ExpertsKernel, Phase};
 
-/// A fused kernel covers so many times fewer or more local experts, and more rows per expert, than
+/// A fused kernel covers this many times fewer or more local experts, and more rows per expert, than
 /// its table holds.
 pub const REACH: f64 = 2.0;
 

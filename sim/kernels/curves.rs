@@ -22,7 +22,7 @@
 //!
 //! A timing that its neighbours do not expect, because a clock was throttled or the library chose
 //! another kernel there alone, says little of other shapes. So (3) takes each `y_s(j)` no further than
-//! `c` from what the other near sites foretell of it [huber64],
+//! `c` from what the other near sites predict of it [huber64],
 //!
 //! ```text
 //!   ỹ_s = ȳ_s + clamp(y_s − ȳ_s, −c, c),    ȳ_s = ỹ_s − (A ỹ)_s / A_ss,    A = (C + ν·1)⁻¹   (4)
@@ -52,7 +52,7 @@ pub struct Kriging {
     pub scales: Vec<Scale>,
     /// The relative noise ν.
     pub noise: f64,
-    /// c of (4): how far a residual may lie from what its neighbours foretell before it is cut; infinite
+    /// c of (4): how far a residual may lie from what its neighbours predict before it is cut; infinite
     /// where all are trusted.
     pub clip: f64,
 }
@@ -208,14 +208,14 @@ fn clipped(ys: Vec<f64>, a: &[f64], clip: f64) -> Vec<f64> {
     let n = ys.len();
     let mut tamed = ys.clone();
     for _ in 0..ROUNDS {
-        let foretold = |i: usize| {
+        let predicted = |i: usize| {
             let row = &a[i * n..(i + 1) * n];
             let dot: f64 = row.iter().zip(&tamed).map(|(a, y)| a * y).sum();
             tamed[i] - dot / row[i]
         };
         let cut = |i: usize| {
-            let foretold = foretold(i);
-            foretold + (ys[i] - foretold).clamp(-clip, clip)
+            let predicted = predicted(i);
+            predicted + (ys[i] - predicted).clamp(-clip, clip)
         };
         tamed = (0..n).map(cut).collect();
     }
@@ -314,9 +314,9 @@ mod tests {
         }
     }
 
-    /// What (4) takes for "foretold by the others" is what kriging without the site gives.
+    /// What (4) takes for "predicted by the others" is what kriging without the site gives.
     #[test]
-    fn foretold_values_are_those_of_leaving_one_out() {
+    fn predicted_values_are_those_of_leaving_one_out() {
         let curves = plane();
         let n = curves.sites.len();
         let covariance: Vec<f64> = (0..n * n)

@@ -101,7 +101,7 @@ pub const DEVICES: [DataSheet; 6] = [
 ];
 
 /// Devices of which only the data sheet is known here: they have no profile and are predicted from a
-/// handful of timings (see `kernel::transfer`).
+/// handful of timings (see `kernels::transfer`).
 pub const SHEETS_ALONE: [DataSheet; 5] = [
     DataSheet {
         name: "b300-sxm",

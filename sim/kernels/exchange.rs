@@ -1,6 +1,6 @@
 //! Dispatch and combine by the kernels made for them: DeepEP and NVLink all-to-all.
 //!
-//! With t tokens of H numbers on each GPU, k slots a token among E experts on G groups (nodes, or
+//! With t tokens of H numbers on each GPU, k slots per token among E experts on G groups (nodes, or
 //! GPUs where all share one NVLink domain), the bytes that one GPU sends and keeps are
 //!
 //! ```text
@@ -108,7 +108,7 @@ pub struct ExchangePrior {
     pub slot_s: f64,
 }
 
-/// What a 400 Gb/s NIC carries under such an exchange, in bytes a second, and what going over one adds
+/// What a 400 Gb/s NIC carries under such an exchange, in bytes per second, and what going over one adds
 /// to start-up, in seconds: published for healthy InfiniBand [deepep], for devices that were measured
 /// on one node alone.
 const NIC: f64 = 45e9;

@@ -153,7 +153,7 @@ impl ExpertsLoad {
 }
 
 impl ExpertsPrior {
-    /// h of (3a), for the weights of so many experts.
+    /// h of (3a), for the weights of this many experts.
     #[must_use]
     pub fn cached(&self, precision: Precision, shape: ExpertsShape, active: u64) -> f64 {
         let [h, i] = [shape.hidden, shape.inter].map(f64::from);

@@ -7,9 +7,9 @@ use crate::workload::Dtype;
 pub enum Precision {
     /// Brain floating point, 16 bits.
     Bf16,
-    /// 8-bit floating point, one scale a tensor.
+    /// 8-bit floating point, one scale per tensor.
     Fp8,
-    /// 8-bit floating point, one scale a block.
+    /// 8-bit floating point, one scale per block.
     Fp8Block,
 }
 

@@ -6,7 +6,7 @@
 //!   T(x) = prior(x; constants) · exp(r(x))                                   (1)
 //! ```
 //!
-//! where `r` is a table over the shapes that were measured (`kernel::curves` says how it is read
+//! where `r` is a table over the shapes that were measured (`kernels::curves` says how it is read
 //! between and beyond them). Data-sheet peaks are no business of a profile: they come with the
 //! [`Device`] and a profile's efficiencies refer to them. Every family
 //! carries its [`Evidence`]: what it was fitted on and how far it was off on what it had not seen.

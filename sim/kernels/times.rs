@@ -79,7 +79,7 @@ impl GemmTimes {
         &self.support
     }
 
-    /// Where the time of so many rows comes from: far more than were measured are extrapolated.
+    /// Where the time of this many rows comes from: far more than were measured are extrapolated.
     #[must_use]
     pub fn support_at(&self, rows: u64) -> Support {
         match (&self.support, self.whole.span()) {

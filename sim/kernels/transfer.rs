@@ -1,4 +1,4 @@
-//! A GPU known by a handful of its own GEMM timings, as a known GPU that runs faster or slower.
+//! A GPU known by a few dozen of its own GEMM timings, as a known GPU that runs faster or slower.
 //!
 //! What kernels do with a machine (tiles, waves, caches, what a library was tuned for) carries over
 //! from a GPU that was measured, the *donor*, far better than times do. So a new GPU is the donor with
@@ -64,7 +64,7 @@ impl Governs {
 
 /// A handful of bf16 timings, a dozen of each kind at most, scattered over those given.
 #[must_use]
-pub fn handful(rows: &[GemmRow]) -> Vec<GemmRow> {
+pub fn sample_timings(rows: &[GemmRow]) -> Vec<GemmRow> {
     let mut scattered: Vec<&GemmRow> =
         rows.iter().filter(|row| row.precision == Precision::Bf16).collect();
     let mix = |row: &GemmRow| {
@@ -116,7 +116,7 @@ fn log_errors(
     timings: &[GemmRow],
     kind: Option<Governs>,
 ) -> Vec<f64> {
-    let profile = carried(donor, sms, scales);
+    let profile = scaled_profile(donor, sms, scales);
     let kernels = Kernels::new(&profile, profile.data_sheet);
     let of = timings.iter().filter(|row| kind.is_none() || Governs::of(row) == kind);
     of.map(|row| {
@@ -135,7 +135,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 /// The donor's kernels on a device that differs from it by `scales`.
 #[must_use]
-pub fn carried(donor: &Profile, sms: Option<u32>, scales: Scales) -> Profile {
+pub fn scaled_profile(donor: &Profile, sms: Option<u32>, scales: Scales) -> Profile {
     let mut profile = donor.clone();
     let from = donor.data_sheet;
     profile.data_sheet = Device {
@@ -193,7 +193,7 @@ pub fn balanced(profile: &mut Profile, ratio: f64) {
 ///
 /// # Panics
 /// If it does: waves depend on it.
-pub fn restate(profile: &mut Profile, peaks: Device) {
+pub fn rebase_to_peaks(profile: &mut Profile, peaks: Device) {
     let from = profile.data_sheet;
     assert_eq!(from.sms, peaks.sms, "multiprocessors of {}", profile.name);
     let compute = from.peak_bf16.flops_per_sec() / peaks.peak_bf16.flops_per_sec();

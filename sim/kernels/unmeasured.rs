@@ -1,4 +1,4 @@
-//! A device that calibration has not measured: its profile from a data sheet and a handful of timings.
+//! A device that calibration has not measured: its profile from a data sheet and a few dozen timings.
 //!
 //! ```text
 //!   GEMM timings ─ transfer: nearest donor, launches, memory, arithmetic × ─┐
@@ -25,7 +25,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::curves::{Curves, Site};
 use super::exchange::Library;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
-use super::transfer::{Donor, Scales, balanced, by_nearness, carried, handful, restate};
+use super::transfer::{
+    Donor, Scales, balanced, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
+};
 use super::{FusedTimes, LAWS};
 use crate::base::units::Bandwidth;
 use crate::kernels::devices::DataSheet;
@@ -34,21 +36,21 @@ use crate::kernels::profile::{Evidence, Family, Precision, Profile};
 
 /// How much wider intervals are than the donor's own of shapes left out.
 #[derive(Clone, Copy)]
-struct Wider {
+struct Inflation {
     kernels: f64,
     experts: f64,
     links: f64,
 }
 
-impl Wider {
+impl Inflation {
     /// About what makes nine in ten rows of devices left out in turn lie in theirs. The mean of several donors
-    /// foretells experts better; of links nothing of its own is known.
-    const STRANGER: Self = Self { kernels: 3.0, experts: 2.0, links: 5.0 };
+    /// predicts experts better; of links nothing of its own is known.
+    const OTHER_ARCHITECTURE: Self = Self { kernels: 3.0, experts: 2.0, links: 5.0 };
     /// A device of the donor's own family by the data sheets, once timings bear that out.
-    const SISTER: Self = Self { kernels: 1.5, experts: 1.5, links: 1.5 };
+    const SAME_ARCHITECTURE: Self = Self { kernels: 1.5, experts: 1.5, links: 1.5 };
 }
 
-/// The least e of (1): a handful of timings does not tell donors closer than this apart.
+/// The least e of (1): a few dozen timings does not tell donors closer than this apart.
 const CLOSEST: f64 = 0.01;
 /// Copies of fewer bytes are left out of (2) and of memory's rate: they start, or lie in a cache.
 const LARGE_COPY: u64 = 64 << 20;
@@ -57,24 +59,24 @@ const COPY_SHARE: f64 = 0.9;
 
 /// What is known of the device.
 #[derive(Clone, Copy, Debug)]
-pub struct Stranger<'a> {
+pub struct UnmeasuredDevice<'a> {
     /// Its data sheet, if there is one.
     pub sheet: Option<&'a DataSheet>,
-    /// Its GEMM timings; a handful of these is used.
+    /// Its GEMM timings; a few dozen of these is used.
     pub gemm: &'a [GemmRow],
     /// Its copies.
     pub copies: &'a [CopyRow],
 }
 
-impl Stranger<'_> {
-    /// Its profile as far as known devices, `others`, foretell it, and how in words.
+impl UnmeasuredDevice<'_> {
+    /// Its profile as far as known devices, `others`, predict it, and how in words.
     ///
     /// # Panics
     /// If none of the others was itself measured.
     #[must_use]
     pub fn profile(&self, others: &[Profile]) -> (Profile, String) {
         let donors = measured(others);
-        let found = by_nearness(&donors, self.sms(), &handful(self.gemm));
+        let found = by_nearness(&donors, self.sms(), &sample_timings(self.gemm));
         let (mut profile, how) = self.scaled(&donors, &found);
         let sister = self.is_sister(&profile, &found);
         if !sister {
@@ -83,8 +85,9 @@ impl Stranger<'_> {
         }
         let copied = self.copied(&mut profile);
         let links = self.links(&mut profile, others);
-        let wider = if sister { Wider::SISTER } else { Wider::STRANGER };
-        own_nothing(&mut profile, wider);
+        let wider =
+            if sister { Inflation::SAME_ARCHITECTURE } else { Inflation::OTHER_ARCHITECTURE };
+        mark_transferred(&mut profile, wider);
         let mut rule = format!("unknown device: predicted as {} with {how}{copied}", profile.name);
         let products = self.products(others);
         if products.name != profile.name {
@@ -106,10 +109,13 @@ impl Stranger<'_> {
     #[must_use]
     pub fn products(&self, others: &[Profile]) -> Profile {
         let donors = if self.sheet.is_some() { others.to_vec() } else { measured(others) };
-        let found = by_nearness(&donors, self.sms(), &handful(self.gemm));
+        let found = by_nearness(&donors, self.sms(), &sample_timings(self.gemm));
         let (mut profile, _) = self.scaled(&donors, &found);
         let sister = self.is_sister(&profile, &found);
-        own_nothing(&mut profile, if sister { Wider::SISTER } else { Wider::STRANGER });
+        mark_transferred(
+            &mut profile,
+            if sister { Inflation::SAME_ARCHITECTURE } else { Inflation::OTHER_ARCHITECTURE },
+        );
         profile
     }
 
@@ -131,16 +137,16 @@ impl Stranger<'_> {
                 let how = format!(
                     "launches x {launch:.2}, memory x {memory:.2}, arithmetic x {compute:.2} by {} GEMM \
                      timings of its own (median error left {:.0} %)",
-                    handful(self.gemm).len(),
+                    sample_timings(self.gemm).len(),
                     left * 100.0
                 );
                 (profile, scales, how)
             }
             None => self.unscaled(donors),
         };
-        let mut profile = carried(donor, self.sms(), scales);
+        let mut profile = scaled_profile(donor, self.sms(), scales);
         if let Some(sheet) = self.sheet {
-            restate(&mut profile, sheet.device());
+            rebase_to_peaks(&mut profile, sheet.device());
             if found.is_empty() {
                 let of_each = |device: super::Device| {
                     device.peak_bf16.flops_per_sec() / f64::from(device.sms)
@@ -214,7 +220,7 @@ impl Stranger<'_> {
             profile.collectives.clone_from(&nearest.collectives);
             profile.pair_bandwidth = nearest.pair_bandwidth;
             profile.scale_up = nearest.scale_up;
-            relink(profile, Bandwidth::from_bytes_per_sec(peak));
+            rescale_links(profile, Bandwidth::from_bytes_per_sec(peak));
             let by = if copied.is_some() { "its own copies" } else { "the data sheets" };
             return format!("links of {} at the ratio of {by}", nearest.name);
         }
@@ -245,7 +251,7 @@ fn mix_experts(profile: &mut Profile, found: &[Donor<'_>], sms: Option<u32>) {
         .iter()
         .map(|donor| {
             let weight = donor.left.max(CLOSEST).powi(-2);
-            (carried(donor.profile, sms, donor.scales), weight)
+            (scaled_profile(donor.profile, sms, donor.scales), weight)
         })
         .collect();
     let device = profile.data_sheet;
@@ -259,7 +265,7 @@ fn mix_experts(profile: &mut Profile, found: &[Donor<'_>], sms: Option<u32>) {
     }
 }
 
-/// The loads of a law at the knots, by experts and top-k: drawing slots is dear.
+/// The loads of a law at the knots, by experts and top-k: drawing slots is expensive.
 type Loads = BTreeMap<(u32, u32), Vec<ExpertsLoad>>;
 
 fn mixed(
@@ -313,7 +319,7 @@ fn shape_at(at: &[u32], always_gated: bool) -> ExpertsShape {
 }
 
 /// Links as those of a device with another peak.
-fn relink(profile: &mut Profile, peak: Bandwidth) {
+fn rescale_links(profile: &mut Profile, peak: Bandwidth) {
     let Some(donor) = profile.scale_up else { return };
     let ratio = peak.bytes_per_sec() / donor.bytes_per_sec();
     for fit in profile.collectives.values_mut() {
@@ -333,8 +339,8 @@ fn relink(profile: &mut Profile, peak: Bandwidth) {
     profile.scale_up = Some(peak);
 }
 
-/// Evidence of what was carried over and not measured: intervals so many times as wide.
-fn own_nothing(profile: &mut Profile, by_how_much: Wider) {
+/// Evidence of what was carried over and not measured: intervals this many times as wide.
+fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     let by = |evidence: &mut Evidence, factor: f64| {
         evidence.fitted_on = format!("{}: carried over, not measured", evidence.fitted_on);
         evidence.rows = 0;
@@ -342,7 +348,7 @@ fn own_nothing(profile: &mut Profile, by_how_much: Wider) {
         evidence.log_error_p90 = evidence.log_error_p90.map(|width| width * factor);
         evidence.log_errors = evidence.log_errors.as_ref().map(|law| law.widened(factor));
     };
-    let Wider { kernels, experts, links } = by_how_much;
+    let Inflation { kernels, experts, links } = inflation;
     profile.gemm.values_mut().for_each(|family| by(&mut family.evidence, kernels));
     profile.experts.values_mut().for_each(|family| by(&mut family.evidence, experts));
     by(&mut profile.memory.evidence, kernels);

@@ -33,7 +33,7 @@ mod balanced;
 mod fitted;
 
 pub use balanced::Balanced;
-use fitted::FittedLeg;
+use fitted::FittedExchange;
 
 /// SMs that DeepEP's normal kernels take unless told otherwise (`Buffer.num_sms`).
 pub const DEFAULT_SMS: u32 = 20;
@@ -52,12 +52,12 @@ pub struct Carrier {
     /// What links deliver.
     pub rates: Rates,
     /// What dispatch and combine stand on.
-    pub legs: [LegBasis; 2],
+    pub phases: [ExchangeBasis; 2],
 }
 
 /// What a leg stands on.
 #[derive(Clone, Debug)]
-pub struct LegBasis {
+pub struct ExchangeBasis {
     /// Library, format, and how near they are to measurements.
     pub basis: Basis,
     /// The family of constants, which errs as one.
@@ -242,42 +242,52 @@ impl<'a> Ask<'a> {
         let nccl = NetworkRates::measured(self.profile, self.topology, self.group());
         let algorithm = self.all_to_all.unwrap_or_else(|| algorithm_of(library));
         let formats = [self.workload.batch.dispatch_dtype, self.workload.batch.combine_dtype];
-        let named = |leg: usize, of: String| {
-            format!("{} {} {}{of}", library.word(), LEGS[leg], formats[leg].word())
+        let named = |phase: usize, of: String| {
+            format!("{} {} {}{of}", library.word(), EXCHANGE_PHASES[phase], formats[phase].word())
         };
         let Some(fits) = self.fits(library) else {
             let NcclBasis { family, support, errors } =
                 NcclBasis::of(self.profile, self.topology, self.group());
-            let leg = |leg: usize| LegBasis {
+            let phase = |phase: usize| ExchangeBasis {
                 basis: Basis {
                     part: Part::Exchange,
-                    name: named(leg, String::new()),
+                    name: named(phase, String::new()),
                     support: support.clone(),
                 },
                 family: format!("{}/{family}", self.profile.name),
                 errors: errors.clone(),
                 balanced: None,
             };
-            return Carrier { library, algorithm, rates: nccl.into(), legs: [leg(0), leg(1)] };
+            return Carrier {
+                library,
+                algorithm,
+                rates: nccl.into(),
+                phases: [phase(0), phase(1)],
+            };
         };
-        let legs = [0, 1].map(|leg| self.fitted(fits[leg], formats[leg]));
-        let [dispatch, combine] = [&legs[0], &legs[1]].map(|leg| leg.rates(self.profile));
+        let phases = [0, 1].map(|phase| self.fitted(fits[phase], formats[phase]));
+        let [dispatch, combine] = [&phases[0], &phases[1]].map(|phase| phase.rates(self.profile));
         let sms = || format!(", {} SMs", self.sms(library));
-        let carried = [0, 1].map(|leg| LegBasis {
+        let carried = [0, 1].map(|phase| ExchangeBasis {
             basis: Basis {
                 part: Part::Exchange,
-                name: named(leg, if takes_sms(library) { sms() } else { String::new() }),
-                support: legs[leg].support(),
+                name: named(phase, if takes_sms(library) { sms() } else { String::new() }),
+                support: phases[phase].support(),
             },
-            family: format!("{}/exchange/{}/{}", self.profile.name, library.word(), LEGS[leg]),
-            errors: legs[leg].errors(),
-            balanced: Some(legs[leg].balanced()),
+            family: format!(
+                "{}/exchange/{}/{}",
+                self.profile.name,
+                library.word(),
+                EXCHANGE_PHASES[phase]
+            ),
+            errors: phases[phase].errors(),
+            balanced: Some(phases[phase].balanced()),
         });
         Carrier {
             library,
             algorithm,
             rates: Rates { dispatch, combine, other: nccl },
-            legs: carried,
+            phases: carried,
         }
     }
 
@@ -289,7 +299,7 @@ impl<'a> Ask<'a> {
         &self,
         (fit, prepare): (&'a ExchangeFit, Option<&'a ExchangeFit>),
         format: Dtype,
-    ) -> FittedLeg<'a> {
+    ) -> FittedExchange<'a> {
         let (group, per_node) = (self.group(), self.topology.gpus_per_node());
         let model = &self.workload.model;
         let groups =
@@ -309,11 +319,11 @@ impl<'a> Ask<'a> {
         };
         let bytes = format_bytes(format);
         let tokens = self.workload.batch.tokens_per_gpu;
-        FittedLeg { fit, prepare, shape, members: group, tokens, bytes }
+        FittedExchange { fit, prepare, shape, members: group, tokens, bytes }
     }
 }
 
-const LEGS: [&str; 2] = ["dispatch", "combine"];
+const EXCHANGE_PHASES: [&str; 2] = ["dispatch", "combine"];
 const NVLINK_ONE: ExchangeLibrary = ExchangeLibrary::NvlinkOneSided;
 const NVLINK_TWO: ExchangeLibrary = ExchangeLibrary::NvlinkTwoSided;
 

@@ -27,8 +27,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Carried, Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates, Rates,
-    Relayed, Startup, ecmp_efficiency,
+    Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates, NetworkReport,
+    Rates, Relayed, Startup, ecmp_efficiency,
 };
 use crate::base::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, SimTime};
 use crate::network::fluid::{Certificate, Engine};
@@ -55,7 +55,7 @@ pub struct ClosedForm<'a> {
     /// Bytes over each link, all exchanges together.
     moved: Vec<u64>,
     busy_until: Vec<SimTime>,
-    carried: Carried,
+    network_report: NetworkReport,
     /// Work that may still be spent on solving exchanges a second time.
     measuring_left: u64,
 }
@@ -129,7 +129,7 @@ impl<'a> ClosedForm<'a> {
             touched: Vec::new(),
             moved: vec![0; links],
             busy_until: vec![SimTime::ZERO; links],
-            carried: Carried::none(Engine::ClosedForm, None),
+            network_report: NetworkReport::none(Engine::ClosedForm, None),
             measuring_left: MEASURING,
         }
     }
@@ -301,16 +301,16 @@ impl<'a> ClosedForm<'a> {
             f64::INFINITY
         };
         let certificate = Certificate { start_spread, inner_load, largest, even, plain };
-        self.carried.exchanges += 1;
-        self.carried.flows += flows;
-        self.carried.certified += u64::from(certificate.holds() && !overlaps);
+        self.network_report.exchanges += 1;
+        self.network_report.flows += flows;
+        self.network_report.certified += u64::from(certificate.holds() && !overlaps);
         let cost = flows.saturating_mul(flows);
-        if self.carried.exchanges.is_power_of_two() && cost <= self.measuring_left {
+        if self.network_report.exchanges.is_power_of_two() && cost <= self.measuring_left {
             self.measuring_left -= cost;
             let ended = self.as_flows(waiting);
             let (ours, theirs) = (now + last, ended.max(now));
             let difference = ours.ps() as f64 - theirs.ps() as f64;
-            self.carried.measure(difference / last.ps() as f64);
+            self.network_report.measure(difference / last.ps() as f64);
         }
     }
 
@@ -372,8 +372,8 @@ impl Network for ClosedForm<'_> {
         }
     }
 
-    fn carried(&self) -> Carried {
-        self.carried
+    fn network_report(&self) -> NetworkReport {
+        self.network_report
     }
 
     fn link_bytes(&self) -> &[u64] {

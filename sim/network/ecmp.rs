@@ -9,7 +9,7 @@
 //!   Pr(M ≤ m) = F! / P^F · [x^F] g_m(x)^P,     g_m(x) = Σ_{k ≤ m} x^k / k!         (3)
 //! ```
 //!
-//! Up to [`EXACT_FLOWS`] flows (3) is computed as it stands. Beyond, the coefficient is taken by
+//! Up to [`EXACT_FLOWS`] flows (3) is computed unchanged. Beyond, the coefficient is taken by
 //! the saddle point: with independent counts of law `λ^k / k! / g_m(λ)`, `λ` such that their mean
 //! is `F/P` and `σ²` their variance, `[x^F] g_m^P = g_m(λ)^P λ^{−F} / √(2π P σ²)`, which is
 //! within 2 % of exact where the two meet (tested).
@@ -17,7 +17,7 @@
 //! It assumes flows of equal size and a fresh hash for every pair; few large flows among many
 //! small ones do worse, re-hashing by the transport does better.
 
-/// Up to so many flows the law of the fullest uplink is computed exactly.
+/// Up to this many flows the law of the fullest uplink is computed exactly.
 const EXACT_FLOWS: u32 = 128;
 
 /// The share of a trunk's bandwidth that `flows` flows hashed onto `lanes` uplinks get, η of (1).

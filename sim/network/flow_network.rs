@@ -26,7 +26,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Carried, Carries, Delivery, Exchange, ExchangeId, Network, Rates, Relayed, ecmp_efficiency,
+    Carries, Delivery, Exchange, ExchangeId, Network, NetworkReport, Rates, Relayed,
+    ecmp_efficiency,
 };
 use crate::base::units::{Bandwidth, Bytes, LinkId, SimDuration, SimTime};
 use crate::network::fluid::{Engine, ROUNDING, Sharing};
@@ -51,7 +52,7 @@ pub struct FlowNetwork<'a> {
     route: Vec<LinkId>,
     /// Bytes over each link, all exchanges together.
     moved: Vec<u64>,
-    carried: Carried,
+    network_report: NetworkReport,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +122,7 @@ impl<'a> FlowNetwork<'a> {
             hashed: BTreeMap::new(),
             route: Vec::new(),
             moved: vec![0; topology.links().len()],
-            carried: Carried::none(Engine::Exact, Some(ROUNDING)),
+            network_report: NetworkReport::none(Engine::Exact, Some(ROUNDING)),
         }
     }
 
@@ -129,7 +130,7 @@ impl<'a> FlowNetwork<'a> {
     #[must_use]
     pub fn quantised(mut self, epsilon: f64) -> Self {
         self.sharing = self.sharing.quantised(epsilon);
-        self.carried = Carried::none(Engine::Quantised, Some(epsilon));
+        self.network_report = NetworkReport::none(Engine::Quantised, Some(epsilon));
         self
     }
 
@@ -287,9 +288,9 @@ impl Network for FlowNetwork<'_> {
                 feeders[to].push(from);
             }
         }
-        self.carried.exchanges += u64::from(flows > 0);
-        self.carried.certified = self.carried.exchanges;
-        self.carried.flows += flows;
+        self.network_report.exchanges += u64::from(flows > 0);
+        self.network_report.certified = self.network_report.exchanges;
+        self.network_report.flows += flows;
         let startup = (0..ranks).map(|rank| {
             let [bytes, peers] = exchange.volume_of(rank);
             rates.time_of(Bytes(bytes), peers, latency[rank])
@@ -365,8 +366,8 @@ impl Network for FlowNetwork<'_> {
         }
     }
 
-    fn carried(&self) -> Carried {
-        self.carried
+    fn network_report(&self) -> NetworkReport {
+        self.network_report
     }
 
     fn link_bytes(&self) -> &[u64] {

@@ -16,7 +16,7 @@
 //!
 //! | engine | what it does | error of a finish time |
 //! |---|---|---|
-//! | exact | every event in its turn, all rates anew | rounding, 1e-9 relative |
+//! | exact | all rates solved again at every event | rounding, 1e-9 relative |
 //! | quantised | events gathered into steps of `ε·t`, unused capacity given back | about `ε` |
 //! | closed form | every link drains its bytes at its full capacity | none guaranteed; see [`drain`] |
 //!
@@ -115,7 +115,7 @@ impl Problem {
         Self { capacity, route_ends: vec![0], ..Self::default() }
     }
 
-    /// Makes room for so many flows over so many links in all.
+    /// Makes room for this many flows over this many links in all.
     pub fn reserve(&mut self, flows: usize, links: usize) {
         self.route_ends.reserve_exact(flows);
         self.bytes.reserve_exact(flows);

@@ -80,7 +80,7 @@ fn startup_of(known: &BTreeMap<u32, SimDuration>, nodes: u32) -> Option<SimDurat
     }
 }
 
-/// What NCCL's time stands on, for a group of so many GPUs, and how far off it may be.
+/// What NCCL's time stands on, for a group of this many GPUs, and how far off it may be.
 pub(super) struct NcclBasis {
     pub family: &'static str,
     pub support: Support,

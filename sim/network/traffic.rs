@@ -35,7 +35,7 @@ pub struct Transfer {
 pub const BYTES_PER_TRANSFER: u64 = 16;
 
 impl Traffic {
-    /// No transfers, with room for so many.
+    /// No transfers, with room for this many.
     #[must_use]
     pub fn with_room_for(transfers: usize) -> Self {
         Self {

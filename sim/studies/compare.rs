@@ -30,7 +30,7 @@ const STEP: f64 = 1.25;
 const MOST: f64 = 64.0;
 
 /// A cluster with the workload to run on it.
-pub struct Contender {
+pub struct ClusterCase {
     /// The cluster's name.
     pub name: String,
     /// Everything that decides its runs; one case.
@@ -39,8 +39,8 @@ pub struct Contender {
     pub cost: Cost,
 }
 
-impl Contender {
-    /// A contender with its price by a book.
+impl ClusterCase {
+    /// A cluster case with its price by a book.
     #[must_use]
     pub fn new(name: String, scenario: Scenario, book: &crate::topology::PriceBook) -> Self {
         let cost = Cost::of(&scenario.topology, book);
@@ -85,7 +85,7 @@ impl Knob {
 }
 
 /// How a cluster stands.
-pub struct Standing {
+pub struct ClusterResult {
     /// Its name.
     pub name: String,
     /// Its GPUs.
@@ -108,7 +108,7 @@ pub struct Standing {
     pub outcome: Outcome,
 }
 
-impl Standing {
+impl ClusterResult {
     /// MoE++'s gain in percent, paired by seed.
     #[must_use]
     pub fn gain_percent(&self) -> Estimate {
@@ -173,7 +173,7 @@ impl Equal {
         }
     }
 
-    /// The unit of [`Standing::per`].
+    /// The unit of [`ClusterResult::per`].
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
@@ -184,22 +184,25 @@ impl Equal {
     }
 }
 
-/// Runs every contender under every seed, and once more for every knob.
+/// Runs every cluster case under every seed, and once more for every knob.
 ///
 /// # Errors
 /// If a run exceeds representable time.
-pub fn compare(contenders: &[Contender], threads: usize) -> Result<Vec<Standing>, TooLong> {
-    contenders.iter().map(|contender| standing(contender, threads)).collect()
+pub fn compare(
+    cluster_cases: &[ClusterCase],
+    threads: usize,
+) -> Result<Vec<ClusterResult>, TooLong> {
+    cluster_cases.iter().map(|cluster_case| evaluate(cluster_case, threads)).collect()
 }
 
 /// How one cluster stands.
 ///
 /// # Errors
 /// If a run exceeds representable time.
-pub fn standing(contender: &Contender, threads: usize) -> Result<Standing, TooLong> {
-    let scenario = &contender.scenario;
+pub fn evaluate(cluster_case: &ClusterCase, threads: usize) -> Result<ClusterResult, TooLong> {
+    let scenario = &cluster_case.scenario;
     let seeds: Vec<u64> = scenario.seeds.clone().collect();
-    let both = [contender.vanilla(), contender.own()];
+    let both = [cluster_case.vanilla(), cluster_case.own()];
     let outcomes = in_parallel(2 * seeds.len(), threads, |at| {
         run_if(scenario, both[at % 2], scenario.overheads, seeds[at / 2], &WhatIf::NOTHING, None)
     });
@@ -216,14 +219,14 @@ pub fn standing(contender: &Contender, threads: usize) -> Result<Standing, TooLo
         }
     }
     let outcome = kept.ok_or(TooLong)?;
-    Ok(Standing {
-        name: contender.name.clone(),
+    Ok(ClusterResult {
+        name: cluster_case.name.clone(),
         gpus: scenario.topology.gpus(),
         gpu: scenario.topology.gpu().name.clone(),
         profile: scenario.ingredients.profile.clone(),
         profile_borrowed: scenario.profile_borrowed,
-        cost: contender.cost,
-        sensitivities: sensitivities(contender, moepp[0], threads)?,
+        cost: cluster_case.cost,
+        sensitivities: sensitivities(cluster_case, moepp[0], threads)?,
         vanilla,
         moepp,
         outcome,
@@ -239,13 +242,14 @@ fn knobs(scenario: &Scenario) -> Vec<Knob> {
 }
 
 fn sensitivities(
-    contender: &Contender,
+    cluster_case: &ClusterCase,
     base: f64,
     threads: usize,
 ) -> Result<Vec<(Knob, f64)>, TooLong> {
-    let knobs = knobs(&contender.scenario);
-    let better =
-        in_parallel(knobs.len(), threads, |at| tokens_per_sec(contender, &knobs[at].better(STEP)));
+    let knobs = knobs(&cluster_case.scenario);
+    let better = in_parallel(knobs.len(), threads, |at| {
+        tokens_per_sec(cluster_case, &knobs[at].better(STEP))
+    });
     let mut found = Vec::new();
     for (knob, tokens) in knobs.into_iter().zip(better) {
         found.push((knob, (tokens? / base).ln() / STEP.ln()));
@@ -255,10 +259,10 @@ fn sensitivities(
 }
 
 /// MoE++'s throughput under the first seed if things were otherwise.
-fn tokens_per_sec(contender: &Contender, what_if: &WhatIf) -> Result<f64, TooLong> {
-    let scenario = &contender.scenario;
+fn tokens_per_sec(cluster_case: &ClusterCase, what_if: &WhatIf) -> Result<f64, TooLong> {
+    let scenario = &cluster_case.scenario;
     let seed = scenario.seeds.start;
-    let outcome = run_if(scenario, contender.own(), scenario.overheads, seed, what_if, None)?;
+    let outcome = run_if(scenario, cluster_case.own(), scenario.overheads, seed, what_if, None)?;
     Ok(outcome.tokens_per_sec())
 }
 
@@ -268,13 +272,13 @@ fn tokens_per_sec(contender: &Contender, what_if: &WhatIf) -> Result<f64, TooLon
 /// # Errors
 /// If a run exceeds representable time.
 pub fn break_even(
-    contender: &Contender,
+    cluster_case: &ClusterCase,
     class: LinkClass,
     target: f64,
 ) -> Result<Option<f64>, TooLong> {
-    let gpus = f64::from(contender.scenario.topology.gpus());
+    let gpus = f64::from(cluster_case.scenario.topology.gpus());
     let reaches = |factor: f64| {
-        Ok(tokens_per_sec(contender, &WhatIf::faster(class, factor))? / gpus >= target)
+        Ok(tokens_per_sec(cluster_case, &WhatIf::faster(class, factor))? / gpus >= target)
     };
     if !reaches(MOST)? {
         return Ok(None);
@@ -292,8 +296,7 @@ pub fn break_even(
 /// # Panics
 /// If the price book does not know a cluster's cost or power and these are to be equal.
 #[must_use]
-pub fn ratio(own: &Standing, other: &Standing, equal: Equal) -> Ratio {
-    let [own, other] =
-        [own, other].map(|standing| standing.per(equal).expect("a known cost or power"));
+pub fn ratio(own: &ClusterResult, other: &ClusterResult, equal: Equal) -> Ratio {
+    let [own, other] = [own, other].map(|result| result.per(equal).expect("a known cost or power"));
     ratio_of(&own, &other, Streams::new(0))
 }

@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::workload::Workload;
 
 pub mod baseline;
@@ -95,10 +95,10 @@ struct CsvRow {
 ///
 /// # Errors
 /// If the file cannot be read, or a row has a missing column or a value that makes no sense.
-pub fn read(path: &Path) -> Result<Vec<PaperRow>, Mistake> {
+pub fn read(path: &Path) -> Result<Vec<PaperRow>, Diagnostic> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|e| {
-        Mistake::of(&name, format!("cannot be read: {e}"), "check the path and its permissions")
+        Diagnostic::of(&name, format!("cannot be read: {e}"), "check the path and its permissions")
     })?;
     parse(&name, &bytes)
 }
@@ -116,20 +116,20 @@ pub fn looks_like(path: &Path) -> bool {
     })
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<Vec<PaperRow>, Mistake> {
+fn parse(name: &str, bytes: &[u8]) -> Result<Vec<PaperRow>, Diagnostic> {
     const COLUMNS: &str = "the columns are model, ffn_experts, zero_computation_experts, tau, \
                            expert_forward_ms, throughput_increase_percent";
     let mut rows = Vec::new();
     for row in csv::Reader::from_reader(bytes).deserialize::<CsvRow>() {
         let row = row.map_err(|e| {
             let line = e.position().map(|at| at.line() as usize);
-            Mistake { line, ..Mistake::of(name, e.to_string(), COLUMNS) }
+            Diagnostic { line, ..Diagnostic::of(name, e.to_string(), COLUMNS) }
         })?;
         let line = Some(rows.len() + 2);
-        let wrong = |key: &str, found: String, help: &str| Mistake {
+        let wrong = |key: &str, found: String, help: &str| Diagnostic {
             line,
             key: key.to_owned(),
-            ..Mistake::of(name, found, help)
+            ..Diagnostic::of(name, found, help)
         };
         let time = row.expert_forward_ms;
         if !(time > 0.0 && time.is_finite()) {

@@ -16,7 +16,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::kernels::TimedBasis;
-use crate::studies::compare::{Contender, Knob, Standing, standing};
+use crate::studies::compare::{ClusterCase, ClusterResult, Knob, evaluate};
 use crate::studies::study::{WhatIf, in_parallel, run_if};
 use crate::workload::Workload;
 
@@ -27,11 +27,11 @@ pub use quality::{Quality, Trend};
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
-    /// At least so many tokens a second through what is counted, all GPUs together.
+    /// At least this many tokens per second through what is counted, all GPUs together.
     TokensPerSec(f64),
-    /// At most so many milliseconds for a step of all micro-batches.
+    /// At most this many milliseconds for a step of all micro-batches.
     StepMs(f64),
-    /// At most so many milliseconds for one layer of one micro-batch, on average.
+    /// At most this many milliseconds for one layer of one micro-batch, on average.
     LayerMs(f64),
 }
 
@@ -100,7 +100,7 @@ pub struct Plan {
 /// What to plan for.
 pub struct Question<'a> {
     /// The clusters; each scenario has one case.
-    pub contenders: &'a [Contender],
+    pub cluster_cases: &'a [ClusterCase],
     /// τ to look at first.
     pub taus: &'a [f64],
     /// What must be met.
@@ -120,8 +120,8 @@ const BISECTIONS: usize = 5;
 /// If a run exceeds representable time.
 pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     let mut candidates = Vec::new();
-    for contender in question.contenders {
-        candidates.extend(candidates_of(question, contender, threads)?);
+    for cluster_case in question.cluster_cases {
+        candidates.extend(candidates_of(question, cluster_case, threads)?);
     }
     let meets = |at: &usize| candidates[*at].probability >= question.probability;
     let all = || 0..candidates.len();
@@ -134,7 +134,7 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
             .then(quality(a).total_cmp(&quality(b)))
             .then(candidates[a].mean().total_cmp(&candidates[b].mean()))
     });
-    // Far from the target a larger spread is a larger probability, which brings nobody closer: only
+    // Far from the target a larger spread is a larger probability, which brings no candidate closer to the target: only
     // whole percents count.
     let percent = |at: usize| (100.0 * candidates[at].probability).round();
     let nearness = |at: usize| (percent(at), candidates[at].margin_percent());
@@ -152,31 +152,31 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
         })
     };
     let front = all().filter(|&at| !beaten(at)).collect();
-    let told = best.unwrap_or(closest);
-    let standing = stand(question, &candidates[told], threads)?;
+    let chosen = best.unwrap_or(closest);
+    let result = evaluate_candidate(question, &candidates[chosen], threads)?;
     Ok(Plan {
         best,
         closest,
         front,
-        blame: shares(&standing.outcome),
-        stands_on: standing.outcome.stands_on.clone(),
-        knobs: standing.sensitivities,
+        blame: shares(&result.outcome),
+        stands_on: result.outcome.stands_on.clone(),
+        knobs: result.sensitivities,
         candidates,
     })
 }
 
 fn candidates_of(
     question: &Question<'_>,
-    contender: &Contender,
+    cluster_case: &ClusterCase,
     threads: usize,
 ) -> Result<Vec<Candidate>, TooLong> {
-    let case = &contender.scenario.cases[0];
-    let mut found = vec![candidate(question, contender, &case.vanilla, None, threads)?];
+    let case = &cluster_case.scenario.cases[0];
+    let mut found = vec![candidate(question, cluster_case, &case.vanilla, None, threads)?];
     let Some(moepp) = case.moepp.first() else { return Ok(found) };
     let at = |tau: f64| {
         let mut workload = moepp.clone();
         workload.model.experts.tau = Some(tau);
-        candidate(question, contender, &workload, Some(tau), threads)
+        candidate(question, cluster_case, &workload, Some(tau), threads)
     };
     for &tau in question.taus {
         found.push(at(tau)?);
@@ -202,12 +202,12 @@ fn candidates_of(
 
 fn candidate(
     question: &Question<'_>,
-    contender: &Contender,
+    cluster_case: &ClusterCase,
     workload: &Workload,
     tau: Option<f64>,
     threads: usize,
 ) -> Result<Candidate, TooLong> {
-    let scenario = &contender.scenario;
+    let scenario = &cluster_case.scenario;
     let seeds: Vec<u64> = scenario.seeds.clone().collect();
     let runs = in_parallel(seeds.len(), threads, |at| {
         run_if(scenario, workload, scenario.overheads, seeds[at], &WhatIf::NOTHING, None)
@@ -216,7 +216,7 @@ fn candidate(
     let tokens_per_sec: Vec<f64> = outcomes.iter().map(Outcome::tokens_per_sec).collect();
     let target = question.target.tokens_per_sec(workload, outcomes[0].tokens);
     Ok(Candidate {
-        cluster: contender.name.clone(),
+        cluster: cluster_case.name.clone(),
         tau,
         probability: probability(&tokens_per_sec, target),
         tokens_per_sec,
@@ -241,23 +241,28 @@ pub fn probability(values: &[f64], target: f64) -> f64 {
 }
 
 /// A candidate's cluster with its own τ, for what binds it.
-fn stand(question: &Question<'_>, told: &Candidate, threads: usize) -> Result<Standing, TooLong> {
-    let found = question.contenders.iter().find(|contender| contender.name == told.cluster);
-    let contender = found.ok_or(TooLong)?;
-    let mut own = Contender {
-        name: contender.name.clone(),
-        scenario: contender.scenario.clone(),
-        cost: contender.cost,
+fn evaluate_candidate(
+    question: &Question<'_>,
+    chosen: &Candidate,
+    threads: usize,
+) -> Result<ClusterResult, TooLong> {
+    let found =
+        question.cluster_cases.iter().find(|cluster_case| cluster_case.name == chosen.cluster);
+    let cluster_case = found.ok_or(TooLong)?;
+    let mut own = ClusterCase {
+        name: cluster_case.name.clone(),
+        scenario: cluster_case.scenario.clone(),
+        cost: cluster_case.cost,
     };
     own.scenario.seeds.end = own.scenario.seeds.start + 1;
     let case = &mut own.scenario.cases[0];
-    match told.tau {
+    match chosen.tau {
         None => case.moepp.clear(),
         Some(tau) => {
             case.moepp.iter_mut().for_each(|workload| workload.model.experts.tau = Some(tau))
         }
     }
-    standing(&own, threads)
+    evaluate(&own, threads)
 }
 
 /// Shares of the makespan by reason, largest first.

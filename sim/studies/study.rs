@@ -8,15 +8,15 @@ use std::sync::mpsc;
 
 use crate::base::estimate::{Estimate, Range};
 use crate::base::units::SimDuration;
-use crate::config::{Case, Mistake, Scenario};
+use crate::config::{Case, Diagnostic, Scenario};
 use crate::execution::blame::Reason;
 use crate::execution::cost::{Overheads, Uncertainty};
-use crate::execution::machine::{Counted, Observer};
+use crate::execution::machine::{Observer, Scope};
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::execution::provenance;
 use crate::execution::run::{Inputs, simulate_observed};
 use crate::kernels::{Kernels, TimedBasis};
-use crate::network::{Carried, NetworkRates};
+use crate::network::{NetworkRates, NetworkReport};
 use crate::topology::{ByClass, LinkClass};
 use crate::workload::Workload;
 
@@ -47,7 +47,7 @@ pub struct Row {
     /// Mean over seeds and GPUs of the time blamed on each reason, in milliseconds.
     pub blame_ms: [f64; Reason::ALL.len()],
     /// Which engine carried the exchanges, over all seeds; the costlier one where runs differ.
-    pub carried: Carried,
+    pub network_report: NetworkReport,
     /// Bytes over each link in a second of the makespan, mean over seeds.
     pub link_bytes_per_s: Vec<f64>,
     /// What the time stands on, mean over seeds and GPUs.
@@ -101,18 +101,18 @@ pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
 ///
 /// # Errors
 /// If there is one: it says which, and from what.
-pub fn refuse_borrowed(scenario: &Scenario) -> Result<(), Mistake> {
+pub fn refuse_borrowed(scenario: &Scenario) -> Result<(), Diagnostic> {
     if let Some(borrowed) = scenario.borrowed() {
         let help = "leave out --strict, or name a profile of this GPU";
-        return Err(Mistake::of("--strict", borrowed, help));
+        return Err(Diagnostic::of("--strict", borrowed, help));
     }
     let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
     for workload in scenario.cases.iter().flat_map(workloads_of) {
         let mut bases = provenance::bases(workload, &kernels, scenario.counted);
         if let (true, Ok(carrier)) =
-            (scenario.counted != Counted::Experts, scenario.carrier(workload))
+            (scenario.counted != Scope::Experts, scenario.carrier(workload))
         {
-            bases.extend(carrier.legs.map(|leg| leg.basis));
+            bases.extend(carrier.phases.map(|leg| leg.basis));
         }
         let borrowed: Vec<String> =
             bases.iter().filter(|b| b.is_borrowed()).map(|b| b.to_string()).collect();
@@ -120,7 +120,7 @@ pub fn refuse_borrowed(scenario: &Scenario) -> Result<(), Mistake> {
             let found =
                 format!("{} runs on borrowed constants: {}", workload.name, borrowed.join("; "));
             let help = "leave out --strict, name a profile that has these kernels, or measure them";
-            return Err(Mistake::of("--strict", found, help));
+            return Err(Diagnostic::of("--strict", found, help));
         }
     }
     Ok(())
@@ -166,7 +166,7 @@ pub fn run_if(
         kernels: &kernels,
         overheads,
         rates: carrier.rates.map(|rates| what_if.on(rates)),
-        legs: Some(&carrier.legs),
+        phases: Some(&carrier.phases),
         all_to_all: carrier.algorithm,
         network: scenario.network,
         counted: scenario.counted,
@@ -256,7 +256,9 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         predicted,
         hidden_ms: over_seeds(&Outcome::mean_hidden_ms).mean,
         blame_ms,
-        carried: own[1..].iter().fold(own[0].carried, |all, outcome| all.and(&outcome.carried)),
+        network_report: own[1..]
+            .iter()
+            .fold(own[0].network_report, |all, outcome| all.and(&outcome.network_report)),
         link_bytes_per_s: link_rates(own),
         stands_on: stands_on(own),
     }

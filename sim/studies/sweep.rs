@@ -1,4 +1,4 @@
-//! Sweeps: every point of a plan, every case, every seed — a row a run, kept as runs finish.
+//! Sweeps: every point of a plan, every case, every seed — a row per run, kept as runs finish.
 //!
 //! A *task* is one case of one point under one seed: the vanilla run and all its MoE++ runs, which
 //! share random numbers so that their ratio is a paired comparison. Tasks are numbered (point, case,
@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::config::{Mistake, Scenario, SweepPlan, fold_bytes};
+use crate::config::{Diagnostic, Scenario, SweepPlan, fold_bytes};
 use crate::execution::outcome::TooLong;
 use crate::studies::study;
 
@@ -41,7 +41,7 @@ pub struct Sweep<'a> {
 #[derive(Debug)]
 pub enum Stopped {
     /// A point's scenario is wrong.
-    Refused(Mistake),
+    Refused(Diagnostic),
     /// A run exceeded representable time.
     TooLong,
     /// Rows could not be kept.
@@ -53,7 +53,7 @@ impl<'a> Sweep<'a> {
     ///
     /// # Errors
     /// The first mistake found, or a sweep of too many runs.
-    pub fn new(plan: &'a SweepPlan) -> Result<Self, Mistake> {
+    pub fn new(plan: &'a SweepPlan) -> Result<Self, Diagnostic> {
         let first = plan.scenario_at(0)?;
         let mut fingerprint = fold_bytes(0, plan.text().as_bytes());
         fingerprint =
@@ -78,7 +78,7 @@ impl<'a> Sweep<'a> {
         };
         let tasks = plan.points() * sweep.cases as u128 * u128::from(seeds);
         if tasks > crate::config::MAX_TASKS {
-            return Err(Mistake::of(
+            return Err(Diagnostic::of(
                 plan.name.clone(),
                 format!("points, cases and seeds make {tasks} tasks"),
                 format!(
@@ -94,7 +94,7 @@ impl<'a> Sweep<'a> {
     ///
     /// # Errors
     /// The first one found.
-    pub fn refuse_borrowed(&self) -> Result<(), Mistake> {
+    pub fn refuse_borrowed(&self) -> Result<(), Diagnostic> {
         (0..self.plan.points() as usize)
             .try_for_each(|point| study::refuse_borrowed(&self.plan.scenario_at(point)?))
     }

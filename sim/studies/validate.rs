@@ -10,7 +10,7 @@
 //! as if it had never been measured (its residuals are withheld, and with them those of its whole
 //! fold or model; the few constants stay): that is the accuracy to expect of new shapes, where the
 //! plain report says how well the tables were learned. `--leave-out=groups` withholds numbers of GPUs
-//! and groups, `--leave-out=gpu` all that is known of a device but a handful of its GEMM timings.
+//! and groups, `--leave-out=gpu` all that is known of a device but a few dozen of its GEMM timings.
 //! A row of a table counts once, also where it holds two timings (a dispatch and a combine).
 //!
 //! The baseline is what one knows without measuring: the data sheet's roofline
@@ -22,7 +22,7 @@ use std::path::Path;
 
 use crate::base::choice::Choice;
 use crate::base::table::{Table, TableError};
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::kernels::exchange::Library;
 use crate::kernels::profile::Residual;
 use predictor::Predictor;
@@ -128,12 +128,15 @@ impl Choice for LeaveOut {
 ///
 /// # Errors
 /// If the table cannot be read or is not of the schema its name promises.
-pub fn judge(path: &Path, out: Option<LeaveOut>) -> Result<Option<(Vec<Report>, Table)>, Mistake> {
+pub fn judge(
+    path: &Path,
+    out: Option<LeaveOut>,
+) -> Result<Option<(Vec<Report>, Table)>, Diagnostic> {
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let Some(kind) = Kind::of(&stem) else {
         return Ok(None);
     };
-    let refused = |e: TableError| Mistake::of(e.table.clone(), column_and_found(&e), e.help);
+    let refused = |e: TableError| Diagnostic::of(e.table.clone(), column_and_found(&e), e.help);
     let table = Table::read(path).map_err(refused)?;
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
     let predictor = Predictor::of(dir, &stem, out)?;

@@ -26,9 +26,9 @@
 use super::{LinkClass, Topology};
 use crate::base::units::{Bandwidth, GpuId};
 
-/// Clusters of up to so many GPUs have all their routes counted.
+/// Clusters of up to this many GPUs have all their routes counted.
 pub const COUNTED_GPUS: u32 = 1024;
-/// In larger ones the routes from so many GPUs are counted.
+/// In larger ones the routes from this many GPUs are counted.
 pub const SAMPLED_SOURCES: u32 = 16;
 
 /// What the routes allow.

@@ -1,6 +1,6 @@
 //! Dragonfly and dragonfly+: groups that are each joined to every other.
 //!
-//! Dragonfly [kim08]: `a` routers a group in a full mesh, `p` ports and `h` global links a router,
+//! Dragonfly [kim08]: `a` routers a group in a full mesh, `p` ports and `h` global links per router,
 //! `g ≤ a·h + 1` groups. Global link `c` of group `G` goes to group `G + 1 + (c mod (g−1))`, and
 //! is the router `c / h`'s; a pair of groups has `m = ⌊a·h/(g−1)⌋` links, among which a flow is
 //! hashed. The minimal route is local, global, local. For uniform all-to-all the global links of

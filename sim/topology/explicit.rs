@@ -111,7 +111,7 @@ impl ExplicitGraph {
             let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
             if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
                 let help = "use 1 to 32 letters, digits and - _ . /";
-                return refuse("is no usable name of a switch", help);
+                return refuse("is not a usable name of a switch", help);
             }
             if name.strip_prefix("gpu").is_some_and(|rest| rest.parse::<u32>().is_ok()) {
                 return refuse("is the name of a GPU", "give the switch another name");

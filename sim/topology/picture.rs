@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::{LinkClass, Topology, Vertex, VertexKind};
 use crate::base::units::GpuId;
 
-/// Clusters of up to so many GPUs are drawn whole.
+/// Clusters of up to this many GPUs are drawn whole.
 const WHOLE: u32 = 32;
 /// Nodes drawn of larger ones, beside the last, and GPUs drawn of a large node.
 const FIRST_NODES: u32 = 3;

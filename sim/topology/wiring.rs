@@ -14,7 +14,7 @@ pub struct Unbuildable {
     pub key: String,
     /// What was found.
     pub found: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: String,
 }
 

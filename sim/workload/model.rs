@@ -92,7 +92,7 @@ pub enum Attention {
 pub struct SlidingWindow {
     /// Tokens that one attends to, itself included.
     pub tokens: u32,
-    /// Of so many layers in a row, the last attends to its whole context; none does if absent.
+    /// Of this many layers in a row, the last attends to its whole context; none does if absent.
     pub pattern: Option<u32>,
 }
 

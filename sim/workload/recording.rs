@@ -1,7 +1,7 @@
 //! What real gates decided: recorded choices, sequence by sequence.
 //!
 //! A recording holds, for every token and layer, the ids of the K experts that were chosen. As a
-//! table (Parquet) it has one row a token, in order, and columns `lLL_kK`: layer LL, K-th choice. A
+//! table (Parquet) it has one row per token, in order, and columns `lLL_kK`: layer LL, K-th choice. A
 //! column `seq` tells sequences apart; without one, a column `domain` does, and runs of one domain
 //! are cut into sequences of [`CUT`] tokens; without either, the whole recording is cut so.
 

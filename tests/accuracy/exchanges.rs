@@ -85,7 +85,7 @@ fn both(
     let carrier = Carrier::of(profile, topology, &workload, None).expect("the profile has it");
     let back = row.name.contains("combine");
     let carries = if back { Carries::Combine } else { Carries::Dispatch };
-    let balanced = carrier.legs[usize::from(back)].balanced.expect("a fitted library");
+    let balanced = carrier.phases[usize::from(back)].balanced.expect("a fitted library");
     let predicted = |name: &str| profile.exchanges[name].seconds(row.shape, row.tokens, |_| false);
     let mut seconds = predicted(&row.name);
     if nvlink && !back {
@@ -160,7 +160,7 @@ fn nccl_takes_its_measured_ramp_to_three_picoseconds() {
         workload.layout.expert_parallel = row.gpus;
         workload.stack.exchange = ExchangeLibrary::Nccl;
         let carrier = Carrier::of(&profile, &cluster, &workload, None).unwrap();
-        assert_eq!(carrier.legs[0].basis.support, Support::Measured);
+        assert_eq!(carrier.phases[0].basis.support, Support::Measured);
         let cell = row.bytes / u64::from(row.gpus);
         let members: Vec<_> = (0..row.gpus).map(moesim::base::units::GpuId).collect();
         let cells = vec![moesim::base::units::Bytes(cell); members.len() * members.len()];
@@ -186,8 +186,8 @@ fn deepseek(library: ExchangeLibrary, group: u32, tokens: u32) -> Workload {
 
 fn times(topology: &Topology, workload: &Workload) -> [SimDuration; 2] {
     let carrier = Carrier::of(&profile("h100-sxm"), topology, workload, None).unwrap();
-    [(0, Carries::Dispatch), (1, Carries::Combine)].map(|(leg, carries)| {
-        let balanced = carrier.legs[leg].balanced.unwrap();
+    [(0, Carries::Dispatch), (1, Carries::Combine)].map(|(exchange_phase, carries)| {
+        let balanced = carrier.phases[exchange_phase].balanced.unwrap();
         carry(topology, carrier.rates, balanced.exchange(carries))
     })
 }
@@ -219,8 +219,8 @@ fn engines_that_share_links_agree_on_what_dispatch_and_combine_take() {
     for library in [ExchangeLibrary::DeepEpNormal, ExchangeLibrary::DeepEpLowLatency] {
         let workload = deepseek(library, 16, 4096);
         let carrier = Carrier::of(&profile("h100-sxm"), &cluster, &workload, None).unwrap();
-        for (leg, carries) in [(0, Carries::Dispatch), (1, Carries::Combine)] {
-            let exchange = carrier.legs[leg].balanced.unwrap().exchange(carries);
+        for (exchange_phase, carries) in [(0, Carries::Dispatch), (1, Carries::Combine)] {
+            let exchange = carrier.phases[exchange_phase].balanced.unwrap().exchange(carries);
             let drained = carry(&cluster, carrier.rates, exchange.clone());
             let shared = last(&mut FlowNetwork::new(&cluster, carrier.rates), exchange);
             let off = shared.secs() / drained.secs() - 1.0;
@@ -248,19 +248,19 @@ fn auto_takes_what_people_run_where_it_was_measured_and_says_so() {
     assert_eq!(h100(with(Phase::Training, 8, 2)), ExchangeLibrary::Nccl);
     let a100 = taken("a100-sxm", &topology("a100-4x8", &[]), &with(Phase::Decode, 8, 8));
     assert_eq!(a100.library, ExchangeLibrary::Nccl);
-    assert_eq!(a100.legs[0].basis.support, Support::Measured);
+    assert_eq!(a100.phases[0].basis.support, Support::Measured);
     let domain = topology("gb200-nvl72", &[]);
     let gb200 = taken("gb200", &domain, &with(Phase::Decode, 16, 8));
     assert_eq!(gb200.library, ExchangeLibrary::NvlinkTwoSided);
     // Four nodes lie between two and eight; sixteen lie beyond.
     let between = taken("h100-sxm", &four, &with(Phase::Prefill, 32, 8));
-    assert!(matches!(between.legs[0].basis.support, Support::Interpolated { .. }), "{between:?}");
+    assert!(matches!(between.phases[0].basis.support, Support::Interpolated { .. }), "{between:?}");
     let many = boxes(16, "450 GB/s");
     let beyond = taken("h100-sxm", &many, &with(Phase::Prefill, 128, 8));
-    assert!(beyond.legs[0].basis.to_string().contains("16 nodes"), "{beyond:?}");
+    assert!(beyond.phases[0].basis.to_string().contains("16 nodes"), "{beyond:?}");
 }
 
-fn case(name: &str, set: &[&str]) -> Result<Scenario, config::Mistake> {
+fn case(name: &str, set: &[&str]) -> Result<Scenario, config::Diagnostic> {
     let path = file(&format!("tests/data/cases/{name}.toml"));
     let overrides = Overrides::new(set.iter().map(|&line| line.to_owned()).collect());
     ScenarioSource::open(path.to_str().unwrap(), overrides)?.load()

@@ -89,7 +89,7 @@ fn a_law_is_recovered_from_what_it_drew() {
     }
 }
 
-/// FFN experts a token in MoE++ 7B: 1.486 to 1.590 over tasks at τ = 0.75 [moepp, fig. 4], and an
+/// FFN experts per token in MoE++ 7B: 1.486 to 1.590 over tasks at τ = 0.75 [moepp, fig. 4], and an
 /// sd of 0.18 over words [moepp, fig. 5].
 ///
 /// The published mean is 1.545: eq. 7 gives 1.5, and the observed shift of 0.12 the rest.

@@ -9,8 +9,8 @@ use moesim::base::estimate::Range;
 use moesim::base::streams::Streams;
 use moesim::base::units::SimDuration;
 use moesim::config::{Overrides, ScenarioSource, built_in_profile, built_in_profiles};
-use moesim::execution::cost::{Drawn, Factors, Roofline, Uncertainty};
-use moesim::execution::machine::Counted;
+use moesim::execution::cost::{Factors, PerturbedKernels, Roofline, Uncertainty};
+use moesim::execution::machine::Scope;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::kernels::Kernels;
 use moesim::kernels::profile::{LogErrors, Profile};
@@ -78,7 +78,7 @@ impl World {
     }
 
     fn inputs<'a>(&'a self, workload: &'a Workload) -> Inputs<'a> {
-        let ideal = ideal(&self.topology, workload, &self.roofline, Counted::MoeLayer);
+        let ideal = ideal(&self.topology, workload, &self.roofline, Scope::MoeLayer);
         Inputs { rates: self.rates, ..ideal }
     }
 
@@ -86,7 +86,7 @@ impl World {
     fn gain(&self, world: Factors, seed: u64) -> f64 {
         let of = |workload| {
             let inputs = self.inputs(workload);
-            let kernels = Drawn::new(&self.roofline, world);
+            let kernels = PerturbedKernels::new(&self.roofline, world);
             seconds(&Inputs { kernels: &kernels, rates: world.on(self.rates), ..inputs }, seed)
         };
         of(&self.vanilla) / of(&self.moepp) - 1.0

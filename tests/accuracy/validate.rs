@@ -111,8 +111,8 @@ fn a_number_of_gpus_left_out_is_predicted_by_the_others_alone() {
     assert!((0.85..=0.95).contains(&covered), "{covered}");
 }
 
-/// A stranger's GEMM table, all of it slower by a factor, and some shapes slower by another.
-fn strangers_table(name: &str, slower: impl Fn(i64, i64) -> f64) -> PathBuf {
+/// An unmeasured device's GEMM table, all of it slower by a factor, and some shapes slower by another.
+fn unmeasured_table(name: &str, slower: impl Fn(i64, i64) -> f64) -> PathBuf {
     let known = Table::read(&data().join("gemm_a100_sxm.parquet")).unwrap();
     let [n, k] = ["n", "k"].map(|axis| known.integers(axis).unwrap().to_vec());
     let times = known.numbers("latency_us").unwrap();
@@ -136,11 +136,11 @@ fn part(n: i64, k: i64) -> u32 {
 /// Timings are few and scattered: each part in turn is made odd, so that some must be in one of them.
 #[test]
 fn no_timing_has_a_say_in_its_own_prediction() {
-    let plain = first(&strangers_table("stranger", |_, _| 1.0), None);
+    let plain = first(&unmeasured_table("stranger", |_, _| 1.0), None);
     let (mut seen, mut elsewhere) = (0, 0);
     for odd in 0..6 {
         let slower = |n, k| if part(n, k) == odd { 10.0 } else { 1.0 };
-        let table = strangers_table("stranger-odd", slower);
+        let table = unmeasured_table("stranger-odd", slower);
         let changed = first(&table, None);
         let known = Table::read(&table).unwrap();
         let [n, k] = ["n", "k"].map(|axis| known.integers(axis).unwrap().to_vec());
@@ -158,10 +158,10 @@ fn no_timing_has_a_say_in_its_own_prediction() {
 }
 
 #[test]
-fn a_stranger_that_is_half_as_fast_is_predicted_as_half_as_fast() {
+fn an_unmeasured_device_half_as_fast_is_predicted_as_half_as_fast() {
     let (plain, slow) = (
-        first(&strangers_table("stranger-1", |_, _| 1.0), None),
-        first(&strangers_table("stranger-2", |_, _| 2.0), None),
+        first(&unmeasured_table("stranger-1", |_, _| 1.0), None),
+        first(&unmeasured_table("stranger-2", |_, _| 2.0), None),
     );
     for (a, b) in plain.judged.iter().zip(&slow.judged).step_by(97) {
         assert!((b.predicted / a.predicted / 2.0 - 1.0).abs() < 0.35, "row {}", a.row);

@@ -11,14 +11,14 @@ use std::process::Command;
 use moesim::base::estimate::Estimate;
 use moesim::config::{self, Overrides, Scenario, ScenarioSource};
 use moesim::execution::blame::Reason;
-use moesim::studies::compare::{Contender, Equal, Knob, break_even, ratio, standing};
+use moesim::studies::compare::{ClusterCase, Equal, Knob, break_even, evaluate, ratio};
 use moesim::studies::planner::{Question, Target, Trend, plan};
 use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
 
 const SMALL: [&str; 3] = ["counted=moe-layer", "workload.batch.micro_batches=1", "seeds=0..3"];
 
-/// The paper's 1B pair at τ = 0.75 in groups of so many GPUs, with these overrides.
+/// The paper's 1B pair at τ = 0.75 in groups of this many GPUs, with these overrides.
 fn pair(group: u32, set: &[&str]) -> Scenario {
     let lines = SMALL.iter().chain(set).map(|line| (*line).to_owned()).collect();
     let mut scenario =
@@ -33,9 +33,9 @@ fn pair(group: u32, set: &[&str]) -> Scenario {
     scenario
 }
 
-fn contender(name: &str, group: u32, set: &[&str]) -> Contender {
+fn cluster_case(name: &str, group: u32, set: &[&str]) -> ClusterCase {
     let book = config::read_prices(&config::built_in_prices()).unwrap();
-    Contender::new(name.to_owned(), pair(group, set), &book)
+    ClusterCase::new(name.to_owned(), pair(group, set), &book)
 }
 
 /// NICs so slow that, with experts over two nodes, hardly anything else counts.
@@ -43,12 +43,12 @@ const SLOW: [&str; 1] = ["topology.nodes.nic.bandwidth=2 Gb/s"];
 
 #[test]
 fn where_nics_decide_alone_a_percent_of_them_is_a_percent_of_throughput() {
-    let slow = standing(&contender("slow", 16, &SLOW), 2).unwrap();
+    let slow = evaluate(&cluster_case("slow", 16, &SLOW), 2).unwrap();
     let (knob, elasticity) = slow.binds().expect("something binds");
     assert_eq!(knob, Knob::Bandwidth(LinkClass::Nic));
     assert!((0.95..=1.0).contains(&elasticity), "{elasticity}");
     // Within nodes, NICs carry nothing.
-    let inside = standing(&contender("inside", 8, &[]), 2).unwrap();
+    let inside = evaluate(&cluster_case("inside", 8, &[]), 2).unwrap();
     let nic =
         inside.sensitivities.iter().find(|(knob, _)| *knob == Knob::Bandwidth(LinkClass::Nic));
     assert_eq!(nic.map(|(_, e)| *e), Some(0.0));
@@ -58,8 +58,8 @@ fn where_nics_decide_alone_a_percent_of_them_is_a_percent_of_throughput() {
 #[test]
 fn the_break_even_bandwidth_is_that_of_the_cluster_to_catch_up_with() {
     let fast = ["topology.nodes.nic.bandwidth=2.4 Gb/s"];
-    let (slow, fast) = (contender("slow", 16, &SLOW), contender("fast", 16, &fast));
-    let leader = standing(&fast, 2).unwrap();
+    let (slow, fast) = (cluster_case("slow", 16, &SLOW), cluster_case("fast", 16, &fast));
+    let leader = evaluate(&fast, 2).unwrap();
     let target = leader.moepp[0] / f64::from(leader.gpus);
     let factor = break_even(&slow, LinkClass::Nic, target).unwrap().expect("it can catch up");
     // 2 Gb/s and 2.4 Gb/s; bisected to 1 %. Leaves' uplinks are as slow as all NICs below them, and
@@ -67,7 +67,7 @@ fn the_break_even_bandwidth_is_that_of_the_cluster_to_catch_up_with() {
     assert!((1.2..1.215).contains(&factor), "{factor}");
     assert_eq!(break_even(&slow, LinkClass::Nic, 1e9).unwrap(), None, "nothing is that fast");
     // Equal shares are what they say.
-    let other = standing(&slow, 2).unwrap();
+    let other = evaluate(&slow, 2).unwrap();
     for (equal, amount) in [
         (Equal::Gpus, f64::from(leader.gpus)),
         (Equal::Cost, leader.cost.total().usd.expect("every part has a price")),
@@ -84,11 +84,11 @@ fn the_break_even_bandwidth_is_that_of_the_cluster_to_catch_up_with() {
 
 #[test]
 fn the_planner_takes_the_largest_tau_that_meets_the_target() {
-    let contenders = [contender("a100-4x8", 8, &[])];
+    let cluster_cases = [cluster_case("a100-4x8", 8, &[])];
     let trend = Trend::published("1B").unwrap();
     let taus = [0.1, 0.25, 0.5, 0.75, 1.0];
     let tokens = |tau: f64| {
-        let scenario = &contenders[0].scenario;
+        let scenario = &cluster_cases[0].scenario;
         let mut own = scenario.cases[0].moepp[0].clone();
         own.model.experts.tau = Some(tau);
         let runs = scenario.seeds.clone().map(|seed| {
@@ -100,7 +100,7 @@ fn the_planner_takes_the_largest_tau_that_meets_the_target() {
     // Between what 0.5 and 0.25 give.
     let target = f64::midpoint(mean(&tokens(0.5)), mean(&tokens(0.25)));
     let question = Question {
-        contenders: &contenders,
+        cluster_cases: &cluster_cases,
         taus: &taus,
         target: Target::TokensPerSec(target),
         probability: 0.9,

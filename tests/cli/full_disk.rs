@@ -177,7 +177,7 @@ fn a_closed_or_full_standard_output_and_folders_that_are_files_are_said() {
     }
 }
 
-/// A tmpfs of so many KiB, unmounted when it goes; none where mounting is not allowed.
+/// A tmpfs of this many KiB, unmounted when it goes; none where mounting is not allowed.
 struct Disk(PathBuf);
 
 impl Disk {

@@ -74,14 +74,14 @@ fn each_mistake_in_a_law_has_its_message() {
     assert_eq!(told(&Law { slots: 17.0, ..a_law() }), "gives 17 slots to 16 experts");
     let mut law = a_law();
     law.layers[1].own[3] = -1.0;
-    assert_eq!(told(&law), "layer 1 holds a number that is no logit");
+    assert_eq!(told(&law), "layer 1 holds a number that is not a logit");
     let recorded = vec![vec![0.0]];
     assert_eq!(told(&Law { recorded, ..a_law() }), "a recorded sequence has not 2 latents");
     let persistence = Persistence { share: 2.0, decay: 0.0, depth: 0.0 };
     assert_eq!(told(&Law { persistence, ..a_law() }), "has a persistence outside 0 to 1");
     std::fs::write(&path, "{\"schema\": 1,\n 7}").unwrap();
     assert_eq!(read_law(&path).unwrap_err().line, Some(2));
-    assert!(read_law(&folder).unwrap_err().to_string().contains("is no file of a law's size"));
+    assert!(read_law(&folder).unwrap_err().to_string().contains("is not a file of a law's size"));
 }
 
 /// A fitted law, named by a workload, decides its counts; one of other experts is refused.
@@ -199,7 +199,7 @@ fn exported_counts_are_those_of_a_run() {
     let bad = folder.join("counts.txt");
     let refused =
         refusal(&moesim(&["gate", "show", "moepp-1b", "--export", bad.to_str().unwrap()]));
-    assert!(refused.contains("is no name of a table"), "{refused}");
+    assert!(refused.contains("is not a name of a table"), "{refused}");
 }
 
 /// Both pictures in both formats, for a workload and for a recording.

@@ -53,7 +53,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["name=\"\""],
-        "--set name=\"\": name: is no usable name\n  help: give a name of 1 to 64 printable characters",
+        "--set name=\"\": name: is not a usable name\n  help: give a name of 1 to 64 printable characters",
     ),
     (
         "moe-1b",
@@ -88,17 +88,17 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["experts.tau=0.75"],
-        "--set experts.tau=0.75: experts.tau: means nothing to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
+        "--set experts.tau=0.75: experts.tau: does not apply to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
     ),
     (
         "moe-1b",
         &["experts.zero_computation=local"],
-        "--set experts.zero_computation=local: experts.zero_computation: means nothing to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
+        "--set experts.zero_computation=local: experts.zero_computation: does not apply to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
     ),
     (
         "moe-1b",
         &["gate.difficulty_sd=0.1"],
-        "--set gate.difficulty_sd=0.1: gate.difficulty_sd: means nothing to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
+        "--set gate.difficulty_sd=0.1: gate.difficulty_sd: does not apply to a vanilla model, which has no zero-computation experts\n  help: remove it, or give experts.zero, experts.copy or experts.constant",
     ),
     (
         "moepp-1b",
@@ -183,7 +183,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "deepseek-v3",
         &["scheme.rounds=2"],
-        "--set scheme.rounds=2: scheme.rounds: means nothing to the scheme \"group-limited\"\n  help: remove it, or give another scheme.kind",
+        "--set scheme.rounds=2: scheme.rounds: does not apply to the scheme \"group-limited\"\n  help: remove it, or give another scheme.kind",
     ),
     (
         "moe-1b",

@@ -88,7 +88,7 @@ fn wrong_topologies_get_these_messages() {
         ),
         (
             graph(&format!("{{ from = \"gpu0\", to = \"s\", {CABLE}, class = \"wifi\" }}\n")),
-            "t.toml:14: graph.links[0].class: `wifi` is no class of links\n  help: choose from: \
+            "t.toml:14: graph.links[0].class: `wifi` is not a class of links\n  help: choose from: \
              nvlink, xgmi, pcie, socket, nic, leaf-spine, spine-core, direct",
         ),
     ];
@@ -148,7 +148,7 @@ fn wrong_flows_get_these_messages() {
         ),
         (
             refused(&["--pattern", "uniform", "--epsilon", "0"]),
-            "error: --epsilon: 0 is no relative error\n  help: give a number from 0.000001 to 0.5\n",
+            "error: --epsilon: 0 is not a relative error\n  help: give a number from 0.000001 to 0.5\n",
         ),
         (
             refused(&["--pattern", "uniform", "--gpus", "8", "--health", "gpu0:mars=1"]),
@@ -158,7 +158,7 @@ fn wrong_flows_get_these_messages() {
         (
             refused(&["--pattern", "uniform", "--gpus", "8", "--health", "gpu0:node-switch0=0"]),
             "error: --health: the flow from GPU 0 to GPU 1 never ends: gpu0:node-switch0 stays \
-             down\n  help: give the link's ailment an end, or some of its capacity\n",
+             down\n  help: give the link's degradation an end, or some of its capacity\n",
         ),
         (
             refused(&[]),

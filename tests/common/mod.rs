@@ -4,7 +4,7 @@
 use moesim::base::units::{Bandwidth, FlopRate};
 use moesim::config::{self, Source};
 use moesim::execution::cost::{Overheads, Roofline};
-use moesim::execution::machine::Counted;
+use moesim::execution::machine::Scope;
 use moesim::execution::run::Inputs;
 use moesim::network::collective::Algorithm;
 use moesim::network::fluid::Engine;
@@ -83,7 +83,7 @@ pub fn ideal<'a>(
     topology: &'a Topology,
     workload: &'a Workload,
     kernels: &'a Roofline,
-    counted: Counted,
+    counted: Scope,
 ) -> Inputs<'a> {
     Inputs {
         topology,
@@ -91,7 +91,7 @@ pub fn ideal<'a>(
         kernels,
         overheads: Overheads::NONE,
         rates: NetworkRates::IDEAL.into(),
-        legs: None,
+        phases: None,
         all_to_all: Algorithm::Direct,
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
@@ -99,7 +99,7 @@ pub fn ideal<'a>(
     }
 }
 
-/// A roofline of so many TFLOP/s and GB/s.
+/// A roofline of this many TFLOP/s and GB/s.
 pub fn roofline(tflops: f64, gb_per_sec: f64) -> Roofline {
     Roofline {
         peak: FlopRate::from_flops_per_sec(tflops * 1e12),

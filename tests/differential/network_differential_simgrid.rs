@@ -86,12 +86,13 @@ fn exchanges_of_128_gpus_take_what_simgrid_says() {
     use moesim::base::units::Bytes;
     use moesim::config::{built_in_topology, read_topology};
     use moesim::network::traffic::{Pattern, PatternKind, generate};
-    use moesim::network::{Transport, lay};
+    use moesim::network::{Transport, build_problem};
     let topology = read_topology(&built_in_topology("two-tier-8").unwrap()).unwrap();
     for (kind, makespan_ms) in [(PatternKind::Zipf16, 3.542_222), (PatternKind::Zipfc, 3.166_918)] {
         let (mean, sigma, seed) = (Bytes(1 << 20), 0.5, 0);
         let pattern = Pattern { kind, gpus: 128, group: 128, mean, sigma, seed };
-        let problem = lay(&topology, &generate(&pattern).unwrap(), &Transport::IDEAL, &[]);
+        let problem =
+            build_problem(&topology, &generate(&pattern).unwrap(), &Transport::IDEAL, &[]);
         for (engine, slack) in [(Engine::ClosedForm, 1e-6), (Engine::Quantised, 0.01)] {
             let choice = Choice { engine: Some(engine), ..Choice::default() };
             let got = solve(&problem, &choice).unwrap().makespan_s * 1e3;

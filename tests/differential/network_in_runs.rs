@@ -6,7 +6,7 @@
 
 use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::units::{Bytes, GpuId, SimDuration, SimTime};
-use moesim::execution::machine::Counted;
+use moesim::execution::machine::Scope;
 use moesim::execution::run::simulate;
 use moesim::network::collective::{Accounting, Algorithm, Chosen, expected_distinct_over};
 use moesim::network::fluid::Engine;
@@ -142,7 +142,7 @@ fn algorithms_carry_less_and_less_between_nodes() {
     let (kernels, topology) = (roofline(100.0, 1000.0), two_by_two());
     let workload = workload(&EVEN);
     let bytes = |all_to_all| {
-        let mut inputs = ideal(&topology, &workload, &kernels, Counted::MoeLayer);
+        let mut inputs = ideal(&topology, &workload, &kernels, Scope::MoeLayer);
         inputs.all_to_all = all_to_all;
         simulate(&inputs, 1).unwrap().totals.dispatched_bytes
     };
@@ -163,7 +163,7 @@ fn expected_copies_are_those_of_drawn_tokens() {
         let sampling = format!("gate.sampling='{sampling}'");
         let common = ["layout.expert_parallel=4", "batch.tokens_per_gpu=4096", &sampling];
         let workload = workload(&[&common[..], scheme].concat());
-        let mut inputs = ideal(&topology, &workload, &kernels, Counted::MoeLayer);
+        let mut inputs = ideal(&topology, &workload, &kernels, Scope::MoeLayer);
         inputs.all_to_all = algorithm;
         simulate(&inputs, 1).unwrap().totals.dispatched_bytes as f64
     };
@@ -216,22 +216,24 @@ fn engines_agree_on_whole_runs_and_say_who_they_are() {
     let (kernels, topology) = (roofline(100.0, 1000.0), two_by_two());
     let workload = workload(&EVEN);
     let run = |engine, algorithm| {
-        let mut inputs = ideal(&topology, &workload, &kernels, Counted::MoeLayer);
+        let mut inputs = ideal(&topology, &workload, &kernels, Scope::MoeLayer);
         (inputs.network, inputs.all_to_all) = (choice(engine), algorithm);
         simulate(&inputs, 1).unwrap()
     };
     for algorithm in [Algorithm::Direct, Algorithm::Pxn, Algorithm::OneSided, Algorithm::TwoHop] {
         let exact = run(Some(Engine::Exact), algorithm);
-        assert_eq!(exact.carried.engine, Engine::Exact);
-        assert!(exact.carried.error_bound.unwrap() < 1e-6 && exact.carried.exchanges > 0);
+        assert_eq!(exact.network_report.engine, Engine::Exact);
+        assert!(
+            exact.network_report.error_bound.unwrap() < 1e-6 && exact.network_report.exchanges > 0
+        );
         let steps = run(Some(Engine::Quantised), algorithm);
-        assert_eq!(steps.carried.error_bound, Some(0.01));
+        assert_eq!(steps.network_report.error_bound, Some(0.01));
         let off = steps.makespan.secs() / exact.makespan.secs() - 1.0;
         assert!(off.abs() < 0.01, "{algorithm:?}: quantised is off by {off}");
         let chosen = run(None, algorithm);
         let off = chosen.makespan.secs() / exact.makespan.secs() - 1.0;
         assert!(off.abs() < 0.01, "{algorithm:?}: the engine chosen is off by {off}");
-        assert!(chosen.carried.within(0.01), "{algorithm:?}: {:?}", chosen.carried);
+        assert!(chosen.network_report.within(0.01), "{algorithm:?}: {:?}", chosen.network_report);
     }
 }
 
@@ -240,10 +242,13 @@ fn engines_agree_on_whole_runs_and_say_who_they_are() {
 fn the_closed_form_is_kept_where_it_is_certified() {
     let (kernels, switch) = (roofline(100.0, 1000.0), topology(&["nodes.gpus_per_node=8"]));
     let workload = workload(&["layout.expert_parallel=8", "experts.ffn=8", "experts.top_k=8"]);
-    let mut inputs = ideal(&switch, &workload, &kernels, Counted::MoeLayer);
+    let mut inputs = ideal(&switch, &workload, &kernels, Scope::MoeLayer);
     inputs.network = choice(None);
     let outcome = simulate(&inputs, 1).unwrap();
-    let carried = outcome.carried;
-    assert_eq!(carried.engine, Engine::ClosedForm, "{carried:?}");
-    assert!(carried.measured > 0 && carried.mean_measured.abs() <= 0.01, "{carried:?}");
+    let network_report = outcome.network_report;
+    assert_eq!(network_report.engine, Engine::ClosedForm, "{network_report:?}");
+    assert!(
+        network_report.measured > 0 && network_report.mean_measured.abs() <= 0.01,
+        "{network_report:?}"
+    );
 }

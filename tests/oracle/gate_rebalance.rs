@@ -7,7 +7,7 @@ use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::streams::Streams;
 use moesim::base::units::Bytes;
 use moesim::execution::blame::Reason;
-use moesim::execution::machine::Counted;
+use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::gate::Gate;
@@ -36,7 +36,7 @@ fn drifting(more: &[&str]) -> Workload {
     workload(&[&DRIFTING[..], more].concat())
 }
 
-fn run(workload: &Workload, counted: Counted) -> Outcome {
+fn run(workload: &Workload, counted: Scope) -> Outcome {
     let (cluster, kernels) = (topology(&[]), roofline(100.0, 1000.0));
     let inputs = Inputs { ..ideal(&cluster, workload, &kernels, counted) };
     simulate(&inputs, SEED).expect("short")
@@ -44,7 +44,7 @@ fn run(workload: &Workload, counted: Counted) -> Outcome {
 
 /// Each GPU's picoseconds blamed on moving experts.
 fn moving(workload: &Workload) -> Vec<u64> {
-    let outcome = run(workload, Counted::MoeLayer);
+    let outcome = run(workload, Scope::MoeLayer);
     outcome.blame.iter().map(|blame| blame.of(Reason::Rebalance).ps()).collect()
 }
 
@@ -111,7 +111,7 @@ fn nothing_moves_where_places_stay_or_only_experts_are_counted() {
         assert_eq!(moving(&workload), [0; 4], "{places:?}");
     }
     let every = drifting(&[REPLICATED, &["layout.replan_every=1"]].concat());
-    let experts = run(&every, Counted::Experts);
+    let experts = run(&every, Scope::Experts);
     assert!(experts.blame.iter().all(|blame| blame.of(Reason::Rebalance).ps() == 0));
     assert!(moving(&every).iter().all(|&ps| ps > 0));
 }
@@ -132,7 +132,7 @@ fn moves_between_nodes_take_their_links() {
             "nodes.nic.latency=0 ns",
             "fabric.single-switch={}",
         ]);
-        let outcome = simulate(&ideal(&cluster, &workload, &kernels, Counted::MoeLayer), SEED);
+        let outcome = simulate(&ideal(&cluster, &workload, &kernels, Scope::MoeLayer), SEED);
         let blame = outcome.expect("short").blame;
         blame.iter().map(|blame| blame.of(Reason::Rebalance)).max().unwrap().us()
     };

@@ -8,7 +8,7 @@ use moesim::base::streams::Streams;
 use moesim::base::units::SimDuration;
 use moesim::execution::blame::Reason;
 use moesim::execution::cost::Overheads;
-use moesim::execution::machine::Counted;
+use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::gate::{Counts, Gate};
@@ -42,7 +42,7 @@ fn uneven(name: &str, more: &[&str]) -> Workload {
     workload(&[&UNEVEN[..], own, more].concat())
 }
 
-fn run(workload: &Workload, counted: Counted) -> Outcome {
+fn run(workload: &Workload, counted: Scope) -> Outcome {
     let (cluster, kernels) = (topology(&[]), roofline(100.0, 1000.0));
     simulate(&ideal(&cluster, workload, &kernels, counted), 7).expect("short")
 }
@@ -141,8 +141,8 @@ fn each_scheme_gives_what_its_law_says() {
 #[test]
 fn a_chain_of_experts_goes_round_by_round() {
     let even = ["gate.popularity_sd=0", "gate.sequence_sd=0"];
-    let once = run(&uneven("top-k", &even), Counted::MoeLayer);
-    let chain = run(&uneven("chain", &even), Counted::MoeLayer);
+    let once = run(&uneven("top-k", &even), Scope::MoeLayer);
+    let chain = run(&uneven("chain", &even), Scope::MoeLayer);
     let blame = |outcome: &Outcome, reason| outcome.blame[0].of(reason).us();
     assert_eq!(once.totals.ffn_slots, chain.totals.ffn_slots);
     let ratio = blame(&chain, Reason::Gate) / blame(&once, Reason::Gate);
@@ -157,8 +157,8 @@ fn a_chain_of_experts_goes_round_by_round() {
 #[test]
 fn experts_that_choose_for_themselves_compute_before_they_are_sent_anything() {
     let even = ["gate.popularity_sd=0", "gate.sequence_sd=0"];
-    let plain = run(&uneven("top-k", &even), Counted::MoeLayer);
-    let own = run(&uneven("autonomy", &even), Counted::MoeLayer);
+    let plain = run(&uneven("top-k", &even), Scope::MoeLayer);
+    let own = run(&uneven("autonomy", &even), Scope::MoeLayer);
     // 4,000 × 1,600 × 1,000 products at 100 TFLOP/s, 128 µs, against 1.28 µs, which memory hides:
     // 10.032 MB at 1 TB/s. Norms are 12.8 MB more.
     let gate = |outcome: &Outcome| outcome.blame[0].of(Reason::Gate).us();
@@ -181,7 +181,7 @@ fn null_experts_cost_nothing() {
     let (cluster, kernels) = (topology(&[]), roofline(100.0, 1000.0));
     let of = |name: &str| {
         let workload = uneven(name, &sequential);
-        let ideal = ideal(&cluster, &workload, &kernels, Counted::Experts);
+        let ideal = ideal(&cluster, &workload, &kernels, Scope::Experts);
         let outcome = simulate(&Inputs { overheads, ..ideal }, 7).expect("short");
         let us = |reason| outcome.blame[0].of(reason).us();
         (us(Reason::ZeroComputation), us(Reason::Launch))
@@ -198,10 +198,10 @@ fn null_experts_cost_nothing() {
 fn shared_experts_run_beside_the_dispatch() {
     // 6·4,000·1,000·500 FLOP at 100 TFLOP/s are 120 µs, and 5·4,000·500·2 B at 1 TB/s 20 µs.
     let shared = workload(&["dense.shared=500"]);
-    let shown = run(&shared, Counted::Experts);
+    let shown = run(&shared, Scope::Experts);
     let time = |outcome: &Outcome| outcome.blame[0].of(Reason::SharedExperts).us();
     assert!((time(&shown) - 140.0).abs() < 0.01, "{}", time(&shown));
-    let hidden = run(&shared, Counted::MoeLayer);
+    let hidden = run(&shared, Scope::MoeLayer);
     assert!(time(&hidden) < 60.0, "{}", time(&hidden));
     let longer = hidden.mean_hidden_ms() * 1e3 + time(&hidden);
     assert!((longer - 140.0).abs() < 5.0, "{longer}");
@@ -211,7 +211,7 @@ fn shared_experts_run_beside_the_dispatch() {
 #[test]
 fn attention_and_dense_layers_take_what_they_should() {
     let dense =
-        |more: &[&str]| run(&workload(more), Counted::ModelForward).blame[0].of(Reason::Dense).us();
+        |more: &[&str]| run(&workload(more), Scope::ModelForward).blame[0].of(Reason::Dense).us();
     let plain = dense(&[]);
     // Of 3·1,000 columns of queries, keys and values, 1,400 are left: 1,600 columns of 4,000 × 1,000
     // products fewer, 128 µs.
@@ -241,7 +241,7 @@ fn redundant_experts_help_as_long_as_their_plan_is_fresh() {
     ];
     let slowest = |places: &[&str]| {
         let workload = uneven("top-k", &[&drifting[..], places].concat());
-        let outcome = run(&workload, Counted::Experts);
+        let outcome = run(&workload, Scope::Experts);
         assert_eq!(outcome.totals.ffn_slots, 12 * 64_000);
         outcome.makespan.us()
     };
@@ -312,7 +312,7 @@ fn drops_by_probability_lose_less_weight() {
 fn a_run_says_what_weight_was_dropped() {
     let of = |by: &str| {
         let by = format!("slots.by={by}");
-        run(&uneven("top-k", &["slots.policy=drop", "slots.factor=0.9", &by]), Counted::MoeLayer)
+        run(&uneven("top-k", &["slots.policy=drop", "slots.factor=0.9", &by]), Scope::MoeLayer)
     };
     let (position, probability) = (of("position"), of("probability"));
     assert_eq!(position.makespan, probability.makespan);

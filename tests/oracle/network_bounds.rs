@@ -20,7 +20,7 @@ fn assert_bound(name: &str, overrides: &[&str], gb_per_s: f64, class: LinkClass)
     assert_eq!(bounds.decided_by, class, "{name}");
 }
 
-/// Traffic that leaves the node gets the NIC: B · (n−1)/(n−8) with 8 GPUs a node.
+/// Traffic that leaves the node gets the NIC: B · (n−1)/(n−8) with 8 GPUs per node.
 #[test]
 fn a_non_blocking_clos_gives_every_nic_its_rate() {
     for (name, n) in [("two-tier-8", 128.0), ("h100-64x8-clos3-ecmp", 512.0)] {
@@ -78,7 +78,7 @@ fn a_hyperx_is_bound_by_a_rows_link_or_the_port() {
     assert_bound("h100-16x8-hyperx", narrow, link / 4.0, LinkClass::Direct);
 }
 
-/// Two global links a pair of groups, hashed: on average 64 · 64 / 2 routes over each.
+/// Two global links per pair of groups, hashed: on average 64 · 64 / 2 routes over each.
 #[test]
 fn a_dragonfly_is_bound_by_its_global_links_within_the_luck_of_the_hash() {
     let paper: f64 = 200.0 * 575.0 / (64.0 * 64.0 / 2.0);

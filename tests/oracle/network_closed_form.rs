@@ -49,7 +49,7 @@ fn uniform_all_to_all_in_a_node_is_bound_by_the_nvlink_port() {
     }
 }
 
-/// 32 GPUs, 1 MB to each other: each NIC carries 24 MB at 25 GB/s, 960 us; with four NICs a node
+/// 32 GPUs, 1 MB to each other: each NIC carries 24 MB at 25 GB/s, 960 us; with four NICs per node
 /// two GPUs share one, 1920 us.
 #[test]
 fn uniform_all_to_all_across_nodes_is_bound_by_the_nic() {

@@ -8,7 +8,7 @@ use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::config::{Source, workload as read_workload};
 use moesim::execution::blame::Reason;
 use moesim::execution::cost::Overheads;
-use moesim::execution::machine::Counted;
+use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::network::NetworkRates;
@@ -26,7 +26,7 @@ const MOEPP: [&str; 4] =
 fn a_uniform_exchange_is_bound_by_the_fullest_port() {
     let (cluster, load) = (topology(&[]), workload(&["gate.sampling=counts"]));
     let kernels = roofline(100.0, 1000.0);
-    let inputs = ideal(&cluster, &load, &kernels, Counted::MoeLayer);
+    let inputs = ideal(&cluster, &load, &kernels, Scope::MoeLayer);
     let outcome = run(&inputs);
     // 8,000 slots of 2,000 B a GPU, three quarters of them elsewhere: 12 MB in 120 µs, give or take
     // the multinomial noise of the fullest of eight ports: sd √(8000·¾·¼)/6000 < 0.7 %, so 3 % is
@@ -46,7 +46,7 @@ fn experts_at_the_peak_rate_take_their_operations_over_the_rate() {
     let cluster = topology(&["nodes.gpus_per_node=1"]);
     let load = workload(&["experts.ffn=2", "layout.expert_parallel=1"]);
     let kernels = roofline(100.0, 1000.0);
-    let outcome = run(&ideal(&cluster, &load, &kernels, Counted::Experts));
+    let outcome = run(&ideal(&cluster, &load, &kernels, Scope::Experts));
     assert_eq!(outcome.makespan, SimDuration::from_us(960.0));
 }
 
@@ -57,10 +57,10 @@ fn vanilla_is_moepp_without_zero_computation_experts_to_the_picosecond() {
     let vanilla = workload(&["gate.popularity_sd=0.3"]);
     let mut moepp = workload(&[&["gate.popularity_sd=0.3"], &MOEPP[..]].concat());
     assert_ne!(vanilla, moepp);
-    let different = run(&ideal(&cluster, &moepp, &kernels, Counted::MoeLayer));
+    let different = run(&ideal(&cluster, &moepp, &kernels, Scope::MoeLayer));
     moepp.model.experts.zero_computation = Default::default();
     moepp.model.experts.tau = Some(0.123);
-    for counted in [Counted::Experts, Counted::MoeLayer, Counted::ModelForward] {
+    for counted in [Scope::Experts, Scope::MoeLayer, Scope::ModelForward] {
         let a = run(&ideal(&cluster, &vanilla, &kernels, counted));
         let b = run(&ideal(&cluster, &moepp, &kernels, counted));
         assert_eq!(a, b, "{counted:?}");
@@ -73,7 +73,7 @@ fn no_ffn_slots_means_no_dispatch() {
     let cluster = topology(&["nodes.scale-up.nvswitch.latency=5 us"]);
     let kernels = roofline(100.0, 1000.0);
     let load = workload(&[&["gate.ffn_share=0"], &MOEPP[..3]].concat());
-    let outcome = run(&ideal(&cluster, &load, &kernels, Counted::MoeLayer));
+    let outcome = run(&ideal(&cluster, &load, &kernels, Scope::MoeLayer));
     assert_eq!(outcome.totals.ffn_slots, 0);
     assert_eq!(outcome.totals.dispatched_bytes, 0);
     for blame in &outcome.blame {
@@ -86,7 +86,7 @@ fn placed_zero_computation_experts_lose_their_network_gain() {
     let cluster = topology(&[]);
     let kernels = roofline(100.0, 1000.0);
     let network = |load: &moesim::workload::Workload| {
-        let outcome = run(&ideal(&cluster, load, &kernels, Counted::MoeLayer));
+        let outcome = run(&ideal(&cluster, load, &kernels, Scope::MoeLayer));
         outcome.totals.dispatched_bytes as f64
     };
     let vanilla = network(&workload(&[]));
@@ -104,7 +104,7 @@ fn doubling_every_rate_halves_pure_work() {
     let load = workload(&[&MOEPP[..], &["model.layers=3", "batch.micro_batches=4"]].concat());
     let (slow, fast) = (topology(&[]), topology(&["nodes.scale-up.nvswitch.bandwidth=200 GB/s"]));
     let (slow_kernels, fast_kernels) = (roofline(100.0, 1000.0), roofline(200.0, 2000.0));
-    for counted in [Counted::Experts, Counted::MoeLayer, Counted::ModelForward] {
+    for counted in [Scope::Experts, Scope::MoeLayer, Scope::ModelForward] {
         let before = run(&ideal(&slow, &load, &slow_kernels, counted)).makespan.ps();
         let after = run(&ideal(&fast, &load, &fast_kernels, counted)).makespan.ps();
         // Fewer than 20 operations in each of 12 steps lie on the longest path.
@@ -118,7 +118,7 @@ fn a_loop_over_experts_pays_for_each_visit_and_each_layer() {
     let kernels = roofline(100.0, 1000.0);
     let load =
         workload(&[&["experts.execution=sequential", "model.layers=2"], &MOEPP[..]].concat());
-    let free = ideal(&cluster, &load, &kernels, Counted::Experts);
+    let free = ideal(&cluster, &load, &kernels, Scope::Experts);
     let overheads = Overheads {
         expert_visit: SimDuration::from_us(10.0),
         layer: SimDuration::from_us(100.0),
@@ -136,12 +136,12 @@ fn zero_computation_work_hides_under_the_dispatch_when_there_is_room() {
     let kernels = roofline(100.0, 1000.0);
     let cluster = topology(&[]);
     let slow_links = topology(&["nodes.scale-up.nvswitch.bandwidth=1 GB/s"]);
-    let hidden = run(&ideal(&slow_links, &load, &kernels, Counted::MoeLayer));
+    let hidden = run(&ideal(&slow_links, &load, &kernels, Scope::MoeLayer));
     let zc = |outcome: &Outcome| outcome.blame[0].of(Reason::ZeroComputation);
     assert_eq!(zc(&hidden), SimDuration::ZERO);
     assert!(hidden.hidden[0] > SimDuration::ZERO);
     let fast_links = topology(&["nodes.scale-up.nvswitch.bandwidth=100 TB/s"]);
-    let shown = run(&ideal(&fast_links, &load, &kernels, Counted::MoeLayer));
+    let shown = run(&ideal(&fast_links, &load, &kernels, Scope::MoeLayer));
     assert!(zc(&shown) > SimDuration::ZERO);
     // Hidden or shown, it is the same work.
     assert_eq!(shown.hidden[0] + zc(&shown), hidden.hidden[0]);
@@ -158,7 +158,7 @@ fn a_pipeline_takes_one_turn_more_than_its_micro_batches() {
     let load = |micro_batches: &str| workload(&[&layout[..], &[micro_batches]].concat());
     let time = |micro_batches: &str| {
         let load = load(micro_batches);
-        run(&ideal(&cluster, &load, &kernels, Counted::ModelForward)).makespan.ps()
+        run(&ideal(&cluster, &load, &kernels, Scope::ModelForward)).makespan.ps()
     };
     let (one, two, five) = (
         time("batch.micro_batches=1"),
@@ -173,7 +173,7 @@ fn a_pipeline_takes_one_turn_more_than_its_micro_batches() {
     // over once between; each of the two ends of the handover rounds up once at most.
     let single = topology(&["nodes.gpus_per_node=1"]);
     let whole = ["layout.expert_parallel=1", "model.layers=2", "batch.micro_batches=1"];
-    let both = run(&ideal(&single, &workload(&whole), &kernels, Counted::ModelForward));
+    let both = run(&ideal(&single, &workload(&whole), &kernels, Scope::ModelForward));
     let on_paper = both.makespan.ps() + handover.ps();
     assert!((on_paper..=on_paper + 2).contains(&one), "{one} ps, on paper {on_paper}");
     assert!(two > one);
@@ -186,7 +186,7 @@ fn the_makespan_is_blamed_in_full_on_every_gpu() {
     );
     let load = read_workload(&source).unwrap();
     let (cluster, kernels) = (topology(&[]), roofline(100.0, 1000.0));
-    for counted in [Counted::Experts, Counted::MoeLayer, Counted::ModelForward] {
+    for counted in [Scope::Experts, Scope::MoeLayer, Scope::ModelForward] {
         let outcome = run(&ideal(&cluster, &load, &kernels, counted));
         for blame in &outcome.blame {
             assert_eq!(blame.total(), outcome.makespan);
@@ -202,7 +202,7 @@ fn a_sliding_window_scores_fewer_pairs_in_its_layers() {
     let (cluster, kernels) = (topology(&[]), roofline(100.0, 1e6));
     let dense = |more: &[&str]| {
         let load = workload(&[&["model.layers=4", "dense.intermediate=3000"], more].concat());
-        let outcome = run(&ideal(&cluster, &load, &kernels, Counted::ModelForward));
+        let outcome = run(&ideal(&cluster, &load, &kernels, Scope::ModelForward));
         outcome.blame[0].of(Reason::Dense).us()
     };
     let pairs = |w: u32| (1..=1000).map(|i: u32| i.min(w)).sum::<u32>();

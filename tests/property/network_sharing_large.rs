@@ -126,14 +126,14 @@ fn assert_no_link_overfull(
         let mut flows: Vec<usize> = (0..problem.flows()).filter(here).collect();
         flows.sort_by(|&a, &b| finish_s[a].total_cmp(&finish_s[b]));
         let first = flows.iter().map(|&f| problem.start_s(f)).fold(f64::INFINITY, f64::min);
-        let mut carried = 0.0;
+        let mut network_report = 0.0;
         for &flow in &flows {
-            carried += problem.bytes(flow);
+            network_report += problem.bytes(flow);
             // What is `slack` late elsewhere may be `slack` early here.
             let could = problem.capacities()[link] * (finish_s[flow] * (1.0 + slack) - first);
             prop_assert!(
-                carried <= could * (1.0 + 1e-9),
-                "link {link} carried {carried} by {}, and can {could}",
+                network_report <= could * (1.0 + 1e-9),
+                "link {link} carried {network_report} by {}, and can {could}",
                 finish_s[flow]
             );
         }

@@ -16,7 +16,7 @@ pub enum Command {
     Measure(measure::MeasureArgs),
     /// Fits a profile to measurements and writes it with its table of residuals.
     Fit(fit::FitArgs),
-    /// Foretells the profile of a device that was not measured, from its data sheet and a handful of timings.
+    /// Foretells the profile of a device that was not measured, from its data sheet and a few dozen timings.
     Transfer(transfer::TransferArgs),
     /// Turns the public data folder of aiconfigurator-core (Apache-2.0) into tables of this schema.
     Import {

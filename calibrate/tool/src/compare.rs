@@ -16,10 +16,10 @@ use moesim::workload::{
 };
 
 use crate::evidence::quantile;
+use crate::fit_samples::KERNEL;
 use crate::measure::probes::loop_ops::LAUNCHES;
 use crate::measure::samples::Sample;
 use crate::measure::shapes::Shape;
-use crate::own::KERNEL;
 
 /// A layer as it was measured and as it is predicted, in seconds.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,7 +17,7 @@ use crate::residuals::{Shapes, fill, rounded, rounded_time};
 /// Lengths in doublings: numbers of groups have nothing to say of each other here.
 const LENGTHS: [f64; 5] = [0.05, 3.0, 3.0, 3.0, 3.0];
 const NOISE: f64 = 0.1;
-/// How far a timing may lie from what its neighbours foretell: of none, 0.2 and 0.1 the best under whole shapes
+/// How far a timing may lie from what its neighbours predict: of none, 0.2 and 0.1 the best under whole shapes
 /// left out.
 const CLIP: f64 = 0.1;
 

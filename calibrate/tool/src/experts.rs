@@ -21,7 +21,7 @@ use crate::residuals::{Shapes, fill_at, rounded, rounded_time};
 const SLOW: [f64; 4] = [3.0, 3.0, 2.0, 2.0];
 const SHARP: [f64; 4] = [8.0, 0.3, 0.3, 4.0];
 const NOISE: f64 = 0.1;
-/// How far a timing may lie from what its neighbours foretell: of none, 0.2 and 0.1 the best under whole shapes
+/// How far a timing may lie from what its neighbours predict: of none, 0.2 and 0.1 the best under whole shapes
 /// left out.
 const CLIP: f64 = 0.1;
 

@@ -86,7 +86,7 @@ fn of_own_tables(sheet: &DataSheet, from: &Path) -> Result<Profile, TableError> 
 
 /// Takes over what the profile lacks from a device of the same family.
 ///
-/// Efficiencies are shares of peaks, so they carry over; a handful of the device's own GEMMs says how
+/// Efficiencies are shares of peaks, so they carry over; a few dozen of the device's own GEMMs says how
 /// its launches, bandwidth and arithmetic compare with the donor's (`moesim::kernels::transfer`).
 /// Intervals are widened by half: the step from one device to the next was not measured.
 fn transferred(
@@ -96,11 +96,11 @@ fn transferred(
     from: &Path,
 ) -> Result<(), TableError> {
     let table = Table::read(&from.join(format!("gemm_{}.parquet", sheet.file)))?;
-    let timings = transfer::handful(&plain(GemmRow::of(&table)?.rows));
+    let timings = transfer::sample_timings(&plain(GemmRow::of(&table)?.rows));
     let (scales, _) =
         transfer::scales(donor, Some(sheet.sms), &timings).unwrap_or((Scales::NONE, f64::NAN));
-    let mut scaled = transfer::carried(donor, Some(sheet.sms), scales);
-    transfer::restate(&mut scaled, profile.data_sheet);
+    let mut scaled = transfer::scaled_profile(donor, Some(sheet.sms), scales);
+    transfer::rebase_to_peaks(&mut scaled, profile.data_sheet);
     let on = |evidence: &Evidence| Evidence {
         fitted_on: format!("{}, of {}: transferred, not measured", evidence.fitted_on, donor.name),
         rows: 0,

@@ -14,7 +14,7 @@ use crate::least_squares::minimise;
 use crate::residuals::{Shapes, fill, rounded, rounded_time};
 
 /// Correlation lengths of N and K in doublings, relative noise, and how far a timing may lie from what
-/// its neighbours foretell: the best of a few dozen settings under whole shapes left out, over all
+/// its neighbours predict: the best of a few dozen settings under whole shapes left out, over all
 /// devices, so the error stated for those is a little optimistic.
 const LENGTHS: [f64; 2] = [3.0, 12.0];
 const NOISE: f64 = 0.05;

@@ -1,4 +1,4 @@
-//! Is a GPU that was not measured foretold from a data sheet and a handful of timings, and usable?
+//! Is a GPU that was not measured predicted from a data sheet and a few dozen timings, and usable?
 //!
 //! A pass says that restating and mixing change what they should and nothing else, that a known device
 //! is recognised in its own timings, that copies and tables count, that the command writes a profile
@@ -15,8 +15,10 @@ use moesim::kernels::devices::DataSheet;
 use moesim::kernels::experts::ExpertsShape;
 use moesim::kernels::measurements::{Between, CopyRow, GemmRow};
 use moesim::kernels::profile::{CollectiveOp, Precision, Profile};
-use moesim::kernels::transfer::{Scales, by_nearness, carried, handful, restate};
-use moesim::kernels::unmeasured::Stranger;
+use moesim::kernels::transfer::{
+    Scales, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
+};
+use moesim::kernels::unmeasured::UnmeasuredDevice;
 use moesim::kernels::{ExpertsAsk, ExpertsTimes, Kernels};
 use moesim::workload::{ExpertsKernel, Phase};
 
@@ -63,12 +65,12 @@ fn restating_a_profile_changes_its_shares_and_no_time() {
     let mut peaks = profile.data_sheet;
     peaks.peak_bf16 = FlopRate::from_flops_per_sec(500e12);
     peaks.memory_bandwidth = peaks.memory_bandwidth.scaled(1.5);
-    restate(&mut restated, peaks);
+    rebase_to_peaks(&mut restated, peaks);
     close(times(&restated), times(&profile), 1e-9);
     let share = |p: &Profile| p.gemm[&Precision::Bf16].prior.memory_efficiency;
     assert!((share(&restated) * 1.5 / share(&profile) - 1.0).abs() < 1e-9);
     // A device that is twice as fast in everything halves everything.
-    let fast = carried(&profile, None, Scales { launch: 0.5, memory: 2.0, compute: 2.0 });
+    let fast = scaled_profile(&profile, None, Scales { launch: 0.5, memory: 2.0, compute: 2.0 });
     let half = times(&profile).map(|seconds| seconds / 2.0);
     close(times(&fast), half, 0.06);
 }
@@ -77,7 +79,7 @@ fn restating_a_profile_changes_its_shares_and_no_time() {
 fn a_known_device_is_recognised_in_its_own_timings() {
     let timings = gemm_rows("gemm_a100_sxm.parquet");
     let sheet = DataSheet::named("a100-sxm").unwrap();
-    let stranger = Stranger { sheet: Some(sheet), gemm: &timings, copies: &[] };
+    let stranger = UnmeasuredDevice { sheet: Some(sheet), gemm: &timings, copies: &[] };
     let (profile, rule) = stranger.profile(&all());
     assert!(rule.contains("as a100-sxm with launches x 1.0"), "{rule}");
     // The other donors keep a small say in experts.
@@ -91,7 +93,7 @@ fn experts_are_a_mean_of_donors_by_nearness() {
     let timings = gemm_rows("gemm_l40s.parquet");
     let others: Vec<Profile> = all().into_iter().filter(|p| p.name != "l40s").collect();
     let sheet = DataSheet::named("l40s").unwrap();
-    let stranger = Stranger { sheet: Some(sheet), gemm: &timings, copies: &[] };
+    let stranger = UnmeasuredDevice { sheet: Some(sheet), gemm: &timings, copies: &[] };
     let shape = ExpertsShape { hidden: 2048, inter: 768, experts: 128, top_k: 8, gated: true };
     let experts = |others: &[Profile]| {
         let profile = stranger.profile(others).0;
@@ -101,7 +103,7 @@ fn experts_are_a_mean_of_donors_by_nearness() {
     let (mut all_weights, mut mean) = (0.0, 0.0);
     for name in ["a100-sxm", "h100-sxm", "b200-sxm"] {
         let one: Vec<Profile> = others.iter().filter(|p| p.name == name).cloned().collect();
-        let left = by_nearness(&one, Some(sheet.sms), &handful(&timings))[0].left;
+        let left = by_nearness(&one, Some(sheet.sms), &sample_timings(&timings))[0].left;
         let alone = experts(&one);
         assert!((alone / experts(&others) - 1.0).abs() > 0.01, "{name} alone");
         all_weights += left.powi(-2);
@@ -113,11 +115,11 @@ fn experts_are_a_mean_of_donors_by_nearness() {
 
 #[test]
 fn copies_count_where_they_are_given() {
-    let timings = handful(&gemm_rows("gemm_l40s.parquet"));
+    let timings = sample_timings(&gemm_rows("gemm_l40s.parquet"));
     let others: Vec<Profile> = all().into_iter().filter(|p| p.name != "l40s").collect();
     let sheet = DataSheet::named("l40s").unwrap();
     let with = |copies: &[CopyRow]| {
-        Stranger { sheet: Some(sheet), gemm: &timings, copies }.profile(&others).0
+        UnmeasuredDevice { sheet: Some(sheet), gemm: &timings, copies }.profile(&others).0
     };
     let copy = |between, gb_per_s: f64| CopyRow {
         between,
@@ -197,7 +199,7 @@ fn the_command_writes_a_profile_that_loads_and_says_where_it_came_from() {
 fn an_unbalanced_device_hides_its_loads() {
     let path = root().join("tests/data/cases/12-h20-sheet.toml");
     let (sheet, _) = config::data_sheet(&Source::read(&path).unwrap()).unwrap();
-    let stranger = Stranger { sheet: Some(&sheet), gemm: &[], copies: &[] };
+    let stranger = UnmeasuredDevice { sheet: Some(&sheet), gemm: &[], copies: &[] };
     let (profile, _) = stranger.profile(&all());
     let large = |profile: &Profile| {
         let key = ("sglang_fused_moe_triton".to_owned(), Precision::Bf16);
@@ -258,7 +260,7 @@ fn wrong_input_is_refused_where_it_is_wrong_and_nothing_is_written() {
         ("gemm,fp8,1,x,3,,4\n", "t.csv:2: n: "),
         ("copy,,,,,5,4\n", "t.csv:2: what is `copy`"),
         ("gpu-copy,,,,,,4\n", "t.csv:2: a copy without bytes"),
-        ("gemm,fp8,1,2\n", "t.csv:2: is no row of the table"),
+        ("gemm,fp8,1,2\n", "t.csv:2: is not a row of the table"),
     ] {
         std::fs::write(&csv, format!("{header}{rows}")).unwrap();
         let (done, message) = transfer(&sheet, Some(&csv), &out);

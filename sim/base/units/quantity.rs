@@ -19,12 +19,12 @@ pub trait Quantity: Sized {
     fn from_base(value: f64) -> Self;
 }
 
-/// Why a text is no quantity; its `Display` says how to mend it.
+/// Why a text is no quantity; its `Display` says how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantityError {
     /// What was found.
     pub found: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: String,
 }
 
@@ -54,7 +54,7 @@ pub fn parse_quantity<Q: Quantity>(text: &str) -> Result<Q, QuantityError> {
     let Some((_, factor)) = Q::UNITS.iter().find(|(name, _)| *name == unit) else {
         let known: Vec<&str> = Q::UNITS.iter().map(|(name, _)| *name).collect();
         return Err(QuantityError {
-            found: format!("`{unit}` is no unit of {}", Q::KIND),
+            found: format!("`{unit}` is not a unit of {}", Q::KIND),
             help: format!("use one of {}", known.join(", ")),
         });
     };
@@ -206,7 +206,7 @@ mod tests {
         );
         assert_eq!(
             message("4 GB"),
-            "`GB` is no unit of bandwidth (use one of B/s, kB/s, MB/s, GB/s, TB/s, KiB/s, MiB/s, \
+            "`GB` is not a unit of bandwidth (use one of B/s, kB/s, MB/s, GB/s, TB/s, KiB/s, MiB/s, \
              GiB/s, b/s, kb/s, Mb/s, Gb/s, Tb/s)"
         );
         assert_eq!(

@@ -8,7 +8,7 @@
 use serde::Deserialize;
 
 use super::built_in_profiles;
-use crate::config::{Mistake, Source};
+use crate::config::{Diagnostic, Source};
 
 /// What tells one kind of GPU from another.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,9 +73,9 @@ pub fn profile_of_gpu(gpu: &str) -> Option<&'static str> {
 
 /// Says that a cluster's GPU has no profile, which there are, and how to make one.
 #[must_use]
-pub fn no_profile(topology: &str, gpu: &str) -> Mistake {
+pub fn no_profile(topology: &str, gpu: &str) -> Diagnostic {
     let known: Vec<String> = devices().map(|(name, device)| format!("{name} ({device})")).collect();
-    Mistake::of(
+    Diagnostic::of(
         topology,
         format!("there is no profile of its GPU, {gpu}"),
         format!(

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::{CompareTable, File, Scenario, ScenarioSource};
-use crate::config::{Mistake, is_same_gpu, no_profile, profile_of_gpu};
+use crate::config::{Diagnostic, is_same_gpu, no_profile, profile_of_gpu};
 use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
 use crate::network::Unavailable;
@@ -27,7 +27,7 @@ impl ScenarioSource {
         &self,
         topology: &Topology,
         named: Option<&Spanned<String>>,
-    ) -> Result<(String, Profile), Mistake> {
+    ) -> Result<(String, Profile), Diagnostic> {
         let gpu = &topology.gpu().name;
         let Some(name) = named else {
             let own = profile_of_gpu(gpu).ok_or_else(|| no_profile(topology.name(), gpu))?;
@@ -58,7 +58,7 @@ impl ScenarioSource {
         &self,
         compare: &Spanned<Vec<CompareTable>>,
         scenario: &Scenario,
-    ) -> Result<(), Mistake> {
+    ) -> Result<(), Diagnostic> {
         for (table, case) in compare.get_ref().iter().zip(&scenario.cases) {
             let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
             let named = case.moepp.iter().map(|workload| (moepp, workload));
@@ -77,7 +77,7 @@ impl ScenarioSource {
         &self,
         scenario: &Scenario,
         file: &File,
-    ) -> Result<Vec<String>, Mistake> {
+    ) -> Result<Vec<String>, Diagnostic> {
         let mut oom = Vec::new();
         for (case, table) in scenario.cases.iter().zip(file.compare.get_ref()) {
             for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::execution::machine::Counted;
+use crate::execution::machine::Scope;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
 
@@ -55,7 +55,7 @@ impl NetworkWord {
     }
 }
 
-impl From<CountedWord> for Counted {
+impl From<CountedWord> for Scope {
     fn from(word: CountedWord) -> Self {
         match word {
             CountedWord::Experts => Self::Experts,

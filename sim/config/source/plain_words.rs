@@ -2,7 +2,7 @@
 
 use super::HELP_FOLLOWS;
 
-/// Separates what was found from how to mend it in the message of a quantity or of serde.
+/// Separates what was found from how to fix it in the message of a quantity or of serde.
 pub(super) fn in_plain_words(message: &str) -> (String, String) {
     if let Some((found, help)) = message.split_once(HELP_FOLLOWS) {
         return (found.to_owned(), help.to_owned());

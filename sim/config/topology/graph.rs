@@ -5,7 +5,7 @@ use toml::Spanned;
 
 use super::plain;
 use crate::base::units::{Bandwidth, SimDuration};
-use crate::config::{Count, Mistake, Source, Written};
+use crate::config::{Count, Diagnostic, Source, Written};
 use crate::topology::{Cable, ExplicitGraph, ExplicitLink, LinkClass};
 
 #[derive(Debug, Deserialize)]
@@ -31,7 +31,7 @@ struct GraphLinkFile {
 }
 
 impl GraphFile {
-    pub(super) fn build(self, source: &Source) -> Result<ExplicitGraph, Mistake> {
+    pub(super) fn build(self, source: &Source) -> Result<ExplicitGraph, Diagnostic> {
         let gpus_per_node = match self.gpus_per_node {
             None => 1,
             Some(given) if self.gpus.0.is_multiple_of(given.get_ref().0) => given.get_ref().0,
@@ -54,12 +54,12 @@ impl GraphFile {
 }
 
 impl GraphLinkFile {
-    fn build(self, source: &Source) -> Result<ExplicitLink, Mistake> {
+    fn build(self, source: &Source) -> Result<ExplicitLink, Diagnostic> {
         let class = match &self.class {
             None => LinkClass::Direct,
             Some(name) => LinkClass::named(name.get_ref()).ok_or_else(|| {
                 let known = LinkClass::ALL.map(LinkClass::name).join(", ");
-                let found = format!("`{}` is no class of links", name.get_ref());
+                let found = format!("`{}` is not a class of links", name.get_ref());
                 source.mistake(name.span(), found, format!("choose from: {known}"))
             })?,
         };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::gate::domains::DomainCounts;
 
 /// The columns that are read; `layer_slot` stands for `layer` where a table names it so.
@@ -18,14 +18,14 @@ pub fn read_domain_counts(
     path: &Path,
     model: Option<&str>,
     kind: &str,
-) -> Result<DomainCounts, Mistake> {
+) -> Result<DomainCounts, Diagnostic> {
     let place = path.display().to_string();
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_path(path)
-        .map_err(|e| Mistake::of(&place, format!("cannot be read: {e}"), HELP))?;
+        .map_err(|e| Diagnostic::of(&place, format!("cannot be read: {e}"), HELP))?;
     let refuse = |line: Option<u64>, found: String| {
-        let mut mistake = Mistake::of(&place, found, HELP);
+        let mut mistake = Diagnostic::of(&place, found, HELP);
         mistake.line = line.map(|line| line as usize);
         mistake
     };
@@ -44,7 +44,7 @@ pub fn read_domain_counts(
     let mut models: Vec<String> = vec![];
     for record in reader.records() {
         let record = record.map_err(|e| {
-            refuse(e.position().map(csv::Position::line), "is no row of the table".to_owned())
+            refuse(e.position().map(csv::Position::line), "is not a row of the table".to_owned())
         })?;
         let line = record.position().map(csv::Position::line);
         let text = |column: Option<usize>| column.and_then(|column| record.get(column));

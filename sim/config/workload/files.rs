@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::{Mistake, Source};
+use super::{Diagnostic, Source};
 use crate::base::table::{Table, TableError};
 use crate::workload::{Experts, Law, LayerLaw, Origin, Persistence, Recording, Scheme};
 
@@ -69,21 +69,22 @@ pub fn law_json(law: &Law, provenance: Value) -> String {
 ///
 /// # Errors
 /// If it cannot be read, or holds no law.
-pub fn read_law(path: &Path) -> Result<Law, Mistake> {
+pub fn read_law(path: &Path) -> Result<Law, Diagnostic> {
     let place = path.display().to_string();
     let help = "name a file that `moesim gate fit --out` wrote";
-    let unreadable = |e: std::io::Error| Mistake::of(&place, format!("cannot be read: {e}"), help);
+    let unreadable =
+        |e: std::io::Error| Diagnostic::of(&place, format!("cannot be read: {e}"), help);
     let size = std::fs::metadata(path).map_err(unreadable)?;
     if !size.is_file() || size.len() > MAX_LAW_BYTES {
-        return Err(Mistake::of(&place, "is no file of a law's size", help));
+        return Err(Diagnostic::of(&place, "is not a file of a law's size", help));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let file: LawFile = serde_json::from_str(&text).map_err(|e| {
-        let mut mistake = Mistake::of(&place, format!("is no law: {e}"), help);
+        let mut mistake = Diagnostic::of(&place, format!("is not a valid law: {e}"), help);
         mistake.line = Some(e.line()).filter(|&line| line > 0);
         mistake
     })?;
-    law_of(file).map_err(|found| Mistake::of(&place, found, help))
+    law_of(file).map_err(|found| Diagnostic::of(&place, found, help))
 }
 
 fn law_of(file: LawFile) -> Result<Law, String> {
@@ -109,7 +110,7 @@ fn law_of(file: LawFile) -> Result<Law, String> {
         let plausible = |x: &f64| x.is_finite() && x.abs() <= 1e3;
         let numbers = layer.log_weights.iter().chain(&layer.loadings).chain(&layer.own);
         if !numbers.clone().all(plausible) || layer.own.iter().any(|own| *own < 0.0) {
-            return Err(format!("layer {number} holds a number that is no logit"));
+            return Err(format!("layer {number} holds a number that is not a logit"));
         }
     }
     let finite = |row: &Vec<f64>| row.len() == file.rank && row.iter().all(|x| x.abs() <= 1e3);
@@ -138,10 +139,10 @@ fn law_of(file: LawFile) -> Result<Law, String> {
 ///
 /// # Errors
 /// If it cannot be read, or is no recording.
-pub fn read_recording(path: &Path) -> Result<Recording, Mistake> {
+pub fn read_recording(path: &Path) -> Result<Recording, Diagnostic> {
     let refused = |error: TableError| {
         let column = error.column.map_or_else(String::new, |column| format!("column `{column}`: "));
-        Mistake::of(error.table, column + &error.found, error.help)
+        Diagnostic::of(error.table, column + &error.found, error.help)
     };
     Recording::from_table(&Table::read(path).map_err(refused)?).map_err(refused)
 }
@@ -151,9 +152,9 @@ pub(super) fn origin(
     source: &Source,
     law: Option<&Spanned<String>>,
     trace: Option<&Spanned<String>>,
-) -> Result<Origin, Mistake> {
+) -> Result<Origin, Diagnostic> {
     let folder = Path::new(source.name()).parent().map(Path::to_path_buf).unwrap_or_default();
-    let path = |name: &Spanned<String>| -> Result<PathBuf, Mistake> {
+    let path = |name: &Spanned<String>| -> Result<PathBuf, Diagnostic> {
         let path = folder.join(name.get_ref());
         let help = "give a path relative to the workload's file";
         let missing = || source.mistake(name.span(), "is no file", help);
@@ -172,7 +173,7 @@ pub(super) fn check_origin(
     origin: &Origin,
     experts: &Experts,
     scheme: Scheme,
-) -> Result<(), Mistake> {
+) -> Result<(), Diagnostic> {
     let (ffn, all) = (experts.ffn as usize, experts.total() as usize);
     match origin {
         Origin::Drawn => Ok(()),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::preset::{self, PresetWord};
-use super::{Count, Mistake, Number, Source, files, needs_zero_computation};
+use super::{Count, Diagnostic, Number, Source, files, needs_zero_computation};
 use crate::workload::{
     GateNetwork, Gating, Origin, Persistence, Popularity, Sampling, Scheme, Scoring, Spread,
 };
@@ -88,7 +88,7 @@ impl GateTable {
         source: &Source,
         vanilla: bool,
         scheme: Scheme,
-    ) -> Result<Gating, Mistake> {
+    ) -> Result<Gating, Diagnostic> {
         self.check(source, vanilla)?;
         let (mut popularity, spread) = preset::of(self.preset);
         if matches!(scheme, Scheme::Controlled { .. } | Scheme::GroupLimited { .. }) {
@@ -127,7 +127,7 @@ impl GateTable {
     }
 
     /// Where popularity and spread come from.
-    fn origin(&self, source: &Source) -> Result<Origin, Mistake> {
+    fn origin(&self, source: &Source) -> Result<Origin, Diagnostic> {
         let drawn = [
             (self.preset.is_some(), "preset"),
             (self.popularity_sd.is_some(), "popularity_sd"),
@@ -165,7 +165,7 @@ impl GateTable {
         }
     }
 
-    fn check(&self, source: &Source, vanilla: bool) -> Result<(), Mistake> {
+    fn check(&self, source: &Source, vanilla: bool) -> Result<(), Diagnostic> {
         let spans = [
             self.ffn_logit_shift.as_ref().map(Spanned::span),
             self.ffn_share.as_ref().map(Spanned::span),

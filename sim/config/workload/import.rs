@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::config::{Mistake, Source};
+use crate::config::{Diagnostic, Source};
 
 /// A config.json and where it came from.
 struct Config<'a> {
@@ -23,10 +23,10 @@ const GPUS: u64 = 8;
 ///
 /// # Errors
 /// If the text is no such file, lacks a size, or describes what is not simulated.
-pub fn import_config(place: &str, text: &str, name: &str) -> Result<String, Mistake> {
+pub fn import_config(place: &str, text: &str, name: &str) -> Result<String, Diagnostic> {
     let help = "name the config.json of a Mixture-of-Experts model";
     let keys: Value = serde_json::from_str(text)
-        .map_err(|e| Mistake::of(place, format!("is no JSON: {e}"), help))?;
+        .map_err(|e| Diagnostic::of(place, format!("is no JSON: {e}"), help))?;
     let config = Config { place, keys };
     config.refuse_if_interleaved()?;
     let text = config.workload(name)?;
@@ -41,9 +41,9 @@ impl Config<'_> {
         names.iter().find_map(|name| self.keys.get(name)?.as_u64())
     }
 
-    fn number(&self, names: &[&str]) -> Result<u64, Mistake> {
+    fn number(&self, names: &[&str]) -> Result<u64, Diagnostic> {
         self.maybe(names).ok_or_else(|| {
-            Mistake::of(
+            Diagnostic::of(
                 self.place,
                 format!("has none of the keys {}", names.join(", ")),
                 "name the config.json of a Mixture-of-Experts model; a file without this key must be \
@@ -57,13 +57,13 @@ impl Config<'_> {
     }
 
     /// Layers without experts among those with: only leading ones are simulated.
-    fn refuse_if_interleaved(&self) -> Result<(), Mistake> {
+    fn refuse_if_interleaved(&self) -> Result<(), Diagnostic> {
         let step = self.maybe(&["decoder_sparse_step", "moe_layer_freq"]).unwrap_or(1);
         let alone = self.keys.get("mlp_only_layers").and_then(Value::as_array);
         if step == 1 && alone.is_none_or(Vec::is_empty) {
             return Ok(());
         }
-        Err(Mistake::of(
+        Err(Diagnostic::of(
             self.place,
             "has layers without experts between those with (decoder_sparse_step, moe_layer_freq or \
              mlp_only_layers)",
@@ -72,7 +72,7 @@ impl Config<'_> {
         ))
     }
 
-    fn workload(&self, name: &str) -> Result<String, Mistake> {
+    fn workload(&self, name: &str) -> Result<String, Diagnostic> {
         let quoted = |text: &str| Value::String(text.to_owned()).to_string();
         let family = self.word("model_type").unwrap_or("unnamed");
         let dense = self.maybe(&["first_k_dense_replace"]).unwrap_or(0);
@@ -98,7 +98,7 @@ impl Config<'_> {
         Ok(text)
     }
 
-    fn attention(&self, text: &mut String) -> Result<(), Mistake> {
+    fn attention(&self, text: &mut String) -> Result<(), Diagnostic> {
         let heads = self.number(&["num_attention_heads"])?;
         let latent = self.maybe(&["kv_lora_rank"]);
         let head = match self.maybe(&["head_dim", "qk_nope_head_dim"]) {
@@ -123,7 +123,7 @@ impl Config<'_> {
     }
 
     /// A window of attention, where layers have one: all, or every one but the last of a few.
-    fn window(&self, text: &mut String) -> Result<(), Mistake> {
+    fn window(&self, text: &mut String) -> Result<(), Diagnostic> {
         let in_use = self.keys.get("use_sliding_window").and_then(Value::as_bool).unwrap_or(true);
         let Some(window) = self.maybe(&["sliding_window"]).filter(|_| in_use) else {
             return Ok(());
@@ -153,13 +153,13 @@ impl Config<'_> {
             Some(_) => {
                 let found = "layer_types follow no pattern of a window in all layers but each n-th";
                 let help = "write the workload by hand, with the nearest sliding_window_pattern";
-                return Err(Mistake::of(self.place, found, help));
+                return Err(Diagnostic::of(self.place, found, help));
             }
         }
         Ok(())
     }
 
-    fn experts(&self, text: &mut String) -> Result<(), Mistake> {
+    fn experts(&self, text: &mut String) -> Result<(), Diagnostic> {
         let ffn = self.number(&["num_experts", "num_local_experts", "n_routed_experts"])?;
         let top_k = self.number(&["num_experts_per_tok", "experts_per_token", "moe_topk"])?;
         let _ = writeln!(text, "[experts]\nffn       = {ffn}");
@@ -170,7 +170,7 @@ impl Config<'_> {
         Ok(())
     }
 
-    fn dense(&self, text: &mut String, leading: u64) -> Result<(), Mistake> {
+    fn dense(&self, text: &mut String, leading: u64) -> Result<(), Diagnostic> {
         let each = self.maybe(&["moe_intermediate_size"]).unwrap_or(0);
         let number = self.maybe(&["n_shared_experts"]).unwrap_or(0);
         let shared = self.maybe(&["shared_expert_intermediate_size"]).unwrap_or(number * each);
@@ -189,12 +189,12 @@ impl Config<'_> {
         Ok(())
     }
 
-    fn gate(&self, text: &mut String) -> Result<(), Mistake> {
+    fn gate(&self, text: &mut String) -> Result<(), Diagnostic> {
         if self.maybe(&["zero_expert_num"]).is_some() {
             let found = "has zero-computation experts, and no key says how many slots go to them";
             let help =
                 "start from `longcat-flash` (workloads/longcat-flash.toml), whose [scheme] says it";
-            return Err(Mistake::of(self.place, found, help));
+            return Err(Diagnostic::of(self.place, found, help));
         }
         if let (Some(groups @ 2..), Some(chosen)) =
             (self.maybe(&["n_group"]), self.maybe(&["topk_group"]))
@@ -215,7 +215,7 @@ impl Config<'_> {
         Ok(())
     }
 
-    fn batch(&self, text: &mut String) -> Result<(), Mistake> {
+    fn batch(&self, text: &mut String) -> Result<(), Diagnostic> {
         let ffn = self.number(&["num_experts", "num_local_experts", "n_routed_experts"])?;
         let quantised = self.keys.get("quantization_config");
         let method = quantised.and_then(|of| of.get("quant_method")).and_then(Value::as_str);

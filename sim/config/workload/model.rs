@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::gate::GateTable;
-use super::{Count, Mistake, Source, name_of};
+use super::{Count, Diagnostic, Source, name_of};
 use crate::workload::{Attention, Dense, Experts, Model, SlidingWindow};
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ impl ModelTable {
         dense: Option<&DenseTable>,
         experts: Experts,
         gate: &GateTable,
-    ) -> Result<Model, Mistake> {
+    ) -> Result<Model, Diagnostic> {
         Ok(Model {
             name: name_of(source, &self.name)?,
             layers: self.layers.0,
@@ -67,7 +67,7 @@ impl ModelTable {
         &self,
         source: &Source,
         dense: Option<&DenseTable>,
-    ) -> Result<Option<SlidingWindow>, Mistake> {
+    ) -> Result<Option<SlidingWindow>, Diagnostic> {
         let pattern = self.sliding_window_pattern.as_ref();
         let Some(given) = &self.sliding_window else {
             let Some(pattern) = pattern else { return Ok(None) };
@@ -82,7 +82,7 @@ impl ModelTable {
         Ok(Some(SlidingWindow { tokens: given.get_ref().0, pattern }))
     }
 
-    fn attention(&self, source: &Source) -> Result<Attention, Mistake> {
+    fn attention(&self, source: &Source) -> Result<Attention, Diagnostic> {
         let heads = self.heads.0;
         match (&self.query_rank, &self.key_value_rank, &self.rope_dim) {
             (None, None, None) => {
@@ -123,7 +123,7 @@ impl ModelTable {
     }
 }
 
-fn dense_of(source: &Source, table: Option<&DenseTable>) -> Result<Dense, Mistake> {
+fn dense_of(source: &Source, table: Option<&DenseTable>) -> Result<Dense, Diagnostic> {
     let Some(table) = table else { return Ok(Dense::default()) };
     let (leading_layers, shortcut) = (table.leading_layers.0, table.shortcut);
     let intermediate = table.intermediate.as_ref().map_or(0, |size| size.0);

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Count, Mistake, Source};
+use super::{Count, Diagnostic, Source};
 use crate::workload::{Layout, Places, Seen};
 
 #[derive(Deserialize)]
@@ -31,8 +31,13 @@ enum PlacesWord {
 const DEFAULT_WINDOW: u32 = 4;
 
 impl LayoutTable {
-    /// The layout of a model with so many FFN experts and layers.
-    pub(super) fn layout(&self, source: &Source, ffn: u32, layers: u32) -> Result<Layout, Mistake> {
+    /// The layout of a model with this many FFN experts and layers.
+    pub(super) fn layout(
+        &self,
+        source: &Source,
+        ffn: u32,
+        layers: u32,
+    ) -> Result<Layout, Diagnostic> {
         let expert_parallel = self.expert_parallel.get_ref().0;
         let pipeline_parallel = self.pipeline_parallel.get_ref().0;
         let places = self.places(source, ffn, expert_parallel)?;
@@ -54,7 +59,7 @@ impl LayoutTable {
     }
 
     /// Where `ffn` experts live on groups of `gpus` GPUs.
-    fn places(&self, source: &Source, ffn: u32, gpus: u32) -> Result<Places, Mistake> {
+    fn places(&self, source: &Source, ffn: u32, gpus: u32) -> Result<Places, Diagnostic> {
         let word = self.places.unwrap_or(PlacesWord::Contiguous);
         let planned = matches!(word, PlacesWord::LoadAware | PlacesWord::Replicated);
         let window = self.seen_micro_batches.as_ref().map(Spanned::span);

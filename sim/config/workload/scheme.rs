@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Count, ExpertsTable, Mistake, Number, Source, zero_computation_of};
+use super::{Count, Diagnostic, ExpertsTable, Number, Source, zero_computation_of};
 use crate::workload::Scheme;
 
 #[derive(Default, Deserialize)]
@@ -94,11 +94,15 @@ impl SchemeTable {
     }
 
     /// The scheme, over these experts.
-    pub(super) fn scheme(&self, source: &Source, table: &ExpertsTable) -> Result<Scheme, Mistake> {
+    pub(super) fn scheme(
+        &self,
+        source: &Source,
+        table: &ExpertsTable,
+    ) -> Result<Scheme, Diagnostic> {
         let kind = self.kind.as_ref().map_or(KindWord::TopK, |kind| *kind.get_ref());
         let given = self.given();
         if let Some((_, span)) = given.iter().find(|(name, _)| !kind.keys().contains(name)) {
-            let found = format!("means nothing to the scheme \"{}\"", kind.name());
+            let found = format!("does not apply to the scheme \"{}\"", kind.name());
             return Err(source.mistake(
                 span.clone(),
                 found,
@@ -143,7 +147,12 @@ impl SchemeTable {
     }
 
     /// Whether a model with these experts can follow the scheme.
-    fn check(&self, source: &Source, table: &ExpertsTable, scheme: Scheme) -> Result<(), Mistake> {
+    fn check(
+        &self,
+        source: &Source,
+        table: &ExpertsTable,
+        scheme: Scheme,
+    ) -> Result<(), Diagnostic> {
         let (ffn, top_k) = (table.ffn.get_ref().0, table.top_k.get_ref().0);
         let others = zero_computation_of(table);
         let wrong = |key: &str, found: String, help: String| {

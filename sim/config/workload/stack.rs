@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Count, Mistake, Source};
+use super::{Count, Diagnostic, Source};
 use crate::workload::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
 
 #[derive(Default, Deserialize)]
@@ -67,7 +67,7 @@ pub(super) fn stack(
     phase: Option<PhaseWord>,
     kernels: &KernelsTable,
     exchange: &ExchangeTable,
-) -> Result<Stack, Mistake> {
+) -> Result<Stack, Diagnostic> {
     let experts = match &kernels.experts {
         None => ExpertsKernel::Auto,
         Some(word) => {
@@ -76,14 +76,14 @@ pub(super) fn stack(
             if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
                 let help = "give \"auto\", \"grouped-gemm\", \"triton\", \"cutlass\", \"trtllm\" or \
                             the name of a kernel of the profile";
-                return Err(source.mistake(word.span(), "is no kernel's name", help));
+                return Err(source.mistake(word.span(), "is not a kernel's name", help));
             }
             ExpertsKernel::of_word(text)
         }
     };
     let library = exchange.library.map_or(ExchangeLibrary::Auto, Into::into);
     if let Some(sms) = exchange.sms.as_ref().filter(|_| !library.takes_sms()) {
-        let found = format!("means nothing to the library \"{}\"", library.word());
+        let found = format!("does not apply to the library \"{}\"", library.word());
         let help = "remove it, or give exchange.library = \"deepep-normal\"";
         return Err(source.mistake(sms.span(), found, help));
     }

@@ -6,21 +6,21 @@
 
 use super::Factors;
 use crate::base::streams::Streams;
-use crate::network::{LegBasis, NetworkRates, Rates};
+use crate::network::{ExchangeBasis, NetworkRates, Rates};
 
-/// Rates in one world: `world` for all but dispatch and combine where it is known what these stand on.
+/// Rates in one world: `perturbation` for all but dispatch and combine where it is known what these stand on.
 #[must_use]
 pub fn drawn(
     rates: Rates,
-    legs: Option<&[LegBasis; 2]>,
-    world: &Factors,
+    phases: Option<&[ExchangeBasis; 2]>,
+    perturbation: &Factors,
     streams: Streams,
 ) -> Rates {
-    let whole = world.on(rates);
-    let Some([dispatch, combine]) = legs else { return whole };
-    let one = |rates: NetworkRates, leg: &LegBasis| {
-        let mut rng = streams.named(&format!("calibration/{}", leg.family));
-        let factor = leg.errors.as_ref().map_or(1.0, |law| law.draw(&mut rng));
+    let whole = perturbation.on(rates);
+    let Some([dispatch, combine]) = phases else { return whole };
+    let one = |rates: NetworkRates, exchange_phase: &ExchangeBasis| {
+        let mut rng = streams.named(&format!("calibration/{}", exchange_phase.family));
+        let factor = exchange_phase.errors.as_ref().map_or(1.0, |law| law.draw(&mut rng));
         rates.slower(factor, factor)
     };
     Rates {

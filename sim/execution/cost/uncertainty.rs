@@ -29,7 +29,7 @@ pub struct Uncertainty {
     families: [(String, Option<LogErrors>); 5],
 }
 
-/// One factor a family: how much longer its parts take in this world than predicted.
+/// One factor per family: how much longer its parts take in this world than predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Factors {
     /// Dense matrix products.
@@ -110,12 +110,12 @@ impl Factors {
 
 /// Kernels that take longer, or less long, than predicted by a factor for each family.
 #[derive(Clone, Copy)]
-pub struct Drawn<'a> {
+pub struct PerturbedKernels<'a> {
     kernels: &'a dyn KernelTimes,
     factors: Factors,
 }
 
-impl<'a> Drawn<'a> {
+impl<'a> PerturbedKernels<'a> {
     /// `kernels` in the world of these factors.
     #[must_use]
     pub const fn new(kernels: &'a dyn KernelTimes, factors: Factors) -> Self {
@@ -123,7 +123,7 @@ impl<'a> Drawn<'a> {
     }
 }
 
-impl KernelTimes for Drawn<'_> {
+impl KernelTimes for PerturbedKernels<'_> {
     fn gemm(&self, n: u32, k: u32, dtype: Dtype) -> RowTimes<'_> {
         let (times, factor) = (self.kernels.gemm(n, k, dtype), self.factors.gemm);
         Box::new(move |rows| times(rows).scaled(factor))

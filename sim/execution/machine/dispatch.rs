@@ -33,7 +33,7 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    /// Nothing to dispatch among so many members.
+    /// Nothing to dispatch among this many members.
     pub fn clear(&mut self, ranks: usize) {
         self.cells.clear();
         self.cells.resize(ranks * ranks, Bytes(0));
@@ -41,7 +41,7 @@ impl Dispatch {
         self.two_hop = false;
     }
 
-    /// What a group sends whose rank 0 is `first`, with slots of so many bytes there and back.
+    /// What a group sends whose rank 0 is `first`, with slots of this many bytes there and back.
     pub fn plan(
         &mut self,
         how: &AllToAll,
@@ -98,7 +98,7 @@ impl Dispatch {
     }
 
     /// The dispatch.
-    pub fn forth(&self, members: Vec<GpuId>) -> Exchange {
+    pub fn dispatch_exchange(&self, members: Vec<GpuId>) -> Exchange {
         let forwarding = if self.two_hop { Forwarding::AcrossThenWithin } else { Forwarding::None };
         Exchange::new(members, self.cells.clone())
             .with_relayed(self.relayed.clone())
@@ -107,7 +107,7 @@ impl Dispatch {
     }
 
     /// The combine.
-    pub fn back(&self, members: Vec<GpuId>) -> Exchange {
+    pub fn combine_exchange(&self, members: Vec<GpuId>) -> Exchange {
         let ranks = members.len();
         let smaller = |Bytes(bytes): Bytes| {
             let scaled =
@@ -215,11 +215,12 @@ mod tests {
         dispatch.relayed.push(Relayed { from: 0, via: 1, to: 2, bytes: Bytes(5) });
         dispatch.two_hop = true;
         let members = || (0..3).map(GpuId).collect();
-        let (forth, back) = (dispatch.forth(members()), dispatch.back(members()));
-        assert_eq!((forth.bytes(0, 1), back.bytes(1, 0)), (Bytes(7), Bytes(7)));
-        assert_eq!((forth.bytes(1, 0), back.bytes(0, 1)), (Bytes(0), Bytes(0)));
-        assert_eq!(back.relayed(), [Relayed { from: 2, via: 1, to: 0, bytes: Bytes(5) }]);
-        assert_eq!(forth.forwarding(), Forwarding::AcrossThenWithin);
-        assert_eq!(back.forwarding(), Forwarding::WithinThenAcross);
+        let (dispatched, combined) =
+            (dispatch.dispatch_exchange(members()), dispatch.combine_exchange(members()));
+        assert_eq!((dispatched.bytes(0, 1), combined.bytes(1, 0)), (Bytes(7), Bytes(7)));
+        assert_eq!((dispatched.bytes(1, 0), combined.bytes(0, 1)), (Bytes(0), Bytes(0)));
+        assert_eq!(combined.relayed(), [Relayed { from: 2, via: 1, to: 0, bytes: Bytes(5) }]);
+        assert_eq!(dispatched.forwarding(), Forwarding::AcrossThenWithin);
+        assert_eq!(combined.forwarding(), Forwarding::WithinThenAcross);
     }
 }

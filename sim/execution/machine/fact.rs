@@ -1,6 +1,6 @@
 //! What observers of a run are told.
 
-use super::Leg;
+use super::ExchangePhase;
 use crate::base::units::{GpuId, SimTime};
 use crate::execution::blame::Reason;
 use crate::network::Exchange;
@@ -24,7 +24,7 @@ pub enum Fact {
         /// Which GPU.
         gpu: GpuId,
         /// Which of the two exchanges of a layer.
-        leg: Leg,
+        exchange_phase: ExchangePhase,
         /// When.
         at: SimTime,
     },

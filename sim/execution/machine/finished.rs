@@ -3,7 +3,7 @@
 use super::Totals;
 use crate::base::units::SimDuration;
 use crate::execution::blame::Blame;
-use crate::network::Carried;
+use crate::network::NetworkReport;
 
 /// The accounts of a finished run.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Finished {
     /// Each GPU's zero-computation work that exchanges hid.
     pub hidden: Vec<SimDuration>,
     /// Which engine carried the exchanges, and what is known of its error.
-    pub carried: Carried,
+    pub network_report: NetworkReport,
     /// Bytes over each link of the cluster.
     pub link_bytes: Vec<u64>,
     /// What the gate decided, over all steps.

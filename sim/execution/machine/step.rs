@@ -17,7 +17,7 @@ use crate::workload::{Scheme, Workload};
 
 /// The two exchanges of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leg {
+pub enum ExchangePhase {
     /// Tokens to their experts.
     Dispatch,
     /// Results back.
@@ -47,7 +47,7 @@ impl LocalWork {
 
 /// One member's work in a step.
 #[derive(Clone, Debug, Default)]
-struct Part {
+struct MemberWork {
     before: Vec<Op>,
     local: LocalWork,
     experts: Vec<Op>,
@@ -57,7 +57,7 @@ struct Part {
 /// One group's step: each member's work, and the bytes of the dispatch.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
-    parts: Vec<Part>,
+    parts: Vec<MemberWork>,
     dispatch: Dispatch,
 }
 
@@ -88,17 +88,17 @@ impl Step {
 
     /// One of the two exchanges, among these members.
     #[must_use]
-    pub fn exchange(&self, leg: Leg, members: Vec<GpuId>) -> Exchange {
-        match leg {
-            Leg::Dispatch => self.dispatch.forth(members),
-            Leg::Combine => self.dispatch.back(members),
+    pub fn exchange(&self, exchange_phase: ExchangePhase, members: Vec<GpuId>) -> Exchange {
+        match exchange_phase {
+            ExchangePhase::Dispatch => self.dispatch.dispatch_exchange(members),
+            ExchangePhase::Combine => self.dispatch.combine_exchange(members),
         }
     }
 }
 
 /// What is counted as the run's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Counted {
+pub enum Scope {
     /// FFN and zero-computation experts alone: the paper's expert forward time.
     Experts,
     /// The whole MoE layer: gate to mix, with both exchanges.
@@ -129,7 +129,7 @@ pub struct Totals {
 /// Plans steps: asks the gate, prices the work, and keeps the totals.
 pub struct StepPlanner<'a> {
     workload: &'a Workload,
-    counted: Counted,
+    counted: Scope,
     gate: Gate,
     /// Taken out while a step is planned.
     plans: Option<Plans<'a>>,
@@ -153,7 +153,7 @@ impl<'a> StepPlanner<'a> {
     #[must_use]
     pub fn new(
         workload: &'a Workload,
-        counted: Counted,
+        counted: Scope,
         gate: Gate,
         cost: LayerCost<'a>,
         all_to_all: AllToAll,
@@ -161,12 +161,12 @@ impl<'a> StepPlanner<'a> {
     ) -> Self {
         let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
         let (dense, output, shortcut) = match counted {
-            Counted::ModelForward => (
+            Scope::ModelForward => (
                 dense_of(workload, kernels),
                 output_op(workload, kernels),
                 shortcut_op(workload, kernels),
             ),
-            Counted::Experts | Counted::MoeLayer => {
+            Scope::Experts | Scope::MoeLayer => {
                 (vec![none; workload.model.layers as usize], none, none)
             }
         };
@@ -196,7 +196,7 @@ impl<'a> StepPlanner<'a> {
     /// The same with parameters moved from plan to plan, where that is counted.
     #[must_use]
     pub fn with_rebalancing(mut self, rebalancing: Rebalancing<'a>) -> Self {
-        self.rebalancing = (self.counted != Counted::Experts).then_some(rebalancing);
+        self.rebalancing = (self.counted != Scope::Experts).then_some(rebalancing);
         self
     }
 
@@ -209,7 +209,7 @@ impl<'a> StepPlanner<'a> {
         let micro_batch = micro_batch + self.workload.layout.places.lead_in();
         let counts = self.gate.counts(round, micro_batch, first..first + ranks);
         let mut step = self.spare.pop().unwrap_or_default();
-        step.parts.resize_with(ranks, Part::default);
+        step.parts.resize_with(ranks, MemberWork::default);
         let mut plans = self.plans.take().expect("put back after each step");
         let at = [round, micro_batch, group];
         let shares = self.rebalancing.as_mut().map_or_else(Vec::new, |rebalancing| {
@@ -218,7 +218,7 @@ impl<'a> StepPlanner<'a> {
         let placement = plans.of(&self.gate, at, first);
         let mut rows = std::mem::take(&mut self.rows);
         rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
-        if self.counted == Counted::Experts {
+        if self.counted == Scope::Experts {
             step.dispatch.clear(ranks);
         } else {
             step.dispatch.plan(&self.all_to_all, &counts, placement, self.slot, first_gpu);
@@ -229,7 +229,7 @@ impl<'a> StepPlanner<'a> {
                 ops.clear();
             }
             let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
-            part.before.extend(share.and_then(some));
+            part.before.extend(share.and_then(nonzero));
             self.plan_member(round, placement, Member { rank, counts: &counts, rows }, &mut part);
             step.parts[rank] = part;
         }
@@ -250,33 +250,39 @@ impl<'a> StepPlanner<'a> {
         self.totals
     }
 
-    fn plan_member(&mut self, round: u32, placement: &Placement, of: Member<'_>, part: &mut Part) {
+    fn plan_member(
+        &mut self,
+        round: u32,
+        placement: &Placement,
+        of: Member<'_>,
+        part: &mut MemberWork,
+    ) {
         let sent: u64 = (0..of.counts.experts())
             .filter(|&expert| !placement.hosts(ExpertId(expert as u32)).is_empty())
             .map(|expert| u64::from(of.counts.computed(of.rank, expert)))
             .sum();
         let rounds = self.workload.gating.scheme.rounds();
         let (first, last) = (round == 0, round + 1 == self.workload.gates());
-        if self.counted != Counted::Experts {
+        if self.counted != Scope::Experts {
             if round.is_multiple_of(rounds) {
                 // Everything in front of a layer's gate that is not the MoE layer.
-                part.before.extend(some(self.dense[(round / rounds) as usize]));
-                part.local.ops.extend(some(self.beside[0]));
+                part.before.extend(nonzero(self.dense[(round / rounds) as usize]));
+                part.local.ops.extend(nonzero(self.beside[0]));
             }
             part.before.push(self.cost.gate(first));
             part.before.push(self.cost.permute(sent));
             part.after.push(self.cost.mix(sent));
             if last {
-                part.after.extend(some(self.output));
+                part.after.extend(nonzero(self.output));
             }
         }
         if round.is_multiple_of(rounds) {
-            part.local.ops.extend(some(self.beside[1]));
+            part.local.ops.extend(nonzero(self.beside[1]));
         }
         self.zero_computation(placement, of, part);
         part.experts.push(self.cost.layer());
         self.cost.ffn(of.rows, &mut part.experts);
-        if self.counted == Counted::Experts {
+        if self.counted == Scope::Experts {
             // Nothing hides anything here: what counts is the experts' own time.
             let local = std::mem::take(&mut part.local.ops);
             part.experts.extend(local);
@@ -285,7 +291,7 @@ impl<'a> StepPlanner<'a> {
 
     /// Zero-computation work of one member: on its own tokens, or, if such experts are placed like
     /// FFN experts, on all tokens that chose those it owns. Null experts are no work, not even a visit.
-    fn zero_computation(&self, placement: &Placement, of: Member<'_>, part: &mut Part) {
+    fn zero_computation(&self, placement: &Placement, of: Member<'_>, part: &mut MemberWork) {
         let local = self.workload.zero_computation_local;
         let kinds = self.workload.model.experts.zero_computation;
         let first = self.workload.model.experts.ffn as usize;
@@ -362,7 +368,7 @@ struct Member<'a> {
 }
 
 /// An op that takes time, or nothing.
-fn some(op: Op) -> Option<Op> {
+fn nonzero(op: Op) -> Option<Op> {
     (op.time > SimDuration::ZERO).then_some(op)
 }
 

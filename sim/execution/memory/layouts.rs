@@ -2,7 +2,7 @@
 
 use super::{Ledger, hottest_rows, in_gb, row_bounds};
 use crate::base::units::Bytes;
-use crate::execution::machine::Counted;
+use crate::execution::machine::Scope;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -27,7 +27,7 @@ const NAMED: usize = 3;
 
 /// Whether a workload fits; gates are drawn under `seed` only where the answer depends on them.
 #[must_use]
-pub fn fit(topology: &Topology, workload: &Workload, counted: Counted, seed: u64) -> Fit {
+pub fn fit(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) -> Fit {
     let Some(memory) = topology.gpu().memory else { return Fit::NotStated };
     let [least, most] = row_bounds(workload);
     if Ledger::of(workload, counted, most).total() <= memory {
@@ -50,7 +50,7 @@ pub fn fit(topology: &Topology, workload: &Workload, counted: Counted, seed: u64
     Fit::TooLarge { found, help: remedy(topology, workload, counted, memory) }
 }
 
-fn remedy(topology: &Topology, workload: &Workload, counted: Counted, memory: Bytes) -> String {
+fn remedy(topology: &Topology, workload: &Workload, counted: Scope, memory: Bytes) -> String {
     let (fitting, least) = others(topology.gpus(), workload, counted, memory);
     let anyway = "--allow-oom runs it anyway";
     if fitting.is_empty() {
@@ -83,7 +83,7 @@ type Sized = ([u32; 2], Bytes);
 fn others(
     gpus: u32,
     workload: &Workload,
-    counted: Counted,
+    counted: Scope,
     memory: Bytes,
 ) -> (Vec<Sized>, Option<(Bytes, [u32; 2])>) {
     let own = [workload.layout.expert_parallel, workload.layout.pipeline_parallel];

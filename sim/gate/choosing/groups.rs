@@ -28,7 +28,7 @@ pub(in crate::gate) struct GroupRule {
 }
 
 impl GroupRule {
-    /// π of (1), for a sequence of so many tokens.
+    /// π of (1), for a sequence of this many tokens.
     pub(in crate::gate) fn inclusion(
         &self,
         rates: &[f64],

@@ -11,7 +11,7 @@
 //! how much domains deviate. Standard errors are a jackknife's over domains [efron82], which takes three. Of
 //! one domain σ_pop is the standard deviation of x̄ over experts, domain and all, and σ_dom is not known.
 //! Sampling noise is
-//! left in: the tables at hand count 10⁵ slots an expert or so. What domains share a sequence cannot
+//! left in: the tables at hand count 10⁵ slots per expert or so. What domains share a sequence cannot
 //! be told from counts.
 
 use super::statistics::{Uneven, mean};

@@ -293,7 +293,7 @@ fn loadings_along(directions: &[Vec<f64>], d: &[f64]) -> Vec<f64> {
 const LADDER: [f64; 9] = [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.85, 0.93, 0.98];
 /// Pairs of tokens drawn for each layer and correlation: standard error 0.003 over 24 layers.
 const PAIRS: usize = 400;
-/// Layers between the choices whose information c is fitted on, where there are so many.
+/// Layers between the choices whose information c is fitted on, where there are this many.
 const DEPTH_LAG: usize = 4;
 /// Sequences, and tokens of each, that are drawn to see what a value of c gives.
 const WALKED: (usize, u32) = (100, 60);

@@ -101,7 +101,7 @@ pub struct Judgement {
     pub batches: Vec<BatchJudgement>,
     /// Overlap of the experts of tokens so far apart: 1, 2, 4, 16, 64.
     pub overlap: Vec<(usize, Pair)>,
-    /// Normalised information of first choices so many layers apart: 1, 4.
+    /// Normalised information of first choices this many layers apart: 1, 4.
     pub depth: Vec<(usize, Pair)>,
 }
 

@@ -214,7 +214,7 @@ pub fn overlap(recording: &Recording, gap: usize) -> Option<f64> {
 
 /// Normalised mutual information of first choices `lag` layers apart, mean over layers.
 ///
-/// Nothing where there are not so many layers.
+/// Nothing where there are not this many layers.
 #[must_use]
 pub fn depth_information(recording: &Recording, lag: usize) -> Option<f64> {
     let pairs = recording.layers().checked_sub(lag).filter(|&pairs| pairs > 0)?;

@@ -69,7 +69,7 @@ impl ExchangeFit {
         beyond.then(|| Unseen::Tokens(format!("{tokens} tokens, measured on {first} to {last}")))
     }
 
-    /// How near the exchange is to what was measured, with numbers of so many bytes on the wire.
+    /// How near the exchange is to what was measured, with numbers of this many bytes on the wire.
     #[must_use]
     pub fn support(&self, shape: ExchangeShape, tokens: u32, bytes: f64) -> Support {
         let fitted_on = &self.evidence.fitted_on;

@@ -35,7 +35,7 @@ pub struct Balanced {
 }
 
 impl Balanced {
-    /// Equations (1) to (5) for numbers of so many bytes.
+    /// Equations (1) to (5) for numbers of this many bytes.
     #[must_use]
     pub fn of(
         library: Library,

@@ -34,7 +34,7 @@ const FABRIC: f64 = 0.9;
 
 /// Dispatch or combine by a library.
 #[derive(Clone, Debug)]
-pub(super) struct FittedLeg<'p> {
+pub(super) struct FittedExchange<'p> {
     pub fit: &'p ExchangeFit,
     /// What goes before it and moves no tokens: counts of tokens by expert.
     pub prepare: Option<&'p ExchangeFit>,
@@ -46,7 +46,7 @@ pub(super) struct FittedLeg<'p> {
     pub bytes: f64,
 }
 
-impl FittedLeg<'_> {
+impl FittedExchange<'_> {
     /// Start-up and whole time.
     pub fn times(&self) -> [SimDuration; 2] {
         let before =
@@ -68,7 +68,7 @@ impl FittedLeg<'_> {
         self.fit.errors(self.shape)
     }
 
-    /// Bytes per second under equation (1), of so many bytes.
+    /// Bytes per second under equation (1), of this many bytes.
     fn rate(&self, bytes: u64) -> Option<f64> {
         let [alpha, all] = self.times();
         let moving = all.saturating_sub(alpha);

@@ -72,7 +72,7 @@ pub struct Chosen<'a> {
 /// What a gate allows a token to choose of blocks of experts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// Experts of at most so many blocks, equation (4).
+    /// Experts of at most this many blocks, equation (4).
     AtMost(usize),
     /// So many experts of every block, equation (5).
     Each(usize),

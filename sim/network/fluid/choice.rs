@@ -76,7 +76,7 @@ const CERTIFIED: f64 = 0.01;
 const UNCERTIFIED: f64 = 0.25;
 /// How early it may be, in the share of the largest flow.
 const ONE_FLOW: f64 = 1.25;
-/// Parts of up to so many flows are solved exactly.
+/// Parts of up to this many flows are solved exactly.
 pub(super) const SMALL: usize = 512;
 /// How much a link between ports may be loaded, as a share of the makespan. At 0.7 the closed form
 /// was seen 9 % early.

@@ -295,7 +295,7 @@ fn padded(values: impl Iterator<Item = f32>) -> Vec<f32> {
 }
 
 impl Ports {
-    /// Lists for so many ports, each padded to whole blocks.
+    /// Lists for this many ports, each padded to whole blocks.
     fn sized(ports: usize) -> Self {
         let zeros = vec![0.0; blocks(ports) * BLOCK];
         Self {

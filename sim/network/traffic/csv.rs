@@ -3,14 +3,14 @@
 use super::{Traffic, Transfer};
 use crate::base::units::Bytes;
 
-/// A line that is no transfer: its number from 1, what was found, and how to mend it.
+/// A line that is no transfer: its number from 1, what was found, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
     /// The line, from 1.
     pub line: usize,
     /// What was found.
     pub found: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: String,
 }
 

@@ -89,7 +89,7 @@ pub struct Pattern {
 pub struct BadPattern {
     /// What was found.
     pub found: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: String,
 }
 

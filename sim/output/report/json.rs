@@ -9,8 +9,8 @@ use super::{link_use, published, stands_on_json};
 use crate::base::estimate::{Estimate, Range};
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
-use crate::execution::machine::Counted;
-use crate::network::Carried;
+use crate::execution::machine::Scope;
+use crate::network::NetworkReport;
 use crate::studies::study::Row;
 
 /// What a user asked for, so that a result can be explained later.
@@ -91,11 +91,11 @@ fn report<'a>(asked: &'a Asked<'a>, scenario: &'a Scenario, rows: &[Row]) -> Rep
 }
 
 /// The name of what is counted, as scenario files spell it.
-const fn word(counted: Counted) -> &'static str {
+const fn word(counted: Scope) -> &'static str {
     match counted {
-        Counted::Experts => "experts",
-        Counted::MoeLayer => "moe-layer",
-        Counted::ModelForward => "model-forward",
+        Scope::Experts => "experts",
+        Scope::MoeLayer => "moe-layer",
+        Scope::ModelForward => "model-forward",
     }
 }
 
@@ -112,9 +112,9 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     estimate(&mut object, "drop_share", Some(row.drop_share));
     estimate(&mut object, "dropped_weight_share", Some(row.dropped_weight_share));
     let time = match counted {
-        Counted::Experts => "expert_forward_ms",
-        Counted::MoeLayer => "moe_layers_ms",
-        Counted::ModelForward => "model_forward_ms",
+        Scope::Experts => "expert_forward_ms",
+        Scope::MoeLayer => "moe_layers_ms",
+        Scope::ModelForward => "model_forward_ms",
     };
     estimate(&mut object, time, Some(row.time_ms));
     estimate(&mut object, "makespan_ms", Some(row.makespan_ms));
@@ -124,7 +124,7 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     range(&mut object, time, predicted.and_then(|p| p.time_ms));
     let increase = predicted.and_then(|p| p.increase_percent);
     range(&mut object, "throughput_increase_percent", increase);
-    if counted == Counted::Experts {
+    if counted == Scope::Experts {
         let paper = published(row);
         let expert_forward = paper.map(|paper| paper.expert_forward_ms);
         object.insert("published_expert_forward_ms".into(), json!(expert_forward));
@@ -139,26 +139,26 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     object.insert("phase".into(), json!(row.workload.phase().word()));
     object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
     object.insert("memory".into(), super::memory_json(scenario, &row.workload));
-    object.insert("network".into(), network(&row.carried));
+    object.insert("network".into(), network(&row.network_report));
     object.insert("link_use".into(), link_use(&scenario.topology, &row.link_bytes_per_s));
     Value::Object(object)
 }
 
 /// Which engine carried the exchanges, and what is known of its error; null where there were none.
-fn network(carried: &Carried) -> Value {
-    if carried.exchanges == 0 {
+fn network(network_report: &NetworkReport) -> Value {
+    if network_report.exchanges == 0 {
         return Value::Null;
     }
-    let measured = (carried.measured > 0).then_some(carried);
+    let measured = (network_report.measured > 0).then_some(network_report);
     json!({
-        "engine": carried.engine.name(),
-        "exchanges": carried.exchanges,
-        "flows": carried.flows,
-        "error_bound": carried.error_bound,
-        "certified_exchanges": carried.certified,
-        "measured_exchanges": carried.measured,
-        "mean_measured_error": measured.map(|carried| carried.mean_measured),
-        "worst_measured_error": measured.map(|carried| carried.worst_measured),
+        "engine": network_report.engine.name(),
+        "exchanges": network_report.exchanges,
+        "flows": network_report.flows,
+        "error_bound": network_report.error_bound,
+        "certified_exchanges": network_report.certified,
+        "measured_exchanges": network_report.measured,
+        "mean_measured_error": measured.map(|network_report| network_report.mean_measured),
+        "worst_measured_error": measured.map(|network_report| network_report.worst_measured),
     })
 }
 

@@ -32,7 +32,7 @@ fn groups(topology: &Topology) -> Vec<Group> {
     groups
 }
 
-/// The share of its data-sheet bandwidth that each link carries, given bytes a second.
+/// The share of its data-sheet bandwidth that each link carries, given bytes per second.
 fn shares(topology: &Topology, bytes_per_s: &[f64]) -> Vec<f64> {
     let links = topology.links().iter().zip(bytes_per_s);
     links.map(|(link, bytes)| bytes / link.bandwidth.bytes_per_sec()).collect()

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::output::plot::{
     Area, Chart, Diagram, DrawingBackend, HeatMap, LineChart, PlotError, Spots, StackedBars,
 };
@@ -95,10 +95,10 @@ impl<'a> Part<'a> {
         self.value.get("counted").and_then(Value::as_str) != Some("experts")
     }
 
-    fn missing(&self, key: &str, what: &str) -> Mistake {
-        Mistake {
+    fn missing(&self, key: &str, what: &str) -> Diagnostic {
+        Diagnostic {
             key: format!("{}{key}", self.at),
-            ..Mistake::of(
+            ..Diagnostic::of(
                 self.file,
                 format!("there is no {what} here"),
                 "take the file as this version of moesim wrote it",
@@ -110,23 +110,23 @@ impl<'a> Part<'a> {
         self.value.get(key).and_then(Value::as_f64)
     }
 
-    fn number(&self, key: &str) -> Result<f64, Mistake> {
+    fn number(&self, key: &str) -> Result<f64, Diagnostic> {
         self.maybe(key).ok_or_else(|| self.missing(key, "number"))
     }
 
-    fn text(&self, key: &str) -> Result<&'a str, Mistake> {
+    fn text(&self, key: &str) -> Result<&'a str, Diagnostic> {
         let text = self.value.get(key).and_then(Value::as_str);
         text.ok_or_else(|| self.missing(key, "text"))
     }
 
-    fn part(&self, key: &str) -> Result<Self, Mistake> {
+    fn part(&self, key: &str) -> Result<Self, Diagnostic> {
         let value = self.value.get(key).filter(|value| value.is_object());
         let value = value.ok_or_else(|| self.missing(key, "object"))?;
         Ok(Self { file: self.file, at: format!("{}{key}.", self.at), value })
     }
 
     /// The objects of an array; the whole, if no name is given.
-    fn list(&self, key: &str) -> Result<Vec<Self>, Mistake> {
+    fn list(&self, key: &str) -> Result<Vec<Self>, Diagnostic> {
         let array = if key.is_empty() { Some(self.value) } else { self.value.get(key) };
         let array = array.and_then(Value::as_array);
         let array = array.ok_or_else(|| self.missing(key, "array"))?;

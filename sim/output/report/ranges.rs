@@ -10,7 +10,7 @@ use crate::studies::study::Row;
 pub(super) fn write(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
     let worlds = scenario.seeds.end - scenario.seeds.start;
     let cover = Range::COVERAGE * 100.0;
-    writeln!(out, "with what calibration leaves open: {cover}% of worlds lie here")?;
+    writeln!(out, "{cover}% prediction interval, calibration error included")?;
     writeln!(out, "{:<6}{:>6} {:>6} {:>26} {:>20}", "model", "expts", "tau", "ms", "increase %")?;
     for row in rows {
         let Some(predicted) = row.predicted else { continue };

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::base::estimate::Estimate;
-use crate::config::{Drawing, Mistake, SweepPlan};
+use crate::config::{Diagnostic, Drawing, SweepPlan};
 use crate::output::plot::{self, Axis, LineChart, Point, Series};
 use crate::studies::sweep::{Cell, Results, summarise};
 
@@ -66,13 +66,13 @@ pub fn draw(
     results: &Results,
     drawings: &[Drawing],
     folder: &Path,
-) -> Result<Vec<PathBuf>, Mistake> {
+) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut drawn = Vec::new();
     for drawing in drawings {
         let path = folder.join(format!("{}.svg", drawing.name));
         let chart = chart(results, drawing)?;
         plot::save(&chart, &path).map_err(|error| {
-            Mistake::of(path.display().to_string(), error.to_string(), "check the folder")
+            Diagnostic::of(path.display().to_string(), error.to_string(), "check the folder")
         })?;
         drawn.push(path);
     }
@@ -83,23 +83,23 @@ pub fn draw(
 ///
 /// # Errors
 /// If a column is unknown.
-pub fn check_drawings(plan: &SweepPlan) -> Result<(), Mistake> {
+pub fn check_drawings(plan: &SweepPlan) -> Result<(), Diagnostic> {
     let varied: Vec<&str> =
         plan.axes.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect();
     let results = Results::of(&varied, &BTreeMap::new());
     plan.drawings.iter().try_for_each(|drawing| {
         check_drawing(&results, drawing)
-            .map_err(|mistake| Mistake { place: plan.place().to_owned(), ..mistake })
+            .map_err(|mistake| Diagnostic { place: plan.place().to_owned(), ..mistake })
     })
 }
 
-fn check_drawing(results: &Results, drawing: &Drawing) -> Result<(), Mistake> {
+fn check_drawing(results: &Results, drawing: &Drawing) -> Result<(), Diagnostic> {
     for column in [Some(&drawing.x), Some(&drawing.y), drawing.hue.as_ref()].into_iter().flatten() {
         if results.column(column).is_none() {
             let known: Vec<&str> = results.columns.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(Mistake {
+            return Err(Diagnostic {
                 key: format!("plot.{}", drawing.name),
-                ..Mistake::of(
+                ..Diagnostic::of(
                     "",
                     format!("there is no column `{column}`"),
                     format!("columns: {}", known.join(", ")),
@@ -119,7 +119,7 @@ pub fn any_drawing(
     results: &Results,
     [x, y, hue]: [Option<&str>; 3],
     log: [bool; 2],
-) -> Result<Drawing, Mistake> {
+) -> Result<Drawing, Diagnostic> {
     let mut open = varying(results);
     open.retain(|name| ![x, y, hue].contains(&Some(name.as_str())));
     let numeric = |name: &String| {
@@ -134,7 +134,7 @@ pub fn any_drawing(
         (None, Some(at)) => open.remove(at),
         (None, None) => {
             let help = "name the column to draw over with --x";
-            return Err(Mistake::of("", "no column varies", help));
+            return Err(Diagnostic::of("", "no column varies", help));
         }
     };
     let has = |name: &str| {
@@ -146,7 +146,7 @@ pub fn any_drawing(
     let hue = hue.map(str::to_owned).or_else(|| open.into_iter().next());
     let drawing = Drawing { name: "lines".to_owned(), x, y, hue, log_x: log[0], log_y: log[1] };
     check_drawing(results, &drawing)
-        .map_err(|mistake| Mistake { key: String::new(), ..mistake })?;
+        .map_err(|mistake| Diagnostic { key: String::new(), ..mistake })?;
     Ok(drawing)
 }
 
@@ -168,7 +168,7 @@ fn varying(results: &Results) -> Vec<String> {
 ///
 /// # Errors
 /// If a column is unknown.
-pub fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Mistake> {
+pub fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Diagnostic> {
     check_drawing(results, drawing)?;
     let hue = drawing.hue.as_deref().unwrap_or("");
     let lines = summarise(results, &[hue, &drawing.x], &[&drawing.y]);

@@ -6,7 +6,7 @@ use super::{published, write_phase, write_stands_on};
 use crate::base::estimate::{COVERAGE, Estimate};
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
-use crate::execution::machine::Counted;
+use crate::execution::machine::Scope;
 use crate::kernels::TimedBasis;
 use crate::network::fluid::Engine;
 use crate::studies::study::Row;
@@ -41,13 +41,9 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
     let from = &scenario.ingredients;
     let gpus = scenario.topology.gpus();
     let what = match scenario.counted {
-        Counted::Experts => {
-            "expert forward: FFN and zero-computation experts alone, mean over GPUs"
-        }
-        Counted::MoeLayer => {
-            "MoE layers: gate to mix, with both exchanges, the slowest GPU deciding"
-        }
-        Counted::ModelForward => "the whole forward pass, the slowest GPU deciding",
+        Scope::Experts => "expert forward: FFN and zero-computation experts alone, mean over GPUs",
+        Scope::MoeLayer => "MoE layers: gate to mix, with both exchanges, the slowest GPU deciding",
+        Scope::ModelForward => "the whole forward pass, the slowest GPU deciding",
     };
     writeln!(
         out,
@@ -72,12 +68,12 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
 }
 
 fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
-    let any_published = scenario.counted == Counted::Experts
+    let any_published = scenario.counted == Scope::Experts
         && rows.iter().any(|row| published(row).is_some_and(|paper| paper.increase.is_some()));
     let time = match scenario.counted {
-        Counted::Experts => "expert forward",
-        Counted::MoeLayer => "MoE layers",
-        Counted::ModelForward => "forward pass",
+        Scope::Experts => "expert forward",
+        Scope::MoeLayer => "MoE layers",
+        Scope::ModelForward => "forward pass",
     };
     write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
     writeln!(out, "{}", if any_published { "  published" } else { "" })?;
@@ -112,9 +108,14 @@ fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
 /// Which engines carried the exchanges, and what is known of their errors.
 fn network(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
     for engine in [Engine::ClosedForm, Engine::Exact, Engine::Quantised] {
-        let own = rows.iter().map(|row| &row.carried).filter(|carried| carried.exchanges > 0);
-        let own = own.filter(|carried| carried.engine == engine);
-        let Some(all) = own.copied().reduce(|all, carried| all.and(&carried)) else { continue };
+        let own = rows
+            .iter()
+            .map(|row| &row.network_report)
+            .filter(|network_report| network_report.exchanges > 0);
+        let own = own.filter(|network_report| network_report.engine == engine);
+        let Some(all) = own.copied().reduce(|all, network_report| all.and(&network_report)) else {
+            continue;
+        };
         write!(
             out,
             "network: {} all-to-all, {} engine: ",
@@ -139,7 +140,7 @@ fn network(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
             }
         }
     }
-    if rows.iter().any(|row| row.carried.exchanges > 0) {
+    if rows.iter().any(|row| row.network_report.exchanges > 0) {
         writeln!(out)?;
     }
     Ok(())
@@ -147,7 +148,8 @@ fn network(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
 
 /// Workloads whose exchanges this engine carried.
 fn own_workloads(rows: &[Row], engine: Engine) -> impl Iterator<Item = &Workload> {
-    let own = move |row: &&Row| row.carried.exchanges > 0 && row.carried.engine == engine;
+    let own =
+        move |row: &&Row| row.network_report.exchanges > 0 && row.network_report.engine == engine;
     rows.iter().filter(own).map(|row| &row.workload)
 }
 
@@ -205,7 +207,7 @@ fn breakdown(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Resu
     Ok(())
 }
 
-fn breakdown_of(out: &mut dyn Write, counted: Counted, rows: &[&Row]) -> io::Result<()> {
+fn breakdown_of(out: &mut dyn Write, counted: Scope, rows: &[&Row]) -> io::Result<()> {
     write!(out, "{:<28}", "where the time goes, ms")?;
     for row in rows {
         write!(out, " {:>8}", row.workload.model.name)?;
@@ -217,7 +219,7 @@ fn breakdown_of(out: &mut dyn Write, counted: Counted, rows: &[&Row]) -> io::Res
     }
     writeln!(out)?;
     // For experts alone, waiting is no part of what is counted and comes after the total.
-    let apart = counted == Counted::Experts;
+    let apart = counted == Scope::Experts;
     for (at, reason) in Reason::ALL.iter().enumerate() {
         if !(apart && reason.is_wait()) {
             reason_line(out, rows, at, reason.label())?;

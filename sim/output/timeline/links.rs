@@ -1,4 +1,4 @@
-//! Counters of link use: for each class of links, the bytes that cross such links a second.
+//! Counters of link use: for each class of links, the bytes that cross such links per second.
 //!
 //! The mean rate of each exchange over its span is added up over the exchanges in flight:
 //!

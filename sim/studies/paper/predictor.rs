@@ -1,7 +1,7 @@
 //! The simulator, as a predictor of the paper's rows.
 
 use super::PaperRow;
-use crate::config::{Mistake, Overrides, Scenario, ScenarioSource};
+use crate::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use crate::execution::cost::Overheads;
 use crate::execution::outcome::TooLong;
 use crate::studies::study::{self, in_parallel};
@@ -21,7 +21,7 @@ impl Predictor {
     ///
     /// # Errors
     /// If an override is wrong.
-    pub fn new(overrides: Overrides, threads: usize) -> Result<Self, Mistake> {
+    pub fn new(overrides: Overrides, threads: usize) -> Result<Self, Diagnostic> {
         let scenario = ScenarioSource::open("paper", overrides)?.load()?;
         Ok(Self { scenario, threads })
     }

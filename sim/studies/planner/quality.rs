@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 
 /// Quality at a τ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +57,7 @@ impl Trend {
     ///
     /// # Errors
     /// If the paper has no such model.
-    pub fn published(model: &str) -> Result<Self, Mistake> {
+    pub fn published(model: &str) -> Result<Self, Diagnostic> {
         Self::parse("paper_moepp_quality.csv", PUBLISHED.as_bytes(), model)
     }
 
@@ -66,21 +66,21 @@ impl Trend {
     ///
     /// # Errors
     /// If the file cannot be read or lacks what a line needs.
-    pub fn read(path: &Path, model: &str) -> Result<Self, Mistake> {
+    pub fn read(path: &Path, model: &str) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| {
-            Mistake::of(&name, format!("cannot be read: {error}"), "check the path")
+            Diagnostic::of(&name, format!("cannot be read: {error}"), "check the path")
         })?;
         Self::parse(&name, &bytes, model)
     }
 
-    fn parse(name: &str, csv: &[u8], model: &str) -> Result<Self, Mistake> {
+    fn parse(name: &str, csv: &[u8], model: &str) -> Result<Self, Diagnostic> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
         let mut lines: Vec<Line> = Vec::new();
         for (at, line) in reader.deserialize().enumerate() {
-            let line: Line = line.map_err(|error| Mistake {
+            let line: Line = line.map_err(|error| Diagnostic {
                 line: Some(at + 2),
-                ..Mistake::of(
+                ..Diagnostic::of(
                     name,
                     error.to_string(),
                     "columns: tau, quality, and model if several",
@@ -88,9 +88,9 @@ impl Trend {
             })?;
             let sound = line.quality.is_finite() && line.tau.is_none_or(|tau| tau > 0.0);
             if !sound {
-                return Err(Mistake {
+                return Err(Diagnostic {
                     line: Some(at + 2),
-                    ..Mistake::of(name, "τ and quality are no sound numbers", "τ is above zero")
+                    ..Diagnostic::of(name, "τ and quality are no sound numbers", "τ is above zero")
                 });
             }
             lines.push(line);
@@ -101,7 +101,7 @@ impl Trend {
         if points.iter().all(|(tau, _)| tau.is_none()) {
             let models: std::collections::BTreeSet<&str> =
                 lines.iter().filter_map(|line| line.model.as_deref()).collect();
-            return Err(Mistake::of(
+            return Err(Diagnostic::of(
                 name,
                 format!("has no quality of `{model}` at any τ"),
                 format!(

@@ -62,7 +62,7 @@ impl fmt::Display for JournalError {
             ),
             Self::Broken(path, line) => write!(
                 f,
-                "{}:{line}: is no record of a task\n  help: the file was changed; remove the line, \
+                "{}:{line}: is not a record of a task\n  help: the file was changed; remove the line, \
                  and its task will be run again",
                 path.display()
             ),

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::results::Results;
 use super::row::{Cell, Row};
 use crate::base::table::{Column, Table};
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 
 impl Results {
     /// Reads a table that a sweep (or any other command) wrote.
     ///
     /// # Errors
     /// If it cannot be read, or holds no rows.
-    pub fn read(path: &Path) -> Result<Self, Mistake> {
+    pub fn read(path: &Path) -> Result<Self, Diagnostic> {
         let place = path.display().to_string();
         if path.is_dir() {
             let inside = path.join("results.parquet");
@@ -25,18 +25,18 @@ impl Results {
             } else {
                 "name a folder that moesim sweep wrote"
             };
-            return Err(Mistake::of(place, "holds no results.parquet", help));
+            return Err(Diagnostic::of(place, "holds no results.parquet", help));
         }
         let results = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => Self::from_csv(&place, path)?,
             _ => {
                 let table = Table::read(path)
-                    .map_err(|error| Mistake::of(error.table, error.found, error.help))?;
+                    .map_err(|error| Diagnostic::of(error.table, error.found, error.help))?;
                 Self::from_table(&table)
             }
         };
         if results.rows.is_empty() {
-            return Err(Mistake::of(place, "has no rows", "name a table with results"));
+            return Err(Diagnostic::of(place, "has no rows", "name a table with results"));
         }
         Ok(results)
     }
@@ -63,10 +63,10 @@ impl Results {
         }
     }
 
-    fn from_csv(place: &str, path: &Path) -> Result<Self, Mistake> {
-        let unfit = |error: csv::Error| Mistake {
+    fn from_csv(place: &str, path: &Path) -> Result<Self, Diagnostic> {
+        let unfit = |error: csv::Error| Diagnostic {
             line: error.position().map(|at| at.line() as usize),
-            ..Mistake::of(
+            ..Diagnostic::of(
                 place,
                 format!("cannot be read: {error}"),
                 "name a CSV file with a header",

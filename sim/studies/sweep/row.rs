@@ -5,7 +5,7 @@ use toml::Value;
 
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
-use crate::execution::machine::Counted;
+use crate::execution::machine::Scope;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::studies::study;
 use crate::workload::Workload;
@@ -140,7 +140,7 @@ fn row(
         kinds.into(),
         gpus.into(),
         scenario.topology.gpu().name.as_str().into(),
-        counted_word(scenario.counted).into(),
+        scope_name(scenario.counted).into(),
         (1e3 * time).into(),
         (1e3 * base).into(),
         increase.into(),
@@ -164,10 +164,10 @@ fn seed_cell(seed: u64) -> Cell {
 }
 
 /// The name of what is counted, as scenario files spell it.
-const fn counted_word(counted: Counted) -> &'static str {
+const fn scope_name(counted: Scope) -> &'static str {
     match counted {
-        Counted::Experts => "experts",
-        Counted::MoeLayer => "moe-layer",
-        Counted::ModelForward => "model-forward",
+        Scope::Experts => "experts",
+        Scope::MoeLayer => "moe-layer",
+        Scope::ModelForward => "model-forward",
     }
 }

@@ -86,7 +86,7 @@ fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) ->
                 ExpertsTimes::Grouped(_) => continue,
             },
         };
-        // Drawing slots is dear and the same for all sizes of an expert.
+        // Drawing slots is expensive and the same for all sizes of an expert.
         let law = match r.popularity {
             Popularity::Balanced => 0,
             Popularity::PowerLaw(exponent) => exponent.to_bits(),

@@ -1,8 +1,8 @@
 //! Which profile predicts a file, and by what rule.
 //!
-//! A device that calibration knows is predicted by its profile. A *stranger*, a device that it does
+//! A device that calibration knows is predicted by its profile. An *unmeasured device*, a device that it does
 //! not know (or one left out on purpose), is predicted as the nearest known one, scaled by a handful
-//! of the stranger's own GEMM timings where its GEMM table lies in the folder
+//! of the unmeasured device's own GEMM timings where its GEMM table lies in the folder
 //! ([`crate::kernels::unmeasured`]): three dozen at most, whatever the table holds. No row has a say in
 //! its own prediction: rows of the GEMM table itself are predicted from timings of other parts of
 //! the (N, K) than their own, and rows of other tables never see their table at all.
@@ -11,17 +11,17 @@ use std::path::Path;
 
 use super::LeaveOut;
 use crate::base::table::Table;
-use crate::config::{Mistake, built_in_profile, built_in_profiles};
+use crate::config::{Diagnostic, built_in_profile, built_in_profiles};
 use crate::kernels::devices::DataSheet;
 use crate::kernels::exchange::RANKS_OF_NODE;
 use crate::kernels::measurements::GemmRow;
 use crate::kernels::profile::Profile;
-use crate::kernels::unmeasured::Stranger;
+use crate::kernels::unmeasured::UnmeasuredDevice;
 
 /// What predicts a file.
 pub(super) struct Predictor {
     profile: Profile,
-    /// For a stranger's own GEMM table: the profile for each part of the (N, K).
+    /// For an unmeasured device's own GEMM table: the profile for each part of the (N, K).
     parts: Vec<Profile>,
     /// How rows that were not measured are predicted.
     pub(super) rule: String,
@@ -33,7 +33,7 @@ pub(super) struct Predictor {
 
 impl Predictor {
     /// The predictor of the file of this name in a folder.
-    pub(super) fn of(dir: &Path, stem: &str, out: Option<LeaveOut>) -> Result<Self, Mistake> {
+    pub(super) fn of(dir: &Path, stem: &str, out: Option<LeaveOut>) -> Result<Self, Diagnostic> {
         let sheet = DataSheet::of_file(stem);
         match sheet.filter(|sheet| sheet.has_profile() && out != Some(LeaveOut::Gpu)) {
             Some(sheet) => Ok(Self {
@@ -46,11 +46,11 @@ impl Predictor {
                 known: true,
                 ranks: sheet.gpus_per_node(),
             }),
-            None => Self::stranger(dir, stem, sheet),
+            None => Self::unmeasured(dir, stem, sheet),
         }
     }
 
-    /// The profile for all but a stranger's GEMM.
+    /// The profile for all but an unmeasured device's GEMM.
     pub(super) const fn profile(&self) -> &Profile {
         &self.profile
     }
@@ -60,19 +60,20 @@ impl Predictor {
         self.parts.get(part(n, k) as usize).unwrap_or(&self.profile)
     }
 
-    fn stranger(
+    fn unmeasured(
         dir: &Path,
         stem: &str,
         sheet: Option<&'static DataSheet>,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, Diagnostic> {
         let others = others(sheet)?;
         let timings = timings(dir, stem);
-        let (profile, rule) = Stranger { sheet, gemm: &timings, copies: &[] }.profile(&others);
+        let (profile, rule) =
+            UnmeasuredDevice { sheet, gemm: &timings, copies: &[] }.profile(&others);
         let own_table = stem.starts_with("gemm_");
         let parts = (0..if own_table { PARTS } else { 0 }).map(|left_out| {
             let elsewhere: Vec<GemmRow> =
                 timings.iter().filter(|row| part(row.n, row.k) != left_out).copied().collect();
-            Stranger { sheet, gemm: &elsewhere, copies: &[] }.products(&others)
+            UnmeasuredDevice { sheet, gemm: &elsewhere, copies: &[] }.products(&others)
         });
         let ranks = sheet.map_or(RANKS_OF_NODE, DataSheet::gpus_per_node);
         Ok(Self { parts: parts.collect(), profile, rule, known: false, ranks })
@@ -89,7 +90,7 @@ fn part(n: u32, k: u32) -> u32 {
 }
 
 /// All built-in profiles but that of the device itself.
-fn others(sheet: Option<&DataSheet>) -> Result<Vec<Profile>, Mistake> {
+fn others(sheet: Option<&DataSheet>) -> Result<Vec<Profile>, Diagnostic> {
     let other = |name: &str| sheet.is_none_or(|sheet| sheet.name != name);
     built_in_profiles()
         .iter()
@@ -99,7 +100,7 @@ fn others(sheet: Option<&DataSheet>) -> Result<Vec<Profile>, Mistake> {
         .collect()
 }
 
-/// The rows of the stranger's GEMM table, if it lies in the folder; its own report says what is wrong
+/// The rows of the unmeasured device's GEMM table, if it lies in the folder; its own report says what is wrong
 /// with it if it cannot be read.
 fn timings(dir: &Path, stem: &str) -> Vec<GemmRow> {
     let table = Table::read(&dir.join(format!("gemm_{}.parquet", device_of(stem))));

@@ -77,7 +77,7 @@ pub fn json(report: &Report) -> Value {
 pub const HEADER: &str = "file                              rows  skipped   median      p90     bias  \
                                  <=10 %  covered  baseline  extrapolated\n";
 
-/// One line a file.
+/// One line per file.
 pub fn line(report: &Report) -> String {
     let judged = &report.judged;
     let skipped: usize = report.skipped.values().sum();

@@ -15,7 +15,7 @@
 
 use std::path::Path;
 
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::studies::study::in_parallel;
 pub use predict::Prediction;
 pub use row::{BUILT_IN_NAME, Row};
@@ -60,7 +60,7 @@ impl Verdict {
 ///
 /// # Errors
 /// If the file cannot be read or is no table of published systems.
-pub fn rows(file: Option<&Path>) -> Result<Vec<Row>, Mistake> {
+pub fn rows(file: Option<&Path>) -> Result<Vec<Row>, Diagnostic> {
     file.map_or_else(row::built_in, row::read)
 }
 

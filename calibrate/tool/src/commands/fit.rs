@@ -9,8 +9,8 @@ use moesim::kernels::profile::Residual;
 use super::{loop_name, say, table_beside};
 use crate::device::{DEVICES, DataSheet};
 use crate::measure::samples;
-use crate::measure::session::{DEVICE_FILE, coverage, recorded, write_whole};
-use crate::{emit, fit, overheads, own};
+use crate::measure::session::{DEVICE_FILE, coverage, recorded, write_atomically};
+use crate::{emit, fit, fit_samples, overheads};
 
 /// What to fit, and where to write it.
 #[derive(Args)]
@@ -45,7 +45,7 @@ fn public(device: &str, from: &Path, out: &Path) -> Result<(), String> {
     let profile = fit::profile(sheet, from).map_err(|e| e.to_string())?;
     emit::table(&profile, &table_beside(out, &profile.name)).map_err(|e| e.to_string())?;
     let origin = format!("Written by `calibrate fit --device {device}`. Do not edit: fit again.");
-    write_whole(out, &emit::toml(&profile, sheet, &[origin]))
+    write_atomically(out, &emit::toml(&profile, sheet, &[origin]))
 }
 
 /// A profile is named after its file; a device's own samples are all that it is made of.
@@ -64,7 +64,7 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
         ));
     };
     let rows = samples::read_folder(samples).map_err(|e| e.to_string())?;
-    let (profile, sheet) = own::profile(name, &identity, &rows)?;
+    let (profile, sheet) = fit_samples::profile(name, &identity, &rows)?;
     emit::table(&profile, &table_beside(out, name)).map_err(|e| e.to_string())?;
     let covered = coverage(samples, &rows).described();
     let of = |key| identity.get(key).unwrap_or("unknown");
@@ -78,11 +78,11 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
         ),
         format!("Samples: {covered}."),
     ];
-    write_whole(out, &emit::toml(&profile, &sheet, &origin))?;
+    write_atomically(out, &emit::toml(&profile, &sheet, &origin))?;
     if let Some(fitted) = overheads::fit(&profile, &rows) {
         let name = loop_name(name);
         let file = out.with_file_name(format!("{name}.toml"));
-        write_whole(&file, &overheads::toml(&fitted, &name, &origin))?;
+        write_atomically(&file, &overheads::toml(&fitted, &name, &origin))?;
     }
     let families = profile.gemm.values().map(|f| ("dense products", &f.evidence));
     let families = families.chain(profile.experts.values().map(|f| ("experts", &f.evidence)));

@@ -1,4 +1,4 @@
-//! `calibrate transfer`: a data sheet and a handful of timings → the profile of a device never measured.
+//! `calibrate transfer`: a data sheet and a few dozen timings → the profile of a device never measured.
 
 use std::path::PathBuf;
 
@@ -11,10 +11,10 @@ use moesim::config::{
 use moesim::kernels::devices::DataSheet;
 use moesim::kernels::measurements::{Between, GemmRow};
 use moesim::kernels::profile::{Precision, Profile};
-use moesim::kernels::unmeasured::Stranger;
+use moesim::kernels::unmeasured::UnmeasuredDevice;
 
 use super::{say, table_beside};
-use crate::measure::session::write_whole;
+use crate::measure::session::write_atomically;
 use crate::{emit, gemm};
 
 /// What is known, and where to write the profile.
@@ -31,7 +31,7 @@ pub struct TransferArgs {
     out: PathBuf,
 }
 
-/// With so many timings of a precision, GEMMs are fitted to them instead of taken from the donor.
+/// With this many timings of a precision, GEMMs are fitted to them instead of taken from the donor.
 const ENOUGH_TO_FIT: usize = 1_000;
 
 pub(super) fn run(args: &TransferArgs) -> Result<(), String> {
@@ -58,7 +58,7 @@ pub(super) fn run(args: &TransferArgs) -> Result<(), String> {
         format!("Timings given: {} GEMMs, {} copies.", timings.gemm.len(), timings.copies.len()),
     ];
     emit::table(&profile, &table_beside(&args.out, &profile.name)).map_err(|e| e.to_string())?;
-    write_whole(&args.out, &emit::toml(&profile, &sheet, &origin))?;
+    write_atomically(&args.out, &emit::toml(&profile, &sheet, &origin))?;
     say(rule);
     say(&format!("profile: {}", args.out.display()));
     Ok(())
@@ -125,7 +125,8 @@ fn foretold(sheet: &DataSheet, timings: &Timings) -> Result<(Profile, String), S
         .collect();
     let others = others.map_err(|e| e.to_string())?;
     let Timings { gemm, copies } = timings;
-    let (mut profile, mut rule) = Stranger { sheet: Some(sheet), gemm, copies }.profile(&others);
+    let (mut profile, mut rule) =
+        UnmeasuredDevice { sheet: Some(sheet), gemm, copies }.profile(&others);
     for precision in [Precision::Bf16, Precision::Fp8, Precision::Fp8Block] {
         let rows: Vec<GemmRow> =
             gemm.iter().filter(|row| row.precision == precision).copied().collect();

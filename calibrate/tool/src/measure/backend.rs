@@ -144,7 +144,7 @@ pub struct Gemm {
     pub format: Format,
     /// Format of C: `format`, or 32 bits.
     pub out: Format,
-    /// At most so many SMs (or groups of threads where SMs are out of reach).
+    /// At most this many SMs (or groups of threads where SMs are out of reach).
     pub sms: Option<u32>,
 }
 
@@ -174,14 +174,14 @@ pub enum Step {
         /// Bytes of one block.
         block: u64,
     },
-    /// Copies so many bytes of host memory into the buffer.
+    /// Copies this many bytes of host memory into the buffer.
     Upload {
         /// To.
         to: Buffer,
         /// How many.
         bytes: u64,
     },
-    /// Copies so many bytes of the buffer into host memory.
+    /// Copies this many bytes of the buffer into host memory.
     Download {
         /// From.
         from: Buffer,

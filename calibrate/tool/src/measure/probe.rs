@@ -267,7 +267,7 @@ pub fn spots(rows: u64, columns: u64, seed: u32) -> Vec<u64> {
     scattered(3, rows, columns, seed)
 }
 
-/// The same where each row costs the twin so many products: of rows that cost seconds, the ends and
+/// The same where each row costs the twin this many products: of rows that cost seconds, the ends and
 /// none between. Points of such a shape are many, and each has its own inputs.
 #[must_use]
 pub fn dear_spots(rows: u64, columns: u64, seed: u32, products: u64) -> Vec<u64> {

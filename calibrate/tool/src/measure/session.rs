@@ -351,7 +351,7 @@ fn doubts(asked: &Asked<'_>, warnings: &mut Vec<String>) {
 }
 
 /// Writes a text whole or not at all.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), String> {
+pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<(), String> {
     moesim::base::atomic_file::write(path, text).map_err(|e| {
         format!(
             "{}: cannot be written: {e}\n  help: name a folder that you may write to, with --out",

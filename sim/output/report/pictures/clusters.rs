@@ -1,7 +1,7 @@
 //! What `moesim compare --json` printed: throughput on each cluster, and against what it costs.
 
 use super::Part;
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::output::plot::{Axis, Bar, Ray, Spot, Spots, StackedBars};
 
 /// What clusters are compared at equal amounts of: the key of throughput, and its unit.
@@ -17,7 +17,7 @@ fn measure(equal: &str) -> (&'static str, &'static str) {
 ///
 /// # Errors
 /// If the result lacks what is drawn.
-pub fn throughput_chart(comparison: &Part<'_>) -> Result<StackedBars, Mistake> {
+pub fn throughput_chart(comparison: &Part<'_>) -> Result<StackedBars, Diagnostic> {
     let (key, unit) = measure(comparison.text("equal")?);
     let clusters = comparison.list("clusters")?;
     let mut bars = Vec::new();
@@ -42,7 +42,7 @@ pub fn throughput_chart(comparison: &Part<'_>) -> Result<StackedBars, Mistake> {
 }
 
 /// The best cluster, and whether it is known to be the best.
-fn title(clusters: &[Part<'_>], best: &str, unit: &str) -> Result<String, Mistake> {
+fn title(clusters: &[Part<'_>], best: &str, unit: &str) -> Result<String, Diagnostic> {
     let Some(second) = clusters.get(1) else { return Ok(format!("{unit} on {best}")) };
     let differs = second.value.get("differs_from_best").and_then(serde_json::Value::as_bool);
     if differs == Some(false) {
@@ -52,7 +52,7 @@ fn title(clusters: &[Part<'_>], best: &str, unit: &str) -> Result<String, Mistak
     Ok(format!("{best} gives the most {unit}"))
 }
 
-fn workloads(comparison: &Part<'_>) -> Result<String, Mistake> {
+fn workloads(comparison: &Part<'_>) -> Result<String, Diagnostic> {
     Ok(format!("{} against {}", comparison.text("workload")?, comparison.text("vanilla")?))
 }
 
@@ -60,7 +60,7 @@ fn workloads(comparison: &Part<'_>) -> Result<String, Mistake> {
 ///
 /// # Errors
 /// If the result lacks what is drawn, or a cluster has no price.
-pub fn cost_chart(comparison: &Part<'_>) -> Result<Spots, Mistake> {
+pub fn cost_chart(comparison: &Part<'_>) -> Result<Spots, Diagnostic> {
     let power = comparison.text("equal")? == "power";
     let (key, each) = if power { ("watts", "W") } else { ("usd", "USD") };
     let mut spots = Vec::new();
@@ -68,7 +68,7 @@ pub fn cost_chart(comparison: &Part<'_>) -> Result<Spots, Mistake> {
         let x = cluster.number(key)?;
         if x <= 0.0 {
             let name = cluster.text("cluster")?;
-            return Err(Mistake::of(
+            return Err(Diagnostic::of(
                 comparison.file,
                 format!("{name} has no price, so throughput cannot be drawn against it"),
                 "draw --kind throughput, or compare clusters that the price book knows",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::output::plot::HeatMap;
 use crate::studies::sweep::Results;
 
@@ -16,14 +16,18 @@ pub fn is_counts(table: &Results) -> bool {
 ///
 /// # Errors
 /// If there is not a number where one is drawn.
-pub fn loads_chart(table: &Results, file: &str) -> Result<HeatMap, Mistake> {
+pub fn loads_chart(table: &Results, file: &str) -> Result<HeatMap, Diagnostic> {
     let mut load: BTreeMap<(usize, usize), f64> = BTreeMap::new();
     let places = ["round", "expert", "kept", "dropped"].map(|name| table.column(name));
     for (n, row) in table.rows.iter().enumerate() {
         let cell = |column: usize| places[column].and_then(|at| row[at].number());
         let [Some(round), Some(expert), Some(kept), Some(dropped)] = [0, 1, 2, 3].map(cell) else {
-            let found = format!("row {} is no count of slots", n + 1);
-            return Err(Mistake::of(file, found, "take it as moesim gate show --export wrote it"));
+            let found = format!("row {} is not a count of slots", n + 1);
+            return Err(Diagnostic::of(
+                file,
+                found,
+                "take it as moesim gate show --export wrote it",
+            ));
         };
         *load.entry((round as usize, expert as usize)).or_default() += kept + dropped;
     }
@@ -31,7 +35,7 @@ pub fn loads_chart(table: &Results, file: &str) -> Result<HeatMap, Mistake> {
     let experts = load.keys().map(|key| key.1 + 1).max().unwrap_or(0);
     if rounds.saturating_mul(experts) > 1 << 20 {
         let help = "draw fewer layers or experts";
-        return Err(Mistake::of(file, "has more than a million cells to draw", help));
+        return Err(Diagnostic::of(file, "has more than a million cells to draw", help));
     }
     let mut cells = vec![vec![f64::NAN; experts]; rounds];
     let mut hottest = (0.0, 0, 0);

@@ -1,7 +1,7 @@
 //! How full links are, as a grid: a row for each class and direction, a column for each place.
 
 use super::Part;
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::output::plot::HeatMap;
 use crate::output::report::link_use::percent;
 
@@ -13,7 +13,7 @@ const COLUMNS: usize = 64;
 ///
 /// # Errors
 /// If the result lacks what is drawn, or nothing crossed a link.
-pub fn links_chart(result: &Part<'_>, workload: Option<&str>) -> Result<HeatMap, Mistake> {
+pub fn links_chart(result: &Part<'_>, workload: Option<&str>) -> Result<HeatMap, Diagnostic> {
     let (part, what) = if result.has("results") {
         fullest(result, workload)?
     } else {
@@ -23,7 +23,7 @@ pub fn links_chart(result: &Part<'_>, workload: Option<&str>) -> Result<HeatMap,
     if groups.is_empty() {
         let found = "no byte crosses a link: experts alone are counted, or all stay on their GPU";
         let help = "count moe-layer or model-forward: --set counted=moe-layer";
-        return Err(Mistake::of(result.file, found, help));
+        return Err(Diagnostic::of(result.file, found, help));
     }
     let (mut rows, mut cells, mut most) = (Vec::new(), Vec::new(), None::<(f64, String)>);
     for group in &groups {
@@ -55,7 +55,7 @@ pub fn links_chart(result: &Part<'_>, workload: Option<&str>) -> Result<HeatMap,
 }
 
 /// The row of this workload, or that with the fullest link.
-fn fullest<'a>(run: &Part<'a>, workload: Option<&str>) -> Result<(Part<'a>, String), Mistake> {
+fn fullest<'a>(run: &Part<'a>, workload: Option<&str>) -> Result<(Part<'a>, String), Diagnostic> {
     let mut found: Option<(f64, Part<'a>)> = None;
     for row in run.list("results")? {
         if workload.is_some_and(|name| row.text("workload").is_ok_and(|own| own != name)) {
@@ -68,7 +68,7 @@ fn fullest<'a>(run: &Part<'a>, workload: Option<&str>) -> Result<(Part<'a>, Stri
         }
     }
     let Some((_, row)) = found else {
-        return Err(Mistake::of(run.file, "has no such workload", "leave --workload out"));
+        return Err(Diagnostic::of(run.file, "has no such workload", "leave --workload out"));
     };
     let what = super::spoken(row.text("workload")?, row.maybe("tau"));
     Ok((row, what))

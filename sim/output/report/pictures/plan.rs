@@ -1,15 +1,15 @@
 //! What `moesim plan --json` printed: quality against throughput, and the Pareto front.
 
 use super::Part;
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::output::plot::{Axis, LineChart, Point, Series};
 
 /// Candidates of each cluster, those that none beats in both, the target and what is recommended.
 ///
 /// # Errors
 /// If the result lacks what is drawn.
-pub fn front_chart(plan: &Part<'_>) -> Result<LineChart, Mistake> {
-    let place = |candidate: &Part<'_>| -> Result<(f64, f64), Mistake> {
+pub fn front_chart(plan: &Part<'_>) -> Result<LineChart, Diagnostic> {
+    let place = |candidate: &Part<'_>| -> Result<(f64, f64), Diagnostic> {
         Ok((candidate.number("tokens_per_s")? / 1e6, candidate.number("quality")?))
     };
     let plain = |(x, y)| Point { x, y, interval: None };

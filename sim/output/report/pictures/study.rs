@@ -1,7 +1,7 @@
 //! What `moesim run --json` printed: the gain over τ, and where the time goes.
 
 use super::Part;
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::execution::blame::Reason;
 use crate::output::plot::{Axis, Bar, LineChart, Point, Series, StackedBars};
 
@@ -9,7 +9,7 @@ use crate::output::plot::{Axis, Bar, LineChart, Point, Series, StackedBars};
 ///
 /// # Errors
 /// If the result lacks what is drawn.
-pub fn gain_chart(run: &Part<'_>) -> Result<LineChart, Mistake> {
+pub fn gain_chart(run: &Part<'_>) -> Result<LineChart, Diagnostic> {
     let mut series: Vec<Series> = Vec::new();
     let mut published_of: Vec<Series> = Vec::new();
     for row in run.list("results")? {
@@ -63,7 +63,7 @@ fn finding(series: &[Series]) -> String {
 ///
 /// # Errors
 /// If the result lacks what is drawn.
-pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Mistake> {
+pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Diagnostic> {
     let apart = run.text("counted")? == "experts";
     let reasons: Vec<Reason> =
         Reason::ALL.into_iter().filter(|reason| !(apart && reason.is_wait())).collect();
@@ -80,7 +80,7 @@ pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Mistake> {
             Err(_) if *reason == Reason::Rebalance => Ok(0.0),
             part => part,
         };
-        let parts: Result<Vec<f64>, Mistake> = reasons.iter().map(part).collect();
+        let parts: Result<Vec<f64>, Diagnostic> = reasons.iter().map(part).collect();
         let model = row.text("model")?;
         let name = match tau {
             None => format!("{model} vanilla"),

@@ -1,14 +1,14 @@
 //! What `moesim validate --json` printed: how far off predictions are, file by file.
 
 use super::Part;
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 use crate::output::plot::{Axis, Bar, StackedBars};
 
 /// Median and nine-in-ten error of each file of measurements.
 ///
 /// # Errors
 /// If the result lacks what is drawn.
-pub fn errors_chart(validation: &Part<'_>) -> Result<StackedBars, Mistake> {
+pub fn errors_chart(validation: &Part<'_>) -> Result<StackedBars, Diagnostic> {
     let mut bars: Vec<(f64, Bar)> = Vec::new();
     for report in validation.list("")? {
         let errors = report.maybe("median_abs_error").zip(report.maybe("p90_abs_error"));
@@ -20,7 +20,7 @@ pub fn errors_chart(validation: &Part<'_>) -> Result<StackedBars, Mistake> {
     let Some((worst, last)) = bars.last() else {
         let help =
             "draw what `moesim validate FOLDER --json` printed of a folder with measurements";
-        return Err(Mistake::of(validation.file, "holds no file with predictions", help));
+        return Err(Diagnostic::of(validation.file, "holds no file with predictions", help));
     };
     Ok(StackedBars {
         title: format!("Median errors are at most {:.0} % ({})", (100.0 * worst).ceil(), last.name),

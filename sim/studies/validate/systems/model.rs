@@ -47,11 +47,11 @@ impl Shape {
 pub(super) struct Model {
     pub workload: Table,
     pub notes: Vec<String>,
-    /// Experts in groups, of which a token may choose so many.
+    /// Experts in groups, of which a token may choose this many.
     pub groups: Option<(u32, u32)>,
 }
 
-/// The workload of a row: so many tokens per GPU and micro-batch, in one group of `ranks` GPUs.
+/// The workload of a row: this many tokens per GPU and micro-batch, in one group of `ranks` GPUs.
 ///
 /// # Errors
 /// The reason why there is none.

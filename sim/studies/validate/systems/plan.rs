@@ -11,7 +11,7 @@ use super::question::{self, Per, Question, What};
 use super::row::Row;
 use super::stack::{self, Library, Stack};
 use crate::base::streams::Streams;
-use crate::config::{Mistake, Overrides, Scenario, ScenarioSource};
+use crate::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 
 /// Names of the files of a scenario.
 const SCENARIO: &str = "scenario.toml";
@@ -50,7 +50,7 @@ impl Plan {
     }
 
     /// The scenario, read as `moesim run` reads it.
-    pub(super) fn load(&self) -> Result<Scenario, Mistake> {
+    pub(super) fn load(&self) -> Result<Scenario, Diagnostic> {
         ScenarioSource::of_files(SCENARIO, self.files.clone(), Overrides::default())?.load()
     }
 }
@@ -140,7 +140,7 @@ fn bytes_of(
     f64::from(tokens) * copies * f64::from(shape.hidden) * element
 }
 
-/// Mean number of distinct parts, of so many equal ones, among the experts that a token picks:
+/// Mean number of distinct parts, of this many equal ones, among the experts that a token picks:
 /// the best K by score, within the groups with the best scores where groups are chosen first.
 fn distinct(shape: Shape, groups: Option<(u32, u32)>, parts: u32) -> f64 {
     const TOKENS: u32 = 4_000;

@@ -163,7 +163,7 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         kernels: &kernels,
         overheads: scenario.overheads,
         rates: NetworkRates::IDEAL.into(),
-        legs: None,
+        phases: None,
         all_to_all: carrier.algorithm,
         network: scenario.network,
         counted: scenario.counted,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::Mistake;
+use crate::config::Diagnostic;
 
 /// The table that is built in.
 const BUILT_IN: &str = include_str!("../../../../calibrate/data/systems/systems.csv");
@@ -77,7 +77,7 @@ impl Row {
             return Ok(None);
         }
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-        number.map(Some).ok_or_else(|| format!("{column} is `{text}`, which is no number"))
+        number.map(Some).ok_or_else(|| format!("{column} is `{text}`, which is not a number"))
     }
 
     /// The whole number in a cell, from 0 to 2³¹; none where it is empty.
@@ -132,7 +132,7 @@ impl Row {
 ///
 /// # Errors
 /// Never: a test reads it.
-pub fn built_in() -> Result<Vec<Row>, Mistake> {
+pub fn built_in() -> Result<Vec<Row>, Diagnostic> {
     parse(BUILT_IN_NAME, BUILT_IN)
 }
 
@@ -140,21 +140,21 @@ pub fn built_in() -> Result<Vec<Row>, Mistake> {
 ///
 /// # Errors
 /// If it cannot be read or is no table of published systems.
-pub fn read(path: &Path) -> Result<Vec<Row>, Mistake> {
+pub fn read(path: &Path) -> Result<Vec<Row>, Diagnostic> {
     let place = path.display().to_string();
     let unreadable = |e: std::io::Error| {
-        Mistake::of(&place, format!("cannot be read: {e}"), "name a table of published systems")
+        Diagnostic::of(&place, format!("cannot be read: {e}"), "name a table of published systems")
     };
     let size = std::fs::metadata(path).map_err(unreadable)?;
     if !size.is_file() {
-        return Err(Mistake::of(&place, "is not a regular file", HELP));
+        return Err(Diagnostic::of(&place, "is not a regular file", HELP));
     }
     if size.len() > MOST_BYTES {
-        return Err(Mistake::of(&place, format!("is {} bytes long", size.len()), HELP));
+        return Err(Diagnostic::of(&place, format!("is {} bytes long", size.len()), HELP));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| Mistake::of(&place, "is not UTF-8 text", "save the file as UTF-8"))?;
+        .map_err(|_| Diagnostic::of(&place, "is not UTF-8 text", "save the file as UTF-8"))?;
     parse(&place, &text)
 }
 
@@ -162,24 +162,24 @@ pub fn read(path: &Path) -> Result<Vec<Row>, Mistake> {
 ///
 /// # Errors
 /// If it is no table of published systems.
-pub fn parse(place: &str, text: &str) -> Result<Vec<Row>, Mistake> {
+pub fn parse(place: &str, text: &str) -> Result<Vec<Row>, Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
     let refused = |e: &csv::Error| {
-        let mut mistake = Mistake::of(place, found(e), HELP);
+        let mut mistake = Diagnostic::of(place, found(e), HELP);
         mistake.line = e.position().map(|at| at.line() as usize);
         mistake
     };
     let rows: Result<Vec<Row>, csv::Error> = reader.deserialize().collect();
     let rows = rows.map_err(|e| refused(&e))?;
     if rows.is_empty() {
-        return Err(Mistake::of(place, "holds no row", HELP));
+        return Err(Diagnostic::of(place, "holds no row", HELP));
     }
     Ok(rows)
 }
 
-/// What is wrong, without the place that [`Mistake`] names anyway.
+/// What is wrong, without the place that [`Diagnostic`] names anyway.
 fn found(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Deserialize { err, .. } => err.to_string(),

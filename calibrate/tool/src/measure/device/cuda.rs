@@ -306,7 +306,7 @@ impl Cuda {
     fn pin(&mut self, bytes: u64) -> Result<*mut c_void, DeviceError> {
         // SAFETY: freed in `release_all`, after the stream is done with it.
         let memory = unsafe { result::malloc_host(bytes as usize, 0) }.map_err(failed)?;
-        // SAFETY: the driver just gave us so many bytes.
+        // SAFETY: the driver just gave us this many bytes.
         unsafe { std::ptr::write_bytes(memory.cast::<u8>(), 0x5A, bytes as usize) };
         self.pinned.push(memory);
         Ok(memory)
@@ -340,14 +340,14 @@ impl Cuda {
             }
             Ready::Product(product) => self.blas.run(product),
             Ready::Copy { from, to, bytes } => {
-                // SAFETY: both buffers hold so many bytes; `prepare` checked it.
+                // SAFETY: both buffers hold this many bytes; `prepare` checked it.
                 unsafe { result::memcpy_dtod_async(*to, *from, *bytes, self.stream) }
                     .map_err(failed)
             }
             Ready::Across { from, to, bytes } => self.peers.copy(*from, *to, *bytes),
             Ready::Exchange(exchange) => self.peers.run(exchange),
             Ready::Upload { from, to, bytes } => {
-                // SAFETY: pinned memory and buffer hold so many bytes and outlive the copy.
+                // SAFETY: pinned memory and buffer hold this many bytes and outlive the copy.
                 unsafe { sys::cuMemcpyHtoDAsync_v2(*to, *from, *bytes, self.stream) }
                     .result()
                     .map_err(failed)
@@ -424,7 +424,7 @@ impl Backend for Cuda {
         self.wait()?;
         let Memory { at, bytes: size, gpu } = self.memory[to.0 as usize];
         assert!(bytes.len() as u64 <= size, "{} bytes into {size}", bytes.len());
-        // SAFETY: the buffer holds so many bytes, and nothing runs on it.
+        // SAFETY: the buffer holds this many bytes, and nothing runs on it.
         self.peers.on(gpu, || unsafe { result::memcpy_htod_sync(at, bytes) }.map_err(failed))
     }
 

@@ -65,7 +65,7 @@ impl Fake {
         self
     }
 
-    /// One of so many GPUs.
+    /// One of this many GPUs.
     #[must_use]
     pub fn among(mut self, gpus: u32) -> Self {
         self.facts.gpus = gpus;

@@ -9,7 +9,7 @@ use super::super::backend::DeviceFacts;
 use super::super::numbers::Format;
 use super::super::samples::Sample;
 use super::plan::Plan;
-use super::write_whole;
+use super::write_atomically;
 
 /// The file that says which device a folder's samples are of.
 pub const DEVICE_FILE: &str = "device.txt";
@@ -89,7 +89,7 @@ impl Identity {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key} = {}", value.replace('\n', " "));
         }
-        write_whole(file, &text)
+        write_atomically(file, &text)
     }
 
     /// The same with a further commit that samples come from; none if it is among those there.
@@ -149,7 +149,7 @@ pub(super) fn warn(folder: &Path, warnings: &[String]) -> Result<(), String> {
             text.push('\n');
         }
     }
-    write_whole(&file, &text)
+    write_atomically(&file, &text)
 }
 
 /// Notes how many points each probe has: what is missing of a session that was cut off shows in it.
@@ -164,7 +164,7 @@ pub(super) fn plan(folder: &Path, plan: &Plan<'_>) -> Result<(), String> {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{probe} = {points}");
     }
-    write_whole(&folder.join(PLAN_FILE), &text)
+    write_atomically(&folder.join(PLAN_FILE), &text)
 }
 
 fn planned(folder: &Path) -> BTreeMap<String, usize> {

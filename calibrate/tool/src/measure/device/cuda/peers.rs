@@ -114,7 +114,7 @@ impl Peers {
     ) -> Result<(), DeviceError> {
         let context = |gpu: u32| self.open[gpu as usize].context;
         let stream = self.open[0].stream;
-        // SAFETY: the buffers are live, hold so many bytes, and belong to these contexts.
+        // SAFETY: the buffers are live, hold this many bytes, and belong to these contexts.
         unsafe {
             result::memcpy_peer_async(context(target), to, context(source), from, bytes, stream)
         }

@@ -4,7 +4,7 @@ use crate::base::units::{Bytes, GpuId};
 
 /// How the GPUs are divided and what they go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Course {
+pub struct ParallelGrid {
     /// All GPUs.
     pub gpus: u32,
     /// GPUs in a group that shares one copy of the FFN experts.
@@ -21,10 +21,10 @@ pub struct Course {
     pub handover: Option<Bytes>,
 }
 
-impl Course {
+impl ParallelGrid {
     /// The group of a GPU and its rank in it.
     #[must_use]
-    pub const fn seat(&self, gpu: GpuId) -> (usize, usize) {
+    pub const fn group_and_rank(&self, gpu: GpuId) -> (usize, usize) {
         ((gpu.0 / self.group) as usize, (gpu.0 % self.group) as usize)
     }
 

@@ -3,13 +3,13 @@
 use clap::Args;
 
 use super::Failure;
-use moesim::config::{self, Kind, Mistake, Overrides, Scenario, ScenarioSource, Source};
+use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource, Source};
 use moesim::studies::study::refuse_borrowed;
 use moesim::workload::{Execution, Workload};
 
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
-pub(super) struct Versus {
+pub(super) struct ComparisonArgs {
     /// The vanilla workload: built in, or a file.
     #[arg(long, default_value = "moe-1b")]
     pub(super) vanilla: String,
@@ -40,7 +40,7 @@ pub(super) struct Versus {
     allow_oom: bool,
 }
 
-impl Versus {
+impl ComparisonArgs {
     /// The scenario on each cluster, and the name that the cluster goes by: its own, and that of its path
     /// where another file of that name, in another folder, came before.
     pub(super) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
@@ -50,7 +50,7 @@ impl Versus {
             let taken = |name: &str| each.iter().any(|(other, _)| other == name);
             let name = if taken(&name) { cluster.clone() } else { name };
             if taken(&name) || clusters.iter().filter(|other| *other == cluster).count() > 1 {
-                return Err(Mistake::of(name, "is named twice", "name each cluster once").into());
+                return Err(Diagnostic::of(name, "is named twice", "name each cluster once").into());
             }
             each.push((name, scenario));
         }
@@ -93,7 +93,7 @@ impl Versus {
             &text,
             Overrides::new(super::with_oom(&self.set, self.allow_oom)),
         );
-        let scenario = source.load().map_err(|mistake| Mistake {
+        let scenario = source.load().map_err(|mistake| Diagnostic {
             // The text is ours: what is wrong with it is an argument.
             place: if mistake.place == config::COMMAND_LINE {
                 format!("{cluster}, {}", mistake.place)

@@ -51,7 +51,7 @@ impl Transport {
 
 /// A link in less than full health, between two instants.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ailment {
+pub struct LinkDegradation {
     /// Which link.
     pub link: LinkId,
     /// Share of its capacity that is left: zero is down.
@@ -64,11 +64,11 @@ pub struct Ailment {
 
 /// The flows of some traffic over a topology.
 #[must_use]
-pub fn lay(
+pub fn build_problem(
     topology: &Topology,
     traffic: &Traffic,
     transport: &Transport,
-    ailments: &[Ailment],
+    degradations: &[LinkDegradation],
 ) -> Problem {
     let links = topology.links();
     let delivered = links
@@ -97,7 +97,7 @@ pub fn lay(
     }
     limit_flows(topology, traffic, transport, &mut problem);
     let problem = hash_onto_lanes(topology, &on_lanes, problem);
-    with_ailments(problem, ailments)
+    with_degradations(problem, degradations)
 }
 
 /// Equation (1).
@@ -139,12 +139,12 @@ fn hash_onto_lanes(topology: &Topology, flows: &[u32], problem: Problem) -> Prob
     problem.with_capacities(capacity)
 }
 
-fn with_ailments(mut problem: Problem, ailments: &[Ailment]) -> Problem {
-    for ailment in ailments {
-        let healthy = problem.capacities()[ailment.link.index()];
-        let (link, capacity) = (ailment.link, healthy * ailment.left);
-        problem.change(CapacityChange { at_s: ailment.from_s, link, capacity });
-        if let Some(at_s) = ailment.until_s {
+fn with_degradations(mut problem: Problem, degradations: &[LinkDegradation]) -> Problem {
+    for degradation in degradations {
+        let healthy = problem.capacities()[degradation.link.index()];
+        let (link, capacity) = (degradation.link, healthy * degradation.left);
+        problem.change(CapacityChange { at_s: degradation.from_s, link, capacity });
+        if let Some(at_s) = degradation.until_s {
             problem.change(CapacityChange { at_s, link, capacity: healthy });
         }
     }

@@ -26,7 +26,7 @@ impl Default for NetworkChoice {
 
 /// What an engine has carried, and how well.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Carried {
+pub struct NetworkReport {
     /// The engine.
     pub engine: Engine,
     /// Exchanges with bytes for the network that have been delivered or are under way.
@@ -46,7 +46,7 @@ pub struct Carried {
     pub mean_measured: f64,
 }
 
-impl Carried {
+impl NetworkReport {
     /// Nothing yet.
     pub(super) const fn none(engine: Engine, error_bound: Option<f64>) -> Self {
         Self {
