@@ -7,5 +7,6 @@ mod experts;
 mod gate_presets;
 mod gate_traces;
 mod study;
+mod systems;
 mod uncertainty;
 mod validate;

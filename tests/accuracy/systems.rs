@@ -1,0 +1,114 @@
+//! Is every published figure judged, or said why not?
+//!
+//! A pass says that every row gets a number or a reason, and that a row's number is that of the
+//! scenario which it exports. It does not say that the numbers are right.
+
+use std::collections::BTreeMap;
+
+use moesim::studies::validate::systems::{self, Row, Verdict, summary};
+
+/// The rows that a filter keeps, judged.
+fn judged(keep: impl Fn(&Row) -> bool) -> Vec<Verdict> {
+    let rows = systems::rows(None).unwrap();
+    systems::judge(rows.into_iter().filter(keep).collect(), 2)
+}
+
+/// A row with some cells replaced.
+fn with(row: &Row, change: impl Fn(&mut Row)) -> Row {
+    let mut row = row.clone();
+    change(&mut row);
+    row
+}
+
+fn megatron_layer() -> Row {
+    let rows = systems::rows(None).unwrap();
+    rows.into_iter().find(|row| row.family == "layer" && row.phase == "forward").unwrap()
+}
+
+#[test]
+fn every_row_gets_a_number_or_a_reason() {
+    let verdicts = judged(|row| row.family != "serving");
+    for verdict in &verdicts {
+        let json = summary::json(verdict);
+        let status = json["status"].as_str().unwrap();
+        assert_eq!(status == "judged", json["predicted"].is_number(), "{json}");
+        assert!(!status.is_empty() && json["measured"].is_number(), "{json}");
+    }
+    let text = summary::text("systems.csv", &verdicts);
+    let unjudged = verdicts.iter().filter(|verdict| verdict.outcome.is_err()).count();
+    let (_, listed) = text.split_once("not judged, because\n").unwrap();
+    let rows = |line: &str| line.split_whitespace().next().unwrap().parse::<usize>().unwrap();
+    assert_eq!(listed.lines().map(rows).sum::<usize>(), unjudged);
+}
+
+/// What no table describes must be said, and must not stop the others.
+#[test]
+fn unknown_cells_are_reasons() {
+    let known = megatron_layer();
+    let changes: [(&str, fn(&mut Row)); 16] = [
+        ("no profile of the GPU `Z9`", |row| row.gpu = "Z9".into()),
+        ("the GPU is not stated", |row| row.gpu.clear()),
+        ("timings in int3", |row| row.dtype_compute = "int3".into()),
+        ("dispatcher `pigeon` is not known", |row| row.dispatcher = "pigeon".into()),
+        ("kernel `abacus`", |row| row.gemm_kernel = "abacus".into()),
+        ("routing `odd` is not understood", |row| row.routing = "odd".into()),
+        ("topk 9 is more than experts 8", |row| row.topk = "9".into()),
+        ("hidden is `-1`", |row| row.hidden = "-1".into()),
+        ("hidden is `1e99`", |row| row.hidden = "1e99".into()),
+        ("the scenario is refused", |row| row.hidden = "100000000".into()),
+        ("do not spread evenly", |row| row.experts = "9".into()),
+        ("does not fill nodes", |row| {
+            (row.ep, row.n_gpus, row.experts) = ("12".into(), "12".into(), "12".into());
+        }),
+        ("ep is 8 on 4 GPUs", |row| row.n_gpus = "4".into()),
+        ("value is `many`", |row| row.value = "many".into()),
+        ("the unit `parsec`", |row| row.unit = "parsec".into()),
+        ("tensor parallelism", |row| row.tp = "8".into()),
+    ];
+    let expected: BTreeMap<usize, &str> =
+        changes.iter().enumerate().map(|(at, (reason, _))| (at + 1, *reason)).collect();
+    let changed = changes.iter().map(|(_, change)| with(&known, change));
+    let rows: Vec<Row> = std::iter::once(known.clone()).chain(changed).collect();
+    let verdicts = systems::judge(rows, 2);
+    assert!(verdicts[0].outcome.is_ok(), "{:?}", verdicts[0].outcome);
+    for (at, reason) in expected {
+        let got = verdicts[at].outcome.as_ref().unwrap_err();
+        assert!(got.contains(reason), "expected `{reason}`, got `{got}`");
+    }
+}
+
+/// What `--export` writes is what was judged.
+#[test]
+fn a_rows_scenario_is_the_run_that_judges_it() {
+    let row = megatron_layer();
+    let folder = std::env::temp_dir().join(format!("moesim-systems-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in systems::scenario(&row).unwrap() {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let path = folder.join("scenario.toml");
+    let overrides = moesim::config::Overrides::default();
+    let opened = moesim::config::ScenarioSource::open(&path.to_string_lossy(), overrides);
+    let rows = moesim::studies::study::study(&opened.unwrap().load().unwrap(), 1).unwrap();
+    let verdict = systems::judge(vec![row], 1).remove(0);
+    let predicted = verdict.outcome.unwrap().predicted;
+    assert!((rows[0].time_ms.mean / predicted - 1.0).abs() < 1e-9, "{predicted}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Errors may grow by this factor before the documentation must be wrong.
+const MARGIN: f64 = 1.1;
+/// Median and largest error of Megatron's forward layers, as docs/systems.md states them.
+const LAYERS: (f64, f64) = (0.151, 0.217);
+
+#[test]
+fn forward_layers_are_predicted_as_well_as_stated() {
+    let layers = |row: &Row| row.family == "layer" && row.phase == "forward" && row.trust == "A";
+    let mut errors: Vec<f64> =
+        judged(layers).iter().filter_map(Verdict::error).map(f64::abs).collect();
+    assert_eq!(errors.len(), 6, "all six layers are judged");
+    errors.sort_by(f64::total_cmp);
+    let median = (errors[2] + errors[3]) / 2.0;
+    assert!(median <= LAYERS.0 * MARGIN, "{errors:?}");
+    assert!(errors[5] <= LAYERS.1 * MARGIN, "{errors:?}");
+}
