@@ -13,6 +13,9 @@ fn judged(keep: impl Fn(&Row) -> bool) -> Vec<Verdict> {
     systems::judge(rows.into_iter().filter(keep).collect(), 2)
 }
 
+/// Replaces cells of a row.
+type Change = fn(&mut Row);
+
 /// A row with some cells replaced.
 fn with(row: &Row, change: impl Fn(&mut Row)) -> Row {
     let mut row = row.clone();
@@ -45,7 +48,7 @@ fn every_row_gets_a_number_or_a_reason() {
 #[test]
 fn unknown_cells_are_reasons() {
     let known = megatron_layer();
-    let changes: [(&str, fn(&mut Row)); 16] = [
+    let changes: [(&str, Change); 16] = [
         ("no profile of the GPU `Z9`", |row| row.gpu = "Z9".into()),
         ("the GPU is not stated", |row| row.gpu.clear()),
         ("timings in int3", |row| row.dtype_compute = "int3".into()),
