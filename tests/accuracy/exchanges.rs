@@ -307,7 +307,12 @@ fn libraries_that_are_not_there_or_do_not_do_as_asked_are_refused_with_the_remed
         Ok(_) => panic!("{set:?} passes"),
         Err(mistake) => mistake.to_string(),
     };
-    let unknown = refused(&["profile='a100-sxm'", "workload.exchange.library='deepep-normal'"]);
+    let unknown = refused(&[
+        "profile='a100-sxm'",
+        "workload.exchange.library='deepep-normal'",
+        "workload.batch.dtype='bf16'",
+        "workload.batch.dispatch_dtype='bf16'",
+    ]);
     assert!(
         unknown.contains("no measurements") && unknown.contains("it has \"nccl\""),
         "{unknown}"
@@ -316,7 +321,12 @@ fn libraries_that_are_not_there_or_do_not_do_as_asked_are_refused_with_the_remed
     assert!(other.contains("two-hop") && other.contains("nccl"), "{other}");
     let domain = refused(&["profile='gb200'", "workload.exchange.library='nvlink-one-sided'"]);
     assert!(domain.contains("NVLink domain"), "{domain}");
-    let sms = refused(&["workload.exchange.sms=20", "profile='a100-sxm'"]);
+    let sms = refused(&[
+        "workload.exchange.sms=20",
+        "profile='a100-sxm'",
+        "workload.batch.dtype='bf16'",
+        "workload.batch.dispatch_dtype='bf16'",
+    ]);
     assert!(sms.contains("sms") && sms.contains("remove"), "{sms}");
     let given = refused(&["workload.exchange.sms=20", "workload.exchange.library='nccl'"]);
     assert!(given.contains("sms") || given.contains("means nothing"), "{given}");

@@ -228,7 +228,7 @@ fn each_mistake_in_counts_has_its_message() {
     assert!(refused("domain,layer,expert\n").contains(":1: has no column `count`"));
     assert!(refused("domain,layer,expert,count\na,0,0,x\n").contains(":2: count is `x`"));
     assert!(
-        refused("domain,layer,expert,count\na,0,0,5\n").contains("has 1 domains and 1 experts")
+        refused("domain,layer,expert,count\na,0,0,5\n").contains("it takes counts of two experts")
     );
     let twice = "domain,layer,expert,count\na,0,0,5\na,0,0,5\na,0,1,1\nb,0,0,5\nb,0,1,5\nc,0,0,5\nc,0,1,1\n";
     assert!(refused(twice).contains("counts an expert twice"));

@@ -90,7 +90,8 @@ fn constants(device: &Device, precision: Precision, rows: &[GemmRow]) -> GemmPri
 fn prior_of(p: &[f64]) -> GemmPrior {
     GemmPrior {
         launch_s: p[0],
-        compute_efficiency: p[1],
+        // No kernel exceeds its peak.
+        compute_efficiency: p[1].min(1.0),
         memory_efficiency: p[2],
         wave_s: p[3],
         half_intensity: p[4].clamp(0.002, 1e4),
