@@ -216,7 +216,9 @@ impl<'p> Kernels<'p> {
         (shape, slots): (ExpertsShape, u64),
     ) -> Basis {
         let name = format!("{} {}", choice.kernel(), choice.precision().short());
+        let transferred = choice.evidence().transferred_from();
         let support = match (choice, times) {
+            _ if transferred.is_some() => Support::borrowed(transferred),
             (ExpertsChoice::Fused { family, .. }, ExpertsTimes::Fused(times)) => choice::beyond(
                 family, shape, slots,
             )
@@ -230,8 +232,12 @@ impl<'p> Kernels<'p> {
     /// What kernels that only move memory stand on.
     #[must_use]
     pub fn memory_basis(&self) -> Basis {
-        let fitted = self.profile.memory.evidence.rows > 0;
-        let support = if fitted { Support::Measured } else { Support::Published };
+        let evidence = &self.profile.memory.evidence;
+        let support = match evidence.transferred_from() {
+            None if evidence.rows > 0 => Support::Measured,
+            None => Support::Published,
+            from => Support::borrowed(from),
+        };
         Basis { part: Part::Memory, name: "memory-bound kernels".to_owned(), support }
     }
 

@@ -12,7 +12,8 @@ use moesim::config::Diagnostic;
 use moesim::output::report::predicted_measured;
 use moesim::studies::validate::{LeaveOut, Report, judge, summary};
 
-/// Predict every row of a folder of measurements and say how far off.
+/// Predict every row of a folder of measurements and say how far off. Shapes that profiles were fitted to are
+/// read back; --leave-out predicts them.
 #[derive(Args, Clone, Debug, Default)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ValidateArgs {
@@ -147,6 +148,9 @@ impl Found {
     }
 
     fn write_text(&self, args: &ValidateArgs, out: &mut dyn Write) -> io::Result<()> {
+        if args.leave_out.is_none() && !self.tables.is_empty() {
+            write!(out, "{}", summary::read_back(self.reports()))?;
+        }
         write!(out, "{}", summary::HEADER)?;
         for (reports, table) in &self.tables {
             for report in reports {

@@ -52,7 +52,22 @@ macro_rules! built_in {
 /// The profiles that are compiled in.
 #[must_use]
 pub const fn built_in_profiles() -> &'static [BuiltInProfile] {
-    built_in!["a100-sxm", "h100-sxm", "h200-sxm", "b200-sxm", "gb200", "l40s"]
+    built_in![
+        "a100-sxm",
+        "h100-sxm",
+        "h200-sxm",
+        "b200-sxm",
+        "gb200",
+        "l40s",
+        "h800-sxm",
+        "a800-sxm",
+        "h20",
+        "h200-nvl",
+        "b300-sxm",
+        "gb300",
+        "rtx-pro-6000-server",
+        "mi300x",
+    ]
 }
 
 /// The built-in profile of this name.

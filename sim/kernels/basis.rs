@@ -68,6 +68,11 @@ pub enum Support {
 }
 
 impl Support {
+    /// Of constants that another device was measured for.
+    pub(super) fn borrowed(from: Option<&str>) -> Self {
+        Self::Borrowed { from: from.unwrap_or_default().to_owned() }
+    }
+
     /// One word for JSON.
     #[must_use]
     pub const fn word(&self) -> &'static str {

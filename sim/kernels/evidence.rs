@@ -33,7 +33,16 @@ pub struct Evidence {
     pub log_errors: Option<LogErrors>,
 }
 
+/// What `fitted_on` ends in where all is another device's.
+pub const TRANSFERRED: &str = ": transferred, not measured";
+
 impl Evidence {
+    /// What other device's measurements this was carried over from, if it was.
+    #[must_use]
+    pub fn transferred_from(&self) -> Option<&str> {
+        self.fitted_on.strip_suffix(TRANSFERRED)
+    }
+
     /// Of something that nothing is known of.
     #[must_use]
     pub const fn none() -> Self {

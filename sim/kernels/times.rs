@@ -62,7 +62,10 @@ impl GemmTimes {
                 let over = |knots: Vec<(f64, f64)>| prior.curve(&device, precision, (n, k), &knots);
                 let (whole, broken) = known().partition(|(m, _)| is_aligned(*m as u32));
                 let (whole, broken) = filled(&over(whole), &over(broken));
-                (whole, broken, support_of(reading.distance))
+                let own = || support_of(reading.distance);
+                let transferred = family.evidence.transferred_from();
+                let support = transferred.map_or_else(own, |from| Support::borrowed(Some(from)));
+                (whole, broken, support)
             }
             (_, Some(other)) => {
                 let from = format!("the constants of gemm {}", other.short());

@@ -36,7 +36,25 @@ pub struct Scales {
 impl Scales {
     /// No difference.
     pub const NONE: Self = Self { launch: 1.0, memory: 1.0, compute: 1.0 };
+
+    /// As the peaks of two data sheets differ, with launches alike.
+    #[must_use]
+    pub fn of_peaks(own: &Device, donor: &Device) -> Self {
+        Self {
+            launch: 1.0,
+            memory: own.memory_bandwidth.bytes_per_sec() / donor.memory_bandwidth.bytes_per_sec(),
+            compute: own.peak_bf16.flops_per_sec() / donor.peak_bf16.flops_per_sec(),
+        }
+    }
+
+    /// How far two data sheets are apart: |ln| of arithmetic and of memory, added.
+    fn distance(self) -> f64 {
+        self.memory.ln().abs() + self.compute.ln().abs()
+    }
 }
+
+/// The least error that tells donors apart: a few dozen timings do not measure closer than this.
+pub const CLOSEST: f64 = 0.01;
 
 /// Timings of each kind that are used: a handful.
 const EACH: usize = 12;
@@ -83,14 +101,26 @@ pub fn sample_timings(rows: &[GemmRow]) -> Vec<GemmRow> {
 
 /// The factors (1) to (3) of these timings against `donor`, and the median |log error| that is left.
 ///
-/// `sms` is the new device's number of multiprocessors where it is known. A kind that no timing is
-/// of takes the factor 1. None without timings.
+/// `peaks` are the new device's where they are known. A kind that no timing is of takes their ratio to
+/// the donor's, launches the factor 1. None without timings.
 #[must_use]
-pub fn scales(donor: &Profile, sms: Option<u32>, timings: &[GemmRow]) -> Option<(Scales, f64)> {
+pub fn scales(
+    donor: &Profile,
+    peaks: Option<&Device>,
+    timings: &[GemmRow],
+) -> Option<(Scales, f64)> {
     if timings.is_empty() {
         return None;
     }
-    let mut scales = Scales::NONE;
+    let sms = peaks.map(|peaks| peaks.sms);
+    let timed = |kind| timings.iter().any(|row| Governs::of(row) == Some(kind));
+    let mut scales = peaks.map_or(Scales::NONE, |peaks| Scales::of_peaks(peaks, &donor.data_sheet));
+    if timed(Governs::Memory) {
+        scales.memory = 1.0;
+    }
+    if timed(Governs::Compute) {
+        scales.compute = 1.0;
+    }
     // Launch shows in all timings, memory in large products: three rounds settle them.
     for _ in 0..3 {
         for kind in [Governs::Launch, Governs::Memory, Governs::Compute] {
@@ -228,18 +258,25 @@ pub struct Donor<'p> {
     pub left: f64,
 }
 
-/// All `donors` with the factors that these timings give, the nearest once scaled first; none without timings.
+/// All `donors` with the factors that these timings give, the nearest once scaled first, and among those that
+/// the timings do not tell apart the one with the nearest peaks; none without timings.
 #[must_use]
 pub fn by_nearness<'p>(
     donors: &'p [Profile],
-    sms: Option<u32>,
+    peaks: Option<&Device>,
     timings: &[GemmRow],
 ) -> Vec<Donor<'p>> {
     let scaled = donors.iter().filter_map(|profile| {
-        let (scales, left) = scales(profile, sms, timings)?;
+        let (scales, left) = scales(profile, peaks, timings)?;
         Some(Donor { profile, scales, left })
     });
     let mut found: Vec<Donor<'p>> = scaled.collect();
-    found.sort_by(|a, b| a.left.total_cmp(&b.left));
+    let apart = |donor: &Donor<'_>| {
+        peaks.map_or(0.0, |own| Scales::of_peaks(own, &donor.profile.data_sheet).distance())
+    };
+    found.sort_by(|a, b| {
+        let errors = a.left.max(CLOSEST).total_cmp(&b.left.max(CLOSEST));
+        errors.then(apart(a).total_cmp(&apart(b)))
+    });
     found
 }

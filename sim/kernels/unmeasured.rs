@@ -22,15 +22,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+mod links;
+
+use links::{carry_exchanges, rescale_collectives};
+
 use super::curves::{Curves, Site};
-use super::exchange::Library;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
 use super::transfer::{
-    Donor, Scales, balanced, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
+    CLOSEST, Donor, Scales, balanced, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
 };
 use super::{FusedTimes, LAWS};
 use crate::base::units::Bandwidth;
 use crate::kernels::devices::DataSheet;
+use crate::kernels::evidence::TRANSFERRED;
 use crate::kernels::measurements::{Between, CopyRow, GemmRow};
 use crate::kernels::profile::{Evidence, Family, Precision, Profile};
 
@@ -48,10 +52,15 @@ impl Inflation {
     const OTHER_ARCHITECTURE: Self = Self { kernels: 3.0, experts: 2.0, links: 5.0 };
     /// A device of the donor's own family by the data sheets, once timings bear that out.
     const SAME_ARCHITECTURE: Self = Self { kernels: 1.5, experts: 1.5, links: 1.5 };
+    /// The donor's own chip with other links: kernels are the donor's, links are not.
+    const SAME_CHIP: Self = Self { kernels: 1.0, experts: 1.0, links: 1.5 };
 }
 
-/// The least e of (1): a few dozen timings does not tell donors closer than this apart.
-const CLOSEST: f64 = 0.01;
+/// Peaks this near are one chip's, rounded by two data sheets.
+const SAME_PEAK: f64 = 0.01;
+/// Links whose peaks differ by more than this factor are of two kinds, NVLink and PCIe.
+const SAME_KIND_OF_LINK: f64 = 3.0;
+
 /// Copies of fewer bytes are left out of (2) and of memory's rate: they start, or lie in a cache.
 const LARGE_COPY: u64 = 64 << 20;
 /// Share of a link's peak that a copy between two GPUs is taken to reach.
@@ -75,18 +84,24 @@ impl UnmeasuredDevice<'_> {
     /// If none of the others was itself measured.
     #[must_use]
     pub fn profile(&self, others: &[Profile]) -> (Profile, String) {
+        if let Some(chip) = others.iter().find(|other| self.is_chip_of(other)) {
+            return self.other_links(chip, others);
+        }
         let donors = measured(others);
-        let found = by_nearness(&donors, self.sms(), &sample_timings(self.gemm));
+        let found = by_nearness(&donors, self.peaks().as_ref(), &sample_timings(self.gemm));
         let (mut profile, how) = self.scaled(&donors, &found);
-        let sister = self.is_sister(&profile, &found);
-        if !sister {
+        let family = self.is_family(&profile);
+        if !family {
             keep_shared_kernels(&mut profile, &donors);
             mix_experts(&mut profile, &found, self.sms());
         }
         let copied = self.copied(&mut profile);
         let links = self.links(&mut profile, others);
-        let wider =
-            if sister { Inflation::SAME_ARCHITECTURE } else { Inflation::OTHER_ARCHITECTURE };
+        let wider = if family && !found.is_empty() {
+            Inflation::SAME_ARCHITECTURE
+        } else {
+            Inflation::OTHER_ARCHITECTURE
+        };
         mark_transferred(&mut profile, wider);
         let mut rule = format!("unknown device: predicted as {} with {how}{copied}", profile.name);
         let products = self.products(others);
@@ -101,6 +116,21 @@ impl UnmeasuredDevice<'_> {
         (profile, rule)
     }
 
+    /// The profile of a known chip with other links, and how in words.
+    fn other_links(&self, chip: &Profile, others: &[Profile]) -> (Profile, String) {
+        let mut profile = chip.clone();
+        let copied = self.copied(&mut profile);
+        let links = self.links(&mut profile, others);
+        mark_transferred(&mut profile, Inflation::SAME_CHIP);
+        let rule = format!(
+            "unknown device: predicted as {}, the same chip by the data sheets{copied}; {links}; intervals of \
+             links x {}",
+            chip.name,
+            Inflation::SAME_CHIP.links
+        );
+        (profile, rule)
+    }
+
     /// A profile of its GEMMs alone, whatever else it holds: devices whose experts were carried over know
     /// their GEMMs all the same. Without peaks to state shares of, the donor is that of its experts.
     ///
@@ -108,10 +138,14 @@ impl UnmeasuredDevice<'_> {
     /// If none of the others was itself measured.
     #[must_use]
     pub fn products(&self, others: &[Profile]) -> Profile {
-        let donors = if self.sheet.is_some() { others.to_vec() } else { measured(others) };
-        let found = by_nearness(&donors, self.sms(), &sample_timings(self.gemm));
+        let own_products = |p: &&Profile| p.gemm.values().any(|family| family.evidence.rows > 0);
+        let donors = match self.sheet {
+            Some(_) => others.iter().filter(own_products).cloned().collect(),
+            None => measured(others),
+        };
+        let found = by_nearness(&donors, self.peaks().as_ref(), &sample_timings(self.gemm));
         let (mut profile, _) = self.scaled(&donors, &found);
-        let sister = self.is_sister(&profile, &found);
+        let sister = self.is_family(&profile) && !found.is_empty();
         mark_transferred(
             &mut profile,
             if sister { Inflation::SAME_ARCHITECTURE } else { Inflation::OTHER_ARCHITECTURE },
@@ -119,14 +153,28 @@ impl UnmeasuredDevice<'_> {
         profile
     }
 
-    /// Whether the donor is of its own family by the data sheet, and its timings do not say otherwise.
-    fn is_sister(&self, donor: &Profile, found: &[Donor<'_>]) -> bool {
-        let named = self.sheet.is_some_and(|sheet| sheet.nearest == Some(donor.name.as_str()));
-        named && !found.is_empty()
+    /// Whether the data sheet names this donor as of its own family.
+    fn is_family(&self, donor: &Profile) -> bool {
+        self.sheet.is_some_and(|sheet| sheet.nearest == Some(donor.name.as_str()))
+    }
+
+    /// Whether it is this donor's chip by the data sheet: the same multiprocessors, arithmetic and memory.
+    fn is_chip_of(&self, donor: &Profile) -> bool {
+        let untimed = self.gemm.is_empty() && self.is_family(donor);
+        let Some(sheet) = self.sheet.filter(|_| untimed) else { return false };
+        let (own, other) = (sheet.device(), donor.data_sheet);
+        let near = |ratio: f64| ratio.ln().abs() < SAME_PEAK;
+        own.sms == other.sms
+            && near(own.peak_bf16.flops_per_sec() / other.peak_bf16.flops_per_sec())
+            && near(own.memory_bandwidth.bytes_per_sec() / other.memory_bandwidth.bytes_per_sec())
     }
 
     fn sms(&self) -> Option<u32> {
         self.sheet.map(|sheet| sheet.sms)
+    }
+
+    fn peaks(&self) -> Option<super::Device> {
+        self.sheet.map(DataSheet::device)
     }
 
     /// The nearest donor at its factors, as shares of the data sheet's peaks, and how in words.
@@ -170,12 +218,7 @@ impl UnmeasuredDevice<'_> {
         let Some(sheet) = self.sheet else {
             return (donor, Scales::NONE, "nothing of its own known".to_owned());
         };
-        let (own, other) = (sheet.device(), donor.data_sheet);
-        let scales = Scales {
-            launch: 1.0,
-            memory: own.memory_bandwidth.bytes_per_sec() / other.memory_bandwidth.bytes_per_sec(),
-            compute: own.peak_bf16.flops_per_sec() / other.peak_bf16.flops_per_sec(),
-        };
+        let scales = Scales::of_peaks(&sheet.device(), &donor.data_sheet);
         (donor, scales, "its data sheet's peaks alone".to_owned())
     }
 
@@ -196,31 +239,26 @@ impl UnmeasuredDevice<'_> {
         rates.get(rates.len().checked_sub(1)? / 2).copied()
     }
 
-    /// Links of the known device whose data-sheet link is nearest, at the ratio of the peaks, and
-    /// exchanges that the donor was not measured in.
+    /// Links of the known device of its own family, else of that whose data-sheet link is nearest, at the ratio
+    /// of the peaks; and exchanges that the donor was not measured in, each at its own device's ratio.
     fn links(&self, profile: &mut Profile, others: &[Profile]) -> String {
-        // What was carried over to a profile may come from the very device that is left out.
-        profile.exchanges.retain(|_, fit| fit.evidence.rows > 0);
-        for other in others {
-            for (name, fit) in other.exchanges.iter().filter(|(_, fit)| fit.evidence.rows > 0) {
-                profile.exchanges.entry(name.clone()).or_insert_with(|| fit.clone());
-            }
-        }
         let copied = self.median_of(Between::Gpus, |copy| copy.bytes as f64 / copy.seconds);
         let printed = self.sheet.map(|sheet| sheet.scale_up_gb_per_s * 1e9);
-        let Some(peak) = copied.map(|rate| rate / COPY_SHARE).or(printed) else {
-            return format!("links of {}", profile.name);
-        };
+        let peak = copied.map(|rate| rate / COPY_SHARE).or(printed);
+        carry_exchanges(profile, others, peak);
+        let Some(peak) = peak else { return format!("links of {}", profile.name) };
         let apart = |p: &&Profile| {
             (p.scale_up.map_or(f64::NAN, Bandwidth::bytes_per_sec) / peak).ln().abs()
         };
         let measured =
-            others.iter().filter(|p| p.collectives.values().any(|fit| fit.evidence.rows > 0));
-        if let Some(nearest) = measured.min_by(|a, b| apart(a).total_cmp(&apart(b))) {
+            || others.iter().filter(|p| p.collectives.values().any(|fit| fit.evidence.rows > 0));
+        let family = measured().find(|p| self.is_family(p) && apart(p) < SAME_KIND_OF_LINK.ln());
+        let nearest = || measured().min_by(|a, b| apart(a).total_cmp(&apart(b)));
+        if let Some(nearest) = family.or_else(nearest) {
             profile.collectives.clone_from(&nearest.collectives);
             profile.pair_bandwidth = nearest.pair_bandwidth;
             profile.scale_up = nearest.scale_up;
-            rescale_links(profile, Bandwidth::from_bytes_per_sec(peak));
+            rescale_collectives(profile, Bandwidth::from_bytes_per_sec(peak));
             let by = if copied.is_some() { "its own copies" } else { "the data sheets" };
             return format!("links of {} at the ratio of {by}", nearest.name);
         }
@@ -318,31 +356,12 @@ fn shape_at(at: &[u32], always_gated: bool) -> ExpertsShape {
     ExpertsShape { hidden, inter, experts, top_k, gated }
 }
 
-/// Links as those of a device with another peak.
-fn rescale_links(profile: &mut Profile, peak: Bandwidth) {
-    let Some(donor) = profile.scale_up else { return };
-    let ratio = peak.bytes_per_sec() / donor.bytes_per_sec();
-    for fit in profile.collectives.values_mut() {
-        for ramp in fit.ramps.values_mut() {
-            ramp.bandwidth = ramp.bandwidth.scaled(ratio);
-        }
-    }
-    for fit in profile.exchanges.values_mut() {
-        let domain = fit.library == Library::NvlinkDomain;
-        for (groups, prior) in &mut fit.priors {
-            if domain || *groups == 1 {
-                prior.bandwidth *= ratio;
-            }
-        }
-    }
-    profile.pair_bandwidth = profile.pair_bandwidth.map(|pair| pair.scaled(ratio));
-    profile.scale_up = Some(peak);
-}
-
 /// Evidence of what was carried over and not measured: intervals this many times as wide.
 fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     let by = |evidence: &mut Evidence, factor: f64| {
-        evidence.fitted_on = format!("{}: carried over, not measured", evidence.fitted_on);
+        if evidence.transferred_from().is_none() {
+            evidence.fitted_on.push_str(TRANSFERRED);
+        }
         evidence.rows = 0;
         (evidence.prior, evidence.held_out) = (None, None);
         evidence.log_error_p90 = evidence.log_error_p90.map(|width| width * factor);

@@ -128,7 +128,7 @@ fn within(fit: Option<&CollectiveFit>, gpus: u32) -> NcclBasis {
     } else {
         unseen.or_else(|| own.map(|law| law.widened(WIDER)))
     };
-    let transferred = fit.evidence.fitted_on.strip_suffix(": transferred, not measured");
+    let transferred = fit.evidence.transferred_from();
     let support = match (transferred, beyond(gpus, fit.ramps.keys().copied(), "GPUs")) {
         (Some(from), _) => Support::Borrowed { from: from.to_owned() },
         (None, Some(beyond)) if gpus > 1 => Support::Extrapolated { beyond },

@@ -9,7 +9,7 @@
 //! *extrapolated*, and the report says by what rule. With `--leave-out` every shape is predicted
 //! as if it had never been measured (its residuals are withheld, and with them those of its whole
 //! fold or model; the few constants stay): that is the accuracy to expect of new shapes, where the
-//! plain report says how well the tables were learned. `--leave-out=groups` withholds numbers of GPUs
+//! plain report says how well the tables were learned, and its first line that this is no prediction. `--leave-out=groups` withholds numbers of GPUs
 //! and groups, `--leave-out=gpu` all that is known of a device but a few dozen of its GEMM timings.
 //! A row of a table counts once, also where it holds two timings (a dispatch and a combine).
 //!

@@ -252,3 +252,19 @@ fn a_plot_has_a_point_for_every_row_of_a_small_table() {
     assert!(std::fs::read(plots.join("nccl_a100_sxm.png")).unwrap().starts_with(b"\x89PNG"));
     assert!(!svg.contains("NaN") && !svg.contains("inf"));
 }
+
+/// Reading back shapes that were fitted is no prediction, and the first line says so.
+#[test]
+fn a_report_of_fitted_shapes_says_that_it_is_no_prediction() {
+    let folder = folder_with("first-line", &["nccl_h100_sxm.parquet"]);
+    let first_line = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moesim"));
+        let output = command.arg("validate").arg(&folder).args(options).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    let plain = first_line(&[]);
+    assert!(plain.starts_with("No prediction: ") && plain.contains("--leave-out"), "{plain}");
+    assert!(first_line(&["--leave-out=groups"]).starts_with("file "));
+    std::fs::remove_dir_all(&folder).unwrap();
+}

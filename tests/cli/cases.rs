@@ -189,11 +189,11 @@ fn a_profile_does_not_follow_to_another_gpu_unasked() {
 #[test]
 fn a_gpu_without_a_profile_is_refused_with_the_remedy() {
     for command in [
-        &["run", "paper", "--set", "topology=mi300x-4x8"][..],
-        &["compare", "mi300x-4x8", "--seeds", "0..1"],
+        &["run", "paper", "--set", "topology=tpu-v4-512-torus"][..],
+        &["compare", "tpu-v4-512-torus", "--seeds", "0..1"],
     ] {
         let told = refusal(command);
-        assert!(told.contains("there is no profile of its GPU, MI300X"), "{told}");
+        assert!(told.contains("there is no profile of its GPU, TPU v4"), "{told}");
         assert!(told.contains("calibrate transfer"), "{told}");
         assert!(told.contains("h200-sxm (NVIDIA H200)"), "{told}");
     }

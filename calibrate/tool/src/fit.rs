@@ -97,8 +97,8 @@ fn transferred(
 ) -> Result<(), TableError> {
     let table = Table::read(&from.join(format!("gemm_{}.parquet", sheet.file)))?;
     let timings = transfer::sample_timings(&plain(GemmRow::of(&table)?.rows));
-    let (scales, _) =
-        transfer::scales(donor, Some(sheet.sms), &timings).unwrap_or((Scales::NONE, f64::NAN));
+    let (scales, _) = transfer::scales(donor, Some(&sheet.device()), &timings)
+        .unwrap_or((Scales::NONE, f64::NAN));
     let mut scaled = transfer::scaled_profile(donor, Some(sheet.sms), scales);
     transfer::rebase_to_peaks(&mut scaled, profile.data_sheet);
     let on = |evidence: &Evidence| Evidence {

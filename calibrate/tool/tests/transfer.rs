@@ -103,7 +103,7 @@ fn experts_are_a_mean_of_donors_by_nearness() {
     let (mut all_weights, mut mean) = (0.0, 0.0);
     for name in ["a100-sxm", "h100-sxm", "b200-sxm"] {
         let one: Vec<Profile> = others.iter().filter(|p| p.name == name).cloned().collect();
-        let left = by_nearness(&one, Some(sheet.sms), &sample_timings(&timings))[0].left;
+        let left = by_nearness(&one, Some(&sheet.device()), &sample_timings(&timings))[0].left;
         let alone = experts(&one);
         assert!((alone / experts(&others) - 1.0).abs() > 0.01, "{name} alone");
         all_weights += left.powi(-2);
@@ -268,4 +268,45 @@ fn wrong_input_is_refused_where_it_is_wrong_and_nothing_is_written() {
     }
     assert!(!out.exists());
     std::fs::remove_dir_all(&here).unwrap();
+}
+
+/// Built-in profiles that were carried over are what the command writes from today's donors and data sheets.
+#[test]
+fn carried_over_profiles_are_as_the_command_writes_them() {
+    let here = scratch("carried-over");
+    let sheets = root().join("calibrate/sheets");
+    let carried: Vec<_> = built_in_profiles()
+        .iter()
+        .filter(|known| known.toml.starts_with("# Written by `calibrate transfer`"))
+        .collect();
+    assert_eq!(carried.len(), 8);
+    for known in carried {
+        let timings = sheets.join(format!("{}.csv", known.name));
+        let timings = timings.exists().then_some(timings.as_path());
+        let out = here.join(format!("{}.toml", known.name));
+        let (done, said) = transfer(&sheets.join(format!("{}.toml", known.name)), timings, &out);
+        assert!(done, "{said}");
+        let written = std::fs::read_to_string(&out).unwrap();
+        assert!(written == known.toml, "{}: run calibrate/carry-over.sh", known.name);
+    }
+    std::fs::remove_dir_all(&here).unwrap();
+}
+
+/// A chip with other links: kernels to the picosecond, links at the ratio of the peaks.
+#[test]
+fn a_chip_with_fewer_links_is_its_donor_but_for_the_links() {
+    let [cut, donor] = ["h800-sxm", "h100-sxm"].map(|name| built_in_profile(name).unwrap());
+    close(times(&cut), times(&donor), 1e-3);
+    assert_eq!(cut.experts.len(), donor.experts.len());
+    let rate = |p: &Profile| p.collectives[&CollectiveOp::AllToAll].ramps[&8].bandwidth;
+    let ratio = rate(&cut).bytes_per_sec() / rate(&donor).bytes_per_sec();
+    assert!((ratio / (200.0 / 450.0) - 1.0).abs() < 0.01, "{ratio}");
+    for (name, fit) in &donor.exchanges {
+        for (groups, prior) in &fit.priors {
+            let ratio = cut.exchanges[name].priors[groups].bandwidth / prior.bandwidth;
+            // One node is NVLink, several are NICs.
+            let expected = if *groups == 1 { 200.0 / 450.0 } else { 1.0 };
+            assert!((ratio / expected - 1.0).abs() < 0.01, "{name} on {groups}: {ratio}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A topology writes `H100-SXM5-80GB` where a driver says `NVIDIA H100 80GB HBM3`. Both are read as a
 //! *product*, the first word with a digit (`h100`), and a *form*: `pcie` or `nvl` where a word starts
-//! so, else the form that the product is usually sold in. A100, H100 and H200 parts differ by form in
+//! so, else the form that the product is usually sold in; a bare number is read with the words before it (`rtx pro
+//! 6000`). A100, H100 and H200 parts differ by form in
 //! clocks, memory and links, so a profile of one form is not taken for another.
 
 use serde::Deserialize;
@@ -23,6 +24,7 @@ enum Form {
     Usual,
     Pcie,
     Nvl,
+    Workstation,
 }
 
 /// Products of which one form alone exists, so that a word for it tells nothing.
@@ -31,15 +33,20 @@ const ONE_FORM: [&str; 5] = ["l4", "l40", "l40s", "gb200", "gb300"];
 fn identity(name: &str) -> Option<Identity> {
     let lower = name.to_ascii_lowercase();
     let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let product = words.iter().find(|word| word.contains(|c: char| c.is_ascii_digit()))?;
+    let at = words.iter().position(|word| word.contains(|c: char| c.is_ascii_digit()))?;
+    let series = words[..at].iter().filter(|word| **word != "nvidia");
+    let bare = words[at].chars().all(|c| c.is_ascii_digit());
+    let product =
+        if bare { series.copied().collect::<String>() + words[at] } else { words[at].to_owned() };
     let has = |form: &str| words.iter().any(|word| word.starts_with(form));
-    let form = match product {
-        product if ONE_FORM.contains(product) => Form::Usual,
+    let form = match product.as_str() {
+        product if ONE_FORM.contains(&product) => Form::Usual,
+        _ if has("workstation") || has("max") => Form::Workstation,
         _ if has("pcie") => Form::Pcie,
         _ if has("nvl") => Form::Nvl,
         _ => Form::Usual,
     };
-    Some(Identity { product: (*product).to_owned(), form })
+    Some(Identity { product, form })
 }
 
 /// Whether two names are of one kind of GPU: `H100-SXM5-80GB` and `NVIDIA H100 80GB HBM3` are.
@@ -104,10 +111,17 @@ mod tests {
             ("B200", Some("b200-sxm")),
             ("H100 PCIe", None),
             ("H100-NVL", None),
-            ("H800", None),
-            ("A800", None),
-            ("H20", None),
-            ("MI300X", None),
+            ("H800", Some("h800-sxm")),
+            ("A800-SXM4-80GB", Some("a800-sxm")),
+            ("H20", Some("h20")),
+            ("H200-NVL", Some("h200-nvl")),
+            ("B300", Some("b300-sxm")),
+            ("GB300 NVL72", Some("gb300")),
+            ("RTX PRO 6000 Server", Some("rtx-pro-6000-server")),
+            ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", None),
+            ("NVIDIA RTX 6000 Ada Generation", None),
+            ("MI300X", Some("mi300x")),
+            ("MI325X", None),
             ("any", None),
             ("", None),
         ] {

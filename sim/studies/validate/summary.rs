@@ -50,6 +50,25 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64))
 }
 
+/// The first line of a report in which nothing was left out: how many rows are no prediction.
+#[must_use]
+pub fn read_back<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
+    let (mut all, mut known) = (0, 0);
+    for judged in reports.flat_map(|report| &report.judged) {
+        all += 1;
+        known += usize::from(!judged.extrapolated);
+    }
+    if known == 0 {
+        return format!(
+            "All {all} timings are of shapes that no profile was fitted to: a prediction.\n"
+        );
+    }
+    format!(
+        "No prediction: {known} of {all} timings are of shapes that the profiles were fitted to, read back. \
+         --leave-out predicts each shape as if it had never been measured.\n"
+    )
+}
+
 /// One object a file, all errors as fractions; `null` where there was nothing to predict.
 pub fn json(report: &Report) -> Value {
     let judged = &report.judged;

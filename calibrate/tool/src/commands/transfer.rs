@@ -100,20 +100,26 @@ fn refuse_impossible(sheet: &DataSheet, timings: &Timings) -> Result<(), String>
     Ok(())
 }
 
-/// Refuses a profile whose products would run faster than the device's peak.
+/// Refuses a profile whose kernels would run faster than the device's peaks.
 fn refuse_efficiency(sheet: &DataSheet, profile: &Profile) -> Result<(), String> {
-    for (precision, family) in &profile.gemm {
-        let share = family.prior.compute_efficiency;
-        if share > 1.0 {
-            return Err(format!(
-                "{} products would reach {share:.2} of the peak that the data sheet of {} states\n  help: \
-                 no kernel exceeds its peak: the timings are of another device, or the sheet is wrong",
-                precision.name(),
-                sheet.name
-            ));
-        }
+    let products = profile.gemm.iter().map(|(precision, family)| {
+        (format!("{} products", precision.name()), family.prior.compute_efficiency, "arithmetic")
+    });
+    let experts = profile.experts.iter().flat_map(|((kernel, precision), family)| {
+        [family.prior.small, family.prior.large].map(|tile| {
+            let what = format!("experts' tiles of {kernel} in {}", precision.name());
+            (what, tile.compute_efficiency, "arithmetic")
+        })
+    });
+    let copies = ("kernels that move memory".to_owned(), profile.memory.efficiency, "memory");
+    match products.chain(experts).chain([copies]).find(|(_, share, _)| *share > 1.0) {
+        None => Ok(()),
+        Some((what, share, peak)) => Err(format!(
+            "{what} would reach {share:.2} of the peak {peak} that the data sheet of {} states\n  help: \
+             no kernel exceeds its peak: the timings are of another device, or the sheet is wrong",
+            sheet.name
+        )),
     }
-    Ok(())
 }
 
 /// The profile and how it came about.
