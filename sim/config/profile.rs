@@ -40,7 +40,7 @@ pub struct BuiltInProfile {
 }
 
 macro_rules! built_in {
-    ($($name:literal),* $(,)?) => {
+    ($($name:literal)*) => {
         &[$(BuiltInProfile {
             name: $name,
             toml: include_str!(concat!("../../calibrate/profiles/", $name, ".toml")),
@@ -53,20 +53,8 @@ macro_rules! built_in {
 #[must_use]
 pub const fn built_in_profiles() -> &'static [BuiltInProfile] {
     built_in![
-        "a100-sxm",
-        "h100-sxm",
-        "h200-sxm",
-        "b200-sxm",
-        "gb200",
-        "l40s",
-        "h800-sxm",
-        "a800-sxm",
-        "h20",
-        "h200-nvl",
-        "b300-sxm",
-        "gb300",
-        "rtx-pro-6000-server",
-        "mi300x",
+        "a100-sxm" "h100-sxm" "h200-sxm" "b200-sxm" "gb200" "l40s" "h800-sxm" "a800-sxm" "h20" "h200-nvl"
+        "b300-sxm" "gb300" "rtx-pro-6000-server" "mi300x"
     ]
 }
 
