@@ -16,7 +16,7 @@ pub(super) struct ComparisonArgs {
     /// The MoE++ workload to compare with it.
     #[arg(long, default_value = "moepp-1b")]
     pub(super) moepp: String,
-    /// What is counted: experts, moe-layer or model-forward.
+    /// What is counted: experts, moe-layer, model-forward, layer-training or training-step.
     #[arg(long, default_value = "moe-layer")]
     counted: String,
     /// Seeds, half open.

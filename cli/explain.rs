@@ -7,8 +7,8 @@ use clap::Args;
 use super::compare::digits;
 use super::{Failure, default_threads};
 use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource};
+use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
-use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::output::report;
 use moesim::studies::compare::{ClusterCase, ClusterResult, Knob, evaluate};
@@ -182,6 +182,8 @@ const fn counted(counted: Scope) -> &'static str {
         Scope::Experts => "Expert forward",
         Scope::MoeLayer => "The MoE layers",
         Scope::ModelForward => "The model's forward pass",
+        Scope::LayerTraining => "The MoE layers, forward and backward",
+        Scope::TrainingStep => "A training step",
     }
 }
 

@@ -5,6 +5,7 @@ mod model;
 mod recording;
 mod scheme;
 mod stack;
+mod training;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, Ze
 pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};
 pub use stack::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
+pub use training::{PipelineSchedule, Recompute, Training, Zero};
 
 /// How numbers are stored and multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +126,11 @@ pub struct Layout {
     pub expert_parallel: u32,
     /// Pipeline stages; a GPU holds `layers / pipeline_parallel` layers.
     pub pipeline_parallel: u32,
+    /// GPUs that share each dense product, numbered one after another; tokens between products are divided
+    /// among them (sequence parallelism).
+    pub tensor_parallel: u32,
+    /// Groups of those that share each sequence.
+    pub context_parallel: u32,
     /// Which expert lives where.
     pub places: Places,
 }
@@ -255,6 +262,8 @@ pub struct Workload {
     pub zero_computation_local: bool,
     /// The software that it names.
     pub stack: Stack,
+    /// How a training step is put together.
+    pub training: Training,
 }
 
 impl Workload {
@@ -290,10 +299,10 @@ impl Workload {
     /// longer.
     pub const DECODE_TOKENS: u32 = 512;
 
-    /// Layers that one GPU holds.
+    /// Layers that one GPU holds; where they spread unevenly over stages, the most.
     #[must_use]
     pub const fn layers_per_gpu(&self) -> u32 {
-        self.model.layers / self.layout.pipeline_parallel
+        self.model.layers.div_ceil(self.layout.pipeline_parallel)
     }
 
     /// Sequences, whole or begun, on one GPU in one micro-batch.

@@ -10,7 +10,8 @@ use std::fs;
 use std::path::Path;
 
 use moesim::base::units::SimTime;
-use moesim::execution::machine::{Fact, Moved, Observer, Scope};
+use moesim::execution::Scope;
+use moesim::execution::machine::{Fact, Moved, Observer};
 use moesim::execution::run::{Inputs, simulate_observed};
 
 mod common;
@@ -25,8 +26,8 @@ impl Observer for Log {
             Fact::Spent { gpu, reason, from, to } => {
                 writeln!(self.0, "{} gpu{} spent on {reason:?} until {}", at(from), gpu.0, at(to))
             }
-            Fact::Joined { gpu, exchange_phase, at: when } => {
-                writeln!(self.0, "{} gpu{} joined {exchange_phase:?}", at(when), gpu.0)
+            Fact::Joined { gpu, reason, at: when } => {
+                writeln!(self.0, "{} gpu{} joined {reason:?}", at(when), gpu.0)
             }
             Fact::Finished { gpu, at: when } => {
                 writeln!(self.0, "{} gpu{} finished", at(when), gpu.0)

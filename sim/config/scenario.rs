@@ -10,8 +10,8 @@ use toml::Spanned;
 
 use super::is_same_gpu;
 use super::{Diagnostic, Kind, Number, Source, built_in, built_in_names};
+use crate::execution::Scope;
 use crate::execution::cost::{Overheads, experts_ask};
-use crate::execution::machine::Scope;
 use crate::kernels::profile::Profile;
 use crate::kernels::{Kernels, NoKernel};
 use crate::network::collective::Algorithm;
@@ -231,6 +231,7 @@ impl ScenarioSource {
             topology,
         };
         let _ = file.schema;
+        self.layouts(&file.compare, &scenario)?;
         self.carriers(&file.compare, &scenario)?;
         scenario.oom = self.too_large(&scenario, &file)?;
         Ok(scenario)

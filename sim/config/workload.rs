@@ -21,6 +21,7 @@ mod places;
 mod preset;
 mod scheme;
 mod stack;
+mod training;
 
 pub use counts::read_domain_counts;
 pub use files::{law_json, read_law, read_recording};
@@ -30,6 +31,7 @@ use model::{DenseTable, ModelTable};
 use places::LayoutTable;
 use scheme::SchemeTable;
 use stack::{ExchangeTable, KernelsTable, PhaseWord};
+use training::TrainingTable;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +55,7 @@ struct File {
     kernels: KernelsTable,
     #[serde(default)]
     exchange: ExchangeTable,
+    training: Option<TrainingTable>,
 }
 
 #[derive(Deserialize)]
@@ -145,7 +148,12 @@ enum DtypeWord {
 pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let file: File = source.parse()?;
     let Count(1) = file.schema else { unreachable!("the type admits schema 1 alone") };
-    let layout = file.layout.layout(source, file.experts.ffn.get_ref().0, file.model.layers.0)?;
+    let trains = file.training.is_some();
+    let of = (file.experts.ffn.get_ref().0, file.model.layers.0, trains);
+    let layout = file.layout.layout(source, of)?;
+    let phase = file.batch.phase.or(trains.then_some(PhaseWord::Training));
+    let training = file.training.unwrap_or_default();
+    let training = training.training(source, &layout, file.batch.micro_batches.0)?;
     let zero_computation = zero_computation_of(&file.experts).total();
     let scheme = file.scheme.scheme(source, &file.experts)?;
     let gating = file.gate.gating(source, zero_computation == 0, scheme)?;
@@ -165,7 +173,8 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
         capacity,
         gating,
         zero_computation_local: is_local(source, &file.experts)?,
-        stack: stack::stack(source, file.batch.phase, &file.kernels, &file.exchange)?,
+        stack: stack::stack(source, phase, &file.kernels, &file.exchange)?,
+        training,
     })
 }
 

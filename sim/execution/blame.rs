@@ -40,13 +40,35 @@ pub enum Reason {
     PipelineWait,
     /// Moving experts' parameters to where the next plan wants them, spread over a plan's micro-batches.
     Rebalance,
+    /// Collectives of tensor and context parallelism.
+    TensorParallel,
+    /// Attention, norms, embedding and output, backward.
+    DenseBackward,
+    /// Gate, permute and mix, backward.
+    RoutingBackward,
+    /// Input gradients of FFN experts.
+    FfnBackward,
+    /// Weight gradients of FFN experts.
+    FfnWeightGradients,
+    /// Shared and zero-computation experts backward, as far as no exchange hides them.
+    LocalBackward,
+    /// Waiting for other GPUs to be ready to exchange in the backward pass.
+    BackwardWait,
+    /// Gradients of results on their way to experts, and of tokens on their way back.
+    BackwardExchange,
+    /// Waiting for other replicas to reduce gradients or gather parameters.
+    GradientWait,
+    /// Gradients and parameters on their way between replicas, as far as nothing hides them.
+    Gradients,
+    /// Updating parameters.
+    Optimiser,
     /// Finished, while others are not.
     Done,
 }
 
 impl Reason {
     /// All reasons, in the order of a layer.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 27] = [
         Self::Dense,
         Self::Gate,
         Self::Permute,
@@ -62,6 +84,17 @@ impl Reason {
         Self::Mix,
         Self::PipelineWait,
         Self::Rebalance,
+        Self::TensorParallel,
+        Self::DenseBackward,
+        Self::RoutingBackward,
+        Self::FfnBackward,
+        Self::FfnWeightGradients,
+        Self::LocalBackward,
+        Self::BackwardWait,
+        Self::BackwardExchange,
+        Self::GradientWait,
+        Self::Gradients,
+        Self::Optimiser,
         Self::Done,
     ];
 
@@ -84,6 +117,17 @@ impl Reason {
             Self::Mix => "mix",
             Self::PipelineWait => "wait for the stage before",
             Self::Rebalance => "rebalance experts",
+            Self::TensorParallel => "tensor-parallel collectives",
+            Self::DenseBackward => "attention and the rest, backward",
+            Self::RoutingBackward => "gate, permute and mix, backward",
+            Self::FfnBackward => "FFN experts, backward",
+            Self::FfnWeightGradients => "FFN weight gradients",
+            Self::LocalBackward => "local experts, backward",
+            Self::BackwardWait => "wait for the slowest, backward",
+            Self::BackwardExchange => "exchanges, backward",
+            Self::GradientWait => "wait for replicas",
+            Self::Gradients => "gradients and parameters",
+            Self::Optimiser => "optimiser",
             Self::Done => "finished early",
         }
     }
@@ -91,7 +135,35 @@ impl Reason {
     /// Whether the GPU itself does and sends nothing, but waits for others.
     #[must_use]
     pub const fn is_wait(self) -> bool {
-        matches!(self, Self::DispatchWait | Self::CombineWait | Self::PipelineWait | Self::Done)
+        matches!(
+            self,
+            Self::DispatchWait
+                | Self::CombineWait
+                | Self::PipelineWait
+                | Self::BackwardWait
+                | Self::GradientWait
+                | Self::Done
+        )
+    }
+
+    /// Whether it arises in training alone.
+    #[must_use]
+    pub const fn is_of_training(self) -> bool {
+        self as u8 >= Self::TensorParallel as u8 && self as u8 <= Self::Optimiser as u8
+    }
+
+    /// Whether kernels blamed on it are bound by memory bandwidth rather than by tiles on SMs.
+    #[must_use]
+    pub const fn is_bound_by_memory(self) -> bool {
+        matches!(
+            self,
+            Self::Permute
+                | Self::FfnMemory
+                | Self::ZeroComputation
+                | Self::Mix
+                | Self::RoutingBackward
+                | Self::Optimiser
+        )
     }
 
     /// The reason as a column name, without its unit.
@@ -113,6 +185,17 @@ impl Reason {
             Self::Mix => "mix",
             Self::PipelineWait => "pipeline_wait",
             Self::Rebalance => "rebalance",
+            Self::TensorParallel => "tensor_parallel",
+            Self::DenseBackward => "dense_backward",
+            Self::RoutingBackward => "routing_backward",
+            Self::FfnBackward => "ffn_backward",
+            Self::FfnWeightGradients => "ffn_weight_gradients",
+            Self::LocalBackward => "local_backward",
+            Self::BackwardWait => "backward_wait",
+            Self::BackwardExchange => "backward_exchange",
+            Self::GradientWait => "gradient_wait",
+            Self::Gradients => "gradients",
+            Self::Optimiser => "optimiser",
             Self::Done => "done",
         }
     }
@@ -150,6 +233,19 @@ pub struct Op {
     pub reason: Reason,
     /// How long it takes.
     pub time: SimDuration,
+}
+
+/// Work that covers can hide: appends to `visible` what does not fit into `room`; returns the time that did.
+pub fn hide_under(covered: &[Op], room: SimDuration, visible: &mut Vec<Op>) -> SimDuration {
+    let mut left = room;
+    for op in covered {
+        let shows = op.time.saturating_sub(left);
+        left = left.saturating_sub(op.time);
+        if shows > SimDuration::ZERO {
+            visible.push(Op { reason: op.reason, time: shows });
+        }
+    }
+    room.saturating_sub(left)
 }
 
 /// Runs a GPU's own work to its next synchronisation: a prefix sum, no calendar.

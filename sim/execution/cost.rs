@@ -36,18 +36,27 @@
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
-use crate::kernels::profile::Precision;
-use crate::kernels::{Basis, ExpertsAsk};
-use crate::workload::{Dtype, Execution, GateNetwork, Scheme, Workload};
+use crate::kernels::profile::{CollectiveOp, Precision};
+use crate::kernels::{Basis, ExpertsAsk, Support};
+use crate::workload::{Dtype, Execution, GateNetwork, Phase, Scheme, Workload};
 
+mod backward;
+mod collectives;
 mod dense;
 mod links;
 mod measured;
+mod operations;
 mod roofline;
 mod uncertainty;
 
-pub use dense::{dense_op, output_op, shared_op, shortcut_op};
+pub use backward::WeightGradients;
+pub use collectives::{CollectiveTimes, Group};
+pub use dense::{
+    Gradient, dense_backward, dense_op, output_backward, output_op, shared_backward, shared_op,
+    shortcut_backward, shortcut_op,
+};
 pub use links::drawn;
+pub use operations::operations_per_token;
 pub use roofline::Roofline;
 pub use uncertainty::{Factors, PerturbedKernels, Uncertainty};
 
@@ -71,6 +80,9 @@ pub trait KernelTimes: Sync {
 
     /// Kernels that only move `bytes` through device memory, launched `launches` times.
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration;
+
+    /// A collective among this many GPUs of one node, where it was measured; `bytes` as nccl-tests counts.
+    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<SimDuration>;
 
     /// What the time of this many rows of a dense product of this (n, k) stands on.
     fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis;
@@ -141,6 +153,10 @@ pub struct LayerCost<'a> {
     grouped: Option<SlotTimes<'a>>,
     /// Share of the grouped kernel's time that is left to do after the gate.
     grouped_share: f64,
+    /// Whether the grouped kernel takes rows that were quantised before (see `dense`, (7)).
+    quantises: bool,
+    /// Where there is a backward pass.
+    weight_gradients: Option<WeightGradients>,
     /// Time of the three matrix products of one expert, by its rows; filled as asked for.
     products: Vec<Option<SimDuration>>,
 }
@@ -164,8 +180,17 @@ impl<'a> LayerCost<'a> {
             down: kernels.gemm(hidden, inter, batch.dtype),
             grouped: at_once.then(|| kernels.experts(&experts_ask(workload))),
             grouped_share: (f64::from(left) / f64::from(hidden) + 2.0) / 3.0,
+            quantises: at_once && quantises_apart(workload, kernels),
+            weight_gradients: None,
             products: Vec::new(),
         }
+    }
+
+    /// The same with what a backward pass takes.
+    #[must_use]
+    pub fn with_backward(mut self) -> Self {
+        self.weight_gradients = Some(WeightGradients::new(self.workload, self.kernels));
+        self
     }
 
     /// Gate, eq. (1); `first` says whether this is the model's first MoE layer.
@@ -200,10 +225,85 @@ impl<'a> LayerCost<'a> {
                         time = SimDuration::from_secs(self.grouped_share * time.secs());
                     }
                     ops.push(Op { reason: Reason::FfnGemm, time });
+                    if self.quantises {
+                        let slots = rows.iter().map(|&m| u64::from(m)).sum();
+                        ops.push(Op { reason: Reason::FfnMemory, time: self.quantising(slots) });
+                    }
                 }
             }
             None => self.sequential_ffn(rows, ops),
         }
+    }
+
+    /// What quantising the rows of experts takes, unless the dispatch has done it; in training, transposed
+    /// copies of the activation too.
+    fn quantising(&self, slots: u64) -> SimDuration {
+        let Workload { model, batch, stack, .. } = self.workload;
+        let rows = match batch.dispatch_dtype {
+            Dtype::Fp8 => SimDuration::ZERO,
+            Dtype::Bf16 => {
+                dense::quantising(self.workload, self.kernels, slots * u64::from(model.hidden))
+            }
+        };
+        let copies = if stack.phase == Some(Phase::Training) { 1 } else { 0 };
+        rows + self.memory(Bytes(copies * slots * u64::from(model.intermediate)))
+    }
+
+    /// Quantising the weights of the experts of one GPU, both ways round, as the first micro-batch of a training
+    /// step does [transformerengine].
+    #[must_use]
+    pub fn quantised_weights(&self) -> Option<Op> {
+        let trains = self.workload.stack.phase == Some(Phase::Training);
+        let params = self.workload.expert_bytes().0 / self.workload.batch.dtype.bytes();
+        let all = params * u64::from(self.workload.experts_per_gpu());
+        let time = || dense::quantising(self.workload, self.kernels, all);
+        (trains && self.quantises).then(|| Op { reason: Reason::FfnMemory, time: time() })
+    }
+
+    /// Input gradients of the FFN experts of one GPU, and apart their weight gradients (`backward`).
+    pub fn ffn_backward(&mut self, rows: &[u32], inputs: &mut Vec<Op>, weights: &mut Vec<Op>) {
+        let mut forward = Vec::new();
+        self.ffn(rows, &mut forward);
+        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
+        let inter = u64::from(self.workload.model.intermediate);
+        let mut time = forward.iter().map(|op| op.time).sum::<SimDuration>();
+        time += self.memory(Bytes(4 * slots * inter));
+        if self.quantises {
+            time += dense::quantising(self.workload, self.kernels, 2 * slots * inter);
+        }
+        inputs.push(Op { reason: Reason::FfnBackward, time });
+        if let Some(gradients) = &self.weight_gradients {
+            let time = gradients.time(rows);
+            weights.push(Op { reason: Reason::FfnWeightGradients, time });
+        }
+    }
+
+    /// Gate backward: input and weight gradients of its products, and its scores once more.
+    #[must_use]
+    pub fn gate_backward(&self, first: bool) -> Op {
+        Op { reason: Reason::RoutingBackward, time: self.gate(first).time.times(2) }
+    }
+
+    /// Permute backward: the same rows the other way.
+    #[must_use]
+    pub fn permute_backward(&self, slots: u64) -> Op {
+        Op { reason: Reason::RoutingBackward, time: self.permute(slots).time }
+    }
+
+    /// Mix backward: a gradient for each slot, and one for its weight from its result.
+    #[must_use]
+    pub fn mix_backward(&self, slots: u64) -> Op {
+        let tokens = u64::from(self.workload.batch.tokens_per_gpu);
+        let bytes = Bytes((2 * slots + tokens) * self.workload.token_bytes().0);
+        Op { reason: Reason::RoutingBackward, time: self.memory(bytes) }
+    }
+
+    /// Zero-computation experts backward: twice the forward traffic.
+    pub fn zero_computation_backward(&self, slots: ZeroComputationSlots, ops: &mut Vec<Op>) {
+        let from = ops.len();
+        self.zero_computation(slots, ops);
+        let time = ops.drain(from..).map(|op| op.time.times(2)).sum();
+        ops.push(Op { reason: Reason::LocalBackward, time });
     }
 
     fn sequential_ffn(&mut self, rows: &[u32], ops: &mut Vec<Op>) {
@@ -282,7 +382,14 @@ impl<'a> LayerCost<'a> {
     }
 }
 
-/// What gates, attention scores and the output compute in, whatever the format of experts.
+/// Whether the kernel of grouped experts takes its rows as quantised by a kernel of their own: grouped GEMMs
+/// do, kernels that were measured with it do not.
+fn quantises_apart(workload: &Workload, kernels: &dyn KernelTimes) -> bool {
+    let basis = kernels.experts_basis(&experts_ask(workload));
+    workload.batch.dtype == Dtype::Fp8 && matches!(basis.support, Support::Derived { .. })
+}
+
+/// What gates compute in, whatever the format of experts.
 pub(crate) const UNQUANTISED: Dtype = Dtype::Bf16;
 
 /// Eq. (1).

@@ -17,7 +17,8 @@
 //! exchange buffers   T·K·D·(b_d + b_c) + R·D·(b_d + b_c)        sent and received, both legs        (4)
 //!                    low latency: 2·[max(T·d, N·T·c) + max(N·T·d, N·T·c)],  d, c bytes of a row    (5)
 //! training           gradients 4, master weights 4, two Adam moments 8 bytes a parameter            (6)
-//!                    layer inputs T·D·2 · layers · micro-batches in flight, logits T·V·6
+//!                    what a layer keeps for its backward pass · layers · micro-batches in flight,   (7)
+//!                    logits T·V·6
 //! ```
 //!
 //! The live set of experts in (3) is the residual stream and its norm, 2·T·D·2, rows received, R·D·b_d, the
@@ -25,8 +26,12 @@
 //! N experts of a layer having room for every token of a rank; other libraries take (4). (2) counts inference:
 //! the tokens of `batch.context` and the batch's own, of as many micro-batches as are in flight at once,
 //! min(micro-batches, stages). Layers with a window keep no more than the window. (6) is mixed precision
-//! [micikevicius18] without ZeRO, with full recomputation: only inputs of layers are kept for the backward
-//! pass. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
+//! [micikevicius18]; with ZeRO, replicas divide master weights and moments among them, from its second stage on
+//! gradients too. With `t` GPUs of tensor parallelism each holds a `t`-th of attention, dense networks and tables. (7)
+//! is T·D·2 with full recomputation, and otherwise T·(2·D + n_a + D)·2 of attention, its projections having n_a
+//! columns, and T·D·2 + K·T·(D·b_d + 2·H·2 + H·b + D·b_c) of gate and experts, less the norms' and the activation's
+//! share, T·2·D·2 + K·T·H·b, with selective recomputation. A first stage of p has begun p micro-batches, one more
+//! where passes run in pairs, p + (p − 1)/v where they interleave v chunks. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
 //! only what those layers hold, the experts of all layers among it.
 //!
 //! Left out: the context of the driver and libraries (about 1 GB), fragmentation, scales of fp8 blocks
@@ -39,8 +44,8 @@ pub use layouts::{Fit, fit};
 pub use rows::{hottest_rows, row_bounds};
 
 use crate::base::units::Bytes;
-use crate::execution::machine::Scope;
-use crate::workload::{Attention, ExchangeLibrary, GateNetwork, Phase, Workload};
+use crate::execution::Scope;
+use crate::workload::{Attention, ExchangeLibrary, GateNetwork, Phase, Recompute, Workload, Zero};
 
 /// One kind of content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,11 +137,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// What a workload puts on the fullest GPU whose most loaded layer receives this many rows.
+    /// What a workload on so many GPUs puts on the fullest one, whose most loaded layer receives this many rows.
     #[must_use]
-    pub fn of(workload: &Workload, counted: Scope, rows: u64) -> Self {
+    pub fn of(workload: &Workload, (counted, gpus): (Scope, u32), rows: u64) -> Self {
         let mut ledger = Self { bytes: [0; What::ALL.len()], rows };
-        let whole = counted == Scope::ModelForward;
+        let whole = counted.is_whole_model();
         ledger.experts(workload);
         if whole {
             ledger.outside_experts(workload);
@@ -147,7 +152,7 @@ impl Ledger {
         }
         ledger.set(What::Activations, live_in_a_layer(workload, counted, rows));
         match workload.phase() {
-            Phase::Training => ledger.train(workload, whole),
+            Phase::Training => ledger.train(workload, whole, gpus),
             Phase::Prefill | Phase::Decode if whole => {
                 ledger.set(What::KvCache, kv_cache(workload));
             }
@@ -222,31 +227,39 @@ impl Ledger {
         // Leading layers lie on the first stage, which has an embedding as the last has an output.
         attention_bytes += leading * attention;
         dense_bytes += leading * dense;
-        self.set(What::Attention, attention_bytes);
-        self.set(What::DenseNetworks, dense_bytes);
-        self.set(What::Embedding, tables * table);
+        let shared = u64::from(workload.layout.tensor_parallel);
+        self.set(What::Attention, attention_bytes.div_ceil(shared));
+        self.set(What::DenseNetworks, dense_bytes.div_ceil(shared));
+        self.set(What::Embedding, (tables * table).div_ceil(shared));
     }
 
-    /// (6), for the parameters counted so far.
-    fn train(&mut self, workload: &Workload, whole: bool) {
+    /// (6) and (7), for the parameters counted so far.
+    fn train(&mut self, workload: &Workload, whole: bool, gpus: u32) {
         let (model, batch) = (&workload.model, &workload.batch);
         let b = batch.dtype.bytes();
-        let params: u64 = self
-            .weights()
-            .map(|what| match what {
-                What::Gates => self.bytes(what).0 / 4,
-                What::Embedding => self.bytes(what).0 / 2,
-                _ => self.bytes(what).0 / b,
-            })
-            .sum();
-        self.set(What::Gradients, 4 * params);
-        self.set(What::Optimiser, 12 * params);
-        let (tokens, d) = (u64::from(batch.tokens_per_gpu), u64::from(model.hidden));
+        let of = |what: What| match what {
+            What::Gates => self.bytes(what).0 / 4,
+            What::Embedding => self.bytes(what).0 / 2,
+            _ => self.bytes(what).0 / b,
+        };
+        let experts = of(What::FfnExperts);
+        let dense = self.weights().map(of).sum::<u64>() - experts;
+        let layout = &workload.layout;
+        let per_stage = gpus / layout.pipeline_parallel;
+        let replicas = |stride: u32| u64::from((per_stage / stride).max(1));
+        let divided = dense.div_ceil(replicas(layout.tensor_parallel))
+            + experts.div_ceil(replicas(layout.expert_parallel));
+        let of_stage =
+            |least: Zero| if workload.training.zero >= least { divided } else { dense + experts };
+        let [gradients, optimiser] = [of_stage(Zero::Gradients), of_stage(Zero::Optimiser)];
+        self.set(What::Gradients, workload.training.gradient_bytes * gradients);
+        self.set(What::Optimiser, 12 * optimiser);
+        let tokens = u64::from(batch.tokens_per_gpu);
         let layers = u64::from(workload.layers_per_gpu());
-        let inputs = layers * in_flight(workload) * tokens * d * 2;
+        let kept = (layers as f64 * begun(workload)) as u64 * kept_of_layer(workload, whole);
         let logits = if whole { tokens * u64::from(model.vocabulary) * 6 } else { 0 };
         let live = self.bytes(What::Activations).0;
-        self.set(What::Activations, live.max(logits) + inputs);
+        self.set(What::Activations, live.max(logits) + kept);
     }
 }
 
@@ -255,7 +268,44 @@ fn in_flight(workload: &Workload) -> u64 {
     u64::from(workload.batch.micro_batches.min(workload.layout.pipeline_parallel))
 }
 
-fn attention_params(workload: &Workload) -> u64 {
+/// Micro-batches in training that the first stage has begun and not finished, in parts of its chunks.
+fn begun(workload: &Workload) -> f64 {
+    let training = &workload.training;
+    let stages = f64::from(workload.layout.pipeline_parallel);
+    let chunks = f64::from(training.chunks);
+    let more = if training.chunks > 1 { (stages - 1.0) / chunks } else { 0.0 };
+    let paired = f64::from(u8::from(training.paired)) / chunks;
+    (stages + more + paired).min(f64::from(workload.batch.micro_batches))
+}
+
+/// (7) of one layer and one micro-batch.
+fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
+    let (model, batch) = (&workload.model, &workload.batch);
+    let [d, h, a] = [model.hidden, model.intermediate, model.head_dim].map(u64::from);
+    let (tokens, heads) = (u64::from(batch.tokens_per_gpu), u64::from(model.heads));
+    let recompute = workload.training.recompute;
+    if recompute == Recompute::Full {
+        return tokens * d * 2;
+    }
+    let columns = match model.attention {
+        Attention::Grouped { key_value_heads } => (2 * heads + 2 * u64::from(key_value_heads)) * a,
+        Attention::Latent { query_rank, key_value_rank, rope_dim } => {
+            let ranks = u64::from(query_rank) + u64::from(key_value_rank);
+            heads * (4 * a + u64::from(rope_dim)) + ranks
+        }
+    };
+    let slots = tokens * u64::from(workload.slots_per_round());
+    let b = batch.dtype.bytes();
+    let attention = if whole { tokens * (3 * d + columns) * 2 } else { 0 };
+    let each = workload.dispatch_bytes().0 + 2 * h * 2 + h * b + workload.combine_bytes().0;
+    let shared = tokens * u64::from(model.dense.shared) * (4 + b);
+    let all = attention + tokens * d * 2 + slots * each + shared;
+    let again = tokens * 2 * d * 2 + slots * h * b;
+    if recompute == Recompute::Selective { all.saturating_sub(again) } else { all }
+}
+
+/// Parameters of one attention block.
+pub(super) fn attention_params(workload: &Workload) -> u64 {
     let model = &workload.model;
     let [d, a, h] = [model.hidden, model.head_dim, model.heads].map(u64::from);
     match model.attention {
@@ -269,7 +319,8 @@ fn attention_params(workload: &Workload) -> u64 {
     }
 }
 
-fn gates(workload: &Workload) -> u64 {
+/// Parameters of the gate of a layer, all its rounds.
+pub(super) fn gate_params(workload: &Workload) -> u64 {
     let model = &workload.model;
     let (d, n) = (u64::from(model.hidden), u64::from(model.experts.total()));
     let network = match model.gate {
@@ -278,7 +329,11 @@ fn gates(workload: &Workload) -> u64 {
     };
     let residual = if model.gating_residual { n * n } else { 0 };
     let rounds = u64::from(workload.gating.scheme.rounds());
-    u64::from(workload.layers_per_gpu()) * rounds * (network + residual) * 4
+    rounds * (network + residual)
+}
+
+fn gates(workload: &Workload) -> u64 {
+    u64::from(workload.layers_per_gpu()) * gate_params(workload) * 4
 }
 
 /// (2).
@@ -313,7 +368,7 @@ fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     let stream = 2 * tokens * d * 2;
     let inner = 2 * h * 2 + h * batch.dtype.bytes();
     let experts = rows * (workload.dispatch_bytes().0 + inner + workload.combine_bytes().0);
-    if counted != Scope::ModelForward {
+    if !counted.is_whole_model() {
         return stream + experts;
     }
     let heads = u64::from(model.heads);

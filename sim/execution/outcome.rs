@@ -3,8 +3,10 @@
 use std::fmt;
 
 use crate::base::units::SimDuration;
+use crate::execution::Scope;
 use crate::execution::blame::{Blame, Reason};
-use crate::execution::machine::{Finished, Scope, Totals};
+use crate::execution::lowering::Totals;
+use crate::execution::machine::Finished;
 use crate::kernels::TimedBasis;
 use crate::network::NetworkReport;
 
@@ -51,8 +53,13 @@ impl Outcome {
     ///
     /// # Errors
     /// If the clock reached its end.
-    pub fn of(finished: Finished, counted: Scope, tokens: u64, seed: u64) -> Result<Self, TooLong> {
-        let Finished { makespan, blame, hidden, network_report, link_bytes, totals } = finished;
+    pub fn of(
+        (finished, totals): (Finished, Totals),
+        counted: Scope,
+        tokens: u64,
+        seed: u64,
+    ) -> Result<Self, TooLong> {
+        let Finished { makespan, blame, hidden, network_report, link_bytes } = finished;
         if makespan == SimDuration::MAX {
             return Err(TooLong);
         }
@@ -80,11 +87,11 @@ impl Outcome {
     #[must_use]
     pub fn counted_secs(&self) -> f64 {
         match self.counted {
-            Scope::MoeLayer | Scope::ModelForward => self.makespan.secs(),
             Scope::Experts => {
                 let busy = Reason::ALL.into_iter().filter(|reason| !reason.is_wait());
                 busy.map(|reason| self.mean_blame_ms(reason) / 1e3).sum()
             }
+            _ => self.makespan.secs(),
         }
     }
 

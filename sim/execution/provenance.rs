@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::units::{Bytes, SimDuration};
+use crate::execution::Scope;
 use crate::execution::blame::{Blame, Reason};
 use crate::execution::cost::{
     KernelTimes, RowTimes, SlotTimes, dense_op, experts_ask, gate, output_op, shared_op,
     shortcut_op,
 };
-use crate::execution::machine::Scope;
+use crate::kernels::profile::CollectiveOp;
 use crate::kernels::{Basis, ExpertsAsk, Part, Support, TimedBasis};
 use crate::network::ExchangeBasis;
 use crate::workload::{Dtype, Execution, Workload};
@@ -62,6 +63,10 @@ impl KernelTimes for Recorder<'_> {
         let time = self.kernels.memory_bound(bytes, launches);
         self.note(self.kernels.memory_basis(), time);
         time
+    }
+
+    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<SimDuration> {
+        self.kernels.collective(op, gpus, bytes)
     }
 
     fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis {
@@ -145,16 +150,7 @@ fn parts_of(
             alone(kernels.memory_basis())
         }
         Reason::Launch if workload.execution == Execution::Sequential => alone(of_loop()),
-        Reason::Launch
-        | Reason::Gate
-        | Reason::Dense
-        | Reason::DispatchWait
-        | Reason::Dispatch
-        | Reason::CombineWait
-        | Reason::Combine
-        | Reason::PipelineWait
-        | Reason::Rebalance
-        | Reason::Done => Vec::new(),
+        _ => Vec::new(),
     }
 }
 

@@ -2,14 +2,18 @@
 
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, SimTime};
+use crate::execution::Scope;
 use crate::execution::calendar::Calendar;
 use crate::execution::cost::{
-    Factors, KernelTimes, LayerCost, Overheads, PerturbedKernels, Uncertainty, drawn,
+    CollectiveTimes, Factors, KernelTimes, LayerCost, Overheads, PerturbedKernels, Uncertainty,
+    drawn,
 };
-use crate::execution::machine::{
-    AllToAll, Machine, Observer, ParallelGrid, Rebalancing, Scope, StepPlanner,
+use crate::execution::lowering::{
+    AllToAll, Forward, Grid, ParallelGrid, Rebalancing, Replicas, StepPlanner, TrainingStep,
 };
+use crate::execution::machine::{Finished, Machine, Observer};
 use crate::execution::outcome::{Outcome, TooLong};
+use crate::execution::program::{Program, Slowdown};
 use crate::execution::provenance::stands_on;
 use crate::gate::Gate;
 use crate::network::collective::Algorithm;
@@ -17,7 +21,7 @@ use crate::network::fluid::Engine;
 use crate::network::{
     ClosedForm, ExchangeBasis, FlowNetwork, Network, NetworkChoice, NetworkReport, Rates,
 };
-use crate::topology::Topology;
+use crate::topology::{LinkClass, Topology};
 use crate::workload::Workload;
 
 /// Everything that decides what a run does, but the seed.
@@ -33,6 +37,8 @@ pub struct Inputs<'a> {
     pub overheads: Overheads,
     /// What links deliver.
     pub rates: Rates,
+    /// SMs that dispatch and combine hold, where the library takes such a number.
+    pub exchange_sms: Option<u32>,
     /// What dispatch and combine stand on; none where links are taken at their data sheets.
     pub phases: Option<&'a [ExchangeBasis; 2]>,
     /// How tokens are moved to their experts and back.
@@ -141,28 +147,94 @@ fn run_with<'a>(
     let misfit = misfit(inputs.topology, inputs.workload);
     assert!(misfit.is_none(), "{misfit:?}");
     let workload = inputs.workload;
+    let network = network(engine, inputs);
+    let (finished, totals) = if inputs.counted.has_backward() {
+        let program = training_step(inputs, planner(inputs, seed));
+        let (finished, program) = execute(program, network, observer)?;
+        (finished, program.totals())
+    } else {
+        let program = Forward::new(grid(inputs), planner(inputs, seed));
+        let (finished, program) = execute(program, network, observer)?;
+        (finished, program.totals())
+    };
+    let outcome = Outcome::of((finished, totals), inputs.counted, tokens(inputs), seed)?;
+    let of = (inputs.counted, inputs.phases);
+    let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
+    Ok(Outcome { stands_on, ..outcome })
+}
+
+/// What plans each layer's steps.
+fn planner<'a>(inputs: &'a Inputs<'a>, seed: u64) -> StepPlanner<'a> {
+    let workload = inputs.workload;
     let gate = Gate::new(workload, Streams::new(seed));
     let (algorithm, gpus_per_node) = (inputs.all_to_all, inputs.topology.gpus_per_node());
-    let mut calendar = Calendar::new();
-    let mut machine = Machine::new(
-        grid(inputs),
-        StepPlanner::new(
-            workload,
-            inputs.counted,
-            if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() },
-            LayerCost::new(workload, inputs.kernels, inputs.overheads),
-            AllToAll { algorithm, gpus_per_node },
-            inputs.kernels,
-        )
-        .with_rebalancing(Rebalancing::new(
-            workload,
-            inputs.topology,
-            inputs.rates.other,
-            inputs.kernels,
-        )),
-        network(engine, inputs),
-        observer,
+    let rebalancing =
+        Rebalancing::new(workload, inputs.topology, inputs.rates.other, inputs.kernels);
+    StepPlanner::new(
+        workload,
+        inputs.counted,
+        if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() },
+        LayerCost::new(workload, inputs.kernels, inputs.overheads),
+        AllToAll { algorithm, gpus_per_node },
+        inputs.kernels,
+    )
+    .with_rebalancing(rebalancing)
+    .with_shared_products(&collectives(inputs))
+}
+
+fn collectives<'a>(inputs: &'a Inputs<'a>) -> CollectiveTimes<'a> {
+    CollectiveTimes::new(inputs.kernels, inputs.topology, inputs.rates.other)
+}
+
+/// A training step as a program.
+fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> TrainingStep<'a> {
+    let (workload, topology) = (inputs.workload, inputs.topology);
+    let grid = Grid {
+        gpus: topology.gpus(),
+        group: workload.layout.expert_parallel,
+        stages: workload.layout.pipeline_parallel,
+    };
+    let whole = inputs.counted == Scope::TrainingStep;
+    let replicas = Replicas::new(
+        workload,
+        (inputs.kernels, collectives(inputs)),
+        (topology.gpus() / grid.stages, whole),
+        slowdown(topology, NCCL_SMS),
     );
+    let sms = inputs.exchange_sms.unwrap_or(NCCL_SMS);
+    TrainingStep::new(grid, workload, planner, replicas, slowdown(topology, sms))
+}
+
+/// SMs that NCCL's kernels hold where nothing else is known: 16 channels of one block each, its usual number within
+/// a node of H100 [nccl].
+const NCCL_SMS: u32 = 16;
+
+/// What kernels that hold so many SMs, and move bytes as fast as the GPU's links do, do to kernels beside them:
+///
+/// ```text
+///   bound by tiles    S / (S − k)
+///   bound by memory   1 / (1 − 2·B / W)     each byte is read and written once by the GPUs at its ends
+/// ```
+///
+/// with `B` the GPU's fastest link one way and `W` its memory bandwidth.
+fn slowdown(topology: &Topology, sms: u32) -> Slowdown {
+    let gpu = topology.gpu();
+    let (all, held) = (f64::from(gpu.sms), f64::from(sms.min(gpu.sms - 1)));
+    let inside = [LinkClass::Nvlink, LinkClass::Xgmi, LinkClass::Pcie];
+    let links = topology.links().iter().filter(|link| inside.contains(&link.class));
+    let fastest = links.map(|link| link.bandwidth.bytes_per_sec()).fold(0.0, f64::max);
+    let moved = (2.0 * fastest / gpu.memory_bandwidth.bytes_per_sec()).min(0.5);
+    Slowdown { arithmetic: all / (all - held), memory: 1.0 / (1.0 - moved) }
+}
+
+/// Executes a program to its end.
+fn execute<'a, P: Program>(
+    program: P,
+    network: Box<dyn Network + 'a>,
+    observer: Option<&'a mut dyn Observer>,
+) -> Result<(Finished, P), TooLong> {
+    let mut calendar = Calendar::new();
+    let mut machine = Machine::new(program, network, observer);
     machine.start(calendar.schedule());
     while let Some(event) = calendar.next() {
         if calendar.now() == SimTime::MAX {
@@ -170,10 +242,7 @@ fn run_with<'a>(
         }
         machine.handle(event, calendar.schedule());
     }
-    let outcome = Outcome::of(machine.finish(), inputs.counted, tokens(inputs), seed)?;
-    let of = (inputs.counted, inputs.phases);
-    let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
-    Ok(Outcome { stands_on, ..outcome })
+    Ok(machine.finish())
 }
 
 /// Tokens that go through the model: those of the first stage's GPUs.

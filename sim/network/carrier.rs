@@ -97,6 +97,19 @@ impl Carrier {
     }
 }
 
+impl Carrier {
+    /// SMs that its kernels hold, where that is known: none for kernels of low latency, which leave receiving
+    /// to a hook [deepep].
+    #[must_use]
+    pub fn sms(&self, workload: &Workload) -> Option<u32> {
+        match self.library {
+            ExchangeLibrary::DeepEpNormal => Some(workload.stack.sms.unwrap_or(DEFAULT_SMS)),
+            ExchangeLibrary::DeepEpLowLatency => Some(0),
+            _ => None,
+        }
+    }
+}
+
 struct Ask<'a> {
     profile: &'a Profile,
     topology: &'a Topology,

@@ -17,7 +17,28 @@ pub use stands_on::{stands_on_json, write_phase, write_stands_on};
 pub use sweep::{any_drawing, chart, check_drawings, draw, write_sweep};
 pub use text::write_text;
 
+use crate::config::Scenario;
+use crate::execution::cost::operations_per_token;
 use crate::studies::study::Row;
+use crate::workload::Dtype;
+
+/// Model operations of a training step per second of one GPU.
+#[must_use]
+pub fn model_flops(scenario: &Scenario, row: &Row) -> f64 {
+    let tokens = row.tokens_per_sec.mean / f64::from(scenario.topology.gpus());
+    tokens * operations_per_token(&row.workload)
+}
+
+/// The data sheet's rate of products in a row's format, which MFU is a share of.
+#[must_use]
+pub fn peak(scenario: &Scenario, row: &Row) -> f64 {
+    let gpu = scenario.topology.gpu();
+    let of_format = match row.workload.batch.dtype {
+        Dtype::Fp8 => gpu.peak_fp8,
+        Dtype::Bf16 => None,
+    };
+    of_format.unwrap_or(gpu.peak_bf16).flops_per_sec()
+}
 
 /// The paper's own result for a row, where it has one [moepp, Table 3].
 #[must_use]

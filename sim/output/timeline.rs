@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::base::units::{GpuId, SimTime};
 use crate::execution::blame::Reason;
-use crate::execution::machine::{ExchangePhase, Fact, Moved, Observer};
+use crate::execution::machine::{Fact, Moved, Observer};
 use crate::topology::{ByClass, Topology};
 
 mod links;
@@ -89,16 +89,16 @@ impl<'a> Timeline<'a> {
     }
 
     /// Who joined a group's exchange last, if all have.
-    fn last_joiner(&mut self, gpu: GpuId, exchange_phase: ExchangePhase, at: SimTime) {
+    fn last_joiner(&mut self, gpu: GpuId, reason: Reason, at: SimTime) {
         let group = gpu.0 / self.group;
-        let joined = self.joined.entry((group, exchange_phase as u8)).or_default();
+        let joined = self.joined.entry((group, reason as u8)).or_default();
         joined.push((at, gpu));
         if joined.len() < self.group as usize {
             return;
         }
         let last = joined.iter().max_by_key(|(at, gpu)| (*at, gpu.0)).map(|(_, gpu)| *gpu);
         joined.clear();
-        if let (ExchangePhase::Dispatch, Some(last)) = (exchange_phase, last) {
+        if let (Reason::Dispatch, Some(last)) = (reason, last) {
             for member in group * self.group..(group + 1) * self.group {
                 self.waited_for.insert(member, last);
             }
@@ -177,7 +177,7 @@ impl Observer for Timeline<'_> {
                 }
                 self.slices.push(Slice { gpu, reason, from, to });
             }
-            Fact::Joined { gpu, exchange_phase, at } => self.last_joiner(gpu, exchange_phase, at),
+            Fact::Joined { gpu, reason, at } => self.last_joiner(gpu, reason, at),
             Fact::Spent { .. } | Fact::Finished { .. } => {}
         }
     }

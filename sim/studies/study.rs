@@ -9,9 +9,10 @@ use std::sync::mpsc;
 use crate::base::estimate::{Estimate, Range};
 use crate::base::units::SimDuration;
 use crate::config::{Case, Diagnostic, Scenario};
+use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::execution::cost::{Overheads, Uncertainty};
-use crate::execution::machine::{Observer, Scope};
+use crate::execution::machine::Observer;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::execution::provenance;
 use crate::execution::run::{Inputs, simulate_observed};
@@ -166,6 +167,7 @@ pub fn run_if(
         kernels: &kernels,
         overheads,
         rates: carrier.rates.map(|rates| what_if.on(rates)),
+        exchange_sms: carrier.sms(workload),
         phases: Some(&carrier.phases),
         all_to_all: carrier.algorithm,
         network: scenario.network,

@@ -3,8 +3,8 @@
 
 use moesim::base::units::{Bandwidth, FlopRate};
 use moesim::config::{self, Source};
+use moesim::execution::Scope;
 use moesim::execution::cost::{Overheads, Roofline};
-use moesim::execution::machine::Scope;
 use moesim::execution::run::Inputs;
 use moesim::network::collective::Algorithm;
 use moesim::network::fluid::Engine;
@@ -91,6 +91,7 @@ pub fn ideal<'a>(
         kernels,
         overheads: Overheads::NONE,
         rates: NetworkRates::IDEAL.into(),
+        exchange_sms: None,
         phases: None,
         all_to_all: Algorithm::Direct,
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },

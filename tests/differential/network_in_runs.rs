@@ -6,7 +6,7 @@
 
 use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::units::{Bytes, GpuId, SimDuration, SimTime};
-use moesim::execution::machine::Scope;
+use moesim::execution::Scope;
 use moesim::execution::run::simulate;
 use moesim::network::collective::{Accounting, Algorithm, Chosen, expected_distinct_over};
 use moesim::network::fluid::Engine;

@@ -6,8 +6,8 @@
 use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::streams::Streams;
 use moesim::base::units::Bytes;
+use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
-use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::gate::Gate;

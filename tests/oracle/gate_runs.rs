@@ -6,9 +6,9 @@
 use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::streams::Streams;
 use moesim::base::units::SimDuration;
+use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
 use moesim::execution::cost::Overheads;
-use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::gate::{Counts, Gate};

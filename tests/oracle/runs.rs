@@ -6,9 +6,9 @@
 use crate::common::{ideal, roofline, topology, workload};
 use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::config::{Source, workload as read_workload};
+use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
 use moesim::execution::cost::Overheads;
-use moesim::execution::machine::Scope;
 use moesim::execution::outcome::Outcome;
 use moesim::execution::run::{Inputs, simulate};
 use moesim::network::NetworkRates;

@@ -1,5 +1,7 @@
 //! Do laws hold for any input?
 
+#[path = "../common/mod.rs"]
+mod common;
 mod gate_property;
 mod gate_schemes;
 mod kernels;
@@ -7,3 +9,4 @@ mod network_sharing;
 mod network_sharing_large;
 #[path = "../support/plain.rs"]
 mod plain;
+mod training;

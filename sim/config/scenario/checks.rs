@@ -8,6 +8,7 @@ use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
 use crate::network::Unavailable;
 use crate::topology::Topology;
+use crate::workload::{Phase, Workload};
 
 impl Scenario {
     /// Says that the profile is of another GPU, where it is.
@@ -53,6 +54,24 @@ impl ScenarioSource {
         Ok((found, profile))
     }
 
+    /// Every workload says what its count needs, and its layout divides the GPUs and layers.
+    pub(super) fn layouts(
+        &self,
+        compare: &Spanned<Vec<CompareTable>>,
+        scenario: &Scenario,
+    ) -> Result<(), Diagnostic> {
+        for (table, case) in compare.get_ref().iter().zip(&scenario.cases) {
+            let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
+            let named = case.moepp.iter().map(|workload| (moepp, workload));
+            for (name, workload) in std::iter::once((&table.vanilla, &case.vanilla)).chain(named) {
+                if let Some((found, help)) = layout_mistake(scenario, workload) {
+                    return Err(self.source.mistake(name.span(), found, help));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Every workload's exchanges have a library that carries them.
     pub(super) fn carriers(
         &self,
@@ -94,4 +113,39 @@ impl ScenarioSource {
         }
         Ok(oom)
     }
+}
+
+/// What is wrong with a workload for what is counted, and how to mend it.
+fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, String)> {
+    let (counted, layout) = (scenario.counted, &workload.layout);
+    let name = &workload.name;
+    if counted.has_backward() && workload.phase() != Phase::Training {
+        let found =
+            format!("`{name}` does not say that it trains, and counted is \"{}\"", counted.word());
+        let help = "add a table [training] to the workload, or batch.phase = \"training\"";
+        return Some((found, help.to_owned()));
+    }
+    let (layers, stages) = (workload.model.layers, layout.pipeline_parallel);
+    if !counted.has_backward() && !layers.is_multiple_of(stages) {
+        let found =
+            format!("the {layers} layers of `{name}` do not split evenly into {stages} stages");
+        let help = "give a divisor, or counted = \"training-step\", which spreads layers unevenly";
+        return Some((found, help.to_owned()));
+    }
+    let parts = stages * if counted.has_backward() { workload.training.chunks } else { 1 };
+    if parts > layers + workload.model.dense.leading_layers {
+        let found =
+            format!("`{name}` has {layers} layers with experts for {parts} parts of stages");
+        return Some((found, "give fewer stages or chunks".to_owned()));
+    }
+    let per_stage = scenario.topology.gpus() / stages;
+    let shared = layout.tensor_parallel * layout.context_parallel;
+    (!per_stage.is_multiple_of(shared)).then(|| {
+        let found = format!(
+            "{per_stage} GPUs of a stage do not divide into groups of tensor_parallel x \
+             context_parallel = {} x {} GPUs of `{name}`",
+            layout.tensor_parallel, layout.context_parallel
+        );
+        (found, "change one of them, or the number of GPUs".to_owned())
+    })
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::execution::machine::Scope;
+use crate::execution::Scope;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
 
@@ -12,6 +12,8 @@ pub(super) enum CountedWord {
     Experts,
     MoeLayer,
     ModelForward,
+    LayerTraining,
+    TrainingStep,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -61,6 +63,8 @@ impl From<CountedWord> for Scope {
             CountedWord::Experts => Self::Experts,
             CountedWord::MoeLayer => Self::MoeLayer,
             CountedWord::ModelForward => Self::ModelForward,
+            CountedWord::LayerTraining => Self::LayerTraining,
+            CountedWord::TrainingStep => Self::TrainingStep,
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::workload::{Layout, Places, Seen};
 pub(super) struct LayoutTable {
     expert_parallel: Spanned<Count<1, 4_096>>,
     pipeline_parallel: Spanned<Count<1, 512>>,
+    tensor_parallel: Option<Count<1, 64>>,
+    context_parallel: Option<Count<1, 512>>,
     places: Option<PlacesWord>,
     redundant: Option<Spanned<Count<1, 65_536>>>,
     seen_micro_batches: Option<Spanned<Count<1, 64>>>,
@@ -31,12 +33,12 @@ enum PlacesWord {
 const DEFAULT_WINDOW: u32 = 4;
 
 impl LayoutTable {
-    /// The layout of a model with this many FFN experts and layers.
+    /// The layout of a model with this many FFN experts and layers; a workload that says how it trains may
+    /// spread its layers unevenly over stages.
     pub(super) fn layout(
         &self,
         source: &Source,
-        ffn: u32,
-        layers: u32,
+        (ffn, layers, trains): (u32, u32, bool),
     ) -> Result<Layout, Diagnostic> {
         let expert_parallel = self.expert_parallel.get_ref().0;
         let pipeline_parallel = self.pipeline_parallel.get_ref().0;
@@ -48,14 +50,16 @@ impl LayoutTable {
                 format!("give a divisor of experts.ffn = {ffn}"),
             ));
         }
-        if !layers.is_multiple_of(pipeline_parallel) {
+        if !trains && !layers.is_multiple_of(pipeline_parallel) {
             return Err(source.mistake(
                 self.pipeline_parallel.span(),
                 format!("{layers} layers do not split evenly into {pipeline_parallel} stages"),
                 format!("give a divisor of model.layers = {layers}"),
             ));
         }
-        Ok(Layout { expert_parallel, pipeline_parallel, places })
+        let tensor_parallel = self.tensor_parallel.as_ref().map_or(1, |count| count.0);
+        let context_parallel = self.context_parallel.as_ref().map_or(1, |count| count.0);
+        Ok(Layout { expert_parallel, pipeline_parallel, tensor_parallel, context_parallel, places })
     }
 
     /// Where `ffn` experts live on groups of `gpus` GPUs.

@@ -8,9 +8,10 @@
 //! grouped attention   gemm(T, (h + 2g)·a, D) + gemm(T, D, h·a)                     [ainslie23]    (1)
 //! latent attention    gemm(T, r_q, D) + gemm(T, h·(a+p), r_q) + gemm(T, r_kv + p, D)
 //!                     + gemm(T, 2·h·a, r_kv) + gemm(T, D, h·a)                     [deepseekv2]   (2)
-//! products            ½·[gemm(T·h, S, a + p) + gemm(T·h, a, S)],  p = 0 in (1)                    (3)
+//! products            ½·[gemm(T·h, S, a + p) + gemm(T·h, a, S)]·min(2, 1 + 900/S),  p = 0 in (1)   (3)
 //!                     times Σ min(i, w) / Σ i, i = 1…S, in layers with a window of w tokens
-//! norms, adds         two norms (read and write D) and two residual adds (3D) a token             (4)
+//! norms, adds         two norms (read and write D) and two residual adds (3D) a token, and positions:
+//!                     2·(h + g)·a, latent h·(4a + 3p), read and written                            (4)
 //! dense network of H  2·gemm(T, H, D) + gemm(T, D, H)  and 5H bytes·b a token                     (5)
 //! embedding           read and write D a token;   output  gemm(T, V, D)                           (6)
 //! ```
@@ -18,16 +19,51 @@
 //! Where a workload says that it is a prefill, (6) computes the output of each prompt's last token
 //! alone, T/S rows, as serving engines do.
 //!
-//! (3) takes S×S attention of every head as one tall product at the measured rate of that product,
-//! halved because causal attention skips half of it; scores stay on chip, as in fused attention.
-//! Half the tall product is optimistic for short sequences, where a fused kernel skips less.
+//! (3) takes S×S attention of every head as one tall product at the measured rate of that product. Causal
+//! attention skips half of it, less the tiles on the diagonal and what an uneven load leaves idle: published rates of
+//! FlashAttention on B200, head of 128, are 0.54, 0.69 and 0.80 of those without a mask at 1,024, 2,048 and
+//! 4,096 tokens [flashattention, pull request 2605], which is 1/(1 + 900/S) within 5 %. Scores stay on chip.
 //! A window [gptoss25] scores fewer pairs at the same rate. That is optimistic for windows of
 //! few tokens, where a kernel's tiles reach beyond the window: up to twice the work for one of 128.
+//!
+//! With `t` GPUs of tensor parallelism [megatron19], products have the rows of all `t`, and a `t`-th of the heads,
+//! of H and of V each; the bottlenecks of latent attention are computed by all. What gathers rows before
+//! products and scatters their sums after is `collectives`'s matter.
+//!
+//! Norms, adds, attention scores and the output stay in 16 bits where the model computes in fp8. A product
+//! in fp8 has its input quantised by a kernel of its own, which reads 2 bytes an element and writes 1; training writes
+//! a transposed copy too, for the weight gradients [transformerengine]                              (7)
+//!
+//! Backward, derived from the same tables and never measured by themselves:
+//!
+//! ```text
+//! product of (m, n, k)   input gradients  gemm(m, k, n);   weight gradients  max(gemm(n, k, m), 8·n·k bytes)   (8)
+//! products (3)           3 times forward: five products for two [flashattention2] at 0.83 of the rate          (9)
+//! norms, adds, activation  twice the forward traffic;   output  10 bytes a logit more (loss in 32 bits)       (10)
+//! ```
+//!
+//! The 8 bytes of (8) read and write a gradient that micro-batches add up in 32 bits; the kernel hides the
+//! shorter of the two. The rate in (9) is FlashAttention's on B200, 1,209 TFLOP/s for 1,418 forward [flashattention,
+//! pull request 2280].
 
 use super::KernelTimes;
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
-use crate::workload::{Attention, Phase, SlidingWindow, Workload};
+use crate::workload::{Attention, Dtype, Phase, SlidingWindow, Workload};
+
+/// What norms, adds, attention scores and the output compute in, whatever the format of products.
+const PLAIN: Dtype = Dtype::Bf16;
+
+/// A pass of a layer's dense parts: forward, or what the backward pass adds for inputs and for weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gradient {
+    /// None: the forward pass.
+    None,
+    /// Of inputs.
+    Inputs,
+    /// Of weights.
+    Weights,
+}
 
 /// Everything before the gate that is not the MoE layer, for one layer of one micro-batch on one
 /// GPU: attention, (4), and in the first layer the embedding of (6) and the leading dense layers.
@@ -35,52 +71,168 @@ use crate::workload::{Attention, Phase, SlidingWindow, Workload};
 /// `layer` counts layers with experts, from 0.
 #[must_use]
 pub fn dense_op(workload: &Workload, kernels: &dyn KernelTimes, layer: u32) -> Op {
+    Op { reason: Reason::Dense, time: dense_time(workload, kernels, layer, Gradient::None) }
+}
+
+/// The same backward.
+#[must_use]
+pub fn dense_backward(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    layer: u32,
+    gradient: Gradient,
+) -> Op {
+    Op { reason: Reason::DenseBackward, time: dense_time(workload, kernels, layer, gradient) }
+}
+
+fn dense_time(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    layer: u32,
+    gradient: Gradient,
+) -> SimDuration {
     let Workload { model, batch, .. } = workload;
     let leading = model.dense.leading_layers;
     let block = |layer: u32| {
         let window = model.sliding_window.filter(|window| window.limits(layer));
-        attention(workload, kernels, window)
+        attention(workload, kernels, window, gradient)
     };
     let mut time = block(leading + layer);
     if layer == 0 {
-        let dense = network(workload, kernels, model.dense.intermediate);
+        let dense = network(workload, kernels, model.dense.intermediate, gradient);
         time += (0..leading).map(|layer| block(layer) + dense).sum();
         let elements = 2 * u64::from(batch.tokens_per_gpu) * u64::from(model.hidden);
-        time += kernels.memory_bound(Bytes(elements * batch.dtype.bytes()), 1);
+        if gradient != Gradient::Inputs {
+            time += kernels.memory_bound(Bytes(elements * PLAIN.bytes()), 1);
+        }
     }
-    Op { reason: Reason::Dense, time }
+    time
 }
 
 /// What runs beside the experts of a layer because of the shortcut connection: a second attention
 /// and two dense networks; nothing in models without it.
 #[must_use]
 pub fn shortcut_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
+    Op { reason: Reason::Dense, time: shortcut_time(workload, kernels, Gradient::None) }
+}
+
+/// The same backward.
+#[must_use]
+pub fn shortcut_backward(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
+    let of = |gradient| shortcut_time(workload, kernels, gradient);
+    Op { reason: Reason::DenseBackward, time: of(Gradient::Inputs) + of(Gradient::Weights) }
+}
+
+fn shortcut_time(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    gradient: Gradient,
+) -> SimDuration {
     let dense = workload.model.dense;
-    let time = if dense.shortcut {
-        attention(workload, kernels, None) + network(workload, kernels, dense.intermediate).times(2)
-    } else {
-        SimDuration::ZERO
-    };
-    Op { reason: Reason::Dense, time }
+    if !dense.shortcut {
+        return SimDuration::ZERO;
+    }
+    attention(workload, kernels, None, gradient)
+        + network(workload, kernels, dense.intermediate, gradient).times(2)
 }
 
 /// The experts that every token has on its own GPU, as one network (5); nothing without any.
 #[must_use]
 pub fn shared_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
-    let time = network(workload, kernels, workload.model.dense.shared);
+    let time = own_network(workload, kernels, Gradient::None);
     Op { reason: Reason::SharedExperts, time }
+}
+
+/// The same backward.
+#[must_use]
+pub fn shared_backward(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
+    let of = |gradient| own_network(workload, kernels, gradient);
+    Op { reason: Reason::LocalBackward, time: of(Gradient::Inputs) + of(Gradient::Weights) }
 }
 
 /// The output of (6), after the last layer of one micro-batch on one GPU.
 #[must_use]
 pub fn output_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
-    let Workload { model, batch, .. } = workload;
-    let gemm = kernels.gemm(model.vocabulary, model.hidden, batch.dtype);
-    let rows = match workload.stack.phase {
+    let output = output_product(workload);
+    Op { reason: Reason::Dense, time: output.time(kernels, PLAIN, Gradient::None) }
+}
+
+/// The same backward, with the loss.
+#[must_use]
+pub fn output_backward(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
+    let output = output_product(workload);
+    let of = |gradient| output.time(kernels, PLAIN, gradient);
+    let loss = kernels.memory_bound(Bytes(10 * output.rows * u64::from(output.n)), 3);
+    let time = of(Gradient::Inputs) + of(Gradient::Weights) + loss;
+    Op { reason: Reason::DenseBackward, time }
+}
+
+fn output_product(workload: &Workload) -> Product {
+    let Workload { model, batch, layout, .. } = workload;
+    let shared = layout.tensor_parallel;
+    let rows: u64 = match workload.stack.phase {
         Some(Phase::Prefill) => workload.sequences_per_gpu().into(),
         _ => batch.tokens_per_gpu.into(),
     };
-    Op { reason: Reason::Dense, time: gemm(rows) }
+    let rows = rows * u64::from(shared);
+    Product { rows, n: model.vocabulary.div_ceil(shared), k: model.hidden }
+}
+
+/// A dense product.
+#[derive(Clone, Copy, Debug)]
+struct Product {
+    rows: u64,
+    n: u32,
+    k: u32,
+}
+
+impl Product {
+    /// The product, or one of (8).
+    fn time(self, kernels: &dyn KernelTimes, dtype: Dtype, gradient: Gradient) -> SimDuration {
+        let Self { rows, n, k } = self;
+        match gradient {
+            Gradient::None => kernels.gemm(n, k, dtype)(rows),
+            Gradient::Inputs => kernels.gemm(k, n, dtype)(rows),
+            Gradient::Weights => {
+                let inner = u32::try_from(rows).unwrap_or(u32::MAX);
+                let product = kernels.gemm(k, inner, dtype)(n.into());
+                product.max(kernels.memory_bound(Bytes(8 * u64::from(n) * u64::from(k)), 1))
+            }
+        }
+    }
+}
+
+/// All products of one kind of layer in one pass, (7) included.
+fn products(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    of: &[Product],
+    gradient: Gradient,
+) -> SimDuration {
+    let dtype = workload.batch.dtype;
+    let each = |product: &Product| {
+        let time = product.time(kernels, dtype, gradient);
+        let quantised = match gradient {
+            Gradient::None => product.rows * u64::from(product.k),
+            Gradient::Inputs => product.rows * u64::from(product.n),
+            Gradient::Weights => 0,
+        };
+        time + quantising(workload, kernels, quantised)
+    };
+    of.iter().map(each).sum()
+}
+
+/// (7) for so many elements.
+pub(super) fn quantising(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    elements: u64,
+) -> SimDuration {
+    if workload.batch.dtype == PLAIN || elements == 0 {
+        return SimDuration::ZERO;
+    }
+    let copies = if workload.stack.phase == Some(Phase::Training) { 2 } else { 1 };
+    kernels.memory_bound(Bytes(elements * (PLAIN.bytes() + copies)), 1)
 }
 
 /// (1) or (2), (3) and (4), in a layer with this window.
@@ -88,41 +240,97 @@ fn attention(
     workload: &Workload,
     kernels: &dyn KernelTimes,
     window: Option<SlidingWindow>,
+    gradient: Gradient,
 ) -> SimDuration {
-    let Workload { model, batch, .. } = workload;
-    let (tokens, dtype) = (u64::from(batch.tokens_per_gpu), batch.dtype);
-    let (d, dim, heads) = (model.hidden, model.head_dim, model.heads);
-    let (sequence, rows) = (batch.sequence_tokens, tokens * u64::from(heads));
-    let gemm = |m, n, k| kernels.gemm(n, k, dtype)(m);
-    let output = gemm(tokens, d, heads * dim);
+    let Workload { model, batch, layout, .. } = workload;
+    let shared = layout.tensor_parallel;
+    let tokens = u64::from(batch.tokens_per_gpu);
+    let rows = tokens * u64::from(shared);
+    let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));
+    let product = |n, k| Product { rows, n, k };
+    let output = product(d, heads * dim);
     let (projections, rope) = match model.attention {
         Attention::Grouped { key_value_heads } => {
-            (gemm(tokens, (heads + 2 * key_value_heads) * dim, d) + output, 0)
+            let pairs = key_value_heads.div_ceil(shared);
+            (vec![product((heads + 2 * pairs) * dim, d), output], 0)
         }
         Attention::Latent { query_rank, key_value_rank, rope_dim } => {
-            let queries =
-                gemm(tokens, query_rank, d) + gemm(tokens, heads * (dim + rope_dim), query_rank);
-            let keys_and_values = gemm(tokens, key_value_rank + rope_dim, d)
-                + gemm(tokens, 2 * heads * dim, key_value_rank);
-            (queries + keys_and_values + output, rope_dim)
+            let queries = [product(query_rank, d), product(heads * (dim + rope_dim), query_rank)];
+            let pairs =
+                [product(key_value_rank + rope_dim, d), product(2 * heads * dim, key_value_rank)];
+            ([&queries[..], &pairs[..], &[output]].concat(), rope_dim)
         }
     };
-    let both = gemm(rows, sequence, dim + rope) + gemm(rows, dim, sequence);
-    let whole = SimDuration::from_ps(both.ps().div_ceil(2));
-    let products = window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)));
-    let elements = 10 * tokens * u64::from(d);
-    projections + products + kernels.memory_bound(Bytes(elements * dtype.bytes()), 4)
+    let scores = scores(workload, kernels, (rows * u64::from(heads), dim, rope), window);
+    let positions = match model.attention {
+        Attention::Grouped { key_value_heads } => {
+            2 * u64::from(heads + key_value_heads.div_ceil(shared)) * u64::from(dim)
+        }
+        Attention::Latent { rope_dim, .. } => u64::from(heads) * u64::from(4 * dim + 3 * rope_dim),
+    };
+    let elements = 10 * tokens * u64::from(d) + rows * positions;
+    let moved = |times: u64, launches| {
+        kernels.memory_bound(Bytes(times * elements * PLAIN.bytes()), launches)
+    };
+    let rest = match gradient {
+        Gradient::None => scores + moved(1, 4),
+        // (9) and (10); recomputing takes what is moved once more.
+        Gradient::Inputs => scores.times(3) + moved(2, 4),
+        Gradient::Weights => SimDuration::ZERO,
+    };
+    products(workload, kernels, &projections, gradient) + rest
 }
 
-/// (5), of intermediate size `inter`; nothing of none.
-fn network(workload: &Workload, kernels: &dyn KernelTimes, inter: u32) -> SimDuration {
+/// (3) of all heads on a GPU.
+fn scores(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    (rows, dim, rope): (u64, u32, u32),
+    window: Option<SlidingWindow>,
+) -> SimDuration {
+    let sequence = workload.batch.sequence_tokens;
+    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
+    let both = gemm(sequence, dim + rope) + gemm(dim, sequence);
+    let whole = both.scaled(0.5 * (1.0 + 900.0 / f64::from(sequence)).min(2.0));
+    window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)))
+}
+
+/// (5) of the rows of all GPUs that share products, of intermediate size `inter`; nothing of none.
+fn network(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    inter: u32,
+    gradient: Gradient,
+) -> SimDuration {
+    let shared = workload.layout.tensor_parallel;
+    let rows = u64::from(workload.batch.tokens_per_gpu) * u64::from(shared);
+    feed_forward(workload, kernels, (rows, inter.div_ceil(shared)), gradient)
+}
+
+/// (5) of a GPU's own tokens: shared experts are on every GPU.
+fn own_network(workload: &Workload, kernels: &dyn KernelTimes, gradient: Gradient) -> SimDuration {
+    let rows = workload.batch.tokens_per_gpu.into();
+    feed_forward(workload, kernels, (rows, workload.model.dense.shared), gradient)
+}
+
+fn feed_forward(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    (rows, inter): (u64, u32),
+    gradient: Gradient,
+) -> SimDuration {
     if inter == 0 {
         return SimDuration::ZERO;
     }
-    let Workload { model, batch, .. } = workload;
-    let tokens = u64::from(batch.tokens_per_gpu);
-    let gemm = |n, k| kernels.gemm(n, k, batch.dtype)(tokens);
-    let elements = 5 * tokens * u64::from(inter);
-    let activation = kernels.memory_bound(Bytes(elements * batch.dtype.bytes()), 2);
-    gemm(inter, model.hidden).times(2) + gemm(model.hidden, inter) + activation
+    let hidden = workload.model.hidden;
+    let up = Product { rows, n: inter, k: hidden };
+    let down = Product { rows, n: hidden, k: inter };
+    let elements = 5 * rows * u64::from(inter);
+    let moved = |times: u64| kernels.memory_bound(Bytes(times * elements * PLAIN.bytes()), 2);
+    let activation = match gradient {
+        Gradient::None => moved(1),
+        Gradient::Inputs => moved(2),
+        Gradient::Weights => SimDuration::ZERO,
+    };
+    products(workload, kernels, &[up, up, down], gradient) + activation
 }

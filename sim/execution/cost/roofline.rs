@@ -2,6 +2,7 @@
 
 use super::{KernelTimes, RowTimes, SlotTimes};
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+use crate::kernels::profile::CollectiveOp;
 use crate::kernels::{Basis, ExpertsAsk, Part, Support};
 use crate::workload::Dtype;
 
@@ -45,6 +46,10 @@ impl KernelTimes for Roofline {
 
     fn memory_bound(&self, bytes: Bytes, _launches: u32) -> SimDuration {
         self.memory_bandwidth.time_for(bytes)
+    }
+
+    fn collective(&self, _: CollectiveOp, _: u32, _: Bytes) -> Option<SimDuration> {
+        None
     }
 
     fn gemm_basis(&self, _: (u32, u32), _: Dtype, _: u64) -> Basis {

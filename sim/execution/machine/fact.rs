@@ -1,6 +1,5 @@
 //! What observers of a run are told.
 
-use super::ExchangePhase;
 use crate::base::units::{GpuId, SimTime};
 use crate::execution::blame::Reason;
 use crate::network::Exchange;
@@ -19,12 +18,12 @@ pub enum Fact {
         /// Until when.
         to: SimTime,
     },
-    /// A GPU joined the dispatch or combine of its layer.
+    /// A GPU joined a meeting.
     Joined {
         /// Which GPU.
         gpu: GpuId,
-        /// Which of the two exchanges of a layer.
-        exchange_phase: ExchangePhase,
+        /// What the meeting is for: what is blamed while it is under way.
+        reason: Reason,
         /// When.
         at: SimTime,
     },

@@ -1,6 +1,5 @@
 //! The accounts of a finished run.
 
-use super::Totals;
 use crate::base::units::SimDuration;
 use crate::execution::blame::Blame;
 use crate::network::NetworkReport;
@@ -18,6 +17,4 @@ pub struct Finished {
     pub network_report: NetworkReport,
     /// Bytes over each link of the cluster.
     pub link_bytes: Vec<u64>,
-    /// What the gate decided, over all steps.
-    pub totals: Totals,
 }

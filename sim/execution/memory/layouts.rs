@@ -2,7 +2,7 @@
 
 use super::{Ledger, hottest_rows, in_gb, row_bounds};
 use crate::base::units::Bytes;
-use crate::execution::machine::Scope;
+use crate::execution::Scope;
 use crate::topology::Topology;
 use crate::workload::Workload;
 
@@ -29,13 +29,14 @@ const NAMED: usize = 3;
 #[must_use]
 pub fn fit(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) -> Fit {
     let Some(memory) = topology.gpu().memory else { return Fit::NotStated };
+    let gpus = topology.gpus();
     let [least, most] = row_bounds(workload);
-    if Ledger::of(workload, counted, most).total() <= memory {
+    if Ledger::of(workload, (counted, gpus), most).total() <= memory {
         return Fit::Fits;
     }
-    let mut ledger = Ledger::of(workload, counted, least);
+    let mut ledger = Ledger::of(workload, (counted, gpus), least);
     if ledger.total() <= memory {
-        ledger = Ledger::of(workload, counted, hottest_rows(workload, seed));
+        ledger = Ledger::of(workload, (counted, gpus), hottest_rows(workload, seed));
     }
     if ledger.total() <= memory {
         return Fit::Fits;
@@ -100,7 +101,7 @@ fn others(
             let mut other = workload.clone();
             other.layout.expert_parallel = experts;
             other.layout.pipeline_parallel = stages;
-            let bytes = Ledger::of(&other, counted, row_bounds(&other)[0]).total();
+            let bytes = Ledger::of(&other, (counted, gpus), row_bounds(&other)[0]).total();
             if least.is_none_or(|(smallest, _)| bytes < smallest) {
                 least = Some((bytes, [experts, stages]));
             }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{link_use, published, stands_on_json};
 use crate::base::estimate::{Estimate, Range};
 use crate::config::Scenario;
+use crate::execution::Scope;
 use crate::execution::blame::Reason;
-use crate::execution::machine::Scope;
 use crate::network::NetworkReport;
 use crate::studies::study::Row;
 
@@ -72,7 +72,7 @@ fn report<'a>(asked: &'a Asked<'a>, scenario: &'a Scenario, rows: &[Row]) -> Rep
     Report {
         asked,
         scenario: &scenario.name,
-        counted: word(scenario.counted),
+        counted: scenario.counted.word(),
         topology: &from.topology,
         gpus: scenario.topology.gpus(),
         gpu: &scenario.topology.gpu().name,
@@ -90,15 +90,6 @@ fn report<'a>(asked: &'a Asked<'a>, scenario: &'a Scenario, rows: &[Row]) -> Rep
     }
 }
 
-/// The name of what is counted, as scenario files spell it.
-const fn word(counted: Scope) -> &'static str {
-    match counted {
-        Scope::Experts => "experts",
-        Scope::MoeLayer => "moe-layer",
-        Scope::ModelForward => "model-forward",
-    }
-}
-
 fn result(scenario: &Scenario, row: &Row) -> Value {
     let counted = scenario.counted;
     let experts = row.workload.model.experts;
@@ -111,15 +102,16 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     estimate(&mut object, "ffn_share", Some(row.ffn_share));
     estimate(&mut object, "drop_share", Some(row.drop_share));
     estimate(&mut object, "dropped_weight_share", Some(row.dropped_weight_share));
-    let time = match counted {
-        Scope::Experts => "expert_forward_ms",
-        Scope::MoeLayer => "moe_layers_ms",
-        Scope::ModelForward => "model_forward_ms",
-    };
+    let time = counted.key();
     estimate(&mut object, time, Some(row.time_ms));
     estimate(&mut object, "makespan_ms", Some(row.makespan_ms));
     estimate(&mut object, "throughput_increase_percent", row.increase_percent);
     estimate(&mut object, "tokens_per_s", Some(row.tokens_per_sec));
+    if counted == Scope::TrainingStep {
+        let per_gpu = super::model_flops(scenario, row);
+        object.insert("model_tflops_per_gpu".into(), json!(per_gpu / 1e12));
+        object.insert("mfu".into(), json!(per_gpu / super::peak(scenario, row)));
+    }
     let predicted = row.predicted;
     range(&mut object, time, predicted.and_then(|p| p.time_ms));
     let increase = predicted.and_then(|p| p.increase_percent);
@@ -132,6 +124,8 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
         object.insert("published_throughput_increase_percent".into(), json!(increase));
     }
     let blame = Reason::ALL.iter().zip(row.blame_ms);
+    let trains = counted.has_backward();
+    let blame = blame.filter(|(reason, _)| trains || !reason.is_of_training());
     let blame: Map<String, Value> =
         blame.map(|(reason, ms)| (format!("{}_ms", reason.key()), json!(ms))).collect();
     object.insert("blame".into(), Value::Object(blame));

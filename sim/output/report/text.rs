@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use super::{published, write_phase, write_stands_on};
 use crate::base::estimate::{COVERAGE, Estimate};
 use crate::config::Scenario;
+use crate::execution::Scope;
 use crate::execution::blame::Reason;
-use crate::execution::machine::Scope;
 use crate::kernels::TimedBasis;
 use crate::network::fluid::Engine;
 use crate::studies::study::Row;
@@ -40,11 +40,6 @@ fn provenance(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
 fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
     let from = &scenario.ingredients;
     let gpus = scenario.topology.gpus();
-    let what = match scenario.counted {
-        Scope::Experts => "expert forward: FFN and zero-computation experts alone, mean over GPUs",
-        Scope::MoeLayer => "MoE layers: gate to mix, with both exchanges, the slowest GPU deciding",
-        Scope::ModelForward => "the whole forward pass, the slowest GPU deciding",
-    };
     writeln!(
         out,
         "{}: {} x {} ({})",
@@ -53,7 +48,7 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
         scenario.topology.gpu().name,
         from.topology
     )?;
-    writeln!(out, "counted: {what}")?;
+    writeln!(out, "counted: {}", scenario.counted.description())?;
     writeln!(out, "profile {}, overheads {}", from.profile, from.overheads)?;
     if let Some(said) = scenario.borrowed() {
         writeln!(out, "{said}")?;
@@ -70,11 +65,7 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
 fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
     let any_published = scenario.counted == Scope::Experts
         && rows.iter().any(|row| published(row).is_some_and(|paper| paper.increase.is_some()));
-    let time = match scenario.counted {
-        Scope::Experts => "expert forward",
-        Scope::MoeLayer => "MoE layers",
-        Scope::ModelForward => "forward pass",
-    };
+    let time = scenario.counted.label();
     write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
     writeln!(out, "{}", if any_published { "  published" } else { "" })?;
     write!(
@@ -87,6 +78,9 @@ fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
         result(out, row, any_published)?;
     }
     writeln!(out)?;
+    if scenario.counted == Scope::TrainingStep {
+        utilisation(out, scenario, rows)?;
+    }
     let seeds = scenario.seeds.end - scenario.seeds.start;
     if seeds > 1 {
         let cover = COVERAGE * 100.0;
@@ -101,6 +95,25 @@ fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
             "error: predicted less published increase, in points. The fit's own error on"
         )?;
         writeln!(out, "       models it has not seen: moesim validate.")?;
+    }
+    writeln!(out)
+}
+
+/// Throughput of training as the field reports it: model operations, those computed again not counted.
+fn utilisation(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    let gpus = f64::from(scenario.topology.gpus());
+    for row in rows {
+        let tau = row.tau().map_or_else(String::new, |tau| format!(", tau {tau}"));
+        let (flops, peak) = (super::model_flops(scenario, row), super::peak(scenario, row));
+        writeln!(
+            out,
+            "{}{tau}: {:.0} tokens/s per GPU, {:.0} model TFLOP/s per GPU, MFU {:.1} % of {:.0} TFLOP/s",
+            row.workload.name,
+            row.tokens_per_sec.mean / gpus,
+            flops / 1e12,
+            100.0 * flops / peak,
+            peak / 1e12
+        )?;
     }
     writeln!(out)
 }

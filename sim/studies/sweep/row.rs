@@ -5,7 +5,6 @@ use toml::Value;
 
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
-use crate::execution::machine::Scope;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::studies::study;
 use crate::workload::Workload;
@@ -140,7 +139,7 @@ fn row(
         kinds.into(),
         gpus.into(),
         scenario.topology.gpu().name.as_str().into(),
-        scope_name(scenario.counted).into(),
+        scenario.counted.word().into(),
         (1e3 * time).into(),
         (1e3 * base).into(),
         increase.into(),
@@ -161,13 +160,4 @@ fn row(
 
 fn seed_cell(seed: u64) -> Cell {
     Cell::from(seed)
-}
-
-/// The name of what is counted, as scenario files spell it.
-const fn scope_name(counted: Scope) -> &'static str {
-    match counted {
-        Scope::Experts => "experts",
-        Scope::MoeLayer => "moe-layer",
-        Scope::ModelForward => "model-forward",
-    }
 }

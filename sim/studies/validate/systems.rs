@@ -28,6 +28,7 @@ mod question;
 mod row;
 mod stack;
 pub mod summary;
+mod training;
 mod words;
 
 /// A row, and what came of it.

@@ -94,6 +94,12 @@ pub(super) fn of(row: &Row, gpus: u32, taken: u32) -> Result<Hardware, String> {
             8
         }
     };
+    // Jobs take whole trays of a domain, as many as divide the job.
+    let gpus_per_node = match gpu.domain {
+        Some(domain) if gpus > domain => (1..=domain).rev().find(|n| gpus.is_multiple_of(*n)),
+        _ => Some(gpus_per_node),
+    }
+    .unwrap_or(gpus_per_node);
     if gpus > gpus_per_node && !gpus.is_multiple_of(gpus_per_node) {
         return Err(format!("a group of {gpus} GPUs does not fill nodes of {gpus_per_node}"));
     }

@@ -71,7 +71,7 @@ pub(super) fn of(
         row.id.chars().filter(|c| !c.is_control()).take(64).collect::<String>().into(),
     );
     workload.insert("source".into(), format!("{}: {}", row.setup, row.source).into());
-    let whole = what == What::Prefill;
+    let whole = what.is_whole_model();
     let model = model_table(row, shape, whole, workload.get("model"), &mut notes)?;
     workload.insert("model".into(), model.into());
     match dense_table(row, whole, workload.get("dense"))? {

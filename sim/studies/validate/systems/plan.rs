@@ -10,6 +10,7 @@ use super::model::{self, Shape};
 use super::question::{self, Per, Question, What};
 use super::row::Row;
 use super::stack::{self, Library, Stack};
+use super::training::{self, Step};
 use crate::base::streams::Streams;
 use crate::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 
@@ -68,12 +69,20 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
     if ranks > 1 && stack.library == Library::None {
         return Err(format!("no exchange among {ranks} GPUs"));
     }
+    let step = match question.what {
+        What::Training => Some(training::of(row, ranks)?),
+        _ => None,
+    };
     let two = question.what == What::Prefill && Stack::overlaps(row);
     let micro = if two { tokens.div_ceil(2) } else { tokens };
     let overlapped_kernel = question.what == What::GroupedProduct && Stack::overlaps(row);
     let taken = stack.sms.filter(|_| overlapped_kernel).unwrap_or(0);
-    let hardware = hardware::of(row, ranks, taken)?;
-    let model = model::of(row, question.what, &stack, [micro, ranks])?;
+    let simulated = step.as_ref().map_or(ranks, |step| step.gpus);
+    let hardware = hardware::of(row, simulated, taken)?;
+    let mut model = model::of(row, question.what, &stack, [micro, ranks])?;
+    if training::counted(question.what).is_some() {
+        trains(&mut model.workload, step.as_ref());
+    }
     let overlap = two.then(|| Overlap {
         taken: f64::from(stack.sms.unwrap_or(DEFAULT_SMS)) / f64::from(hardware.sheet.sms),
     });
@@ -81,22 +90,42 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
     let [k, d, h] = [shape.top_k, shape.hidden, shape.intermediate].map(f64::from);
     let matrices = if question.what == What::GroupedProduct { 3.0 } else { 6.0 };
     let per = Per {
-        tokens: f64::from(tokens),
+        tokens: step.as_ref().map_or(f64::from(tokens), |step| step.tokens_per_gpu),
         operations: matrices * f64::from(micro) * k * d * h,
         bytes,
         gpus_per_node: f64::from(row.count("gpus_per_node", &row.gpus_per_node)?.unwrap_or(8)),
         gpus: f64::from(row.count("n_gpus", &row.n_gpus)?.unwrap_or(ranks)),
     };
-    let open = stack.open + u32::from(hardware.transferred);
-    let mut notes: Vec<String> = [hardware.notes, stack.notes.clone(), model.notes].concat();
+    let open_step = step.as_ref().map_or(0, |step| step.open);
+    let open = stack.open + u32::from(hardware.transferred) + open_step;
+    let of_step = step.as_ref().map_or_else(Vec::new, |step| step.notes.clone());
+    let mut notes: Vec<String> =
+        [hardware.notes, stack.notes.clone(), model.notes, of_step].concat();
     notes.extend(overlap.map(|_| {
         "two micro-batches overlapped by a bound (see docs/systems.md); the scenario runs one alone"
             .to_owned()
     }));
-    let counted = if question.what == What::Prefill { "model-forward" } else { "moe-layer" };
+    let counted = match training::counted(question.what) {
+        Some(counted) => counted,
+        None if question.what == What::Prefill => "model-forward",
+        None => "moe-layer",
+    };
     let scenario = scenario_of(row, hardware.profile, counted);
     let files = files_of(row, scenario, &hardware.topology, model.workload);
     Ok(Plan { question, per, overlap, notes, open, files })
+}
+
+/// Says in a workload how its step trains.
+fn trains(workload: &mut Table, step: Option<&Step>) {
+    let training = step.map_or_else(Table::new, |step| step.training.clone());
+    workload.insert("training".into(), training.into());
+    let Some(step) = step else { return };
+    if let Some(layout) = workload.get_mut("layout").and_then(Value::as_table_mut) {
+        layout.extend(step.layout.clone());
+    }
+    if let Some(batch) = workload.get_mut("batch").and_then(Value::as_table_mut) {
+        batch.insert("micro_batches".into(), i64::from(step.micro_batches).into());
+    }
 }
 
 /// SMs that DeepEP's normal kernels keep where a row does not say [deepep].

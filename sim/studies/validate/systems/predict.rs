@@ -20,14 +20,17 @@
 
 use super::plan::{Overlap, Plan};
 use super::question::What;
+use super::training;
 use crate::base::estimate::Range;
+use crate::base::units::FlopRate;
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
-use crate::execution::cost::Roofline;
+use crate::execution::cost::{Roofline, operations_per_token};
 use crate::execution::outcome::Outcome;
 use crate::execution::run::{Inputs, simulate};
 use crate::network::NetworkRates;
 use crate::studies::study;
+use crate::topology::GpuSpec;
 use crate::workload::Workload;
 
 /// Software alone moves results by 20 to 40 % on the same hardware; an input that is not stated, or
@@ -66,6 +69,9 @@ pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
     let case = scenario.cases.first().ok_or("the scenario has no case")?;
     let workload = case.moepp.first().unwrap_or(&case.vanilla).clone();
     let seconds = |outcome: &Outcome| seconds_of(outcome, plan);
+    if plan.question.what == What::Training {
+        return of_step(plan, &scenario, &workload);
+    }
     let outcomes = runs(&scenario, &workload, scenario.seeds.clone())?;
     let times: Vec<f64> = outcomes.iter().map(seconds).collect();
     let time = times.iter().sum::<f64>() / times.len() as f64;
@@ -86,6 +92,34 @@ pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
         baseline: in_unit(baseline(&scenario, &workload, plan)?),
         stands_on,
     })
+}
+
+/// Predicts a training step, its baseline being operations at the peak.
+fn of_step(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Prediction, String> {
+    let (time, outcome) = training::run(scenario, workload, 0)?;
+    let drawn = training::drawn(scenario, workload, (time, &outcome), 0..DRAWS)?;
+    let [low, high] = interval(time, &drawn, plan.open);
+    let mut per = plan.per;
+    per.operations = per.tokens * operations_per_token(workload);
+    let in_unit = |seconds: f64| plan.question.unit.of_seconds(seconds, &per);
+    let gpu = scenario.topology.gpu();
+    let peak = peak_of(gpu, workload).flops_per_sec();
+    let ends = [in_unit(low), in_unit(high)];
+    Ok(Prediction {
+        predicted: in_unit(time),
+        low: ends[0].min(ends[1]),
+        high: ends[0].max(ends[1]),
+        baseline: in_unit(per.operations / peak),
+        stands_on: [bases(&outcome), plan.notes.clone()].concat(),
+    })
+}
+
+/// The data sheet's rate of products in the format of a workload.
+const fn peak_of(gpu: &GpuSpec, workload: &Workload) -> FlopRate {
+    match (workload.batch.dtype, gpu.peak_fp8) {
+        (crate::workload::Dtype::Fp8, Some(peak)) => peak,
+        _ => gpu.peak_bf16,
+    }
 }
 
 /// What a run's time rests on, each with its share, the largest first.
@@ -129,7 +163,8 @@ fn interval(time: f64, drawn: &[f64], open: u32) -> [f64; 2] {
 fn seconds_of(outcome: &Outcome, plan: &Plan) -> f64 {
     let blamed = |reason| outcome.mean_blame_ms(reason) / 1e3;
     match plan.question.what {
-        What::Layer => outcome.makespan.secs(),
+        What::Layer | What::LayerBoth | What::Training => outcome.makespan.secs(),
+        What::LayerBackward => training::backward(outcome),
         What::Dispatch => blamed(Reason::Dispatch),
         What::Combine => blamed(Reason::Combine),
         What::GroupedProduct => blamed(Reason::FfnGemm) / 2.0,
@@ -151,10 +186,7 @@ fn overlapped(outcome: &Outcome, overlap: Overlap) -> f64 {
 /// What data-sheet peaks predict: the same run with kernels on the roofline and links at their rates.
 fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64, String> {
     let gpu = scenario.topology.gpu();
-    let peak = match (workload.batch.dtype, gpu.peak_fp8) {
-        (crate::workload::Dtype::Fp8, Some(peak)) => peak,
-        _ => gpu.peak_bf16,
-    };
+    let peak = peak_of(gpu, workload);
     let carrier = scenario.carrier(workload).map_err(|unavailable| unavailable.found)?;
     let kernels = Roofline { peak, memory_bandwidth: gpu.memory_bandwidth };
     let inputs = Inputs {
@@ -163,6 +195,7 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         kernels: &kernels,
         overheads: scenario.overheads,
         rates: NetworkRates::IDEAL.into(),
+        exchange_sms: None,
         phases: None,
         all_to_all: carrier.algorithm,
         network: scenario.network,

@@ -27,6 +27,19 @@ pub(super) enum What {
     GroupedProduct,
     /// A forward pass of the whole model over prompts.
     Prefill,
+    /// One MoE layer backward, weight gradients included.
+    LayerBackward,
+    /// One MoE layer forward and backward.
+    LayerBoth,
+    /// A training step of the whole model.
+    Training,
+}
+
+impl What {
+    /// Whether all layers are run, with what is beside the experts.
+    pub(super) const fn is_whole_model(self) -> bool {
+        matches!(self, Self::Prefill | Self::Training)
+    }
 }
 
 /// The unit of a row.
@@ -54,16 +67,15 @@ pub(super) struct Question {
 }
 
 /// What a run does not model yet, in the words of reports.
-const BACKWARD: &str = "backward pass and weight gradients are not modelled yet";
-const TRAINING: &str =
-    "training iterations are not modelled yet (backward, optimiser, gradient reduction)";
+const PAIR: &str = "one forward and one backward chunk together: see docs/systems.md";
+const BACKWARD_KERNEL: &str = "a backward kernel by itself is not reported";
 const DECODE: &str = "decode steps are not modelled yet (attention over the context)";
 const SERVING: &str = "serving loops are not modelled yet (prefill and decode in one engine)";
 const SPECULATIVE: &str = "speculative decoding is not modelled yet";
 const RATIO: &str = "a ratio whose set-up is not stated";
 const OVERLAPPED: &str = "an exchange measured under computation: contention is not modelled yet";
-const TENSOR: &str = "tensor parallelism is not modelled yet";
-const CONTEXT: &str = "context parallelism is not modelled yet";
+const TENSOR: &str = "experts over tensor parallelism of one layer are not modelled yet";
+const CONTEXT: &str = "context parallelism of one layer is not modelled yet";
 
 /// What a row asks.
 ///
@@ -73,13 +85,18 @@ pub(super) fn of(row: &Row) -> Result<Question, String> {
     let refuse = |reason: &str| Err(reason.to_owned());
     row.measured()?;
     let phase = row.phase.to_lowercase();
-    if row.family == "train_step" || has_any(&phase, &["training iteration"]) {
-        return refuse(TRAINING);
+    if has_any(&phase, &["chunk pair"]) {
+        return refuse(PAIR);
     }
+    let trains = row.family == "train_step" || has_any(&phase, &["training iteration"]);
     if has_any(&row.quantity, &["memory", "allocated"]) {
         return refuse("peak memory of training is not modelled yet");
     }
     let unit = unit_of(&row.unit)?;
+    if trains {
+        fits(What::Training, unit, &row.unit)?;
+        return Ok(Question { what: What::Training, unit });
+    }
     if row.count("tp", &row.tp)?.is_some_and(|tp| tp > 1) {
         return refuse(TENSOR);
     }
@@ -90,7 +107,7 @@ pub(super) fn of(row: &Row) -> Result<Question, String> {
         "comm" => exchange(row)?,
         "kernel" => kernel(row)?,
         "layer" | "zero_expert" if has_any(&phase, &["backward", "bwd"]) => {
-            return refuse(BACKWARD);
+            if has_any(&phase, &["forward", "fwd"]) { What::LayerBoth } else { What::LayerBackward }
         }
         "layer" | "zero_expert" if has_any(&phase, &["forward", "fwd", "prefill", "decode"]) => {
             What::Layer
@@ -124,9 +141,11 @@ fn fits(what: What, unit: Unit, text: &str) -> Result<(), String> {
     let good = match unit {
         Unit::Time(_) => true,
         Unit::TokensPerGpu | Unit::TokensPerNode | Unit::Tokens => {
-            matches!(what, What::Layer | What::Prefill)
+            matches!(what, What::Layer | What::Prefill | What::Training)
         }
-        Unit::Teraflops => matches!(what, What::Layer | What::GroupedProduct),
+        Unit::Teraflops => {
+            matches!(what, What::Layer | What::GroupedProduct | What::Training)
+        }
         Unit::Gigabytes => matches!(what, What::Dispatch | What::Combine),
     };
     if good { Ok(()) } else { Err(format!("the unit `{text}` does not fit the quantity")) }
@@ -153,7 +172,7 @@ fn kernel(row: &Row) -> Result<What, String> {
         return Ok(What::GroupedProduct);
     }
     if has_any(text, &["backward", "bwd"]) {
-        return Err(BACKWARD.to_owned());
+        return Err(BACKWARD_KERNEL.to_owned());
     }
     let apart = "a run does not report this kernel apart from the others of its part of a layer";
     Err(apart.to_owned())
@@ -214,9 +233,10 @@ mod tests {
         assert_eq!(what("layer", "forward", "MoE layer time", "ms"), Ok(What::Layer));
         assert_eq!(what("comm", "prefill", "dispatch bandwidth", "GB/s"), Ok(What::Dispatch));
         assert_eq!(what("serving", "prefill", "throughput", "tokens/s/node"), Ok(What::Prefill));
-        assert_eq!(what("layer", "backward", "MoE layer time", "ms").unwrap_err(), BACKWARD);
+        assert_eq!(what("layer", "backward", "MoE layer time", "ms"), Ok(What::LayerBackward));
+        assert_eq!(what("layer", "fwd+bwd", "MoE layer time", "ms"), Ok(What::LayerBoth));
         assert_eq!(what("serving", "decode", "throughput", "tokens/s/GPU").unwrap_err(), DECODE);
-        assert_eq!(what("train_step", "training iteration", "time", "s").unwrap_err(), TRAINING);
+        assert_eq!(what("train_step", "training iteration", "time", "s"), Ok(What::Training));
         assert!(what("layer", "forward", "MoE layer time", "GB/s").is_err());
         assert!(what("layer", "forward", "MoE layer time", "furlongs").is_err());
     }

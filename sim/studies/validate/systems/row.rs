@@ -48,9 +48,17 @@ pub struct Row {
     pub vocab: String,
     pub tp: String,
     pub pp: String,
+    #[serde(default)]
+    pub vpp: String,
     pub ep: String,
     pub cp: String,
+    #[serde(default)]
+    pub zero_stage: String,
     pub tokens_per_gpu: String,
+    #[serde(default)]
+    pub mbs: String,
+    #[serde(default)]
+    pub gbs: String,
     pub seq: String,
     pub isl: String,
     pub dtype_compute: String,
@@ -59,6 +67,8 @@ pub struct Row {
     pub dispatcher: String,
     pub gemm_kernel: String,
     pub overlap: String,
+    #[serde(default)]
+    pub recompute: String,
     pub routing: String,
     pub value: String,
     pub unit: String,

@@ -136,7 +136,8 @@ fn dtype(column: &str, cell: &str) -> Result<Option<&'static str>, String> {
     match first.as_str() {
         "" => Ok(None),
         "bf16" | "bfloat16" | "fp16" => Ok(Some("bf16")),
-        "fp8" => Ok(Some("fp8")),
+        // Blocks of 32 instead of 128 numbers share a scale; the products run at the same rate.
+        "fp8" | "mxfp8" => Ok(Some("fp8")),
         other => Err(format!("no profile holds timings in {other} ({column})")),
     }
 }
@@ -160,10 +161,10 @@ fn library_of(
         return Err(format!("exchanges of this kind were never measured: {other}"));
     }
     if has_any(name, &["hybridep", "hybrid-ep"]) {
-        notes.push(
-            "HybridEP predicted as DeepEP's normal kernels: it was never measured".to_owned(),
-        );
-        return Ok(Library::Normal);
+        let domain = has_any(&row.interconnect, &["NVL72"]);
+        let relative = if domain { "one-sided NVLink kernels" } else { "DeepEP's normal kernels" };
+        notes.push(format!("HybridEP predicted as {relative}: it was never measured"));
+        return Ok(if domain { Library::OneSided } else { Library::Normal });
     }
     if has_any(name, &["low-latency", "low latency"]) {
         return Ok(Library::LowLatency);
@@ -227,6 +228,6 @@ mod tests {
         assert_eq!(dtype("c", "fp8 blockwise (e4m3 hybrid)"), Ok(Some("fp8")));
         assert_eq!(dtype("c", ""), Ok(None));
         assert!(dtype("c", "nvfp4 MoE").is_err());
-        assert!(dtype("c", "MXFP8").is_err());
+        assert_eq!(dtype("c", "MXFP8"), Ok(Some("fp8")));
     }
 }

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
 use super::rebalance::Rebalancing;
 use crate::base::units::{ExpertId, GpuId, SimDuration};
+use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::cost::{
-    KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op, shared_op, shortcut_op,
+    CollectiveTimes, KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op, shared_op,
+    shortcut_op,
 };
 use crate::gate::{Counts, Gate};
 use crate::network::Exchange;
@@ -24,34 +27,25 @@ pub enum ExchangePhase {
     Combine,
 }
 
-/// Work on a GPU's own tokens that can run while they are being exchanged.
-#[derive(Clone, Debug, Default)]
-pub struct LocalWork {
-    ops: Vec<Op>,
-}
-
-impl LocalWork {
-    /// Appends to `visible` what does not fit into `room`; returns the time that did.
-    pub fn hide_under(&self, room: SimDuration, visible: &mut Vec<Op>) -> SimDuration {
-        let mut left = room;
-        for op in &self.ops {
-            let shows = op.time.saturating_sub(left);
-            left = left.saturating_sub(op.time);
-            if shows > SimDuration::ZERO {
-                visible.push(Op { reason: op.reason, time: shows });
-            }
-        }
-        room.saturating_sub(left)
-    }
-}
-
 /// One member's work in a step.
 #[derive(Clone, Debug, Default)]
 struct MemberWork {
     before: Vec<Op>,
-    local: LocalWork,
+    /// What can run while its own tokens are being exchanged.
+    local: Vec<Op>,
     experts: Vec<Op>,
     after: Vec<Op>,
+    /// Weight gradients of its experts, and of everything else in the layer, in a backward step.
+    weights: [Vec<Op>; 2],
+}
+
+impl MemberWork {
+    fn clear(&mut self) {
+        let Self { before, local, experts, after, weights: [of_experts, of_others] } = self;
+        for ops in [before, local, experts, after, of_experts, of_others] {
+            ops.clear();
+        }
+    }
 }
 
 /// One group's step: each member's work, and the bytes of the dispatch.
@@ -70,7 +64,7 @@ impl Step {
 
     /// What the member can do while the dispatch is under way.
     #[must_use]
-    pub fn local(&self, rank: usize) -> &LocalWork {
+    pub fn local(&self, rank: usize) -> &[Op] {
         &self.parts[rank].local
     }
 
@@ -86,6 +80,12 @@ impl Step {
         &self.parts[rank].after
     }
 
+    /// Weight gradients of the member's experts and of everything else, in a backward step.
+    #[must_use]
+    pub fn weights(&self, rank: usize) -> &[Vec<Op>; 2] {
+        &self.parts[rank].weights
+    }
+
     /// One of the two exchanges, among these members.
     #[must_use]
     pub fn exchange(&self, exchange_phase: ExchangePhase, members: Vec<GpuId>) -> Exchange {
@@ -96,15 +96,17 @@ impl Step {
     }
 }
 
-/// What is counted as the run's time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// FFN and zero-computation experts alone: the paper's expert forward time.
-    Experts,
-    /// The whole MoE layer: gate to mix, with both exchanges.
-    MoeLayer,
-    /// The whole forward pass, attention and the rest included.
-    ModelForward,
+/// Which step of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Round of a layer, counted through all layers of the model.
+    pub round: u32,
+    /// Micro-batch.
+    pub micro_batch: u32,
+    /// Group, counted within its pipeline stage.
+    pub group: u32,
+    /// Whether it is the backward step.
+    pub backward: bool,
 }
 
 /// Sums over all steps planned.
@@ -141,6 +143,10 @@ pub struct StepPlanner<'a> {
     output: Op,
     /// What runs beside the experts: the shortcut's dense block, and shared experts.
     beside: [Op; 2],
+    /// The same backward, where there is a backward pass.
+    backward: Option<DenseBackward>,
+    /// What tensor and context parallelism add to an attention block or dense network in one pass.
+    shared: Option<SharedProducts>,
     /// Bytes of a slot on its way to its expert, and on its way back.
     slot: [u64; 2],
     totals: Totals,
@@ -160,21 +166,23 @@ impl<'a> StepPlanner<'a> {
         kernels: &dyn KernelTimes,
     ) -> Self {
         let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
-        let (dense, output, shortcut) = match counted {
-            Scope::ModelForward => (
+        let (dense, output, shortcut) = if counted.is_whole_model() {
+            (
                 dense_of(workload, kernels),
                 output_op(workload, kernels),
                 shortcut_op(workload, kernels),
-            ),
-            Scope::Experts | Scope::MoeLayer => {
-                (vec![none; workload.model.layers as usize], none, none)
-            }
+            )
+        } else {
+            (vec![none; workload.model.layers as usize], none, none)
         };
         let ahead = match workload.gating.scheme {
             // What a token's chosen expert has computed of it already goes with it.
             Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dispatch_dtype.bytes(),
             _ => 0,
         };
+        let backward =
+            counted.has_backward().then(|| DenseBackward::of(workload, counted, kernels));
+        let cost = if counted.has_backward() { cost.with_backward() } else { cost };
         Self {
             workload,
             counted,
@@ -186,6 +194,8 @@ impl<'a> StepPlanner<'a> {
             dense,
             output,
             beside: [shortcut, shared_op(workload, kernels)],
+            backward,
+            shared: None,
             slot: [workload.dispatch_bytes().0 + ahead, workload.combine_bytes().0],
             totals: Totals::default(),
             spare: Vec::new(),
@@ -200,12 +210,24 @@ impl<'a> StepPlanner<'a> {
         self
     }
 
+    /// The same with collectives of tensor and context parallelism, where products are shared.
+    #[must_use]
+    pub fn with_shared_products(mut self, collectives: &CollectiveTimes<'_>) -> Self {
+        let layout = &self.workload.layout;
+        let shares = layout.tensor_parallel > 1 || layout.context_parallel > 1;
+        let shares = shares && self.counted.is_whole_model();
+        self.shared = shares.then(|| SharedProducts::of(self.workload, collectives));
+        self
+    }
+
     /// Plans what a group does in one round of a layer (of the whole model) of one micro-batch, rounds
     /// being counted through all layers: the group of this number in its pipeline stage, whose rank 0
     /// is `first_gpu`.
-    pub fn plan(&mut self, round: u32, micro_batch: u32, group: u32, first_gpu: GpuId) -> Step {
+    pub fn plan(&mut self, at: At, first_gpu: GpuId) -> Step {
+        let At { round, micro_batch, group, backward } = at;
         let ranks = self.workload.layout.expert_parallel as usize;
         let first = group as usize * ranks;
+        let first_micro_batch = micro_batch == 0;
         let micro_batch = micro_batch + self.workload.layout.places.lead_in();
         let counts = self.gate.counts(round, micro_batch, first..first + ranks);
         let mut step = self.spare.pop().unwrap_or_default();
@@ -225,17 +247,25 @@ impl<'a> StepPlanner<'a> {
         }
         for (rank, rows) in rows.iter().enumerate() {
             let mut part = std::mem::take(&mut step.parts[rank]);
-            for ops in [&mut part.before, &mut part.local.ops, &mut part.experts, &mut part.after] {
-                ops.clear();
-            }
+            part.clear();
             let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
-            part.before.extend(share.and_then(nonzero));
-            self.plan_member(round, placement, Member { rank, counts: &counts, rows }, &mut part);
+            let member = Member { rank, counts: &counts, rows };
+            if backward {
+                self.plan_backward(round, placement, member, &mut part);
+            } else {
+                part.before.extend(share.and_then(nonzero));
+                if first_micro_batch {
+                    part.experts.extend(self.cost.quantised_weights());
+                }
+                self.plan_member(round, placement, member, &mut part);
+            }
             step.parts[rank] = part;
         }
         self.rows = rows;
         self.plans = Some(plans);
-        self.tally(&counts, &step.dispatch);
+        if !backward {
+            self.tally(&counts, &step.dispatch);
+        }
         step
     }
 
@@ -257,17 +287,15 @@ impl<'a> StepPlanner<'a> {
         of: Member<'_>,
         part: &mut MemberWork,
     ) {
-        let sent: u64 = (0..of.counts.experts())
-            .filter(|&expert| !placement.hosts(ExpertId(expert as u32)).is_empty())
-            .map(|expert| u64::from(of.counts.computed(of.rank, expert)))
-            .sum();
+        let sent = sent_by(placement, of);
         let rounds = self.workload.gating.scheme.rounds();
         let (first, last) = (round == 0, round + 1 == self.workload.gates());
         if self.counted != Scope::Experts {
             if round.is_multiple_of(rounds) {
                 // Everything in front of a layer's gate that is not the MoE layer.
                 part.before.extend(nonzero(self.dense[(round / rounds) as usize]));
-                part.local.ops.extend(nonzero(self.beside[0]));
+                part.before.extend(self.shared.map(|shared| shared.forward(round == 0)));
+                part.local.extend(nonzero(self.beside[0]));
             }
             part.before.push(self.cost.gate(first));
             part.before.push(self.cost.permute(sent));
@@ -277,21 +305,70 @@ impl<'a> StepPlanner<'a> {
             }
         }
         if round.is_multiple_of(rounds) {
-            part.local.ops.extend(nonzero(self.beside[1]));
+            part.local.extend(nonzero(self.beside[1]));
         }
         self.zero_computation(placement, of, part);
         part.experts.push(self.cost.layer());
         self.cost.ffn(of.rows, &mut part.experts);
         if self.counted == Scope::Experts {
             // Nothing hides anything here: what counts is the experts' own time.
-            let local = std::mem::take(&mut part.local.ops);
+            let local = std::mem::take(&mut part.local);
             part.experts.extend(local);
+        }
+    }
+
+    /// The same backward: mix, experts, permute and gate, and what is in front of them, in this order.
+    fn plan_backward(
+        &mut self,
+        round: u32,
+        placement: &Placement,
+        of: Member<'_>,
+        part: &mut MemberWork,
+    ) {
+        let Some(dense) = &self.backward else { return };
+        let sent = sent_by(placement, of);
+        let rounds = self.workload.gating.scheme.rounds();
+        let (first, last) = (round == 0, round + 1 == self.workload.gates());
+        if last {
+            part.before.extend(nonzero(dense.output));
+        }
+        part.before.push(self.cost.mix_backward(sent));
+        let [experts_weights, other_weights] = &mut part.weights;
+        self.cost.ffn_backward(of.rows, &mut part.experts, experts_weights);
+        part.after.push(self.cost.permute_backward(sent));
+        part.after.push(self.cost.gate_backward(first));
+        if round.is_multiple_of(rounds) {
+            part.local.extend(dense.beside.into_iter().filter_map(nonzero));
+            let [inputs, weights] = dense.layers[(round / rounds) as usize];
+            part.after.extend(nonzero(inputs));
+            part.after.extend(self.shared.map(|shared| shared.backward(first)));
+            other_weights.extend(nonzero(weights));
+        }
+        let mut slots = self.zero_computation_slots(placement, of);
+        if self.workload.gating.scheme != Scheme::NullExperts {
+            slots.kinds_visited =
+                slots.kinds_visited.min(u32::from(slots.copy + slots.constant > 0));
+            self.cost.zero_computation_backward(slots, &mut part.local);
         }
     }
 
     /// Zero-computation work of one member: on its own tokens, or, if such experts are placed like
     /// FFN experts, on all tokens that chose those it owns. Null experts are no work, not even a visit.
     fn zero_computation(&self, placement: &Placement, of: Member<'_>, part: &mut MemberWork) {
+        let local = self.workload.zero_computation_local;
+        let slots = self.zero_computation_slots(placement, of);
+        if self.workload.gating.scheme == Scheme::NullExperts {
+            return;
+        }
+        let ops = if local { &mut part.local } else { &mut part.experts };
+        self.cost.zero_computation(slots, ops);
+    }
+
+    fn zero_computation_slots(
+        &self,
+        placement: &Placement,
+        of: Member<'_>,
+    ) -> ZeroComputationSlots {
         let local = self.workload.zero_computation_local;
         let kinds = self.workload.model.experts.zero_computation;
         let first = self.workload.model.experts.ffn as usize;
@@ -313,11 +390,7 @@ impl<'a> StepPlanner<'a> {
             }
             slots.kinds_visited += u32::from(mine > 0);
         }
-        if self.workload.gating.scheme == Scheme::NullExperts {
-            return;
-        }
-        let ops = if local { &mut part.local.ops } else { &mut part.experts };
-        self.cost.zero_computation(slots, ops);
+        slots
     }
 
     fn tally(&mut self, counts: &Counts, dispatch: &Dispatch) {
@@ -356,6 +429,14 @@ fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
             *priced.entry(kind(layer)).or_insert_with(|| dense_op(workload, kernels, layer))
         })
         .collect()
+}
+
+/// Slots of one member that leave the token order.
+fn sent_by(placement: &Placement, of: Member<'_>) -> u64 {
+    (0..of.counts.experts())
+        .filter(|&expert| !placement.hosts(ExpertId(expert as u32)).is_empty())
+        .map(|expert| u64::from(of.counts.computed(of.rank, expert)))
+        .sum()
 }
 
 /// One member of a group in one step.

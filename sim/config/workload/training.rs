@@ -1,0 +1,128 @@
+//! `[training]` of a workload file: how a training step is put together.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Count, Diagnostic, Source};
+use crate::workload::{Layout, PipelineSchedule, Recompute, Training, Zero};
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrainingTable {
+    schedule: Option<Spanned<ScheduleWord>>,
+    chunks: Option<Spanned<Count<1, 64>>>,
+    paired: Option<bool>,
+    recompute: Option<RecomputeWord>,
+    zero: Option<Count<0, 2>>,
+    overlapped_gradients: Option<bool>,
+    gradients: Option<GradientWord>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+enum ScheduleWord {
+    #[serde(rename = "1f1b")]
+    OneForwardOneBackward,
+    #[serde(rename = "zero-bubble-h1")]
+    ZeroBubbleH1,
+    #[serde(rename = "dualpipe")]
+    DualPipe,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RecomputeWord {
+    None,
+    Selective,
+    Full,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum GradientWord {
+    Fp32,
+    Bf16,
+}
+
+impl TrainingTable {
+    /// The training step of a workload with this layout and so many micro-batches.
+    pub(super) fn training(
+        &self,
+        source: &Source,
+        layout: &Layout,
+        micro_batches: u32,
+    ) -> Result<Training, Diagnostic> {
+        let usual = Training::USUAL;
+        let training = Training {
+            schedule: self.schedule.as_ref().map_or(usual.schedule, |word| match word.get_ref() {
+                ScheduleWord::OneForwardOneBackward => PipelineSchedule::OneForwardOneBackward,
+                ScheduleWord::ZeroBubbleH1 => PipelineSchedule::ZeroBubbleH1,
+                ScheduleWord::DualPipe => PipelineSchedule::DualPipe,
+            }),
+            chunks: self.chunks.as_ref().map_or(1, |chunks| chunks.get_ref().0),
+            paired: self.paired.unwrap_or(usual.paired),
+            recompute: self.recompute.map_or(usual.recompute, |word| match word {
+                RecomputeWord::None => Recompute::Nothing,
+                RecomputeWord::Selective => Recompute::Selective,
+                RecomputeWord::Full => Recompute::Full,
+            }),
+            zero: self.zero.as_ref().map_or(usual.zero, |zero| match zero.0 {
+                0 => Zero::Off,
+                1 => Zero::Optimiser,
+                _ => Zero::Gradients,
+            }),
+            overlapped_gradients: self.overlapped_gradients.unwrap_or(usual.overlapped_gradients),
+            gradient_bytes: match self.gradients {
+                Some(GradientWord::Bf16) => 2,
+                Some(GradientWord::Fp32) | None => usual.gradient_bytes,
+            },
+        };
+        self.check(source, &training, layout, micro_batches)?;
+        Ok(training)
+    }
+
+    fn check(
+        &self,
+        source: &Source,
+        training: &Training,
+        layout: &Layout,
+        micro_batches: u32,
+    ) -> Result<(), Diagnostic> {
+        let (stages, chunks) = (layout.pipeline_parallel, training.chunks);
+        let schedule_span = self.schedule.as_ref().map(Spanned::span).unwrap_or_default();
+        let chunks_span = self.chunks.as_ref().map(Spanned::span).unwrap_or_default();
+        match training.schedule {
+            PipelineSchedule::OneForwardOneBackward
+                if chunks > 1 && !micro_batches.is_multiple_of(stages) =>
+            {
+                let found = format!(
+                    "interleaves chunks, which takes micro-batches in rounds of {stages} stages, \
+                     and {micro_batches} micro-batches are no multiple of {stages}"
+                );
+                Err(source.mistake(chunks_span, found, "change batch.micro_batches or remove it"))
+            }
+            PipelineSchedule::ZeroBubbleH1 if chunks > 1 => Err(source.mistake(
+                chunks_span,
+                "does not apply: \"zero-bubble-h1\" has one chunk per stage",
+                "remove it, or give training.schedule = \"1f1b\"",
+            )),
+            PipelineSchedule::DualPipe if self.chunks.is_some() => Err(source.mistake(
+                chunks_span,
+                "does not apply: \"dualpipe\" always has two chunks per stage, one for each direction",
+                "remove it",
+            )),
+            PipelineSchedule::DualPipe
+                if !stages.is_multiple_of(2)
+                    || !micro_batches.is_multiple_of(2)
+                    || micro_batches < 2 * stages =>
+            {
+                let found = format!(
+                    "needs an even number of stages and an even number of micro-batches, at least \
+                     two per stage; there are {stages} stages and {micro_batches} micro-batches"
+                );
+                let help = "change layout.pipeline_parallel or batch.micro_batches, or give \"1f1b\"";
+                Err(source.mistake(schedule_span, found, help))
+            }
+            _ => Ok(()),
+        }
+    }
+}

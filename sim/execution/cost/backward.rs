@@ -1,0 +1,69 @@
+//! What FFN experts take backward, derived from forward tables.
+//!
+//! ```text
+//! input gradients     the forward time of the same rows, and 4·I bytes a row more for the activation    (1)
+//! weight gradients    Σ_e w(m_e) − (A − 1)·launch,  at least 8 bytes a parameter of active experts      (2)
+//!                     w(m) = gemm(H, G·I, m) + gemm(I, H, m) as dense products with inner size m        (3)
+//! ```
+//!
+//! (1) has the operations of the forward products with sides exchanged. (2) adds the experts' gradients up
+//! in 32 bits, as Megatron-LM's fused accumulation does, in one grouped launch; w is asked for at powers of
+//! two and its logarithm is linear in ln m between. Neither was measured by itself.
+
+use super::KernelTimes;
+use crate::base::units::{Bytes, SimDuration};
+use crate::workload::Workload;
+
+/// Inner sizes at which (3) is asked for: powers of two from 2⁶ to 2¹⁸.
+const SIZES: std::ops::RangeInclusive<u32> = 6..=18;
+
+/// Weight gradients of the experts of one GPU.
+pub struct WeightGradients {
+    /// ln of (3) in seconds at each of [`SIZES`].
+    at_sizes: Vec<f64>,
+    launch_s: f64,
+    /// Time to read and write one expert's gradients.
+    accumulation: SimDuration,
+}
+
+impl WeightGradients {
+    /// Those of a workload's experts.
+    #[must_use]
+    pub fn new(workload: &Workload, kernels: &dyn KernelTimes) -> Self {
+        let (hidden, inter) = (workload.model.hidden, workload.model.intermediate);
+        let dtype = workload.batch.dtype;
+        let at = |size: u32| {
+            let up = kernels.gemm(2 * inter, 1 << size, dtype)(hidden.into());
+            let down = kernels.gemm(hidden, 1 << size, dtype)(inter.into());
+            (up + down).secs().max(f64::MIN_POSITIVE).ln()
+        };
+        let params = 3 * u64::from(hidden) * u64::from(inter);
+        Self {
+            at_sizes: SIZES.map(at).collect(),
+            launch_s: kernels.memory_bound(Bytes(0), 1).secs(),
+            accumulation: kernels.memory_bound(Bytes(8 * params), 0),
+        }
+    }
+
+    /// (2), in few launches.
+    #[must_use]
+    pub fn time(&self, rows: &[u32]) -> SimDuration {
+        let active = rows.iter().filter(|&&rows| rows > 0).count();
+        if active == 0 {
+            return SimDuration::ZERO;
+        }
+        let apart: f64 = rows.iter().filter(|&&rows| rows > 0).map(|&rows| self.of(rows)).sum();
+        let together = apart - 2.0 * (active - 1) as f64 * self.launch_s;
+        SimDuration::from_secs(together.max(0.0)).max(self.accumulation.times(active as u64))
+    }
+
+    /// (3) in seconds: below the smallest size, that size; tiles are no smaller.
+    fn of(&self, rows: u32) -> f64 {
+        let last = self.at_sizes.len() - 1;
+        let x = (f64::from(rows).log2() - f64::from(*SIZES.start())).max(0.0);
+        let below = (x as usize).min(last - 1);
+        let share = x - below as f64;
+        let [a, b] = [self.at_sizes[below], self.at_sizes[below + 1]];
+        (a + (b - a) * share).exp()
+    }
+}

@@ -1,0 +1,23 @@
+//! From models, layouts and gates to programs: what each GPU does, in order, on its streams.
+//!
+//! ```text
+//!   gate ─ counts ─▶ step ─ work of each member, bytes of two exchanges ─▶ forward | training ─▶ commands
+//! ```
+
+mod dense_backward;
+mod dispatch;
+mod forward;
+mod parallel_grid;
+mod rebalance;
+mod replicas;
+pub mod schedule;
+mod step;
+mod training;
+
+pub use dispatch::AllToAll;
+pub use forward::Forward;
+pub use parallel_grid::ParallelGrid;
+pub use rebalance::Rebalancing;
+pub use replicas::Replicas;
+pub use step::{At, ExchangePhase, Step, StepPlanner, Totals};
+pub use training::{Grid, TrainingStep};

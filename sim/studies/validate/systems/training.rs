@@ -1,0 +1,218 @@
+//! Training steps of a row: layout, schedule and counts from its cells, and what a step takes from two
+//! short runs.
+//!
+//! A pipeline in its steady state takes equally long for every further round of micro-batches, so a step of `M`
+//! micro-batches is predicted from two of fewer,
+//!
+//! ```text
+//!   T(M) = T(a) + (M − a)·(T(b) − T(a)) / (b − a),   a = max(p, 2),  b = 2a              (1)
+//! ```
+//!
+//! and what calibration leaves open moves each part of the time by its family's factor: the parts of the mean
+//! blame stretch, the schedule does not change.
+
+use toml::Table;
+
+use super::question::What;
+use super::row::Row;
+use super::words::has_any;
+use crate::base::streams::Streams;
+use crate::config::Scenario;
+use crate::execution::blame::Reason;
+use crate::execution::cost::{Factors, Uncertainty};
+use crate::execution::outcome::Outcome;
+use crate::kernels::Kernels;
+use crate::network::ExchangeBasis;
+use crate::studies::study;
+use crate::workload::Workload;
+
+/// Layout and counts of a training step.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    /// All GPUs.
+    pub gpus: u32,
+    /// `[layout]` beside the expert group.
+    pub layout: Table,
+    /// `[training]`.
+    pub training: Table,
+    pub micro_batches: u32,
+    /// Tokens of the whole step on one GPU.
+    pub tokens_per_gpu: f64,
+    pub notes: Vec<String>,
+    pub open: u32,
+}
+
+/// The step of a row.
+///
+/// # Errors
+/// The reason why there is none.
+pub(super) fn of(row: &Row, ranks: u32) -> Result<Step, String> {
+    let count =
+        |column: &str, cell: &String| row.count(column, cell).map(|n| n.unwrap_or(1).max(1));
+    let [tp, pp, cp] = [count("tp", &row.tp)?, count("pp", &row.pp)?, count("cp", &row.cp)?];
+    let gpus = row.needed("n_gpus", &row.n_gpus)?;
+    if !gpus.is_multiple_of(pp * tp * cp) || !(gpus / pp).is_multiple_of(ranks) {
+        return Err(format!(
+            "{gpus} GPUs do not divide into tp {tp}, cp {cp}, pp {pp}, ep {ranks}"
+        ));
+    }
+    let replicas = gpus / (pp * tp * cp);
+    let (mbs, gbs) = (row.needed("mbs", &row.mbs)?, row.needed("gbs", &row.gbs)?);
+    let seq = row.needed("seq", &row.seq)?;
+    if !gbs.is_multiple_of(replicas * mbs) {
+        return Err(format!("gbs {gbs} does not divide over {replicas} replicas of mbs {mbs}"));
+    }
+    let micro_batches = gbs / (replicas * mbs);
+    let mut notes = Vec::new();
+    let mut layout = Table::new();
+    for (key, value) in
+        [("pipeline_parallel", pp), ("tensor_parallel", tp), ("context_parallel", cp)]
+    {
+        layout.insert(key.into(), i64::from(value).into());
+    }
+    let mut training = Table::new();
+    let chunks = row.count("vpp", &row.vpp)?.filter(|&chunks| chunks > 1 && pp > 1);
+    if let Some(chunks) = chunks {
+        if micro_batches.is_multiple_of(pp) {
+            training.insert("chunks".into(), i64::from(chunks).into());
+        } else {
+            notes.push(format!(
+                "{micro_batches} micro-batches do not interleave over {pp} stages: \
+                                one chunk per stage"
+            ));
+        }
+    }
+    let paired = paired(row, &mut notes) && micro_batches > 1;
+    training.insert("paired".into(), paired.into());
+    training.insert("recompute".into(), recompute(row, &mut notes).into());
+    training.insert("zero".into(), zero(row)?.into());
+    let open = notes.len() as u32;
+    let tokens_per_gpu = f64::from(gbs) * f64::from(seq) / f64::from(gpus);
+    Ok(Step { gpus, layout, training, micro_batches, tokens_per_gpu, notes, open })
+}
+
+/// Whether forward and backward passes run together, by the row's words.
+fn paired(row: &Row, notes: &mut Vec<String>) -> bool {
+    let text = format!("{} {}", row.overlap, row.dispatcher);
+    if has_any(&text, &["a2a_overlap on", "1f1b", "ep overlap", "ep a2a overlap", "dualpipe"]) {
+        return true;
+    }
+    if has_any(&text, &["see recipe"]) {
+        notes.push("overlap of exchanges not stated: none assumed".to_owned());
+    }
+    false
+}
+
+fn recompute(row: &Row, notes: &mut Vec<String>) -> &'static str {
+    let text = row.recompute.trim().to_lowercase();
+    if text.is_empty() {
+        notes.push("recomputation not stated: none assumed".to_owned());
+    }
+    match text.as_str() {
+        "" | "none" | "no" => "none",
+        "full" => "full",
+        _ => "selective",
+    }
+}
+
+fn zero(row: &Row) -> Result<i64, String> {
+    let text = row.zero_stage.to_lowercase();
+    if has_any(&text, &["fsdp", "zero-3", "zero3"]) {
+        return Err("parameters divided among replicas (ZeRO-3, FSDP) are not modelled yet".into());
+    }
+    Ok(if has_any(&text, &["zero-2", "zero2"]) { 2 } else { 1 })
+}
+
+/// What a step takes, and the run that its parts are of.
+///
+/// # Errors
+/// The reason why it cannot be run.
+pub(super) fn run(
+    scenario: &Scenario,
+    workload: &Workload,
+    seed: u64,
+) -> Result<(f64, Outcome), String> {
+    let run = |micro_batches: u32| {
+        let mut fewer = workload.clone();
+        fewer.batch.micro_batches = micro_batches;
+        study::run(scenario, &fewer, scenario.overheads, seed).map_err(|long| long.to_string())
+    };
+    let all = workload.batch.micro_batches;
+    let a = workload.layout.pipeline_parallel.max(2);
+    if all <= 2 * a {
+        let outcome = run(all)?;
+        return Ok((outcome.makespan.secs(), outcome));
+    }
+    let (short, long) = (run(a)?, run(2 * a)?);
+    let [at_a, at_b] = [&short, &long].map(|outcome| outcome.makespan.secs());
+    let time = at_a + f64::from(all - a) * (at_b - at_a) / f64::from(a);
+    Ok((time, long))
+}
+
+/// The time of a step under each of these seeds' draws of what calibration leaves open.
+pub(super) fn drawn(
+    scenario: &Scenario,
+    workload: &Workload,
+    (time, outcome): (f64, &Outcome),
+    seeds: std::ops::Range<u64>,
+) -> Result<Vec<f64>, String> {
+    let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
+    let open = Uncertainty::of(&kernels, workload);
+    let carrier = scenario.carrier(workload).map_err(|unavailable| unavailable.found)?;
+    let whole: f64 = Reason::ALL.map(|reason| outcome.mean_blame_ms(reason)).iter().sum();
+    let of = |seed: u64| {
+        let streams = Streams::new(seed);
+        let factors = open.draw(streams);
+        let legs = carrier.phases.each_ref().map(|leg| leg_factor(leg, streams));
+        let longer: f64 = Reason::ALL
+            .into_iter()
+            .map(|reason| outcome.mean_blame_ms(reason) * (factor_of(reason, &factors, legs) - 1.0))
+            .sum();
+        time * (1.0 + longer / whole)
+    };
+    Ok(seeds.map(of).collect())
+}
+
+fn leg_factor(leg: &ExchangeBasis, streams: Streams) -> f64 {
+    let mut rng = streams.named(&format!("calibration/{}", leg.family));
+    leg.errors.as_ref().map_or(1.0, |law| law.draw(&mut rng))
+}
+
+fn factor_of(reason: Reason, factors: &Factors, [dispatch, combine]: [f64; 2]) -> f64 {
+    match reason {
+        Reason::Dense | Reason::DenseBackward | Reason::Gate | Reason::SharedExperts => {
+            factors.gemm
+        }
+        Reason::FfnGemm | Reason::FfnBackward | Reason::FfnWeightGradients => factors.experts,
+        Reason::Dispatch => dispatch,
+        Reason::Combine => combine,
+        Reason::BackwardExchange => f64::midpoint(dispatch, combine),
+        Reason::TensorParallel => factors.within_node,
+        Reason::Gradients => factors.across_nodes,
+        _ if reason.is_bound_by_memory() => factors.memory,
+        _ => 1.0,
+    }
+}
+
+/// Seconds of a layer's backward pass: all that is blamed on it.
+pub(super) fn backward(outcome: &Outcome) -> f64 {
+    let of_backward = [
+        Reason::DenseBackward,
+        Reason::RoutingBackward,
+        Reason::FfnBackward,
+        Reason::FfnWeightGradients,
+        Reason::LocalBackward,
+        Reason::BackwardWait,
+        Reason::BackwardExchange,
+    ];
+    of_backward.iter().map(|&reason| outcome.mean_blame_ms(reason) / 1e3).sum()
+}
+
+/// What is counted for a question about training.
+pub(super) const fn counted(what: What) -> Option<&'static str> {
+    match what {
+        What::Training => Some("training-step"),
+        What::LayerBackward | What::LayerBoth => Some("layer-training"),
+        _ => None,
+    }
+}

@@ -1,0 +1,168 @@
+//! Laws of training steps: schedules, overlap and replicas.
+
+use moesim::execution::Scope;
+use moesim::execution::blame::Reason;
+use moesim::execution::cost::Roofline;
+use moesim::execution::lowering::schedule::{Part, Pass, passes};
+use moesim::execution::outcome::Outcome;
+use moesim::execution::run::simulate;
+use moesim::workload::{PipelineSchedule, Training, Workload};
+use proptest::prelude::*;
+
+use crate::common::{ideal, roofline, topology, workload};
+
+const KERNELS: fn() -> Roofline = || roofline(100.0, 100_000.0);
+
+/// A cluster of so many GPUs whose links cost nothing.
+fn free_links(gpus: u32) -> moesim::topology::Topology {
+    let bandwidth = "nodes.scale-up.nvswitch.bandwidth=\"100000000 GB/s\"".to_owned();
+    topology(&[&format!("nodes.gpus_per_node={gpus}"), &bandwidth])
+}
+
+fn outcome(gpus: u32, load: &Workload, counted: Scope) -> Outcome {
+    let cluster = free_links(gpus);
+    let kernels = KERNELS();
+    simulate(&ideal(&cluster, load, &kernels, counted), 3).expect("short")
+}
+
+/// Eight layers without exchanges, alike on every stage.
+fn stages(stages: u32, micro_batches: u32, training: &[&str]) -> Workload {
+    let own = [
+        format!("layout.pipeline_parallel={stages}"),
+        format!("batch.micro_batches={micro_batches}"),
+    ];
+    let fixed = ["layout.expert_parallel=1", "model.layers=8", "training.zero=0"];
+    let all: Vec<&str> =
+        own.iter().map(String::as_str).chain(fixed).chain(training.iter().copied()).collect();
+    workload(&all)
+}
+
+/// F, B and W of one micro-batch on a GPU.
+fn of_micro_batch(outcome: &Outcome, micro_batches: u32) -> [f64; 3] {
+    let blame = &outcome.blame[0];
+    let of = |reasons: &[Reason]| -> f64 {
+        reasons.iter().map(|&reason| blame.of(reason).secs()).sum::<f64>()
+            / f64::from(micro_batches)
+    };
+    let forward = [Reason::Gate, Reason::Permute, Reason::FfnGemm, Reason::Mix];
+    let backward = [Reason::FfnBackward, Reason::RoutingBackward, Reason::LocalBackward];
+    [of(&forward), of(&backward), of(&[Reason::FfnWeightGradients])]
+}
+
+fn assert_near(found: f64, wanted: f64, what: &str) {
+    assert!((found / wanted - 1.0).abs() < 0.005, "{what}: {found} s, by its formula {wanted} s");
+}
+
+#[test]
+fn bubbles_are_those_of_the_formulas() {
+    let (p, m) = (4, 12);
+    let plain = outcome(4, &stages(p, m, &[]), Scope::LayerTraining);
+    let [f, b, w] = of_micro_batch(&plain, m);
+    let (idle, all) = (f64::from(p - 1), f64::from(m) * (f + b + w));
+    assert_near(plain.makespan.secs(), all + idle * (f + b + w), "1F1B");
+    let two = outcome(4, &stages(p, m, &["training.chunks=2"]), Scope::LayerTraining);
+    assert_near(two.makespan.secs(), all + idle * (f + b + w) / 2.0, "interleaved");
+    let zero = ["training.schedule=\"zero-bubble-h1\""];
+    let zero = outcome(4, &stages(p, m, &zero), Scope::LayerTraining);
+    assert_near(zero.makespan.secs(), all + idle * (f + b - w), "ZB-H1");
+    let dual = outcome(4, &stages(p, m, &["training.schedule=\"dualpipe\""]), Scope::LayerTraining);
+    assert!(dual.makespan < plain.makespan, "DualPipe {} 1F1B {}", dual.makespan, plain.makespan);
+}
+
+#[test]
+fn one_stage_is_no_pipeline_and_one_replica_exchanges_no_gradients() {
+    let load = stages(1, 3, &[]);
+    let alone = outcome(1, &load, Scope::TrainingStep);
+    for reason in [Reason::PipelineWait, Reason::Gradients, Reason::GradientWait] {
+        assert_eq!(alone.mean_blame_ms(reason), 0.0, "{reason:?}");
+    }
+    let busy: f64 = Reason::ALL.map(|reason| alone.mean_blame_ms(reason)).iter().sum();
+    assert!((busy / 1e3 / alone.makespan.secs() - 1.0).abs() < 1e-9);
+    let two = outcome(2, &load, Scope::TrainingStep);
+    assert!(two.makespan >= alone.makespan, "a replica more makes a step no shorter");
+}
+
+#[test]
+fn passes_run_in_pairs_hide_exchanges_but_never_beat_what_binds() {
+    let cluster = topology(&[]);
+    let kernels = KERNELS();
+    let of = |paired: &str| {
+        let load = workload(&["model.layers=6", "batch.micro_batches=4", paired]);
+        let inputs = ideal(&cluster, &load, &kernels, Scope::LayerTraining);
+        simulate(&inputs, 3).expect("short")
+    };
+    let (apart, together) = (of("training.paired=false"), of("training.paired=true"));
+    assert!(together.makespan < apart.makespan, "{} {}", together.makespan, apart.makespan);
+    let exchanges: f64 = [Reason::Dispatch, Reason::Combine, Reason::BackwardExchange]
+        .map(|reason| apart.mean_blame_ms(reason))
+        .iter()
+        .sum();
+    assert!(together.makespan.ms() >= exchanges * 0.999, "less than the exchanges alone");
+}
+
+#[test]
+fn recomputing_costs_a_forward_pass_and_splitting_products_saves_time() {
+    let plain = outcome(1, &stages(1, 2, &[]), Scope::TrainingStep);
+    let again = outcome(1, &stages(1, 2, &["training.recompute=\"full\""]), Scope::TrainingStep);
+    assert!(again.makespan > plain.makespan);
+    let forward = outcome(1, &stages(1, 2, &[]), Scope::ModelForward);
+    let more = again.makespan.secs() - plain.makespan.secs();
+    assert!(more <= forward.makespan.secs() * 1.001, "{more} s for a forward pass again");
+}
+
+fn schedules() -> impl Strategy<Value = (Training, u32, u32)> {
+    let numbers = (0..4_usize, 1..6_u32, 1..5_u32, 1..4_u32, any::<bool>());
+    numbers.prop_map(|(kind, half, rounds, chunks, paired)| {
+        let usual = Training::USUAL;
+        match kind {
+            0 => (Training { paired, ..usual }, half, rounds * 3),
+            1 => (Training { chunks, paired, ..usual }, half, rounds * half),
+            2 => (Training { schedule: PipelineSchedule::ZeroBubbleH1, ..usual }, half, rounds * 3),
+            _ => {
+                let schedule = PipelineSchedule::DualPipe;
+                (Training { schedule, chunks: 2, ..usual }, 2 * half, 4 * half + 2 * rounds)
+            }
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_micro_batch_goes_forward_once_then_backward_once((training, stages, micro_batches) in schedules()) {
+        for stage in 0..stages {
+            let mut forward: Vec<Part> = Vec::new();
+            let mut backward: Vec<Part> = Vec::new();
+            let mut weights: Vec<Part> = Vec::new();
+            let back = |part: Part, forward: &[Part], backward: &mut Vec<Part>| {
+                assert!(forward.contains(&part), "{part:?} goes backward before it went forward");
+                backward.push(part);
+            };
+            for pass in passes(&training, stage, stages, micro_batches) {
+                match pass {
+                    Pass::Forward(part) => forward.push(part),
+                    Pass::Backward(part) => {
+                        back(part, &forward, &mut backward);
+                        weights.push(part);
+                    }
+                    Pass::Inputs(part) => back(part, &forward, &mut backward),
+                    Pass::Weights(part) => {
+                        prop_assert!(backward.contains(&part));
+                        weights.push(part);
+                    }
+                    Pass::Pair { forward: up, backward: down } => {
+                        back(down, &forward, &mut backward);
+                        forward.push(up);
+                        weights.push(down);
+                    }
+                }
+            }
+            let chunks = if training.schedule == PipelineSchedule::DualPipe { 1 } else { training.chunks };
+            for list in [&mut forward, &mut backward, &mut weights] {
+                prop_assert_eq!(list.len() as u32, micro_batches * chunks);
+                list.sort_unstable();
+                list.dedup();
+                prop_assert_eq!(list.len() as u32, micro_batches * chunks);
+            }
+        }
+    }
+}
