@@ -167,6 +167,12 @@ impl DataSheet {
         DEVICES.iter().find(|d| d.name == name)
     }
 
+    /// The data sheet of this name, devices that were never measured among them.
+    #[must_use]
+    pub fn of_any(name: &str) -> Option<&'static Self> {
+        DEVICES.iter().chain(&SHEETS_ALONE).find(|d| d.name == name)
+    }
+
     /// The data sheet that a measurement file's name ends in: `gemm_a100_sxm` is of `a100_sxm`.
     #[must_use]
     pub fn of_file(stem: &str) -> Option<&'static Self> {

@@ -13,11 +13,14 @@
 //! A row that needs what is not modelled or not stated gets the reason instead of a number. Nothing
 //! is fitted to these rows; constants come from tables of kernels and links.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::Diagnostic;
 use crate::studies::study::in_parallel;
+use plan::Plan;
 pub use predict::Prediction;
+use predict::Seconds;
 pub use row::{BUILT_IN_NAME, Row};
 
 mod hardware;
@@ -68,14 +71,25 @@ pub fn rows(file: Option<&Path>) -> Result<Vec<Row>, Diagnostic> {
 /// Judges every row, in order.
 #[must_use]
 pub fn judge(rows: Vec<Row>, threads: usize) -> Vec<Verdict> {
-    let outcomes = in_parallel(rows.len(), threads, |at| {
-        plan::of(&rows[at]).and_then(|plan| predict::of(&plan))
-    });
-    let verdict = |(row, outcome): (Row, _)| {
+    let plans: Vec<Result<Plan, String>> = rows.iter().map(plan::of).collect();
+    // Rows that differ in the unit alone share their runs.
+    let mut setups: BTreeMap<String, &Plan> = BTreeMap::new();
+    for plan in plans.iter().flatten() {
+        setups.entry(plan.setup()).or_insert(plan);
+    }
+    let setups: Vec<(String, &Plan)> = setups.into_iter().collect();
+    let runs = in_parallel(setups.len(), threads, |at| predict::seconds(setups[at].1));
+    let taken: BTreeMap<&str, &Result<Seconds, String>> =
+        setups.iter().map(|(setup, _)| setup.as_str()).zip(&runs).collect();
+    let verdict = |(row, plan): (Row, &Result<Plan, String>)| {
         let measured = row.measured().ok();
+        let outcome = plan.as_ref().map_err(String::clone).and_then(|plan| {
+            let seconds = taken[plan.setup().as_str()].as_ref().map_err(String::clone)?;
+            Ok(predict::of(plan, seconds))
+        });
         Verdict { row, measured, outcome }
     };
-    rows.into_iter().zip(outcomes).map(verdict).collect()
+    rows.into_iter().zip(&plans).map(verdict).collect()
 }
 
 /// The files of a row's scenario by name, `scenario.toml` first.

@@ -34,7 +34,7 @@ const fn known(name: &'static str, profile: &'static str, memory_gb: u32, nic: f
 }
 
 /// The GPUs with a profile, and export variants of those.
-const KNOWN: [Known; 8] = [
+const KNOWN: [Known; 10] = [
     known("H100", "h100-sxm", 80, 400.0),
     Known {
         variant: Some("the same chip with NVLink of 200 GB/s in each direction"),
@@ -50,6 +50,15 @@ const KNOWN: [Known; 8] = [
     },
     known("B200", "b200-sxm", 180, 400.0),
     Known { domain: Some(72), ..known("GB200", "gb200", 186, 400.0) },
+    Known {
+        variant: Some("carried over from a measured GPU by data sheet"),
+        ..known("B300", "b300-sxm", 288, 800.0)
+    },
+    Known {
+        variant: Some("carried over from a measured GPU by data sheet"),
+        domain: Some(72),
+        ..known("GB300", "gb300", 288, 800.0)
+    },
     known("L40S", "l40s", 48, 200.0),
 ];
 
@@ -83,7 +92,7 @@ pub(super) struct Hardware {
 /// The reason why it cannot be simulated.
 pub(super) fn of(row: &Row, gpus: u32, taken: u32) -> Result<Hardware, String> {
     let gpu = find(&row.gpu)?;
-    let sheet = DataSheet::named(gpu.profile).ok_or("the profile has no data sheet")?;
+    let sheet = DataSheet::of_any(gpu.profile).ok_or("the profile has no data sheet")?;
     let stated = row.count("gpus_per_node", &row.gpus_per_node)?.filter(|&count| count > 0);
     let mut notes = Vec::new();
     let gpus_per_node = match (gpu.domain, stated) {
@@ -157,7 +166,8 @@ fn gpu_table(
         table.insert("peak_fp8".into(), format!("{:.1} TFLOP/s", 2.0 * peak).into());
     }
     table.insert("memory_bandwidth".into(), format!("{} GB/s", sheet.memory_gb_per_s).into());
-    table.insert("memory".into(), format!("{} GB", gpu.memory_gb).into());
+    // What data sheets call GB of memory are 2³⁰ bytes.
+    table.insert("memory".into(), format!("{} GiB", gpu.memory_gb).into());
     table.insert("sms".into(), i64::from(left).into());
     table
 }
@@ -262,7 +272,7 @@ mod tests {
         assert_eq!(profile("H100-SXM"), Some("h100-sxm"));
         assert_eq!(profile("NVIDIA GB200"), Some("gb200"));
         assert_eq!(profile("H800"), Some("h100-sxm"));
-        for other in ["H20-96G", "H100 PCIe", "H100-NVL", "GB300", "B300", "MI300X", "TPU", ""] {
+        for other in ["H20-96G", "H100 PCIe", "H100-NVL", "GB3000", "MI300X", "TPU", ""] {
             assert_eq!(profile(other), None, "{other}");
         }
     }

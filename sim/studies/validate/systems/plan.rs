@@ -50,6 +50,14 @@ impl Plan {
         first.chain(rest).map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
+    /// What makes runs differ: the question and the files, but for the row's name.
+    pub(super) fn setup(&self) -> String {
+        let lines = self.files.values().flat_map(|text| text.lines());
+        let named = |line: &&str| !line.starts_with('#') && !line.starts_with("name = ");
+        let lines: Vec<&str> = lines.filter(named).collect();
+        format!("{:?} {}\n{}", self.question.what, self.open, lines.join("\n"))
+    }
+
     /// The scenario, read as `moesim run` reads it.
     pub(super) fn load(&self) -> Result<Scenario, Diagnostic> {
         ScenarioSource::of_files(SCENARIO, self.files.clone(), Overrides::default())?.load()
@@ -111,8 +119,23 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
         None => "moe-layer",
     };
     let scenario = scenario_of(row, hardware.profile, counted);
-    let files = files_of(row, scenario, &hardware.topology, model.workload);
-    Ok(Plan { question, per, overlap, notes, open, files })
+    let files = files_of(row, scenario.clone(), &hardware.topology, model.workload.clone());
+    let mut plan = Plan { question, per, overlap, notes, open, files };
+    if question.what == What::Training && row.recompute.trim().is_empty() {
+        for recompute in ["selective", "full"] {
+            if !plan.load().is_err_and(|mistake| mistake.found.contains(" on a GPU of ")) {
+                break;
+            }
+            if let Some(training) = model.workload.get_mut("training").and_then(Value::as_table_mut)
+            {
+                training.insert("recompute".into(), recompute.into());
+            }
+            let (scenario, workload) = (scenario.clone(), model.workload.clone());
+            plan.files = files_of(row, scenario, &hardware.topology, workload);
+            plan.notes.push(format!("does not fit without: recompute = \"{recompute}\" assumed"));
+        }
+    }
+    Ok(plan)
 }
 
 /// Says in a workload how its step trains.

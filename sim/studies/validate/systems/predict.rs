@@ -56,11 +56,22 @@ pub struct Prediction {
     pub stands_on: Vec<String>,
 }
 
-/// Predicts a row.
+/// What a plan's runs take, in seconds: the same for all rows that ask one set-up for one thing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Seconds {
+    time: f64,
+    ends: [f64; 2],
+    baseline: f64,
+    /// Model operations of one token in training.
+    operations_per_token: f64,
+    measured: Vec<String>,
+}
+
+/// Runs a plan.
 ///
 /// # Errors
 /// The reason why its scenario is refused.
-pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
+pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
     let mut scenario = plan.load().map_err(|mistake| {
         let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
         let found = mistake.found.split_whitespace().collect::<Vec<&str>>().join(" ");
@@ -68,50 +79,57 @@ pub(super) fn of(plan: &Plan) -> Result<Prediction, String> {
     })?;
     let case = scenario.cases.first().ok_or("the scenario has no case")?;
     let workload = case.moepp.first().unwrap_or(&case.vanilla).clone();
-    let seconds = |outcome: &Outcome| seconds_of(outcome, plan);
     if plan.question.what == What::Training {
         return of_step(plan, &scenario, &workload);
     }
+    let own = |outcome: &Outcome| seconds_of(outcome, plan);
     let outcomes = runs(&scenario, &workload, scenario.seeds.clone())?;
-    let times: Vec<f64> = outcomes.iter().map(seconds).collect();
+    let times: Vec<f64> = outcomes.iter().map(own).collect();
     let time = times.iter().sum::<f64>() / times.len() as f64;
     if !(time.is_finite() && time > 0.0) {
         return Err("the run spends no time on what was measured".to_owned());
     }
     scenario.calibration_uncertainty = true;
-    let drawn: Vec<f64> = runs(&scenario, &workload, 0..DRAWS)?.iter().map(seconds).collect();
-    let [low, high] = interval(time, &drawn, plan.open);
-    let measured = outcomes.first().map(bases).unwrap_or_default();
-    let stands_on = [measured, plan.notes.clone()].concat();
-    let in_unit = |seconds: f64| plan.question.unit.of_seconds(seconds, &plan.per);
-    let ends = [in_unit(low), in_unit(high)];
-    Ok(Prediction {
-        predicted: in_unit(time),
-        low: ends[0].min(ends[1]),
-        high: ends[0].max(ends[1]),
-        baseline: in_unit(baseline(&scenario, &workload, plan)?),
-        stands_on,
+    let drawn: Vec<f64> = runs(&scenario, &workload, 0..DRAWS)?.iter().map(own).collect();
+    Ok(Seconds {
+        time,
+        ends: interval(time, &drawn, plan.open),
+        baseline: baseline(&scenario, &workload, plan)?,
+        operations_per_token: 0.0,
+        measured: outcomes.first().map(bases).unwrap_or_default(),
     })
 }
 
-/// Predicts a training step, its baseline being operations at the peak.
-fn of_step(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Prediction, String> {
+/// Runs a training step, its baseline being operations at the peak.
+fn of_step(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Seconds, String> {
     let (time, outcome) = training::run(scenario, workload, 0)?;
     let drawn = training::drawn(scenario, workload, (time, &outcome), 0..DRAWS)?;
-    let [low, high] = interval(time, &drawn, plan.open);
+    let operations_per_token = operations_per_token(workload);
+    let peak = peak_of(scenario.topology.gpu(), workload).flops_per_sec();
+    Ok(Seconds {
+        time,
+        ends: interval(time, &drawn, plan.open),
+        baseline: plan.per.tokens * operations_per_token / peak,
+        operations_per_token,
+        measured: bases(&outcome),
+    })
+}
+
+/// The prediction of a row from what its plan's runs take.
+pub(super) fn of(plan: &Plan, seconds: &Seconds) -> Prediction {
     let mut per = plan.per;
-    per.operations = per.tokens * operations_per_token(workload);
+    if plan.question.what == What::Training {
+        per.operations = per.tokens * seconds.operations_per_token;
+    }
     let in_unit = |seconds: f64| plan.question.unit.of_seconds(seconds, &per);
-    let gpu = scenario.topology.gpu();
-    let peak = peak_of(gpu, workload).flops_per_sec();
-    let ends = [in_unit(low), in_unit(high)];
-    Ok(Prediction {
-        predicted: in_unit(time),
+    let ends = seconds.ends.map(in_unit);
+    Prediction {
+        predicted: in_unit(seconds.time),
         low: ends[0].min(ends[1]),
         high: ends[0].max(ends[1]),
-        baseline: in_unit(per.operations / peak),
-        stands_on: [bases(&outcome), plan.notes.clone()].concat(),
-    })
+        baseline: in_unit(seconds.baseline),
+        stands_on: [seconds.measured.clone(), plan.notes.clone()].concat(),
+    }
 }
 
 /// The data sheet's rate of products in the format of a workload.
