@@ -53,7 +53,7 @@ const LONGER_FILES: &[(&str, usize)] = &[
     ("sim/config/scenario.rs", 417),
     ("sim/config/source.rs", 401),
     ("sim/config/sweep_plan.rs", 438),
-    ("sim/execution/machine.rs", 475),
+    ("sim/execution/machine.rs", 443),
     ("sim/network/fluid/sharing.rs", 412),
 ];
 

@@ -232,7 +232,6 @@ impl ScenarioSource {
         };
         let _ = file.schema;
         self.layouts(&file.compare, &scenario)?;
-        self.carriers(&file.compare, &scenario)?;
         scenario.oom = self.too_large(&scenario, &file)?;
         Ok(scenario)
     }

@@ -37,12 +37,13 @@ use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
 use crate::kernels::profile::{CollectiveOp, Precision};
-use crate::kernels::{Basis, ExpertsAsk, Support};
-use crate::workload::{Dtype, Execution, GateNetwork, Phase, Scheme, Workload};
+use crate::kernels::{Basis, ExpertsAsk};
+use crate::workload::{Dtype, Execution, Phase, Workload};
 
 mod backward;
 mod collectives;
 mod dense;
+mod gate;
 mod links;
 mod measured;
 mod operations;
@@ -55,6 +56,8 @@ pub use dense::{
     Gradient, dense_backward, dense_op, output_backward, output_op, shared_backward, shared_op,
     shortcut_backward, shortcut_op,
 };
+pub(crate) use gate::gate;
+use gate::quantises_apart;
 pub use links::drawn;
 pub use operations::operations_per_token;
 pub use roofline::Roofline;
@@ -380,37 +383,4 @@ impl<'a> LayerCost<'a> {
     fn memory(&self, bytes: Bytes) -> SimDuration {
         if bytes.0 == 0 { SimDuration::ZERO } else { self.kernels.memory_bound(bytes, 1) }
     }
-}
-
-/// Whether the kernel of grouped experts takes its rows as quantised by a kernel of their own: grouped GEMMs
-/// do, kernels that were measured with it do not.
-fn quantises_apart(workload: &Workload, kernels: &dyn KernelTimes) -> bool {
-    let basis = kernels.experts_basis(&experts_ask(workload));
-    workload.batch.dtype == Dtype::Fp8 && matches!(basis.support, Support::Derived { .. })
-}
-
-/// What gates compute in, whatever the format of experts.
-pub(crate) const UNQUANTISED: Dtype = Dtype::Bf16;
-
-/// Eq. (1).
-pub(crate) fn gate(workload: &Workload, kernels: &dyn KernelTimes, first: bool) -> SimDuration {
-    let Workload { model, batch, .. } = workload;
-    let tokens = u64::from(batch.tokens_per_gpu);
-    let experts = model.experts.total();
-    // Gates stay in 16 bits where experts compute in fp8 [deepseekv3, §3.3].
-    let gemm = |n, k| kernels.gemm(n, k, UNQUANTISED)(tokens);
-    let scores = match (workload.gating.scheme, model.gate) {
-        (Scheme::Autonomy { rank }, _) => {
-            let norms = tokens * u64::from(experts) * u64::from(rank);
-            gemm(experts * rank, model.hidden)
-                + kernels.memory_bound(Bytes(norms * batch.dtype.bytes()), 1)
-        }
-        (_, GateNetwork::Linear) => gemm(experts, model.hidden),
-        (_, GateNetwork::TwoLayer) => gemm(8 * experts, model.hidden) + gemm(experts, 8 * experts),
-    };
-    let residual =
-        if model.gating_residual && !first { gemm(experts, experts) } else { SimDuration::ZERO };
-    // Softmax and top-K read and write the scores in fp32, in three launches.
-    let choose = kernels.memory_bound(Bytes(3 * 4 * tokens * u64::from(experts)), 3);
-    scores + residual + choose
 }

@@ -37,15 +37,17 @@
 //! Left out: the context of the driver and libraries (about 1 GB), fragmentation, scales of fp8 blocks
 //! (0.02 %), CUDA graphs. What fits here by less than these may not fit.
 
+mod kept;
 mod layouts;
 mod rows;
 
+use kept::{begun, kept_of_layer};
 pub use layouts::{Fit, fit};
 pub use rows::{hottest_rows, row_bounds};
 
 use crate::base::units::Bytes;
 use crate::execution::Scope;
-use crate::workload::{Attention, ExchangeLibrary, GateNetwork, Phase, Recompute, Workload, Zero};
+use crate::workload::{Attention, ExchangeLibrary, GateNetwork, Phase, Workload, Zero};
 
 /// One kind of content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -266,42 +268,6 @@ impl Ledger {
 /// Micro-batches that a stage has begun and not finished.
 fn in_flight(workload: &Workload) -> u64 {
     u64::from(workload.batch.micro_batches.min(workload.layout.pipeline_parallel))
-}
-
-/// Micro-batches in training that the first stage has begun and not finished, in parts of its chunks.
-fn begun(workload: &Workload) -> f64 {
-    let training = &workload.training;
-    let stages = f64::from(workload.layout.pipeline_parallel);
-    let chunks = f64::from(training.chunks);
-    let more = if training.chunks > 1 { (stages - 1.0) / chunks } else { 0.0 };
-    let paired = f64::from(u8::from(training.paired)) / chunks;
-    (stages + more + paired).min(f64::from(workload.batch.micro_batches))
-}
-
-/// (7) of one layer and one micro-batch.
-fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
-    let (model, batch) = (&workload.model, &workload.batch);
-    let [d, h, a] = [model.hidden, model.intermediate, model.head_dim].map(u64::from);
-    let (tokens, heads) = (u64::from(batch.tokens_per_gpu), u64::from(model.heads));
-    let recompute = workload.training.recompute;
-    if recompute == Recompute::Full {
-        return tokens * d * 2;
-    }
-    let columns = match model.attention {
-        Attention::Grouped { key_value_heads } => (2 * heads + 2 * u64::from(key_value_heads)) * a,
-        Attention::Latent { query_rank, key_value_rank, rope_dim } => {
-            let ranks = u64::from(query_rank) + u64::from(key_value_rank);
-            heads * (4 * a + u64::from(rope_dim)) + ranks
-        }
-    };
-    let slots = tokens * u64::from(workload.slots_per_round());
-    let b = batch.dtype.bytes();
-    let attention = if whole { tokens * (3 * d + columns) * 2 } else { 0 };
-    let each = workload.dispatch_bytes().0 + 2 * h * 2 + h * b + workload.combine_bytes().0;
-    let shared = tokens * u64::from(model.dense.shared) * (4 + b);
-    let all = attention + tokens * d * 2 + slots * each + shared;
-    let again = tokens * 2 * d * 2 + slots * h * b;
-    if recompute == Recompute::Selective { all.saturating_sub(again) } else { all }
 }
 
 /// Parameters of one attention block.

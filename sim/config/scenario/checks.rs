@@ -54,7 +54,8 @@ impl ScenarioSource {
         Ok((found, profile))
     }
 
-    /// Every workload says what its count needs, and its layout divides the GPUs and layers.
+    /// Every workload says what its count needs, its layout divides the GPUs and layers, and its exchanges have a
+    /// library that carries them.
     pub(super) fn layouts(
         &self,
         compare: &Spanned<Vec<CompareTable>>,
@@ -69,11 +70,11 @@ impl ScenarioSource {
                 }
             }
         }
-        Ok(())
+        self.carriers(compare, scenario)
     }
 
     /// Every workload's exchanges have a library that carries them.
-    pub(super) fn carriers(
+    fn carriers(
         &self,
         compare: &Spanned<Vec<CompareTable>>,
         scenario: &Scenario,

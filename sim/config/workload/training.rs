@@ -87,42 +87,47 @@ impl TrainingTable {
         layout: &Layout,
         micro_batches: u32,
     ) -> Result<(), Diagnostic> {
-        let (stages, chunks) = (layout.pipeline_parallel, training.chunks);
-        let schedule_span = self.schedule.as_ref().map(Spanned::span).unwrap_or_default();
-        let chunks_span = self.chunks.as_ref().map(Spanned::span).unwrap_or_default();
-        match training.schedule {
-            PipelineSchedule::OneForwardOneBackward
-                if chunks > 1 && !micro_batches.is_multiple_of(stages) =>
-            {
-                let found = format!(
-                    "interleaves chunks, which takes micro-batches in rounds of {stages} stages, \
-                     and {micro_batches} micro-batches are no multiple of {stages}"
-                );
-                Err(source.mistake(chunks_span, found, "change batch.micro_batches or remove it"))
+        let stages = layout.pipeline_parallel;
+        let at_chunks = self.chunks.as_ref().map(Spanned::span).unwrap_or_default();
+        let at_schedule = self.schedule.as_ref().map(Spanned::span).unwrap_or_default();
+        let mistake = match training.schedule {
+            PipelineSchedule::OneForwardOneBackward => {
+                let uneven = training.chunks > 1 && !micro_batches.is_multiple_of(stages);
+                uneven.then(|| interleaved(stages, micro_batches)).map(|text| (at_chunks, text))
             }
-            PipelineSchedule::ZeroBubbleH1 if chunks > 1 => Err(source.mistake(
-                chunks_span,
-                "does not apply: \"zero-bubble-h1\" has one chunk per stage",
-                "remove it, or give training.schedule = \"1f1b\"",
-            )),
-            PipelineSchedule::DualPipe if self.chunks.is_some() => Err(source.mistake(
-                chunks_span,
-                "does not apply: \"dualpipe\" always has two chunks per stage, one for each direction",
-                "remove it",
-            )),
-            PipelineSchedule::DualPipe
-                if !stages.is_multiple_of(2)
-                    || !micro_batches.is_multiple_of(2)
-                    || micro_batches < 2 * stages =>
-            {
-                let found = format!(
-                    "needs an even number of stages and an even number of micro-batches, at least \
-                     two per stage; there are {stages} stages and {micro_batches} micro-batches"
-                );
-                let help = "change layout.pipeline_parallel or batch.micro_batches, or give \"1f1b\"";
-                Err(source.mistake(schedule_span, found, help))
+            PipelineSchedule::ZeroBubbleH1 if training.chunks > 1 => {
+                let found = "does not apply: \"zero-bubble-h1\" has one chunk per stage";
+                let help = "remove it, or give training.schedule = \"1f1b\"";
+                Some((at_chunks, (found.to_owned(), help)))
             }
-            _ => Ok(()),
-        }
+            PipelineSchedule::ZeroBubbleH1 => None,
+            PipelineSchedule::DualPipe if self.chunks.is_some() => {
+                let found = "does not apply: \"dualpipe\" always has two chunks per stage, one for each \
+                             direction";
+                Some((at_chunks, (found.to_owned(), "remove it")))
+            }
+            PipelineSchedule::DualPipe => {
+                let even = stages.is_multiple_of(2) && micro_batches.is_multiple_of(2);
+                let fits = even && micro_batches >= 2 * stages;
+                (!fits).then(|| both_ends(stages, micro_batches)).map(|text| (at_schedule, text))
+            }
+        };
+        mistake.map_or(Ok(()), |(span, (found, help))| Err(source.mistake(span, found, help)))
     }
+}
+
+fn interleaved(stages: u32, micro_batches: u32) -> (String, &'static str) {
+    let found = format!(
+        "interleaves chunks, which takes micro-batches in rounds of {stages} stages, and \
+         {micro_batches} micro-batches are no multiple of {stages}"
+    );
+    (found, "change batch.micro_batches or remove it")
+}
+
+fn both_ends(stages: u32, micro_batches: u32) -> (String, &'static str) {
+    let found = format!(
+        "needs an even number of stages and an even number of micro-batches, at least two per stage; \
+         there are {stages} stages and {micro_batches} micro-batches"
+    );
+    (found, "change layout.pipeline_parallel or batch.micro_batches, or give \"1f1b\"")
 }

@@ -247,20 +247,7 @@ fn attention(
     let tokens = u64::from(batch.tokens_per_gpu);
     let rows = tokens * u64::from(shared);
     let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));
-    let product = |n, k| Product { rows, n, k };
-    let output = product(d, heads * dim);
-    let (projections, rope) = match model.attention {
-        Attention::Grouped { key_value_heads } => {
-            let pairs = key_value_heads.div_ceil(shared);
-            (vec![product((heads + 2 * pairs) * dim, d), output], 0)
-        }
-        Attention::Latent { query_rank, key_value_rank, rope_dim } => {
-            let queries = [product(query_rank, d), product(heads * (dim + rope_dim), query_rank)];
-            let pairs =
-                [product(key_value_rank + rope_dim, d), product(2 * heads * dim, key_value_rank)];
-            ([&queries[..], &pairs[..], &[output]].concat(), rope_dim)
-        }
-    };
+    let (projections, rope) = projections(workload, rows);
     let scores = scores(workload, kernels, (rows * u64::from(heads), dim, rope), window);
     let positions = match model.attention {
         Attention::Grouped { key_value_heads } => {
@@ -279,6 +266,26 @@ fn attention(
         Gradient::Weights => SimDuration::ZERO,
     };
     products(workload, kernels, &projections, gradient) + rest
+}
+
+/// The projections of (1) or (2) over so many rows, and p.
+fn projections(workload: &Workload, rows: u64) -> (Vec<Product>, u32) {
+    let (model, shared) = (&workload.model, workload.layout.tensor_parallel);
+    let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));
+    let product = |n, k| Product { rows, n, k };
+    let output = product(d, heads * dim);
+    match model.attention {
+        Attention::Grouped { key_value_heads } => {
+            let pairs = key_value_heads.div_ceil(shared);
+            (vec![product((heads + 2 * pairs) * dim, d), output], 0)
+        }
+        Attention::Latent { query_rank, key_value_rank, rope_dim } => {
+            let queries = [product(query_rank, d), product(heads * (dim + rope_dim), query_rank)];
+            let pairs =
+                [product(key_value_rank + rope_dim, d), product(2 * heads * dim, key_value_rank)];
+            ([&queries[..], &pairs[..], &[output]].concat(), rope_dim)
+        }
+    }
 }
 
 /// (3) of all heads on a GPU.

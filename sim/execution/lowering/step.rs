@@ -1,7 +1,9 @@
 //! What one group does in one layer of one micro-batch: the gate's counts turned into each
 //! member's work and the group's two exchanges.
 
-use std::collections::BTreeMap;
+mod member;
+
+use member::{Member, MemberWork, dense_of, nonzero, rows_of, sent_by};
 
 use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
@@ -10,7 +12,7 @@ use crate::base::units::{ExpertId, GpuId, SimDuration};
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::cost::{
-    CollectiveTimes, KernelTimes, LayerCost, ZeroComputationSlots, dense_op, output_op, shared_op,
+    CollectiveTimes, KernelTimes, LayerCost, ZeroComputationSlots, output_op, shared_op,
     shortcut_op,
 };
 use crate::gate::{Counts, Gate};
@@ -25,27 +27,6 @@ pub enum ExchangePhase {
     Dispatch,
     /// Results back.
     Combine,
-}
-
-/// One member's work in a step.
-#[derive(Clone, Debug, Default)]
-struct MemberWork {
-    before: Vec<Op>,
-    /// What can run while its own tokens are being exchanged.
-    local: Vec<Op>,
-    experts: Vec<Op>,
-    after: Vec<Op>,
-    /// Weight gradients of its experts, and of everything else in the layer, in a backward step.
-    weights: [Vec<Op>; 2],
-}
-
-impl MemberWork {
-    fn clear(&mut self) {
-        let Self { before, local, experts, after, weights: [of_experts, of_others] } = self;
-        for ops in [before, local, experts, after, of_experts, of_others] {
-            ops.clear();
-        }
-    }
 }
 
 /// One group's step: each member's work, and the bytes of the dispatch.
@@ -165,16 +146,7 @@ impl<'a> StepPlanner<'a> {
         all_to_all: AllToAll,
         kernels: &dyn KernelTimes,
     ) -> Self {
-        let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
-        let (dense, output, shortcut) = if counted.is_whole_model() {
-            (
-                dense_of(workload, kernels),
-                output_op(workload, kernels),
-                shortcut_op(workload, kernels),
-            )
-        } else {
-            (vec![none; workload.model.layers as usize], none, none)
-        };
+        let (dense, [output, shortcut]) = outside_experts(workload, counted, kernels);
         let ahead = match workload.gating.scheme {
             // What a token's chosen expert has computed of it already goes with it.
             Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dispatch_dtype.bytes(),
@@ -248,11 +220,11 @@ impl<'a> StepPlanner<'a> {
         for (rank, rows) in rows.iter().enumerate() {
             let mut part = std::mem::take(&mut step.parts[rank]);
             part.clear();
-            let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
             let member = Member { rank, counts: &counts, rows };
             if backward {
                 self.plan_backward(round, placement, member, &mut part);
             } else {
+                let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
                 part.before.extend(share.and_then(nonzero));
                 if first_micro_batch {
                     part.experts.extend(self.cost.quantised_weights());
@@ -415,58 +387,16 @@ impl<'a> StepPlanner<'a> {
     }
 }
 
-/// What comes before the gate of each layer. Pricing it is work, and layers are of few kinds: the first,
-/// those with a window, and those without.
-fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
-    let model = &workload.model;
-    let kind = |layer: u32| {
-        let at = model.dense.leading_layers + layer;
-        (layer == 0, model.sliding_window.is_some_and(|window| window.limits(at)))
-    };
-    let mut priced = BTreeMap::new();
-    (0..model.layers)
-        .map(|layer| {
-            *priced.entry(kind(layer)).or_insert_with(|| dense_op(workload, kernels, layer))
-        })
-        .collect()
-}
-
-/// Slots of one member that leave the token order.
-fn sent_by(placement: &Placement, of: Member<'_>) -> u64 {
-    (0..of.counts.experts())
-        .filter(|&expert| !placement.hosts(ExpertId(expert as u32)).is_empty())
-        .map(|expert| u64::from(of.counts.computed(of.rank, expert)))
-        .sum()
-}
-
-/// One member of a group in one step.
-#[derive(Clone, Copy)]
-struct Member<'a> {
-    rank: usize,
-    counts: &'a Counts,
-    /// Rows of each FFN expert that it holds.
-    rows: &'a [u32],
-}
-
-/// An op that takes time, or nothing.
-fn nonzero(op: Op) -> Option<Op> {
-    (op.time > SimDuration::ZERO).then_some(op)
-}
-
-/// Rows of the FFN experts of each member, by expert that it holds.
-fn rows_of(placement: &Placement, counts: &Counts, ffn: usize, rows: &mut Vec<Vec<u32>>) {
-    rows.resize_with(counts.gpus(), Vec::new);
-    rows.iter_mut().for_each(Vec::clear);
-    for expert in 0..ffn {
-        let id = ExpertId(expert as u32);
-        let hosts = placement.hosts(id);
-        hosts.iter().for_each(|&host| rows[host as usize].push(0));
-        for from in 0..counts.gpus() {
-            for (host, share) in placement.shares(id, from, counts.computed(from, expert)) {
-                if let Some(row) = rows[host].last_mut() {
-                    *row += share;
-                }
-            }
-        }
+/// What comes before the gate of each layer; and after the last, and beside the experts.
+fn outside_experts(
+    workload: &Workload,
+    counted: Scope,
+    kernels: &dyn KernelTimes,
+) -> (Vec<Op>, [Op; 2]) {
+    if counted.is_whole_model() {
+        let beside = [output_op(workload, kernels), shortcut_op(workload, kernels)];
+        return (dense_of(workload, kernels), beside);
     }
+    let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
+    (vec![none; workload.model.layers as usize], [none; 2])
 }

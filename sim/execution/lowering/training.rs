@@ -18,33 +18,21 @@
 //! Left out: the layer that predicts several tokens, clipping of gradients, reduction between the two copies
 //! that DualPipe keeps, and the next step's data.
 
+mod key;
+mod layers;
+
 use std::collections::BTreeMap;
 
-use super::replicas::{Kind, Replicas};
+use key::{Key, StepKind, key_of};
+use layers::own;
+
+use super::replicas::Replicas;
 use super::schedule::{Chunks, Part, Pass, passes, spread};
-use super::{At, ExchangePhase, Step, StepPlanner, Totals};
-use crate::base::units::{Bytes, GpuId, SimDuration};
+use super::{At, Step, StepPlanner, Totals};
+use crate::base::units::{GpuId, SimDuration};
 use crate::execution::blame::{Op, Reason};
-use crate::execution::program::{
-    After, Command, Fill, Meeting, MeetingId, Program, Slowdown, Stream, Work,
-};
-use crate::workload::{Recompute, Workload, Zero};
-
-/// A step of a group: which round of which micro-batch in which pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    group: u32,
-    round: u32,
-    micro_batch: u32,
-    kind: StepKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum StepKind {
-    Forward,
-    Backward,
-    Again,
-}
+use crate::execution::program::{After, Fill, Meeting, MeetingId, Program, Slowdown, Stream};
+use crate::workload::{Workload, Zero};
 
 /// Where a GPU is in its stage's passes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,205 +166,6 @@ impl<'a> TrainingStep<'a> {
         })
     }
 
-    fn join(
-        &self,
-        gpu: GpuId,
-        (key, phase): (Key, ExchangePhase),
-        after: After,
-        streams: &mut dyn Fill,
-    ) -> After {
-        let reasons = match (key.kind, phase) {
-            (StepKind::Backward, _) => [Reason::BackwardWait, Reason::BackwardExchange],
-            (_, ExchangePhase::Dispatch) => [Reason::DispatchWait, Reason::Dispatch],
-            (_, ExchangePhase::Combine) => [Reason::CombineWait, Reason::Combine],
-        };
-        let rank = (gpu.0 % self.grid.group) as usize;
-        let work =
-            Work::Join { meeting: id_of(key, phase), rank, reasons, slowdown: self.slowdown };
-        streams.push(Stream::Exchange, Command { work, after: Some(after), awaited: true })
-    }
-
-    /// Waits for what the neighbour sends, where there is one on another stage.
-    fn receive(
-        &self,
-        gpu: GpuId,
-        part: Part,
-        backward: bool,
-        streams: &mut dyn Fill,
-    ) -> Option<After> {
-        let stage = self.grid.stage(gpu);
-        let (from, _) = self.chunks.neighbour(stage, part.chunk, backward)?;
-        if from == stage {
-            return None;
-        }
-        let work = Work::Receive { number: number_of(part, backward) };
-        Some(streams.push(Stream::Receive, Command { work, after: None, awaited: true }))
-    }
-
-    /// Sends to the neighbour, where there is one on another stage.
-    fn send(
-        &self,
-        gpu: GpuId,
-        part: Part,
-        (backward, after): (bool, After),
-        streams: &mut dyn Fill,
-    ) {
-        let stage = self.grid.stage(gpu);
-        let Some((to, chunk)) = self.chunks.neighbour(stage, part.chunk, !backward) else { return };
-        if to == stage {
-            return;
-        }
-        let to = GpuId(to * self.grid.per_stage() + gpu.0 % self.grid.per_stage());
-        let tokens = u64::from(self.workload.batch.tokens_per_gpu);
-        let bytes = Bytes(tokens * u64::from(self.workload.model.hidden) * 2);
-        let number = number_of(Part { chunk, ..part }, backward);
-        let work = Work::Send { to, bytes, number };
-        streams.push(Stream::Send, Command { work, after: Some(after), awaited: false });
-    }
-
-    /// The plan of a step of a GPU.
-    fn key(&self, gpu: GpuId, round: u32, part: Part, kind: StepKind) -> Key {
-        let group = self.grid.group_of(gpu);
-        Key { group, round, micro_batch: part.micro_batch, kind }
-    }
-
-    /// A layer forward; again, where the backward pass needs it once more.
-    fn forward(
-        &mut self,
-        gpu: GpuId,
-        (part, round, kind): (Part, u32, StepKind),
-        ends: Ends,
-        streams: &mut dyn Fill,
-    ) {
-        let received = if ends.first && kind == StepKind::Forward {
-            self.receive(gpu, part, false, streams)
-        } else {
-            None
-        };
-        let received = self.wait_for_parameters(gpu, round, received, streams);
-        let key = self.key(gpu, round, part, kind);
-        let rank = (gpu.0 % self.grid.group) as usize;
-        let work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
-        let ready = streams.push(Stream::Compute, own(work.before, received, true));
-        let arrived = self.join(gpu, (key, ExchangePhase::Dispatch), ready, streams);
-        streams.push(Stream::Compute, covered(work.local));
-        let computed = streams.push(Stream::Compute, own(work.experts, Some(arrived), true));
-        let back = self.join(gpu, (key, ExchangePhase::Combine), computed, streams);
-        let sends = ends.last && kind == StepKind::Forward;
-        let mixed = streams.push(Stream::Compute, own(work.after, Some(back), sends));
-        if sends {
-            self.send(gpu, part, (false, mixed), streams);
-        }
-    }
-
-    /// A layer backward, weight gradients included or put off.
-    fn backward(
-        &mut self,
-        gpu: GpuId,
-        (part, round, weights): (Part, u32, bool),
-        ends: Ends,
-        streams: &mut dyn Fill,
-    ) {
-        let received = if ends.first { self.receive(gpu, part, true, streams) } else { None };
-        if self.workload.training.recompute == Recompute::Full {
-            self.forward(gpu, (part, round, StepKind::Again), Ends::default(), streams);
-        }
-        let key = self.key(gpu, round, part, StepKind::Backward);
-        let rank = (gpu.0 % self.grid.group) as usize;
-        let mut work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
-        let own_weights = self.in_flight(key).plan.weights(rank).clone();
-        if weights {
-            let [of_experts, of_others] = own_weights;
-            work.experts.extend(of_experts);
-            work.after.extend(of_others);
-        } else {
-            let put_off = self.put_off.entry((gpu, part)).or_default();
-            for (sum, ops) in put_off.iter_mut().zip(&own_weights) {
-                *sum += ops.iter().map(|op| op.time).sum();
-            }
-        }
-        let ready = streams.push(Stream::Compute, own(work.before, received, true));
-        let arrived = self.join(gpu, (key, ExchangePhase::Dispatch), ready, streams);
-        streams.push(Stream::Compute, covered(work.local));
-        let computed = streams.push(Stream::Compute, own(work.experts, Some(arrived), true));
-        let back = self.join(gpu, (key, ExchangePhase::Combine), computed, streams);
-        let reduces = weights && self.reduces(gpu, part);
-        let last = own(work.after, Some(back), ends.last || reduces);
-        let done = streams.push(Stream::Compute, last);
-        if ends.last {
-            self.send(gpu, part, (true, done), streams);
-        }
-        if reduces {
-            self.replicas.reduce(gpu, round, part.micro_batch, done, streams);
-        }
-    }
-
-    /// A layer of one micro-batch forward beside a layer of another backward.
-    fn pair(
-        &mut self,
-        gpu: GpuId,
-        [(forward, up), (backward, down)]: [(Part, u32); 2],
-        [ends_up, ends_down]: [Ends; 2],
-        streams: &mut dyn Fill,
-    ) {
-        let rank = (gpu.0 % self.grid.group) as usize;
-        let asked = if ends_down.first { self.receive(gpu, backward, true, streams) } else { None };
-        if self.workload.training.recompute == Recompute::Full {
-            self.forward(gpu, (backward, down, StepKind::Again), Ends::default(), streams);
-        }
-        let back_key = self.key(gpu, down, backward, StepKind::Backward);
-        let mut back = Blocks::forward(&self.in_flight(back_key).plan, rank, streams);
-        let [of_experts, of_others] = self.in_flight(back_key).plan.weights(rank).clone();
-        let key = self.key(gpu, up, forward, StepKind::Forward);
-        let work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
-        let (dispatch, combine) = (ExchangePhase::Dispatch, ExchangePhase::Combine);
-
-        let ready_back = streams.push(Stream::Compute, own(back.before, asked, true));
-        let sent_back = self.join(gpu, (back_key, dispatch), ready_back, streams);
-        let received =
-            if ends_up.first { self.receive(gpu, forward, false, streams) } else { None };
-        let received = self.wait_for_parameters(gpu, up, received, streams);
-        let ready = streams.push(Stream::Compute, own(work.before, received, true));
-        let sent = self.join(gpu, (key, dispatch), ready, streams);
-        streams.push(Stream::Compute, covered(back.local));
-        let done_back = streams.push(Stream::Compute, own(back.experts, Some(sent_back), true));
-        let home_back = self.join(gpu, (back_key, combine), done_back, streams);
-        streams.push(Stream::Compute, covered(work.local));
-        let done = streams.push(Stream::Compute, own(work.experts, Some(sent), true));
-        let home = self.join(gpu, (key, combine), done, streams);
-        streams.push(Stream::Compute, own(of_experts, None, false));
-        back.after.extend(of_others);
-        let reduces = self.reduces(gpu, backward);
-        let last = own(back.after, Some(home_back), ends_down.last || reduces);
-        let ended = streams.push(Stream::Compute, last);
-        if ends_down.last {
-            self.send(gpu, backward, (true, ended), streams);
-        }
-        if reduces {
-            self.replicas.reduce(gpu, down, backward.micro_batch, ended, streams);
-        }
-        let mixed = streams.push(Stream::Compute, own(work.after, Some(home), ends_up.last));
-        if ends_up.last {
-            self.send(gpu, forward, (false, mixed), streams);
-        }
-    }
-
-    /// Weight gradients of a whole pass that were put off.
-    fn weights(&mut self, gpu: GpuId, part: Part, streams: &mut dyn Fill) {
-        let [of_experts, of_others] = self.put_off.remove(&(gpu, part)).unwrap_or_default();
-        let ops = vec![
-            Op { reason: Reason::FfnWeightGradients, time: of_experts },
-            Op { reason: Reason::DenseBackward, time: of_others },
-        ];
-        let reduces = self.reduces(gpu, part);
-        let done = streams.push(Stream::Compute, own(ops, None, reduces));
-        if reduces {
-            for round in self.rounds(gpu, part.chunk).rev() {
-                self.replicas.reduce(gpu, round, part.micro_batch, done, streams);
-            }
-        }
-    }
-
     /// Whether gradients are reduced beside this pass.
     fn reduces(&self, gpu: GpuId, part: Part) -> bool {
         let training = &self.workload.training;
@@ -469,18 +258,18 @@ impl<'a> TrainingStep<'a> {
             Pass::Pair { forward, backward } => {
                 let [up, down] = [forward, backward].map(|part| self.rounds(gpu, part.chunk));
                 let most = up.len().max(down.len()) as u32;
-                let both = (up.start + done, down.end.wrapping_sub(1 + done));
-                match (done < up.len() as u32, done < down.len() as u32) {
+                let ahead = (forward, up.start + done);
+                let back = (backward, down.end.wrapping_sub(1 + done));
+                match (ahead.1 < up.end, done < down.len() as u32) {
                     (true, true) => {
-                        let parts = [(forward, both.0), (backward, both.1)];
-                        self.pair(gpu, parts, [ends(&up), ends(&down)], streams);
+                        self.pair(gpu, [ahead, back], [ends(&up), ends(&down)], streams);
                     }
                     (true, false) => {
-                        let at = (forward, both.0, StepKind::Forward);
+                        let at = (forward, ahead.1, StepKind::Forward);
                         self.forward(gpu, at, ends(&up), streams);
                     }
                     (false, _) => {
-                        self.backward(gpu, (backward, both.1, true), ends(&down), streams);
+                        self.backward(gpu, (backward, back.1, true), ends(&down), streams)
                     }
                 }
                 most
@@ -547,45 +336,6 @@ impl Program for TrainingStep<'_> {
     }
 }
 
-/// Whether a layer is the first and the last of its pass.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ends {
-    first: bool,
-    last: bool,
-}
-
-/// A member's work in a step, copied for its commands.
-struct Blocks {
-    before: Vec<Op>,
-    local: Vec<Op>,
-    experts: Vec<Op>,
-    after: Vec<Op>,
-}
-
-impl Blocks {
-    fn forward(plan: &Step, rank: usize, streams: &mut dyn Fill) -> Self {
-        let mut copy = |ops: &[Op]| {
-            let mut own = streams.ops();
-            own.extend_from_slice(ops);
-            own
-        };
-        Self {
-            before: copy(plan.before(rank)),
-            local: copy(plan.local(rank)),
-            experts: copy(plan.experts(rank)),
-            after: copy(plan.after(rank)),
-        }
-    }
-}
-
-const fn own(ops: Vec<Op>, after: Option<After>, awaited: bool) -> Command {
-    Command { work: Work::Compute(ops), after, awaited }
-}
-
-const fn covered(ops: Vec<Op>) -> Command {
-    Command { work: Work::Covered(ops), after: None, awaited: false }
-}
-
 /// The part whose weight gradients a pass computes.
 const fn with_weights(pass: Pass) -> Option<Part> {
     match pass {
@@ -615,32 +365,9 @@ fn rounds_of(workload: &Workload, chunks: &Chunks) -> Vec<u32> {
     starts
 }
 
-/// Of all messages to a GPU.
-fn number_of(part: Part, backward: bool) -> u64 {
-    (u64::from(backward) << 40) | (u64::from(part.chunk) << 32) | u64::from(part.micro_batch)
-}
-
-const PHASES: [ExchangePhase; 2] = [ExchangePhase::Dispatch, ExchangePhase::Combine];
-const KINDS: [StepKind; 3] = [StepKind::Forward, StepKind::Backward, StepKind::Again];
-
-/// 22 bits of group, 16 of round, 17 of micro-batch, 2 of kind, 1 of phase.
-fn id_of(key: Key, phase: ExchangePhase) -> MeetingId {
-    let Key { group, round, micro_batch, kind } = key;
-    let id = (u64::from(group) << 36)
-        | (u64::from(round) << 20)
-        | (u64::from(micro_batch) << 3)
-        | ((kind as u64) << 1)
-        | phase as u64;
-    Kind::Exchange.id(id)
-}
-
-fn key_of(meeting: MeetingId) -> (Key, ExchangePhase) {
-    let id = Kind::number(meeting);
-    let key = Key {
-        group: (id >> 36) as u32,
-        round: ((id >> 20) & 0xffff) as u32,
-        micro_batch: ((id >> 3) & 0x1_ffff) as u32,
-        kind: KINDS[((id >> 1) & 3) as usize],
-    };
-    (key, PHASES[(id & 1) as usize])
+/// Whether a layer is the first and the last of its pass.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    first: bool,
+    last: bool,
 }

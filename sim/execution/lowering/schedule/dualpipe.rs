@@ -1,4 +1,4 @@
-//! DualPipe [deepseekv3, §3.2.1], step by step as in DeepSeek's public implementation [dualpipe.py].
+//! DualPipe [deepseekv3, §3.2.1], step by step as in DeepSeek's public implementation [dualpipe].
 //!
 //! Micro-batches enter at both ends, half of them at each; chunk 0 of a stage goes with those that enter at the
 //! first stage. Stages of the second half see the two directions exchanged.

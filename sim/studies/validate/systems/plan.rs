@@ -50,6 +50,26 @@ impl Plan {
         first.chain(rest).map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
+    /// Where a step does not fit into memory as it is, and the row does not say what is computed again: as little
+    /// as makes it fit.
+    fn recompute_to_fit(
+        &mut self,
+        row: &Row,
+        scenario: &Table,
+        (topology, mut workload): (&Table, Table),
+    ) {
+        for recompute in ["selective", "full"] {
+            if !self.load().is_err_and(|mistake| mistake.found.contains(" on a GPU of ")) {
+                return;
+            }
+            if let Some(training) = workload.get_mut("training").and_then(Value::as_table_mut) {
+                training.insert("recompute".into(), recompute.into());
+            }
+            self.files = files_of(row, scenario.clone(), topology, workload.clone());
+            self.notes.push(format!("does not fit without: recompute = \"{recompute}\" assumed"));
+        }
+    }
+
     /// What makes runs differ: the question and the files, but for the row's name.
     pub(super) fn setup(&self) -> String {
         let lines = self.files.values().flat_map(|text| text.lines());
@@ -122,18 +142,7 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
     let files = files_of(row, scenario.clone(), &hardware.topology, model.workload.clone());
     let mut plan = Plan { question, per, overlap, notes, open, files };
     if question.what == What::Training && row.recompute.trim().is_empty() {
-        for recompute in ["selective", "full"] {
-            if !plan.load().is_err_and(|mistake| mistake.found.contains(" on a GPU of ")) {
-                break;
-            }
-            if let Some(training) = model.workload.get_mut("training").and_then(Value::as_table_mut)
-            {
-                training.insert("recompute".into(), recompute.into());
-            }
-            let (scenario, workload) = (scenario.clone(), model.workload.clone());
-            plan.files = files_of(row, scenario, &hardware.topology, workload);
-            plan.notes.push(format!("does not fit without: recompute = \"{recompute}\" assumed"));
-        }
+        plan.recompute_to_fit(row, &scenario, (&hardware.topology, model.workload));
     }
     Ok(plan)
 }

@@ -70,6 +70,18 @@ pub(super) fn of(row: &Row, ranks: u32) -> Result<Step, String> {
     {
         layout.insert(key.into(), i64::from(value).into());
     }
+    let training = training_table(row, (pp, micro_batches), &mut notes)?;
+    let open = notes.len() as u32;
+    let tokens_per_gpu = f64::from(gbs) * f64::from(seq) / f64::from(gpus);
+    Ok(Step { gpus, layout, training, micro_batches, tokens_per_gpu, notes, open })
+}
+
+/// `[training]` of a row.
+fn training_table(
+    row: &Row,
+    (pp, micro_batches): (u32, u32),
+    notes: &mut Vec<String>,
+) -> Result<Table, String> {
     let mut training = Table::new();
     let chunks = row.count("vpp", &row.vpp)?.filter(|&chunks| chunks > 1 && pp > 1);
     if let Some(chunks) = chunks {
@@ -82,13 +94,11 @@ pub(super) fn of(row: &Row, ranks: u32) -> Result<Step, String> {
             ));
         }
     }
-    let paired = paired(row, &mut notes) && micro_batches > 1;
+    let paired = paired(row, notes) && micro_batches > 1;
     training.insert("paired".into(), paired.into());
-    training.insert("recompute".into(), recompute(row, &mut notes).into());
+    training.insert("recompute".into(), recompute(row, notes).into());
     training.insert("zero".into(), zero(row)?.into());
-    let open = notes.len() as u32;
-    let tokens_per_gpu = f64::from(gbs) * f64::from(seq) / f64::from(gpus);
-    Ok(Step { gpus, layout, training, micro_batches, tokens_per_gpu, notes, open })
+    Ok(training)
 }
 
 /// Whether forward and backward passes run together, by the row's words.

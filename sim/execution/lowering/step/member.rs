@@ -1,0 +1,92 @@
+//! One member's part of a step.
+
+use std::collections::BTreeMap;
+
+use crate::base::units::{ExpertId, SimDuration};
+use crate::execution::blame::Op;
+use crate::execution::cost::{KernelTimes, dense_op};
+use crate::gate::Counts;
+use crate::placement::Placement;
+use crate::workload::Workload;
+
+/// One member's work in a step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MemberWork {
+    pub before: Vec<Op>,
+    /// What can run while its own tokens are being exchanged.
+    pub local: Vec<Op>,
+    pub experts: Vec<Op>,
+    pub after: Vec<Op>,
+    /// Weight gradients of its experts, and of everything else in the layer, in a backward step.
+    pub weights: [Vec<Op>; 2],
+}
+
+impl MemberWork {
+    pub fn clear(&mut self) {
+        let Self { before, local, experts, after, weights: [of_experts, of_others] } = self;
+        for ops in [before, local, experts, after, of_experts, of_others] {
+            ops.clear();
+        }
+    }
+}
+
+/// What comes before the gate of each layer. Pricing it is work, and layers are of few kinds: the first,
+/// those with a window, and those without.
+pub(super) fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
+    let model = &workload.model;
+    let kind = |layer: u32| {
+        let at = model.dense.leading_layers + layer;
+        (layer == 0, model.sliding_window.is_some_and(|window| window.limits(at)))
+    };
+    let mut priced = BTreeMap::new();
+    (0..model.layers)
+        .map(|layer| {
+            *priced.entry(kind(layer)).or_insert_with(|| dense_op(workload, kernels, layer))
+        })
+        .collect()
+}
+
+/// Slots of one member that leave the token order.
+pub(super) fn sent_by(placement: &Placement, of: Member<'_>) -> u64 {
+    (0..of.counts.experts())
+        .filter(|&expert| !placement.hosts(ExpertId(expert as u32)).is_empty())
+        .map(|expert| u64::from(of.counts.computed(of.rank, expert)))
+        .sum()
+}
+
+/// One member of a group in one step.
+#[derive(Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub rank: usize,
+    pub counts: &'a Counts,
+    /// Rows of each FFN expert that it holds.
+    pub rows: &'a [u32],
+}
+
+/// An op that takes time, or nothing.
+pub(super) fn nonzero(op: Op) -> Option<Op> {
+    (op.time > SimDuration::ZERO).then_some(op)
+}
+
+/// Rows of the FFN experts of each member, by expert that it holds.
+pub(super) fn rows_of(
+    placement: &Placement,
+    counts: &Counts,
+    ffn: usize,
+    rows: &mut Vec<Vec<u32>>,
+) {
+    rows.resize_with(counts.gpus(), Vec::new);
+    rows.iter_mut().for_each(Vec::clear);
+    for expert in 0..ffn {
+        let id = ExpertId(expert as u32);
+        let hosts = placement.hosts(id);
+        hosts.iter().for_each(|&host| rows[host as usize].push(0));
+        for from in 0..counts.gpus() {
+            for (host, share) in placement.shares(id, from, counts.computed(from, expert)) {
+                if let Some(row) = rows[host].last_mut() {
+                    *row += share;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! One layer of a pass as commands: forward, backward, or both in turns.
+
+use super::key::{Key, StepKind, id_of};
+use super::{Ends, TrainingStep};
+use crate::base::units::{Bytes, GpuId};
+use crate::execution::blame::{Op, Reason};
+use crate::execution::lowering::schedule::Part;
+use crate::execution::lowering::{ExchangePhase, Step};
+use crate::execution::program::{After, Command, Fill, Stream, Work};
+use crate::workload::Recompute;
+
+impl TrainingStep<'_> {
+    fn join(
+        &self,
+        gpu: GpuId,
+        (key, phase): (Key, ExchangePhase),
+        after: After,
+        streams: &mut dyn Fill,
+    ) -> After {
+        let reasons = match (key.kind, phase) {
+            (StepKind::Backward, _) => [Reason::BackwardWait, Reason::BackwardExchange],
+            (_, ExchangePhase::Dispatch) => [Reason::DispatchWait, Reason::Dispatch],
+            (_, ExchangePhase::Combine) => [Reason::CombineWait, Reason::Combine],
+        };
+        let rank = (gpu.0 % self.grid.group) as usize;
+        let work =
+            Work::Join { meeting: id_of(key, phase), rank, reasons, slowdown: self.slowdown };
+        streams.push(Stream::Exchange, Command { work, after: Some(after), awaited: true })
+    }
+
+    /// Waits for what the neighbour sends, where there is one on another stage.
+    fn receive(
+        &self,
+        gpu: GpuId,
+        part: Part,
+        backward: bool,
+        streams: &mut dyn Fill,
+    ) -> Option<After> {
+        let stage = self.grid.stage(gpu);
+        let (from, _) = self.chunks.neighbour(stage, part.chunk, backward)?;
+        if from == stage {
+            return None;
+        }
+        let work = Work::Receive { number: number_of(part, backward) };
+        Some(streams.push(Stream::Receive, Command { work, after: None, awaited: true }))
+    }
+
+    /// Sends to the neighbour, where there is one on another stage.
+    fn send(
+        &self,
+        gpu: GpuId,
+        part: Part,
+        (backward, after): (bool, After),
+        streams: &mut dyn Fill,
+    ) {
+        let stage = self.grid.stage(gpu);
+        let Some((to, chunk)) = self.chunks.neighbour(stage, part.chunk, !backward) else { return };
+        if to == stage {
+            return;
+        }
+        let to = GpuId(to * self.grid.per_stage() + gpu.0 % self.grid.per_stage());
+        let tokens = u64::from(self.workload.batch.tokens_per_gpu);
+        let bytes = Bytes(tokens * u64::from(self.workload.model.hidden) * 2);
+        let number = number_of(Part { chunk, ..part }, backward);
+        let work = Work::Send { to, bytes, number };
+        streams.push(Stream::Send, Command { work, after: Some(after), awaited: false });
+    }
+
+    /// The plan of a step of a GPU.
+    fn key(&self, gpu: GpuId, round: u32, part: Part, kind: StepKind) -> Key {
+        let group = self.grid.group_of(gpu);
+        Key { group, round, micro_batch: part.micro_batch, kind }
+    }
+
+    /// A layer forward; again, where the backward pass needs it once more.
+    pub(super) fn forward(
+        &mut self,
+        gpu: GpuId,
+        (part, round, kind): (Part, u32, StepKind),
+        ends: Ends,
+        streams: &mut dyn Fill,
+    ) {
+        let received = if ends.first && kind == StepKind::Forward {
+            self.receive(gpu, part, false, streams)
+        } else {
+            None
+        };
+        let received = self.wait_for_parameters(gpu, round, received, streams);
+        let key = self.key(gpu, round, part, kind);
+        let rank = (gpu.0 % self.grid.group) as usize;
+        let work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
+        let ready = streams.push(Stream::Compute, own(work.before, received, true));
+        let arrived = self.join(gpu, (key, ExchangePhase::Dispatch), ready, streams);
+        streams.push(Stream::Compute, covered(work.local));
+        let computed = streams.push(Stream::Compute, own(work.experts, Some(arrived), true));
+        let back = self.join(gpu, (key, ExchangePhase::Combine), computed, streams);
+        let sends = ends.last && kind == StepKind::Forward;
+        let mixed = streams.push(Stream::Compute, own(work.after, Some(back), sends));
+        if sends {
+            self.send(gpu, part, (false, mixed), streams);
+        }
+    }
+
+    /// A layer backward, weight gradients included or put off.
+    pub(super) fn backward(
+        &mut self,
+        gpu: GpuId,
+        (part, round, weights): (Part, u32, bool),
+        ends: Ends,
+        streams: &mut dyn Fill,
+    ) {
+        let received = if ends.first { self.receive(gpu, part, true, streams) } else { None };
+        if self.workload.training.recompute == Recompute::Full {
+            self.forward(gpu, (part, round, StepKind::Again), Ends::default(), streams);
+        }
+        let key = self.key(gpu, round, part, StepKind::Backward);
+        let rank = (gpu.0 % self.grid.group) as usize;
+        let mut work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
+        let own_weights = self.in_flight(key).plan.weights(rank).clone();
+        if weights {
+            let [of_experts, of_others] = own_weights;
+            work.experts.extend(of_experts);
+            work.after.extend(of_others);
+        } else {
+            let put_off = self.put_off.entry((gpu, part)).or_default();
+            for (sum, ops) in put_off.iter_mut().zip(&own_weights) {
+                *sum += ops.iter().map(|op| op.time).sum();
+            }
+        }
+        let ready = streams.push(Stream::Compute, own(work.before, received, true));
+        let arrived = self.join(gpu, (key, ExchangePhase::Dispatch), ready, streams);
+        streams.push(Stream::Compute, covered(work.local));
+        let computed = streams.push(Stream::Compute, own(work.experts, Some(arrived), true));
+        let back = self.join(gpu, (key, ExchangePhase::Combine), computed, streams);
+        let reduces = weights && self.reduces(gpu, part);
+        let last = own(work.after, Some(back), ends.last || reduces);
+        let done = streams.push(Stream::Compute, last);
+        if ends.last {
+            self.send(gpu, part, (true, done), streams);
+        }
+        if reduces {
+            self.replicas.reduce(gpu, round, part.micro_batch, done, streams);
+        }
+    }
+
+    /// A layer of one micro-batch forward beside a layer of another backward.
+    pub(super) fn pair(
+        &mut self,
+        gpu: GpuId,
+        [(forward, up), (backward, down)]: [(Part, u32); 2],
+        [ends_up, ends_down]: [Ends; 2],
+        streams: &mut dyn Fill,
+    ) {
+        let rank = (gpu.0 % self.grid.group) as usize;
+        let asked = ends_down.first.then(|| self.receive(gpu, backward, true, streams)).flatten();
+        if self.workload.training.recompute == Recompute::Full {
+            self.forward(gpu, (backward, down, StepKind::Again), Ends::default(), streams);
+        }
+        let back_key = self.key(gpu, down, backward, StepKind::Backward);
+        let mut back = Blocks::forward(&self.in_flight(back_key).plan, rank, streams);
+        let [of_experts, of_others] = self.in_flight(back_key).plan.weights(rank).clone();
+        let key = self.key(gpu, up, forward, StepKind::Forward);
+        let work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
+        let (dispatch, combine) = (ExchangePhase::Dispatch, ExchangePhase::Combine);
+
+        let ready_back = streams.push(Stream::Compute, own(back.before, asked, true));
+        let sent_back = self.join(gpu, (back_key, dispatch), ready_back, streams);
+        let received = ends_up.first.then(|| self.receive(gpu, forward, false, streams)).flatten();
+        let received = self.wait_for_parameters(gpu, up, received, streams);
+        let ready = streams.push(Stream::Compute, own(work.before, received, true));
+        let sent = self.join(gpu, (key, dispatch), ready, streams);
+        streams.push(Stream::Compute, covered(back.local));
+        let done_back = streams.push(Stream::Compute, own(back.experts, Some(sent_back), true));
+        let home_back = self.join(gpu, (back_key, combine), done_back, streams);
+        streams.push(Stream::Compute, covered(work.local));
+        let done = streams.push(Stream::Compute, own(work.experts, Some(sent), true));
+        let home = self.join(gpu, (key, combine), done, streams);
+        streams.push(Stream::Compute, own(of_experts, None, false));
+        back.after.extend(of_others);
+        let reduces = self.reduces(gpu, backward);
+        let last = own(back.after, Some(home_back), ends_down.last || reduces);
+        let ended = streams.push(Stream::Compute, last);
+        if ends_down.last {
+            self.send(gpu, backward, (true, ended), streams);
+        }
+        if reduces {
+            self.replicas.reduce(gpu, down, backward.micro_batch, ended, streams);
+        }
+        let mixed = streams.push(Stream::Compute, own(work.after, Some(home), ends_up.last));
+        if ends_up.last {
+            self.send(gpu, forward, (false, mixed), streams);
+        }
+    }
+
+    /// Weight gradients of a whole pass that were put off.
+    pub(super) fn weights(&mut self, gpu: GpuId, part: Part, streams: &mut dyn Fill) {
+        let [of_experts, of_others] = self.put_off.remove(&(gpu, part)).unwrap_or_default();
+        let ops = vec![
+            Op { reason: Reason::FfnWeightGradients, time: of_experts },
+            Op { reason: Reason::DenseBackward, time: of_others },
+        ];
+        let reduces = self.reduces(gpu, part);
+        let done = streams.push(Stream::Compute, own(ops, None, reduces));
+        if reduces {
+            for round in self.rounds(gpu, part.chunk).rev() {
+                self.replicas.reduce(gpu, round, part.micro_batch, done, streams);
+            }
+        }
+    }
+}
+
+/// A member's work in a step, copied for its commands.
+struct Blocks {
+    before: Vec<Op>,
+    local: Vec<Op>,
+    experts: Vec<Op>,
+    after: Vec<Op>,
+}
+
+impl Blocks {
+    fn forward(plan: &Step, rank: usize, streams: &mut dyn Fill) -> Self {
+        let mut copy = |ops: &[Op]| {
+            let mut own = streams.ops();
+            own.extend_from_slice(ops);
+            own
+        };
+        Self {
+            before: copy(plan.before(rank)),
+            local: copy(plan.local(rank)),
+            experts: copy(plan.experts(rank)),
+            after: copy(plan.after(rank)),
+        }
+    }
+}
+
+pub(super) const fn own(ops: Vec<Op>, after: Option<After>, awaited: bool) -> Command {
+    Command { work: Work::Compute(ops), after, awaited }
+}
+
+const fn covered(ops: Vec<Op>) -> Command {
+    Command { work: Work::Covered(ops), after: None, awaited: false }
+}
+
+/// Of all messages to a GPU.
+fn number_of(part: Part, backward: bool) -> u64 {
+    (u64::from(backward) << 40) | (u64::from(part.chunk) << 32) | u64::from(part.micro_batch)
+}
