@@ -37,6 +37,12 @@ pub(super) fn passes(stage: u32, stages: u32, micro_batches: u32) -> Vec<Pass> {
         list.backward(1);
         list.pair(1, 0);
     }
+    drain(&mut list, half, rank);
+    list.passes
+}
+
+/// The last passes of a stage this far from the nearer end.
+fn drain(list: &mut List, half: u32, rank: u32) {
     let steps = rank + 1;
     let mut apart = false;
     for at in 0..steps {
@@ -52,7 +58,6 @@ pub(super) fn passes(stage: u32, stages: u32, micro_batches: u32) -> Vec<Pass> {
     for _ in 0..=rank {
         list.weights();
     }
-    list.passes
 }
 
 /// Passes so far, and which micro-batch of each direction comes next.
