@@ -8,5 +8,6 @@ mod gate_presets;
 mod gate_traces;
 mod study;
 mod systems;
+mod training;
 mod uncertainty;
 mod validate;

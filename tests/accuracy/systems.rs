@@ -30,7 +30,10 @@ fn megatron_layer() -> Row {
 
 #[test]
 fn every_row_gets_a_number_or_a_reason() {
-    let verdicts = judged(|row| row.family != "serving");
+    let short = |row: &Row| !matches!(row.family.as_str(), "serving" | "train_step");
+    let small = |row: &Row| row.family == "train_step" && row.n_gpus == "8" && row.gbs.len() < 3;
+    let verdicts = judged(|row| short(row) || small(row));
+    assert!(verdicts.iter().any(|verdict| small(&verdict.row) && verdict.outcome.is_ok()));
     for verdict in &verdicts {
         let json = summary::json(verdict);
         let status = json["status"].as_str().unwrap();
