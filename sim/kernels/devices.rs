@@ -102,7 +102,18 @@ pub const DEVICES: [DataSheet; 6] = [
 
 /// Devices of which only the data sheet is known here: they have no profile and are predicted from a
 /// handful of timings (see `kernels::transfer`).
-pub const SHEETS_ALONE: [DataSheet; 5] = [
+pub const SHEETS_ALONE: [DataSheet; 6] = [
+    DataSheet {
+        name: "h20",
+        file: "h20",
+        bf16_tflops: 148.0,
+        memory_gb_per_s: 4000.0,
+        sms: 78,
+        scale_up_gb_per_s: 450.0,
+        cache_mb: 60.0,
+        source: "NVIDIA H20 data sheet, SXM",
+        nearest: Some("h100-sxm"),
+    },
     DataSheet {
         name: "b300-sxm",
         file: "b300_sxm",

@@ -12,7 +12,8 @@ const CHUNK_PAIR_MS: f64 = 129.012;
 /// The step is longer by one pair for each further micro-batch.
 #[test]
 fn a_pair_of_chunks_of_deepseek_v3_takes_what_its_trace_shows() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cases/deepseek-trace/scenario.toml");
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cases/deepseek-trace/scenario.toml");
     let step_ms = |micro_batches: u32| {
         let set = format!("workload.batch.micro_batches={micro_batches}");
         let opened = ScenarioSource::open(path, Overrides::new(vec![set])).expect("a scenario");

@@ -23,6 +23,16 @@
 //! attention skips half of it, less the tiles on the diagonal and what an uneven load leaves idle: published rates of
 //! FlashAttention on B200, head of 128, are 0.54, 0.69 and 0.80 of those without a mask at 1,024, 2,048 and
 //! 4,096 tokens [flashattention, pull request 2605], which is 1/(1 + 900/S) within 5 %. Scores stay on chip.
+//! In decode each of `q` sequences scores its `C` tokens of context and its own, S' = C + T/q in all:
+//!
+//! ```text
+//!   max( gemm(T·h, S', a + p) + gemm(T·h, a', S'),  2·q·S'·(2·g·a)/W )                            (3')
+//! ```
+//!
+//! W the memory's rate; latent attention reads r_kv + p numbers a token instead of 2·g·a and, its projections
+//! absorbed into queries and outputs [deepseekv2, §2.1.2], has a = a' = r_kv. A window keeps S' to itself. Without
+//! `batch.context` a decode batch sees its own tokens alone, and the report says so.
+//!
 //! A window [gptoss25] scores fewer pairs at the same rate. That is optimistic for windows of
 //! few tokens, where a kernel's tiles reach beyond the window: up to twice the work for one of 128.
 //!
@@ -296,10 +306,38 @@ fn scores(
     window: Option<SlidingWindow>,
 ) -> SimDuration {
     let sequence = workload.batch.sequence_tokens;
+    if let (Phase::Decode, Some(context)) = (workload.phase(), workload.batch.context) {
+        let seen = context.saturating_add(sequence);
+        let seen = window.map_or(seen, |window| seen.min(window.tokens)).max(1);
+        return decode_scores(workload, kernels, (rows, dim), seen);
+    }
     let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
     let both = gemm(sequence, dim + rope) + gemm(dim, sequence);
     let whole = both.scaled(0.5 * (1.0 + 900.0 / f64::from(sequence)).min(2.0));
     window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)))
+}
+
+/// (3') of all heads on a GPU, with so many tokens seen.
+fn decode_scores(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    (rows, dim): (u64, u32),
+    seen: u32,
+) -> SimDuration {
+    let shared = workload.layout.tensor_parallel;
+    let (scored, mixed, kept) = match workload.model.attention {
+        Attention::Grouped { key_value_heads } => {
+            (dim, dim, 2 * u64::from(key_value_heads.div_ceil(shared)) * u64::from(dim))
+        }
+        Attention::Latent { key_value_rank, rope_dim, .. } => {
+            let kept = key_value_rank + rope_dim;
+            (kept, key_value_rank, u64::from(kept))
+        }
+    };
+    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
+    let sequences = u64::from(workload.sequences_per_gpu()) * u64::from(shared);
+    let read = Bytes(sequences * u64::from(seen) * kept * PLAIN.bytes());
+    (gemm(seen, scored) + gemm(mixed, seen)).max(kernels.memory_bound(read, 1))
 }
 
 /// (5) of the rows of all GPUs that share products, of intermediate size `inter`; nothing of none.

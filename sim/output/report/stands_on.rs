@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::kernels::{Part, Support, TimedBasis};
-use crate::workload::Workload;
+use crate::workload::{Phase, Workload};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -35,6 +35,13 @@ pub fn write_phase(out: &mut dyn Write, workloads: &[&Workload]) -> io::Result<(
         .collect();
     phases.sort_unstable();
     phases.dedup();
+    let blind = |workload: &&&Workload| {
+        workload.phase() == Phase::Decode && workload.batch.context.is_none()
+    };
+    if workloads.iter().any(|workload| blind(&workload)) {
+        let text = "batch.context is not given: attention sees the batch's own tokens alone";
+        wrapped(out, "decode: ", text)?;
+    }
     if phases.is_empty() {
         return Ok(());
     }

@@ -34,7 +34,7 @@ const fn known(name: &'static str, profile: &'static str, memory_gb: u32, nic: f
 }
 
 /// The GPUs with a profile, and export variants of those.
-const KNOWN: [Known; 10] = [
+const KNOWN: [Known; 11] = [
     known("H100", "h100-sxm", 80, 400.0),
     Known {
         variant: Some("the same chip with NVLink of 200 GB/s in each direction"),
@@ -59,13 +59,17 @@ const KNOWN: [Known; 10] = [
         domain: Some(72),
         ..known("GB300", "gb300", 288, 800.0)
     },
+    Known {
+        variant: Some("carried over from a measured GPU by data sheet"),
+        ..known("H20", "h20", 96, 400.0)
+    },
     known("L40S", "l40s", 48, 200.0),
 ];
 
 /// What may follow a GPU's name without making it another GPU.
-const SAME: [&str; 12] = [
-    "", "SXM", "SXM4", "SXM5", "SXM6", "80GB", "SXM80GB", "SXM480GB", "SXM580GB", "HGX", "NVL72",
-    "DGX",
+const SAME: [&str; 13] = [
+    "", "SXM", "SXM4", "SXM5", "SXM6", "80GB", "SXM80GB", "SXM480GB", "SXM580GB", "HGX", "96G",
+    "NVL72", "DGX",
 ];
 
 /// Where a row ran.
@@ -272,7 +276,7 @@ mod tests {
         assert_eq!(profile("H100-SXM"), Some("h100-sxm"));
         assert_eq!(profile("NVIDIA GB200"), Some("gb200"));
         assert_eq!(profile("H800"), Some("h100-sxm"));
-        for other in ["H20-96G", "H100 PCIe", "H100-NVL", "GB3000", "MI300X", "TPU", ""] {
+        for other in ["H100 PCIe", "H100-NVL", "GB3000", "MI300X", "TPU", ""] {
             assert_eq!(profile(other), None, "{other}");
         }
     }

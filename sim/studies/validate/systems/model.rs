@@ -84,7 +84,12 @@ pub(super) fn of(
     let mut batch = Table::new();
     batch.insert("tokens_per_gpu".into(), i64::from(tokens).into());
     batch.insert("micro_batches".into(), 1.into());
-    batch.insert("sequence_tokens".into(), i64::from(sequence(row, whole, tokens)?).into());
+    let sequence = if what == What::Decode { 1 } else { sequence(row, whole, tokens)? };
+    batch.insert("sequence_tokens".into(), i64::from(sequence).into());
+    if what == What::Decode {
+        let context = row.needed("context", &row.context)?;
+        batch.insert("context".into(), i64::from(context).into());
+    }
     stack.batch(&mut batch);
     workload.insert("batch".into(), batch.into());
     workload.insert("layout".into(), layout(row, shape, ranks, &mut notes)?.into());

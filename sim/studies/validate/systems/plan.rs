@@ -101,7 +101,8 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
         What::Training => Some(training::of(row, ranks)?),
         _ => None,
     };
-    let two = question.what == What::Prefill && Stack::overlaps(row);
+    let serves = matches!(question.what, What::Prefill | What::Decode);
+    let two = serves && Stack::two_batches(row);
     let micro = if two { tokens.div_ceil(2) } else { tokens };
     let overlapped_kernel = question.what == What::GroupedProduct && Stack::overlaps(row);
     let taken = stack.sms.filter(|_| overlapped_kernel).unwrap_or(0);
@@ -135,7 +136,7 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
     }));
     let counted = match training::counted(question.what) {
         Some(counted) => counted,
-        None if question.what == What::Prefill => "model-forward",
+        None if serves => "model-forward",
         None => "moe-layer",
     };
     let scenario = scenario_of(row, hardware.profile, counted);

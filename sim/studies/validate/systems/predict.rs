@@ -186,7 +186,7 @@ fn seconds_of(outcome: &Outcome, plan: &Plan) -> f64 {
         What::Dispatch => blamed(Reason::Dispatch),
         What::Combine => blamed(Reason::Combine),
         What::GroupedProduct => blamed(Reason::FfnGemm) / 2.0,
-        What::Prefill => match plan.overlap {
+        What::Prefill | What::Decode => match plan.overlap {
             None => outcome.makespan.secs(),
             Some(overlap) => overlapped(outcome, overlap),
         },

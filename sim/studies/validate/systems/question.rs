@@ -27,6 +27,8 @@ pub(super) enum What {
     GroupedProduct,
     /// A forward pass of the whole model over prompts.
     Prefill,
+    /// A decode step of the whole model.
+    Decode,
     /// One MoE layer backward, weight gradients included.
     LayerBackward,
     /// One MoE layer forward and backward.
@@ -38,7 +40,7 @@ pub(super) enum What {
 impl What {
     /// Whether all layers are run, with what is beside the experts.
     pub(super) const fn is_whole_model(self) -> bool {
-        matches!(self, Self::Prefill | Self::Training)
+        matches!(self, Self::Prefill | Self::Decode | Self::Training)
     }
 }
 
@@ -69,7 +71,6 @@ pub(super) struct Question {
 /// What a run does not model yet, in the words of reports.
 const PAIR: &str = "one forward and one backward chunk together: see docs/systems.md";
 const BACKWARD_KERNEL: &str = "a backward kernel by itself is not reported";
-const DECODE: &str = "decode steps are not modelled yet (attention over the context)";
 const SERVING: &str = "serving loops are not modelled yet (prefill and decode in one engine)";
 const SPECULATIVE: &str = "speculative decoding is not modelled yet";
 const RATIO: &str = "a ratio whose set-up is not stated";
@@ -141,7 +142,7 @@ fn fits(what: What, unit: Unit, text: &str) -> Result<(), String> {
     let good = match unit {
         Unit::Time(_) => true,
         Unit::TokensPerGpu | Unit::TokensPerNode | Unit::Tokens => {
-            matches!(what, What::Layer | What::Prefill | What::Training)
+            matches!(what, What::Layer | What::Prefill | What::Decode | What::Training)
         }
         Unit::Teraflops => {
             matches!(what, What::Layer | What::GroupedProduct | What::Training)
@@ -182,7 +183,7 @@ fn serving(row: &Row) -> Result<What, String> {
     let [prefill, decode] = ["prefill", "decode"].map(|word| has_any(&row.phase, &[word]));
     match (prefill, decode) {
         (true, false) => Ok(What::Prefill),
-        (false, true) => Err(DECODE.to_owned()),
+        (false, true) => Ok(What::Decode),
         (true, true) => Err(SERVING.to_owned()),
         (false, false) => Err(format!("phase `{}` is not understood", row.phase)),
     }
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!(what("serving", "prefill", "throughput", "tokens/s/node"), Ok(What::Prefill));
         assert_eq!(what("layer", "backward", "MoE layer time", "ms"), Ok(What::LayerBackward));
         assert_eq!(what("layer", "fwd+bwd", "MoE layer time", "ms"), Ok(What::LayerBoth));
-        assert_eq!(what("serving", "decode", "throughput", "tokens/s/GPU").unwrap_err(), DECODE);
+        assert_eq!(what("serving", "decode", "throughput", "tokens/s/GPU"), Ok(What::Decode));
         assert_eq!(what("train_step", "training iteration", "time", "s"), Ok(What::Training));
         assert!(what("layer", "forward", "MoE layer time", "GB/s").is_err());
         assert!(what("layer", "forward", "MoE layer time", "furlongs").is_err());

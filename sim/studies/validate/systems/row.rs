@@ -60,6 +60,8 @@ pub struct Row {
     #[serde(default)]
     pub gbs: String,
     pub seq: String,
+    #[serde(default)]
+    pub context: String,
     pub isl: String,
     pub dtype_compute: String,
     pub dtype_dispatch: String,

@@ -109,6 +109,12 @@ impl Stack {
         batch.insert("phase".into(), self.phase.word().into());
     }
 
+    /// Whether two micro-batches of a serving engine overlap, by the row's word. Overlap within one batch hides
+    /// less, and none of it is counted.
+    pub(super) fn two_batches(row: &Row) -> bool {
+        Self::overlaps(row) && !has_any(&row.overlap, &["single"])
+    }
+
     /// Whether two micro-batches overlap, by the row's word.
     pub(super) fn overlaps(row: &Row) -> bool {
         let none = ["", "none", "no", "off"];
