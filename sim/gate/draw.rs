@@ -7,7 +7,7 @@ use super::law::Walk;
 use super::layer::Layer;
 use super::sequences::{Cursor, Rates};
 use super::{Gate, groups, inclusion, sample};
-use crate::workload::Scheme;
+use crate::workload::{Persistence, Scheme};
 
 /// Words of random numbers that one GPU may use of a stream; 2¹⁶ GPUs fit the 2⁶⁸ words of ChaCha.
 const WINDOW_BITS: u32 = 52;
@@ -23,6 +23,9 @@ pub(super) struct Draw<'a> {
     /// Draws that all layers have in common.
     common: ChaCha8Rng,
     sequences: Option<Cursor<'a>>,
+    persistence: Persistence,
+    /// The step of decoding, where a micro-batch is one.
+    step: Option<u32>,
     gpu: usize,
     rates: Rates,
     inclusion: Vec<f64>,
@@ -35,12 +38,20 @@ impl<'a> Draw<'a> {
         let place = format!("layer={layer}/micro_batch={micro_batch}");
         let named = |what: &str, place: &str| gate.streams.named(&format!("gate/{what}/{place}"));
         let sequences = gate.sequences.as_ref();
+        // Steps of decoding go on where the one before ended: scores are carried over.
+        let steps = gate.carries_scores(layer);
+        let persistence = gate.persistence_of(layer);
         Self {
+            persistence,
             gate,
             layer: &gate.layers[layer as usize],
-            ffn: named("ffn", &place),
+            ffn: if steps { named("ffn", &format!("layer={layer}")) } else { named("ffn", &place) },
             others: named("others", &place),
-            common: named("common", &format!("micro_batch={micro_batch}")),
+            common: named(
+                "common",
+                &format!("micro_batch={}", if steps { 0 } else { micro_batch }),
+            ),
+            step: steps.then_some(micro_batch),
             sequences: sequences.map(|of| of.cursor(gate.streams, layer, micro_batch)),
             gpu: 0,
             rates: Rates::default(),
@@ -103,7 +114,12 @@ impl<'a> Draw<'a> {
             rng.set_word_pos(begin + (1 << WALK_BITS));
             copy
         });
-        Walk::new(mean_times, self.gate.experts.top_k as usize, self.gate.persistence, order, rngs)
+        let top_k = self.gate.experts.top_k as usize;
+        let walk = Walk::new(mean_times, top_k, self.persistence, order, rngs);
+        match self.step {
+            Some(step) => walk.at_step(step),
+            None => walk,
+        }
     }
 
     /// How much longer than others the next token waits for experts that do not compute; a token
