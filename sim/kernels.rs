@@ -34,6 +34,7 @@ pub mod skew;
 pub mod transfer;
 pub mod unmeasured;
 
+mod collective;
 mod curve;
 mod times;
 pub use basis::{Basis, Part, Support, TimedBasis};

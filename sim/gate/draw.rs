@@ -149,10 +149,19 @@ impl<'a> Draw<'a> {
         let all = f64::from(self.gate.tokens_per_gpu);
         let scheme = self.gate.scheme;
         let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
+        let one_by_one = self.one_by_one(each);
         let expected = &mut self.expected[0];
         if self.sequences.is_none() && !by_group {
             inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);
             expected.set(tokens.into(), &self.inclusion);
+        } else if let Some(rule) = one_by_one {
+            out.fill(0);
+            let mut race = vec![];
+            for (sequence, _) in self.sequences() {
+                self.rates_of(sequence);
+                rule.choose(&self.rates.ffn, &mut self.ffn, &mut race, out);
+            }
+            return;
         } else {
             expected.clear(out.len());
             for (sequence, length) in self.sequences() {
@@ -178,6 +187,14 @@ impl<'a> Draw<'a> {
         } else {
             sample::counts_with_sum(rng, tokens, slots, expected, out);
         }
+    }
+
+    /// The rule by which tokens choose one by one: where none shares its sequence, and each has all its slots.
+    fn one_by_one(&self, each: f64) -> Option<groups::GroupRule> {
+        let Scheme::GroupLimited { groups, most } = self.gate.scheme else { return None };
+        let alone = self.sequences.is_some() && self.sequences().iter().all(|&(_, of)| of == 1);
+        let whole = each == f64::from(self.gate.experts.top_k);
+        (alone && whole).then_some(groups::GroupRule { groups, most, slots: each })
     }
 
     /// Counts of the other experts: `slots` of `tokens` tokens.

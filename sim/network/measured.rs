@@ -121,13 +121,7 @@ fn within(fit: Option<&CollectiveFit>, gpus: u32) -> NcclBasis {
         return NcclBasis { family, support: Support::DataSheet, errors: None };
     };
     let seen = fit.ramps.contains_key(&gpus);
-    let own = fit.evidence.log_errors.as_ref();
-    let unseen = fit.unseen_gpus.as_ref().and_then(|evidence| evidence.log_errors.clone());
-    let errors = if seen || gpus < 2 {
-        own.cloned()
-    } else {
-        unseen.or_else(|| own.map(|law| law.widened(WIDER)))
-    };
+    let errors = fit.errors(gpus);
     let transferred = fit.evidence.transferred_from();
     let support = match (transferred, beyond(gpus, fit.ramps.keys().copied(), "GPUs")) {
         (Some(from), _) => Support::Borrowed { from: from.to_owned() },
