@@ -34,7 +34,6 @@ pub mod skew;
 pub mod transfer;
 pub mod unmeasured;
 
-mod collective;
 mod curve;
 mod times;
 pub use basis::{Basis, Part, Support, TimedBasis};

@@ -146,22 +146,31 @@ impl<'a> Draw<'a> {
             return;
         }
         let each = slots as f64 / f64::from(tokens);
+        match self.one_by_one(each) {
+            Some(rule) => self.each_chooses(&rule, out),
+            None => self.all_at_once(tokens, slots, each, out),
+        }
+    }
+
+    /// Counts of FFN experts of tokens that each choose alone.
+    fn each_chooses(&mut self, rule: &groups::GroupRule, out: &mut [u32]) {
+        out.fill(0);
+        let mut race = vec![];
+        for (sequence, _) in self.sequences() {
+            self.rates_of(sequence);
+            rule.choose(&self.rates.ffn, &mut self.ffn, &mut race, out);
+        }
+    }
+
+    /// Counts of FFN experts from the chances of all tokens, each with `each` slots.
+    fn all_at_once(&mut self, tokens: u32, slots: u64, each: f64, out: &mut [u32]) {
         let all = f64::from(self.gate.tokens_per_gpu);
         let scheme = self.gate.scheme;
         let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
-        let one_by_one = self.one_by_one(each);
         let expected = &mut self.expected[0];
         if self.sequences.is_none() && !by_group {
             inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);
             expected.set(tokens.into(), &self.inclusion);
-        } else if let Some(rule) = one_by_one {
-            out.fill(0);
-            let mut race = vec![];
-            for (sequence, _) in self.sequences() {
-                self.rates_of(sequence);
-                rule.choose(&self.rates.ffn, &mut self.ffn, &mut race, out);
-            }
-            return;
         } else {
             expected.clear(out.len());
             for (sequence, length) in self.sequences() {

@@ -1,5 +1,7 @@
 //! Times of one fixed shape over its running size.
 
+mod collective;
+
 use super::curve::{Curve, interpolate, pooled};
 use super::curves::Site;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};

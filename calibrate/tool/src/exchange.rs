@@ -43,21 +43,27 @@ pub fn fit(rows: &[ExchangeRow], on: &str) -> BTreeMap<String, ExchangeFit> {
     names.into_iter().map(one).collect()
 }
 
-/// Without held-out errors.
-fn of_rows(rows: &[&ExchangeRow]) -> ExchangeFit {
-    let (library, bytes) = (rows[0].library, rows[0].bytes);
+/// Constants of every number of groups.
+fn priors_of(rows: &[&ExchangeRow]) -> BTreeMap<u32, ExchangePrior> {
+    let library = rows[0].library;
     let groups: BTreeSet<u32> = rows.iter().map(|row| row.shape.groups).collect();
     let of = |n: u32| -> Vec<&ExchangeRow> {
         rows.iter().filter(|row| row.shape.groups == n).copied().collect()
     };
-    let priors = match library {
+    match library {
         Library::NvlinkDomain => domain(rows, &groups),
         _ => {
             let (one, several): (BTreeSet<u32>, _) = groups.iter().partition(|&&n| n <= 1);
             let of_one = one.iter().map(|&n| (n, constants(&of(n))));
             of_one.chain(of_nodes(rows, &several)).collect()
         }
-    };
+    }
+}
+
+/// Without held-out errors.
+fn of_rows(rows: &[&ExchangeRow]) -> ExchangeFit {
+    let (library, bytes) = (rows[0].library, rows[0].bytes);
+    let priors = priors_of(rows);
     let mut fit = ExchangeFit {
         library,
         bytes,

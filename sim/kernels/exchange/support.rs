@@ -16,9 +16,6 @@ const WIDER: f64 = 2.0;
 /// A fabric that carries more than this share of the NICs' rate is not called congested.
 const UNCONGESTED: f64 = 0.9;
 
-/// Words in the evidence of constants that were measured on another GPU.
-const TRANSFERRED: &str = ": transferred, not measured";
-
 /// In which way an exchange lies beyond what was measured.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unseen {
@@ -87,8 +84,7 @@ impl ExchangeFit {
     /// How near the exchange is to what was measured, with numbers of this many bytes on the wire.
     #[must_use]
     pub fn support(&self, shape: ExchangeShape, tokens: u32, bytes: f64) -> Support {
-        let fitted_on = &self.evidence.fitted_on;
-        if let Some(from) = fitted_on.strip_suffix(TRANSFERRED) {
+        if let Some(from) = self.evidence.transferred_from() {
             return Support::Borrowed { from: from.to_owned() };
         }
         if (bytes / self.bytes - 1.0).abs() > 1e-9 {

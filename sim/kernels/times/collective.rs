@@ -1,9 +1,9 @@
 //! Times of collectives within a node, for numbers of GPUs that were measured and others.
 
-use super::curve::interpolate;
-use super::evidence::LogErrors;
-use super::profile::CollectiveFit;
-use super::ramp::Ramp;
+use crate::kernels::curve::interpolate;
+use crate::kernels::evidence::LogErrors;
+use crate::kernels::profile::CollectiveFit;
+use crate::kernels::ramp::Ramp;
 
 /// So much wider are errors of numbers of GPUs that were not measured where the profile does not say how far
 /// off such are: a stated guess.
@@ -36,7 +36,7 @@ impl CollectiveFit {
         (r0 * (1.0 - share) + r1 * share).exp()
     }
 
-    /// The constants for `gpus` GPUs, between those of measured numbers if need be, as [`super::ramp`] says.
+    /// The constants for `gpus` GPUs, between those of measured numbers if need be, as `kernels::ramp` says.
     #[must_use]
     pub fn ramp(&self, gpus: u32) -> Option<Ramp> {
         let (n0, n1) = self.neighbours(gpus)?;
