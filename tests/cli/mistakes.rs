@@ -30,7 +30,6 @@ const WINDOWED: &str = "workloads/gpt-oss-120b.toml";
 const TOPOLOGY: &str = "topologies/a100-4x8.toml";
 const OVERHEADS: &str = "calibrate/overheads/moepp-loop.toml";
 const PROFILE: &str = "calibrate/profiles/a100-sxm.toml";
-const RING: &str = "topologies/ring-of-switches.toml";
 
 const GRAPH: &[u8] = br#"
 schema = 1
@@ -102,10 +101,6 @@ const CASES: &[(&str, Wrong)] = &[
     ("another schema", Edit(WORKLOAD, "schema = 1", "schema = 2")),
     ("more GPUs than can be modelled", Edit(TOPOLOGY, "count         = 4", "count = 1000000000")),
     ("no nodes", Edit(TOPOLOGY, "count         = 4", "count = 0")),
-    (
-        "a link of no class",
-        Edit(RING, "latency = \"1 us\", class = \"nic\" }", "latency = \"1 us\" }"),
-    ),
     ("a GPU that nothing reaches", Bytes(GRAPH)),
     ("a factor below one", Edit(OVERHEADS, "traffic_factor = ", "traffic_factor = -")),
     (

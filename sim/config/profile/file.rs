@@ -155,7 +155,7 @@ pub(super) struct ExchangePriorFile {
     pub(super) bandwidth: Written<Bandwidth>,
     pub(super) local_bandwidth: Written<Bandwidth>,
     pub(super) fabric: Number<1, 1_000>,
-    pub(super) own: Number<0, 1_000>,
+    pub(super) own: Number<0, 1_000_000>,
     pub(super) sharpness: Factor,
     pub(super) slot: Written<SimDuration>,
 }
