@@ -129,7 +129,23 @@ struct CatchUp {
     cluster: usize,
     class: LinkClass,
     factor: Option<f64>,
-    gb_per_s: f64,
+    /// The slowest and the fastest of these links.
+    gb_per_s: [f64; 2],
+}
+
+impl CatchUp {
+    /// What these links would have to be, a range where they differ.
+    fn wanted(&self, factor: f64) -> String {
+        let [slowest, fastest] = self.gb_per_s;
+        let range = |by: f64| {
+            if slowest < fastest {
+                format!("{:.1} to {:.1}", slowest * by, fastest * by)
+            } else {
+                format!("{:.1}", slowest * by)
+            }
+        };
+        format!("{} GB/s (now {})", range(factor), range(1.0))
+    }
 }
 
 fn catch_ups(
@@ -151,12 +167,15 @@ fn catch_ups(
         });
         let Some(class) = link else { continue };
         let links = cluster_cases[at].scenario.topology.links();
-        let own = links.iter().find(|link| link.class == class);
+        let own = links.iter().filter(|link| link.class == class);
+        let rates: Vec<f64> = own.map(|link| link.bandwidth.gb_per_sec()).collect();
+        let slowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
+        let fastest = rates.iter().copied().fold(0.0, f64::max);
         found.push(CatchUp {
             cluster: at,
             class,
             factor: break_even(&cluster_cases[at], class, target)?,
-            gb_per_s: own.map_or(0.0, |link| link.bandwidth.gb_per_sec()),
+            gb_per_s: [slowest.min(fastest), fastest],
         });
     }
     Ok(found)
@@ -241,10 +260,9 @@ fn write_text(
         match found.factor {
             Some(factor) => writeln!(
                 out,
-                "{name} matches {} a GPU with {class} links of {:.1} GB/s (now {:.1})",
+                "{name} matches {} a GPU with {class} links of {}",
                 leader.name,
-                found.gb_per_s * factor,
-                found.gb_per_s
+                found.wanted(factor)
             )?,
             None => writeln!(
                 out,
@@ -337,7 +355,8 @@ fn json_of(
                 "elasticities": result.sensitivities.iter().map(|(knob, e)| (knob.name(), *e))
                     .collect::<std::collections::BTreeMap<_, _>>(),
                 "break_even_class": found.map(|found| found.class.name()),
-                "break_even_gb_per_s": found.and_then(|found| Some(found.factor? * found.gb_per_s)),
+                "break_even_factor": found.and_then(|found| found.factor),
+                "break_even_gb_per_s": found.and_then(|found| Some(found.factor? * found.gb_per_s[0])),
             })
         })
         .collect();

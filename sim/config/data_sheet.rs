@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::profile::peer_to_peer_of;
 use super::{Count, Diagnostic, Source, Written};
 use crate::base::units::{Bandwidth, Bytes, FlopRate};
 use crate::kernels::devices::{DEVICES, DataSheet};
@@ -23,6 +24,7 @@ struct File {
     memory_bandwidth: Written<Bandwidth>,
     sms: Count<1, 4096>,
     scale_up: Written<Bandwidth>,
+    peer_to_peer: Option<bool>,
     cache: Written<Bytes>,
     nearest: Option<Spanned<String>>,
 }
@@ -52,6 +54,8 @@ pub fn data_sheet(source: &Source) -> Result<(DataSheet, String), Diagnostic> {
             }
         },
     };
+    let peer_to_peer = peer_to_peer_of(file.peer_to_peer, Some(file.scale_up.0))
+        .map_err(|(found, help)| source.mistake_without_span("scale_up", found, help))?;
     let name: &'static str = String::leak(name.clone());
     let sheet = DataSheet {
         name,
@@ -60,6 +64,7 @@ pub fn data_sheet(source: &Source) -> Result<(DataSheet, String), Diagnostic> {
         memory_gb_per_s: file.memory_bandwidth.0.gb_per_sec(),
         sms: file.sms.0,
         scale_up_gb_per_s: file.scale_up.0.gb_per_sec(),
+        peer_to_peer,
         cache_mb: file.cache.0.0 as f64 / 1e6,
         source: String::leak(file.source),
         nearest,

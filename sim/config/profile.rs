@@ -9,22 +9,20 @@ use super::{Diagnostic, Source};
 use crate::base::table::Table;
 use crate::kernels::Device;
 use crate::kernels::curves::{Kriging, Scale};
-use crate::kernels::exchange::{ExchangePrior, Library};
 use crate::kernels::experts::{ExpertsPrior, TilePrior};
 use crate::kernels::gemm::GemmPrior;
 use crate::kernels::profile::{
-    CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, MemoryFit, Precision,
-    Profile, Residual,
+    CollectiveFit, Evidence, Family, MemoryFit, Precision, Profile, Residual,
 };
-use crate::kernels::ramp::Ramp;
 
 mod file;
+mod links;
 mod own;
 mod residuals;
 use file::{
-    Collective, EvidenceFile, ExchangeFile, ExchangePriorFile, Experts, File, Gemm, InterNode,
-    KrigingFile, RampFile, ResidualFile, ScaleFile, Tile,
+    EvidenceFile, Experts, File, Gemm, InterNode, KrigingFile, ResidualFile, ScaleFile, Tile,
 };
+pub(super) use links::peer_to_peer_of;
 pub use own::{is_same_gpu, no_profile, profile_of_gpu};
 use residuals::Residuals;
 
@@ -191,9 +189,12 @@ impl File {
         let measured = gemm.keys().chain(experts.keys().map(|(_, precision)| precision));
         let has_fp8 = measured.into_iter().any(|precision| *precision != Precision::Bf16);
         let mut collectives = BTreeMap::new();
+        let peak = self.data_sheet.scale_up.as_ref().map(|peak| peak.0);
+        let peer_to_peer = peer_to_peer_of(self.data_sheet.peer_to_peer, peak)
+            .map_err(|(found, help)| source.mistake_without_span("data_sheet", found, help))?;
         for (name, fit) in self.collective {
             let (op, fitted) = fit.validated(source, &name, residuals)?;
-            collectives.insert(op, fitted);
+            collectives.insert(op, CollectiveFit { peer_to_peer, ..fitted });
         }
         let mut exchanges = BTreeMap::new();
         for fit in self.exchange {
@@ -290,102 +291,5 @@ impl Experts {
         };
         let evidence = self.evidence.into();
         Ok(((self.kernel, precision), Family { prior, residual, evidence }))
-    }
-}
-
-impl Collective {
-    fn validated(
-        self,
-        source: &Source,
-        name: &Spanned<String>,
-        residuals: &Residuals<'_>,
-    ) -> Result<(CollectiveOp, CollectiveFit), Diagnostic> {
-        let Some(op) = CollectiveOp::named(name.get_ref()) else {
-            let known: Vec<&str> = CollectiveOp::ALL.iter().map(|op| op.name()).collect();
-            let found = format!("unknown collective `{}`", name.get_ref());
-            let help = format!("use one of {}", known.join(", "));
-            return Err(source.mistake(name.span(), found, help));
-        };
-        let ramps: BTreeMap<u32, Ramp> = self.ramp.iter().map(RampFile::ramp).collect();
-        if ramps.is_empty() {
-            let key = format!("collective.{}.ramp", name.get_ref());
-            return Err(source.mistake_without_span(&key, "is empty", "give at least one ramp"));
-        }
-        let family = format!("collective/{}", op.name());
-        let kriging = Kriging {
-            scales: vec![Scale { share: 1.0, lengths: vec![1.0] }],
-            noise: 1.0,
-            clip: f64::INFINITY,
-        };
-        let residual = residuals.curves(&family, kriging).map_err(in_table)?;
-        let (evidence, unseen) =
-            (self.evidence.into(), self.unseen_gpus.map(|u| u.evidence.into()));
-        Ok((op, CollectiveFit { ramps, residual, evidence, unseen_gpus: unseen }))
-    }
-}
-
-impl RampFile {
-    fn ramp(&self) -> (u32, Ramp) {
-        let ramp = Ramp {
-            alpha: self.alpha.0,
-            bandwidth: self.bandwidth.0,
-            ramp: self.ramp.0,
-            ramp_bytes: self.ramp_bytes.0,
-        };
-        (self.gpus.0, ramp)
-    }
-}
-
-impl ExchangeFile {
-    fn validated(
-        self,
-        source: &Source,
-        residuals: &Residuals<'_>,
-    ) -> Result<(String, ExchangeFit), Diagnostic> {
-        let Some(library) = Library::named(self.library.get_ref()) else {
-            let found = format!("unknown library `{}`", self.library.get_ref());
-            let help = "use one of deepep_normal, deepep_ll, nvlink_domain";
-            return Err(source.mistake(self.library.span(), found, help));
-        };
-        if self.prior.is_empty() {
-            let help = "give the constants of at least one number of groups";
-            return Err(source.mistake_without_span("exchange.prior", "is empty", help));
-        }
-        let kriging = self.kriging.checked(source, "exchange.kriging.scales", 5)?;
-        let family = format!("exchange/{}", self.name);
-        let fit = ExchangeFit {
-            library,
-            bytes: self.bytes.0,
-            priors: self.prior.iter().map(ExchangePriorFile::prior).collect(),
-            residual: residuals.curves(&family, kriging).map_err(in_table)?,
-            evidence: self.evidence.into(),
-            unseen_groups: self.unseen_groups.map(|unseen| unseen.evidence.into()),
-        };
-        Ok((self.name, fit))
-    }
-}
-
-impl ExchangePriorFile {
-    fn prior(&self) -> (u32, ExchangePrior) {
-        let prior = ExchangePrior {
-            alpha_s: self.alpha.0.secs(),
-            expert_s: self.expert.0.secs(),
-            sm_bandwidth: self.sm_bandwidth.0.bytes_per_sec(),
-            bandwidth: self.bandwidth.0.bytes_per_sec(),
-            sharpness: self.sharpness.0,
-            local_bandwidth: self.local_bandwidth.0.bytes_per_sec(),
-            slot_s: self.slot.0.secs(),
-        };
-        (self.groups.0, prior)
-    }
-}
-
-impl InterNode {
-    fn validated(self) -> InterNodeFit {
-        InterNodeFit {
-            efficiency: self.efficiency.0,
-            alpha: self.alpha.iter().map(|a| (a.nodes.0, a.alpha.0)).collect(),
-            evidence: self.evidence.into(),
-        }
     }
 }

@@ -162,6 +162,24 @@ impl<'a> Draw<'a> {
             return;
         }
         let each = slots as f64 / f64::from(tokens);
+        match self.one_by_one(each) {
+            Some(rule) => self.each_chooses(&rule, out),
+            None => self.all_at_once(tokens, slots, each, out),
+        }
+    }
+
+    /// Counts of FFN experts of tokens that each choose alone.
+    fn each_chooses(&mut self, rule: &groups::GroupRule, out: &mut [u32]) {
+        out.fill(0);
+        let mut race = vec![];
+        for (sequence, _) in self.sequences() {
+            self.rates_of(sequence);
+            rule.choose(&self.rates.ffn, &mut self.ffn, &mut race, out);
+        }
+    }
+
+    /// Counts of FFN experts from the chances of all tokens, each with `each` slots.
+    fn all_at_once(&mut self, tokens: u32, slots: u64, each: f64, out: &mut [u32]) {
         let all = f64::from(self.gate.tokens_per_gpu);
         let scheme = self.gate.scheme;
         let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
@@ -194,6 +212,14 @@ impl<'a> Draw<'a> {
         } else {
             sample::counts_with_sum(rng, tokens, slots, expected, out);
         }
+    }
+
+    /// The rule by which tokens choose one by one: where none shares its sequence, and each has all its slots.
+    fn one_by_one(&self, each: f64) -> Option<groups::GroupRule> {
+        let Scheme::GroupLimited { groups, most } = self.gate.scheme else { return None };
+        let alone = self.sequences.is_some() && self.sequences().iter().all(|&(_, of)| of == 1);
+        let whole = each == f64::from(self.gate.experts.top_k);
+        (alone && whole).then_some(groups::GroupRule { groups, most, slots: each })
     }
 
     /// Counts of the other experts: `slots` of `tokens` tokens.

@@ -50,6 +50,9 @@ use crate::workload::{Persistence, Recording, Scoring, SequenceCounts};
 /// Words of random numbers that one sequence may use of a layer's stream.
 pub(super) const SEQUENCE_BITS: u32 = 20;
 
+/// Experts whose deviations are summed at once.
+const AT_ONCE: usize = 8;
+
 /// Share of the variance of latents that is blurred when they are drawn from recorded ones.
 const BLUR: f64 = 0.1;
 
@@ -88,12 +91,20 @@ impl LayerLaw {
     /// What one sequence's logits differ by from μ [(1)].
     pub(super) fn deviations(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
         out.clear();
+        out.resize(self.own.len(), 0.0);
         let rank = latents.len();
-        for (expert, own) in self.own.iter().enumerate() {
-            let loadings = &self.loadings[expert * rank..][..rank];
-            let shared: f64 = loadings.iter().zip(latents).map(|(w, h)| w * h).sum();
-            let u: f64 = if *own > 0.0 { StandardNormal.sample(rng) } else { 0.0 };
-            out.push(shared + own * u);
+        // Several sums at a time: each alone waits for its last addition.
+        for (out, loadings) in
+            out.chunks_mut(AT_ONCE).zip(self.loadings.chunks((AT_ONCE * rank).max(1)))
+        {
+            for (k, h) in latents.iter().enumerate() {
+                let of_latent = loadings.iter().skip(k).step_by(rank);
+                out.iter_mut().zip(of_latent).for_each(|(shared, w)| *shared += w * h);
+            }
+        }
+        for (deviation, own) in out.iter_mut().zip(&self.own).filter(|(_, own)| **own > 0.0) {
+            let u: f64 = StandardNormal.sample(rng);
+            *deviation += own * u;
         }
     }
 

@@ -85,6 +85,9 @@ pub struct CollectiveFit {
     pub evidence: Evidence,
     /// How far off numbers of GPUs are that were not measured, where several were.
     pub unseen_gpus: Option<Evidence>,
+    /// Whether GPUs of a node reach each other's memory, by NVLink or over PCI Express; else all their flows
+    /// share the host's.
+    pub peer_to_peer: bool,
 }
 
 /// Kernels that only move memory.

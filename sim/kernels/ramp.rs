@@ -19,6 +19,17 @@
 //!
 //! (2) is how NCCL itself reckons: n − 1 hops of one latency in a ring within a node, twice that in an
 //! all-reduce, and a threshold of the low-latency protocol that grows with the ranks (the same source).
+//!
+//! (3) is the law of a switch, which gives every GPU its own way. Where GPUs cannot reach each other's memory
+//! over PCI Express (no *peer-to-peer*), every byte goes through the host's memory and all flows share it: what
+//! a GPU gets falls with a power of how many there are, and with it the sizes at which the ramp rises,
+//!
+//! ```text
+//!   ln a, ln B, ln c, ln S0:  linear in ln n                                    (4)
+//! ```
+//!
+//! No table here has three numbers of GPUs, so neither law could be judged between the two it is fitted to:
+//! intervals of such numbers say what leaving out one of two costs, in proportion of doublings.
 
 use crate::base::units::{Bandwidth, Bytes, SimDuration};
 
@@ -66,9 +77,46 @@ impl Ramp {
     }
 }
 
+impl Ramp {
+    /// The constants between two ramps of a shared host, by (4).
+    #[must_use]
+    pub fn between_shared(&self, other: &Self, share: f64) -> Self {
+        let mix = |a: f64, b: f64| {
+            if a > 0.0 && b > 0.0 {
+                a.powf(1.0 - share) * b.powf(share)
+            } else {
+                a + (b - a) * share
+            }
+        };
+        let time = |a: SimDuration, b: SimDuration| SimDuration::from_secs(mix(a.secs(), b.secs()));
+        let rate = mix(self.bandwidth.bytes_per_sec(), other.bandwidth.bytes_per_sec());
+        Self {
+            alpha: time(self.alpha, other.alpha),
+            bandwidth: Bandwidth::from_bytes_per_sec(rate),
+            ramp: time(self.ramp, other.ramp),
+            ramp_bytes: Bytes(mix(self.ramp_bytes.0 as f64, other.ramp_bytes.0 as f64) as u64),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_that_share_a_host_take_the_geometric_mean_between() {
+        let ramp = |alpha: u64, gb: f64| Ramp {
+            alpha: SimDuration::from_ps(alpha),
+            bandwidth: Bandwidth::from_bytes_per_sec(gb * 1e9),
+            ramp: SimDuration::from_ps(alpha),
+            ramp_bytes: Bytes(alpha),
+        };
+        let four = ramp(1_000_000, 16.0).between_shared(&ramp(4_000_000, 1.0), 0.5);
+        assert!((four.bandwidth.gb_per_sec() - 4.0).abs() < 1e-9);
+        assert!(
+            four.alpha.ps().abs_diff(2_000_000) <= 1 && four.ramp_bytes.0.abs_diff(2_000_000) <= 1
+        );
+    }
 
     /// 2 and 8 GPUs measured: 4 are a third of the hops on, and two thirds of the share of bytes.
     #[test]

@@ -1,14 +1,15 @@
 //! Times of one fixed shape over its running size.
 
+mod collective;
+
 use super::curve::{Curve, interpolate, pooled};
 use super::curves::Site;
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
 use super::gemm::{GemmPrior, GemmShape};
-use super::ramp::Ramp;
 use super::skew::Popularity;
 use super::{Device, Support, choice, floor};
 use crate::base::units::SimDuration;
-use crate::kernels::profile::{CollectiveFit, Family, Precision};
+use crate::kernels::profile::{Family, Precision};
 
 /// The laws for which experts have residual tables, in the order of [`Family::residual`].
 pub const LAWS: [(&str, Popularity); 3] = [
@@ -287,48 +288,5 @@ impl FusedTimes {
         laws.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (skews, residuals): (Vec<f64>, Vec<f64>) = laws.into_iter().unzip();
         interpolate(&skews, &residuals, load.log_skew(self.shape.experts)).unwrap_or(0.0)
-    }
-}
-
-impl CollectiveFit {
-    /// Time for a message of `bytes` among `gpus` GPUs, in seconds.
-    ///
-    /// Between numbers of GPUs that were measured, constants are taken part of the way as
-    /// [`super::ramp`] says, residuals by the share of bytes that leave a GPU, 1 − 1/n.
-    #[must_use]
-    pub fn seconds(&self, gpus: u32, bytes: f64) -> f64 {
-        if gpus < 2 {
-            return 0.0;
-        }
-        let Some((n0, n1, share)) = self.neighbours(gpus) else { return 0.0 };
-        let remote = 1.0 - 1.0 / f64::from(gpus);
-        let prior = self.ramp(gpus).map_or(0.0, |ramp| ramp.seconds(bytes * remote));
-        let residual = |n: u32| {
-            let curve = self.residual.sites().iter().find(|site| site.at == [n]);
-            let knots: Vec<f64> = self.residual.knots().iter().map(|b| b.ln()).collect();
-            curve.and_then(|site| interpolate(&knots, &site.residual, bytes.max(1.0).ln()))
-        };
-        let r0 = residual(n0).unwrap_or(0.0);
-        let r1 = residual(n1).unwrap_or(0.0);
-        prior * (r0 * (1.0 - share) + r1 * share).exp()
-    }
-
-    /// The constants for `gpus` GPUs, between those of measured numbers if need be.
-    #[must_use]
-    pub fn ramp(&self, gpus: u32) -> Option<Ramp> {
-        let (n0, n1, share) = self.neighbours(gpus)?;
-        let hops = if n0 == n1 { 0.0 } else { f64::from(gpus - n0) / f64::from(n1 - n0) };
-        Some(self.ramps[&n0].between(&self.ramps[&n1], hops, share))
-    }
-
-    /// The measured numbers of GPUs around `gpus`, and how far it lies on the way.
-    fn neighbours(&self, gpus: u32) -> Option<(u32, u32, f64)> {
-        let remote = |n: u32| 1.0 - 1.0 / f64::from(n);
-        let below = self.ramps.range(..=gpus).next_back().or_else(|| self.ramps.iter().next());
-        let above = self.ramps.range(gpus..).next().or_else(|| self.ramps.iter().next_back());
-        let ((&n0, _), (&n1, _)) = (below?, above?);
-        let share =
-            if n0 == n1 { 0.0 } else { (remote(gpus) - remote(n0)) / (remote(n1) - remote(n0)) };
-        Some((n0, n1, share))
     }
 }

@@ -4,7 +4,8 @@
 //!   GEMM timings ─ transfer: nearest donor, launches, memory, arithmetic × ─┐
 //!   experts      ─ every donor's own, scaled, by nearness (1) ──────────────┼─ restated as shares of the
 //!   copies       ─ memory's efficiency, the links' peak (2) ────────────────┤  data sheet's peaks
-//!   data sheet   ─ links of the nearest known ones, by the ratio of peaks ──┘
+//!   data sheet   ─ links of the nearest known ones of its kind, with or
+//!                  without peer-to-peer, by the ratio of peaks ─────────────┘
 //! ```
 //!
 //! ```text
@@ -36,7 +37,7 @@ use crate::base::units::Bandwidth;
 use crate::kernels::devices::DataSheet;
 use crate::kernels::evidence::TRANSFERRED;
 use crate::kernels::measurements::{Between, CopyRow, GemmRow};
-use crate::kernels::profile::{Evidence, Family, Precision, Profile};
+use crate::kernels::profile::{CollectiveFit, Evidence, Family, Precision, Profile};
 
 /// How much wider intervals are than the donor's own of shapes left out.
 #[derive(Clone, Copy)]
@@ -177,6 +178,10 @@ impl UnmeasuredDevice<'_> {
         self.sheet.map(DataSheet::device)
     }
 
+    fn peer_to_peer(&self) -> Option<bool> {
+        self.sheet.map(|sheet| sheet.peer_to_peer)
+    }
+
     /// The nearest donor at its factors, as shares of the data sheet's peaks, and how in words.
     fn scaled(&self, donors: &[Profile], found: &[Donor<'_>]) -> (Profile, String) {
         let (donor, scales, how) = match found.first() {
@@ -250,11 +255,18 @@ impl UnmeasuredDevice<'_> {
         let apart = |p: &&Profile| {
             (p.scale_up.map_or(f64::NAN, Bandwidth::bytes_per_sec) / peak).ln().abs()
         };
+        // GPUs that reach each other directly tell nothing of those that share the host, nor these of them.
+        let strange = |p: &&Profile| {
+            let shares = |fit: &CollectiveFit| Some(fit.peer_to_peer) != self.peer_to_peer();
+            self.peer_to_peer().is_some() && p.collectives.values().any(shares)
+        };
         let measured =
             || others.iter().filter(|p| p.collectives.values().any(|fit| fit.evidence.rows > 0));
         let family = measured().find(|p| self.is_family(p) && apart(p) < SAME_KIND_OF_LINK.ln());
-        let nearest = || measured().min_by(|a, b| apart(a).total_cmp(&apart(b)));
-        if let Some(nearest) = family.or_else(nearest) {
+        let nearer = |a: &&Profile, b: &&Profile| {
+            strange(a).cmp(&strange(b)).then(apart(a).total_cmp(&apart(b)))
+        };
+        if let Some(nearest) = family.or_else(|| measured().min_by(nearer)) {
             profile.collectives.clone_from(&nearest.collectives);
             profile.pair_bandwidth = nearest.pair_bandwidth;
             profile.scale_up = nearest.scale_up;

@@ -21,7 +21,7 @@
 
 use crate::kernels::evidence::LogErrors;
 use crate::kernels::exchange::{ExchangeFit, ExchangeShape, Library};
-use crate::kernels::profile::Profile;
+use crate::kernels::profile::{CollectiveOp, Profile};
 use crate::kernels::{Basis, Part};
 use crate::network::collective::Algorithm;
 use crate::network::measured::NcclBasis;
@@ -271,10 +271,12 @@ impl<'a> Ask<'a> {
                 errors: errors.clone(),
                 balanced: None,
             };
+            let [dispatch, combine] =
+                formats.map(|format| nccl.slower(self.left_over(algorithm, format), 1.0));
             return Carrier {
                 library,
                 algorithm,
-                rates: nccl.into(),
+                rates: Rates { dispatch, combine, other: nccl },
                 phases: [phase(0), phase(1)],
             };
         };
@@ -304,8 +306,40 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// What NCCL's constants leave over for a dispatch or combine within a node in this format, as a factor: its
+    /// message under an even choice of experts is what nccl-tests count, the part a GPU keeps included.
+    fn left_over(&self, algorithm: Algorithm, format: Dtype) -> f64 {
+        let group = self.group();
+        let fit = self.profile.collectives.get(&CollectiveOp::AllToAll);
+        let Some(fit) = fit.filter(|_| (2..=self.topology.gpus_per_node()).contains(&group)) else {
+            return 1.0;
+        };
+        let travels = match algorithm {
+            Algorithm::Direct | Algorithm::Pxn => Library::DeepEpLowLatency,
+            Algorithm::OneSided => Library::NvlinkDomain,
+            Algorithm::TwoHop => Library::DeepEpNormal,
+        };
+        let (bytes, tokens) = (format_bytes(format), self.workload.batch.tokens_per_gpu);
+        let sent = Balanced::of(travels, self.shape(1, 1), group, bytes, tokens).within();
+        let whole = f64::from(group) / f64::from(group - 1);
+        fit.residual(group, sent as f64 * whole)
+    }
+
     fn sms(&self, library: ExchangeLibrary) -> u32 {
         if takes_sms(library) { self.workload.stack.sms.unwrap_or(DEFAULT_SMS) } else { 1 }
+    }
+
+    /// What is exchanged among this many groups.
+    fn shape(&self, groups: u32, sms: u32) -> ExchangeShape {
+        let model = &self.workload.model;
+        ExchangeShape {
+            groups,
+            hidden: model.hidden,
+            top_k: self.workload.slots_per_round().min(model.experts.ffn),
+            experts: model.experts.ffn,
+            sms,
+            ranks: self.group().min(self.topology.gpus_per_node()),
+        }
     }
 
     fn fitted(
@@ -314,7 +348,6 @@ impl<'a> Ask<'a> {
         format: Dtype,
     ) -> FittedExchange<'a> {
         let (group, per_node) = (self.group(), self.topology.gpus_per_node());
-        let model = &self.workload.model;
         let groups =
             if fit.library == Library::NvlinkDomain { group } else { group.div_ceil(per_node) };
         let sms = if fit.library == Library::DeepEpNormal {
@@ -322,14 +355,7 @@ impl<'a> Ask<'a> {
         } else {
             1
         };
-        let shape = ExchangeShape {
-            groups,
-            hidden: model.hidden,
-            top_k: self.workload.slots_per_round().min(model.experts.ffn),
-            experts: model.experts.ffn,
-            sms,
-            ranks: group.min(per_node),
-        };
+        let shape = self.shape(groups, sms);
         let bytes = format_bytes(format);
         let tokens = self.workload.batch.tokens_per_gpu;
         FittedExchange { fit, prepare, shape, members: group, tokens, bytes }

@@ -3,8 +3,10 @@
 //! Within a node the profile has, for groups of n GPUs, the constants of NCCL's all-to-all
 //! `T = a + S/B + c·(1 − e^(−S/S0))` (`kernels::ramp`). `B` over the data-sheet peak it was measured on
 //! is the efficiency of scale-up links; a topology with other peaks gets the same share of them, and the
-//! ceiling of a pair of GPUs is as much higher or lower. Across nodes figures are published: a share of
-//! the NIC's rate, and a start-up by number of nodes n, its logarithm linear in ln n between two. A
+//! ceiling of a pair of GPUs is as much higher or lower. What these constants leave over at the size of a
+//! workload's messages, `carrier` applies on top. Across nodes figures are published: a share of
+//! the NIC's rate, and a start-up by number of nodes n, its logarithm linear in ln n between two; there is no
+//! table of NCCL between nodes to judge them by, and their interval is as wide as published fabrics scatter. A
 //! profile that knows nothing of a class of link leaves it at its peak, and the basis says so.
 
 use std::collections::BTreeMap;
@@ -121,13 +123,7 @@ fn within(fit: Option<&CollectiveFit>, gpus: u32) -> NcclBasis {
         return NcclBasis { family, support: Support::DataSheet, errors: None };
     };
     let seen = fit.ramps.contains_key(&gpus);
-    let own = fit.evidence.log_errors.as_ref();
-    let unseen = fit.unseen_gpus.as_ref().and_then(|evidence| evidence.log_errors.clone());
-    let errors = if seen || gpus < 2 {
-        own.cloned()
-    } else {
-        unseen.or_else(|| own.map(|law| law.widened(WIDER)))
-    };
+    let errors = fit.errors(gpus);
     let transferred = fit.evidence.transferred_from();
     let support = match (transferred, beyond(gpus, fit.ramps.keys().copied(), "GPUs")) {
         (Some(from), _) => Support::Borrowed { from: from.to_owned() },

@@ -42,8 +42,8 @@ pub struct Judged {
     pub predicted: f64,
     /// Measured.
     pub measured: f64,
-    /// Predicted by the baseline.
-    pub baseline: f64,
+    /// Predicted by the baseline; none where the profile lacks what it is reckoned from.
+    pub baseline: Option<f64>,
     /// Half-width of the 90 % interval, in logarithms.
     pub half_width: Option<f64>,
     /// Whether the shape was not among those measured.

@@ -86,7 +86,9 @@ fn both(
     let back = row.name.contains("combine");
     let carries = if back { Carries::Combine } else { Carries::Dispatch };
     let balanced = carrier.phases[usize::from(back)].balanced.expect("a fitted library");
-    let predicted = |name: &str| profile.exchanges[name].seconds(row.shape, row.tokens, |_| false);
+    // Runs have no congestion but their topology's: 8 nodes were measured on a fabric that had.
+    let predicted =
+        |name: &str| profile.exchanges[name].seconds_on(1.0, row.shape, row.tokens, |_| false);
     let mut seconds = predicted(&row.name);
     if nvlink && !back {
         // A dispatch is prepared first, which is a row of its own.
@@ -146,17 +148,21 @@ fn a_run_takes_the_picosecond_that_validate_predicts_for_rows_of_nvl72() {
     assert!(seen > 20, "{seen} rows");
 }
 
-/// Start-up, drain and ramp are rounded up to a picosecond each.
+/// Start-up, drain and ramp are rounded up to a picosecond each, before and after they are scaled.
 #[test]
-fn nccl_takes_its_measured_ramp_to_three_picoseconds() {
+fn nccl_takes_what_validate_predicts_to_a_few_picoseconds() {
     let cluster = boxes(1, "450 GB/s");
     let profile = profile("h100-sxm");
     let table = Table::read(&file("calibrate/data/nccl_h100_sxm.parquet")).unwrap();
     let rows = CollectiveRow::of(&table).unwrap().rows;
-    let of = |row: &&(usize, CollectiveRow)| row.1.op == CollectiveOp::AllToAll && row.1.gpus == 8;
     let mut seen = 0;
-    for (_, row) in rows.iter().filter(of) {
+    for (_, row) in rows.iter().filter(|(_, row)| row.op == CollectiveOp::AllToAll) {
+        // Eight slots of 32 numbers of two bytes: 512 bytes a token, the part that stays included.
         let mut workload = workload(&[]);
+        workload.model.hidden = 32;
+        (workload.model.experts.ffn, workload.model.experts.top_k) = (64, 8);
+        workload.batch.tokens_per_gpu = u32::try_from(row.bytes / 512).unwrap();
+        (workload.batch.dispatch_dtype, workload.batch.combine_dtype) = (Dtype::Bf16, Dtype::Bf16);
         workload.layout.expert_parallel = row.gpus;
         workload.stack.exchange = ExchangeLibrary::Nccl;
         let carrier = Carrier::of(&profile, &cluster, &workload, None).unwrap();
@@ -164,13 +170,16 @@ fn nccl_takes_its_measured_ramp_to_three_picoseconds() {
         let cell = row.bytes / u64::from(row.gpus);
         let members: Vec<_> = (0..row.gpus).map(moesim::base::units::GpuId).collect();
         let cells = vec![moesim::base::units::Bytes(cell); members.len() * members.len()];
-        let run = carry(&cluster, carrier.rates, Exchange::new(members, cells));
-        let ramp = profile.collectives[&CollectiveOp::AllToAll].ramp(row.gpus).unwrap();
-        let wanted = ramp.seconds((cell * u64::from(row.gpus - 1)) as f64);
-        assert!(run.ps().abs_diff(SimDuration::from_secs(wanted).ps()) <= 3, "{row:?}: {run}");
+        let exchange = Exchange::new(members, cells);
+        let wanted = &profile.collectives[&CollectiveOp::AllToAll];
+        let wanted = SimDuration::from_secs(wanted.seconds(row.gpus, row.bytes as f64));
+        for carries in [Carries::Dispatch, Carries::Combine] {
+            let run = carry(&cluster, carrier.rates, exchange.clone().carrying(carries));
+            assert!(run.ps().abs_diff(wanted.ps()) <= 6, "{row:?}: {run} for {wanted}");
+        }
         seen += 1;
     }
-    assert!(seen > 10, "{seen} rows");
+    assert!(seen > 40, "{seen} rows");
 }
 
 fn deepseek(library: ExchangeLibrary, group: u32, tokens: u32) -> Workload {

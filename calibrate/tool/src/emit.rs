@@ -82,6 +82,7 @@ fn head(out: &mut String, profile: &Profile, sheet: &DataSheet, origin: &[String
     text(out, "memory_bandwidth", &format!("{} GB/s", sheet.memory_gb_per_s));
     line(out, &format!("sms = {}", sheet.sms));
     text(out, "scale_up", &format!("{} GB/s", sheet.scale_up_gb_per_s));
+    line(out, &format!("peer_to_peer = {}", sheet.peer_to_peer));
     text(out, "source", sheet.source);
 }
 
@@ -117,11 +118,14 @@ fn exchanges(out: &mut String, profile: &Profile) {
             let rate = |bytes_per_sec: f64| format!("{} GB/s", rounded(bytes_per_sec / 1e9));
             let row = format!(
                 "  {{ groups = {groups}, alpha = \"{}\", expert = \"{}\", sm_bandwidth = \"{}\", \
-                 bandwidth = \"{}\", local_bandwidth = \"{}\", sharpness = {}, slot = \"{}\" }},",
+                 bandwidth = \"{}\", fabric = {}, own = {}, local_bandwidth = \"{}\", sharpness = {}, \
+                 slot = \"{}\" }},",
                 in_us(p.alpha_s),
                 in_us(p.expert_s),
                 rate(p.sm_bandwidth),
                 rate(p.bandwidth),
+                decimal(p.fabric),
+                decimal(p.own),
                 rate(p.local_bandwidth),
                 decimal(p.sharpness),
                 in_us(p.slot_s)

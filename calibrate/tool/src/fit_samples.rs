@@ -72,7 +72,7 @@ pub fn profile(
     let rows: Vec<CollectiveRow> = samples.iter().filter_map(|s| collective_row(s)).collect();
     let collectives: BTreeMap<_, _> = CollectiveOp::ALL
         .into_iter()
-        .filter_map(|op| nccl::fit(op, &rows, &on).map(|fit| (op, fit)))
+        .filter_map(|op| nccl::fit(op, &rows, &on, sheet.peer_to_peer).map(|fit| (op, fit)))
         .collect();
     let pair = collectives.get(&CollectiveOp::AllToAll).and_then(|fit| fit.ramps.get(&2));
     let profile = Profile {
@@ -240,6 +240,8 @@ fn sheet_of(identity: &Identity, samples: &[&Sample], rows: &[GemmRow]) -> DataS
         memory_gb_per_s: rounded(quantile(&rates, 0.9).max(1e-3)),
         sms: sms.unwrap_or(if software { threads } else { UNKNOWN_SMS }),
         scale_up_gb_per_s: link,
+        // Probes copy from GPU to GPU directly, or not at all.
+        peer_to_peer: true,
         cache_mb: identity.get("cache_bytes").and_then(|b| b.parse().ok()).unwrap_or(0.0) / 1e6,
         source: "no data sheet is known: the best rates that were measured",
         nearest: None,

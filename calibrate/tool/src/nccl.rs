@@ -17,7 +17,12 @@ const RAMP_STARTS: [f64; 4] = [3e4, 3e5, 3e6, 3e7];
 
 /// The fit of one collective; none without rows.
 #[must_use]
-pub fn fit(op: CollectiveOp, rows: &[CollectiveRow], on: &str) -> Option<CollectiveFit> {
+pub fn fit(
+    op: CollectiveOp,
+    rows: &[CollectiveRow],
+    on: &str,
+    peer_to_peer: bool,
+) -> Option<CollectiveFit> {
     let mut by_gpus: BTreeMap<u32, Vec<&CollectiveRow>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.op == op && row.gpus > 1 && row.bytes > 0) {
         by_gpus.entry(row.gpus).or_default().push(row);
@@ -60,6 +65,7 @@ pub fn fit(op: CollectiveOp, rows: &[CollectiveRow], on: &str) -> Option<Collect
         ),
         evidence,
         unseen_gpus: None,
+        peer_to_peer,
     };
     fit.unseen_gpus = unseen_gpus(&fit, &by_gpus);
     Some(fit)

@@ -41,6 +41,7 @@ pub(super) struct DataSheet {
     pub(super) memory_bandwidth: Written<Bandwidth>,
     pub(super) sms: Count<1, 4096>,
     pub(super) scale_up: Option<Written<Bandwidth>>,
+    pub(super) peer_to_peer: Option<bool>,
     #[allow(dead_code)] // For readers of the file.
     pub(super) source: String,
 }
@@ -153,6 +154,8 @@ pub(super) struct ExchangePriorFile {
     pub(super) sm_bandwidth: Written<Bandwidth>,
     pub(super) bandwidth: Written<Bandwidth>,
     pub(super) local_bandwidth: Written<Bandwidth>,
+    pub(super) fabric: Number<1, 1_000>,
+    pub(super) own: Number<0, 1_000_000>,
     pub(super) sharpness: Factor,
     pub(super) slot: Written<SimDuration>,
 }

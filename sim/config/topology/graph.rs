@@ -21,7 +21,7 @@ pub(super) struct GraphFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GraphLinkFile {
-    from: String,
+    from: Spanned<String>,
     to: String,
     bandwidth: Written<Bandwidth>,
     latency: Written<SimDuration>,
@@ -55,17 +55,23 @@ impl GraphFile {
 
 impl GraphLinkFile {
     fn build(self, source: &Source) -> Result<ExplicitLink, Diagnostic> {
+        let known = || LinkClass::ALL.map(LinkClass::name).join(", ");
         let class = match &self.class {
-            None => LinkClass::Direct,
+            // What links deliver, and cost, goes by their class.
+            None => {
+                let found = format!("the link from `{}` has no class", self.from.get_ref());
+                let help = format!("add class = \"...\", one of: {}", known());
+                return Err(source.mistake(self.from.span(), found, help));
+            }
             Some(name) => LinkClass::named(name.get_ref()).ok_or_else(|| {
-                let known = LinkClass::ALL.map(LinkClass::name).join(", ");
+                let known = known();
                 let found = format!("`{}` is not a class of links", name.get_ref());
                 source.mistake(name.span(), found, format!("choose from: {known}"))
             })?,
         };
         let lanes = self.lanes.map_or(1, |lanes| lanes.0);
         Ok(ExplicitLink {
-            from: self.from,
+            from: self.from.into_inner(),
             to: self.to,
             cable: Cable { lanes, ..plain(self.bandwidth, self.latency) },
             class,

@@ -47,6 +47,13 @@ impl LogErrors {
         Self(self.0.map(|q| q * factor))
     }
 
+    /// Whichever of two laws leaves the wider interval of nine in ten.
+    #[must_use]
+    pub fn or_wider(self, other: &Self) -> Self {
+        let width = |law: &Self| law.at(0.95) - law.at(0.05);
+        if width(other) > width(&self) { other.clone() } else { self }
+    }
+
     /// The quantiles at [`Self::LEVELS`].
     #[must_use]
     pub const fn quantiles(&self) -> &[f64; Self::LEVELS.len()] {

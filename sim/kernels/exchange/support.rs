@@ -1,5 +1,7 @@
 //! How near an exchange is to what was measured of its library.
 
+use std::collections::BTreeSet;
+
 use super::{ExchangeFit, ExchangeShape, Library, RANKS_OF_NODE};
 use crate::kernels::basis::Support;
 use crate::kernels::evidence::LogErrors;
@@ -11,8 +13,8 @@ const LENGTH: f64 = 3.0;
 /// far off such numbers are: as for experts of several ranks, a stated guess.
 const WIDER: f64 = 2.0;
 
-/// Words in the evidence of constants that were measured on another GPU.
-const TRANSFERRED: &str = ": transferred, not measured";
+/// A fabric that carries more than this share of the NICs' rate is not called congested.
+const UNCONGESTED: f64 = 0.9;
 
 /// In which way an exchange lies beyond what was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,8 @@ pub enum Unseen {
     Groups(String),
     /// The number of groups lies between measured ones.
     Between,
+    /// Measured on a congested fabric, whose congestion is left out.
+    Fabric(String),
     /// A node with another number of GPUs.
     Ranks(String),
     /// More or fewer tokens than were measured.
@@ -54,6 +58,14 @@ impl ExchangeFit {
                 found.push(Unseen::Kind(beyond));
             }
         }
+        let carried = self.fabric(n);
+        if carried < UNCONGESTED {
+            let share = carried * 100.0;
+            found.push(Unseen::Fabric(format!(
+                "{n} {word} without congestion, measured on a fabric that carried {share:.0} % of the \
+                 NICs' rate"
+            )));
+        }
         if self.library != Library::NvlinkDomain && shape.ranks != RANKS_OF_NODE {
             let beyond = format!("{} GPUs per node, measured on {RANKS_OF_NODE}", shape.ranks);
             found.push(Unseen::Ranks(beyond));
@@ -72,8 +84,7 @@ impl ExchangeFit {
     /// How near the exchange is to what was measured, with numbers of this many bytes on the wire.
     #[must_use]
     pub fn support(&self, shape: ExchangeShape, tokens: u32, bytes: f64) -> Support {
-        let fitted_on = &self.evidence.fitted_on;
-        if let Some(from) = fitted_on.strip_suffix(TRANSFERRED) {
+        if let Some(from) = self.evidence.transferred_from() {
             return Support::Borrowed { from: from.to_owned() };
         }
         if (bytes / self.bytes - 1.0).abs() > 1e-9 {
@@ -105,16 +116,56 @@ impl ExchangeFit {
     }
 
     /// The law of errors for this exchange: that of unseen numbers of groups where its own was not
-    /// measured; wider where the profile says nothing of those.
+    /// measured, as much wider as it lies further off; wider where the profile says nothing of those.
     #[must_use]
     pub fn errors(&self, shape: ExchangeShape) -> Option<LogErrors> {
         let own = self.evidence.log_errors.as_ref()?;
-        let other = |unseen: &Unseen| !matches!(unseen, Unseen::Tokens(_));
-        if !self.unseen(shape, 1).iter().any(other) {
-            return Some(own.clone());
+        let other = |unseen: &Unseen| {
+            matches!(unseen, Unseen::Kind(_) | Unseen::Ranks(_) | Unseen::Fabric(_))
+        };
+        let wider = if self.unseen(shape, 1).iter().any(other) { WIDER } else { 1.0 };
+        let unseen = self.unseen_groups.as_ref().and_then(|e| e.log_errors.as_ref());
+        let law = match (self.reach(shape.groups, |_| false), unseen) {
+            (Some(reach), Some(law)) => law.widened(reach).or_wider(own),
+            (Some(reach), None) => own.widened(WIDER * reach.max(1.0)),
+            (None, _) => own.clone(),
+        };
+        Some(law.widened(wider))
+    }
+
+    /// Half the width of the 90 % interval of a row's log error, on the fabric that was measured, where
+    /// groups that `skip` names were left out.
+    #[must_use]
+    pub fn half_width(&self, shape: ExchangeShape, skip: impl Fn(&[u32]) -> bool) -> Option<f64> {
+        let own = self.evidence.log_error_p90?;
+        let unseen = self.unseen_groups.as_ref().and_then(|e| e.log_error_p90);
+        let width = match (self.reach(shape.groups, skip), unseen) {
+            (Some(reach), Some(width)) => (width * reach).max(own),
+            (Some(reach), None) => own * WIDER * reach.max(1.0),
+            (None, _) => own,
+        };
+        let ranks = self.library != Library::NvlinkDomain && shape.ranks != RANKS_OF_NODE;
+        Some(if ranks { width * WIDER } else { width })
+    }
+
+    /// How far a number of groups that was not measured lies from the nearest measured one, in doublings,
+    /// over how far those lay that were left out in turn to learn of unseen ones. None for a measured one,
+    /// and whole where no other number is of its kind.
+    fn reach(&self, groups: u32, skip: impl Fn(&[u32]) -> bool) -> Option<f64> {
+        let known = self.telling(groups, &skip);
+        let apart = |a: u32, b: u32| (f64::from(a.max(1)) / f64::from(b.max(1))).log2().abs();
+        let nearest = |n: u32, among: &BTreeSet<u32>| {
+            let others = among.iter().filter(|&&other| other != n);
+            others.map(|&other| apart(n, other)).fold(f64::INFINITY, f64::min)
+        };
+        if known.contains(&groups) {
+            return None;
         }
-        let unseen = self.unseen_groups.as_ref().and_then(|e| e.log_errors.clone());
-        Some(unseen.unwrap_or_else(|| own.widened(WIDER)))
+        let all = self.telling(groups, &|_: &[u32]| false);
+        let learned = all.iter().map(|&n| nearest(n, &all)).filter(|far| far.is_finite());
+        let learned = learned.fold(0.0, f64::max);
+        let far = nearest(groups, &known);
+        Some(if learned > 0.0 && far.is_finite() { far / learned } else { 1.0 })
     }
 }
 
@@ -124,6 +175,7 @@ impl Unseen {
         match self {
             Self::Kind(beyond)
             | Self::Groups(beyond)
+            | Self::Fabric(beyond)
             | Self::Ranks(beyond)
             | Self::Tokens(beyond) => Some(beyond),
             Self::Between => None,

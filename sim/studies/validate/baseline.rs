@@ -1,7 +1,6 @@
 //! What the data sheet alone would predict.
 
 use crate::kernels::Device;
-use crate::kernels::devices::DataSheet;
 use crate::kernels::exchange::{Library, volume};
 use crate::kernels::experts::{ExpertsLoad, ExpertsShape};
 use crate::kernels::measurements::{CollectiveRow, ExchangeRow, GemmRow};
@@ -36,21 +35,22 @@ pub(super) fn experts(
     roofline(device, precision, 2.0 * slots * matrices * h * i, weights + activations)
 }
 
-/// `α + S/B` with S what one GPU must send: (n−1)/n of the message, twice for an all-reduce.
-pub(super) fn collective(profile: &str, row: &CollectiveRow) -> f64 {
-    let link = DataSheet::named(profile).map_or(450.0, |sheet| sheet.scale_up_gb_per_s) * 1e9;
+/// `α + S/B` with S what one GPU must send: (n−1)/n of the message, twice for an all-reduce. None where the
+/// profile does not say what its GPU's links are.
+pub(super) fn collective(profile: &Profile, row: &CollectiveRow) -> Option<f64> {
+    let link = profile.scale_up?.bytes_per_sec();
     let rounds = if row.op == CollectiveOp::AllReduce { 2.0 } else { 1.0 };
     let sent = rounds * row.bytes as f64 * (1.0 - 1.0 / f64::from(row.gpus));
-    ALPHA_S + sent / link
+    Some(ALPHA_S + sent / link)
 }
 
-/// `α + S/B`: scale-up links within a node or an NVLink domain, a 400 Gb/s NIC between nodes.
-pub(super) fn exchange(profile: &Profile, row: &ExchangeRow) -> f64 {
+/// `α + S/B`: scale-up links within a node or an NVLink domain, a 400 Gb/s NIC between nodes. None where the
+/// profile does not say what its GPU's links are.
+pub(super) fn exchange(profile: &Profile, row: &ExchangeRow) -> Option<f64> {
     let nodes = row.library != Library::NvlinkDomain && row.shape.groups > 1;
-    let scale_up = profile.scale_up.map_or(450e9, |peak| peak.bytes_per_sec());
-    let link = if nodes { NIC } else { scale_up };
+    let link = if nodes { NIC } else { profile.scale_up?.bytes_per_sec() };
     let (sent, _) = volume(row.library, row.shape, row.bytes, row.tokens.into());
-    ALPHA_S + sent / link
+    Some(ALPHA_S + sent / link)
 }
 
 /// Bytes per second of the NICs of the multi-node tables.

@@ -55,7 +55,7 @@ fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> O
             row,
             predicted: times.seconds(r.m),
             measured: r.seconds,
-            baseline: baseline::gemm(&profile.data_sheet, &r),
+            baseline: Some(baseline::gemm(&profile.data_sheet, &r)),
             half_width: profile.gemm.get(&r.precision).and_then(|f| f.evidence.log_error_p90),
             extrapolated: *times.support() != Support::Measured,
         });
@@ -98,7 +98,7 @@ fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) ->
             row,
             predicted: times.seconds_of(&load),
             measured: r.seconds,
-            baseline: baseline::experts(&profile.data_sheet, r.precision, shape, &load),
+            baseline: Some(baseline::experts(&profile.data_sheet, r.precision, shape, &load)),
             half_width: width_of(&family.evidence, r.ep),
             extrapolated: r.ep > 1 || *times.support() != Support::Measured,
         });
@@ -156,13 +156,12 @@ fn collectives(profile: &Profile, found: Rows<CollectiveRow>, out: Option<LeaveO
         }
         let fit = others.as_ref().unwrap_or(fit);
         let unseen = !fit.ramps.contains_key(&r.gpus);
-        let evidence = if unseen { fit.unseen_gpus.as_ref() } else { Some(&fit.evidence) };
         judged.push(Judged {
             row,
             predicted: fit.seconds(r.gpus, r.bytes as f64),
             measured: r.seconds,
-            baseline: baseline::collective(&profile.name, &r),
-            half_width: evidence.and_then(|e| e.log_error_p90),
+            baseline: baseline::collective(profile, &r),
+            half_width: fit.half_width(r.gpus),
             extrapolated: unseen,
         });
     }
@@ -198,13 +197,12 @@ fn exchanges(profile: &Profile, found: Rows<ExchangeRow>, out: Option<LeaveOut>)
         let at = [s.groups, s.hidden, s.top_k, s.experts, s.sms];
         let seen = fit.residual.sites().iter().any(|site| site.at == at);
         let unseen_groups = groups || !fit.priors.contains_key(&s.groups);
-        let evidence = if unseen_groups { fit.unseen_groups.as_ref() } else { Some(&fit.evidence) };
         judged.push(Judged {
             row,
             predicted: fit.seconds(s, r.tokens, skip),
             measured: r.seconds,
             baseline: baseline::exchange(profile, &r),
-            half_width: evidence.and_then(|e| e.log_error_p90),
+            half_width: fit.half_width(s, skip),
             extrapolated: shapes || unseen_groups || !seen,
         });
     }

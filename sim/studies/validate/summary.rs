@@ -37,7 +37,8 @@ fn within(judged: &[Judged], most: f64) -> f64 {
 }
 
 fn baseline_median(judged: &[Judged]) -> Option<f64> {
-    let sizes: Vec<f64> = judged.iter().map(|j| (j.baseline / j.measured - 1.0).abs()).collect();
+    let error = |j: &Judged| Some((j.baseline? / j.measured - 1.0).abs());
+    let sizes: Vec<f64> = judged.iter().filter_map(error).collect();
     quantile(&sizes, 0.5)
 }
 

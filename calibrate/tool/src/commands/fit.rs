@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use moesim::config;
 use moesim::kernels::profile::Residual;
 
 use super::{loop_name, say, table_beside};
@@ -27,22 +28,31 @@ pub struct FitArgs {
     /// The profile to write; its table goes beside it.
     #[arg(long)]
     out: PathBuf,
+    /// Fits collectives and exchanges alone; kernels stay as the built-in profile has them.
+    #[arg(long, requires = "device")]
+    links_only: bool,
 }
 
 pub(super) fn run(args: &FitArgs) -> Result<(), String> {
     match (&args.samples, &args.device, &args.from) {
         (Some(samples), ..) => own_device(samples, &args.out),
-        (None, Some(device), Some(from)) => public(device, from, &args.out),
+        (None, Some(device), Some(from)) => public(device, from, args),
         _ => Err("name either --samples, or --device and --from".to_owned()),
     }
 }
 
-fn public(device: &str, from: &Path, out: &Path) -> Result<(), String> {
+fn public(device: &str, from: &Path, args: &FitArgs) -> Result<(), String> {
     let Some(sheet) = DataSheet::named(device) else {
         let known: Vec<&str> = DEVICES.iter().map(|d| d.name).collect();
         return Err(format!("unknown device `{device}`\n  help: use one of {}", known.join(", ")));
     };
-    let profile = fit::profile(sheet, from).map_err(|e| e.to_string())?;
+    let profile = if args.links_only {
+        let kernels = config::built_in_profile(device).map_err(|e| e.to_string())?;
+        fit::with_links(kernels, sheet, from).map_err(|e| e.to_string())?
+    } else {
+        fit::profile(sheet, from).map_err(|e| e.to_string())?
+    };
+    let out = &args.out;
     emit::table(&profile, &table_beside(out, &profile.name)).map_err(|e| e.to_string())?;
     let origin = format!("Written by `calibrate fit --device {device}`. Do not edit: fit again.");
     write_atomically(out, &emit::toml(&profile, sheet, &[origin]))
