@@ -120,6 +120,7 @@ pub const SHEETS_ALONE: [DataSheet; 6] = [
         sms: 78,
         scale_up_gb_per_s: 450.0,
         cache_mb: 60.0,
+        peer_to_peer: true,
         source: "NVIDIA H20 data sheet, SXM",
         nearest: Some("h100-sxm"),
     },
