@@ -82,7 +82,6 @@ fn loads_of_other_sequences_are_predicted() {
     for batch in &judgement.batches {
         let (error, floor) = (batch.peak_error(), batch.fitted_peak_error());
         let size = batch.seen.batch_tokens;
-        println!("{size}: {error:.3} beside {floor:.3}, {:+.3}", batch.peak().error());
         assert!(error < (1.25 * floor).max(0.05), "{size}: {error} beside {floor}");
     }
     let tail = &judgement.batches[0];
@@ -95,7 +94,6 @@ fn loads_of_other_sequences_are_predicted() {
     let off: Vec<f64> =
         drawn.unwrap().iter().zip(seen.unwrap()).map(|(drawn, seen)| drawn / seen - 1.0).collect();
     let mean = off.iter().map(|off| off.abs()).sum::<f64>() / off.len() as f64;
-    println!("persistence by layer: {mean:.3}, layer 0 {:+.3}", off[0]);
     assert!(mean < 0.10, "{off:?}");
 }
 
@@ -136,7 +134,6 @@ fn a_replay_and_the_law_of_its_recording_agree() {
         };
         let replayed = of(Origin::Recording(Arc::new(recording.clone())));
         let drawn = of(Origin::Law(law.clone()));
-        println!("{tokens} tokens of {sequence_tokens}: {replayed:.3} replayed, {drawn:.3} drawn");
         assert!((drawn / replayed - 1.0).abs() < within, "{tokens}: {replayed} {drawn}");
     }
 }
@@ -160,7 +157,6 @@ fn scores_are_carried_from_step_to_step() {
         }
     }
     let (drawn, seen) = (common as f64 / slots as f64, overlap(&recording, 1).unwrap());
-    println!("overlap from step to step: {drawn:.3}, recorded {seen:.3}");
     assert!((drawn / seen - 1.0).abs() < 0.10, "{drawn}, recorded {seen}");
 }
 
@@ -182,7 +178,6 @@ fn the_serving_preset_draws_loads_as_recorded() {
         let preset = moesim::config::workload(&source).unwrap().gating;
         (workload.gating.popularity, workload.gating.spread) = (preset.popularity, preset.spread);
         let drawn = (1..5).map(|seed| peak(&workload, Streams::new(seed), 24)).sum::<f64>() / 4.0;
-        println!("{tokens}: {drawn:.3}, recorded {seen:.3}, {:+.3}", drawn / seen - 1.0);
         assert!((drawn / seen - 1.0).abs() < within, "{tokens}: {drawn}, recorded {seen}");
     }
 }
