@@ -64,9 +64,12 @@ fn finding(series: &[Series]) -> String {
 /// # Errors
 /// If the result lacks what is drawn.
 pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Diagnostic> {
-    let apart = run.text("counted")? == "experts";
-    let reasons: Vec<Reason> =
-        Reason::ALL.into_iter().filter(|reason| !(apart && reason.is_wait())).collect();
+    let word = run.text("counted")?;
+    let (apart, trains) = (word == "experts", word.contains("training"));
+    let shows = |reason: &Reason| {
+        !(apart && reason.is_wait()) && (trains || !reason.is_of_training())
+    };
+    let reasons: Vec<Reason> = Reason::ALL.into_iter().filter(shows).collect();
     let wanted = run.maybe("breakdown_tau");
     let mut shown = Vec::new();
     for row in run.list("results")? {
