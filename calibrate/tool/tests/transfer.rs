@@ -240,7 +240,7 @@ fn wrong_input_is_refused_where_it_is_wrong_and_nothing_is_written() {
     for (from, to, said) in [
         ("sms              = 142", "sms              = 0", "s.toml:10: sms: found 0"),
         ("\"864 GB/s\"", "\"864 GB\"", "s.toml:9: memory_bandwidth"),
-        ("\"96 MB\"", "\"96 MB\"\nnearest = \"l4\"", "s.toml:13: nearest: found \"l4\""),
+        ("\"96 MB\"", "\"96 MB\"\nnearest = \"l4\"", "s.toml:14: nearest: found \"l4\""),
         ("\"l40s\"", "\"l/40s\"", "s.toml:4: name: found \"l/40s\""),
         ("cache ", "cash  ", "unknown key `cash`"),
     ] {

@@ -66,9 +66,8 @@ fn finding(series: &[Series]) -> String {
 pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Diagnostic> {
     let word = run.text("counted")?;
     let (apart, trains) = (word == "experts", word.contains("training"));
-    let shows = |reason: &Reason| {
-        !(apart && reason.is_wait()) && (trains || !reason.is_of_training())
-    };
+    let shows =
+        |reason: &Reason| !(apart && reason.is_wait()) && (trains || !reason.is_of_training());
     let reasons: Vec<Reason> = Reason::ALL.into_iter().filter(shows).collect();
     let wanted = run.maybe("breakdown_tau");
     let mut shown = Vec::new();

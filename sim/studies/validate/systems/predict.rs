@@ -83,6 +83,9 @@ pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
         return of_step(plan, &scenario, &workload);
     }
     let own = |outcome: &Outcome| seconds_of(outcome, plan);
+    if plan.question.what == What::Decode {
+        return of_decode(plan, &scenario, &workload);
+    }
     let outcomes = runs(&scenario, &workload, scenario.seeds.clone())?;
     let times: Vec<f64> = outcomes.iter().map(own).collect();
     let time = times.iter().sum::<f64>() / times.len() as f64;
@@ -97,6 +100,20 @@ pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
         baseline: baseline(&scenario, &workload, plan)?,
         operations_per_token: 0.0,
         measured: outcomes.first().map(bases).unwrap_or_default(),
+    })
+}
+
+/// Runs a decode step. One over many nodes is slow to run: one seed, and what is left open moves its parts.
+fn of_decode(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Seconds, String> {
+    let outcome = &runs(scenario, workload, 0..1)?[0];
+    let time = seconds_of(outcome, plan);
+    let drawn = training::drawn(scenario, workload, (time, outcome), 0..DRAWS)?;
+    Ok(Seconds {
+        time,
+        ends: interval(time, &drawn, plan.open),
+        baseline: baseline(scenario, workload, plan)?,
+        operations_per_token: 0.0,
+        measured: bases(outcome),
     })
 }
 
