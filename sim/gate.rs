@@ -84,10 +84,6 @@ pub struct Gate {
     exact: bool,
     difficulty_sd: f64,
     persistence: Persistence,
-    /// (b, φ) of each round of each layer, where layers differ.
-    by_layer: Vec<(f64, f64)>,
-    /// Whether a micro-batch is a step of decoding: one token of each sequence.
-    steps: bool,
     /// One for each round of each layer.
     layers: Vec<Layer>,
     sequences: Option<Sequences>,
@@ -127,11 +123,6 @@ impl Gate {
         let sequences = Sequences::of_law(workload, law, &mut layers, streams);
         let mut gate = Self::with(workload, streams, layers, Some(sequences));
         gate.persistence = law.persistence;
-        let of_layer = |layer: usize| {
-            let own = law.persistence_of(layer % law.layers.len());
-            (own.share, own.decay)
-        };
-        gate.by_layer = (0..gate.layers.len()).map(of_layer).collect();
         gate
     }
 
@@ -153,8 +144,6 @@ impl Gate {
             exact: is_exact(gating, batch),
             difficulty_sd: gating.difficulty_sd,
             persistence: gating.spread.persistence,
-            by_layer: vec![],
-            steps: batch.sequence_tokens == 1,
             layers,
             sequences,
             limits,
@@ -280,21 +269,6 @@ impl Gate {
         }
         let limits = self.limits.as_ref().filter(|_| self.is_top_k());
         limits.map(|limits| limits.lost_of(&mut weights))
-    }
-
-    /// Whether scores in a round of a layer are carried from one micro-batch, a step of decoding, to the next.
-    fn carries_scores(&self, round: u32) -> bool {
-        let law = self.persistence_of(round);
-        let persist = law.share > 0.0 || law.depth > 0.0;
-        self.steps && self.exact && self.sequences.is_some() && persist
-    }
-
-    /// How choices in a round of a layer persist.
-    fn persistence_of(&self, round: u32) -> Persistence {
-        match self.by_layer.get(round as usize) {
-            Some(&(share, decay)) => Persistence { share, decay, ..self.persistence },
-            None => self.persistence,
-        }
     }
 
     /// Whether the scheme is to take the K best of all experts, by scores as they are.

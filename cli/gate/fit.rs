@@ -28,9 +28,9 @@ pub(super) struct FitArgs {
     /// Judge by this recording; else by every second sequence, after fitting the others.
     #[arg(long, value_name = "TRACE")]
     judge: Option<PathBuf>,
-    /// Dimensions of the latents that layers share, at most as many as there are sequences.
-    #[arg(long, default_value_t = DEFAULT_RANK as u16, value_parser = clap::value_parser!(u16).range(0..=4095))]
-    rank: u16,
+    /// Dimensions of the latents that layers share.
+    #[arg(long, default_value_t = DEFAULT_RANK as u8, value_parser = clap::value_parser!(u8).range(0..=64))]
+    rank: u8,
     /// Seed of what the law draws.
     #[arg(long, default_value_t = 1)]
     seed: u64,

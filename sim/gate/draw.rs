@@ -7,7 +7,7 @@ use super::law::Walk;
 use super::layer::Layer;
 use super::sequences::{Cursor, Rates};
 use super::{Gate, groups, inclusion, sample};
-use crate::workload::{Persistence, Scheme};
+use crate::workload::Scheme;
 
 /// Words of random numbers that one GPU may use of a stream; 2¹⁶ GPUs fit the 2⁶⁸ words of ChaCha.
 const WINDOW_BITS: u32 = 52;
@@ -23,9 +23,6 @@ pub(super) struct Draw<'a> {
     /// Draws that all layers have in common.
     common: ChaCha8Rng,
     sequences: Option<Cursor<'a>>,
-    persistence: Persistence,
-    /// The step of decoding, where a micro-batch is one.
-    step: Option<u32>,
     gpu: usize,
     rates: Rates,
     inclusion: Vec<f64>,
@@ -38,20 +35,12 @@ impl<'a> Draw<'a> {
         let place = format!("layer={layer}/micro_batch={micro_batch}");
         let named = |what: &str, place: &str| gate.streams.named(&format!("gate/{what}/{place}"));
         let sequences = gate.sequences.as_ref();
-        // Steps of decoding go on where the one before ended: scores are carried over.
-        let steps = gate.carries_scores(layer);
-        let persistence = gate.persistence_of(layer);
         Self {
-            persistence,
             gate,
             layer: &gate.layers[layer as usize],
-            ffn: if steps { named("ffn", &format!("layer={layer}")) } else { named("ffn", &place) },
+            ffn: named("ffn", &place),
             others: named("others", &place),
-            common: named(
-                "common",
-                &format!("micro_batch={}", if steps { 0 } else { micro_batch }),
-            ),
-            step: steps.then_some(micro_batch),
+            common: named("common", &format!("micro_batch={micro_batch}")),
             sequences: sequences.map(|of| of.cursor(gate.streams, layer, micro_batch)),
             gpu: 0,
             rates: Rates::default(),
@@ -114,12 +103,7 @@ impl<'a> Draw<'a> {
             rng.set_word_pos(begin + (1 << WALK_BITS));
             copy
         });
-        let top_k = self.gate.experts.top_k as usize;
-        let walk = Walk::new(mean_times, top_k, self.persistence, order, rngs);
-        match self.step {
-            Some(step) => walk.at_step(step),
-            None => walk,
-        }
+        Walk::new(mean_times, self.gate.experts.top_k as usize, self.gate.persistence, order, rngs)
     }
 
     /// How much longer than others the next token waits for experts that do not compute; a token
@@ -162,24 +146,6 @@ impl<'a> Draw<'a> {
             return;
         }
         let each = slots as f64 / f64::from(tokens);
-        match self.one_by_one(each) {
-            Some(rule) => self.each_chooses(&rule, out),
-            None => self.all_at_once(tokens, slots, each, out),
-        }
-    }
-
-    /// Counts of FFN experts of tokens that each choose alone.
-    fn each_chooses(&mut self, rule: &groups::GroupRule, out: &mut [u32]) {
-        out.fill(0);
-        let mut race = vec![];
-        for (sequence, _) in self.sequences() {
-            self.rates_of(sequence);
-            rule.choose(&self.rates.ffn, &mut self.ffn, &mut race, out);
-        }
-    }
-
-    /// Counts of FFN experts from the chances of all tokens, each with `each` slots.
-    fn all_at_once(&mut self, tokens: u32, slots: u64, each: f64, out: &mut [u32]) {
         let all = f64::from(self.gate.tokens_per_gpu);
         let scheme = self.gate.scheme;
         let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
@@ -212,14 +178,6 @@ impl<'a> Draw<'a> {
         } else {
             sample::counts_with_sum(rng, tokens, slots, expected, out);
         }
-    }
-
-    /// The rule by which tokens choose one by one: where none shares its sequence, and each has all its slots.
-    fn one_by_one(&self, each: f64) -> Option<groups::GroupRule> {
-        let Scheme::GroupLimited { groups, most } = self.gate.scheme else { return None };
-        let alone = self.sequences.is_some() && self.sequences().iter().all(|&(_, of)| of == 1);
-        let whole = each == f64::from(self.gate.experts.top_k);
-        (alone && whole).then_some(groups::GroupRule { groups, most, slots: each })
     }
 
     /// Counts of the other experts: `slots` of `tokens` tokens.

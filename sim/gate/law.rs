@@ -26,8 +26,7 @@
 //! tokens. A share c of the variance of v and e is one draw for all layers, given to the experts of
 //! each layer in order of popularity (ids mean nothing across layers), so the choices of a token in
 //! one layer tell of those in others. (2) holds to the last digit whatever b, φ and c
-//! are: how tokens persist changes no load. b and φ are a layer's own where they were fitted. Where a micro-batch is
-//! a step of decoding, one token of each sequence, v goes on from step to step.
+//! are: how tokens persist changes no load.
 //!
 //! Tested on a recording of gpt-oss-20b (`tests/accuracy/gate_traces.rs`). What it leaves out: that near layers
 //! tell more of each other than far ones (0.38 at lag 1, 0.21 at lag 16 there; one value here); slow
@@ -35,7 +34,6 @@
 
 use std::ops::Range;
 
-use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1, StandardNormal};
@@ -49,9 +47,6 @@ use crate::workload::{Persistence, Recording, Scoring, SequenceCounts};
 
 /// Words of random numbers that one sequence may use of a layer's stream.
 pub(super) const SEQUENCE_BITS: u32 = 20;
-
-/// Experts whose deviations are summed at once.
-const AT_ONCE: usize = 8;
 
 /// Share of the variance of latents that is blurred when they are drawn from recorded ones.
 const BLUR: f64 = 0.1;
@@ -77,34 +72,24 @@ impl LayerLaw {
             log_weights: self.log_weights[experts.clone()].to_vec(),
             loadings: self.loadings[experts.start * rank..experts.end * rank].to_vec(),
             own: self.own[experts].to_vec(),
-            persistence: self.persistence,
         }
     }
 
     /// A law under which all sequences are alike.
     pub(super) fn even(log_weights: Vec<f64>, rank: usize) -> Self {
         let experts = log_weights.len();
-        let (loadings, own) = (vec![0.0; experts * rank], vec![0.0; experts]);
-        Self { log_weights, loadings, own, persistence: None }
+        Self { log_weights, loadings: vec![0.0; experts * rank], own: vec![0.0; experts] }
     }
 
     /// What one sequence's logits differ by from μ [(1)].
     pub(super) fn deviations(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
         out.clear();
-        out.resize(self.own.len(), 0.0);
         let rank = latents.len();
-        // Several sums at a time: each alone waits for its last addition.
-        for (out, loadings) in
-            out.chunks_mut(AT_ONCE).zip(self.loadings.chunks((AT_ONCE * rank).max(1)))
-        {
-            for (k, h) in latents.iter().enumerate() {
-                let of_latent = loadings.iter().skip(k).step_by(rank);
-                out.iter_mut().zip(of_latent).for_each(|(shared, w)| *shared += w * h);
-            }
-        }
-        for (deviation, own) in out.iter_mut().zip(&self.own).filter(|(_, own)| **own > 0.0) {
-            let u: f64 = StandardNormal.sample(rng);
-            *deviation += own * u;
+        for (expert, own) in self.own.iter().enumerate() {
+            let loadings = &self.loadings[expert * rank..][..rank];
+            let shared: f64 = loadings.iter().zip(latents).map(|(w, h)| w * h).sum();
+            let u: f64 = if *own > 0.0 { StandardNormal.sample(rng) } else { 0.0 };
+            out.push(shared + own * u);
         }
     }
 
@@ -159,30 +144,18 @@ impl Law {
             log_weights: inclusion::weights_for(shares).iter().map(|w| w.ln()).collect(),
             loadings: vec![0.0; shares.len() * self.rank],
             own: vec![0.0; shares.len()],
-            persistence: None,
         };
         let layers = inclusion.iter().map(even).collect();
-        let (recorded, tokens) = (vec![], vec![]);
-        Self { layers, recorded, tokens, persistence: Persistence::default(), ..*self }
+        let recorded = vec![];
+        Self { layers, recorded, persistence: Persistence::default(), ..*self }
     }
 
     /// Draws the latents of a sequence.
     ///
     /// A recorded sequence's, blurred: a draw is never quite one that was recorded, and keeps its
-    /// mean and variance. Long sequences are drawn more often, as their tokens are met more often.
+    /// mean and variance.
     pub(super) fn latents(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
-        let recorded = if self.tokens.is_empty() {
-            self.recorded.choose(rng)
-        } else {
-            let all: u64 = self.tokens.iter().map(|&n| u64::from(n)).sum();
-            let mut at = rng.random_range(0..all.max(1));
-            let here = self.tokens.iter().position(|&n| {
-                let found = at < u64::from(n);
-                at = at.saturating_sub(n.into());
-                found
-            });
-            here.and_then(|here| self.recorded.get(here))
-        };
+        let recorded = self.recorded.choose(rng);
         let mut normal = || -> f64 { StandardNormal.sample(rng) };
         match recorded {
             None => (0..self.rank).map(|_| normal()).collect(),
@@ -249,7 +222,7 @@ impl Law {
                 let mut walk = Walk::new(
                     mean_times,
                     top_k,
-                    self.persistence_of(layer),
+                    self.persistence,
                     law.by_popularity(),
                     [rng, common],
                 );
@@ -264,13 +237,6 @@ impl Law {
         Recording::new(experts, layers, top_k, starts, ids)
     }
 }
-
-/// Steps back of which scores still remember something, at most.
-const REMEMBERED: u32 = 64;
-/// What is left of a score is nothing below this.
-const FORGOTTEN: f64 = 0.02;
-/// Words of random numbers that a step of decoding may use of its stream.
-const STEP_BITS: u32 = 14;
 
 /// The tokens of one sequence in one layer, one after another.
 pub(super) struct Walk {
@@ -291,23 +257,6 @@ struct Scores {
 }
 
 impl Scores {
-    /// Scores as after the steps of decoding before `step`, each drawn from a window of its own, so that any
-    /// step can be drawn without those before it.
-    fn seek(&mut self, law: Persistence, step: u32) {
-        let start = self.rng.get_word_pos();
-        // φ^n is nothing after n steps.
-        let memory = if law.decay > 0.0 { (FORGOTTEN.ln() / law.decay.ln()).ceil() } else { 0.0 };
-        let back = (memory as u32).min(REMEMBERED).min(step);
-        let mut scratch = vec![0.0; self.lasting.len()];
-        let order: Vec<usize> = (0..self.lasting.len()).collect();
-        for before in (0..=back).rev() {
-            self.rng.set_word_pos(start + (u128::from(step - before) << STEP_BITS));
-            if before > 0 {
-                self.add_next(law, 0.0, &order, &mut scratch);
-            }
-        }
-    }
-
     /// Moves on to the next token and adds `weight` times its scores to `out`, in this order.
     fn add_next(&mut self, law: Persistence, weight: f64, order: &[usize], out: &mut [f64]) {
         let kept = if self.begun { law.decay } else { 0.0 };
@@ -333,12 +282,6 @@ impl Walk {
         let lasting = vec![0.0; mean_times.len()];
         let scores = rngs.map(|rng| Scores { rng, lasting: lasting.clone(), begun: false });
         Self { mean_times, persistence, scores, race: Race::new(top_k), order }
-    }
-
-    /// The same walk at a step of decoding, where each step is one token.
-    pub(super) fn at_step(mut self, step: u32) -> Self {
-        self.scores.iter_mut().for_each(|scores| scores.seek(self.persistence, step));
-        self
     }
 
     /// The experts of the next token, first to last.

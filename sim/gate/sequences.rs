@@ -118,12 +118,7 @@ impl Sequences {
             layers.iter().map(|of| LayerLaw::even(weights(of), law.rank)).collect()
         };
         let laws = cycle().map(|layer| layer.part(law.rank, 0..ffn)).collect();
-        let own = Law {
-            layers: laws,
-            recorded: law.recorded.clone(),
-            tokens: law.tokens.clone(),
-            ..*law
-        };
+        let own = Law { layers: laws, recorded: law.recorded.clone(), ..*law };
         let mut sequences = Self::with(workload, own, others);
         if law.experts() > ffn {
             for (number, layer) in layers.iter_mut().enumerate() {

@@ -13,9 +13,7 @@ pub struct Law {
     pub layers: Vec<LayerLaw>,
     /// Latents of recorded sequences to draw from; none where latents are normal.
     pub recorded: Vec<Vec<f64>>,
-    /// Tokens of each recorded sequence, in proportion to which it is drawn; none where all are alike.
-    pub tokens: Vec<u32>,
-    /// How choices persist from token to token, where layers do not say their own.
+    /// How choices persist from token to token.
     pub persistence: Persistence,
 }
 
@@ -28,20 +26,9 @@ pub struct LayerLaw {
     pub loadings: Vec<f64>,
     /// R, by expert.
     pub own: Vec<f64>,
-    /// b and φ of this layer, where they were fitted.
-    pub persistence: Option<(f64, f64)>,
 }
 
 impl Law {
-    /// How choices of one layer persist.
-    #[must_use]
-    pub fn persistence_of(&self, layer: usize) -> Persistence {
-        match self.layers[layer].persistence {
-            Some((share, decay)) => Persistence { share, decay, ..self.persistence },
-            None => self.persistence,
-        }
-    }
-
     /// Experts of each layer.
     #[must_use]
     pub fn experts(&self) -> usize {

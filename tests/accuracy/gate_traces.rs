@@ -12,9 +12,8 @@ use moesim::base::streams::Streams;
 use moesim::base::table::{Column, Table};
 use moesim::config::{built_in_workload, workload};
 use moesim::gate::Gate;
-use moesim::gate::fit::{DEFAULT_RANK, fit};
+use moesim::gate::fit::fit;
 use moesim::gate::judge::{Judgement, judge};
-use moesim::gate::statistics::{Uneven, overlap, overlap_by_layer};
 use moesim::workload::{Capacity, Law, Origin, Recording, Workload};
 
 const STREAMS: Streams = Streams::new(1);
@@ -34,7 +33,7 @@ fn recording(name: &str) -> Recording {
 }
 
 fn fitted(train: &Recording) -> Law {
-    fit(&train.counts(), DEFAULT_RANK, STREAMS).with_persistence_of(train, STREAMS)
+    fit(&train.counts(), 8, STREAMS).with_persistence_of(train, STREAMS)
 }
 
 fn judged(train: &Recording, held_out: &Recording) -> Judgement {
@@ -70,116 +69,6 @@ fn loads_of_held_out_sequences_are_predicted() {
     }
     let mean = bias.iter().sum::<f64>() / bias.len() as f64;
     assert!(mean.abs() < 0.05, "{bias:?}");
-}
-
-/// Fitted on one recording, judged by another of other sequences of the same traffic: loads as near as the two
-/// recordings are to each other, tails of single sequences, persistence by layer.
-#[test]
-fn loads_of_other_sequences_are_predicted() {
-    let train = recording("gpt_oss_20b_decode_20k.parquet");
-    let held_out = recording("gpt_oss_20b_decode_more.parquet");
-    let judgement = judged(&train, &held_out);
-    for batch in &judgement.batches {
-        let (error, floor) = (batch.peak_error(), batch.fitted_peak_error());
-        let size = batch.seen.batch_tokens;
-        assert!(error < (1.25 * floor).max(0.05), "{size}: {error} beside {floor}");
-    }
-    let tail = &judgement.batches[0];
-    let p90 = |of: &[f64]| of.iter().sum::<f64>();
-    let off = p90(&tail.modelled.peak_p90) / p90(&tail.seen.peak_p90) - 1.0;
-    assert!(off.abs() < 0.06, "90th percentile of max/mean: {off}");
-    let law = fitted(&train);
-    let walked = law.recording(&[200; 60], STREAMS);
-    let (seen, drawn) = (overlap_by_layer(&held_out, 1), overlap_by_layer(&walked, 1));
-    let off: Vec<f64> =
-        drawn.unwrap().iter().zip(seen.unwrap()).map(|(drawn, seen)| drawn / seen - 1.0).collect();
-    let mean = off.iter().map(|off| off.abs()).sum::<f64>() / off.len() as f64;
-    assert!(mean < 0.10, "{off:?}");
-}
-
-/// Mean over layers and GPUs of max/mean load of each GPU's own tokens.
-fn peak(workload: &Workload, streams: Streams, gpus: usize) -> f64 {
-    let gate = Gate::new(workload, streams);
-    let layers = workload.model.layers;
-    let peaks = (0..layers).flat_map(|layer| {
-        let counts = gate.counts(layer, 0, 0..gpus);
-        let of = |gpu: usize| {
-            let load: Vec<u64> = counts.kept_by(gpu)[..32].iter().map(|&n| u64::from(n)).collect();
-            Uneven::of(&load).peak
-        };
-        (0..gpus).map(of).collect::<Vec<f64>>()
-    });
-    peaks.sum::<f64>() / (f64::from(layers) * gpus as f64)
-}
-
-/// gpt-oss-20b as far as gates go.
-fn of_gpt_oss(tokens_per_gpu: u32, sequence_tokens: u32) -> Workload {
-    let mut workload = shipped("moe-2b");
-    (workload.model.experts.top_k, workload.model.layers) = (4, 24);
-    workload.batch.tokens_per_gpu = tokens_per_gpu;
-    workload.batch.sequence_tokens = sequence_tokens;
-    workload
-}
-
-/// A recording replayed and its law drawn spread tokens alike: as steps of decoding, and as short prompts.
-#[test]
-fn a_replay_and_the_law_of_its_recording_agree() {
-    let recording = recording("gpt_oss_20b_decode_20k.parquet");
-    let law = Arc::new(fitted(&recording));
-    for (tokens, sequence_tokens, within) in [(512, 1, 0.05), (128, 1, 0.05), (516, 43, 0.08)] {
-        let of = |origin: Origin| {
-            let mut workload = of_gpt_oss(tokens, sequence_tokens);
-            workload.gating.origin = origin;
-            peak(&workload, STREAMS, 48)
-        };
-        let replayed = of(Origin::Recording(Arc::new(recording.clone())));
-        let drawn = of(Origin::Law(law.clone()));
-        assert!((drawn / replayed - 1.0).abs() < within, "{tokens}: {replayed} {drawn}");
-    }
-}
-
-/// Steps of decoding under a law repeat as many experts as successive tokens of the recording.
-#[test]
-fn scores_are_carried_from_step_to_step() {
-    let recording = recording("gpt_oss_20b_decode_20k.parquet");
-    let mut workload = of_gpt_oss(64, 1);
-    workload.gating.origin = Origin::Law(Arc::new(fitted(&recording)));
-    let gate = Gate::new(&workload, STREAMS).keeping_tokens();
-    let (mut common, mut slots) = (0, 0);
-    for layer in 0..24 {
-        let [now, next] = [20, 21].map(|step| gate.counts(layer, step, 0..8));
-        for gpu in 0..8 {
-            let steps = now.drawn_on(gpu).unwrap().zip(next.drawn_on(gpu).unwrap());
-            for (now, next) in steps {
-                common += now.iter().filter(|id| next.contains(id)).count();
-                slots += now.len();
-            }
-        }
-    }
-    let (drawn, seen) = (common as f64 / slots as f64, overlap(&recording, 1).unwrap());
-    assert!((drawn / seen - 1.0).abs() < 0.10, "{drawn}, recorded {seen}");
-}
-
-/// The preset spreads tokens as the recordings do, over the popularity of several models.
-#[test]
-fn the_serving_preset_draws_loads_as_recorded() {
-    let recordings = ["gpt_oss_20b_decode_20k.parquet", "gpt_oss_20b_decode_more.parquet"];
-    let counts = recordings.map(|name| recording(name).counts());
-    let mut rng = STREAMS.named("test/loads");
-    for (tokens, within) in [(512, 0.10), (2_048, 0.10), (8_192, 0.10)] {
-        let of = |counts: &moesim::workload::SequenceCounts, rng: &mut _| {
-            let loads = moesim::gate::statistics::loads(counts, tokens, 200, rng);
-            loads.peak.iter().sum::<f64>() / 24.0
-        };
-        let seen = counts.iter().map(|counts| of(counts, &mut rng)).sum::<f64>() / 2.0;
-        let mut workload = of_gpt_oss(tokens, 256);
-        let line = "gate.preset=gpt-oss-serving";
-        let source = built_in_workload("mixtral-8x7b").unwrap().with_overrides([line]);
-        let preset = moesim::config::workload(&source).unwrap().gating;
-        (workload.gating.popularity, workload.gating.spread) = (preset.popularity, preset.spread);
-        let drawn = (1..5).map(|seed| peak(&workload, Streams::new(seed), 24)).sum::<f64>() / 4.0;
-        assert!((drawn / seen - 1.0).abs() < within, "{tokens}: {drawn}, recorded {seen}");
-    }
 }
 
 /// A law that is fitted to what a known law drew predicts fresh draws of the known law.

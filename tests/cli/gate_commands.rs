@@ -44,14 +44,12 @@ fn a_law() -> Law {
         log_weights: (0..16).map(|i| first - 0.1 * f64::from(i)).collect(),
         loadings: (0..32).map(|i| 0.01 * f64::from(i) - 0.1).collect(),
         own: vec![1.0 / 3.0; 16],
-        persistence: Some((0.25, 1.0 / 3.0)),
     };
     Law {
         rank: 2,
         slots: 2.0,
         layers: vec![layer(0.0), layer(-0.7)],
         recorded: vec![vec![0.1, -1.0 / 7.0], vec![1.5, 0.2]],
-        tokens: vec![300, 20],
         persistence: Persistence { share: 0.5, decay: 0.7, depth: 0.9 },
     }
 }
@@ -79,10 +77,6 @@ fn each_mistake_in_a_law_has_its_message() {
     assert_eq!(told(&law), "layer 1 holds a number that is not a logit");
     let recorded = vec![vec![0.0]];
     assert_eq!(told(&Law { recorded, ..a_law() }), "a recorded sequence has not 2 latents");
-    assert_eq!(
-        told(&Law { tokens: vec![7], ..a_law() }),
-        "has not the tokens of 2 recorded sequences"
-    );
     let persistence = Persistence { share: 2.0, decay: 0.0, depth: 0.0 };
     assert_eq!(told(&Law { persistence, ..a_law() }), "has a persistence outside 0 to 1");
     std::fs::write(&path, "{\"schema\": 1,\n 7}").unwrap();

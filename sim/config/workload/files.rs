@@ -13,8 +13,6 @@ use crate::workload::{Experts, Law, LayerLaw, Origin, Persistence, Recording, Sc
 
 /// The largest law file that is read.
 const MAX_LAW_BYTES: u64 = 256 << 20;
-/// The most dimensions of latents, one less than the sequences that they were fitted to.
-const MAX_RANK: usize = 4_095;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,9 +25,6 @@ struct LawFile {
     slots: f64,
     persistence: PersistenceTable,
     recorded: Vec<Vec<f64>>,
-    /// Tokens of each recorded sequence; all count alike in files that do not say.
-    #[serde(default)]
-    tokens: Vec<u32>,
     layers: Vec<LayerTable>,
 }
 
@@ -47,9 +42,6 @@ struct LayerTable {
     log_weights: Vec<f64>,
     loadings: Vec<f64>,
     own: Vec<f64>,
-    /// b and φ of this layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    persistence: Option<(f64, f64)>,
 }
 
 /// The text of a law file that [`read_law`] reads back to the last digit.
@@ -60,7 +52,6 @@ pub fn law_json(law: &Law, provenance: Value) -> String {
         log_weights: layer.log_weights.clone(),
         loadings: layer.loadings.clone(),
         own: layer.own.clone(),
-        persistence: layer.persistence,
     };
     let file = LawFile {
         schema: 1,
@@ -69,7 +60,6 @@ pub fn law_json(law: &Law, provenance: Value) -> String {
         slots: law.slots,
         persistence: PersistenceTable { share, decay, depth },
         recorded: law.recorded.clone(),
-        tokens: law.tokens.clone(),
         layers: law.layers.iter().map(layer).collect(),
     };
     serde_json::to_string(&file).expect("numbers and lists have a text")
@@ -102,7 +92,7 @@ fn law_of(file: LawFile) -> Result<Law, String> {
         return Err(format!("is of schema {}, not 1", file.schema));
     }
     let experts = file.layers.first().map_or(0, |layer| layer.log_weights.len());
-    if experts == 0 || experts > 8_192 || file.layers.len() > 512 || file.rank > MAX_RANK {
+    if experts == 0 || experts > 8_192 || file.layers.len() > 512 || file.rank > 64 {
         return Err("has no layers and experts, or too many".to_owned());
     }
     if !(file.slots > 0.0 && file.slots <= experts as f64) {
@@ -127,14 +117,6 @@ fn law_of(file: LawFile) -> Result<Law, String> {
     if !file.recorded.iter().all(finite) {
         return Err(format!("a recorded sequence has not {} latents", file.rank));
     }
-    let known = file.tokens.is_empty() || file.tokens.len() == file.recorded.len();
-    if !known || (!file.tokens.is_empty() && file.tokens.iter().all(|&n| n == 0)) {
-        return Err(format!("has not the tokens of {} recorded sequences", file.recorded.len()));
-    }
-    let of_layers = file.layers.iter().filter_map(|layer| layer.persistence);
-    if !of_layers.clone().all(|(b, phi)| [b, phi].iter().all(|x| (0.0..=1.0).contains(x))) {
-        return Err("has a layer's persistence outside 0 to 1".to_owned());
-    }
     let PersistenceTable { share, decay, depth } = file.persistence;
     if ![share, decay, depth].iter().all(|x| (0.0..=1.0).contains(x)) {
         return Err("has a persistence outside 0 to 1".to_owned());
@@ -143,14 +125,12 @@ fn law_of(file: LawFile) -> Result<Law, String> {
         log_weights: layer.log_weights,
         loadings: layer.loadings,
         own: layer.own,
-        persistence: layer.persistence,
     };
     Ok(Law {
         rank: file.rank,
         slots: file.slots,
         layers: file.layers.into_iter().map(layer).collect(),
         recorded: file.recorded,
-        tokens: file.tokens,
         persistence: Persistence { share, decay, depth },
     })
 }

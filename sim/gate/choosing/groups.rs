@@ -10,8 +10,7 @@
 //!
 //! q is drawn: of some tokens the two first arrivals in each group, which decide its score. After
 //! the first, which has taken the mean rate Σw²/Σw of its group, the rest arrive. (1) takes the
-//! choice of groups and that within groups as independent. The one token of a sequence that has no
-//! other is chosen for as it is, without (1): that is exact, and quicker.
+//! choice of groups and that within groups as independent.
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
@@ -65,47 +64,6 @@ impl GroupRule {
         let chance: Vec<f64> =
             (0..rates.len()).map(|i| f64::from(kept[i / per_group]) / f64::from(tokens)).collect();
         within_chance(rates, &chance, self.slots, out);
-    }
-}
-
-impl GroupRule {
-    /// The choice of one token, counted: arrivals of all experts, the groups by their two first, and the first
-    /// experts of the best groups.
-    pub(in crate::gate) fn choose(
-        &self,
-        rates: &[f64],
-        rng: &mut ChaCha8Rng,
-        race: &mut Vec<(f64, u32)>,
-        counts: &mut [u32],
-    ) {
-        let (groups, most, slots) = (self.groups as usize, self.most as usize, self.slots as usize);
-        let per_group = rates.len() / groups;
-        let total: f64 = rates.iter().sum();
-        race.clear();
-        race.extend(rates.iter().zip(0..).map(|(rate, expert)| {
-            let wait: f64 = Exp1.sample(rng);
-            (wait * total / rate, expert)
-        }));
-        // The sigmoid of −ln(time), of the two best.
-        let score = |group: &[(f64, u32)]| {
-            let two = group.iter().fold([f64::INFINITY; 2], |[a, b], &(time, _)| {
-                if time < a { [time, a] } else { [a, b.min(time)] }
-            });
-            two.map(|time| 1.0 / (1.0 + time)).iter().sum::<f64>()
-        };
-        let mut order: Vec<(f64, usize)> =
-            race.chunks_exact(per_group).map(score).zip(0..).collect();
-        order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
-        order[..most].sort_unstable_by_key(|&(_, group)| group);
-        for (at, &(_, group)) in order[..most].iter().enumerate() {
-            race.copy_within(group * per_group..(group + 1) * per_group, at * per_group);
-        }
-        race.truncate(most * per_group);
-        let slots = slots.min(race.len());
-        if slots > 0 {
-            race.select_nth_unstable_by(slots - 1, |a, b| a.0.total_cmp(&b.0));
-            race[..slots].iter().for_each(|&(_, expert)| counts[expert as usize] += 1);
-        }
     }
 }
 
@@ -185,31 +143,7 @@ pub(in crate::gate) fn grouped_counts(
 
 #[cfg(test)]
 mod tests {
-    use super::{GroupRule, within_chance};
-    use crate::base::streams::Streams;
-
-    /// Eight of 64 experts in two of four groups: popular ones more often, never of a third group.
-    #[test]
-    fn one_token_chooses_all_its_slots_within_its_groups() {
-        let rule = GroupRule { groups: 4, most: 2, slots: 8.0 };
-        let rates: Vec<f64> = (0..64).map(|i| if i % 16 == 0 { 2.0 } else { 1.0 }).collect();
-        let mut rng = Streams::new(3).named("test");
-        let (mut race, mut all) = (vec![], vec![0; 64]);
-        for _ in 0..2_000 {
-            let mut counts = vec![0; 64];
-            rule.choose(&rates, &mut rng, &mut race, &mut counts);
-            assert_eq!(counts.iter().sum::<u32>(), 8);
-            let groups = counts.chunks(16).filter(|of| of.iter().any(|&count| count > 0)).count();
-            assert!(groups <= 2 && counts.iter().all(|&count| count <= 1), "{counts:?}");
-            all.iter_mut().zip(&counts).for_each(|(all, count)| *all += count);
-        }
-        let (popular, others): (Vec<_>, Vec<_>) =
-            all.iter().zip(0..).partition(|(_, expert)| expert % 16 == 0);
-        let mean = |of: &[(&u32, i32)]| {
-            of.iter().map(|(n, _)| f64::from(**n)).sum::<f64>() / of.len() as f64
-        };
-        assert!(mean(&popular) > 1.4 * mean(&others), "{} {}", mean(&popular), mean(&others));
-    }
+    use super::within_chance;
 
     /// The inclusion sums to the slots, and is that of Newton's method run to its end.
     #[test]

@@ -10,9 +10,9 @@
 //!    and from it the number of tokens α = 1/c − 1 that popularity is worth as a prior.
 //! 3. Each sequence's logits z_si = ln(−ln(1 − π̂_si)), π̂_si = (n_si + α π_i)/(T_s + α), and their
 //!    deviations D from the mean over sequences, weighted by tokens.
-//! 4. W: all of D, or, where `rank` is less than the number of sequences, the `rank` directions in which D, over
-//!    all layers together, varies most, by subspace iteration on D·Dᵀ [golub13, §8.2.4]. Only WᵀW matters, so
-//!    any basis will do. R²: the variance that is left, by layer and expert.
+//! 4. W: the `rank` directions in which D, over all layers together, varies most, by subspace
+//!    iteration on D·Dᵀ [golub13, §8.2.4]. Only WᵀW matters, so any basis will do. R²: the variance
+//!    that is left, by layer and expert.
 //! 5. Popularity is known from finitely many sequences, so its spread over experts is too wide; its
 //!    logits are shrunk towards their mean by 1 − (mean variance of D / S_eff) / (spread of logits)²
 //!    with S_eff = (ΣT)²/ΣT² [efron73].
@@ -21,8 +21,8 @@
 //!    over all layers, is that of the recording on average: what is pooled over layers is known better than
 //!    any of W and R, which hold some noise of counting and lack the tails that the prior cut. Few
 //!    sequences are followed part of the way.
-//! 8. Persistence: (b, φ) of each layer such that the overlap of tokens 1 and 4 apart is the recording's, and
-//!    c of all such that the information of first choices [`DEPTH_LAG`] layers apart is right, each against what the law
+//! 8. Persistence: (b, φ) such that the overlap of tokens 1 and 4 apart is the recording's, and c such
+//!    that the information of first choices [`DEPTH_LAG`] layers apart is right, each against what the law
 //!    gives at a ladder of values.
 
 use rand_distr::{Distribution, StandardNormal};
@@ -30,15 +30,12 @@ use rand_distr::{Distribution, StandardNormal};
 use super::super::inclusion;
 use super::super::law::{Law, LayerLaw, exponential_of};
 use super::super::sample::Race;
-use super::statistics::{depth_information, loads, mean, overlap_by_layer};
+use super::statistics::{depth_information, loads, mean, overlap};
 use crate::base::streams::Streams;
 use crate::workload::{Persistence, Recording, SequenceCounts};
 
 /// Dimensions of the shared latents unless the user says otherwise.
-///
-/// All that most recordings have: experts drawn as independent beyond a few dimensions let one take nearly all tokens
-/// of a sequence four times as often as recorded.
-pub const DEFAULT_RANK: usize = 256;
+pub const DEFAULT_RANK: usize = 8;
 /// Drawn sequences over which μ is centred; popularity is then met to a few per mille.
 const CENTRE_SAMPLES: usize = 512;
 /// Rounds of the fixed point for μ, each of which leaves a fraction of the error before.
@@ -60,15 +57,9 @@ pub fn fit(counts: &SequenceCounts, rank: usize, streams: Streams) -> Law {
     for (layer, popularity) in popularity.iter().enumerate() {
         deviations_of_layer(counts, layer, popularity, &mut deviations);
     }
+    let rank = rank.min(sequences - 1);
     let columns = layers * experts;
-    // As many dimensions as sequences: each sequence is a direction, and nothing is left for R.
-    let whole = rank >= sequences - 1;
-    let rank = if whole { sequences } else { rank };
-    let directions = if whole {
-        unit_vectors(sequences)
-    } else {
-        main_directions(&deviations, sequences, rank, streams)
-    };
+    let directions = main_directions(&deviations, sequences, rank, streams);
     let loadings = loadings_along(&directions, &deviations);
     let scale = ((sequences - 1) as f64).sqrt();
     let recorded = |s: usize| directions.iter().map(|direction| scale * direction[s]).collect();
@@ -77,7 +68,6 @@ pub fn fit(counts: &SequenceCounts, rank: usize, streams: Streams) -> Law {
         slots: counts.top_k as f64,
         layers: vec![],
         recorded: (0..sequences).map(recorded).collect(),
-        tokens: counts.tokens.clone(),
         persistence: Persistence::default(),
     };
     let mut rng = streams.named("gate/centre");
@@ -96,8 +86,7 @@ pub fn fit(counts: &SequenceCounts, rank: usize, streams: Streams) -> Law {
         let own = own.map(|(total, w)| (total - squares(w)).max(0.0).sqrt()).collect();
         let target = shrunk(popularity, mean(&total) / effective(&counts.tokens), slots);
         let log_weights = inclusion::weights_for(&target).iter().map(|w| w.ln()).collect();
-        let loadings = loadings.to_vec();
-        fitted.layers.push(LayerLaw { log_weights, loadings, own, persistence: None });
+        fitted.layers.push(LayerLaw { log_weights, loadings: loadings.to_vec(), own });
         targets.push(target);
     }
     let centred = |scale: f64| scaled(&fitted, scale, &targets, &samples, streams);
@@ -137,8 +126,7 @@ fn scaled(
         layer.centre(target, latents, streams, number);
         layer
     });
-    let (recorded, tokens) = (law.recorded.clone(), law.tokens.clone());
-    Law { layers: layers.collect(), recorded, tokens, ..*law }
+    Law { layers: layers.collect(), recorded: law.recorded.clone(), ..*law }
 }
 
 /// Step 7: the scale at which max/mean load in batches of a few sequences, over all layers, is the
@@ -258,12 +246,6 @@ fn shrunk(popularity: &[f64], noise: f64, slots: f64) -> Vec<f64> {
     target
 }
 
-/// Step 4 with as many directions as sequences.
-fn unit_vectors(sequences: usize) -> Vec<Vec<f64>> {
-    let unit = |k: usize| (0..sequences).map(|s| if s == k { 1.0 } else { 0.0 }).collect();
-    (0..sequences).map(unit).collect()
-}
-
 /// Step 4: orthonormal directions over sequences in which D, `[sequence × column]`, varies most.
 fn main_directions(d: &[f64], sequences: usize, rank: usize, streams: Streams) -> Vec<Vec<f64>> {
     let columns = d.len() / sequences;
@@ -320,15 +302,14 @@ impl Law {
     /// Step 8: the same law with the persistence that this recording shows.
     #[must_use]
     pub fn with_persistence_of(mut self, recording: &Recording, streams: Streams) -> Self {
-        let seen = [1, 4].map(|gap| overlap_by_layer(recording, gap));
-        let [Some(near), Some(far)] = seen else { return self };
-        let rungs = LADDER.map(|rho| self.overlap_at(rho, streams));
-        for (number, layer) in self.layers.iter_mut().enumerate() {
-            let ladder = std::array::from_fn(|rung| rungs[rung][number]);
-            layer.persistence = Some(persistence(&ladder, [near[number], far[number]]));
-        }
-        let ladder = std::array::from_fn(|rung| mean(&rungs[rung]));
-        let (share, decay) = persistence(&ladder, [mean(&near), mean(&far)]);
+        let (Some(near), Some(far)) = (overlap(recording, 1), overlap(recording, 4)) else {
+            return self;
+        };
+        let ladder = LADDER.map(|rho| self.overlap_at(rho, streams));
+        let [near, far] = [near, far].map(|seen| correlation_for(&ladder, seen));
+        // bφ = ρ(1) and bφ⁴ = ρ(4), with b at most one.
+        let decay = if near > 0.0 { (far / near).clamp(0.0, 1.0).cbrt().max(near) } else { 0.0 };
+        let share = if decay > 0.0 { near / decay } else { 0.0 };
         self.persistence = Persistence { share, decay, depth: 0.0 };
         let lag = DEPTH_LAG.min(self.layers.len() - 1);
         if let Some(seen) = depth_information(recording, lag).filter(|_| lag > 0) {
@@ -344,17 +325,16 @@ impl Law {
         LADDER.map(|depth| {
             let persistence = Persistence { depth, ..self.persistence };
             let (layers, recorded) = (pair.to_vec(), self.recorded.clone());
-            let law = Self { layers, recorded, tokens: self.tokens.clone(), persistence, ..*self };
+            let law = Self { layers, recorded, persistence, ..*self };
             depth_information(&law.recording(&[WALKED.1; WALKED.0], streams), 1).unwrap_or(0.0)
         })
     }
 
-    /// The mean overlap, by layer, of two tokens of a sequence whose scores correlate by `rho`.
-    fn overlap_at(&self, rho: f64, streams: Streams) -> Vec<f64> {
+    /// The mean overlap of two tokens of a sequence whose scores correlate by `rho`.
+    fn overlap_at(&self, rho: f64, streams: Streams) -> f64 {
         let top_k = self.slots.round() as usize;
-        let mut rates = vec![];
-        let of_layer = |(layer, law): (usize, &LayerLaw)| {
-            let mut common = 0;
+        let (mut rates, mut common) = (vec![], 0);
+        for (layer, law) in self.layers.iter().enumerate() {
             let mut rng = streams.named(&format!("gate/fit/overlap/layer={layer}"));
             let mut races = [Race::new(top_k), Race::new(top_k)];
             for _ in 0..PAIRS {
@@ -373,18 +353,9 @@ impl Law {
                 let [a, b] = &races;
                 common += a.winners().filter(|&i| b.winners().any(|j| i == j)).count();
             }
-            common as f64 / (PAIRS * top_k) as f64
-        };
-        self.layers.iter().enumerate().map(of_layer).collect()
+        }
+        common as f64 / (PAIRS * self.layers.len() * top_k) as f64
     }
-}
-
-/// (b, φ) with which a law of this ladder has these overlaps of tokens 1 and 4 apart.
-fn persistence(ladder: &[f64; 9], seen: [f64; 2]) -> (f64, f64) {
-    let [near, far] = seen.map(|seen| correlation_for(ladder, seen));
-    // bφ = ρ(1) and bφ⁴ = ρ(4), with b at most one.
-    let decay = if near > 0.0 { (far / near).clamp(0.0, 1.0).cbrt().max(near) } else { 0.0 };
-    (if decay > 0.0 { near / decay } else { 0.0 }, decay)
 }
 
 /// The correlation at which the ladder's overlap is `seen`, by linear interpolation.

@@ -47,8 +47,8 @@ pub(super) fn ffn_law(
         }
         law
     });
-    let (layers, recorded, tokens) = (laws.collect(), vec![], vec![]);
-    Law { rank: RANK, slots, layers, recorded, tokens, persistence: Persistence::default() }
+    let (layers, recorded) = (laws.collect(), vec![]);
+    Law { rank: RANK, slots, layers, recorded, persistence: Persistence::default() }
 }
 
 /// The same for the other experts, each with the spread of an FFN expert.
@@ -81,7 +81,6 @@ fn layer_law(
         loadings: (0..experts * RANK).map(|_| each * normal()).collect(),
         own: vec![sd * (1.0 - common).sqrt(); experts],
         log_weights,
-        persistence: None,
     }
 }
 
