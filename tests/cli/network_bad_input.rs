@@ -24,6 +24,7 @@ fn graph(links: &str) -> String {
 }
 
 const CABLE: &str = "bandwidth = \"9 GB/s\", latency = \"1 us\"";
+const CLASSED: &str = "bandwidth = \"9 GB/s\", latency = \"1 us\", class = \"nvlink\"";
 
 #[test]
 fn wrong_topologies_get_these_messages() {
@@ -70,18 +71,18 @@ fn wrong_topologies_get_these_messages() {
              ports of all nodes",
         ),
         (
-            graph(&format!("{{ from = \"gpu0\", to = \"gpu7\", {CABLE} }}\n")),
+            graph(&format!("{{ from = \"gpu0\", to = \"gpu7\", {CLASSED} }}\n")),
             "t.toml:14: graph.links[0].to: there is no `gpu7`\n  help: name gpu0 to gpu2 or one of \
              `switches`",
         ),
         (
-            graph(&format!("{{ from = \"s\", to = \"s\", {CABLE} }}\n")),
+            graph(&format!("{{ from = \"s\", to = \"s\", {CLASSED} }}\n")),
             "t.toml:14: graph.links[0]: a loop from `s` to itself\n  help: join two different \
              vertices",
         ),
         (
             graph(&format!(
-                "{{ from = \"gpu0\", to = \"s\", {CABLE} }},\n{{ from = \"gpu1\", to = \"s\", {CABLE} }}\n"
+                "{{ from = \"gpu0\", to = \"s\", {CLASSED} }},\n{{ from = \"gpu1\", to = \"s\", {CLASSED} }}\n"
             )),
             "t.toml:13: graph.links: no way leads from gpu2 to gpu0\n  help: add links until every \
              GPU reaches every other, in both directions",
