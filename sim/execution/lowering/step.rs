@@ -3,17 +3,16 @@
 
 mod member;
 
-use member::{Member, MemberWork, dense_of, nonzero, rows_of, sent_by};
+use member::{Member, MemberWork, nonzero, outside_experts, rows_of, sent_by};
 
 use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
 use super::rebalance::Rebalancing;
-use crate::base::units::{ExpertId, GpuId, SimDuration};
+use crate::base::units::{ExpertId, GpuId};
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::cost::{
-    CollectiveTimes, KernelTimes, LayerCost, ZeroComputationSlots, output_op, shared_op,
-    shortcut_op,
+    CollectiveTimes, KernelTimes, LayerCost, ZeroComputationSlots, shared_op,
 };
 use crate::gate::{Counts, Gate};
 use crate::network::Exchange;
@@ -385,18 +384,4 @@ impl<'a> StepPlanner<'a> {
         totals.gated_tokens += counts.gpus() as u64 * u64::from(self.workload.batch.tokens_per_gpu);
         totals.dispatched_bytes += dispatch.bytes();
     }
-}
-
-/// What comes before the gate of each layer; and after the last, and beside the experts.
-fn outside_experts(
-    workload: &Workload,
-    counted: Scope,
-    kernels: &dyn KernelTimes,
-) -> (Vec<Op>, [Op; 2]) {
-    if counted.is_whole_model() {
-        let beside = [output_op(workload, kernels), shortcut_op(workload, kernels)];
-        return (dense_of(workload, kernels), beside);
-    }
-    let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
-    (vec![none; workload.model.layers as usize], [none; 2])
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::base::units::{ExpertId, SimDuration};
-use crate::execution::blame::Op;
-use crate::execution::cost::{KernelTimes, dense_op};
+use crate::execution::Scope;
+use crate::execution::blame::{Op, Reason};
+use crate::execution::cost::{KernelTimes, dense_op, output_op, shortcut_op};
 use crate::gate::Counts;
 use crate::placement::Placement;
 use crate::workload::Workload;
@@ -32,7 +33,7 @@ impl MemberWork {
 
 /// What comes before the gate of each layer. Pricing it is work, and layers are of few kinds: the first,
 /// those with a window, and those without.
-pub(super) fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
+fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
     let model = &workload.model;
     let kind = |layer: u32| {
         let at = model.dense.leading_layers + layer;
@@ -89,4 +90,18 @@ pub(super) fn rows_of(
             }
         }
     }
+}
+
+/// What comes before the gate of each layer; and after the last, and beside the experts.
+pub(super) fn outside_experts(
+    workload: &Workload,
+    counted: Scope,
+    kernels: &dyn KernelTimes,
+) -> (Vec<Op>, [Op; 2]) {
+    if counted.is_whole_model() {
+        let beside = [output_op(workload, kernels), shortcut_op(workload, kernels)];
+        return (dense_of(workload, kernels), beside);
+    }
+    let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
+    (vec![none; workload.model.layers as usize], [none; 2])
 }
