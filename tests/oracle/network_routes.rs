@@ -61,9 +61,9 @@ fn families() -> Vec<String> {
             + "[fabric.hyperx]\ndims = [2, 3]\nterminals = 4\nbandwidth = \"9 GB/s\"\nlatency = \"1 us\"\n",
         HEAD.to_owned()
             + "[graph]\ngpus = 3\nswitches = [\"s\"]\nlinks = [\n\
-               { from = \"gpu0\", to = \"s\", bandwidth = \"9 GB/s\", latency = \"1 us\" },\n\
-               { from = \"gpu1\", to = \"s\", bandwidth = \"9 GB/s\", latency = \"1 us\" },\n\
-               { from = \"gpu2\", to = \"gpu1\", bandwidth = \"9 GB/s\", latency = \"1 us\" },\n]\n",
+               { from = \"gpu0\", to = \"s\", bandwidth = \"9 GB/s\", latency = \"1 us\", class = \"nvlink\" },\n\
+               { from = \"gpu1\", to = \"s\", bandwidth = \"9 GB/s\", latency = \"1 us\", class = \"nvlink\" },\n\
+               { from = \"gpu2\", to = \"gpu1\", bandwidth = \"9 GB/s\", latency = \"1 us\", class = \"nvlink\" },\n]\n",
     ];
     for family in ["rail-optimized", "rail-only"] {
         for leaf in [2, 6] {
