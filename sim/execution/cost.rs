@@ -270,7 +270,9 @@ impl<'a> LayerCost<'a> {
         let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
         let inter = u64::from(self.workload.model.intermediate);
         let mut time = forward.iter().map(|op| op.time).sum::<SimDuration>();
-        time += self.memory(Bytes(4 * slots * inter));
+        // The activation backward; where it is computed again, both halves are read and their product written.
+        let recomputed = dense::again(self.workload) * (4 + self.workload.batch.dtype.bytes());
+        time += self.memory(Bytes((4 + recomputed) * slots * inter));
         if self.quantises {
             time += dense::quantising(self.workload, self.kernels, 2 * slots * inter);
         }

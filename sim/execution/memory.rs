@@ -30,8 +30,9 @@
 //! gradients too. With `t` GPUs of tensor parallelism each holds a `t`-th of attention, dense networks and tables. (7)
 //! is T·D·2 with full recomputation, and otherwise T·(2·D + n_a + D)·2 of attention, its projections having n_a
 //! columns, and T·D·2 + K·T·(D·b_d + 2·H·2 + H·b + D·b_c) of gate and experts, less the norms' and the activation's
-//! share, T·2·D·2 + K·T·H·b, with selective recomputation. A first stage of p has begun p micro-batches, one more
-//! where passes run in pairs, p + (p − 1)/v where they interleave v chunks. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
+//! share, T·2·D·2 + K·T·H·b, with selective recomputation. A first stage of p has begun p micro-batches, 2·p − 1
+//! where passes run in pairs, p + (p − 1)/v where they interleave v chunks, and DualPipe p + 1 of half the layers that
+//! it holds, those of two stages. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
 //! only what those layers hold, the experts of all layers among it.
 //!
 //! Left out: the context of the driver and libraries (about 1 GB), fragmentation, scales of fp8 blocks
@@ -47,7 +48,9 @@ pub use rows::{hottest_rows, row_bounds};
 
 use crate::base::units::Bytes;
 use crate::execution::Scope;
-use crate::workload::{Attention, ExchangeLibrary, GateNetwork, Phase, Workload, Zero};
+use crate::workload::{
+    Attention, ExchangeLibrary, GateNetwork, Phase, PipelineSchedule, Workload, Zero,
+};
 
 /// One kind of content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,7 +207,7 @@ impl Ledger {
 
     fn experts(&mut self, workload: &Workload) {
         let model = &workload.model;
-        let layers = u64::from(workload.layers_per_gpu());
+        let layers = u64::from(layers_held(workload));
         let (d, b) = (u64::from(model.hidden), workload.batch.dtype.bytes());
         let places = u64::from(workload.experts_per_gpu());
         self.set(What::FfnExperts, layers * places * workload.expert_bytes().0);
@@ -217,7 +220,7 @@ impl Ledger {
     fn outside_experts(&mut self, workload: &Workload) {
         let model = &workload.model;
         let (d, b) = (u64::from(model.hidden), workload.batch.dtype.bytes());
-        let layers = u64::from(workload.layers_per_gpu());
+        let layers = u64::from(layers_held(workload));
         let leading = u64::from(model.dense.leading_layers);
         let attention = attention_params(workload) * b + 2 * d * 2;
         let dense = 3 * d * u64::from(model.dense.intermediate) * b;
@@ -257,12 +260,19 @@ impl Ledger {
         self.set(What::Gradients, workload.training.gradient_bytes * gradients);
         self.set(What::Optimiser, 12 * optimiser);
         let tokens = u64::from(batch.tokens_per_gpu);
-        let layers = u64::from(workload.layers_per_gpu());
+        let layers = u64::from(layers_held(workload));
         let kept = (layers as f64 * begun(workload)) as u64 * kept_of_layer(workload, whole);
         let logits = if whole { tokens * u64::from(model.vocabulary) * 6 } else { 0 };
         let live = self.bytes(What::Activations).0;
         self.set(What::Activations, live.max(logits) + kept);
     }
+}
+
+/// Layers with experts whose parameters a GPU holds: DualPipe keeps those of two stages.
+fn layers_held(workload: &Workload) -> u32 {
+    let trains = workload.phase() == Phase::Training;
+    let both = trains && workload.training.schedule == PipelineSchedule::DualPipe;
+    workload.layers_per_gpu() * if both { 2 } else { 1 }
 }
 
 /// Micro-batches that a stage has begun and not finished.
@@ -299,7 +309,7 @@ pub(super) fn gate_params(workload: &Workload) -> u64 {
 }
 
 fn gates(workload: &Workload) -> u64 {
-    u64::from(workload.layers_per_gpu()) * gate_params(workload) * 4
+    u64::from(layers_held(workload)) * gate_params(workload) * 4
 }
 
 /// (2).
@@ -314,7 +324,7 @@ fn kv_cache(workload: &Workload) -> u64 {
     let own = batch.sequence_tokens.min(batch.tokens_per_gpu);
     let held = batch.context.unwrap_or(0).saturating_add(own);
     let leading = model.dense.leading_layers;
-    let last = leading + workload.layers_per_gpu();
+    let last = leading + layers_held(workload);
     let tokens: u64 = (0..last)
         .map(|layer| {
             let window = model.sliding_window.filter(|window| window.limits(layer));

@@ -102,9 +102,11 @@ pub fn stands_on(
     };
     let exchanged =
         [Reason::Dispatch, Reason::Combine].into_iter().zip(phases.into_iter().flatten());
+    // Backward, each library carries one exchange of each format too.
+    let backward = mean(blame, Reason::BackwardExchange).ps() / 2;
     let exchanged = exchanged.map(|(reason, exchange_phase)| TimedBasis {
         basis: exchange_phase.basis.clone(),
-        time: mean(blame, reason),
+        time: mean(blame, reason) + SimDuration::from_ps(backward),
     });
     let exchanged = exchanged.filter(|timed| timed.time > SimDuration::ZERO);
     TimedBasis::merged(Reason::ALL.into_iter().flat_map(of_reason).chain(exchanged))
@@ -132,8 +134,17 @@ fn parts_of(
 ) -> Vec<TimedBasis> {
     let recorded = |ask: &dyn Fn(&Recorder<'_>)| recorded(kernels, ask);
     let alone = |basis: Basis| vec![TimedBasis { basis, time: SimDuration::from_ps(1) }];
+    let layout = &workload.layout;
+    let shares = layout.tensor_parallel > 1 || layout.context_parallel > 1;
+    let arises = match reason {
+        Reason::TensorParallel => shares && counted.is_whole_model(),
+        _ => counted.has_backward() || !reason.is_of_training(),
+    };
+    if !arises {
+        return Vec::new();
+    }
     match reason {
-        Reason::Dense if counted == Scope::ModelForward => dense_parts(workload, kernels),
+        Reason::Dense if counted.is_whole_model() => dense_parts(workload, kernels),
         Reason::SharedExperts => recorded(&|recorder| ignore(shared_op(workload, recorder))),
         Reason::Gate if counted != Scope::Experts => {
             let parts = recorded(&|recorder| ignore(gate(workload, recorder, false)));
@@ -150,8 +161,24 @@ fn parts_of(
             alone(kernels.memory_basis())
         }
         Reason::Launch if workload.execution == Execution::Sequential => alone(of_loop()),
+        Reason::DenseBackward | Reason::LocalBackward => {
+            alone(derived(Part::Dense, "backward products", "the forward tables"))
+        }
+        Reason::FfnBackward | Reason::FfnWeightGradients => {
+            alone(derived(Part::Experts, "backward experts", "the forward tables"))
+        }
+        Reason::RoutingBackward | Reason::Optimiser => alone(kernels.memory_basis()),
+        Reason::TensorParallel | Reason::Gradients => {
+            let from = "NCCL's tables within nodes, link rates across";
+            alone(derived(Part::Exchange, "collectives", from))
+        }
         _ => Vec::new(),
     }
+}
+
+/// A family that no table holds, computed from others.
+fn derived(part: Part, name: &str, from: &str) -> Basis {
+    Basis { part, name: name.to_owned(), support: Support::Derived { from: from.to_owned() } }
 }
 
 /// What is noted while `ask` asks for times.

@@ -207,7 +207,7 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
 
 /// SMs that NCCL's kernels hold where nothing else is known: 16 channels of one block each, its usual number within
 /// a node of H100 [nccl].
-const NCCL_SMS: u32 = 16;
+pub const NCCL_SMS: u32 = 16;
 
 /// What kernels that hold so many SMs, and move bytes as fast as the GPU's links do, do to kernels beside them:
 ///
@@ -217,7 +217,8 @@ const NCCL_SMS: u32 = 16;
 /// ```
 ///
 /// with `B` the GPU's fastest link one way and `W` its memory bandwidth.
-fn slowdown(topology: &Topology, sms: u32) -> Slowdown {
+#[must_use]
+pub fn slowdown(topology: &Topology, sms: u32) -> Slowdown {
     let gpu = topology.gpu();
     let (all, held) = (f64::from(gpu.sms), f64::from(sms.min(gpu.sms - 1)));
     let inside = [LinkClass::Nvlink, LinkClass::Xgmi, LinkClass::Pcie];

@@ -56,7 +56,7 @@ impl Scope {
             Self::Experts => "expert forward",
             Self::MoeLayer => "MoE layers",
             Self::ModelForward => "forward pass",
-            Self::LayerTraining => "MoE layers, both",
+            Self::LayerTraining => "MoE fwd and bwd",
             Self::TrainingStep => "training step",
         }
     }

@@ -122,6 +122,56 @@ const CASES: &[(&str, Wrong)] = &[
     ("vanilla and MoE++ the wrong way round", Scenario("\"moe-1b\"", "\"moepp-1b\"")),
     ("vanilla for MoE++", Scenario("\"moepp-1b\"", "\"moe-1b\"")),
     ("something unknown to count", Scenario("\"experts\"", "\"attention\"")),
+    (
+        "a training step of what does not train",
+        Args(&["run", "paper", "--set", "counted=training-step"]),
+    ),
+    (
+        "more chunks than layers",
+        Args(&[
+            "run",
+            "paper",
+            "--set",
+            "counted=training-step",
+            "--set",
+            "workload.training.chunks=64",
+        ]),
+    ),
+    (
+        "heads that products are not shared by",
+        Args(&[
+            "run",
+            "paper",
+            "--set",
+            "counted=training-step",
+            "--set",
+            "workload.training.zero=1",
+            "--set",
+            "workload.layout.tensor_parallel=5",
+        ]),
+    ),
+    (
+        "two directions through one stage",
+        Args(&[
+            "run",
+            "paper",
+            "--set",
+            "counted=training-step",
+            "--set",
+            "workload.training.schedule=dualpipe",
+        ]),
+    ),
+    (
+        "a stage of ZeRO that is not modelled",
+        Args(&[
+            "run",
+            "paper",
+            "--set",
+            "counted=training-step",
+            "--set",
+            "workload.training.zero=3",
+        ]),
+    ),
     ("an override without a value", Args(&["run", "paper", "--set", "seeds"])),
     ("an override of an unknown key", Args(&["run", "paper", "--set", "speed=3"])),
     (

@@ -69,6 +69,20 @@ fn bubbles_are_those_of_the_formulas() {
     assert!(dual.makespan < plain.makespan, "DualPipe {} 1F1B {}", dual.makespan, plain.makespan);
 }
 
+/// In their steady state stages that run passes in pairs wait for nothing: a micro-batch more costs one.
+#[test]
+fn pipelines_of_pairs_do_not_stall() {
+    for chunks in ["training.chunks=1", "training.chunks=2"] {
+        let of = |micro_batches: u32| {
+            let load = stages(4, micro_batches, &["training.paired=true", chunks]);
+            outcome(4, &load, Scope::LayerTraining)
+        };
+        let (short, long) = (of(16), of(32));
+        let each = (long.makespan.secs() - short.makespan.secs()) / 16.0;
+        assert_near(each, of_micro_batch(&long, 32).iter().sum(), "a micro-batch in pairs");
+    }
+}
+
 #[test]
 fn one_stage_is_no_pipeline_and_one_replica_exchanges_no_gradients() {
     let load = stages(1, 3, &[]);
@@ -105,6 +119,9 @@ fn recomputing_costs_a_forward_pass_and_splitting_products_saves_time() {
     let plain = outcome(1, &stages(1, 2, &[]), Scope::TrainingStep);
     let again = outcome(1, &stages(1, 2, &["training.recompute=\"full\""]), Scope::TrainingStep);
     assert!(again.makespan > plain.makespan);
+    let some = ["training.recompute=\"selective\""];
+    let some = outcome(1, &stages(1, 2, &some), Scope::TrainingStep);
+    assert!(plain.makespan < some.makespan && some.makespan < again.makespan);
     let forward = outcome(1, &stages(1, 2, &[]), Scope::ModelForward);
     let more = again.makespan.secs() - plain.makespan.secs();
     assert!(more <= forward.makespan.secs() * 1.001, "{more} s for a forward pass again");

@@ -65,25 +65,10 @@ impl ScenarioSource {
             let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
             let named = case.moepp.iter().map(|workload| (moepp, workload));
             for (name, workload) in std::iter::once((&table.vanilla, &case.vanilla)).chain(named) {
-                if let Some((found, help)) = layout_mistake(scenario, workload) {
-                    return Err(self.source.mistake(name.span(), found, help));
-                }
-            }
-        }
-        self.carriers(compare, scenario)
-    }
-
-    /// Every workload's exchanges have a library that carries them.
-    fn carriers(
-        &self,
-        compare: &Spanned<Vec<CompareTable>>,
-        scenario: &Scenario,
-    ) -> Result<(), Diagnostic> {
-        for (table, case) in compare.get_ref().iter().zip(&scenario.cases) {
-            let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
-            let named = case.moepp.iter().map(|workload| (moepp, workload));
-            for (name, workload) in std::iter::once((&table.vanilla, &case.vanilla)).chain(named) {
-                if let Err(Unavailable { found, help }) = scenario.carrier(workload) {
+                let carried = || scenario.carrier(workload).err();
+                let mistake = layout_mistake(scenario, workload)
+                    .or_else(|| carried().map(|Unavailable { found, help }| (found, help)));
+                if let Some((found, help)) = mistake {
                     return Err(self.source.mistake(name.span(), found, help));
                 }
             }

@@ -9,7 +9,8 @@
 //!   several nodes  a_N + S·(n − 1)/n / (g·B_nic·η_nic)      a ring through all NICs of the group   (3)
 //! ```
 //!
-//! η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
+//! B is the slowest link of NVLink, Infinity Fabric or PCI Express, or B_nic the slowest NIC; where a cluster has
+//! no such class, the slowest of the first class that it has. η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
 //! faster than its NICs. Left out: what other groups do on the same links; trees.
 
 use super::KernelTimes;
@@ -70,13 +71,16 @@ impl<'a> CollectiveTimes<'a> {
         let (n, twice) =
             (f64::from(group.gpus), f64::from(u8::from(op == CollectiveOp::AllReduce)));
         let moved = (1.0 + twice) * bytes.0 as f64 * (n - 1.0) / n;
-        let (classes, start, rings): (&[LinkClass], _, f64) = if in_node == group.gpus {
+        let (first, start, rings): (&[LinkClass], _, f64) = if in_node == group.gpus {
             let inside = &[LinkClass::Nvlink, LinkClass::Xgmi, LinkClass::Pcie];
             (inside, self.rates.within_node.alpha, 1.0)
         } else {
             (&[LinkClass::Nic], self.rates.across_nodes.alpha, f64::from(in_node))
         };
-        let rate = self.rate_of(classes).unwrap_or(f64::INFINITY);
+        // GPUs of meshes and graphs may reach each other over other links alone. Only a cluster without any
+        // link has no rate, and no two GPUs then.
+        let rate = self.rate_of(first).or_else(|| self.rate_of(&LinkClass::ALL));
+        let rate = rate.unwrap_or(f64::INFINITY);
         start.unwrap_or_default() + SimDuration::from_secs(moved / (rings * rate))
     }
 

@@ -52,6 +52,9 @@
 //! norms, adds, activation  twice the forward traffic;   output  10 bytes a logit more (loss in 32 bits)       (10)
 //! ```
 //!
+//! Selective recomputation moves the traffic of (10) once more. Left out: quantising the weights of dense
+//! products, once a step.
+//!
 //! The 8 bytes of (8) read and write a gradient that micro-batches add up in 32 bits; the kernel hides the
 //! shorter of the two. The rate in (9) is FlashAttention's on B200, 1,209 TFLOP/s for 1,418 forward [flashattention,
 //! pull request 2280].
@@ -59,7 +62,7 @@
 use super::KernelTimes;
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
-use crate::workload::{Attention, Dtype, Phase, SlidingWindow, Workload};
+use crate::workload::{Attention, Dtype, Phase, Recompute, SlidingWindow, Workload};
 
 /// What norms, adds, attention scores and the output compute in, whatever the format of products.
 const PLAIN: Dtype = Dtype::Bf16;
@@ -271,8 +274,8 @@ fn attention(
     };
     let rest = match gradient {
         Gradient::None => scores + moved(1, 4),
-        // (9) and (10); recomputing takes what is moved once more.
-        Gradient::Inputs => scores.times(3) + moved(2, 4),
+        // (9) and (10).
+        Gradient::Inputs => scores.times(3) + moved(2 + again(workload), 4),
         Gradient::Weights => SimDuration::ZERO,
     };
     products(workload, kernels, &projections, gradient) + rest
@@ -296,6 +299,12 @@ fn projections(workload: &Workload, rows: u64) -> (Vec<Product>, u32) {
             ([&queries[..], &pairs[..], &[output]].concat(), rope_dim)
         }
     }
+}
+
+/// How often kernels that only move memory run again in the backward pass: once where norms and activations
+/// are recomputed.
+pub(super) fn again(workload: &Workload) -> u64 {
+    u64::from(workload.training.recompute == Recompute::Selective)
 }
 
 /// (3) of all heads on a GPU.
@@ -374,7 +383,7 @@ fn feed_forward(
     let moved = |times: u64| kernels.memory_bound(Bytes(times * elements * PLAIN.bytes()), 2);
     let activation = match gradient {
         Gradient::None => moved(1),
-        Gradient::Inputs => moved(2),
+        Gradient::Inputs => moved(2 + again(workload)),
         Gradient::Weights => SimDuration::ZERO,
     };
     products(workload, kernels, &[up, up, down], gradient) + activation

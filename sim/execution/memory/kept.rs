@@ -1,6 +1,6 @@
 //! What layers keep for their backward pass, equation (7).
 
-use crate::workload::{Attention, Recompute, Workload};
+use crate::workload::{Attention, PipelineSchedule, Recompute, Workload};
 
 /// Micro-batches in training that the first stage has begun and not finished, in parts of its chunks.
 pub(super) fn begun(workload: &Workload) -> f64 {
@@ -8,7 +8,14 @@ pub(super) fn begun(workload: &Workload) -> f64 {
     let stages = f64::from(workload.layout.pipeline_parallel);
     let chunks = f64::from(training.chunks);
     let more = if training.chunks > 1 { (stages - 1.0) / chunks } else { 0.0 };
-    let paired = f64::from(u8::from(training.paired)) / chunks;
+    let paired = match (training.paired, training.chunks) {
+        (false, _) => 0.0,
+        (true, 1) => stages - 1.0,
+        (true, _) => 1.0 / chunks,
+    };
+    if training.schedule == PipelineSchedule::DualPipe {
+        return f64::midpoint(stages, 1.0).min(f64::from(workload.batch.micro_batches));
+    }
     (stages + more + paired).min(f64::from(workload.batch.micro_batches))
 }
 

@@ -7,6 +7,7 @@ use crate::base::estimate::{COVERAGE, Estimate};
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
+use crate::execution::run::{NCCL_SMS, slowdown};
 use crate::kernels::TimedBasis;
 use crate::network::fluid::Engine;
 use crate::studies::study::Row;
@@ -107,7 +108,7 @@ fn utilisation(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Re
         let (flops, peak) = (super::model_flops(scenario, row), super::peak(scenario, row));
         writeln!(
             out,
-            "{}{tau}: {:.0} tokens/s per GPU, {:.0} model TFLOP/s per GPU, MFU {:.1} % of {:.0} TFLOP/s",
+            "{}{tau}: {:.0} tokens/s and {:.0} TFLOP/s per GPU, MFU {:.1} % of {:.0}",
             row.workload.name,
             row.tokens_per_sec.mean / gpus,
             flops / 1e12,
@@ -115,7 +116,30 @@ fn utilisation(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Re
             peak / 1e12
         )?;
     }
+    writeln!(out, "TFLOP/s: model operations, all picks counted as FFN experts.")?;
+    beside_exchanges(out, scenario, rows)?;
     writeln!(out)
+}
+
+/// What is taken of kernels that run beside exchanges.
+fn beside_exchanges(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
+    let known = |row: &Row| scenario.carrier(&row.workload).ok()?.sms(&row.workload);
+    let mut held: Vec<Option<u32>> = rows.iter().map(known).collect();
+    held.sort_unstable();
+    held.dedup();
+    for sms in held {
+        let assumed = if sms.is_some() { "" } else { ", assumed" };
+        let sms = sms.unwrap_or(NCCL_SMS);
+        let slower = slowdown(&scenario.topology, sms);
+        writeln!(
+            out,
+            "beside exchanges ({sms} of {} SMs held{assumed}): products x {:.2}, memory x {:.2}",
+            scenario.topology.gpu().sms,
+            slower.arithmetic,
+            slower.memory
+        )?;
+    }
+    Ok(())
 }
 
 /// Which engines carried the exchanges, and what is known of their errors.

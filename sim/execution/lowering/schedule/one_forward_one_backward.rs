@@ -1,11 +1,14 @@
 //! One forward, one backward [pipedream, megatron21]: a stage that is `d` stages from the last runs `d` forward
-//! passes first, then one of each in turn. Paired, it runs one more first, so that each forward pass has a
-//! backward pass of an earlier micro-batch to run with.
+//! passes first, then one of each in turn. Paired, a micro-batch leaves a stage at the end of a pair in either
+//! direction, so its way there and back takes two pairs a stage, and a stage runs `2d + 1` forward passes first;
+//! it holds as many micro-batches.
 
 use super::{Part, Pass};
 
 pub(super) fn passes(stage: u32, stages: u32, micro_batches: u32, paired: bool) -> Vec<Pass> {
-    let ahead = (stages - 1 - stage + u32::from(paired)).min(micro_batches);
+    let distance = stages - 1 - stage;
+    let ahead = if paired { 2 * distance + 1 } else { distance };
+    let ahead = ahead.min(micro_batches);
     let part = |micro_batch| Part { micro_batch, chunk: 0 };
     let mut passes: Vec<Pass> = (0..ahead).map(|at| Pass::Forward(part(at))).collect();
     for at in ahead..micro_batches {
