@@ -109,6 +109,12 @@ impl TileRule {
         }
     }
 
+    /// The same kernel on the device of a data sheet of this name.
+    #[must_use]
+    pub fn on_sheet(self, sheet: &str) -> Self {
+        self.on(driver_name(sheet))
+    }
+
     /// The tiles of the products up and down, for this many tokens of a shape.
     #[must_use]
     pub fn tiles(self, precision: Precision, shape: ExpertsShape, tokens: u64) -> [Tile; 2] {
@@ -123,6 +129,21 @@ impl TileRule {
         };
         let up = of(false).unwrap_or_else(|| untuned(precision, shape, tokens));
         [up, of(true).unwrap_or(up)]
+    }
+}
+
+/// How drivers name the device of a data sheet, where SGLang has tiles for it.
+fn driver_name(sheet: &str) -> &'static str {
+    match sheet {
+        "a100-sxm" => "NVIDIA A100-SXM4-80GB",
+        "a800-sxm" => "NVIDIA A800-SXM4-80GB",
+        "h100-sxm" => "NVIDIA H100 80GB HBM3",
+        "h200-sxm" => "NVIDIA H200",
+        "h800-sxm" => "NVIDIA H800",
+        "h20" => "NVIDIA H20",
+        "b200-sxm" => "NVIDIA B200",
+        "l40s" => "NVIDIA L40S",
+        _ => "",
     }
 }
 

@@ -122,8 +122,8 @@ impl UnmeasuredDevice<'_> {
     fn other_links(&self, chip: &Profile, others: &[Profile]) -> (Profile, String) {
         let mut profile = chip.clone();
         for family in profile.experts.values_mut() {
-            let name = self.sheet.map_or("", |sheet| driver_name(sheet.name));
-            family.prior.tiles = family.prior.tiles.on(name);
+            let sheet = self.sheet.map_or("", |sheet| sheet.name);
+            family.prior.tiles = family.prior.tiles.on_sheet(sheet);
         }
         let copied = self.copied(&mut profile);
         let links = self.links(&mut profile, others);
@@ -213,7 +213,7 @@ impl UnmeasuredDevice<'_> {
             }
             for family in profile.experts.values_mut() {
                 family.prior.cache_bytes = sheet.cache_mb * 1e6;
-                family.prior.tiles = family.prior.tiles.on(driver_name(sheet.name));
+                family.prior.tiles = family.prior.tiles.on_sheet(sheet.name);
             }
         }
         (profile, how)
@@ -377,21 +377,6 @@ fn shape_at(at: &[u32], always_gated: bool) -> ExpertsShape {
     let squared = |split: u32| is_squared_relu(inter.saturating_mul(split), experts, top_k);
     let gated = always_gated || ![1, 2, 4, 8, 16, 32].into_iter().any(squared);
     ExpertsShape { hidden, inter, experts, top_k, gated }
-}
-
-/// How drivers name the device of a data sheet, where SGLang has tiles for it.
-fn driver_name(sheet: &str) -> &'static str {
-    match sheet {
-        "a100-sxm" => "NVIDIA A100-SXM4-80GB",
-        "a800-sxm" => "NVIDIA A800-SXM4-80GB",
-        "h100-sxm" => "NVIDIA H100 80GB HBM3",
-        "h200-sxm" => "NVIDIA H200",
-        "h800-sxm" => "NVIDIA H800",
-        "h20" => "NVIDIA H20",
-        "b200-sxm" => "NVIDIA B200",
-        "l40s" => "NVIDIA L40S",
-        _ => "",
-    }
 }
 
 /// Evidence of what was carried over and not measured: intervals this many times as wide.
