@@ -24,6 +24,7 @@ pub mod evidence;
 pub mod exchange;
 pub mod experts;
 pub mod floor;
+pub mod fused;
 pub mod gemm;
 pub mod grouped;
 pub mod measurements;
@@ -31,6 +32,7 @@ pub mod precision;
 pub mod profile;
 pub mod ramp;
 pub mod skew;
+pub mod tiles;
 pub mod transfer;
 pub mod unmeasured;
 
@@ -39,11 +41,23 @@ mod times;
 pub use basis::{Basis, Part, Support, TimedBasis};
 pub use choice::{ExpertsAsk, ExpertsChoice, NoKernel};
 pub use curve::Curve;
+pub use fused::{FusedTimes, LAWS};
 pub use grouped::GroupedTimes;
-pub use times::{FusedTimes, GemmTimes, LAWS};
+pub use times::GemmTimes;
 
 use curves::Site;
 use experts::ExpertsShape;
+
+/// What a reading at this distance from the nearest measured shape stands on.
+fn support_of(distance: f64) -> Support {
+    if distance == 0.0 {
+        Support::Measured
+    } else if distance.is_infinite() {
+        Support::Extrapolated { beyond: "no shape was measured".to_owned() }
+    } else {
+        Support::Interpolated { distance }
+    }
+}
 
 /// A GPU's data-sheet peaks.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -22,7 +22,7 @@ pub(crate) struct ValidateArgs {
     /// The folder of measurements. A folder named `systems` is written `./systems`.
     #[arg(required = true)]
     pub dir: Option<PathBuf>,
-    /// Break each file down by the values of this column.
+    /// Break each file down by the values of this column, or experts by `model`.
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
     /// List the rows that are furthest off.

@@ -9,18 +9,20 @@ use super::{Diagnostic, Source};
 use crate::base::table::Table;
 use crate::kernels::Device;
 use crate::kernels::curves::{Kriging, Scale};
-use crate::kernels::experts::{ExpertsPrior, TilePrior};
+use crate::kernels::experts::{ExpertsPrior, Interval};
+use crate::kernels::fused::{SITE_AXES, TILE_AXES};
 use crate::kernels::gemm::GemmPrior;
 use crate::kernels::profile::{
     CollectiveFit, Evidence, Family, MemoryFit, Precision, Profile, Residual,
 };
+use crate::kernels::tiles::TileRule;
 
 mod file;
 mod links;
 mod own;
 mod residuals;
 use file::{
-    EvidenceFile, Experts, File, Gemm, InterNode, KrigingFile, ResidualFile, ScaleFile, Tile,
+    EvidenceFile, Experts, File, Gemm, InterNode, KrigingFile, ResidualFile, ScaleFile,
 };
 pub(super) use links::peer_to_peer_of;
 pub use own::{is_same_gpu, no_profile, profile_of_gpu};
@@ -101,9 +103,10 @@ pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Diagnostic>
 /// If what they say is wrong or does not fit together.
 pub fn profile(source: &Source, table: Table) -> Result<Profile, Diagnostic> {
     let file: File = source.parse()?;
-    if file.schema != 1 {
+    if file.schema != 2 {
         let found = format!("found schema {}", file.schema);
-        return Err(source.mistake_without_span("schema", found, "this moesim reads schema 1"));
+        let help = "this moesim reads schema 2: write the profile again with `calibrate fit`";
+        return Err(source.mistake_without_span("schema", found, help));
     }
     let residuals = Residuals::new(&table).map_err(in_table)?;
     file.validated(source, &residuals)
@@ -130,16 +133,6 @@ impl From<EvidenceFile> for Evidence {
             left_out: file.left_out,
             log_error_p90: file.log_error_p90.map(|e| e.0),
             log_errors: file.log_errors.map(|law| law.0),
-        }
-    }
-}
-
-impl Tile {
-    fn prior(&self) -> TilePrior {
-        TilePrior {
-            compute_efficiency: self.compute_efficiency.0,
-            memory_efficiency: self.memory_efficiency.0,
-            block_s: self.block.0.secs(),
         }
     }
 }
@@ -273,23 +266,46 @@ impl Experts {
         residuals: &Residuals<'_>,
     ) -> Result<((String, Precision), Family<ExpertsPrior>), Diagnostic> {
         let precision = precision_of(source, &self.precision)?;
-        let kriging = self.kriging.checked(source, "experts.kriging.scales", 4)?;
+        let axes = SITE_AXES + TILE_AXES;
+        let kriging = self.kriging.checked(source, "experts.kriging.scales", axes)?;
         let curves = crate::kernels::LAWS.iter().map(|(law, _)| {
             let family = format!("experts/{}/{}/{law}", self.kernel, precision.name());
-            residuals.curves(&family, kriging.clone()).map_err(in_table)
+            residuals.curves_of(&family, SITE_AXES, kriging.clone()).map_err(in_table)
         });
         let residual = curves.collect::<Result<Vec<_>, _>>()?;
+        let tiles = tile_rule(source, &self.tiles)?;
+        let measured = self.measured_tiles.as_ref().map(|word| tile_rule(source, word));
         let prior = ExpertsPrior {
             launch_s: self.launch.0.secs(),
-            small: self.small.prior(),
-            large: self.large.prior(),
+            small_efficiency: self.small_efficiency.0,
+            large_efficiency: self.large_efficiency.0,
+            cache_bandwidth: self.cache_bandwidth.0,
+            step_s: self.step.0.secs(),
+            block_s: self.block.0.secs(),
+            latency_s: self.latency.0.secs(),
+            ragged_rate: self.ragged_rate.0,
+            memory_efficiency: self.memory_efficiency.0,
+            narrow_efficiency: self.narrow_efficiency.0,
+            refetched: self.refetched.0,
             sharpness: self.sharpness.0,
             traffic_efficiency: self.traffic_efficiency.0,
             cache_bytes: self.cache.0.0 as f64,
             cache_speedup: self.cache_speedup.0,
             always_gated: self.always_gated,
+            tiles,
+            measured_tiles: measured.transpose()?.unwrap_or(tiles),
+            interval: self.interval.map(|i| Interval { known: i.known.0, absent: i.absent.0 }),
         };
         let evidence = self.evidence.into();
         Ok(((self.kernel, precision), Family { prior, residual, evidence }))
     }
+}
+
+fn tile_rule(source: &Source, word: &Spanned<String>) -> Result<TileRule, Diagnostic> {
+    TileRule::named(word.get_ref()).ok_or_else(|| {
+        let found = format!("unknown rule for tiles `{}`", word.get_ref());
+        let help = "use \"by-rows\", \"sglang\" or \"sglang on DEVICE\" with a device of \
+                    sglang_moe_configs.parquet";
+        source.mistake(word.span(), found, help)
+    })
 }

@@ -11,9 +11,9 @@
 //! |  | else `grouped-gemm` where the dense GEMM table has the format: with few local experts and many rows per expert, SGLang and vLLM run grouped GEMMs (DeepGEMM, CUTLASS) too |
 //! |  | else the profile's fused kernel whose measured shapes are nearest |
 //!
-//! A fused kernel covers a layout whose number of local experts, and whose rows per expert, lie within
-//! a factor [`REACH`] of what its table was measured over. Beyond that its residuals say nothing, and its
-//! prior was fitted to tiles of other sizes.
+//! A fused kernel covers a layout whose number of local experts and top-k lie within a factor [`REACH`] of those of a
+//! shape on one rank in its table, and whose rows per expert are at most that many times what such shapes had. Mixtral's
+//! 8 experts with 2 slots a token cover those like it, not 8 local experts of DeepSeek-V3 with up to 8 slots a token.
 //!
 //! Among several kernels that a word such as `triton` fits, the one whose measured shapes are nearest
 //! is taken; of equally near ones that with more rows of evidence.
@@ -21,7 +21,9 @@
 use std::fmt;
 
 use super::Kernels;
+use super::curves::Site;
 use super::experts::{ExpertsPrior, ExpertsShape};
+use super::fused::OWN;
 use super::gemm::GemmPrior;
 use crate::kernels::profile::{Evidence, Family, Precision};
 use crate::workload::{ExpertsKernel, Phase};
@@ -225,7 +227,7 @@ fn of(fused: Fused<'_>) -> ExpertsChoice<'_> {
 
 /// From the shape to the nearest measured one, in correlation lengths.
 fn distance(family: &Family<ExpertsPrior>, shape: ExpertsShape) -> f64 {
-    let at = [shape.hidden, shape.inter, shape.experts, shape.top_k];
+    let at = [shape.hidden, shape.inter, shape.experts, shape.top_k, OWN];
     family.residual.first().map_or(f64::INFINITY, |curves| curves.distance(&at))
 }
 
@@ -238,19 +240,32 @@ fn covers(family: &Family<ExpertsPrior>, ask: &ExpertsAsk<'_>) -> bool {
 pub fn beyond(family: &Family<ExpertsPrior>, shape: ExpertsShape, slots: u64) -> Option<String> {
     let curves = family.residual.first()?;
     let last = curves.knots().last().copied()?;
-    let experts = |site: &super::curves::Site| f64::from(site.at[2]);
-    let sites = || curves.sites().iter().filter(|site| site.at.len() == 4 && site.at[2] > 0);
-    let (mut least, mut most, mut rows) = (f64::INFINITY, 0.0_f64, 0.0_f64);
-    for site in sites() {
-        least = least.min(experts(site));
-        most = most.max(experts(site));
-        rows = rows.max(last * f64::from(site.at[3]) / experts(site));
+    let [axis_of_experts, axis_of_top_k] = [2, 3];
+    let size = |site: &Site, axis: usize| f64::from(site.at[axis]);
+    let own = |site: &&Site| matches!(site.at[..], [_, _, experts, _, OWN] if experts > 0);
+    let sites: Vec<&Site> = curves.sites().iter().filter(own).collect();
+    let experts = f64::from(shape.experts.max(1));
+    let [least, most] = [f64::min, f64::max].map(|of: fn(f64, f64) -> f64| {
+        sites.iter().map(|site| size(site, axis_of_experts)).reduce(of).unwrap_or(f64::NAN)
+    });
+    if experts * REACH < least || experts > most * REACH {
+        return Some(format!("{} local experts, {least} to {most} measured", shape.experts));
     }
-    let (own, own_rows) =
-        (f64::from(shape.experts), slots as f64 / f64::from(shape.experts.max(1)));
-    if own * REACH < least || own > most * REACH {
-        return Some(format!("{own} local experts, {least} to {most} measured"));
+    let near = |a: f64, b: f64| a <= b * REACH && b <= a * REACH;
+    let like = |site: &&&Site| {
+        near(size(site, axis_of_experts), experts)
+            && near(size(site, axis_of_top_k), f64::from(shape.top_k.max(1)))
+    };
+    let rows = |site: &&Site| last * size(site, axis_of_top_k) / size(site, axis_of_experts);
+    let own_rows = slots as f64 / experts;
+    match sites.iter().filter(like).map(rows).reduce(f64::max) {
+        None => Some(format!(
+            "{} local experts with {} slots a token, no experts like these measured",
+            shape.experts, shape.top_k
+        )),
+        Some(rows) if own_rows > rows * REACH => {
+            Some(format!("{own_rows:.0} rows per expert, at most {rows:.0} measured"))
+        }
+        Some(_) => None,
     }
-    (own_rows > rows * REACH)
-        .then(|| format!("{own_rows:.0} rows per expert, at most {rows:.0} measured"))
 }

@@ -7,14 +7,21 @@
 //!   T >= max( b·A·(G + 1)·H·I·(1 − h) / B,   2·S·(G + 1)·H·I / F )                            (1)
 //! ```
 //!
-//! Some measured rows lie below it. Of balanced rows on one rank these are, on H100, 74 of 2,835, all of
-//! DeepSeek-V3's shape in fp8_block, down to 0.56 of (1); on B200, 40 of that shape in TensorRT-LLM's
-//! kernel; on L40S two, by 6 %; on A100 none. DeepSeek-V3's gate chooses 4 of 8 groups of experts, so
-//! half of all weights explains these rows if the benchmark let all tokens choose the same groups. No
-//! prediction follows them: in a run the counts say which experts are active.
+//! Some measured rows lie below it, and [`refused`] says which no fit and no judgement may use. Of rows on one
+//! rank these are, on H100, 74 balanced ones of DeepSeek-V3's shape in fp8_block (7168 × 2048, 256 experts), down
+//! to 0.56 of (1). From 32 to 256 tokens they take exactly half of what the same kernel takes for 6144 × 2048 by
+//! hidden size, and the same from 8,192 tokens on, where rows count and not weights: the benchmark let all
+//! tokens choose among half of the experts, as DeepSeek-V3's gate chooses 4 of 8 groups. Power laws of that
+//! shape are not halved. So where more than a tenth of a law's rows lie below, the counts are not what the law
+//! says, and all its rows go; single rows go alone: on L40S a dozen whose weights are about as large as the
+//! cache. No prediction lies below: in a run the counts say which experts are active.
+
+use std::collections::BTreeMap;
 
 use super::Device;
-use super::experts::ExpertsShape;
+use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
+use super::skew::Popularity;
+use crate::kernels::measurements::ExpertsRow;
 use crate::kernels::profile::Precision;
 
 /// The experts' work of one GPU.
@@ -41,5 +48,99 @@ impl Work {
         let arithmetic = 2.0 * self.slots as f64 * per_row;
         let by_memory = weights / device.memory_bandwidth.bytes_per_sec();
         by_memory.max(arithmetic / device.peak(self.precision).flops_per_sec())
+    }
+}
+
+/// A row with its shape and load.
+pub type Loaded<'r> = (&'r ExpertsRow, ExpertsShape, ExpertsLoad);
+
+/// Why a single row is refused.
+pub const TOO_FAST: &str =
+    "faster than its weights at the memory's peak or its products at the arithmetic's";
+/// Why all rows of a law are.
+pub const NOT_THE_LAW: &str = "of a shape and law of which a tenth is faster than the memory's peak: its counts are not the law's";
+/// The share of a law's rows on one rank that may lie below.
+const MOST_BELOW: f64 = 0.1;
+
+/// For each row why it is refused, if it is; `cache_bytes` is what may lie in the cache from one timing to the next.
+#[must_use]
+pub fn refused(
+    rows: &[Loaded<'_>],
+    device: &Device,
+    cache_bytes: f64,
+) -> Vec<Option<&'static str>> {
+    let below = |(row, shape, load): &Loaded<'_>| {
+        let cached = ExpertsPrior::cached_of(cache_bytes, row.precision, *shape, load.active);
+        let work = Work {
+            precision: row.precision,
+            shape: *shape,
+            slots: load.slots,
+            active: load.active,
+        };
+        row.seconds < work.seconds(device, cached)
+    };
+    let law = |row: &ExpertsRow| match row.popularity {
+        Popularity::Balanced => 0,
+        Popularity::PowerLaw(exponent) => exponent.to_bits(),
+    };
+    let key = |row: &ExpertsRow| {
+        let sizes = [row.hidden, row.inter, row.experts, row.top_k];
+        (row.source.clone(), row.precision, sizes, law(row))
+    };
+    let is_below: Vec<bool> = rows.iter().map(below).collect();
+    let mut shares: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for ((row, ..), below) in rows.iter().zip(&is_below).filter(|((row, ..), _)| row.ep == 1) {
+        let (some, all) = shares.entry(key(row)).or_default();
+        *some += usize::from(*below);
+        *all += 1;
+    }
+    let odd = |row: &ExpertsRow| {
+        shares.get(&key(row)).is_some_and(|(some, all)| *some as f64 > MOST_BELOW * *all as f64)
+    };
+    let reason = |((row, ..), below): (&Loaded<'_>, &bool)| {
+        if odd(row) { Some(NOT_THE_LAW) } else { below.then_some(TOO_FAST) }
+    };
+    rows.iter().zip(&is_below).map(reason).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::devices::DataSheet;
+
+    fn row(tokens: u32, popularity: Popularity, seconds: f64) -> ExpertsRow {
+        ExpertsRow {
+            source: "any".to_owned(),
+            precision: Precision::Bf16,
+            tokens,
+            hidden: 4096,
+            inter: 4096,
+            top_k: 8,
+            experts: 64,
+            tp: 1,
+            ep: 1,
+            popularity,
+            seconds,
+        }
+    }
+
+    #[test]
+    fn a_row_below_the_floor_goes_alone_and_a_law_of_many_goes_whole() {
+        let device = DataSheet::named("a100-sxm").map(DataSheet::device).unwrap();
+        let skewed = Popularity::PowerLaw(1.2);
+        // All 64 experts' weights: 6.4 GB, 3.2 ms at the peak.
+        let mut rows: Vec<ExpertsRow> =
+            (0..20).map(|i| row(64, skewed, if i == 0 { 1e-3 } else { 5e-3 })).collect();
+        rows.extend(
+            (0..20).map(|i| row(64, Popularity::Balanced, if i < 3 { 2e-3 } else { 5e-3 })),
+        );
+        let loaded: Vec<Loaded<'_>> = rows
+            .iter()
+            .map(|r| (r, r.shape(true), ExpertsLoad::of(&r.local_slots(), r.top_k)))
+            .collect();
+        let refused = refused(&loaded, &device, 40e6);
+        assert_eq!(refused[0], Some(TOO_FAST));
+        assert!(refused[1..20].iter().all(Option::is_none));
+        assert!(refused[20..].iter().all(|reason| *reason == Some(NOT_THE_LAW)));
     }
 }

@@ -157,7 +157,7 @@ impl ExpertsRow {
     /// The shape that this GPU runs; `always_gated` as in the kernel's constants.
     #[must_use]
     pub const fn shape(&self, always_gated: bool) -> ExpertsShape {
-        let squared_relu = is_squared_relu(self.hidden, self.inter, self.experts, self.top_k);
+        let squared_relu = is_squared_relu(self.inter, self.experts, self.top_k);
         ExpertsShape {
             hidden: self.hidden,
             inter: self.local_inter(),

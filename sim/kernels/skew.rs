@@ -106,9 +106,9 @@ fn power_law(tokens: u32, experts: u32, top_k: u32, exponent: f64) -> Vec<u32> {
     let x = |i: u32| draw(exponent, least, most, (f64::from(i) + 0.5) / f64::from(experts));
     let popularity: Vec<f64> = (0..experts).rev().map(x).collect();
     let total: f64 = popularity.iter().sum();
-    let share = |p: &f64| (p / total * wanted as f64).round() as u32;
+    let share = |p: &f64| ((p / total * wanted as f64).round() as u32).min(tokens);
     let mut slots: Vec<u32> = popularity.iter().map(share).collect();
-    settle(&mut slots, wanted);
+    settle(&mut slots, wanted, tokens);
     slots
 }
 
@@ -121,13 +121,20 @@ fn draw(a: f64, least: f64, most: f64, u: f64) -> f64 {
     ((most.powf(b) - least.powf(b)) * u + least.powf(b)).powf(1.0 / b)
 }
 
-/// Makes the sum exact after rounding: adds to the hottest first, takes from the coldest first.
-fn settle(slots: &mut [u32], wanted: u64) {
+/// Makes the sum exact after rounding: adds to the hottest first that has not all tokens yet, takes from the
+/// coldest first. A token's choices are distinct experts, so none gets more slots than there are tokens: timings of
+/// one token are the same under all laws.
+fn settle(slots: &mut [u32], wanted: u64, tokens: u32) {
     let mut sum: u64 = slots.iter().map(|&s| u64::from(s)).sum();
     let mut at = 0;
-    while sum < wanted && !slots.is_empty() {
-        slots[at % slots.len()] += 1;
-        (sum, at) = (sum + 1, at + 1);
+    let room = wanted.min(u64::from(tokens) * slots.len() as u64);
+    while sum < room {
+        let hottest = at % slots.len();
+        at += 1;
+        if slots[hottest] < tokens {
+            slots[hottest] += 1;
+            sum += 1;
+        }
     }
     at = slots.len();
     while sum > wanted && at > 0 {
@@ -182,6 +189,23 @@ mod tests {
         assert_eq!(rank.len(), 16);
         assert!(sum(&rank) > all / 8 && sum(&rank) < most, "{} of {all}, {most}", sum(&rank));
         assert_eq!(sum(&Popularity::Balanced.hottest_rank(vec![3; 16], 4)), 12);
+    }
+
+    #[test]
+    fn no_expert_gets_a_token_twice() {
+        for name in ["balanced", "power_law_1.01", "power_law_1.2"] {
+            for (tokens, experts, top_k) in
+                [(1, 8, 2), (3, 8, 2), (1, 128, 8), (7, 16, 4), (5, 4, 4)]
+            {
+                let slots = Popularity::named(name).unwrap().slots(tokens, experts, top_k);
+                assert!(
+                    slots.iter().all(|&s| s <= tokens),
+                    "{name} {tokens} {experts} {top_k}: {slots:?}"
+                );
+                let sum: u32 = slots.iter().sum();
+                assert_eq!(sum, tokens * top_k, "{name} {tokens} {experts} {top_k}");
+            }
+        }
     }
 
     #[test]

@@ -2,21 +2,11 @@
 
 mod collective;
 
-use super::curve::{Curve, interpolate, pooled};
-use super::curves::Site;
-use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
+use super::curve::Curve;
 use super::gemm::{GemmPrior, GemmShape};
-use super::skew::Popularity;
-use super::{Device, Support, choice, floor};
+use super::{Device, Support, choice, support_of};
 use crate::base::units::SimDuration;
 use crate::kernels::profile::{Family, Precision};
-
-/// The laws for which experts have residual tables, in the order of [`Family::residual`].
-pub const LAWS: [(&str, Popularity); 3] = [
-    ("balanced", Popularity::Balanced),
-    ("power_law_1.01", Popularity::PowerLaw(1.01)),
-    ("power_law_1.2", Popularity::PowerLaw(1.2)),
-];
 
 /// Rows that tensor cores take at once: numbers of rows that are whole multiples have kernels of their own.
 const ALIGNED: u32 = 16;
@@ -168,125 +158,4 @@ fn filled(whole: &Curve, broken: &Curve) -> (Curve, Curve) {
 
 const fn is_aligned(m: u32) -> bool {
     m.is_multiple_of(ALIGNED)
-}
-
-fn support_of(distance: f64) -> Support {
-    if distance == 0.0 {
-        Support::Measured
-    } else if distance.is_infinite() {
-        Support::Extrapolated { beyond: "no shape was measured".to_owned() }
-    } else {
-        Support::Interpolated { distance }
-    }
-}
-
-/// Times of a fused kernel for the experts of one shape, over the slots of each.
-#[derive(Clone, Debug)]
-pub struct FusedTimes {
-    prior: ExpertsPrior,
-    device: Device,
-    precision: Precision,
-    shape: ExpertsShape,
-    /// ln t of the knots.
-    log_tokens: Vec<f64>,
-    /// For each of [`LAWS`]: log residual, and log skew of the law, at the knots.
-    laws: Vec<(Vec<f64>, Vec<f64>)>,
-    support: Support,
-}
-
-impl FusedTimes {
-    /// As if measured shapes (hidden, inter, experts, top-k) that `skip` names had never been.
-    #[must_use]
-    pub fn without(
-        family: &Family<ExpertsPrior>,
-        device: Device,
-        precision: Precision,
-        shape: ExpertsShape,
-        skip: impl Fn(&Site) -> bool,
-    ) -> Self {
-        let mut times = Self {
-            prior: family.prior,
-            device,
-            precision,
-            shape,
-            log_tokens: Vec::new(),
-            laws: Vec::new(),
-            support: support_of(f64::INFINITY),
-        };
-        let at = [shape.hidden, shape.inter, shape.experts, shape.top_k];
-        if at.contains(&0) || family.residual.len() != LAWS.len() {
-            return times;
-        }
-        let knots = family.residual[0].knots();
-        times.log_tokens = knots.iter().map(|t| t.ln()).collect();
-        for ((_, law), residual) in LAWS.iter().zip(&family.residual) {
-            let reading = residual.read(&at, &skip);
-            times.support = support_of(reading.distance);
-            times.laws.push(times.law_at_knots(*law, knots, &reading.residual));
-        }
-        times
-    }
-
-    /// Pooled residual and log skew of a law at the knots.
-    fn law_at_knots(
-        &self,
-        law: Popularity,
-        knots: &[f64],
-        residual: &[f64],
-    ) -> (Vec<f64>, Vec<f64>) {
-        let shape = self.shape;
-        let load = |&tokens: &f64| {
-            ExpertsLoad::of(&law.slots(tokens as u32, shape.experts, shape.top_k), shape.top_k)
-        };
-        let loads: Vec<ExpertsLoad> = knots.iter().map(load).collect();
-        let prior =
-            |l: &ExpertsLoad| self.prior.seconds(&self.device, self.precision, shape, l).ln();
-        let priors: Vec<f64> = loads.iter().map(prior).collect();
-        let corrected: Vec<f64> = priors.iter().zip(residual).map(|(p, r)| p + r).collect();
-        let residual = pooled(&corrected).iter().zip(&priors).map(|(c, p)| c - p).collect();
-        (residual, loads.iter().map(|l| l.log_skew(shape.experts)).collect())
-    }
-
-    /// Where these times come from.
-    #[must_use]
-    pub const fn support(&self) -> &Support {
-        &self.support
-    }
-
-    /// Time for these slots of each expert, in seconds; zero without slots.
-    #[must_use]
-    pub fn seconds(&self, slots_per_expert: &[u32]) -> f64 {
-        self.seconds_of(&ExpertsLoad::of(slots_per_expert, self.shape.top_k))
-    }
-
-    /// Time for a load, in seconds; zero without slots.
-    #[must_use]
-    pub fn seconds_of(&self, load: &ExpertsLoad) -> f64 {
-        let prior = self.prior.seconds(&self.device, self.precision, self.shape, load);
-        let predicted = prior * self.residual(load).exp();
-        let cached = self.prior.cached(self.precision, self.shape, load.active);
-        let least = floor::Work {
-            precision: self.precision,
-            shape: self.shape,
-            slots: load.slots,
-            active: load.active,
-        };
-        predicted.max(least.seconds(&self.device, cached))
-    }
-
-    /// Time for these slots of each expert.
-    #[must_use]
-    pub fn time(&self, slots_per_expert: &[u32]) -> SimDuration {
-        SimDuration::from_secs(self.seconds(slots_per_expert))
-    }
-
-    /// The residual between the two laws whose skew encloses that of `load`.
-    fn residual(&self, load: &ExpertsLoad) -> f64 {
-        let log_tokens = (load.tokens.max(1) as f64).ln();
-        let read = |ys: &[f64]| interpolate(&self.log_tokens, ys, log_tokens).unwrap_or(0.0);
-        let mut laws: Vec<(f64, f64)> = self.laws.iter().map(|(r, g)| (read(g), read(r))).collect();
-        laws.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (skews, residuals): (Vec<f64>, Vec<f64>) = laws.into_iter().unzip();
-        interpolate(&skews, &residuals, load.log_skew(self.shape.experts)).unwrap_or(0.0)
-    }
 }

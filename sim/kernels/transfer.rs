@@ -196,9 +196,11 @@ const UNHINDERED: f64 = 0.95;
 /// share where nothing hinders,
 ///
 /// ```text
-///   1/η' = 1/η₀ + ratio · (1/η − 1/η₀)    for experts' tiles      (4)
-///   i_half' = ratio · i_half              for GEMMs, η∞ kept      (5)
+///   i_half' = ratio · i_half              for GEMMs, η∞ kept      (4)
 /// ```
+///
+/// The constants of experts keep loads and arithmetic apart ([`super::experts`], equation 2) and carry over as they
+/// are.
 ///
 /// Clocks are taken as equal, as data sheets of one architecture are within 10 %.
 pub fn balanced(profile: &mut Profile, ratio: f64) {
@@ -208,14 +210,6 @@ pub fn balanced(profile: &mut Profile, ratio: f64) {
         prior.half_intensity *= ratio;
         let share = boundless * 128.0 / (128.0 + prior.half_intensity);
         prior.compute_efficiency = share.min(most);
-    }
-    for prior in profile.experts.values_mut().map(|family| &mut family.prior) {
-        for tile in [&mut prior.small, &mut prior.large] {
-            let loads = (1.0 / tile.compute_efficiency - 1.0 / UNHINDERED).max(0.0);
-            if loads > 0.0 {
-                tile.compute_efficiency = 1.0 / (1.0 / UNHINDERED + ratio * loads);
-            }
-        }
     }
 }
 
@@ -238,10 +232,10 @@ pub fn rebase_to_peaks(profile: &mut Profile, peaks: Device) {
         *memory_efficiency *= memory;
     }
     for prior in profile.experts.values_mut().map(|family| &mut family.prior) {
-        for tile in [&mut prior.small, &mut prior.large] {
-            tile.compute_efficiency *= compute;
-            tile.memory_efficiency *= memory;
-        }
+        prior.small_efficiency *= compute;
+        prior.large_efficiency *= compute;
+        prior.cache_bandwidth *= memory;
+        prior.memory_efficiency *= memory;
         prior.traffic_efficiency *= memory;
     }
     profile.memory.efficiency *= memory;

@@ -29,6 +29,7 @@ use links::{carry_exchanges, rescale_collectives};
 
 use super::curves::{Curves, Site};
 use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
+use super::fused::OWN;
 use super::transfer::{
     CLOSEST, Donor, Scales, balanced, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
 };
@@ -120,6 +121,10 @@ impl UnmeasuredDevice<'_> {
     /// The profile of a known chip with other links, and how in words.
     fn other_links(&self, chip: &Profile, others: &[Profile]) -> (Profile, String) {
         let mut profile = chip.clone();
+        for family in profile.experts.values_mut() {
+            let sheet = self.sheet.map_or("", |sheet| sheet.name);
+            family.prior.tiles = family.prior.tiles.on_sheet(sheet);
+        }
         let copied = self.copied(&mut profile);
         let links = self.links(&mut profile, others);
         mark_transferred(&mut profile, Inflation::SAME_CHIP);
@@ -208,6 +213,7 @@ impl UnmeasuredDevice<'_> {
             }
             for family in profile.experts.values_mut() {
                 family.prior.cache_bytes = sheet.cache_mb * 1e6;
+                family.prior.tiles = family.prior.tiles.on_sheet(sheet.name);
             }
         }
         (profile, how)
@@ -311,6 +317,7 @@ fn mix_experts(profile: &mut Profile, found: &[Donor<'_>], sms: Option<u32>) {
         let donors: Vec<&(Profile, f64)> = scaled.iter().filter(same).collect();
         if donors.len() > 1 && family.residual.len() == LAWS.len() {
             family.residual = mixed(&key, family, &device, &donors);
+            family.prior.measured_tiles = family.prior.tiles;
         }
     }
 }
@@ -327,7 +334,8 @@ fn mixed(
     let all: f64 = donors.iter().map(|(_, weight)| weight).sum();
     let families = donors.iter().map(|(donor, _)| &donor.experts[&(source.clone(), *precision)]);
     let sites = families.flat_map(|family| family.residual.first()).flat_map(Curves::sites);
-    let sites: BTreeSet<Vec<u32>> = sites.map(|site| site.at.clone()).collect();
+    let own = |site: &&Site| site.at.last() == Some(&OWN);
+    let sites: BTreeSet<Vec<u32>> = sites.filter(own).map(|site| site.at.clone()).collect();
     let of_law = |((_, law), curves): (&(&str, super::skew::Popularity), &Curves)| {
         let mut loads = Loads::new();
         let mixed = |at: &Vec<u32>| {
@@ -342,10 +350,13 @@ fn mixed(
             let times: Vec<(FusedTimes, f64)> = donors
                 .iter()
                 .map(|(donor, weight)| {
-                    let family = &donor.experts[&(source.clone(), *precision)];
-                    let shape = shape(family.prior.always_gated);
+                    let known = &donor.experts[&(source.clone(), *precision)];
+                    let shape = shape(known.prior.always_gated);
                     let (peaks, all_sites) = (donor.data_sheet, |_: &Site| false);
-                    (FusedTimes::without(family, peaks, *precision, shape, all_sites), weight / all)
+                    // Its own tiles where this device would take others say nothing.
+                    let mut known = known.clone();
+                    known.prior.tiles = family.prior.tiles;
+                    (FusedTimes::without(&known, peaks, *precision, shape, all_sites), weight / all)
                 })
                 .collect();
             let residual = |load: &ExpertsLoad| {
@@ -362,9 +373,9 @@ fn mixed(
 
 /// The shape at a site of experts' residuals: (hidden, inter, experts, top-k), inter perhaps split.
 fn shape_at(at: &[u32], always_gated: bool) -> ExpertsShape {
-    let &[hidden, inter, experts, top_k] = at else { panic!("{at:?} is no shape of experts") };
-    let squared = |split: u32| is_squared_relu(hidden, inter.saturating_mul(split), experts, top_k);
-    let gated = always_gated || ![1, 2, 4, 8].into_iter().any(squared);
+    let &[hidden, inter, experts, top_k, _] = at else { panic!("{at:?} is no shape of experts") };
+    let squared = |split: u32| is_squared_relu(inter.saturating_mul(split), experts, top_k);
+    let gated = always_gated || ![1, 2, 4, 8, 16, 32].into_iter().any(squared);
     ExpertsShape { hidden, inter, experts, top_k, gated }
 }
 
@@ -381,7 +392,10 @@ fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     };
     let Inflation { kernels, experts, links } = inflation;
     profile.gemm.values_mut().for_each(|family| by(&mut family.evidence, kernels));
-    profile.experts.values_mut().for_each(|family| by(&mut family.evidence, experts));
+    profile.experts.values_mut().for_each(|family| {
+        family.prior.interval = family.prior.interval.map(|width| width.widened(experts));
+        by(&mut family.evidence, experts);
+    });
     by(&mut profile.memory.evidence, kernels);
     let wider = |evidence: &mut Evidence| by(evidence, links);
     for fit in profile.collectives.values_mut() {

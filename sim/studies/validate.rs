@@ -71,6 +71,9 @@ pub struct Report {
     pub judged: Vec<Judged>,
     /// How many rows were not, by reason.
     pub skipped: BTreeMap<&'static str, usize>,
+    /// Of fused experts the share of each model's rows that lie in their intervals: models are what is exchangeable,
+    /// their rows are not.
+    pub by_model: Vec<(String, f64)>,
 }
 
 impl Report {
@@ -93,6 +96,8 @@ pub enum LeaveOut {
     /// Each row's shape, with its whole fold or model; where a kind of exchange has one shape alone,
     /// its number of groups.
     Shape,
+    /// All experts of few local experts, when a row is of few; other rows are not judged.
+    FewExperts,
     /// Each row's number of GPUs or groups.
     Groups,
     /// The file's whole device.
@@ -100,11 +105,12 @@ pub enum LeaveOut {
 }
 
 impl Choice for LeaveOut {
-    const ALL: &'static [Self] = &[Self::Shape, Self::Groups, Self::Gpu];
+    const ALL: &'static [Self] = &[Self::Shape, Self::FewExperts, Self::Groups, Self::Gpu];
 
     fn word(self) -> &'static str {
         match self {
             Self::Shape => "shape",
+            Self::FewExperts => "few-experts",
             Self::Groups => "groups",
             Self::Gpu => "gpu",
         }
@@ -114,6 +120,9 @@ impl Choice for LeaveOut {
         match self {
             Self::Shape => {
                 "Each row's shape, with its whole fold or model; where a kind of exchange has one shape alone, its number of groups"
+            }
+            Self::FewExperts => {
+                "All that was measured of up to 16 local experts, when experts of that kind are judged; no other rows are"
             }
             Self::Groups => "Each row's number of GPUs or groups",
             Self::Gpu => "The file's whole device",
@@ -136,6 +145,9 @@ pub fn judge(
     let Some(kind) = Kind::of(&stem) else {
         return Ok(None);
     };
+    if out == Some(LeaveOut::FewExperts) && kind != Kind::Experts {
+        return Ok(None);
+    }
     let refused = |e: TableError| Diagnostic::of(e.table.clone(), column_and_found(&e), e.help);
     let table = Table::read(path).map_err(refused)?;
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
@@ -146,8 +158,15 @@ pub fn judge(
     }
     let file = path.file_name().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let profile = predictor.profile().name.clone();
-    let report = Report { file, profile, rule: predictor.rule, judged, skipped };
-    let reports = if kind == Kind::Experts { by_ranks(report, &table) } else { vec![report] };
+    let by_model = Vec::new();
+    let report = Report { file, profile, rule: predictor.rule, judged, skipped, by_model };
+    let mut reports = vec![report];
+    if kind == Kind::Experts {
+        reports = reports.into_iter().flat_map(|report| by_ranks(report, &table)).collect();
+        for report in &mut reports {
+            report.by_model = summary::coverage_by_model(&report.judged, &table);
+        }
+    }
     Ok(Some((reports, table)))
 }
 

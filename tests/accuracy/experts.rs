@@ -79,7 +79,11 @@ fn a_runs_experts_cost_what_validate_predicts_for_their_row() {
         let kernels = Kernels::new(&profile, profile.data_sheet);
         let mut kinds = std::collections::BTreeSet::new();
         for (at, row) in some_rows(&file) {
-            let judged = reports[0].judged.iter().find(|judged| judged.row == at).unwrap();
+            // Rows that physics rules out are not judged.
+            let Some(judged) = reports[0].judged.iter().find(|judged| judged.row == at) else {
+                assert_eq!((row.hidden, row.experts), (7168, 256), "{device} {row:?}");
+                continue;
+            };
             let workload = workload_of(&row);
             let mut ops = Vec::new();
             LayerCost::new(&workload, &kernels, Overheads::NONE).ffn(&row.local_slots(), &mut ops);

@@ -60,8 +60,8 @@ const MARGIN: f64 = 1.1;
 fn left_out_shapes_are_predicted_as_well_as_stated() {
     for (file, median, p90) in [
         ("gemm_a100_sxm.parquet", 0.034, 0.111),
-        ("moe_a100_sxm.parquet", 0.031, 0.206),
-        ("moe_l40s.parquet", 0.038, 0.176),
+        ("moe_a100_sxm.parquet", 0.030, 0.103),
+        ("moe_l40s.parquet", 0.031, 0.149),
         ("deepep_normal_1node_h100_sxm.parquet", 0.021, 0.101),
         ("deepep_ll_1node_h100_sxm.parquet", 0.026, 0.076),
     ] {
@@ -72,6 +72,34 @@ fn left_out_shapes_are_predicted_as_well_as_stated() {
         let covered = report.coverage().unwrap();
         assert!((0.85..=0.95).contains(&covered), "{file}: a 90 % interval covers {covered}");
     }
+}
+
+/// Experts of few local experts, as if none of the kind had been measured; other tables say nothing of them.
+#[test]
+fn few_experts_are_predicted_from_many() {
+    let report = first(&data().join("moe_a100_sxm.parquet"), Some(LeaveOut::FewExperts));
+    let got = report.residual().unwrap();
+    assert_eq!(report.judged.len(), 486, "Mixtral's rows alone");
+    assert!(got.median <= 0.05 * MARGIN && got.p90 <= 0.16 * MARGIN, "{got:?}");
+    assert!(report.judged.iter().all(|row| row.half_width.is_some()));
+    let none = judge(&data().join("gemm_a100_sxm.parquet"), Some(LeaveOut::FewExperts)).unwrap();
+    assert!(none.is_none());
+}
+
+/// Rows faster than the memory allows are counted under their reason, and models' coverage is told apart.
+#[test]
+fn impossible_rows_are_refused_and_coverage_is_by_model() {
+    let dir = folder_with("floors", &["moe_l40s.parquet"]);
+    let (json, mistake) = report(&dir, &["--leave-out"]);
+    assert_eq!(mistake, None);
+    let reasons = json[0]["skipped_by_reason"].as_object().unwrap();
+    let refused: u64 =
+        reasons.iter().filter(|(r, _)| r.contains("peak")).map(|(_, n)| n.as_u64().unwrap()).sum();
+    assert!((1..=40).contains(&refused), "{reasons:?}");
+    let models = json[0]["interval_90_coverage_by_model"].as_object().unwrap();
+    assert_eq!(models.len(), 12, "{models:?}");
+    let fair = |share: &&Value| (0.75..=0.995).contains(&share.as_f64().unwrap());
+    assert!(models.values().filter(fair).count() >= 9, "{models:?}");
 }
 
 /// Devices left out, each known by three dozen of its GEMM timings alone.

@@ -7,7 +7,7 @@ use moesim::base::table::{Column, Table, TableError, Texts};
 use moesim::base::units::SimDuration;
 use moesim::kernels::LAWS;
 use moesim::kernels::curves::{Curves, Kriging, Scale};
-use moesim::kernels::experts::TilePrior;
+use moesim::kernels::experts::ExpertsPrior;
 use moesim::kernels::profile::{Evidence, LogErrors, Profile, Residual};
 
 use crate::device::DataSheet;
@@ -39,14 +39,7 @@ pub fn toml(profile: &Profile, sheet: &DataSheet, origin: &[String]) -> String {
         section(&mut out, "[[experts]]");
         text(&mut out, "kernel", kernel);
         text(&mut out, "precision", precision.name());
-        time(&mut out, "launch", rounded_time(p.launch_s));
-        tile(&mut out, "small", p.small);
-        tile(&mut out, "large", p.large);
-        number(&mut out, "sharpness", p.sharpness);
-        number(&mut out, "traffic_efficiency", p.traffic_efficiency);
-        text(&mut out, "cache", &format!("{} B", p.cache_bytes));
-        number(&mut out, "cache_speedup", p.cache_speedup);
-        line(&mut out, &format!("always_gated = {}", p.always_gated));
+        experts_prior(&mut out, &p);
         kriging(&mut out, family.residual.first());
         evidence(&mut out, &family.evidence);
     }
@@ -69,7 +62,7 @@ fn head(out: &mut String, profile: &Profile, sheet: &DataSheet, origin: &[String
         out,
         &format!("# log_errors: {levels} % of ln(measured / predicted) on what was left out."),
     );
-    line(out, "schema = 1");
+    line(out, "schema = 2");
     text(out, "name", name);
     text(out, "device", &profile.device);
     text(out, "table", &format!("{name}.parquet"));
@@ -185,15 +178,31 @@ fn in_us(seconds: f64) -> String {
     format!("{} us", (seconds * 1e12).round() / 1e6)
 }
 
-fn tile(out: &mut String, key: &str, tile: TilePrior) {
-    let (compute, memory) = (decimal(tile.compute_efficiency), decimal(tile.memory_efficiency));
-    let block = in_us(tile.block_s);
-    line(
-        out,
-        &format!(
-            "{key} = {{ compute_efficiency = {compute}, memory_efficiency = {memory}, block = \"{block}\" }}"
-        ),
-    );
+fn experts_prior(out: &mut String, p: &ExpertsPrior) {
+    text(out, "tiles", &p.tiles.name());
+    if p.measured_tiles != p.tiles {
+        text(out, "measured_tiles", &p.measured_tiles.name());
+    }
+    time(out, "launch", rounded_time(p.launch_s));
+    number(out, "small_efficiency", p.small_efficiency);
+    number(out, "large_efficiency", p.large_efficiency);
+    number(out, "cache_bandwidth", p.cache_bandwidth);
+    time(out, "step", p.step_s);
+    time(out, "block", p.block_s);
+    time(out, "latency", p.latency_s);
+    number(out, "ragged_rate", p.ragged_rate);
+    number(out, "memory_efficiency", p.memory_efficiency);
+    number(out, "narrow_efficiency", p.narrow_efficiency);
+    number(out, "refetched", p.refetched);
+    number(out, "sharpness", p.sharpness);
+    number(out, "traffic_efficiency", p.traffic_efficiency);
+    text(out, "cache", &format!("{} B", p.cache_bytes));
+    number(out, "cache_speedup", p.cache_speedup);
+    line(out, &format!("always_gated = {}", p.always_gated));
+    if let Some(interval) = p.interval {
+        let (known, absent) = (decimal(interval.known), decimal(interval.absent));
+        line(out, &format!("interval = {{ known = {known}, absent = {absent} }}"));
+    }
 }
 
 fn kriging(out: &mut String, curves: Option<&Curves>) {

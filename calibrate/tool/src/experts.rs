@@ -1,46 +1,48 @@
-//! Fits fused experts: nine constants a kernel, then what they leave over by shape and law.
+//! Fits fused experts: fourteen constants a kernel, then what they leave over by shape and law.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use moesim::kernels::curves::{Curves, Kriging, Scale};
+use moesim::kernels::curves::Curves;
 use moesim::kernels::experts::{
-    ExpertsLoad, ExpertsPrior, ExpertsShape, TilePrior, is_squared_relu,
+    ExpertsLoad, ExpertsPrior, ExpertsShape, Interval, is_squared_relu,
 };
+use moesim::kernels::fused::{FOREIGN, OWN, kriging};
 use moesim::kernels::measurements::ExpertsRow;
 use moesim::kernels::profile::{Evidence, Family, Precision};
-use moesim::kernels::{Device, FusedTimes, LAWS};
+use moesim::kernels::skew::Popularity;
+use moesim::kernels::tiles::TileRule;
+use moesim::kernels::{Device, FusedTimes, LAWS, floor};
 
 use crate::device::DataSheet;
-use crate::evidence::{conformal_p90, law_of, residual_of};
+use crate::evidence::{conformal_p90, law_of, quantile, residual_of};
 use crate::least_squares::minimise;
 use crate::residuals::{Shapes, fill_at, rounded, rounded_time};
 
-/// Correlation lengths of hidden, inter, experts and top-k in doublings: half of what is left over
-/// varies slowly with shape, half belongs to (experts, inter), by which SGLang keeps its tuned
-/// configurations, whatever the hidden size.
-const SLOW: [f64; 4] = [3.0, 3.0, 2.0, 2.0];
-const SHARP: [f64; 4] = [8.0, 0.3, 0.3, 4.0];
-const NOISE: f64 = 0.1;
-/// How far a timing may lie from what its neighbours predict: of none, 0.2 and 0.1 the best under whole shapes
-/// left out.
-const CLIP: f64 = 0.1;
-
-fn scales() -> Vec<Scale> {
-    [SLOW, SHARP].map(|lengths| Scale { share: 0.5, lengths: lengths.to_vec() }).to_vec()
-}
+/// Where constants start, and what they are pulled to where the data leave them open: about what A100, H100,
+/// B200 and L40S have in common.
+const START: [f64; 14] =
+    [2e-5, 0.6, 0.85, 11.0, 4e-8, 3e-7, 5e-7, 6.3e9, 0.87, 0.75, 0.085, 2.5, 0.6, 2.7];
+/// No kernel comes nearer to a peak.
+const MOST_EFFICIENT: f64 = 0.95;
+/// Of rows with several ranks those with at most this many local experts are used, at every third size: they say
+/// how few experts behave, of which single ranks have next to none.
+const MOST_LOCAL: u32 = 64;
+/// Tables whose collector gave each rank its share are told by how well single ranks predict several, at sizes
+/// where slots and not weights take the time: by the median |log error|.
+const SAME_COLLECTOR: f64 = 0.25;
+const MANY_TOKENS: u32 = 1024;
 
 /// A row with what the prior needs of it.
 struct Prepared<'r> {
     row: &'r ExpertsRow,
     shape: ExpertsShape,
     load: ExpertsLoad,
-    slots: Vec<u32>,
 }
 
-/// A model whose every split by tensor parallelism is left out together.
+/// A model whose every split by tensor and expert parallelism is left out together.
 type ModelKey = (u32, u32, u32, u32);
 
-fn model_of(row: &ExpertsRow) -> ModelKey {
+const fn model_of(row: &ExpertsRow) -> ModelKey {
     (row.hidden, row.inter, row.experts, row.top_k)
 }
 
@@ -51,44 +53,51 @@ struct Known {
     precision: Precision,
     cache_bytes: f64,
     always_gated: bool,
+    tiles: TileRule,
 }
 
 /// The family fitted on these rows of one kernel and precision; none without rows.
 ///
-/// Rows with several ranks are not used: their kernels spend time on other ranks' tokens. Whether
-/// squared-ReLU models were timed with a gate is decided by which of the two fits better.
+/// Rows that physics rules out are refused ([`floor::refused`]). Of rows with several ranks, whose kernels spend
+/// time on other ranks' tokens, balanced ones in bf16 of few local experts are used where the collector gave the rank
+/// its share. Whether squared-ReLU models were timed with a gate is decided by which of the two fits better.
 #[must_use]
 pub fn fit(
     sheet: &DataSheet,
-    precision: Precision,
+    (precision, tiles): (Precision, TileRule),
     rows: &[&ExpertsRow],
     on: &str,
 ) -> Option<Family<ExpertsPrior>> {
-    let rows: Vec<&ExpertsRow> = rows.iter().filter(|row| row.ep == 1).copied().collect();
-    if rows.is_empty() {
+    let (device, cache_bytes) = (sheet.device(), sheet.cache_mb * 1e6);
+    let known = |always_gated| Known { device, precision, cache_bytes, always_gated, tiles };
+    let single: Vec<&ExpertsRow> = rows.iter().filter(|row| row.ep == 1).copied().collect();
+    if single.is_empty() {
         return None;
     }
-    let (device, cache_bytes) = (sheet.device(), sheet.cache_mb * 1e6);
-    let known = |always_gated| Known { device, precision, cache_bytes, always_gated };
     let off = |always_gated| {
-        let known = known(always_gated);
-        let prepared = prepare(&known, &rows);
-        let all: Vec<&Prepared<'_>> = prepared.iter().collect();
-        let errors = errors(&constants(&known, &all), &known, &all);
+        let (_, errors) = fitted(&known(always_gated), &single);
         errors.iter().map(|e| e.abs()).sum::<f64>()
     };
-    let doubtful = rows.iter().any(|r| is_squared_relu(r.hidden, r.inter, r.experts, r.top_k));
+    let doubtful = rows.iter().any(|r| is_squared_relu(r.inter, r.experts, r.top_k));
     let known = known(doubtful && off(true) < off(false));
-    let prepared = prepare(&known, &rows);
+    let prepared = prepare(&known, &with_few_experts(&known, &single, rows));
     let all: Vec<&Prepared<'_>> = prepared.iter().collect();
-    let prior = constants(&known, &all);
-    let prior_errors = errors(&prior, &known, &all);
-    let held_out = held_out_errors(&known, &prepared);
+    let own: Vec<&Prepared<'_>> = prepared.iter().filter(|p| p.row.ep == 1).collect();
+    let mut prior = constants(&known, &all);
+    let prior_errors = errors(&prior, &known, &own);
+    let held_out = held_out(&known, &prepared);
+    prior.interval = interval(&held_out);
+    let held_out: Vec<f64> = held_out.values().flatten().map(|(error, _)| *error).collect();
+    let several = if own.len() < all.len() {
+        format!(", ep = 1, and balanced ones of up to {MOST_LOCAL} local experts, ep > 1")
+    } else {
+        ", ep = 1".to_owned()
+    };
     Some(Family {
         prior,
         residual: residuals(&prior, &known, &all),
         evidence: Evidence {
-            fitted_on: format!("{on}, ep = 1"),
+            fitted_on: format!("{on}{several}"),
             rows: prepared.len(),
             prior: residual_of(&prior_errors),
             held_out: residual_of(&held_out),
@@ -99,13 +108,54 @@ pub fn fit(
     })
 }
 
+/// Constants of these rows and the log errors that they leave.
+fn fitted(known: &Known, rows: &[&ExpertsRow]) -> (ExpertsPrior, Vec<f64>) {
+    let prepared = prepare(known, rows);
+    let all: Vec<&Prepared<'_>> = prepared.iter().collect();
+    let prior = constants(known, &all);
+    let errors = errors(&prior, known, &all);
+    (prior, errors)
+}
+
+/// The rows of single ranks, and those of several that say how few experts behave.
+fn with_few_experts<'r>(
+    known: &Known,
+    single: &[&'r ExpertsRow],
+    rows: &[&'r ExpertsRow],
+) -> Vec<&'r ExpertsRow> {
+    let sizes: BTreeSet<u32> = rows.iter().map(|row| row.tokens).collect();
+    let sizes: BTreeSet<u32> = sizes.into_iter().step_by(3).collect();
+    let useful = |row: &&&ExpertsRow| {
+        let balanced = row.popularity == Popularity::Balanced && row.ep > 1;
+        balanced && row.experts / row.ep <= MOST_LOCAL && sizes.contains(&row.tokens)
+    };
+    let several: Vec<&ExpertsRow> = rows.iter().filter(useful).copied().collect();
+    let mut used = single.to_vec();
+    let asked = known.precision == Precision::Bf16 && known.tiles != TileRule::ByRows;
+    if !asked || several.is_empty() {
+        return used;
+    }
+    let (prior, _) = fitted(known, single);
+    let prepared = prepare(known, &several);
+    let many: Vec<_> = prepared.iter().filter(|p| p.row.tokens >= MANY_TOKENS).collect();
+    let off = errors(&prior, known, &many);
+    let off: Vec<f64> = off.iter().map(|e| e.abs()).collect();
+    if !off.is_empty() && quantile(&off, 0.5) < SAME_COLLECTOR {
+        used.extend(several);
+    }
+    used
+}
+
+/// Rows with what the prior needs of them, less those that physics rules out.
 fn prepare<'r>(known: &Known, rows: &[&'r ExpertsRow]) -> Vec<Prepared<'r>> {
     let one = |row: &&'r ExpertsRow| {
-        let slots = row.local_slots();
-        let load = ExpertsLoad::of(&slots, row.top_k);
-        Prepared { row, shape: row.shape(known.always_gated), load, slots }
+        let load = ExpertsLoad::of(&row.local_slots(), row.top_k).among(row.tokens, row.top_k);
+        (*row, row.shape(known.always_gated), load)
     };
-    rows.iter().map(one).collect()
+    let loaded: Vec<floor::Loaded<'r>> = rows.iter().map(one).collect();
+    let refused = floor::refused(&loaded, &known.device, known.cache_bytes);
+    let kept = loaded.into_iter().zip(refused).filter(|(_, reason)| reason.is_none());
+    kept.map(|((row, shape, load), _)| Prepared { row, shape, load }).collect()
 }
 
 fn errors(prior: &ExpertsPrior, known: &Known, rows: &[&Prepared<'_>]) -> Vec<f64> {
@@ -116,40 +166,37 @@ fn errors(prior: &ExpertsPrior, known: &Known, rows: &[&Prepared<'_>]) -> Vec<f6
 }
 
 fn constants(known: &Known, rows: &[&Prepared<'_>]) -> ExpertsPrior {
-    let start = [2e-5, 0.2, 0.8, 1e-7, 0.45, 0.7, 1e-6, 3.0, 0.7, 4.0];
-    let fitted = minimise(&start, |p| errors(&prior_of(known, p), known, rows));
-    let prior = prior_of(known, &fitted);
-    let tile = |tile: TilePrior| TilePrior {
-        compute_efficiency: rounded(tile.compute_efficiency),
-        memory_efficiency: rounded(tile.memory_efficiency),
-        block_s: rounded_time(tile.block_s),
+    let found = minimise(&START, |p| errors(&prior_of(known, p), known, rows));
+    let rounded_times = [0, 4, 5, 6];
+    let round = |(place, value): (usize, &f64)| {
+        if rounded_times.contains(&place) { rounded_time(*value) } else { rounded(*value) }
     };
-    ExpertsPrior {
-        launch_s: rounded_time(prior.launch_s),
-        small: tile(prior.small),
-        large: tile(prior.large),
-        sharpness: rounded(prior.sharpness),
-        traffic_efficiency: rounded(prior.traffic_efficiency),
-        cache_speedup: rounded(prior.cache_speedup),
-        ..prior
-    }
+    let found: Vec<f64> = found.iter().enumerate().map(round).collect();
+    prior_of(known, &found)
 }
 
 fn prior_of(known: &Known, p: &[f64]) -> ExpertsPrior {
-    let tile = |p: &[f64]| TilePrior {
-        compute_efficiency: p[0].clamp(0.002, 4.0),
-        memory_efficiency: p[1].clamp(0.002, 4.0),
-        block_s: p[2],
-    };
+    let share = |share: f64| share.clamp(0.02, MOST_EFFICIENT);
     ExpertsPrior {
         launch_s: p[0],
-        small: tile(&p[1..4]),
-        large: tile(&p[4..7]),
-        sharpness: p[7].clamp(1.0, 100.0),
-        traffic_efficiency: p[8].clamp(0.002, 100.0),
+        small_efficiency: share(p[1]),
+        large_efficiency: share(p[2]),
+        cache_bandwidth: p[3].clamp(0.3, 60.0),
+        step_s: p[4],
+        block_s: p[5],
+        latency_s: p[6],
+        ragged_rate: p[7].clamp(1e8, 1e13),
+        memory_efficiency: share(p[8]),
+        narrow_efficiency: p[9].clamp(0.3, 1.0),
+        refetched: p[10].clamp(1e-4, 1.0),
+        sharpness: p[11].clamp(1.0, 8.0),
+        traffic_efficiency: p[12].clamp(0.002, 3.0),
         cache_bytes: known.cache_bytes,
-        cache_speedup: p[9].clamp(0.002, 100.0),
+        cache_speedup: p[13].clamp(0.01, 30.0),
         always_gated: known.always_gated,
+        tiles: known.tiles,
+        measured_tiles: known.tiles,
+        interval: None,
     }
 }
 
@@ -163,51 +210,71 @@ fn residuals(prior: &ExpertsPrior, known: &Known, rows: &[&Prepared<'_>]) -> Vec
     let shapes_of = |fits: &dyn Fn(&Prepared<'_>) -> bool| {
         let mut shapes: Shapes = BTreeMap::new();
         for (p, error) in rows.iter().zip(&errors).filter(|(p, _)| fits(p)) {
-            let at = vec![p.shape.hidden, p.shape.inter, p.shape.experts, p.shape.top_k];
+            let whose = if p.row.ep == 1 { OWN } else { FOREIGN };
+            let at = vec![p.shape.hidden, p.shape.inter, p.shape.experts, p.shape.top_k, whose];
             shapes.entry(at).or_default().entry(p.row.tokens).or_default().push(-error);
         }
         shapes
     };
-    let table = |law: moesim::kernels::skew::Popularity| {
+    let table = |law: Popularity| {
         let mut shapes = shapes_of(&|p| p.row.popularity == law);
         if shapes.is_empty() {
             shapes = shapes_of(&|_| true);
         }
         let sites = fill_at(&shapes, &knots);
-        let knots = knots.iter().map(|&k| f64::from(k)).collect();
-        Curves::new(knots, sites, Kriging { scales: scales(), noise: NOISE, clip: CLIP })
+        Curves::new(knots.iter().map(|&k| f64::from(k)).collect(), sites, kriging())
     };
     LAWS.iter().map(|(_, law)| table(*law)).collect()
 }
 
-/// Log errors of all rows, each predicted by constants and tables that never saw its model.
-fn held_out_errors(known: &Known, rows: &[Prepared<'_>]) -> Vec<f64> {
-    let models: BTreeSet<ModelKey> = rows.iter().map(|p| model_of(p.row)).collect();
-    let mut found = Vec::with_capacity(rows.len());
+/// Log errors and kriging's σ of single ranks' rows by model, each predicted by constants and tables that
+/// never saw its model.
+fn held_out(known: &Known, rows: &[Prepared<'_>]) -> BTreeMap<ModelKey, Vec<(f64, f64)>> {
+    let own = rows.iter().filter(|p| p.row.ep == 1);
+    let models: BTreeSet<ModelKey> = own.map(|p| model_of(p.row)).collect();
+    let mut found = BTreeMap::new();
     for model in models {
         let (left_out, rest): (Vec<&Prepared<'_>>, Vec<&Prepared<'_>>) =
             rows.iter().partition(|p| model_of(p.row) == model);
-        if rest.is_empty() {
+        if !rest.iter().any(|p| p.row.ep == 1) {
             continue;
         }
         let prior = constants(known, &rest);
         let residual = residuals(&prior, known, &rest);
+        let one = Some(Interval { known: 1.0, absent: 1.0 });
+        let prior = ExpertsPrior { interval: one, ..prior };
         let family = Family { prior, residual, evidence: Evidence::none() };
         let mut times: BTreeMap<ExpertsShape, FusedTimes> = BTreeMap::new();
-        for p in left_out {
+        let of_model = |p: &Prepared<'_>| {
             let times = times.entry(p.shape).or_insert_with(|| {
                 FusedTimes::without(&family, known.device, known.precision, p.shape, |_| false)
             });
-            found.push((times.seconds(&p.slots) / p.row.seconds).ln());
-        }
+            let spread = times.half_width(&p.load).unwrap_or(1.0);
+            ((times.seconds_of(&p.load) / p.row.seconds).ln(), spread)
+        };
+        let own = left_out.into_iter().filter(|p| p.row.ep == 1);
+        found.insert(model, own.map(of_model).collect());
     }
     found
+}
+
+/// Half-widths in units of σ; none of no models left out.
+fn interval(held_out: &BTreeMap<ModelKey, Vec<(f64, f64)>>) -> Option<Interval> {
+    let scaled = |rows: &Vec<(f64, f64)>| -> Vec<f64> {
+        rows.iter().map(|(error, spread)| error.abs() / spread.max(1e-3)).collect()
+    };
+    let all: Vec<f64> = held_out.values().flat_map(scaled).collect();
+    let mut models: Vec<f64> = held_out.values().map(|rows| quantile(&scaled(rows), 0.9)).collect();
+    models.sort_by(f64::total_cmp);
+    let rank = (0.9 * (models.len() as f64 + 1.0)).ceil() as usize;
+    let absent = models.get(rank.min(models.len()).checked_sub(1)?)?;
+    let known = conformal_p90(&all).or_else(|| all.iter().copied().max_by(f64::total_cmp))?;
+    Some(Interval { known: rounded(known), absent: rounded(absent.max(known)) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use moesim::kernels::skew::Popularity;
 
     fn row(tokens: u32, popularity: Popularity, seconds: f64) -> ExpertsRow {
         ExpertsRow {
@@ -238,7 +305,8 @@ mod tests {
         .concat();
         let rows: Vec<&ExpertsRow> = rows.iter().collect();
         let sheet = DataSheet::named("a100-sxm").unwrap();
-        let family = fit(sheet, Precision::Bf16, &rows, "made up").unwrap();
+        let kernel = (Precision::Bf16, TileRule::ByRows);
+        let family = fit(sheet, kernel, &rows, "made up").unwrap();
         let knots: Vec<usize> = family.residual.iter().map(|c| c.knots().len()).collect();
         assert_eq!(knots, [8, 8, 8], "1, 4, 8, 16, 64, 256, 512, 1024 for every law");
         let shape = ExpertsShape { hidden: 64, inter: 128, experts: 4, top_k: 2, gated: true };

@@ -12,6 +12,7 @@ use moesim::kernels::profile::{
     CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, LogErrors, MemoryFit,
     Precision, Profile,
 };
+use moesim::kernels::tiles::TileRule;
 use moesim::kernels::transfer::{self, Scales};
 
 use crate::device::DataSheet;
@@ -132,6 +133,8 @@ fn transferred(
     if profile.experts.is_empty() {
         for (key, mut family) in scaled.experts {
             family.evidence = carried_over(&family.evidence, donor);
+            family.prior.tiles = family.prior.tiles.on(&profile.device);
+            family.prior.interval = family.prior.interval.map(|width| width.widened(STRETCH));
             profile.experts.insert(key, family);
         }
     }
@@ -201,12 +204,14 @@ fn expert_families(
     on: &str,
 ) -> Result<ExpertFamilies, TableError> {
     let rows = plain(ExpertsRow::of(table)?.rows);
+    let device = table.texts("device")?.first().copied().flatten().unwrap_or(sheet.name);
     let keys: BTreeSet<(String, Precision)> =
         rows.iter().map(|row| (row.source.clone(), row.precision)).collect();
     let fit = |key: (String, Precision)| {
         let mine = |row: &&ExpertsRow| row.source == key.0 && row.precision == key.1;
         let of: Vec<&ExpertsRow> = rows.iter().filter(mine).collect();
-        experts::fit(sheet, key.1, &of, on).map(|family| (key, family))
+        let kernel = (key.1, TileRule::of(&key.0, device));
+        experts::fit(sheet, kernel, &of, on).map(|family| (key, family))
     };
     Ok(keys.into_iter().filter_map(fit).collect())
 }

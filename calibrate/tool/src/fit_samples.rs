@@ -22,6 +22,7 @@ use moesim::kernels::Device;
 use moesim::kernels::measurements::{CollectiveRow, ExpertsRow, GemmRow};
 use moesim::kernels::profile::{CollectiveOp, Evidence, MemoryFit, Precision, Profile};
 use moesim::kernels::skew::Popularity;
+use moesim::kernels::tiles::TileRule;
 
 use crate::device::DataSheet;
 use crate::evidence::{conformal_p90, law_of, quantile, residual_of};
@@ -66,8 +67,9 @@ pub fn profile(
     let gemm_family = gemm::fit(&device, Precision::Bf16, &gemm_rows, &on)
         .ok_or_else(|| missing("dense products"))?;
     let borrowed: Vec<&ExpertsRow> = experts_rows.iter().collect();
+    let kernel = (Precision::Bf16, TileRule::ByRows);
     let experts_family =
-        experts::fit(&sheet, Precision::Bf16, &borrowed, &on).ok_or_else(|| missing("experts"))?;
+        experts::fit(&sheet, kernel, &borrowed, &on).ok_or_else(|| missing("experts"))?;
     let memory = memory_fit(&device, &samples, &on).ok_or_else(|| missing("launches or copies"))?;
     let rows: Vec<CollectiveRow> = samples.iter().filter_map(|s| collective_row(s)).collect();
     let collectives: BTreeMap<_, _> = CollectiveOp::ALL

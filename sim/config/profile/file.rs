@@ -80,24 +80,35 @@ pub(super) struct ScaleFile {
 pub(super) struct Experts {
     pub(super) kernel: String,
     pub(super) precision: Spanned<String>,
+    pub(super) tiles: Spanned<String>,
+    pub(super) measured_tiles: Option<Spanned<String>>,
     pub(super) launch: Written<SimDuration>,
-    pub(super) small: Tile,
-    pub(super) large: Tile,
+    pub(super) small_efficiency: Factor,
+    pub(super) large_efficiency: Factor,
+    pub(super) cache_bandwidth: Factor,
+    pub(super) step: Written<SimDuration>,
+    pub(super) block: Written<SimDuration>,
+    pub(super) latency: Written<SimDuration>,
+    pub(super) ragged_rate: Factor,
+    pub(super) memory_efficiency: Factor,
+    pub(super) narrow_efficiency: Factor,
+    pub(super) refetched: Factor,
     pub(super) sharpness: Factor,
     pub(super) traffic_efficiency: Factor,
     pub(super) cache: Written<Bytes>,
     pub(super) cache_speedup: Factor,
     pub(super) always_gated: bool,
+    pub(super) interval: Option<IntervalFile>,
     pub(super) kriging: KrigingFile,
     pub(super) evidence: EvidenceFile,
 }
 
+/// Half-widths in units of the kriging's standard deviation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Tile {
-    pub(super) compute_efficiency: Factor,
-    pub(super) memory_efficiency: Factor,
-    pub(super) block: Written<SimDuration>,
+pub(super) struct IntervalFile {
+    pub(super) known: Factor,
+    pub(super) absent: Factor,
 }
 
 #[derive(Deserialize)]

@@ -44,6 +44,18 @@ impl<'t> Residuals<'t> {
 
     /// The curves of a family; none at all when the table does not know it.
     pub(super) fn curves(&self, family: &str, kriging: Kriging) -> Result<Curves, TableError> {
+        let axes = kriging.scales.first().map_or(0, |scale| scale.lengths.len());
+        self.curves_of(family, axes, kriging)
+    }
+
+    /// As [`Self::curves`], of shapes with this many coordinates; lengths beyond are of those that change
+    /// along curves.
+    pub(super) fn curves_of(
+        &self,
+        family: &str,
+        axes: usize,
+        kriging: Kriging,
+    ) -> Result<Curves, TableError> {
         let Some(shapes) = self.families.get(family) else {
             return Ok(Curves::none());
         };
@@ -51,9 +63,7 @@ impl<'t> Residuals<'t> {
         let knots = knots.unwrap_or_default();
         let mut sites = Vec::with_capacity(shapes.len());
         for (at, curve) in shapes {
-            if kriging.scales.iter().any(|s| s.lengths.len() != at.len())
-                || !curve.keys().eq(&knots)
-            {
+            if at.len() != axes || !curve.keys().eq(&knots) {
                 let found = format!("family {family}: shape {at:?} does not match the others");
                 return Err(wrong(self.table, found));
             }

@@ -9,11 +9,13 @@ use crate::base::table::{Table, TableError};
 use crate::kernels::curves::Site;
 use crate::kernels::exchange::Library;
 use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
+use crate::kernels::fused::FEW_EXPERTS;
 use crate::kernels::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow, Rows};
 use crate::kernels::profile::{CollectiveFit, Evidence, Family, Precision, Profile};
 use crate::kernels::skew::Popularity;
 use crate::kernels::{
     ExpertsAsk, ExpertsChoice, ExpertsTimes, FusedTimes, GemmTimes, Kernels, NoKernel, Support,
+    floor,
 };
 use crate::workload::{ExpertsKernel, Phase};
 
@@ -64,21 +66,27 @@ fn gemm(predictor: &Predictor, found: Rows<GemmRow>, out: Option<LeaveOut>) -> O
 }
 
 fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) -> Outcome {
-    let leave_out = out == Some(LeaveOut::Shape);
     let kernels = Kernels::new(profile, profile.data_sheet);
     let mut skipped = found.skipped;
     let mut known: BTreeMap<(String, Precision, ExpertsShape), FusedTimes> = BTreeMap::new();
-    let mut loads: BTreeMap<[u64; 5], ExpertsLoad> = BTreeMap::new();
     let mut judged = Vec::with_capacity(found.rows.len());
-    for (row, r) in found.rows {
+    for (row, r, load) in accepted(profile, found.rows, &mut skipped) {
         let Ok((choice, family)) = choice_of(&kernels, &r) else {
             let reason = "a kernel or format that the profile does not know";
             *skipped.entry(reason).or_insert(0) += 1;
             continue;
         };
         let shape = r.shape(family.prior.always_gated);
+        if out == Some(LeaveOut::FewExperts) && (shape.experts > FEW_EXPERTS || r.ep > 1) {
+            *skipped.entry("not of one rank with few experts").or_insert(0) += 1;
+            continue;
+        }
         let key = (r.source.clone(), r.precision, shape);
-        let skip = |site: &Site| leave_out && same_model(&site.at, &r);
+        let skip = |site: &Site| match out {
+            Some(LeaveOut::Shape) => same_model(&site.at, &r),
+            Some(LeaveOut::FewExperts) => site.at[2] <= FEW_EXPERTS,
+            _ => false,
+        };
         let times = match known.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => match kernels.experts_without(choice, shape, skip) {
@@ -86,24 +94,50 @@ fn experts(profile: &Profile, found: Rows<ExpertsRow>, out: Option<LeaveOut>) ->
                 ExpertsTimes::Grouped(_) => continue,
             },
         };
-        // Drawing slots is expensive and the same for all sizes of an expert.
-        let law = match r.popularity {
-            Popularity::Balanced => 0,
-            Popularity::PowerLaw(exponent) => exponent.to_bits(),
-        };
-        let load = *loads
-            .entry([law, r.tokens.into(), r.experts.into(), r.top_k.into(), r.ep.into()])
-            .or_insert_with(|| ExpertsLoad::of(&r.local_slots(), r.top_k).among(r.tokens, r.top_k));
         judged.push(Judged {
             row,
             predicted: times.seconds_of(&load),
             measured: r.seconds,
             baseline: Some(baseline::experts(&profile.data_sheet, r.precision, shape, &load)),
-            half_width: width_of(&family.evidence, r.ep),
+            half_width: width_of(times.half_width(&load), &family.evidence, r.ep),
             extrapolated: r.ep > 1 || *times.support() != Support::Measured,
         });
     }
     (judged, skipped)
+}
+
+/// Rows that physics allows, with their loads; those of few experts alone where these are left out.
+fn accepted(
+    profile: &Profile,
+    rows: Vec<(usize, ExpertsRow)>,
+    skipped: &mut BTreeMap<&'static str, usize>,
+) -> Vec<(usize, ExpertsRow, ExpertsLoad)> {
+    // Drawing slots is expensive and the same for all sizes of an expert.
+    let mut loads: BTreeMap<[u64; 5], ExpertsLoad> = BTreeMap::new();
+    let mut load_of = |r: &ExpertsRow| {
+        let law = match r.popularity {
+            Popularity::Balanced => 0,
+            Popularity::PowerLaw(exponent) => exponent.to_bits(),
+        };
+        *loads
+            .entry([law, r.tokens.into(), r.experts.into(), r.top_k.into(), r.ep.into()])
+            .or_insert_with(|| ExpertsLoad::of(&r.local_slots(), r.top_k).among(r.tokens, r.top_k))
+    };
+    let family = |r: &ExpertsRow| profile.experts.get(&(r.source.clone(), r.precision));
+    let gated = |r: &ExpertsRow| family(r).is_some_and(|family| family.prior.always_gated);
+    let loaded: Vec<floor::Loaded<'_>> =
+        rows.iter().map(|(_, r)| (r, r.shape(gated(r)), load_of(r))).collect();
+    let cache = profile.experts.values().next().map_or(0.0, |family| family.prior.cache_bytes);
+    let refused = floor::refused(&loaded, &profile.data_sheet, cache);
+    let loads: Vec<ExpertsLoad> = loaded.into_iter().map(|(_, _, load)| load).collect();
+    let mut kept = Vec::with_capacity(rows.len());
+    for (((row, r), load), reason) in rows.into_iter().zip(loads).zip(refused) {
+        match reason {
+            Some(reason) => *skipped.entry(reason).or_insert(0) += 1,
+            None => kept.push((row, r, load)),
+        }
+    }
+    kept
 }
 
 /// The kernel of a row by the door that runs use: its source, named.
@@ -127,18 +161,19 @@ fn choice_of<'p>(
 }
 
 /// Rows of several ranks are of a kind that no fit has seen.
-fn width_of(evidence: &Evidence, ranks: u32) -> Option<f64> {
+fn width_of(own: Option<f64>, evidence: &Evidence, ranks: u32) -> Option<f64> {
     let factor = if ranks > 1 { RANKS_WIDER } else { 1.0 };
-    evidence.log_error_p90.map(|width| width * factor)
+    own.or(evidence.log_error_p90).map(|width| width * factor)
 }
 
 /// So much wider are intervals of rows of several ranks.
 const RANKS_WIDER: f64 = 2.0;
 
-/// Whether a measured site is the row's model, however split.
+/// Whether a measured site is the row's model, however split: by inner size, rounded up, and by experts.
 fn same_model(site: &[u32], row: &ExpertsRow) -> bool {
-    let split = site[1] > 0 && row.inter.is_multiple_of(site[1]);
-    site[0] == row.hidden && site[2] == row.experts && site[3] == row.top_k && split
+    let split = (0..8).any(|halvings| row.inter.div_ceil(1 << halvings) == site[1]);
+    let rank = site[2] > 0 && row.experts.is_multiple_of(site[2]);
+    site[0] == row.hidden && rank && site[3] == row.top_k && split
 }
 
 fn collectives(profile: &Profile, found: Rows<CollectiveRow>, out: Option<LeaveOut>) -> Outcome {
@@ -182,7 +217,7 @@ fn exchanges(profile: &Profile, found: Rows<ExchangeRow>, out: Option<LeaveOut>)
         let (shapes, groups) = match out {
             Some(LeaveOut::Shape) => (several, !several),
             Some(LeaveOut::Groups) => (false, true),
-            Some(LeaveOut::Gpu) | None => (false, false),
+            Some(LeaveOut::Gpu | LeaveOut::FewExperts) | None => (false, false),
         };
         let skip = |at: &[u32]| match at {
             [n] => groups && *n == s.groups,

@@ -90,6 +90,7 @@ pub fn json(report: &Report) -> Value {
         "extrapolated_rows": extrapolated,
         "extrapolation_rule": (extrapolated > 0).then_some(&report.rule),
         "interval_90_coverage": report.coverage(),
+        "interval_90_coverage_by_model": report.by_model.iter().cloned().collect::<BTreeMap<_, _>>(),
     })
 }
 
@@ -131,6 +132,7 @@ pub fn notes<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
         for (reason, rows) in &report.skipped {
             let _ = writeln!(out, "{}: {rows} rows skipped: {reason}", report.file);
         }
+        out.push_str(&models(report));
         if report.judged.iter().any(|j| j.extrapolated) {
             let _ = writeln!(out, "{}: extrapolated, {}", report.file, report.rule);
         }
@@ -138,13 +140,56 @@ pub fn notes<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
     out
 }
 
-/// A line for each value of a column.
-pub fn by(report: &Report, table: &Table, column: &str) -> Option<String> {
+/// The share of each model's rows in their intervals, by model.
+pub(super) fn coverage_by_model(judged: &[Judged], table: &Table) -> Vec<(String, f64)> {
+    let groups = grouped(judged, table, MODEL).unwrap_or_default();
+    let of = |((_, model), judged): (Cell, Vec<Judged>)| Some((model, coverage(&judged)?));
+    groups.into_iter().filter_map(of).collect()
+}
+
+/// How many models' rows lie in their intervals about as often as said.
+fn models(report: &Report) -> String {
+    let shares: Vec<f64> = report.by_model.iter().map(|(_, share)| *share).collect();
+    let (Some(least), Some(most)) = (quantile(&shares, 0.0), quantile(&shares, 1.0)) else {
+        return String::new();
+    };
+    let fair = shares.iter().filter(|share| (0.8..=0.99).contains(*share)).count();
+    format!(
+        "{}: covered by model {:.0} to {:.0} %, {fair} of {} models between 80 and 99 %\n",
+        report.file,
+        least * 100.0,
+        most * 100.0,
+        shares.len()
+    )
+}
+
+/// What rows of experts are grouped by beside the columns of their tables.
+const MODEL: &str = "model";
+
+/// Rows by the values of a column, or by model; none where the table has no such column.
+fn grouped(judged: &[Judged], table: &Table, column: &str) -> Option<BTreeMap<Cell, Vec<Judged>>> {
+    let of = |name: &str| table.columns().iter().find(|(known, _)| known == name).map(|(_, c)| c);
     let mut groups: BTreeMap<Cell, Vec<Judged>> = BTreeMap::new();
-    let (_, values) = table.columns().iter().find(|(name, _)| name == column)?;
-    for judged in &report.judged {
+    if column == MODEL {
+        let parts = ["hidden", "inter", "experts", "top_k"].map(of);
+        let [Some(hidden), Some(inter), Some(experts), Some(top_k)] = parts else { return None };
+        for judged in judged {
+            let [h, i, e, k] = [hidden, inter, experts, top_k].map(|c| cell(c, judged.row).1);
+            let model = (0, format!("{h} x {i}, {e} experts, top-{k}"));
+            groups.entry(model).or_default().push(*judged);
+        }
+        return Some(groups);
+    }
+    let values = of(column)?;
+    for judged in judged {
         groups.entry(cell(values, judged.row)).or_default().push(*judged);
     }
+    Some(groups)
+}
+
+/// A line for each value of a column, or for each `model`.
+pub fn by(report: &Report, table: &Table, column: &str) -> Option<String> {
+    let groups = grouped(&report.judged, table, column)?;
     let mut out = String::new();
     for (value, judged) in groups {
         let name = format!("  {column} = {}", value.1);

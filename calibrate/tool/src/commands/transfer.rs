@@ -106,9 +106,9 @@ fn refuse_efficiency(sheet: &DataSheet, profile: &Profile) -> Result<(), String>
         (format!("{} products", precision.name()), family.prior.compute_efficiency, "arithmetic")
     });
     let experts = profile.experts.iter().flat_map(|((kernel, precision), family)| {
-        [family.prior.small, family.prior.large].map(|tile| {
+        [family.prior.small_efficiency, family.prior.large_efficiency].map(|share| {
             let what = format!("experts' tiles of {kernel} in {}", precision.name());
-            (what, tile.compute_efficiency, "arithmetic")
+            (what, share, "arithmetic")
         })
     });
     let copies = ("kernels that move memory".to_owned(), profile.memory.efficiency, "memory");
