@@ -283,7 +283,7 @@ impl Experts {
             step_s: self.step.0.secs(),
             block_s: self.block.0.secs(),
             latency_s: self.latency.0.secs(),
-            ragged_rate: self.ragged_rate.0,
+            ragged_rate: self.ragged_per_ns.0 * 1e9,
             memory_efficiency: self.memory_efficiency.0,
             narrow_efficiency: self.narrow_efficiency.0,
             refetched: self.refetched.0,

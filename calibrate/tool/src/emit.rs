@@ -190,7 +190,7 @@ fn experts_prior(out: &mut String, p: &ExpertsPrior) {
     time(out, "step", p.step_s);
     time(out, "block", p.block_s);
     time(out, "latency", p.latency_s);
-    number(out, "ragged_rate", p.ragged_rate);
+    number(out, "ragged_per_ns", p.ragged_rate / 1e9);
     number(out, "memory_efficiency", p.memory_efficiency);
     number(out, "narrow_efficiency", p.narrow_efficiency);
     number(out, "refetched", p.refetched);

@@ -203,7 +203,7 @@ fn an_unbalanced_device_hides_its_loads() {
     let (profile, _) = stranger.profile(&all());
     let large = |profile: &Profile| {
         let key = ("sglang_fused_moe_triton".to_owned(), Precision::Bf16);
-        profile.experts[&key].prior.large.compute_efficiency
+        profile.experts[&key].prior.large_efficiency
     };
     let donor = built_in_profile("h100-sxm").unwrap();
     assert!(large(&profile) > 1.5 * large(&donor), "{} {}", large(&profile), large(&donor));

@@ -89,7 +89,7 @@ pub(super) struct Experts {
     pub(super) step: Written<SimDuration>,
     pub(super) block: Written<SimDuration>,
     pub(super) latency: Written<SimDuration>,
-    pub(super) ragged_rate: Factor,
+    pub(super) ragged_per_ns: Factor,
     pub(super) memory_efficiency: Factor,
     pub(super) narrow_efficiency: Factor,
     pub(super) refetched: Factor,
