@@ -6,13 +6,13 @@ use std::path::Path;
 use moesim::base::table::{Table, TableError};
 use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::kernels::experts::ExpertsPrior;
+use moesim::kernels::experts::tiles::TileRule;
 use moesim::kernels::gemm::GemmPrior;
 use moesim::kernels::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow};
 use moesim::kernels::profile::{
     CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, LogErrors, MemoryFit,
     Precision, Profile,
 };
-use moesim::kernels::tiles::TileRule;
 use moesim::kernels::transfer::{self, Scales};
 
 use crate::device::DataSheet;
