@@ -311,7 +311,10 @@ fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     let Inflation { kernels, experts, links } = inflation;
     profile.gemm.values_mut().for_each(|family| by(&mut family.evidence, kernels));
     profile.experts.values_mut().for_each(|family| {
-        family.prior.interval = family.prior.interval.map(|width| width.widened(experts));
+        // Distances are to shapes measured elsewhere: they say how far off a shape is, not a device.
+        if experts > 1.0 {
+            family.prior.interval = None;
+        }
         by(&mut family.evidence, experts);
     });
     by(&mut profile.memory.evidence, kernels);
@@ -322,6 +325,7 @@ fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     }
     for fit in profile.exchanges.values_mut() {
         wider(&mut fit.evidence);
+        fit.one_node.as_mut().map(wider);
         fit.unseen_groups.as_mut().map(wider);
     }
 }

@@ -167,8 +167,10 @@ fn transferred_links(profile: &mut Profile, donor: &Profile) {
         profile.pair_bandwidth = donor.pair_bandwidth;
     }
     for (name, fit) in &donor.exchanges {
-        let unseen_groups = fit.unseen_groups.as_ref().map(on);
-        let fit = ExchangeFit { evidence: on(&fit.evidence), unseen_groups, ..fit.clone() };
+        let [one_node, unseen_groups] =
+            [&fit.one_node, &fit.unseen_groups].map(|evidence| evidence.as_ref().map(on));
+        let evidence = on(&fit.evidence);
+        let fit = ExchangeFit { evidence, one_node, unseen_groups, ..fit.clone() };
         profile.exchanges.entry(name.clone()).or_insert(fit);
     }
 }
