@@ -24,7 +24,6 @@ pub mod evidence;
 pub mod exchange;
 pub mod experts;
 pub mod floor;
-pub mod fused;
 pub mod gemm;
 pub mod grouped;
 pub mod measurements;
@@ -32,18 +31,17 @@ pub mod precision;
 pub mod profile;
 pub mod ramp;
 pub mod skew;
-pub mod tiles;
 pub mod transfer;
 pub mod unmeasured;
 
 mod curve;
-mod times;
+pub mod times;
 pub use basis::{Basis, Part, Support, TimedBasis};
 pub use choice::{ExpertsAsk, ExpertsChoice, NoKernel};
 pub use curve::Curve;
-pub use fused::{FusedTimes, LAWS};
 pub use grouped::GroupedTimes;
 pub use times::GemmTimes;
+pub use times::fused::{FusedTimes, LAWS};
 
 use curves::Site;
 use experts::ExpertsShape;

@@ -327,10 +327,11 @@ impl Workload {
         }
     }
 
-    /// Bytes of the parameters that go with one FFN expert: its three matrices.
+    /// Bytes of the parameters that go with one FFN expert: its matrices.
     #[must_use]
     pub const fn expert_bytes(&self) -> Bytes {
-        let rows = self.first_product_columns() as u64 + 2 * self.model.hidden as u64;
+        let rows = self.first_product_columns() as u64
+            + (self.model.matrices() as u64 - 1) * self.model.hidden as u64;
         Bytes(rows * self.model.intermediate as u64 * self.batch.dtype.bytes())
     }
 

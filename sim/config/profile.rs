@@ -9,21 +9,19 @@ use super::{Diagnostic, Source};
 use crate::base::table::Table;
 use crate::kernels::Device;
 use crate::kernels::curves::{Kriging, Scale};
+use crate::kernels::experts::tiles::TileRule;
 use crate::kernels::experts::{ExpertsPrior, Interval};
-use crate::kernels::fused::{SITE_AXES, TILE_AXES};
 use crate::kernels::gemm::GemmPrior;
 use crate::kernels::profile::{
     CollectiveFit, Evidence, Family, MemoryFit, Precision, Profile, Residual,
 };
-use crate::kernels::tiles::TileRule;
+use crate::kernels::times::fused::{SITE_AXES, TILE_AXES};
 
 mod file;
 mod links;
 mod own;
 mod residuals;
-use file::{
-    EvidenceFile, Experts, File, Gemm, InterNode, KrigingFile, ResidualFile, ScaleFile,
-};
+use file::{EvidenceFile, Experts, File, Gemm, InterNode, KrigingFile, ResidualFile, ScaleFile};
 pub(super) use links::peer_to_peer_of;
 pub use own::{is_same_gpu, no_profile, profile_of_gpu};
 use residuals::Residuals;

@@ -38,7 +38,7 @@ use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
 use crate::kernels::profile::{CollectiveOp, Precision};
 use crate::kernels::{Basis, ExpertsAsk};
-use crate::workload::{Dtype, Execution, Phase, Workload};
+use crate::workload::{Dtype, Execution, Model, Phase, Workload};
 
 mod backward;
 mod collectives;
@@ -104,12 +104,18 @@ pub fn experts_ask(workload: &Workload) -> ExpertsAsk<'_> {
     let (hidden, inter) = (model.hidden, model.intermediate);
     let (experts, top_k) = (workload.experts_per_gpu(), workload.slots_per_round());
     ExpertsAsk {
-        shape: ExpertsShape { hidden, inter, experts, top_k, gated: true },
+        shape: ExpertsShape { hidden, inter, experts, top_k, gated: model.gated },
         formats: Precision::of_dtype(batch.dtype),
         kernel: &workload.stack.experts,
         phase: workload.phase(),
         slots: u64::from(batch.tokens_per_gpu) * u64::from(top_k),
     }
+}
+
+/// Share of the experts' kernel that is left after the gate, where the first product has this many columns left.
+fn share_after_gate(model: &Model, left: u32) -> f64 {
+    let matrices = f64::from(model.matrices());
+    (f64::from(left) / f64::from(model.hidden) + matrices - 1.0) / matrices
 }
 
 /// What a loop over experts costs beyond its kernels.
@@ -160,7 +166,7 @@ pub struct LayerCost<'a> {
     quantises: bool,
     /// Where there is a backward pass.
     weight_gradients: Option<WeightGradients>,
-    /// Time of the three matrix products of one expert, by its rows; filled as asked for.
+    /// Time of the matrix products of one expert, by its rows; filled as asked for.
     products: Vec<Option<SimDuration>>,
 }
 
@@ -182,7 +188,7 @@ impl<'a> LayerCost<'a> {
             up: kernels.gemm(inter, hidden, batch.dtype),
             down: kernels.gemm(hidden, inter, batch.dtype),
             grouped: at_once.then(|| kernels.experts(&experts_ask(workload))),
-            grouped_share: (f64::from(left) / f64::from(hidden) + 2.0) / 3.0,
+            grouped_share: share_after_gate(model, left),
             quantises: at_once && quantises_apart(workload, kernels),
             weight_gradients: None,
             products: Vec::new(),
@@ -313,7 +319,8 @@ impl<'a> LayerCost<'a> {
 
     fn sequential_ffn(&mut self, rows: &[u32], ops: &mut Vec<Op>) {
         let (hidden, inter) = (self.workload.model.hidden, self.workload.model.intermediate);
-        let elements = 7 * u64::from(hidden) + 5 * u64::from(inter);
+        let moves = u64::from(self.workload.model.activation_moves());
+        let elements = 7 * u64::from(hidden) + moves * u64::from(inter);
         let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
         let products = rows.iter().map(|&m| self.products_of(m)).sum();
         let visits = self.overheads.expert_visit.times(rows.len() as u64);
@@ -325,7 +332,7 @@ impl<'a> LayerCost<'a> {
         });
     }
 
-    /// The three products of one expert over `m` rows, remembered: rows repeat all the time.
+    /// The products of one expert over `m` rows, remembered: rows repeat all the time.
     fn products_of(&mut self, m: u32) -> SimDuration {
         let at = m as usize;
         if at >= self.products.len() {
@@ -337,7 +344,9 @@ impl<'a> LayerCost<'a> {
         let time = if m == 0 {
             SimDuration::ZERO
         } else {
-            (self.activated)(m.into()) + (self.up)(m.into()) + (self.down)(m.into())
+            let up =
+                if self.workload.model.gated { (self.up)(m.into()) } else { SimDuration::ZERO };
+            (self.activated)(m.into()) + up + (self.down)(m.into())
         };
         self.products[at] = Some(time);
         time

@@ -212,7 +212,7 @@ impl Ledger {
         let places = u64::from(workload.experts_per_gpu());
         self.set(What::FfnExperts, layers * places * workload.expert_bytes().0);
         let constant = u64::from(model.experts.zero_computation.constant) * 3 * d * 2;
-        let shared = 3 * d * u64::from(model.dense.shared) * b;
+        let shared = u64::from(model.matrices()) * d * u64::from(model.dense.shared) * b;
         self.set(What::OtherExperts, layers * (constant + shared));
     }
 
@@ -223,7 +223,7 @@ impl Ledger {
         let layers = u64::from(layers_held(workload));
         let leading = u64::from(model.dense.leading_layers);
         let attention = attention_params(workload) * b + 2 * d * 2;
-        let dense = 3 * d * u64::from(model.dense.intermediate) * b;
+        let dense = u64::from(model.matrices()) * d * u64::from(model.dense.intermediate) * b;
         let of_layer =
             if model.dense.shortcut { [2 * attention, 2 * dense] } else { [attention, 0] };
         let table = u64::from(model.vocabulary) * d * 2;
@@ -342,7 +342,8 @@ fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     let [d, h, a] = [model.hidden, model.intermediate, model.head_dim].map(u64::from);
     let tokens = u64::from(batch.tokens_per_gpu);
     let stream = 2 * tokens * d * 2;
-    let inner = 2 * h * 2 + h * batch.dtype.bytes();
+    let matrices = u64::from(model.matrices());
+    let inner = (matrices - 1) * h * 2 + h * batch.dtype.bytes();
     let experts = rows * (workload.dispatch_bytes().0 + inner + workload.combine_bytes().0);
     if !counted.is_whole_model() {
         return stream + experts;
@@ -353,7 +354,7 @@ fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
         Attention::Latent { rope_dim, .. } => heads * (4 * a + u64::from(rope_dim)),
     };
     let widest = u64::from(model.dense.intermediate.max(model.dense.shared));
-    let dense = tokens * 3 * widest * 2;
+    let dense = tokens * matrices * widest * 2;
     stream + experts.max(tokens * queries_on * 2).max(dense)
 }
 

@@ -208,14 +208,16 @@ fn dense_parts(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<TimedBasis
     TimedBasis::merged(parts)
 }
 
-/// The three products of an expert with an even share of slots, as a loop over experts runs them.
+/// The products of an expert with an even share of slots, as a loop over experts runs them.
 fn products(workload: &Workload, kernels: &dyn KernelTimes) {
     let (hidden, inter) = (workload.model.hidden, workload.model.intermediate);
     let ask = experts_ask(workload);
     let rows = ask.slots.div_ceil(u64::from(ask.shape.experts.max(1)));
     let dtype = workload.batch.dtype;
     kernels.gemm(inter, workload.first_product_columns(), dtype)(rows);
-    kernels.gemm(inter, hidden, dtype)(rows);
+    if workload.model.gated {
+        kernels.gemm(inter, hidden, dtype)(rows);
+    }
     kernels.gemm(hidden, inter, dtype)(rows);
 }
 

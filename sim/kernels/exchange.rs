@@ -243,6 +243,8 @@ pub struct ExchangeFit {
     pub residual: Curves,
     /// Where the constants come from.
     pub evidence: Evidence,
+    /// How far off one node is, where several were measured too: `evidence` is theirs then.
+    pub one_node: Option<Evidence>,
     /// How far off numbers of groups are that were not measured, where several were.
     pub unseen_groups: Option<Evidence>,
 }
@@ -280,6 +282,7 @@ mod tests {
             priors: priors.iter().copied().collect(),
             residual: crate::kernels::curves::Curves::none(),
             evidence: crate::kernels::profile::Evidence::none(),
+            one_node: None,
             unseen_groups: None,
         }
     }

@@ -3,7 +3,7 @@
 //! With G = 2 matrices before the activation when it is gated (SwiGLU) and 1 when it is not
 //! (squared ReLU), c_e slots at expert e, S = Σ c_e slots from t tokens, A experts that have any, and the
 //! matrices as two grouped GEMMs (N, K) = (G·I, H) and (H, I), in blocks of bm × bn that go through K in
-//! steps of bk, gm row blocks sharing what they load of the weights ([`super::tiles`] says which):
+//! steps of bk, gm row blocks sharing what they load of the weights ([`tiles`] says which):
 //!
 //! ```text
 //!   blocks = Σ_e ⌈c_e/bm⌉ · ⌈N/bn⌉,    x = blocks/SMs                                           (1)
@@ -41,9 +41,12 @@
 //! of their fit (`evidence.prior` in profiles has each family's). Left out: clocks that fall under load, and how row blocks and columns
 //! share L2 beyond (3a).
 
+pub mod tiles;
+
+use tiles::{Tile, TileRule};
+
 use super::Device;
 use super::gemm::p_norm;
-use super::tiles::{Tile, TileRule};
 use crate::kernels::precision::Precision;
 
 /// The constants of (2)–(5).

@@ -1,6 +1,7 @@
 //! Times of one fixed shape over its running size.
 
 mod collective;
+pub mod fused;
 
 use super::curve::Curve;
 use super::gemm::{GemmPrior, GemmShape};

@@ -21,24 +21,20 @@
 //! 60 and 64 %. (2) takes a copy engine to reach nine tenths of a link's peak, which is assumed. Nothing here
 //! was measured on the device, so intervals are as much wider as known devices, left out in turn, ask for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+mod experts;
 mod links;
 
+use experts::mix_experts;
 use links::{carry_exchanges, rescale_collectives};
 
-use super::curves::{Curves, Site};
-use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
-use super::fused::OWN;
 use super::transfer::{
-    CLOSEST, Donor, Scales, balanced, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
+    Donor, Scales, balanced, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
 };
-use super::{FusedTimes, LAWS};
 use crate::base::units::Bandwidth;
 use crate::kernels::devices::DataSheet;
 use crate::kernels::evidence::TRANSFERRED;
 use crate::kernels::measurements::{Between, CopyRow, GemmRow};
-use crate::kernels::profile::{CollectiveFit, Evidence, Family, Precision, Profile};
+use crate::kernels::profile::{CollectiveFit, Evidence, Precision, Profile};
 
 /// How much wider intervals are than the donor's own of shapes left out.
 #[derive(Clone, Copy)]
@@ -301,84 +297,6 @@ fn keep_shared_kernels(profile: &mut Profile, donors: &[Profile]) {
     }
 }
 
-/// Equation (1), as residuals of the nearest donor's constants at all shapes that any donor was measured in.
-fn mix_experts(profile: &mut Profile, found: &[Donor<'_>], sms: Option<u32>) {
-    let scaled: Vec<(Profile, f64)> = found
-        .iter()
-        .map(|donor| {
-            let weight = donor.left.max(CLOSEST).powi(-2);
-            (scaled_profile(donor.profile, sms, donor.scales), weight)
-        })
-        .collect();
-    let device = profile.data_sheet;
-    for ((source, precision), family) in &mut profile.experts {
-        let key = (source.clone(), *precision);
-        let same = |donor: &&(Profile, f64)| donor.0.experts.contains_key(&key);
-        let donors: Vec<&(Profile, f64)> = scaled.iter().filter(same).collect();
-        if donors.len() > 1 && family.residual.len() == LAWS.len() {
-            family.residual = mixed(&key, family, &device, &donors);
-            family.prior.measured_tiles = family.prior.tiles;
-        }
-    }
-}
-
-/// The loads of a law at the knots, by experts and top-k: drawing slots is expensive.
-type Loads = BTreeMap<(u32, u32), Vec<ExpertsLoad>>;
-
-fn mixed(
-    (source, precision): &(String, Precision),
-    family: &Family<ExpertsPrior>,
-    device: &super::Device,
-    donors: &[&(Profile, f64)],
-) -> Vec<Curves> {
-    let all: f64 = donors.iter().map(|(_, weight)| weight).sum();
-    let families = donors.iter().map(|(donor, _)| &donor.experts[&(source.clone(), *precision)]);
-    let sites = families.flat_map(|family| family.residual.first()).flat_map(Curves::sites);
-    let own = |site: &&Site| site.at.last() == Some(&OWN);
-    let sites: BTreeSet<Vec<u32>> = sites.filter(own).map(|site| site.at.clone()).collect();
-    let of_law = |((_, law), curves): (&(&str, super::skew::Popularity), &Curves)| {
-        let mut loads = Loads::new();
-        let mixed = |at: &Vec<u32>| {
-            let shape = |always_gated| shape_at(at, always_gated);
-            let (own, top_k) = (shape(family.prior.always_gated), at[3]);
-            let loads = loads.entry((own.experts, top_k)).or_insert_with(|| {
-                let load = |tokens: &f64| {
-                    ExpertsLoad::of(&law.slots(*tokens as u32, own.experts, top_k), top_k)
-                };
-                curves.knots().iter().map(load).collect()
-            });
-            let times: Vec<(FusedTimes, f64)> = donors
-                .iter()
-                .map(|(donor, weight)| {
-                    let known = &donor.experts[&(source.clone(), *precision)];
-                    let shape = shape(known.prior.always_gated);
-                    let (peaks, all_sites) = (donor.data_sheet, |_: &Site| false);
-                    // Its own tiles where this device would take others say nothing.
-                    let mut known = known.clone();
-                    known.prior.tiles = family.prior.tiles;
-                    (FusedTimes::without(&known, peaks, *precision, shape, all_sites), weight / all)
-                })
-                .collect();
-            let residual = |load: &ExpertsLoad| {
-                let mean: f64 = times.iter().map(|(t, w)| w * t.seconds_of(load).ln()).sum();
-                mean - family.prior.seconds(device, *precision, own, load).ln()
-            };
-            Site { at: at.clone(), residual: loads.iter().map(residual).collect() }
-        };
-        let sites = sites.iter().map(mixed).collect();
-        Curves::new(curves.knots().to_vec(), sites, curves.kriging().clone())
-    };
-    LAWS.iter().zip(&family.residual).map(of_law).collect()
-}
-
-/// The shape at a site of experts' residuals: (hidden, inter, experts, top-k), inter perhaps split.
-fn shape_at(at: &[u32], always_gated: bool) -> ExpertsShape {
-    let &[hidden, inter, experts, top_k, _] = at else { panic!("{at:?} is no shape of experts") };
-    let squared = |split: u32| is_squared_relu(inter.saturating_mul(split), experts, top_k);
-    let gated = always_gated || ![1, 2, 4, 8, 16, 32].into_iter().any(squared);
-    ExpertsShape { hidden, inter, experts, top_k, gated }
-}
-
 /// Evidence of what was carried over and not measured: intervals this many times as wide.
 fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     let by = |evidence: &mut Evidence, factor: f64| {
@@ -393,7 +311,10 @@ fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     let Inflation { kernels, experts, links } = inflation;
     profile.gemm.values_mut().for_each(|family| by(&mut family.evidence, kernels));
     profile.experts.values_mut().for_each(|family| {
-        family.prior.interval = family.prior.interval.map(|width| width.widened(experts));
+        // Distances are to shapes measured elsewhere: they say how far off a shape is, not a device.
+        if experts > 1.0 {
+            family.prior.interval = None;
+        }
         by(&mut family.evidence, experts);
     });
     by(&mut profile.memory.evidence, kernels);
@@ -404,6 +325,7 @@ fn mark_transferred(profile: &mut Profile, inflation: Inflation) {
     }
     for fit in profile.exchanges.values_mut() {
         wider(&mut fit.evidence);
+        fit.one_node.as_mut().map(wider);
         fit.unseen_groups.as_mut().map(wider);
     }
 }

@@ -140,6 +140,9 @@ pub struct Model {
     pub hidden: u32,
     /// Expert intermediate size H.
     pub intermediate: u32,
+    /// Whether networks multiply two products before the third (SwiGLU, GeGLU), or apply a function to one
+    /// (GELU, squared ReLU): experts, shared experts and dense networks alike.
+    pub gated: bool,
     /// Attention heads.
     pub heads: u32,
     /// Size of one attention head.
@@ -158,4 +161,19 @@ pub struct Model {
     pub gate: GateNetwork,
     /// Whether the gate adds a map of the previous layer's scores [moepp, eq. 6].
     pub gating_residual: bool,
+}
+
+impl Model {
+    /// Matrices of one expert or dense network.
+    #[must_use]
+    pub const fn matrices(&self) -> u32 {
+        if self.gated { 3 } else { 2 }
+    }
+
+    /// Values for each inner unit and row that an activation apart from its products moves: each product is
+    /// written and read, the result written.
+    #[must_use]
+    pub const fn activation_moves(&self) -> u32 {
+        2 * self.matrices() - 1
+    }
 }

@@ -128,6 +128,7 @@ fn exchanges(out: &mut String, profile: &Profile) {
         line(out, "]");
         kriging(out, Some(&fit.residual));
         evidence(out, &fit.evidence);
+        unseen(out, "one_node", fit.one_node.as_ref());
         unseen(out, "unseen_groups", fit.unseen_groups.as_ref());
     }
 }

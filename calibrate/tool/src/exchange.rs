@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use moesim::kernels::curves::{Curves, Kriging, Scale};
 use moesim::kernels::exchange::{ExchangePrior, ExchangeShape, Library, NIC};
 use moesim::kernels::measurements::ExchangeRow;
-use moesim::kernels::profile::{Evidence, ExchangeFit};
+use moesim::kernels::profile::{Evidence, ExchangeFit, LogErrors};
 
 use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
@@ -32,11 +32,22 @@ pub fn fit(rows: &[ExchangeRow], on: &str) -> BTreeMap<String, ExchangeFit> {
         let mut fit = of_rows(&of);
         fit.evidence = Evidence { fitted_on: format!("{on}: {name}"), ..fit.evidence };
         let held_out = held_out_errors(&of);
-        fit.evidence.held_out = residual_of(&held_out);
-        // Where one shape alone was measured nothing can be left out: intervals as of the prior.
-        let widths = if held_out.is_empty() { prior_errors(&fit, &of) } else { held_out };
-        fit.evidence.log_error_p90 = conformal_p90(&widths).map(rounded);
-        fit.evidence.log_errors = law_of(&widths);
+        let errors = |fits: &dyn Fn(u32) -> bool| -> Vec<f64> {
+            held_out.iter().filter(|(groups, _)| fits(*groups)).map(|(_, error)| *error).collect()
+        };
+        let (one, several) = (errors(&|n| n <= 1), errors(&|n| n > 1));
+        if fit.library == Library::NvlinkDomain || one.is_empty() || several.is_empty() {
+            let all: Vec<f64> = held_out.iter().map(|(_, error)| *error).collect();
+            // Where one shape alone was measured nothing can be left out: intervals as of the prior.
+            let widths = if all.is_empty() { prior_errors(&fit, &of) } else { all.clone() };
+            (fit.evidence.log_error_p90, fit.evidence.log_errors) = width_and_law(&widths);
+            fit.evidence.held_out = residual_of(&all);
+        } else {
+            let left_out = fit.evidence.left_out.clone();
+            fit.one_node = Some(of_errors(("the same, one node", &left_out), &one));
+            (fit.evidence.log_error_p90, fit.evidence.log_errors) = width_and_law(&several);
+            fit.evidence.held_out = residual_of(&several);
+        }
         fit.unseen_groups = unseen_groups(&of);
         (name.to_owned(), fit)
     };
@@ -78,6 +89,7 @@ fn of_rows(rows: &[&ExchangeRow]) -> ExchangeFit {
             log_error_p90: None,
             log_errors: None,
         },
+        one_node: None,
         unseen_groups: None,
     };
     let errors = prior_errors(&fit, rows);
@@ -236,8 +248,8 @@ fn prior_of(p: &[f64]) -> ExchangePrior {
     }
 }
 
-/// Log errors of all rows, each predicted by a fit that never saw its model shape.
-fn held_out_errors(rows: &[&ExchangeRow]) -> Vec<f64> {
+/// Numbers of groups and log errors of all rows, each predicted by a fit that never saw its model shape.
+fn held_out_errors(rows: &[&ExchangeRow]) -> Vec<(u32, f64)> {
     let model = |s: ExchangeShape| (s.hidden, s.top_k, s.experts);
     let models: BTreeSet<_> = rows.iter().map(|row| model(row.shape)).collect();
     let mut errors = Vec::new();
@@ -250,7 +262,8 @@ fn held_out_errors(rows: &[&ExchangeRow]) -> Vec<f64> {
         }
         let fit = of_rows(&rest);
         for row in mine.iter().filter(|row| known.contains(&row.shape.groups)) {
-            errors.push((fit.seconds(row.shape, row.tokens, |_| false) / row.seconds).ln());
+            let error = (fit.seconds(row.shape, row.tokens, |_| false) / row.seconds).ln();
+            errors.push((row.shape.groups, error));
         }
     }
     errors
@@ -279,13 +292,24 @@ fn unseen_groups(rows: &[&ExchangeRow]) -> Option<Evidence> {
         };
         errors.extend(mine.into_iter().map(error));
     }
-    Some(Evidence {
-        fitted_on: "the other numbers of groups".to_owned(),
+    Some(of_errors(("the other numbers of groups", "each number of groups in turn"), &errors))
+}
+
+/// What errors of predictions say, made from what without what.
+fn of_errors((fitted_on, left_out): (&str, &str), errors: &[f64]) -> Evidence {
+    let (log_error_p90, log_errors) = width_and_law(errors);
+    Evidence {
+        fitted_on: fitted_on.to_owned(),
         rows: errors.len(),
-        held_out: residual_of(&errors),
-        left_out: "each number of groups in turn".to_owned(),
-        log_error_p90: conformal_p90(&errors).map(rounded),
-        log_errors: law_of(&errors),
+        held_out: residual_of(errors),
+        left_out: left_out.to_owned(),
+        log_error_p90,
+        log_errors,
         ..Evidence::none()
-    })
+    }
+}
+
+/// The width of intervals and the law that go with these errors.
+fn width_and_law(errors: &[f64]) -> (Option<f64>, Option<LogErrors>) {
+    (conformal_p90(errors).map(rounded), law_of(errors))
 }

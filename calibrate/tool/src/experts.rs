@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use moesim::kernels::curves::Curves;
+use moesim::kernels::experts::tiles::TileRule;
 use moesim::kernels::experts::{
     ExpertsLoad, ExpertsPrior, ExpertsShape, Interval, is_squared_relu,
 };
-use moesim::kernels::fused::{FOREIGN, OWN, kriging};
 use moesim::kernels::measurements::ExpertsRow;
 use moesim::kernels::profile::{Evidence, Family, Precision};
 use moesim::kernels::skew::Popularity;
-use moesim::kernels::tiles::TileRule;
+use moesim::kernels::times::fused::{FOREIGN, OWN, kriging};
 use moesim::kernels::{Device, FusedTimes, LAWS, floor};
 
 use crate::device::DataSheet;
@@ -60,7 +60,8 @@ struct Known {
 ///
 /// Rows that physics rules out are refused ([`floor::refused`]). Of rows with several ranks, whose kernels spend
 /// time on other ranks' tokens, balanced ones in bf16 of few local experts are used where the collector gave the rank
-/// its share. Whether squared-ReLU models were timed with a gate is decided by which of the two fits better.
+/// its share. Whether squared-ReLU models were timed with a gate is decided by which of the two fits
+/// better, and never for a gate where physics rules more rows out with it.
 #[must_use]
 pub fn fit(
     sheet: &DataSheet,
@@ -74,12 +75,12 @@ pub fn fit(
     if single.is_empty() {
         return None;
     }
-    let off = |always_gated| {
-        let (_, errors) = fitted(&known(always_gated), &single);
-        errors.iter().map(|e| e.abs()).sum::<f64>()
-    };
-    let doubtful = rows.iter().any(|r| is_squared_relu(r.inter, r.experts, r.top_k));
-    let known = known(doubtful && off(true) < off(false));
+    let [gated, as_known] = [true, false].map(known);
+    let possible = |known: &Known| prepare(known, &single).len();
+    let off = |known: &Known| fitted(known, &single).1.iter().map(|e| e.abs()).sum::<f64>();
+    let doubtful = rows.iter().any(|r| is_squared_relu(r.inter, r.experts, r.top_k))
+        && possible(&gated) >= possible(&as_known);
+    let known = if doubtful && off(&gated) < off(&as_known) { gated } else { as_known };
     let prepared = prepare(&known, &with_few_experts(&known, &single, rows));
     let all: Vec<&Prepared<'_>> = prepared.iter().collect();
     let own: Vec<&Prepared<'_>> = prepared.iter().filter(|p| p.row.ep == 1).collect();

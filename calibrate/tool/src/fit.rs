@@ -6,13 +6,13 @@ use std::path::Path;
 use moesim::base::table::{Table, TableError};
 use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::kernels::experts::ExpertsPrior;
+use moesim::kernels::experts::tiles::TileRule;
 use moesim::kernels::gemm::GemmPrior;
 use moesim::kernels::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow};
 use moesim::kernels::profile::{
     CollectiveFit, CollectiveOp, Evidence, ExchangeFit, Family, InterNodeFit, LogErrors, MemoryFit,
     Precision, Profile,
 };
-use moesim::kernels::tiles::TileRule;
 use moesim::kernels::transfer::{self, Scales};
 
 use crate::device::DataSheet;
@@ -167,8 +167,10 @@ fn transferred_links(profile: &mut Profile, donor: &Profile) {
         profile.pair_bandwidth = donor.pair_bandwidth;
     }
     for (name, fit) in &donor.exchanges {
-        let unseen_groups = fit.unseen_groups.as_ref().map(on);
-        let fit = ExchangeFit { evidence: on(&fit.evidence), unseen_groups, ..fit.clone() };
+        let [one_node, unseen_groups] =
+            [&fit.one_node, &fit.unseen_groups].map(|evidence| evidence.as_ref().map(on));
+        let evidence = on(&fit.evidence);
+        let fit = ExchangeFit { evidence, one_node, unseen_groups, ..fit.clone() };
         profile.exchanges.entry(name.clone()).or_insert(fit);
     }
 }

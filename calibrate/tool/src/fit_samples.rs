@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 
 use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::kernels::Device;
+use moesim::kernels::experts::tiles::TileRule;
 use moesim::kernels::measurements::{CollectiveRow, ExpertsRow, GemmRow};
 use moesim::kernels::profile::{CollectiveOp, Evidence, MemoryFit, Precision, Profile};
 use moesim::kernels::skew::Popularity;
-use moesim::kernels::tiles::TileRule;
 
 use crate::device::DataSheet;
 use crate::evidence::{conformal_p90, law_of, quantile, residual_of};

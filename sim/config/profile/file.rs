@@ -153,6 +153,7 @@ pub(super) struct ExchangeFile {
     pub(super) prior: Vec<ExchangePriorFile>,
     pub(super) kriging: KrigingFile,
     pub(super) evidence: EvidenceFile,
+    pub(super) one_node: Option<Unseen>,
     pub(super) unseen_groups: Option<Unseen>,
 }
 

@@ -105,6 +105,7 @@ impl ExchangeFile {
             priors: self.prior.iter().map(ExchangePriorFile::prior).collect(),
             residual: residuals.curves(&family, kriging).map_err(in_table)?,
             evidence: self.evidence.into(),
+            one_node: self.one_node.map(|one| one.evidence.into()),
             unseen_groups: self.unseen_groups.map(|unseen| unseen.evidence.into()),
         };
         Ok((self.name, fit))

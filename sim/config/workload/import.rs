@@ -90,12 +90,21 @@ impl Config<'_> {
             self.number(&["hidden_size"])?,
             self.number(&inner)?,
         );
+        self.activation(&mut text);
         self.attention(&mut text)?;
         self.experts(&mut text)?;
         self.dense(&mut text, dense)?;
         self.gate(&mut text)?;
         self.batch(&mut text)?;
         Ok(text)
+    }
+
+    /// Functions that are applied to one product; all others (`silu`, `gelu_pytorch_tanh`) go with a gate.
+    fn activation(&self, text: &mut String) {
+        let words = ["mlp_hidden_act", "hidden_act"].iter().find_map(|name| self.word(name));
+        if words.is_some_and(|word| ["relu2", "relu", "relu_squared"].contains(&word)) {
+            let _ = writeln!(text, "gated        = false");
+        }
     }
 
     fn attention(&self, text: &mut String) -> Result<(), Diagnostic> {

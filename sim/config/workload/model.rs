@@ -14,6 +14,8 @@ pub(super) struct ModelTable {
     pub(super) layers: Count<1, 512>,
     hidden: Count<1, 65_536>,
     intermediate: Count<1, 262_144>,
+    #[serde(default = "yes")]
+    gated: bool,
     heads: Count<1, 1_024>,
     head_dim: Count<1, 1_024>,
     vocabulary: Count<1, 10_000_000>,
@@ -23,6 +25,11 @@ pub(super) struct ModelTable {
     rope_dim: Option<Spanned<Count<1, 1_024>>>,
     sliding_window: Option<Spanned<Count<1, 10_000_000>>>,
     sliding_window_pattern: Option<Spanned<Count<2, 512>>>,
+}
+
+/// Most models' networks are gated.
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -51,6 +58,7 @@ impl ModelTable {
             layers: self.layers.0,
             hidden: self.hidden.0,
             intermediate: self.intermediate.0,
+            gated: self.gated,
             heads: self.heads.0,
             head_dim: self.head_dim.0,
             attention: self.attention(source)?,

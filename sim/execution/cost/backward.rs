@@ -31,13 +31,13 @@ impl WeightGradients {
     #[must_use]
     pub fn new(workload: &Workload, kernels: &dyn KernelTimes) -> Self {
         let (hidden, inter) = (workload.model.hidden, workload.model.intermediate);
-        let dtype = workload.batch.dtype;
+        let (dtype, matrices) = (workload.batch.dtype, workload.model.matrices());
         let at = |size: u32| {
-            let up = kernels.gemm(2 * inter, 1 << size, dtype)(hidden.into());
+            let up = kernels.gemm((matrices - 1) * inter, 1 << size, dtype)(hidden.into());
             let down = kernels.gemm(hidden, 1 << size, dtype)(inter.into());
             (up + down).secs().max(f64::MIN_POSITIVE).ln()
         };
-        let params = 3 * u64::from(hidden) * u64::from(inter);
+        let params = u64::from(matrices) * u64::from(hidden) * u64::from(inter);
         Self {
             at_sizes: SIZES.map(at).collect(),
             launch_s: kernels.memory_bound(Bytes(0), 1).secs(),

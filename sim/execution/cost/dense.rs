@@ -379,12 +379,15 @@ fn feed_forward(
     let hidden = workload.model.hidden;
     let up = Product { rows, n: inter, k: hidden };
     let down = Product { rows, n: hidden, k: inter };
-    let elements = 5 * rows * u64::from(inter);
+    let moves = u64::from(workload.model.activation_moves());
+    let elements = moves * rows * u64::from(inter);
     let moved = |times: u64| kernels.memory_bound(Bytes(times * elements * PLAIN.bytes()), 2);
     let activation = match gradient {
         Gradient::None => moved(1),
         Gradient::Inputs => moved(2 + again(workload)),
         Gradient::Weights => SimDuration::ZERO,
     };
-    products(workload, kernels, &[up, up, down], gradient) + activation
+    let all = [up, up, down];
+    let all = if workload.model.gated { &all[..] } else { &all[1..] };
+    products(workload, kernels, all, gradient) + activation
 }

@@ -28,10 +28,11 @@ pub fn operations_per_token(workload: &Workload) -> f64 {
         }
     };
     let attention = projections + scored * f64::from(workload.batch.sequence_tokens) / 2.0;
-    let experts = 3.0 * d * h * f64::from(model.experts.top_k);
-    let shared = 3.0 * d * f64::from(model.dense.shared);
+    let matrices = f64::from(model.matrices());
+    let experts = matrices * d * h * f64::from(model.experts.top_k);
+    let shared = matrices * d * f64::from(model.dense.shared);
     let gate = d * f64::from(model.experts.total());
-    let dense = 3.0 * d * f64::from(model.dense.intermediate);
+    let dense = matrices * d * f64::from(model.dense.intermediate);
     let leading = f64::from(model.dense.leading_layers) * (attention + dense);
     let layers = f64::from(model.layers) * (attention + experts + shared + gate);
     6.0 * (layers + leading + d * f64::from(model.vocabulary))

@@ -34,13 +34,15 @@ impl KernelTimes for Roofline {
 
     fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_> {
         let (d, h) = (f64::from(ask.shape.hidden), f64::from(ask.shape.inter));
+        let matrices = if ask.shape.gated { 3.0 } else { 2.0 };
         let bytes = ask.formats.first().map_or(2.0, |format| format.bytes());
         Box::new(move |slots| {
             let rows: f64 = slots.iter().map(|&m| f64::from(m)).sum();
             let active = slots.iter().filter(|&&m| m > 0).count() as f64;
-            // Weights of active experts once; rows in and out, two intermediates, their product.
-            let elements = active * 3.0 * d * h + rows * (2.0 * d + 5.0 * h);
-            self.longer(6.0 * rows * d * h, elements * bytes)
+            // Weights of active experts once; rows in and out, the intermediates, their product.
+            let elements =
+                active * matrices * d * h + rows * (2.0 * d + (2.0 * matrices - 1.0) * h);
+            self.longer(2.0 * matrices * rows * d * h, elements * bytes)
         })
     }
 

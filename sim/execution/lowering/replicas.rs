@@ -225,10 +225,11 @@ impl<'a> Replicas<'a> {
             return u64::from(workload.experts_per_gpu()) * each;
         }
         let shared = u64::from(workload.layout.tensor_parallel);
-        let dense = 3 * d * u64::from(model.dense.intermediate);
+        let matrices = u64::from(model.matrices());
+        let dense = matrices * d * u64::from(model.dense.intermediate);
         let block = attention_params(workload).div_ceil(shared) + 2 * d;
         let constant = 3 * d * u64::from(model.experts.zero_computation.constant);
-        let mut params = block + 3 * d * u64::from(model.dense.shared) + constant;
+        let mut params = block + matrices * d * u64::from(model.dense.shared) + constant;
         params += gate_params(workload);
         if model.dense.shortcut {
             params += block + 2 * dense.div_ceil(shared);

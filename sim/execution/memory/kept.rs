@@ -38,8 +38,9 @@ pub(super) fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
     let slots = tokens * u64::from(workload.slots_per_round());
     let b = batch.dtype.bytes();
     let attention = if whole { tokens * (3 * d + columns) * 2 } else { 0 };
-    let each = workload.dispatch_bytes().0 + 2 * h * 2 + h * b + workload.combine_bytes().0;
-    let shared = tokens * u64::from(model.dense.shared) * (4 + b);
+    let products = u64::from(model.matrices()) - 1;
+    let each = workload.dispatch_bytes().0 + products * h * 2 + h * b + workload.combine_bytes().0;
+    let shared = tokens * u64::from(model.dense.shared) * (2 * products + b);
     let all = attention + tokens * d * 2 + slots * each + shared;
     let again = tokens * 2 * d * 2 + slots * h * b;
     if recompute == Recompute::Selective { all.saturating_sub(again) } else { all }

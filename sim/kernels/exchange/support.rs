@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{ExchangeFit, ExchangeShape, Library, RANKS_OF_NODE};
 use crate::kernels::basis::Support;
-use crate::kernels::evidence::LogErrors;
+use crate::kernels::evidence::{Evidence, LogErrors};
 
 /// Doublings of hidden size, top-k, experts or SMs that count as one correlation length.
 const LENGTH: f64 = 3.0;
@@ -115,11 +115,17 @@ impl ExchangeFit {
         sites.fold(f64::INFINITY, f64::min)
     }
 
+    /// What is known of errors at a number of groups that was measured: one node and several are classes of their own.
+    fn evidence_at(&self, groups: u32) -> &Evidence {
+        let one = self.one_node.as_ref().filter(|_| groups == 1);
+        one.unwrap_or(&self.evidence)
+    }
+
     /// The law of errors for this exchange: that of unseen numbers of groups where its own was not
     /// measured, as much wider as it lies further off; wider where the profile says nothing of those.
     #[must_use]
     pub fn errors(&self, shape: ExchangeShape) -> Option<LogErrors> {
-        let own = self.evidence.log_errors.as_ref()?;
+        let own = self.evidence_at(shape.groups).log_errors.as_ref()?;
         let other = |unseen: &Unseen| {
             matches!(unseen, Unseen::Kind(_) | Unseen::Ranks(_) | Unseen::Fabric(_))
         };
@@ -137,7 +143,7 @@ impl ExchangeFit {
     /// groups that `skip` names were left out.
     #[must_use]
     pub fn half_width(&self, shape: ExchangeShape, skip: impl Fn(&[u32]) -> bool) -> Option<f64> {
-        let own = self.evidence.log_error_p90?;
+        let own = self.evidence_at(shape.groups).log_error_p90?;
         let unseen = self.unseen_groups.as_ref().and_then(|e| e.log_error_p90);
         let width = match (self.reach(shape.groups, skip), unseen) {
             (Some(reach), Some(width)) => (width * reach).max(own),

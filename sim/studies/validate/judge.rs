@@ -9,10 +9,10 @@ use crate::base::table::{Table, TableError};
 use crate::kernels::curves::Site;
 use crate::kernels::exchange::Library;
 use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
-use crate::kernels::fused::FEW_EXPERTS;
 use crate::kernels::measurements::{CollectiveRow, ExchangeRow, ExpertsRow, GemmRow, Rows};
 use crate::kernels::profile::{CollectiveFit, Evidence, Family, Precision, Profile};
 use crate::kernels::skew::Popularity;
+use crate::kernels::times::fused::FEW_EXPERTS;
 use crate::kernels::{
     ExpertsAsk, ExpertsChoice, ExpertsTimes, FusedTimes, GemmTimes, Kernels, NoKernel, Support,
     floor,

@@ -1,6 +1,6 @@
 //! Times of a fused experts' kernel for one shape, over the slots of each expert.
 //!
-//! What the prior of [`super::experts`] leaves over is kriged ([`super::curves`]) at every number of tokens that
+//! What the prior of [`crate::kernels::experts`] leaves over is kriged ([`super::curves`]) at every number of tokens that
 //! was measured and under each law of popularity, over the shape (hidden and inner size, local experts,
 //! top-k), whether tokens of other ranks pass too, and what the tile at that number of tokens is: rows, columns
 //! and depth, whether it was tuned, and whether the inner size is a multiple of 16. All are in doublings,
@@ -8,14 +8,14 @@
 //! two shapes have in common. Laws and numbers of tokens are not coordinates: their own rows say as
 //! much of other shapes as all rows together (3 % of mean error, on six tables with models left out in turn).
 
-use super::curve::{interpolate, pooled};
-use super::curves::{Kriging, Scale, Site};
-use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
-use super::skew::Popularity;
-use super::tiles::TileRule;
-use super::{Device, Support, floor};
 use crate::base::units::SimDuration;
+use crate::kernels::curve::{interpolate, pooled};
+use crate::kernels::curves::{Kriging, Scale, Site};
+use crate::kernels::experts::tiles::TileRule;
+use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
 use crate::kernels::profile::{Family, Precision};
+use crate::kernels::skew::Popularity;
+use crate::kernels::{Device, Support, floor};
 
 /// The laws for which experts have residual tables, in the order of [`Family::residual`].
 pub const LAWS: [(&str, Popularity); 3] = [
@@ -118,7 +118,7 @@ impl FusedTimes {
             shape,
             log_tokens: Vec::new(),
             laws: Vec::new(),
-            support: super::support_of(f64::INFINITY),
+            support: crate::kernels::support_of(f64::INFINITY),
             known_class: false,
         };
         let at = [shape.hidden, shape.inter, shape.experts, shape.top_k, OWN];
@@ -136,7 +136,7 @@ impl FusedTimes {
         times.log_tokens = knots.iter().map(|t| t.ln()).collect();
         for ((_, law), residual) in LAWS.iter().zip(&family.residual) {
             let (reading, spread) = residual.read_along(&at, here, there, &skip);
-            times.support = super::support_of(reading.distance);
+            times.support = crate::kernels::support_of(reading.distance);
             times.laws.push(times.law_at_knots(*law, knots, &reading.residual, spread));
         }
         times

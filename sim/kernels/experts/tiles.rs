@@ -21,7 +21,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::experts::ExpertsShape;
+use super::ExpertsShape;
 use crate::base::table::{Table, TableError};
 use crate::kernels::precision::Precision;
 
@@ -182,7 +182,7 @@ struct Shipped {
 fn shipped() -> &'static Shipped {
     static SHIPPED: OnceLock<Shipped> = OnceLock::new();
     SHIPPED.get_or_init(|| {
-        let bytes = include_bytes!("../../calibrate/data/sglang_moe_configs.parquet").to_vec();
+        let bytes = include_bytes!("../../../calibrate/data/sglang_moe_configs.parquet").to_vec();
         let table = Table::from_bytes("sglang_moe_configs", bytes);
         match table.and_then(|table| read(&table)) {
             Ok(shipped) => shipped,
