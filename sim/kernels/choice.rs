@@ -22,9 +22,8 @@ use std::fmt;
 
 use super::Kernels;
 use super::curves::Site;
-use super::experts::{ExpertsPrior, ExpertsShape};
+use super::experts::{ExpertsPrior, ExpertsShape, OWN};
 use super::gemm::GemmPrior;
-use super::times::fused::OWN;
 use crate::kernels::profile::{Evidence, Family, Precision};
 use crate::workload::{ExpertsKernel, Phase};
 

@@ -49,6 +49,11 @@ use super::Device;
 use super::gemm::p_norm;
 use crate::kernels::precision::Precision;
 
+/// In the coordinates of a measured shape: every slot of the tokens is the rank's own.
+pub const OWN: u32 = 1;
+/// In the coordinates of a measured shape: some slots of the tokens are other ranks'.
+pub const FOREIGN: u32 = 2;
+
 /// The constants of (2)–(5).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExpertsPrior {

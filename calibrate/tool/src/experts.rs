@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use moesim::kernels::curves::Curves;
 use moesim::kernels::experts::tiles::TileRule;
 use moesim::kernels::experts::{
-    ExpertsLoad, ExpertsPrior, ExpertsShape, Interval, is_squared_relu,
+    ExpertsLoad, ExpertsPrior, ExpertsShape, FOREIGN, Interval, OWN, is_squared_relu,
 };
 use moesim::kernels::measurements::ExpertsRow;
 use moesim::kernels::profile::{Evidence, Family, Precision};
 use moesim::kernels::skew::Popularity;
-use moesim::kernels::times::fused::{FOREIGN, OWN, kriging};
+use moesim::kernels::times::fused::kriging;
 use moesim::kernels::{Device, FusedTimes, LAWS, floor};
 
 use crate::device::DataSheet;

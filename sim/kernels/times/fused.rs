@@ -12,7 +12,7 @@ use crate::base::units::SimDuration;
 use crate::kernels::curve::{interpolate, pooled};
 use crate::kernels::curves::{Kriging, Scale, Site};
 use crate::kernels::experts::tiles::TileRule;
-use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
+use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, OWN};
 use crate::kernels::profile::{Family, Precision};
 use crate::kernels::skew::Popularity;
 use crate::kernels::{Device, Support, floor};
@@ -24,12 +24,8 @@ pub const LAWS: [(&str, Popularity); 3] = [
     ("power_law_1.2", Popularity::PowerLaw(1.2)),
 ];
 
-/// Coordinates of a site: hidden, inter, experts of the rank, top-k, and [`OWN`] or [`FOREIGN`].
+/// Coordinates of a site: hidden, inter, experts of the rank, top-k, and [`OWN`] or [`crate::kernels::experts::FOREIGN`].
 pub const SITE_AXES: usize = 5;
-/// Every slot of the tokens is the rank's own.
-pub const OWN: u32 = 1;
-/// Some slots of the tokens are other ranks'.
-pub const FOREIGN: u32 = 2;
 /// Coordinates that change with tokens.
 pub const TILE_AXES: usize = 5;
 

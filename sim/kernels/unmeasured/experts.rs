@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kernels::curves::{Curves, Site};
-use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, is_squared_relu};
+use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, OWN, is_squared_relu};
 use crate::kernels::profile::{Family, Precision, Profile};
 use crate::kernels::skew::Popularity;
-use crate::kernels::times::fused::OWN;
 use crate::kernels::transfer::{CLOSEST, Donor, scaled_profile};
 use crate::kernels::{Device, FusedTimes, LAWS};
 
