@@ -1,10 +1,11 @@
 //! The least that experts can take: what physics leaves no kernel below.
 //!
 //! With the terms of [`super::experts`], peaks F and B of the data sheet, and the share h of weights that a
-//! benchmark finds in its cache,
+//! benchmark can find in its cache of C bytes,
 //!
 //! ```text
 //!   T >= max( b·A·(G + 1)·H·I·(1 − h) / B,   2·S·(G + 1)·H·I / F )                            (1)
+//!   h  = min( 1, C / (b·A·(G + 1)·H·I) )
 //! ```
 //!
 //! Some measured rows lie below it, and [`refused`] says which no fit and no judgement may use. Of rows on one
@@ -13,13 +14,12 @@
 //! hidden size, and the same from 8,192 tokens on, where rows count and not weights: the benchmark let all
 //! tokens choose among half of the experts, as DeepSeek-V3's gate chooses 4 of 8 groups. Power laws of that
 //! shape are not halved. So where more than a tenth of a law's rows lie below, the counts are not what the law
-//! says, and all its rows go; single rows go alone: on L40S a dozen whose weights are about as large as the
-//! cache. No prediction lies below: in a run the counts say which experts are active.
+//! says, and all its rows go; single rows go alone. No prediction lies below: in a run the counts say which experts are active.
 
 use std::collections::BTreeMap;
 
 use super::Device;
-use super::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape};
+use super::experts::{ExpertsLoad, ExpertsShape};
 use super::skew::Popularity;
 use crate::kernels::measurements::ExpertsRow;
 use crate::kernels::profile::Precision;
@@ -38,14 +38,22 @@ pub struct Work {
 }
 
 impl Work {
+    fn per_row(&self) -> f64 {
+        let matrices = if self.shape.gated { 3.0 } else { 2.0 };
+        let [hidden, inter] = [self.shape.hidden, self.shape.inter].map(f64::from);
+        matrices * hidden * inter
+    }
+
+    /// Bytes of the weights of active experts.
+    fn weights(&self) -> f64 {
+        self.precision.bytes() * self.active as f64 * self.per_row()
+    }
+
     /// (1) in seconds, with the share of weights that is in the cache.
     #[must_use]
     pub fn seconds(&self, device: &Device, cached: f64) -> f64 {
-        let matrices = if self.shape.gated { 3.0 } else { 2.0 };
-        let [hidden, inter] = [self.shape.hidden, self.shape.inter].map(f64::from);
-        let per_row = matrices * hidden * inter;
-        let weights = self.precision.bytes() * self.active as f64 * per_row * (1.0 - cached);
-        let arithmetic = 2.0 * self.slots as f64 * per_row;
+        let weights = self.weights() * (1.0 - cached);
+        let arithmetic = 2.0 * self.slots as f64 * self.per_row();
         let by_memory = weights / device.memory_bandwidth.bytes_per_sec();
         by_memory.max(arithmetic / device.peak(self.precision).flops_per_sec())
     }
@@ -70,14 +78,13 @@ pub fn refused(
     cache_bytes: f64,
 ) -> Vec<Option<&'static str>> {
     let below = |(row, shape, load): &Loaded<'_>| {
-        let cached = ExpertsPrior::cached_of(cache_bytes, row.precision, *shape, load.active);
         let work = Work {
             precision: row.precision,
             shape: *shape,
             slots: load.slots,
             active: load.active,
         };
-        row.seconds < work.seconds(device, cached)
+        row.seconds < work.seconds(device, (cache_bytes / work.weights()).min(1.0))
     };
     let law = |row: &ExpertsRow| match row.popularity {
         Popularity::Balanced => 0,

@@ -69,8 +69,9 @@ fn left_out_shapes_are_predicted_as_well_as_stated() {
         let got = report.residual().unwrap();
         assert!(got.median <= median * MARGIN, "{file}: {got:?}");
         assert!(got.p90 <= p90 * MARGIN, "{file}: {got:?}");
+        // Widths are those of fits that never saw the shape; here constants have, so intervals cover more.
         let covered = report.coverage().unwrap();
-        assert!((0.85..=0.95).contains(&covered), "{file}: a 90 % interval covers {covered}");
+        assert!((0.85..=0.97).contains(&covered), "{file}: a 90 % interval covers {covered}");
     }
 }
 
