@@ -180,7 +180,8 @@ impl Accounting {
         let reached = distinct_in_order(owner.iter().map(|gpu| gpu.0));
         let place = |among: &[u32], of: u32| among.binary_search(&of).unwrap_or_default();
         let group_of: Vec<usize> = owner.iter().map(|gpu| place(&reached, gpu.0)).collect();
-        let copies = chosen.copies(&group_of, reached.len());
+        let solved = chosen.solved();
+        let copies = solved.copies(&group_of, reached.len());
         let home = self.node_of(from);
         for (&to, &copies) in reached.iter().zip(&copies) {
             let enters = self.algorithm == Algorithm::TwoHop && self.node_of(to) != home;
@@ -191,7 +192,7 @@ impl Accounting {
             let nodes = distinct_in_order(reached.iter().map(|&gpu| self.node_of(gpu)));
             let in_node: Vec<usize> =
                 owner.iter().map(|gpu| place(&nodes, self.node_of(gpu.0))).collect();
-            let copies = chosen.copies(&in_node, nodes.len());
+            let copies = solved.copies(&in_node, nodes.len());
             for (&node, &copies) in nodes.iter().zip(&copies).filter(|&(&node, _)| node != home) {
                 let entry = self.on_rail_of(node * self.gpus_per_node, from);
                 self.hop(from, None, entry, copies);

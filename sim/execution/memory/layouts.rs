@@ -4,7 +4,7 @@ use super::{Ledger, hottest_rows, in_gb, row_bounds};
 use crate::base::units::Bytes;
 use crate::execution::Scope;
 use crate::topology::Topology;
-use crate::workload::Workload;
+use crate::workload::{Recompute, Workload};
 
 /// Whether the fullest GPU holds what a workload puts on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,14 @@ pub fn fit(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) 
 fn remedy(topology: &Topology, workload: &Workload, counted: Scope, memory: Bytes) -> String {
     let (fitting, least) = others(topology.gpus(), workload, counted, memory);
     let anyway = "--allow-oom runs it anyway";
+    let recomputed = if counted.has_backward() {
+        recomputing(topology, workload, counted, memory)
+    } else {
+        None
+    };
+    if let Some(said) = recomputed {
+        return format!("{said}; {anyway}");
+    }
     if fitting.is_empty() {
         let least = least.map_or_else(String::new, |(bytes, [experts, stages])| {
             format!(
@@ -77,6 +85,28 @@ fn remedy(topology: &Topology, workload: &Workload, counted: Scope, memory: Byte
     format!("nearest layouts that fit with even loads: {}; {anyway}", named.join(", or "))
 }
 
+/// The least recomputation with which the layout fits as it is, in words.
+fn recomputing(
+    topology: &Topology,
+    workload: &Workload,
+    counted: Scope,
+    memory: Bytes,
+) -> Option<String> {
+    [Recompute::Selective, Recompute::Full].into_iter().find_map(|recompute| {
+        let mut other = workload.clone();
+        other.training.recompute = recompute;
+        let rows = row_bounds(&other)[0];
+        let bytes = Ledger::of(&other, (counted, topology.gpus()), rows).total();
+        let word = recompute.word();
+        (bytes <= memory).then(|| {
+            format!(
+                "with training.recompute = \"{word}\" it needs {} with even loads",
+                in_gb(bytes)
+            )
+        })
+    })
+}
+
 /// A layout, and the bytes of its fullest GPU with even loads.
 type Sized = ([u32; 2], Bytes);
 
@@ -92,10 +122,11 @@ fn others(
     let (mut fitting, mut least) = (Vec::new(), None);
     for stages in (1..=gpus).filter(|n| gpus.is_multiple_of(*n)) {
         for experts in (1..=gpus / stages).filter(|n| (gpus / stages).is_multiple_of(*n)) {
-            let even = places.is_multiple_of(experts)
-                && workload.model.layers.is_multiple_of(stages)
-                && [experts, stages] != own;
-            if !even {
+            // Training deals layers out to stages as evenly as they come.
+            let parts = stages.saturating_mul(workload.training.chunks);
+            let spread = counted.has_backward() && parts <= workload.model.layers;
+            let even = workload.model.layers.is_multiple_of(stages) || spread;
+            if !places.is_multiple_of(experts) || !even || [experts, stages] == own {
                 continue;
             }
             let mut other = workload.clone();

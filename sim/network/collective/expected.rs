@@ -88,29 +88,15 @@ impl Chosen<'_> {
     /// If the lists do not fit each other.
     #[must_use]
     pub fn copies(&self, group_of: &[usize], groups: usize) -> Vec<f64> {
-        let experts = self.slots.len();
-        assert!(group_of.len() == experts && self.dropped.len() == experts, "{experts} experts");
-        let weights = self.weights();
-        let blocks: Vec<Series> = self.blocks_of(&weights);
-        // For each group, the blocks that have experts in it, as they are without these.
-        let mut without: Vec<Vec<(usize, Series)>> = vec![Vec::new(); groups];
-        for (block, members) in self.members().into_iter().enumerate() {
-            self.leave_out(&members, &weights, group_of, |group, series| {
-                without[group].push((block, series));
-            });
-        }
-        let whole = self.allowed(&blocks);
-        let copies = |without: &Vec<(usize, Series)>| -> f64 {
-            let mut left = blocks.clone();
-            without.iter().for_each(|(block, series)| left[*block].clone_from(series));
-            let left = self.allowed(&left);
-            let hit = |k: usize| match whole.0[k] {
-                all if all > 0.0 => (1.0 - left.0[k] / all).clamp(0.0, 1.0),
-                _ => 0.0,
-            };
-            (1..self.tokens.len()).map(|k| self.tokens[k] * hit(k)).sum()
-        };
-        without.iter().map(copies).collect()
+        self.solved().copies(group_of, groups)
+    }
+
+    /// The same choices with their weights, for several ways to group the experts.
+    #[must_use]
+    pub fn solved(&self) -> Solved<'_> {
+        let (members, weights) = (self.members(), self.weights());
+        let blocks = self.blocks_of(&members, &weights);
+        Solved { chosen: self, members, weights, blocks }
     }
 
     /// The experts of each block.
@@ -123,45 +109,13 @@ impl Chosen<'_> {
     }
 
     /// `B_b` of each block.
-    fn blocks_of(&self, weights: &[f64]) -> Vec<Series> {
+    fn blocks_of(&self, members: &[Vec<usize>], weights: &[f64]) -> Vec<Series> {
         let block = |members: &Vec<usize>| {
             let mut series = Series::one(self.tokens.len());
             members.iter().for_each(|&e| series.times_one_plus(weights[e]));
             series
         };
-        self.members().iter().map(block).collect()
-    }
-
-    /// For each group with experts in a block: the block's series when nothing is sent to the group.
-    fn leave_out(
-        &self,
-        members: &[usize],
-        weights: &[f64],
-        group_of: &[usize],
-        mut then: impl FnMut(usize, Series),
-    ) {
-        let terms = self.tokens.len();
-        let mut here: Vec<usize> = members.iter().map(|&e| group_of[e]).collect();
-        here.sort_unstable();
-        here.dedup();
-        // Π (1 + w z) over the experts of each group, and the same with w·d.
-        let mut chosen = vec![Series::one(terms); here.len()];
-        let mut lost = chosen.clone();
-        for &e in members {
-            let at = here.partition_point(|&group| group < group_of[e]);
-            chosen[at].times_one_plus(weights[e]);
-            lost[at].times_one_plus(weights[e] * self.dropped[e]);
-        }
-        // Products of all groups before and after each, so that one can be left out.
-        let mut after = vec![Series::one(terms); here.len() + 1];
-        for at in (0..here.len()).rev() {
-            after[at] = after[at + 1].times(&chosen[at]);
-        }
-        let mut before = Series::one(terms);
-        for (at, group) in here.into_iter().enumerate() {
-            then(group, before.times(&after[at + 1]).times(&lost[at]));
-            before = before.times(&chosen[at]);
-        }
+        members.iter().map(block).collect()
     }
 
     /// (4) or (5) over these blocks, or their product.
@@ -174,38 +128,25 @@ impl Chosen<'_> {
                     blocks.iter().map(|block| block.0.get(c).copied().unwrap_or(0.0)).product();
                 Series::term(terms, c * blocks.len(), all)
             }
-            Some(Allowed::AtMost(most)) => {
-                let mut by_blocks = vec![Series::zero(terms); most + 1];
-                by_blocks[0] = Series::one(terms);
-                for block in blocks {
-                    let mut some = block.clone();
-                    some.0[0] -= 1.0;
-                    for y in (1..=most).rev() {
-                        let more = by_blocks[y - 1].times(&some);
-                        by_blocks[y].add(&more);
-                    }
-                }
-                let mut all = Series::zero(terms);
-                by_blocks.iter().for_each(|series| all.add(series));
-                all
-            }
+            Some(Allowed::AtMost(most)) => ByBlocks::of(terms, blocks.iter(), most).up_to(most),
         }
     }
 
     /// What the other blocks bring to a token that has an expert in `block`.
     fn others(&self, blocks: &[Series], block: usize) -> Series {
-        let rest: Vec<Series> = blocks
-            .iter()
-            .enumerate()
-            .filter(|(b, _)| *b != block)
-            .map(|(_, s)| s.clone())
-            .collect();
-        let fewer = |allowed| match allowed {
-            Allowed::AtMost(most) => Allowed::AtMost(most.saturating_sub(1)),
-            each @ Allowed::Each(_) => each,
-        };
-        let blocks = self.blocks.map(|(block_of, allowed)| (block_of, fewer(allowed)));
-        Chosen { blocks, ..*self }.allowed(&rest)
+        let terms = self.tokens.len();
+        let rest = || blocks.iter().enumerate().filter(|(b, _)| *b != block).map(|(_, s)| s);
+        match self.blocks.map(|(_, allowed)| allowed) {
+            None => rest().fold(Series::one(terms), |all, block| all.times(block)),
+            Some(Allowed::Each(c)) => {
+                let all = rest().map(|block| block.0.get(c).copied().unwrap_or(0.0)).product();
+                Series::term(terms, c * (blocks.len() - 1), all)
+            }
+            Some(Allowed::AtMost(most)) => {
+                let fewer = most.saturating_sub(1);
+                ByBlocks::of(terms, rest(), fewer).up_to(fewer)
+            }
+        }
     }
 
     /// Weights under which each expert's slots are expected to be what they are.
@@ -218,7 +159,7 @@ impl Chosen<'_> {
         let mut weights: Vec<f64> = self.slots.iter().map(|slots| slots / total).collect();
         let members = self.members();
         for _ in 0..ROUNDS {
-            let blocks = self.blocks_of(&weights);
+            let blocks = self.blocks_of(&members, &weights);
             let all = self.allowed(&blocks);
             let mut off: f64 = 0.0;
             for (b, members) in members.iter().enumerate() {
@@ -260,6 +201,137 @@ impl Chosen<'_> {
             if allowed(j) { (j..terms).map(of).sum() } else { 0.0 }
         };
         (0..terms).map(tail).collect()
+    }
+}
+
+/// Choices with the weights that explain them.
+#[derive(Debug)]
+pub struct Solved<'a> {
+    chosen: &'a Chosen<'a>,
+    /// The experts of each block.
+    members: Vec<Vec<usize>>,
+    weights: Vec<f64>,
+    /// `B_b` of each block.
+    blocks: Vec<Series>,
+}
+
+impl Solved<'_> {
+    /// Copies to each of `groups`, equation (3), where expert `e` lives in `group_of[e]`.
+    ///
+    /// # Panics
+    /// If the lists do not fit each other.
+    #[must_use]
+    pub fn copies(&self, group_of: &[usize], groups: usize) -> Vec<f64> {
+        let Chosen { slots, dropped, tokens, .. } = self.chosen;
+        let experts = slots.len();
+        assert!(group_of.len() == experts && dropped.len() == experts, "{experts} experts");
+        // For each group, the blocks that have experts in it, as they are without these.
+        let mut without: Vec<Vec<(usize, Series)>> = vec![Vec::new(); groups];
+        for (block, members) in self.members.iter().enumerate() {
+            self.leave_out(members, group_of, |group, series| without[group].push((block, series)));
+        }
+        let whole = self.chosen.allowed(&self.blocks);
+        let mut rests: Vec<Option<[Series; 2]>> = vec![None; self.blocks.len()];
+        let mut copies = |without: &Vec<(usize, Series)>| -> f64 {
+            let left = self.left(without, &mut rests);
+            let hit = |k: usize| match whole.0[k] {
+                all if all > 0.0 => (1.0 - left.0[k] / all).clamp(0.0, 1.0),
+                _ => 0.0,
+            };
+            (1..tokens.len()).map(|k| tokens[k] * hit(k)).sum()
+        };
+        without.iter().map(&mut copies).collect()
+    }
+
+    /// The numerator of (2), with these blocks in place of their own. With R_m = (4) of the other blocks and at
+    /// most m of them, one block alone makes R_M + R_(M−1) (B_b − 1): `rests` keeps these of each block.
+    fn left(&self, without: &[(usize, Series)], rests: &mut [Option<[Series; 2]>]) -> Series {
+        let allowed = self.chosen.blocks.map(|(_, allowed)| allowed);
+        if let (Some(Allowed::AtMost(most)), [(block, series)]) = (allowed, without)
+            && most > 0
+        {
+            let [all, fewer] = rests[*block].get_or_insert_with(|| {
+                let rest = self.blocks.iter().enumerate().filter(|(b, _)| b != block);
+                let terms = self.chosen.tokens.len();
+                let rest = ByBlocks::of(terms, rest.map(|(_, series)| series), most);
+                [rest.up_to(most), rest.up_to(most - 1)]
+            });
+            let mut some = series.clone();
+            some.0[0] -= 1.0;
+            let mut left = fewer.times(&some);
+            left.add(all);
+            return left;
+        }
+        let mut left = self.blocks.clone();
+        without.iter().for_each(|(block, series)| left[*block].clone_from(series));
+        self.chosen.allowed(&left)
+    }
+
+    /// For each group with experts in a block: the block's series when nothing is sent to the group.
+    fn leave_out(
+        &self,
+        members: &[usize],
+        group_of: &[usize],
+        mut then: impl FnMut(usize, Series),
+    ) {
+        let (terms, weights) = (self.chosen.tokens.len(), &self.weights);
+        let mut here: Vec<usize> = members.iter().map(|&e| group_of[e]).collect();
+        here.sort_unstable();
+        here.dedup();
+        // Π (1 + w z) over the experts of each group, and the same with w·d.
+        let mut chosen = vec![Series::one(terms); here.len()];
+        let mut lost = chosen.clone();
+        for &e in members {
+            let at = here.partition_point(|&group| group < group_of[e]);
+            chosen[at].times_one_plus(weights[e]);
+            lost[at].times_one_plus(weights[e] * self.chosen.dropped[e]);
+        }
+        // Products of all groups before and after each, so that one can be left out.
+        let mut after = vec![Series::one(terms); here.len() + 1];
+        for at in (0..here.len()).rev() {
+            after[at] = after[at + 1].times(&chosen[at]);
+        }
+        let mut before = Series::one(terms);
+        for (at, group) in here.into_iter().enumerate() {
+            then(group, before.times(&after[at + 1]).times(&lost[at]));
+            before = before.times(&chosen[at]);
+        }
+    }
+}
+
+/// Coefficients of y in Π_b (1 + y (B_b − 1)), each a series in z.
+struct ByBlocks {
+    terms: usize,
+    /// One series after another, `y^0` first.
+    of: Vec<f64>,
+}
+
+impl ByBlocks {
+    /// Of these blocks, up to `y^most`.
+    fn of<'s>(terms: usize, blocks: impl Iterator<Item = &'s Series>, most: usize) -> Self {
+        let terms = terms.max(1);
+        let mut of = vec![0.0; (most + 1) * terms];
+        of[0] = 1.0;
+        for block in blocks {
+            for y in (1..=most).rev() {
+                let (fewer, these) = of[(y - 1) * terms..].split_at_mut(terms);
+                // B_b − 1 begins with z, so y blocks begin with z^y.
+                for k in y..terms {
+                    let pairs = fewer[y - 1..k].iter().zip(block.0[1..=k + 1 - y].iter().rev());
+                    these[k] += pairs.map(|(a, b)| a * b).sum::<f64>();
+                }
+            }
+        }
+        Self { terms, of }
+    }
+
+    /// `[y^0] + … + [y^most]`.
+    fn up_to(&self, most: usize) -> Series {
+        let mut all = Series::zero(self.terms);
+        for series in self.of.chunks_exact(self.terms).take(most + 1) {
+            all.0.iter_mut().zip(series).for_each(|(to, term)| *to += term);
+        }
+        all
     }
 }
 

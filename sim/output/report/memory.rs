@@ -1,5 +1,6 @@
 //! What lies in the memory of the fullest GPU, as a table and as JSON.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::base::units::Bytes;
 use crate::config::Scenario;
 use crate::execution::memory::{Ledger, What, hottest_rows, in_gb};
-use crate::workload::{Phase, Workload};
+use crate::workload::{Phase, Training, Workload};
 
 /// Columns beside the labels that fit 80 characters.
 const COLUMNS: usize = 4;
@@ -138,10 +139,13 @@ fn notes(out: &mut dyn Write, scenario: &Scenario, all: &[(&Workload, Ledger)]) 
     }
     let of = |phase| all.iter().any(|(workload, _)| workload.phase() == phase);
     if of(Phase::Training) {
+        let trained = all.iter().filter(|(workload, _)| workload.phase() == Phase::Training);
+        let ways: BTreeSet<String> = trained.map(|(workload, _)| way(&workload.training)).collect();
+        let ways: Vec<String> = ways.into_iter().collect();
         writeln!(
             out,
-            "training: bf16 or fp8 weights, fp32 gradients (4 bytes a parameter), master weights (4) and \
-             Adam\nmoments (8), no ZeRO; inputs of layers kept, the rest recomputed"
+            "training: fp32 gradients (4 bytes a parameter), master weights (4) and Adam moments (8);\n{}",
+            ways.join("; ")
         )?;
     }
     let blind =
@@ -153,6 +157,12 @@ fn notes(out: &mut dyn Write, scenario: &Scenario, all: &[(&Workload, Ledger)]) 
         )?;
     }
     writeln!(out, "not counted: context of the driver and libraries (about 1 GB), fragmentation")
+}
+
+/// What of a training step decides what is kept.
+fn way(training: &Training) -> String {
+    let zero = training.zero as u8;
+    format!("zero = {zero}, recompute = \"{}\"", training.recompute.word())
 }
 
 /// Says that memory could not be checked, where the topology does not state it.
