@@ -20,4 +20,4 @@ pub use parallel_grid::ParallelGrid;
 pub use rebalance::Rebalancing;
 pub use replicas::Replicas;
 pub use step::{At, ExchangePhase, Step, StepPlanner, Totals};
-pub use training::{Grid, TrainingStep};
+pub use training::{Grid, TrainingStep, draws_of};

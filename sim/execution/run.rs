@@ -10,6 +10,7 @@ use crate::execution::cost::{
 };
 use crate::execution::lowering::{
     AllToAll, Forward, Grid, ParallelGrid, Rebalancing, Replicas, StepPlanner, TrainingStep,
+    draws_of,
 };
 use crate::execution::machine::{Finished, Machine, Observer};
 use crate::execution::outcome::{Outcome, TooLong};
@@ -202,7 +203,8 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
         slowdown(topology, NCCL_SMS),
     );
     let sms = inputs.exchange_sms.unwrap_or(NCCL_SMS);
-    TrainingStep::new(grid, workload, planner, replicas, slowdown(topology, sms))
+    let draws = draws_of(topology, workload);
+    TrainingStep::new(grid, workload, planner, replicas, (slowdown(topology, sms), draws))
 }
 
 /// SMs that NCCL's kernels hold where nothing else is known: 16 channels of one block each, its usual number within

@@ -33,6 +33,8 @@ pub enum ExchangePhase {
 pub struct Step {
     parts: Vec<MemberWork>,
     dispatch: Dispatch,
+    /// What the gate decided in it; nothing in a backward step.
+    totals: Totals,
 }
 
 impl Step {
@@ -87,6 +89,8 @@ pub struct At {
     pub group: u32,
     /// Whether it is the backward step.
     pub backward: bool,
+    /// Whether it is its group's first of this layer, which quantises weights.
+    pub opens: bool,
 }
 
 /// Sums over all steps planned.
@@ -106,6 +110,18 @@ pub struct Totals {
     pub padded_rows: u64,
     /// Bytes dispatched from GPU to GPU, at every hop.
     pub dispatched_bytes: u64,
+}
+
+impl Totals {
+    fn add(&mut self, other: &Self) {
+        self.ffn_slots += other.ffn_slots;
+        self.zero_computation_slots += other.zero_computation_slots;
+        self.dropped_slots += other.dropped_slots;
+        self.dropped_weight += other.dropped_weight;
+        self.gated_tokens += other.gated_tokens;
+        self.padded_rows += other.padded_rows;
+        self.dispatched_bytes += other.dispatched_bytes;
+    }
 }
 
 /// Plans steps: asks the gate, prices the work, and keeps the totals.
@@ -195,10 +211,9 @@ impl<'a> StepPlanner<'a> {
     /// being counted through all layers: the group of this number in its pipeline stage, whose rank 0
     /// is `first_gpu`.
     pub fn plan(&mut self, at: At, first_gpu: GpuId) -> Step {
-        let At { round, micro_batch, group, backward } = at;
+        let At { round, micro_batch, group, backward, opens } = at;
         let ranks = self.workload.layout.expert_parallel as usize;
         let first = group as usize * ranks;
-        let first_micro_batch = micro_batch == 0;
         let micro_batch = micro_batch + self.workload.layout.places.lead_in();
         let counts = self.gate.counts(round, micro_batch, first..first + ranks);
         let mut step = self.spare.pop().unwrap_or_default();
@@ -225,7 +240,7 @@ impl<'a> StepPlanner<'a> {
             } else {
                 let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
                 part.before.extend(share.and_then(nonzero));
-                if first_micro_batch {
+                if opens {
                     part.experts.extend(self.cost.quantised_weights());
                 }
                 self.plan_member(round, placement, member, &mut part);
@@ -234,10 +249,17 @@ impl<'a> StepPlanner<'a> {
         }
         self.rows = rows;
         self.plans = Some(plans);
+        step.totals = Totals::default();
         if !backward {
-            self.tally(&counts, &step.dispatch);
+            step.totals = self.tally(&counts, &step.dispatch);
+            self.totals.add(&step.totals);
         }
         step
+    }
+
+    /// Counts a planned step once more.
+    pub fn repeat(&mut self, step: &Step) {
+        self.totals.add(&step.totals);
     }
 
     /// Takes back a step that is done with, for its memory.
@@ -364,9 +386,9 @@ impl<'a> StepPlanner<'a> {
         slots
     }
 
-    fn tally(&mut self, counts: &Counts, dispatch: &Dispatch) {
+    fn tally(&self, counts: &Counts, dispatch: &Dispatch) -> Totals {
         let ffn = self.workload.model.experts.ffn as usize;
-        let totals = &mut self.totals;
+        let mut totals = Totals::default();
         for gpu in 0..counts.gpus() {
             for expert in 0..counts.experts() {
                 let (kept, dropped) = (counts.kept(gpu, expert), counts.dropped(gpu, expert));
@@ -383,5 +405,6 @@ impl<'a> StepPlanner<'a> {
         totals.dropped_weight += counts.lost_weight();
         totals.gated_tokens += counts.gpus() as u64 * u64::from(self.workload.batch.tokens_per_gpu);
         totals.dispatched_bytes += dispatch.bytes();
+        totals
     }
 }

@@ -18,11 +18,15 @@
 //! Left out: the layer that predicts several tokens, clipping of gradients, reduction between the two copies
 //! that DualPipe keeps, and the next step's data.
 
+mod draws;
 mod key;
 mod layers;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use draws::Draws;
+pub use draws::draws_of;
 use key::{Key, StepKind, key_of};
 use layers::own;
 
@@ -47,7 +51,7 @@ struct Cursor {
 
 /// A step of a group, until all have left its exchanges.
 struct InFlight {
-    plan: Step,
+    plan: Rc<Step>,
     left: u8,
 }
 
@@ -88,6 +92,8 @@ pub struct TrainingStep<'a> {
     orders: Vec<Vec<Pass>>,
     cursors: Vec<Cursor>,
     in_flight: BTreeMap<Key, InFlight>,
+    /// Where gates are not drawn for every step.
+    draws: Option<Draws>,
     /// Weight gradients put off, of experts and of the rest.
     put_off: BTreeMap<(GpuId, Part), [SimDuration; 2]>,
     /// Passes with weight gradients that are left, by GPU and chunk.
@@ -98,14 +104,15 @@ pub struct TrainingStep<'a> {
 }
 
 impl<'a> TrainingStep<'a> {
-    /// The training step that a planner plans on these GPUs; exchanges slow kernels beside them down so much.
+    /// The training step that a planner plans on these GPUs; exchanges slow kernels beside them down so
+    /// much, and gates are drawn so often for each layer, if not for every step.
     #[must_use]
     pub fn new(
         grid: Grid,
         workload: &'a Workload,
         planner: StepPlanner<'a>,
         replicas: Replicas<'a>,
-        slowdown: Slowdown,
+        (slowdown, draws): (Slowdown, Option<u32>),
     ) -> Self {
         let training = &workload.training;
         let chunks = Chunks::new(training, grid.stages);
@@ -132,6 +139,7 @@ impl<'a> TrainingStep<'a> {
             orders,
             cursors: vec![Cursor::default(); gpus],
             in_flight: BTreeMap::new(),
+            draws: draws.map(Draws::new),
             put_off: BTreeMap::new(),
             left,
             gathered: BTreeMap::new(),
@@ -153,16 +161,22 @@ impl<'a> TrainingStep<'a> {
 
     /// The step of a group, planned when its first member comes to it.
     fn in_flight(&mut self, key: Key) -> &mut InFlight {
-        let Self { in_flight, planner, grid, .. } = self;
+        let Self { in_flight, planner, grid, draws, .. } = self;
         in_flight.entry(key).or_insert_with(|| {
             let first = GpuId(key.group * grid.group);
+            let backward = key.kind == StepKind::Backward;
             let at = At {
                 round: key.round,
                 micro_batch: key.micro_batch,
                 group: key.group % (grid.per_stage() / grid.group),
-                backward: key.kind == StepKind::Backward,
+                backward,
+                opens: key.micro_batch == 0 && !backward,
             };
-            InFlight { plan: planner.plan(at, first), left: 2 }
+            let plan = match draws {
+                Some(draws) => draws.plan(at, planner, (first, key.kind == StepKind::Again)),
+                None => Rc::new(planner.plan(at, first)),
+            };
+            InFlight { plan, left: 2 }
         })
     }
 
@@ -330,8 +344,9 @@ impl Program for TrainingStep<'_> {
         step.left -= 1;
         if step.left == 0
             && let Some(step) = self.in_flight.remove(&key)
+            && let Ok(plan) = Rc::try_unwrap(step.plan)
         {
-            self.planner.recycle(step.plan);
+            self.planner.recycle(plan);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::base::estimate::{Estimate, Range};
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
+use crate::execution::lowering::draws_of;
 use crate::network::NetworkReport;
 use crate::studies::study::Row;
 
@@ -111,6 +112,8 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
         let per_gpu = super::model_flops(scenario, row);
         object.insert("model_tflops_per_gpu".into(), json!(per_gpu / 1e12));
         object.insert("mfu".into(), json!(per_gpu / super::peak(scenario, row)));
+        let draws = draws_of(&scenario.topology, &row.workload);
+        object.insert("gate_draws_per_layer".into(), json!(draws));
     }
     let predicted = row.predicted;
     range(&mut object, time, predicted.and_then(|p| p.time_ms));

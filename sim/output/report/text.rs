@@ -7,6 +7,7 @@ use crate::base::estimate::{COVERAGE, Estimate};
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
+use crate::execution::lowering::draws_of;
 use crate::execution::run::{NCCL_SMS, slowdown};
 use crate::kernels::TimedBasis;
 use crate::network::fluid::Engine;
@@ -118,6 +119,13 @@ fn utilisation(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Re
     }
     writeln!(out, "TFLOP/s: model operations, all picks counted as FFN experts.")?;
     beside_exchanges(out, scenario, rows)?;
+    let draws = rows.iter().filter_map(|row| draws_of(&scenario.topology, &row.workload));
+    if let Some(draws) = draws.max() {
+        writeln!(
+            out,
+            "gates: {draws} draws a layer; each micro-batch of a group takes one by lot"
+        )?;
+    }
     writeln!(out)
 }
 
