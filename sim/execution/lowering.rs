@@ -12,6 +12,7 @@ mod rebalance;
 mod replicas;
 pub mod schedule;
 mod step;
+mod totals;
 mod training;
 
 pub use dispatch::AllToAll;
@@ -19,5 +20,6 @@ pub use forward::Forward;
 pub use parallel_grid::ParallelGrid;
 pub use rebalance::Rebalancing;
 pub use replicas::Replicas;
-pub use step::{At, ExchangePhase, Step, StepPlanner, Totals};
+pub use step::{At, ExchangePhase, Step, StepPlanner};
+pub use totals::Totals;
 pub use training::{Grid, TrainingStep, draws_of};

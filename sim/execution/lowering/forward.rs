@@ -60,8 +60,8 @@ impl<'a> Forward<'a> {
             let group_in_stage = group as u32 % groups_per_stage;
             let micro_batch = number / self.grid.layers;
             let opens = micro_batch == 0;
-            let (round, group) = (layer, group_in_stage);
-            let at = At { round, micro_batch, group, backward: false, opens };
+            let at =
+                At { round: layer, micro_batch, group: group_in_stage, backward: false, opens };
             let plan = self.planner.plan(at, first_gpu);
             let left = if self.grid.dispatches { 2 } else { 1 };
             self.in_flight[group].push(InFlight { number, plan, left });

@@ -8,6 +8,7 @@ use member::{Member, MemberWork, nonzero, outside_experts, rows_of, sent_by};
 use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
 use super::rebalance::Rebalancing;
+use super::totals::Totals;
 use crate::base::units::{ExpertId, GpuId};
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
@@ -91,37 +92,6 @@ pub struct At {
     pub backward: bool,
     /// Whether it is its group's first of this layer, which quantises weights.
     pub opens: bool,
-}
-
-/// Sums over all steps planned.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Totals {
-    /// Slots given to FFN experts, dropped ones included.
-    pub ffn_slots: u64,
-    /// Slots given to zero-computation experts, dropped ones included.
-    pub zero_computation_slots: u64,
-    /// Slots dropped.
-    pub dropped_slots: u64,
-    /// Mixing weight of the slots dropped, a token of a layer having one in all.
-    pub dropped_weight: f64,
-    /// Tokens gated, once for each gate that they pass.
-    pub gated_tokens: u64,
-    /// Rows computed for nothing, as padding.
-    pub padded_rows: u64,
-    /// Bytes dispatched from GPU to GPU, at every hop.
-    pub dispatched_bytes: u64,
-}
-
-impl Totals {
-    fn add(&mut self, other: &Self) {
-        self.ffn_slots += other.ffn_slots;
-        self.zero_computation_slots += other.zero_computation_slots;
-        self.dropped_slots += other.dropped_slots;
-        self.dropped_weight += other.dropped_weight;
-        self.gated_tokens += other.gated_tokens;
-        self.padded_rows += other.padded_rows;
-        self.dispatched_bytes += other.dispatched_bytes;
-    }
 }
 
 /// Plans steps: asks the gate, prices the work, and keeps the totals.
