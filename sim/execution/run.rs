@@ -203,7 +203,7 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
         slowdown(topology, NCCL_SMS),
     );
     let sms = inputs.exchange_sms.unwrap_or(NCCL_SMS);
-    let draws = draws_of(topology, workload);
+    let draws = if whole { draws_of(topology, workload) } else { None };
     TrainingStep::new(grid, workload, planner, replicas, (slowdown(topology, sms), draws))
 }
 

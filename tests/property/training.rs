@@ -3,6 +3,7 @@
 use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
 use moesim::execution::cost::Roofline;
+use moesim::execution::lowering::draws_of;
 use moesim::execution::lowering::schedule::{Part, Pass, passes};
 use moesim::execution::outcome::Outcome;
 use moesim::execution::run::simulate;
@@ -125,6 +126,28 @@ fn recomputing_costs_a_forward_pass_and_splitting_products_saves_time() {
     let forward = outcome(1, &stages(1, 2, &[]), Scope::ModelForward);
     let more = again.makespan.secs() - plain.makespan.secs();
     assert!(more <= forward.makespan.secs() * 1.001, "{more} s for a forward pass again");
+}
+
+/// A few draws of gates a layer count every micro-batch of every group, and take about as long as drawing all.
+#[test]
+fn few_draws_stand_for_all() {
+    let uneven = |drift: &str| {
+        let drift = format!("gate.drift={drift}");
+        let skew = ["gate.popularity_sd=0.3", "gate.sequence_sd=0.5", "layout.expert_parallel=4"];
+        workload(&[&["batch.micro_batches=40", "model.layers=6", &drift][..], &skew[..]].concat())
+    };
+    // Drift that changes nothing asks for draws of every step.
+    let [few, all] = ["0", "1e-3"].map(|drift| {
+        let load = uneven(drift);
+        let cluster = free_links(8);
+        let drawn = draws_of(&cluster, &load).is_some();
+        assert_eq!(drawn, drift == "0");
+        outcome(8, &load, Scope::TrainingStep)
+    });
+    assert_eq!(few.totals.gated_tokens, all.totals.gated_tokens);
+    assert_eq!(few.totals.ffn_slots, all.totals.ffn_slots);
+    let ratio = few.makespan.secs() / all.makespan.secs();
+    assert!((0.97..1.03).contains(&ratio), "{ratio}");
 }
 
 fn schedules() -> impl Strategy<Value = (Training, u32, u32)> {

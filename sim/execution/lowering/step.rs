@@ -181,6 +181,11 @@ impl<'a> StepPlanner<'a> {
     /// being counted through all layers: the group of this number in its pipeline stage, whose rank 0
     /// is `first_gpu`.
     pub fn plan(&mut self, at: At, first_gpu: GpuId) -> Step {
+        self.plan_sharing(at, first_gpu, None)
+    }
+
+    /// The same, with the exchanges of a step in which the gate decided alike.
+    pub fn plan_sharing(&mut self, at: At, first_gpu: GpuId, alike: Option<&Step>) -> Step {
         let At { round, micro_batch, group, backward, opens } = at;
         let ranks = self.workload.layout.expert_parallel as usize;
         let first = group as usize * ranks;
@@ -198,6 +203,8 @@ impl<'a> StepPlanner<'a> {
         rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
         if self.counted == Scope::Experts {
             step.dispatch.clear(ranks);
+        } else if let Some(alike) = alike {
+            step.dispatch.clone_from(&alike.dispatch);
         } else {
             step.dispatch.plan(&self.all_to_all, &counts, placement, self.slot, first_gpu);
         }

@@ -64,7 +64,12 @@ impl Draws {
             }
             return Rc::clone(plan);
         }
-        let plan = Rc::new(planner.plan(At { micro_batch: draw, group: 0, ..at }, first));
+        // Forward and backward steps of a draw exchange the same.
+        let alike = self.plans.range((at.round, draw, false, false)..).next();
+        let alike = alike.filter(|((round, of, ..), _)| (*round, *of) == (at.round, draw));
+        let alike = alike.map(|(_, plan)| Rc::clone(plan));
+        let at = At { micro_batch: draw, group: 0, ..at };
+        let plan = Rc::new(planner.plan_sharing(at, first, alike.as_deref()));
         self.plans.insert(key, Rc::clone(&plan));
         plan
     }
