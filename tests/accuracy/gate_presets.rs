@@ -52,11 +52,39 @@ fn the_serving_preset_is_that_of_the_recording() {
         (0..recording.layers()).map(|layer| counts.inclusion(layer)).collect();
     let summary = Summary::of(&law, &popularity);
     let gating = with_preset("gpt-oss-serving").gating;
-    let Popularity::Dirichlet { concentration } = gating.popularity else { panic!() };
-    let near = |preset: f64, fitted: f64| (preset / fitted - 1.0).abs() < 0.10;
-    assert!(near(concentration, summary.popularity_concentration), "{summary:?}");
-    assert!(near(gating.spread.sequence_sd, summary.sequence_sd), "{summary:?}");
-    assert!(near(gating.spread.common, summary.sequence_common), "{summary:?}");
+    let common = gating.spread.common;
+    assert!((common / summary.sequence_common - 1.0).abs() < 0.10, "{summary:?}");
+}
+
+/// Mean over 24 layers of max/mean load, as `moesim gate show` gives it.
+fn shown(what: &str, options: &[&str]) -> f64 {
+    let shown = std::process::Command::new(env!("CARGO_BIN_EXE_moesim"))
+        .args(["gate", "show", what, "--json"])
+        .args(options)
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let layers = json["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 24);
+    layers.iter().map(|layer| layer["max_over_mean"].as_f64().unwrap()).sum::<f64>() / 24.0
+}
+
+/// Loads drawn under the preset are those recorded: a pooled spread of logits made them 16 to 20 % too uneven, as
+/// rare experts' logits count as much in it as popular ones'.
+#[test]
+fn loads_of_the_serving_preset_are_those_recorded() {
+    let recording = trace("gpt_oss_20b_decode_20k.parquet");
+    // Sequences of 256 tokens, about as long as the recorded ones.
+    for (tokens, gpus, ranks) in [("512", "2", "2"), ("2048", "8", "8"), ("8192", "32", "8")] {
+        let recorded = shown(recording.to_str().unwrap(), &["--tokens", tokens]);
+        let ranks = format!("layout.expert_parallel={ranks}");
+        let like = ["experts.ffn=32", "model.layers=24", "batch.tokens_per_gpu=256", &ranks];
+        let like = like.into_iter().chain(["batch.sequence_tokens=256"]);
+        let mut options = vec!["--gpus", gpus, "--micro-batches", "48"];
+        like.for_each(|key| options.extend(["--set", key]));
+        let drawn = shown("gpt-oss-120b", &options);
+        assert!((drawn / recorded - 1.0).abs() < 0.08, "{tokens}: {drawn}, recorded {recorded}");
+    }
 }
 
 #[test]
