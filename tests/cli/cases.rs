@@ -139,6 +139,37 @@ fn configs_of_other_families_give_the_shipped_models() {
     }
 }
 
+/// Squared ReLU has no gate: two matrices an expert, which take less memory and time.
+#[test]
+fn networks_without_a_gate_have_two_matrices() {
+    let config = r#"{"model_type": "nemotron_h", "num_hidden_layers": 23, "hidden_size": 2688,
+        "moe_intermediate_size": 1856, "num_attention_heads": 32, "head_dim": 128,
+        "num_key_value_heads": 2, "vocab_size": 131072, "n_routed_experts": 128,
+        "num_experts_per_tok": 6, "n_shared_experts": 1,
+        "moe_shared_expert_intermediate_size": 3712, "mlp_hidden_act": "relu2"}"#;
+    let text = moesim::config::import_config("config.json", config, "nemotron").unwrap();
+    let read = |text: &str| {
+        let source = moesim::config::Source::built_in("imported", text);
+        moesim::config::workload(&source).unwrap()
+    };
+    let plain = read(&text);
+    assert!(!plain.model.gated);
+    assert_eq!(plain.model.dense.shared, 3712);
+    assert_eq!(plain.expert_bytes().0, 2 * 2688 * 1856 * 2);
+    let gated = read(&text.replace("gated        = false", "gated        = true"));
+    assert_eq!(gated.expert_bytes().0, 3 * 2688 * 1856 * 2);
+    let profile = moesim::config::built_in_profile("h100-sxm").unwrap();
+    let kernels = moesim::kernels::Kernels::new(&profile, profile.data_sheet);
+    let seconds = |workload: &moesim::workload::Workload| {
+        let ask = moesim::execution::cost::experts_ask(workload);
+        assert_eq!(ask.shape.gated, workload.model.gated);
+        let kernels: &dyn moesim::execution::cost::KernelTimes = &kernels;
+        kernels.experts(&ask)(&[2048; 16]).secs()
+    };
+    let ratio = seconds(&plain) / seconds(&gated);
+    assert!((0.55..0.85).contains(&ratio), "{ratio}");
+}
+
 /// Of one domain, how domains differ cannot be known: it stays at its default, and that is said.
 #[test]
 fn counts_of_one_domain_are_fitted() {

@@ -182,7 +182,8 @@ impl Config<'_> {
     fn dense(&self, text: &mut String, leading: u64) -> Result<(), Diagnostic> {
         let each = self.maybe(&["moe_intermediate_size"]).unwrap_or(0);
         let number = self.maybe(&["n_shared_experts"]).unwrap_or(0);
-        let shared = self.maybe(&["shared_expert_intermediate_size"]).unwrap_or(number * each);
+        let sizes = ["shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"];
+        let shared = self.maybe(&sizes).unwrap_or(number * each);
         if leading == 0 && shared == 0 {
             return Ok(());
         }
