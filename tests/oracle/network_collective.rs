@@ -5,7 +5,7 @@
 
 use moesim::base::units::{Bytes, GpuId};
 use moesim::network::collective::{
-    Accounting, Algorithm, Hop, expected_distinct, expected_distinct_over,
+    Accounting, Algorithm, Allowed, Chosen, Hop, expected_distinct, expected_distinct_over,
 };
 
 const COPY: u64 = 100;
@@ -106,4 +106,39 @@ fn deepep_ep64_moves_three_and_a_half_copies_between_nodes() {
         .map(|hop| hop.bytes.0)
         .sum();
     assert_eq!(between * 2, tokens as u64 * 7);
+}
+
+/// Where a token may choose in two of four blocks alone, as many copies as all its allowed sets of experts make: for
+/// groups within a block, groups that are blocks, and groups that lie across them.
+#[test]
+fn copies_under_a_limit_of_blocks_are_those_of_all_allowed_sets() {
+    const EXPERTS: usize = 8;
+    let block_of: Vec<usize> = (0..EXPERTS).map(|e| e / 2).collect();
+    let sets: Vec<u32> = (0..1_u32 << EXPERTS)
+        .filter(|set| {
+            let blocks: std::collections::BTreeSet<usize> =
+                (0..EXPERTS).filter(|e| set >> e & 1 == 1).map(|e| block_of[e]).collect();
+            set.count_ones() == 3 && blocks.len() <= 2
+        })
+        .collect();
+    // Every expert is in equally many sets: 100 tokens give it 300 / 8 slots.
+    let (slots, dropped) = ([300.0 / 8.0; EXPERTS], [0.0; EXPERTS]);
+    let chosen = Chosen {
+        slots: &slots,
+        dropped: &dropped,
+        tokens: &[0.0, 0.0, 0.0, 100.0],
+        blocks: Some((&block_of, Allowed::AtMost(2))),
+    };
+    let groupings: [fn(usize) -> usize; 3] = [|e| e, |e| e / 2, |e| e % 4];
+    for group in groupings {
+        let group_of: Vec<usize> = (0..EXPERTS).map(group).collect();
+        let groups = group_of.iter().max().unwrap() + 1;
+        let found = chosen.copies(&group_of, groups);
+        for (g, found) in found.into_iter().enumerate() {
+            let here: u32 = (0..EXPERTS).filter(|&e| group_of[e] == g).map(|e| 1 << e).sum();
+            let hit = sets.iter().filter(|&&set| set & here != 0).count();
+            let wanted = 100.0 * hit as f64 / sets.len() as f64;
+            assert!((found - wanted).abs() < 1e-3, "group {g} of {groups}: {found}, {wanted}");
+        }
+    }
 }
