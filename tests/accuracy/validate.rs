@@ -69,9 +69,10 @@ fn left_out_shapes_are_predicted_as_well_as_stated() {
         let got = report.residual().unwrap();
         assert!(got.median <= median * MARGIN, "{file}: {got:?}");
         assert!(got.p90 <= p90 * MARGIN, "{file}: {got:?}");
-        // Widths are those of fits that never saw the shape; here constants have, so intervals cover more.
+        // Of DeepEP, widths are those of fits that never saw the shape; here constants have, so intervals cover more.
+        let most = if file.starts_with("deepep") { 0.97 } else { 0.95 };
         let covered = report.coverage().unwrap();
-        assert!((0.85..=0.97).contains(&covered), "{file}: a 90 % interval covers {covered}");
+        assert!((0.85..=most).contains(&covered), "{file}: a 90 % interval covers {covered}");
     }
 }
 
