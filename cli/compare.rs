@@ -222,6 +222,7 @@ fn write_text(
     for &at in order {
         writeln!(out, "{}", results[at].name)?;
         report::write_stands_on(out, &results[at].outcome.stands_on)?;
+        report::write_gate_draws(out, results[at].outcome.gate_draws)?;
     }
     writeln!(out, "\npercent of throughput for one percent of")?;
     for &at in order {

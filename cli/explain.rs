@@ -142,7 +142,8 @@ fn tell(
     let Some(moepp) = case.moepp.first() else {
         writeln!(out, "{} on {}", case.vanilla.name, result.name)?;
         tell_time(own, out)?;
-        return Ok(report::write_stands_on(out, &own.stands_on)?);
+        report::write_stands_on(out, &own.stands_on)?;
+        return Ok(report::write_gate_draws(out, own.gate_draws)?);
     };
     let gain = result.gain_percent();
     let half = gain.half_width.map_or(String::new(), |half| format!(" ± {half:.1}"));
@@ -174,6 +175,7 @@ fn tell(
     tell_change(vanilla, own, out)?;
     tell_ranks(own, out)?;
     report::write_stands_on(out, &own.stands_on)?;
+    report::write_gate_draws(out, own.gate_draws)?;
     tell_knobs(result, scenario.counted, out)
 }
 

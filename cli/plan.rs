@@ -186,6 +186,7 @@ fn write_text(
         .collect();
     writeln!(out, "Time goes to {}.", blame.join(", "))?;
     report::write_stands_on(out, &answer.stands_on)?;
+    report::write_gate_draws(out, answer.gate_draws)?;
     let helps: Vec<String> = answer
         .knobs
         .iter()

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub tokens: u64,
     /// What its time stands on, the mean over GPUs; waiting left out.
     pub stands_on: Vec<TimedBasis>,
+    /// How often gates were drawn for each layer, where not for every micro-batch and group.
+    pub gate_draws: Option<u32>,
 }
 
 impl Outcome {
@@ -78,6 +80,7 @@ impl Outcome {
             totals,
             tokens,
             stands_on: Vec::new(),
+            gate_draws: None,
         })
     }
 

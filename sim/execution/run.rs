@@ -161,7 +161,9 @@ fn run_with<'a>(
     let outcome = Outcome::of((finished, totals), inputs.counted, tokens(inputs), seed)?;
     let of = (inputs.counted, inputs.phases);
     let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
-    Ok(Outcome { stands_on, ..outcome })
+    let whole = inputs.counted == Scope::TrainingStep;
+    let gate_draws = if whole { draws_of(inputs.topology, workload) } else { None };
+    Ok(Outcome { stands_on, gate_draws, ..outcome })
 }
 
 /// What plans each layer's steps.

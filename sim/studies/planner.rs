@@ -93,6 +93,8 @@ pub struct Plan {
     pub blame: Vec<(Reason, f64)>,
     /// What its time stands on.
     pub stands_on: Vec<TimedBasis>,
+    /// How often gates were drawn for each layer, where not for every micro-batch and group.
+    pub gate_draws: Option<u32>,
     /// What would help: knobs with elasticities, largest first.
     pub knobs: Vec<(Knob, f64)>,
 }
@@ -160,6 +162,7 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
         front,
         blame: shares(&result.outcome),
         stands_on: result.outcome.stands_on.clone(),
+        gate_draws: result.outcome.gate_draws,
         knobs: result.sensitivities,
         candidates,
     })

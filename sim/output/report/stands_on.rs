@@ -23,6 +23,15 @@ pub fn write_stands_on(out: &mut dyn Write, all: &[TimedBasis]) -> io::Result<()
     wrapped(out, "stands on: ", &words.join("; "))
 }
 
+/// Says where a few draws of gates stand for all.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn write_gate_draws(out: &mut dyn Write, draws: Option<u32>) -> io::Result<()> {
+    let Some(draws) = draws else { return Ok(()) };
+    writeln!(out, "gates: {draws} draws a layer; each micro-batch of a group takes one by lot")
+}
+
 /// The phase that `auto` went by, where a workload names none.
 ///
 /// # Errors

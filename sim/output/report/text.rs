@@ -120,12 +120,7 @@ fn utilisation(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Re
     writeln!(out, "TFLOP/s: model operations, all picks counted as FFN experts.")?;
     beside_exchanges(out, scenario, rows)?;
     let draws = rows.iter().filter_map(|row| draws_of(&scenario.topology, &row.workload));
-    if let Some(draws) = draws.max() {
-        writeln!(
-            out,
-            "gates: {draws} draws a layer; each micro-batch of a group takes one by lot"
-        )?;
-    }
+    super::write_gate_draws(out, draws.max())?;
     writeln!(out)
 }
 
