@@ -3,9 +3,8 @@
 use clap::Args;
 
 use super::Failure;
-use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource, Source};
+use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::studies::study::refuse_borrowed;
-use moesim::workload::{Execution, Workload};
 
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
@@ -75,13 +74,7 @@ impl ComparisonArgs {
         if let Some(profile) = profile {
             text.push_str(&format!("profile = {}\n", quoted(profile)));
         }
-        let overheads = match &self.overheads {
-            Some(name) if name == "none" => None,
-            Some(name) => Some(name.clone()),
-            None => (workload(&self.moepp)?.execution == Execution::Sequential)
-                .then(|| "moepp-loop".to_owned()),
-        };
-        if let Some(name) = overheads {
+        if let Some(name) = &self.overheads {
             text.push_str(&format!("overheads = {}\n", quoted(&name)));
         }
         text.push_str(&format!(
@@ -114,12 +107,4 @@ impl ComparisonArgs {
 fn short_name(topology: &str) -> String {
     let stem = std::path::Path::new(topology).file_stem().filter(|_| topology.ends_with(".toml"));
     stem.map_or(topology.to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-fn workload(name: &str) -> Result<Workload, Failure> {
-    let source = match config::built_in(Kind::Workload, name) {
-        Some(source) => source,
-        None => Source::read(name.as_ref())?,
-    };
-    Ok(config::workload(&source)?)
 }

@@ -94,6 +94,8 @@ pub struct Ingredients {
     pub profile: String,
     /// The overheads'.
     pub overheads: String,
+    /// Whether the scenario names the overheads; if not, they follow from how experts run.
+    pub overheads_named: bool,
 }
 
 /// One vanilla workload and its MoE++ versions.
@@ -202,13 +204,8 @@ impl ScenarioSource {
         let topology = super::read_topology(&topology_source)?;
         let (profile_name, profile) = self.profile_for(&topology, file.profile.as_ref())?;
         let profile_borrowed = !is_same_gpu(&profile.device, &topology.gpu().name);
-        let (overheads_name, overheads) = match &file.overheads {
-            Some(name) => {
-                let source = self.part(name, Kind::Overheads)?;
-                (source.name().to_owned(), super::overheads(&source)?)
-            }
-            None => ("none".to_owned(), Overheads::NONE),
-        };
+        let cases = self.cases(&file.compare, file.tau.as_ref(), &topology, &profile)?;
+        let (overheads_name, overheads) = self.overheads_for(&cases, file.overheads.as_ref())?;
         let mut scenario = Scenario {
             name: file.name.clone(),
             overheads,
@@ -217,12 +214,13 @@ impl ScenarioSource {
             network: self.network(file.network, file.epsilon.as_ref())?,
             calibration_uncertainty: file.calibration_uncertainty,
             seeds: self.seeds(&file.seeds)?,
-            cases: self.cases(&file.compare, file.tau.as_ref(), &topology, &profile)?,
+            cases,
             breakdown_tau: file.breakdown.map(|tau| tau.0),
             ingredients: Ingredients {
                 topology: topology_source.name().to_owned(),
                 profile: profile_name,
                 overheads: overheads_name,
+                overheads_named: file.overheads.is_some(),
             },
             profile_borrowed,
             oom: Vec::new(),

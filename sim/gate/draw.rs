@@ -149,6 +149,18 @@ impl<'a> Draw<'a> {
         let all = f64::from(self.gate.tokens_per_gpu);
         let scheme = self.gate.scheme;
         let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
+        if let Scheme::GroupLimited { groups, most } = scheme
+            && self.sequences.as_ref().is_some_and(|of| of.tokens_of_sequence() <= groups::SHORT)
+            && slots == u64::from(tokens) * u64::from(self.gate.experts.top_k)
+        {
+            let rule = groups::GroupRule { groups, most, slots: each };
+            let mut times = vec![];
+            for (sequence, length) in self.sequences() {
+                self.rates_of(sequence);
+                rule.draw_tokens(&self.rates.ffn, length, (&mut self.ffn, &mut times), out);
+            }
+            return;
+        }
         let expected = &mut self.expected[0];
         if self.sequences.is_none() && !by_group {
             inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);

@@ -242,6 +242,11 @@ pub(super) struct Rates {
 }
 
 impl Cursor<'_> {
+    /// Tokens of a sequence in the batch.
+    pub(super) const fn tokens_of_sequence(&self) -> u32 {
+        self.of.sequence_tokens
+    }
+
     /// The sequences of one GPU with their tokens; the last may be cut short.
     pub(super) fn lengths(
         &self,

@@ -18,8 +18,9 @@
 //!
 //! Startup is that of [`NetworkRates`] for the bytes and peers of the member in this exchange. A
 //! member without bytes for or from others is done when the last member has joined, as in the closed
-//! form. Each start, and each end or, quantised, each group of ends, computes the rates of the flows
-//! connected to it anew.
+//! form. Each start and each end computes the rates of the flows connected to it anew. Quantised to ε, ends
+//! are grouped (see [`crate::network::fluid::Sharing`]), and so are starts: (1) is rounded up to a multiple of
+//! the largest power of two of picoseconds within `κ·ε` of the flow's startup, which no exchange undercuts.
 //!
 //! Times inside are seconds in double precision; deliveries are rounded up to a picosecond.
 
@@ -30,7 +31,7 @@ use super::{
     ecmp_efficiency,
 };
 use crate::base::units::{Bandwidth, Bytes, LinkId, SimDuration, SimTime};
-use crate::network::fluid::{Engine, ROUNDING, Sharing};
+use crate::network::fluid::{Engine, HELD, ROUNDING, Sharing};
 use crate::topology::{ByClass, Spread, Topology};
 
 /// A [`Network`] whose exchanges share links.
@@ -41,6 +42,8 @@ pub struct FlowNetwork<'a> {
     /// The highest efficiency of each class of link, over kinds of exchange: what links deliver.
     efficiency: ByClass<f64>,
     sharing: Sharing,
+    /// Share of a flow's startup by which its start may be late, so that starts fall together.
+    start_share: f64,
     exchanges: BTreeMap<ExchangeId, InFlight>,
     /// All flows since the network was idle last.
     flows: Vec<Flow>,
@@ -100,6 +103,16 @@ fn instant(at_s: f64) -> SimTime {
     SimTime::from_ps(if (ps - nearest).abs() <= ps * 1e-15 { nearest } else { ps.ceil() } as u64)
 }
 
+/// The first multiple at or after `at` of the largest power of two of picoseconds that is at most `within`.
+fn grouped(at: SimTime, within: SimDuration) -> SimTime {
+    match within.ps().checked_ilog2() {
+        Some(bits) => {
+            at.ps().checked_next_multiple_of(1 << bits).map_or(SimTime::MAX, SimTime::from_ps)
+        }
+        None => at,
+    }
+}
+
 impl<'a> FlowNetwork<'a> {
     /// A network of these links that deliver these rates.
     #[must_use]
@@ -115,6 +128,7 @@ impl<'a> FlowNetwork<'a> {
             rates,
             efficiency,
             sharing: Sharing::new(delivered.collect()),
+            start_share: 0.0,
             exchanges: BTreeMap::new(),
             flows: Vec::new(),
             starting: BTreeSet::new(),
@@ -130,6 +144,7 @@ impl<'a> FlowNetwork<'a> {
     #[must_use]
     pub fn quantised(mut self, epsilon: f64) -> Self {
         self.sharing = self.sharing.quantised(epsilon);
+        self.start_share = HELD * epsilon;
         self.network_report = NetworkReport::none(Engine::Quantised, Some(epsilon));
         self
     }
@@ -333,7 +348,8 @@ impl Network for FlowNetwork<'_> {
             let ends = [transfer.from, transfer.via, transfer.to];
             if ends.iter().all(|&rank| open.joined[rank].is_some()) {
                 let startup = ends.iter().map(|&rank| open.startup[rank]).max();
-                let at = now + startup.unwrap_or_default();
+                let startup = startup.unwrap_or_default();
+                let at = grouped(now + startup, startup.scaled(self.start_share));
                 self.starting.insert((at, self.flows.len() as u32));
                 self.flows.push(Flow { exchange: id, transfer });
             }

@@ -52,6 +52,7 @@ mod water;
 
 pub use choice::{Certificate, Choice, Engine, ROUNDING, certificate};
 pub use drain::{Drained, drain};
+pub(super) use sharing::HELD;
 pub use sharing::Sharing;
 pub use solution::{Solution, solve};
 

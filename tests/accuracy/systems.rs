@@ -37,7 +37,8 @@ fn every_row_gets_a_number_or_a_reason() {
     for verdict in &verdicts {
         let json = summary::json(verdict);
         let status = json["status"].as_str().unwrap();
-        assert_eq!(status == "judged", json["predicted"].is_number(), "{json}");
+        assert_eq!(status == "judged", json["error"].is_number(), "{json}");
+        assert_eq!(verdict.outcome.is_ok(), json["predicted"].is_number(), "{json}");
         assert!(!status.is_empty() && json["measured"].is_number(), "{json}");
     }
     let text = summary::text("systems.csv", &verdicts);
@@ -45,6 +46,20 @@ fn every_row_gets_a_number_or_a_reason() {
     let (_, listed) = text.split_once("not judged, because\n").unwrap();
     let rows = |line: &str| line.split_whitespace().next().unwrap().parse::<usize>().unwrap();
     assert_eq!(listed.lines().map(rows).sum::<usize>(), unjudged);
+}
+
+/// A layer that waits for its host says nothing of the GPUs but that they were no slower.
+#[test]
+fn measurements_bound_by_the_host_are_upper_bounds() {
+    let verdicts = judged(|row| row.is_upper_bound() && row.id.contains("anchor"));
+    assert!(verdicts.len() >= 3, "{} rows", verdicts.len());
+    for verdict in &verdicts {
+        let predicted = verdict.outcome.as_ref().unwrap().predicted;
+        assert!(predicted <= verdict.measured.unwrap(), "{}: {predicted}", verdict.row.id);
+        assert!(verdict.error().is_none() && verdict.covered().is_none());
+        assert!(summary::json(verdict)["status"].as_str().unwrap().contains("upper bound"));
+    }
+    assert!(!megatron_layer().is_upper_bound());
 }
 
 /// What no table describes must be said, and must not stop the others.

@@ -2,15 +2,34 @@
 
 use toml::Spanned;
 
-use super::{CompareTable, File, Scenario, ScenarioSource};
-use crate::config::{Diagnostic, is_same_gpu, no_profile, profile_of_gpu};
+use super::{Case, CompareTable, File, Ingredients, Scenario, ScenarioSource};
+use crate::config::{Diagnostic, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu};
+use crate::execution::cost::Overheads;
 use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
 use crate::network::Unavailable;
 use crate::topology::Topology;
-use crate::workload::{Phase, Workload};
+use crate::workload::{Execution, Phase, Workload};
+
+/// Overheads of a loop over experts, of the shipped ones.
+const LOOP: &str = "moepp-loop";
+/// What a scenario writes for none.
+const NO_OVERHEADS: &str = "none";
 
 impl Scenario {
+    /// The overheads by name, why where none were named, and whether any workload has use for them.
+    #[must_use]
+    pub fn overheads_in_words(&self) -> String {
+        let Ingredients { overheads, overheads_named, .. } = &self.ingredients;
+        match (overheads_named, self.cases.iter().any(Case::has_loop)) {
+            (_, false) if overheads != NO_OVERHEADS => {
+                format!("{overheads} (not used: experts run grouped)")
+            }
+            (false, true) => format!("{overheads} (none named: experts run one after another)"),
+            _ => overheads.clone(),
+        }
+    }
+
     /// Says that the profile is of another GPU, where it is.
     #[must_use]
     pub fn borrowed(&self) -> Option<String> {
@@ -18,6 +37,14 @@ impl Scenario {
         self.profile_borrowed.then(|| {
             format!("profile of {of} applied to {to}: its efficiencies, the peaks that {to} states")
         })
+    }
+}
+
+impl Case {
+    /// Whether a workload runs its experts one after another.
+    fn has_loop(&self) -> bool {
+        let mut workloads = std::iter::once(&self.vanilla).chain(&self.moepp);
+        workloads.any(|workload| workload.execution == Execution::Sequential)
     }
 }
 
@@ -52,6 +79,23 @@ impl ScenarioSource {
             return Err(self.source.mistake(name.span(), found, help));
         }
         Ok((found, profile))
+    }
+
+    /// The overheads named, `none` among them. Where none are: those of the loop where a workload runs its experts
+    /// one after another, and none otherwise.
+    pub(super) fn overheads_for(
+        &self,
+        cases: &[Case],
+        named: Option<&Spanned<String>>,
+    ) -> Result<(String, Overheads), Diagnostic> {
+        let own = if cases.iter().any(Case::has_loop) { LOOP } else { NO_OVERHEADS };
+        let own = Spanned::new(0..0, own.to_owned());
+        let name = named.unwrap_or(&own);
+        if name.get_ref() == NO_OVERHEADS {
+            return Ok((NO_OVERHEADS.to_owned(), Overheads::NONE));
+        }
+        let source = self.part(name, Kind::Overheads)?;
+        Ok((source.name().to_owned(), overheads(&source)?))
     }
 
     /// Every workload says what its count needs, its layout divides the GPUs and layers, and its exchanges have a

@@ -11,6 +11,10 @@
 //! q is drawn: of some tokens the two first arrivals in each group, which decide its score. After
 //! the first, which has taken the mean rate Σw²/Σw of its group, the rest arrive. (1) takes the
 //! choice of groups and that within groups as independent.
+//!
+//! Sequences of up to [`SHORT`] tokens in the batch, as in decoding, take fewer draws token by token than (1)
+//! needs: arrivals t_i ~ Exp(w_i/Σw) of all experts, the M groups with the best two scores 1/(1 + t), and the
+//! K first arrivals within them. Nothing is approximated there.
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
@@ -20,6 +24,9 @@ use super::sample::{self, Expected};
 
 /// Tokens of a sequence of which groups are drawn, at least and at most.
 const GROUP_TOKENS: (u32, u32) = (16, 256);
+/// Sequences of up to this many tokens are drawn token by token.
+pub(in crate::gate) const SHORT: u32 = 4;
+
 /// At most `most` of `groups` groups of experts, and `slots` of their experts.
 pub(in crate::gate) struct GroupRule {
     pub(in crate::gate) groups: u32,
@@ -64,6 +71,43 @@ impl GroupRule {
         let chance: Vec<f64> =
             (0..rates.len()).map(|i| f64::from(kept[i / per_group]) / f64::from(tokens)).collect();
         within_chance(rates, &chance, self.slots, out);
+    }
+
+    /// Adds what `tokens` tokens of a sequence choose to `out`, each drawn by its arrivals.
+    pub(in crate::gate) fn draw_tokens(
+        &self,
+        rates: &[f64],
+        tokens: u32,
+        (rng, times): (&mut ChaCha8Rng, &mut Vec<f64>),
+        out: &mut [u32],
+    ) {
+        let (groups, most) = (self.groups as usize, self.most as usize);
+        let per_group = rates.len() / groups;
+        let total: f64 = rates.iter().sum();
+        let mut race = sample::Race::new(self.slots.round() as usize);
+        let mut order: Vec<(f64, usize)> = vec![(0.0, 0); groups];
+        for _ in 0..tokens {
+            times.clear();
+            times.extend(rates.iter().map(|rate| {
+                let wait: f64 = Exp1.sample(rng);
+                wait * total / rate
+            }));
+            for ((group, times), place) in times.chunks_exact(per_group).enumerate().zip(&mut order)
+            {
+                let (mut first, mut second) = (f64::INFINITY, f64::INFINITY);
+                for &time in times {
+                    second = second.min(first.max(time));
+                    first = first.min(time);
+                }
+                *place = (1.0 / (1.0 + first) + 1.0 / (1.0 + second), group);
+            }
+            order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
+            order[most..].iter().for_each(|&(_, group)| {
+                times[group * per_group..][..per_group].fill(f64::INFINITY);
+            });
+            race.finish(times.iter().copied());
+            race.winners().for_each(|expert| out[expert] += 1);
+        }
     }
 }
 

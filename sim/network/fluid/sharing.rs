@@ -18,7 +18,7 @@ use super::water::{Full, STALE};
 use crate::base::units::LinkId;
 
 /// `κ` above.
-const HELD: f64 = 0.3;
+pub(in crate::network) const HELD: f64 = 0.3;
 
 #[derive(Clone, Debug, Default)]
 struct Flow {

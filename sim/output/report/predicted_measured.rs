@@ -89,7 +89,11 @@ fn systems_chart(unit: &str, verdicts: &[&Verdict]) -> PredictedMeasured {
     for verdict in verdicts {
         let scale = time_of(&verdict.row.unit).unwrap_or(1.0);
         let (Some(measured), Ok(p)) = (verdict.measured, &verdict.outcome) else { continue };
-        let name = format!("{}, trust {}", verdict.row.family, verdict.row.trust);
+        let (family, trust) = (&verdict.row.family, &verdict.row.trust);
+        let name = match verdict.row.is_upper_bound() {
+            true => format!("{family}, upper bounds"),
+            false => format!("{family}, trust {trust}"),
+        };
         clouds.entry(name).or_default().push((scale * measured, scale * p.predicted));
     }
     let sizes: Vec<f64> = verdicts.iter().filter_map(|v| v.error()).map(f64::abs).collect();

@@ -51,7 +51,7 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
         from.topology
     )?;
     writeln!(out, "counted: {}", scenario.counted.description())?;
-    writeln!(out, "profile {}, overheads {}", from.profile, from.overheads)?;
+    writeln!(out, "profile {}, overheads {}", from.profile, scenario.overheads_in_words())?;
     if let Some(said) = scenario.borrowed() {
         writeln!(out, "{said}")?;
     }

@@ -46,16 +46,23 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The prediction of a row that can be off: none where nothing was predicted, nor where the measurement is an
+    /// upper bound.
+    #[must_use]
+    pub fn judged(&self) -> Option<&Prediction> {
+        self.outcome.as_ref().ok().filter(|_| !self.row.is_upper_bound())
+    }
+
     /// `predicted / measured − 1`, where the row was judged.
     #[must_use]
     pub fn error(&self) -> Option<f64> {
-        Some(self.outcome.as_ref().ok()?.predicted / self.measured? - 1.0)
+        Some(self.judged()?.predicted / self.measured? - 1.0)
     }
 
     /// Whether the measurement lies in the interval, where the row was judged.
     #[must_use]
     pub fn covered(&self) -> Option<bool> {
-        let (predicted, measured) = (self.outcome.as_ref().ok()?, self.measured?);
+        let (predicted, measured) = (self.judged()?, self.measured?);
         Some((predicted.low..=predicted.high).contains(&measured))
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::words::has_any;
 use crate::config::Diagnostic;
 
 /// The table that is built in.
@@ -128,6 +129,13 @@ impl Row {
         } else {
             Err(format!("value is {value}, which is not positive"))
         }
+    }
+
+    /// Whether what was measured is an upper bound of what the GPUs take, by the row's own note: the host was slower
+    /// than they were.
+    #[must_use]
+    pub fn is_upper_bound(&self) -> bool {
+        has_any(&self.note, &["host-bound", "as bounds"])
     }
 
     /// The software stack, for tables of results: dispatcher and expert kernel.

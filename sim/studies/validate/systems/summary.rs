@@ -8,21 +8,30 @@ use serde_json::{Value, json};
 use super::Verdict;
 use crate::studies::validate::summary::quantile;
 
+/// The status of rows whose measurement a prediction may only stay below.
+const UPPER_BOUND: &str =
+    "predicted, not judged: an upper bound by the row's own note (bound by the host)";
+
 /// One object per row, judged or not.
 #[must_use]
 pub fn json(verdict: &Verdict) -> Value {
     let row = &verdict.row;
-    let judged = verdict.outcome.as_ref().ok();
+    let predicted = verdict.outcome.as_ref().ok();
+    let status = match (&verdict.outcome, verdict.row.is_upper_bound()) {
+        (Err(reason), _) => reason,
+        (Ok(_), true) => UPPER_BOUND,
+        (Ok(_), false) => "judged",
+    };
     json!({
         "id": row.id,
         "family": row.family,
-        "status": verdict.outcome.as_ref().map_or_else(String::as_str, |_| "judged"),
-        "predicted": judged.map(|p| p.predicted),
+        "status": status,
+        "predicted": predicted.map(|p| p.predicted),
         "measured": verdict.measured,
         "error": verdict.error(),
-        "low": judged.map(|p| p.low),
-        "high": judged.map(|p| p.high),
-        "baseline": judged.map(|p| p.baseline),
+        "low": predicted.map(|p| p.low),
+        "high": predicted.map(|p| p.high),
+        "baseline": predicted.map(|p| p.baseline),
         "setup": row.setup,
         "quantity": row.quantity,
         "phase": row.phase,
@@ -30,18 +39,19 @@ pub fn json(verdict: &Verdict) -> Value {
         "trust": row.trust,
         "dispatcher": row.dispatcher,
         "gemm_kernel": row.gemm_kernel,
-        "stands_on": judged.map(|p| &p.stands_on),
+        "stands_on": predicted.map(|p| &p.stands_on),
     })
 }
 
 /// The whole report.
 #[must_use]
 pub fn text(file: &str, verdicts: &[Verdict]) -> String {
-    let judged = verdicts.iter().filter(|verdict| verdict.outcome.is_ok()).count();
+    let judged = verdicts.iter().filter(|verdict| verdict.judged().is_some()).count();
     let mut out = format!("{file}: {} rows, {judged} judged\n\n", verdicts.len());
     groups(&mut out, "by family", verdicts, |verdict| verdict.row.family.clone());
     groups(&mut out, "by software stack", verdicts, |verdict| verdict.row.stack());
     rows(&mut out, verdicts);
+    bounds(&mut out, verdicts);
     reasons(&mut out, verdicts);
     out
 }
@@ -94,7 +104,7 @@ fn statistics(group: &[&Verdict]) -> Option<String> {
 
 /// Absolute error of the baseline.
 fn baseline_error(verdict: &Verdict) -> Option<f64> {
-    Some((verdict.outcome.as_ref().ok()?.baseline / verdict.measured? - 1.0).abs())
+    Some((verdict.judged()?.baseline / verdict.measured? - 1.0).abs())
 }
 
 /// A line for each judged row, and under it what it stands on.
@@ -134,6 +144,24 @@ fn figures(value: f64) -> String {
     let size = value.abs().max(1e-12).log10().floor() as i32;
     let decimals = (3 - size).clamp(0, 6) as usize;
     format!("{value:.decimals$}")
+}
+
+/// How many measurements are upper bounds, and how many predictions stay below theirs.
+fn bounds(out: &mut String, verdicts: &[Verdict]) {
+    let ratios: Vec<f64> = verdicts
+        .iter()
+        .filter(|verdict| verdict.row.is_upper_bound())
+        .filter_map(|verdict| Some(verdict.outcome.as_ref().ok()?.predicted / verdict.measured?))
+        .collect();
+    let Some(middle) = quantile(&ratios, 0.5) else { return };
+    let below = ratios.iter().filter(|ratio| **ratio <= 1.0).count();
+    let _ = writeln!(
+        out,
+        "{:>5}  predicted, not judged: upper bounds by the rows' own notes (bound by the host); {below} of them hold, the \
+         median prediction being {:.0} % of its bound\n",
+        ratios.len(),
+        100.0 * middle,
+    );
 }
 
 /// How many rows were not judged, by reason, most first; every family and set-up counted.
