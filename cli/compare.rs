@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::comparison_args::ComparisonArgs;
 use super::{Failure, default_threads, save_chart};
 use crate::choice;
-use moesim::config::{self, Diagnostic, Source};
+use moesim::config::{self, Diagnostic, Scenario, Source};
 use moesim::output::report::{
     self,
     pictures::{self, Part, Picture},
@@ -59,7 +59,7 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
     order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));
     let catch_up = catch_ups(&cluster_cases, &results, &order, args.equal)?;
     if let Some(path) = &args.plot {
-        let json = json_of(args, &results, &order, &catch_up);
+        let json = json_of((args, &cluster_cases), &results, &order, &catch_up);
         let comparison = Part::whole("--plot", &json);
         let chart = match args.equal {
             Equal::Gpus => Picture::Bars(pictures::throughput_chart(&comparison)?),
@@ -68,37 +68,43 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         save_chart(&chart, path)?;
     }
     if args.json {
-        let report = json_of(args, &results, &order, &catch_up);
+        let report = json_of((args, &cluster_cases), &results, &order, &catch_up);
         serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
         Ok(writeln!(out)?)
     } else {
+        write_asked(args, &cluster_cases[0].scenario, out)?;
         write_text(args, &results, &order, &catch_up, out)?;
         if args.equal != Equal::Gpus {
             write_costs(&results, &order, &book, out)?;
         }
-        write_notes(&results[order[0]], out)?;
+        let drawn = cluster_cases[0].scenario.calibration_uncertainty;
+        write_notes((&results[order[0]], drawn), out)?;
         write_cautions(&cluster_cases, out)
     }
 }
 
-/// Says of each cluster what was taken for it beyond what its file states: another GPU's profile, memory
-/// that is not stated or does not suffice.
+/// Says of each cluster what was taken for it, and of all the phase that was assumed.
 pub(super) fn write_cautions(
     cluster_cases: &[ClusterCase],
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     for ClusterCase { name, scenario, .. } in cluster_cases {
-        if let Some(said) = scenario.borrowed() {
-            writeln!(out, "{name}: {said}")?;
-        }
-        if let Some(said) = report::not_stated(scenario) {
-            writeln!(out, "{name}: {said}")?;
-        }
-        for line in &scenario.oom {
-            writeln!(out, "{name}: does not fit, run as asked: {line}")?;
-        }
+        report::write_setting(out, name, scenario)?;
+    }
+    if let Some(first) = cluster_cases.first() {
+        report::write_assumed_phase(out, &first.scenario)?;
     }
     Ok(())
+}
+
+/// What each cluster was asked and what was taken for it, as JSON.
+pub(super) fn settings_json(cluster_cases: &[ClusterCase]) -> Value {
+    let one = |case: &ClusterCase| {
+        let mut setting = report::setting_json(&case.scenario);
+        setting["cluster"] = json!(case.name);
+        setting
+    };
+    cluster_cases.iter().map(one).collect()
 }
 
 /// Refuses a cluster of GPUs that the price book does not know, where that matters.
@@ -181,6 +187,18 @@ fn catch_ups(
     Ok(found)
 }
 
+fn write_asked(
+    args: &CompareArgs,
+    scenario: &Scenario,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let base = &args.comparison.vanilla;
+    let tau = scenario.cases[0].moepp.first().and_then(|own| own.model.experts.tau);
+    let own = pictures::spoken(&args.comparison.moepp, tau);
+    writeln!(out, "{own} against {base}, at equal {}", equal_word(args.equal))?;
+    Ok(report::write_counted(out, scenario)?)
+}
+
 fn write_text(
     args: &CompareArgs,
     results: &[ClusterResult],
@@ -188,8 +206,6 @@ fn write_text(
     catch_up: &[CatchUp],
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let (own, base) = (&args.comparison.moepp, &args.comparison.vanilla);
-    writeln!(out, "{own} against {base}, at equal {}", equal_word(args.equal))?;
     writeln!(
         out,
         "\n{:<22} {:>5} {:>15} {:>7} {:>13}  {:<10}",
@@ -267,7 +283,7 @@ fn write_text(
             )?,
             None => writeln!(
                 out,
-                "{name} does not match {} a GPU with any {class} bandwidth: links are not what binds",
+                "{name} does not match {} a GPU with any {class} bandwidth: the rest of its time alone is too long",
                 leader.name
             )?,
         }
@@ -302,21 +318,20 @@ pub(super) fn known(value: Option<f64>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.0}"))
 }
 
-fn write_notes(leader: &ClusterResult, out: &mut dyn Write) -> Result<(), Failure> {
+fn write_notes(
+    (leader, drawn): (&ClusterResult, bool),
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     writeln!(
         out,
         "\n±: 95% over seeds{}. binds: the knob with the largest share.",
-        if leader.moepp.len() > 1 {
-            ", calibration error drawn with them unless --certain"
-        } else {
-            ""
-        }
+        if drawn && leader.moepp.len() > 1 { ", calibration error drawn with them" } else { "" }
     )?;
     Ok(())
 }
 
 fn json_of(
-    args: &CompareArgs,
+    (args, cluster_cases): (&CompareArgs, &[ClusterCase]),
     results: &[ClusterResult],
     order: &[usize],
     catch_up: &[CatchUp],
@@ -336,6 +351,7 @@ fn json_of(
                 "profile_borrowed": result.profile_borrowed,
                 "gpus": result.gpus,
                 "stands_on": report::stands_on_json(&result.outcome.stands_on),
+                "gate_draws_per_layer": result.outcome.gate_draws,
                 "usd": result.cost.total().usd,
                 "watts": result.cost.total().watts,
                 "network_usd": result.cost.network().usd,
@@ -365,6 +381,8 @@ fn json_of(
         "workload": args.comparison.moepp,
         "vanilla": args.comparison.vanilla,
         "equal": equal_word(args.equal),
+        "set": args.comparison.set,
+        "settings": settings_json(cluster_cases),
         "clusters": clusters,
     })
 }

@@ -33,7 +33,7 @@ pub(super) struct ComparisonArgs {
     strict: bool,
     /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
     /// Run what does not fit into the GPUs' memory, and say so.
     #[arg(long)]
     allow_oom: bool,
@@ -98,6 +98,12 @@ impl ComparisonArgs {
         })?;
         if self.strict {
             refuse_borrowed(&scenario)?;
+        }
+        let taus = scenario.cases[0].moepp.len();
+        if taus > 1 {
+            let found = format!("gives {taus} τ, and one comparison takes one");
+            let help = "give one, as in --set tau=[0.75], or several to `moesim plan --tau` or `moesim run`";
+            return Err(Diagnostic::of("--set tau", found, help).into());
         }
         Ok((short_name(topology), scenario))
     }

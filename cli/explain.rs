@@ -55,7 +55,9 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
         &WhatIf::NOTHING,
         None,
     )?;
-    tell(scenario, &vanilla, &result, out)
+    tell(scenario, &vanilla, &result, out)?;
+    report::write_counted(out, scenario)?;
+    super::compare::write_cautions(std::slice::from_ref(&cluster_case), out)
 }
 
 /// The scenario's name and overrides: as given, or as a run's JSON records them.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::compare::digits;
 use super::comparison_args::ComparisonArgs;
 use super::{Failure, default_threads, save_chart};
-use moesim::config::{self, Diagnostic, Scenario};
+use moesim::config::{self, Diagnostic, Scenario, Source};
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
 use moesim::studies::compare::{ClusterCase, Equal};
@@ -34,6 +34,9 @@ pub(super) struct PlanArgs {
     /// With this probability.
     #[arg(long, default_value_t = 0.9, value_parser = share)]
     probability: f64,
+    /// A price book; the built-in one if not given.
+    #[arg(long)]
+    prices: Option<PathBuf>,
     /// Leave out clusters that cost more, GPUs and network, in US dollars by the price book.
     #[arg(long, value_name = "USD", value_parser = positive)]
     max_usd: Option<f64>,
@@ -81,13 +84,18 @@ fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure>
 }
 
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let book = config::read_prices(&config::built_in_prices())?;
-    let mut cluster_cases = Vec::new();
+    let prices = match &args.prices {
+        Some(path) => Source::read(path)?,
+        None => config::built_in_prices(),
+    };
+    let book = config::read_prices(&prices)?;
+    let (mut cluster_cases, mut too_dear) = (Vec::new(), Vec::new());
     for (name, scenario) in args.comparison.on_each(&args.clusters)? {
         let cluster_case = ClusterCase::new(name, scenario, &book);
         if let Some(most) = args.max_usd {
             super::compare::refuse_unpriced(Equal::Cost, &cluster_case, &book)?;
-            if cluster_case.cost.total().usd.is_some_and(|usd| usd > most) {
+            if let Some(usd) = cluster_case.cost.total().usd.filter(|usd| *usd > most) {
+                too_dear.push((cluster_case.name, usd));
                 continue;
             }
         }
@@ -120,15 +128,19 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let answer = plan(&question, default_threads())?;
     if let Some(path) = &args.plot {
-        let json = json_of(args, &answer, &trend);
+        let json = json_of(args, (&answer, &trend), (&cluster_cases, &too_dear));
         save_chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;
     }
     if args.json {
-        let report = json_of(args, &answer, &trend);
+        let report = json_of(args, (&answer, &trend), (&cluster_cases, &too_dear));
         serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
         Ok(writeln!(out)?)
     } else {
         write_text(args, &answer, &trend, out)?;
+        report::write_counted(out, &first.scenario)?;
+        for (name, usd) in &too_dear {
+            writeln!(out, "{name}: left out, as it costs {usd:.0} USD by prices of {}", book.date)?;
+        }
         super::compare::write_cautions(&cluster_cases, out)
     }
 }
@@ -215,6 +227,7 @@ fn write_text(
         let mark = match (Some(at) == answer.best, answer.front.contains(&at)) {
             (true, _) => "◀ take",
             (false, true) => "front",
+            (false, false) if candidate.too_large.is_some() => "does not fit into memory",
             (false, false) => "",
         };
         writeln!(
@@ -237,7 +250,11 @@ fn write_text(
     Ok(())
 }
 
-fn json_of(args: &PlanArgs, answer: &Plan, trend: &Trend) -> Value {
+fn json_of(
+    args: &PlanArgs,
+    (answer, trend): (&Plan, &Trend),
+    (cluster_cases, too_dear): (&[ClusterCase], &[(String, f64)]),
+) -> Value {
     let object = |candidate: &Candidate| {
         json!({
             "cluster": candidate.cluster,
@@ -249,6 +266,7 @@ fn json_of(args: &PlanArgs, answer: &Plan, trend: &Trend) -> Value {
             "quality": candidate.quality.expected,
             "quality_noise": candidate.quality.noise,
             "quality_extrapolated": candidate.quality.extrapolated,
+            "fits": candidate.too_large.is_none(),
         })
     };
     let all = |indices: &[usize]| -> Vec<_> {
@@ -268,5 +286,12 @@ fn json_of(args: &PlanArgs, answer: &Plan, trend: &Trend) -> Value {
             .collect::<std::collections::BTreeMap<_, _>>(),
         "stands_on": report::stands_on_json(&answer.stands_on),
         "quality_source": trend.source,
+        "gate_draws_per_layer": answer.gate_draws,
+        "set": args.comparison.set,
+        "settings": super::compare::settings_json(cluster_cases),
+        "left_out": too_dear
+            .iter()
+            .map(|(name, usd)| json!({ "cluster": name, "usd": usd }))
+            .collect::<Vec<_>>(),
     })
 }

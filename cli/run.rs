@@ -8,12 +8,14 @@ use clap::Args;
 pub(super) mod memory;
 
 use super::{Failure, default_threads};
-use moesim::config::{Overrides, Scenario, ScenarioSource, Source, read_profile};
+use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource, Source, read_profile};
 use moesim::kernels::Device;
+use moesim::kernels::profile::Precision;
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
 use moesim::studies::study;
 use moesim::studies::study::Row;
+use moesim::workload::Dtype;
 
 /// The scenario of `moesim` without a subcommand.
 pub(super) const PAPER: &str = "paper";
@@ -69,10 +71,21 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
     if args.strict {
         study::refuse_borrowed(&scenario)?;
     }
+    if let Some(path) = &args.profile {
+        refuse_unmeasured_fp8(path, &scenario)?;
+    }
     let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
     let asked = report::Asked { scenario: name, set: &set, moesim: env!("CARGO_PKG_VERSION") };
     if let Some(folder) = &args.plot {
         draw(folder, &asked, &scenario, &rows)?;
+    }
+    if args.profile.is_some() && !args.json {
+        let gpu = scenario.topology.gpu();
+        let memory = gpu.memory.map_or_else(
+            || "no size of memory is stated".to_owned(),
+            |memory| format!("{:.1} GB of memory", memory.0 as f64 / 1e9),
+        );
+        writeln!(out, "kept of the cluster, as a profile does not say: {memory}, its links\n")?;
     }
     if args.json {
         report::write_json(out, &asked, &scenario, &rows)?;
@@ -104,6 +117,24 @@ fn draw(
         &pictures::spoken(&row.workload.name, row.tau()),
     );
     super::save_chart(&chart, &folder.join("cluster.svg"))
+}
+
+/// Refuses fp8 on a device of which no fp8 product was measured: the cluster's GPUs may have the unit, the device's
+/// need not.
+fn refuse_unmeasured_fp8(path: &Path, scenario: &Scenario) -> Result<(), Failure> {
+    let measured = scenario.profile.gemm.keys().any(|format| *format != Precision::Bf16);
+    let mut workloads =
+        scenario.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp));
+    let Some(workload) = workloads.find(|w| w.batch.dtype == Dtype::Fp8 && !measured) else {
+        return Ok(());
+    };
+    let found = format!(
+        "has no timings in fp8, and `{}` computes in it: has {} the unit?",
+        workload.name, scenario.profile.device
+    );
+    let help =
+        "compute in bf16, as in --set workload.batch.dtype=bf16, or measure the device in fp8";
+    Err(Diagnostic::of(path.display().to_string(), found, help).into())
 }
 
 /// The overrides that put the device of a profile into every place of the cluster.

@@ -8,6 +8,7 @@ use clap::Args;
 use super::Failure;
 use moesim::base::units::GpuId;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
+use moesim::output::report;
 use moesim::output::timeline::Timeline;
 use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
@@ -94,6 +95,7 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     for class in LinkClass::ALL.into_iter().filter(|class| moved.of(*class) > 0) {
         writeln!(out, "bytes over {} links: {}", class.name(), moved.of(class))?;
     }
+    report::write_setting(out, &scenario.ingredients.topology, &scenario)?;
     Ok(())
 }
 

@@ -281,4 +281,16 @@ impl<'p> Kernels<'p> {
         let fit = self.profile.collectives.get(&op)?;
         Some(SimDuration::from_secs(fit.seconds(gpus, bytes.0 as f64)))
     }
+
+    /// The same in two parts: what it takes however few bytes, and what it takes in proportion to them.
+    #[must_use]
+    pub fn collective_parts(
+        &self,
+        op: CollectiveOp,
+        gpus: u32,
+        bytes: Bytes,
+    ) -> Option<[SimDuration; 2]> {
+        let fit = self.profile.collectives.get(&op)?;
+        Some(fit.parts(gpus, bytes.0 as f64).map(SimDuration::from_secs))
+    }
 }

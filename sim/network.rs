@@ -27,7 +27,7 @@ pub use exchange::{Exchange, Forwarding, Relayed};
 pub use flow_network::FlowNetwork;
 pub use network_report::{NetworkChoice, NetworkReport};
 pub use problem::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
-pub use rates::{Carries, NetworkRates, Rates, Startup};
+pub use rates::{Carries, NetworkRates, Rates, Startup, TableScale};
 
 /// Names one exchange among those in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

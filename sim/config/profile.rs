@@ -183,6 +183,11 @@ impl File {
         let peak = self.data_sheet.scale_up.as_ref().map(|peak| peak.0);
         let peer_to_peer = peer_to_peer_of(self.data_sheet.peer_to_peer, peak)
             .map_err(|(found, help)| source.mistake_without_span("data_sheet", found, help))?;
+        if let (None, Some((name, _))) = (peak, self.collective.first_key_value()) {
+            let found = "needs data_sheet.scale_up: its rates are shares of the links measured on";
+            let help = "give [data_sheet] scale_up, the peak of one GPU's link one way, such as \"450 GB/s\"";
+            return Err(source.mistake(name.span(), found, help));
+        }
         for (name, fit) in self.collective {
             let (op, fitted) = fit.validated(source, &name, residuals)?;
             collectives.insert(op, CollectiveFit { peer_to_peer, ..fitted });

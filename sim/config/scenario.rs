@@ -60,6 +60,8 @@ pub struct Scenario {
     pub profile_borrowed: bool,
     /// Workloads that do not fit into the GPU's memory and run nevertheless, as was asked: the arithmetic.
     pub oom: Vec<String>,
+    /// Whether workloads that do not fit into memory are run nevertheless.
+    pub allow_oom: bool,
     /// Tells these inputs from others: a hash of every text read, overrides included.
     pub fingerprint: u64,
 }
@@ -224,6 +226,7 @@ impl ScenarioSource {
             },
             profile_borrowed,
             oom: Vec::new(),
+            allow_oom: file.allow_oom,
             fingerprint: self.read.get(),
             profile,
             topology,

@@ -160,20 +160,21 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let capacity = capacity_of(source, &file.slots)?;
     let said_by = share_said_by(&gating, &file.experts);
     let experts = experts_of(source, &file.experts, said_by, capacity == Capacity::Dropless)?;
+    let execution = match file.experts.execution {
+        ExecutionWord::Sequential => Execution::Sequential,
+        ExecutionWord::Grouped => Execution::Grouped,
+    };
     files::check_origin(source, &gating.origin, &experts, scheme)?;
     Ok(Workload {
         name: name_of(source, &file.name)?,
         model: file.model.model(source, file.dense.as_ref(), experts, &file.gate)?,
         batch: batch_of(&file.batch),
         layout,
-        execution: match file.experts.execution {
-            ExecutionWord::Sequential => Execution::Sequential,
-            ExecutionWord::Grouped => Execution::Grouped,
-        },
+        execution,
         capacity,
         gating,
         zero_computation_local: is_local(source, &file.experts)?,
-        stack: stack::stack(source, phase, &file.kernels, &file.exchange)?,
+        stack: stack::stack(source, phase, (&file.kernels, execution), &file.exchange)?,
         training,
     })
 }

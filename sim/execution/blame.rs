@@ -149,7 +149,7 @@ impl Reason {
     /// Whether it arises in training alone.
     #[must_use]
     pub const fn is_of_training(self) -> bool {
-        self as u8 >= Self::TensorParallel as u8 && self as u8 <= Self::Optimiser as u8
+        self as u8 > Self::TensorParallel as u8 && self as u8 <= Self::Optimiser as u8
     }
 
     /// Whether kernels blamed on it are bound by memory bandwidth rather than by tiles on SMs.

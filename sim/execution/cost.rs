@@ -84,8 +84,9 @@ pub trait KernelTimes: Sync {
     /// Kernels that only move `bytes` through device memory, launched `launches` times.
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration;
 
-    /// A collective among this many GPUs of one node, where it was measured; `bytes` as nccl-tests counts.
-    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<SimDuration>;
+    /// A collective among this many GPUs of one node, where it was measured; `bytes` as nccl-tests counts. What it
+    /// takes however few bytes, and what it takes in proportion to them, on the links it was measured on.
+    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<[SimDuration; 2]>;
 
     /// What the time of this many rows of a dense product of this (n, k) stands on.
     fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis;

@@ -65,7 +65,7 @@ impl KernelTimes for Recorder<'_> {
         time
     }
 
-    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<SimDuration> {
+    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<[SimDuration; 2]> {
         self.kernels.collective(op, gpus, bytes)
     }
 

@@ -118,16 +118,57 @@ fn simulate_perturbed<'a>(
         return run_with(engine, inputs, seed, observer);
     }
     // An observer receives one run only, so the choice is made without it.
-    if observer.is_none() {
-        let outcome = run_with(Engine::ClosedForm, inputs, seed, None)?;
-        return match better_engine(&outcome.network_report, inputs.network.epsilon) {
-            None => Ok(outcome),
-            Some(engine) => run_with(engine, inputs, seed, None),
-        };
+    let epsilon = inputs.network.epsilon;
+    let flows = Flows::of(inputs);
+    let early = |so_far: &NetworkReport| flows.better_engine_early(so_far);
+    let tried = run_watched(Engine::ClosedForm, inputs, seed, (None, &early))?;
+    let better = match &tried {
+        Tried::Whole(outcome) => better_engine(&outcome.network_report, epsilon),
+        Tried::GivenUp(engine) => Some(*engine),
+    };
+    match (tried, better, observer) {
+        (Tried::Whole(outcome), None, None) => Ok(*outcome),
+        (_, better, observer) => {
+            run_with(better.unwrap_or(Engine::ClosedForm), inputs, seed, observer)
+        }
     }
-    let alone = run_with(Engine::ClosedForm, inputs, seed, None)?;
-    let better = better_engine(&alone.network_report, inputs.network.epsilon);
-    run_with(better.unwrap_or(Engine::ClosedForm), inputs, seed, observer)
+}
+
+/// What became of a run that was tried under the closed form.
+enum Tried {
+    Whole(Box<Outcome>),
+    /// It was given up, since flows will have to be shared by this engine.
+    GivenUp(Engine),
+}
+
+/// How many exchanges a run has, where that is known beforehand.
+struct Flows {
+    exchanges: Option<u64>,
+}
+
+impl Flows {
+    fn of(inputs: &Inputs<'_>) -> Self {
+        let forward = !inputs.counted.has_backward() && inputs.counted != Scope::Experts;
+        let grid = forward.then(|| grid(inputs));
+        let exchanges = grid.map(|grid| {
+            let groups = u64::from(grid.gpus / grid.group);
+            2 * groups * u64::from(grid.layers) * u64::from(grid.micro_batches)
+        });
+        Self { exchanges }
+    }
+
+    /// The engine that a run will have to be made again with, by what is known after a few exchanges: one was not
+    /// certified, none of the first four could be measured, and so no later one will be.
+    fn better_engine_early(&self, so_far: &NetworkReport) -> Option<Engine> {
+        let hopeless = so_far.exchanges >= 4
+            && so_far.measured == 0
+            && so_far.certified < so_far.exchanges
+            && so_far.error_bound.is_none();
+        let all = self.exchanges.filter(|_| hopeless)?;
+        let flows = so_far.flows.saturating_mul(all) / so_far.exchanges;
+        let whole = NetworkReport { exchanges: all, flows, ..*so_far };
+        better_engine(&whole, 0.0)
+    }
 }
 
 /// The engine to take instead of the closed form, if there is need and time for it.
@@ -145,25 +186,44 @@ fn run_with<'a>(
     seed: u64,
     observer: Option<&'a mut dyn Observer>,
 ) -> Result<Outcome, TooLong> {
+    match run_watched(engine, inputs, seed, (observer, &|_| None))? {
+        Tried::Whole(outcome) => Ok(*outcome),
+        Tried::GivenUp(_) => unreachable!("a run that nobody watches is not given up"),
+    }
+}
+
+/// What is asked after every event, and may name another engine to run with instead.
+type GiveUp<'a> = &'a dyn Fn(&NetworkReport) -> Option<Engine>;
+
+fn run_watched<'a>(
+    engine: Engine,
+    inputs: &'a Inputs<'a>,
+    seed: u64,
+    (observer, give_up): (Option<&'a mut dyn Observer>, GiveUp<'_>),
+) -> Result<Tried, TooLong> {
     let misfit = misfit(inputs.topology, inputs.workload);
     assert!(misfit.is_none(), "{misfit:?}");
     let workload = inputs.workload;
     let network = network(engine, inputs);
-    let (finished, totals) = if inputs.counted.has_backward() {
+    let executed = if inputs.counted.has_backward() {
         let program = training_step(inputs, planner(inputs, seed));
-        let (finished, program) = execute(program, network, observer)?;
-        (finished, program.totals())
+        let executed = execute(program, network, observer, give_up)?;
+        executed.map(|(finished, program)| (finished, program.totals()))
     } else {
         let program = Forward::new(grid(inputs), planner(inputs, seed));
-        let (finished, program) = execute(program, network, observer)?;
-        (finished, program.totals())
+        let executed = execute(program, network, observer, give_up)?;
+        executed.map(|(finished, program)| (finished, program.totals()))
     };
-    let outcome = Outcome::of((finished, totals), inputs.counted, tokens(inputs), seed)?;
+    let finished = match executed {
+        Ok(finished) => finished,
+        Err(engine) => return Ok(Tried::GivenUp(engine)),
+    };
+    let outcome = Outcome::of(finished, inputs.counted, tokens(inputs), seed)?;
     let of = (inputs.counted, inputs.phases);
     let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
     let whole = inputs.counted == Scope::TrainingStep;
     let gate_draws = if whole { draws_of(inputs.topology, workload) } else { None };
-    Ok(Outcome { stands_on, gate_draws, ..outcome })
+    Ok(Tried::Whole(Box::new(Outcome { stands_on, gate_draws, ..outcome })))
 }
 
 /// What plans each layer's steps.
@@ -232,12 +292,13 @@ pub fn slowdown(topology: &Topology, sms: u32) -> Slowdown {
     Slowdown { arithmetic: all / (all - held), memory: 1.0 / (1.0 - moved) }
 }
 
-/// Executes a program to its end.
+/// Executes a program to its end, or until `give_up` names the engine to take instead.
 fn execute<'a, P: Program>(
     program: P,
     network: Box<dyn Network + 'a>,
     observer: Option<&'a mut dyn Observer>,
-) -> Result<(Finished, P), TooLong> {
+    give_up: GiveUp<'_>,
+) -> Result<Result<(Finished, P), Engine>, TooLong> {
     let mut calendar = Calendar::new();
     let mut machine = Machine::new(program, network, observer);
     machine.start(calendar.schedule());
@@ -246,8 +307,11 @@ fn execute<'a, P: Program>(
             return Err(TooLong);
         }
         machine.handle(event, calendar.schedule());
+        if let Some(engine) = give_up(&machine.network_report()) {
+            return Ok(Err(engine));
+        }
     }
-    Ok(machine.finish())
+    Ok(Ok(machine.finish()))
 }
 
 /// Tokens that go through the model: those of the first stage's GPUs.

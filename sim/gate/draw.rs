@@ -154,10 +154,9 @@ impl<'a> Draw<'a> {
             && slots == u64::from(tokens) * u64::from(self.gate.experts.top_k)
         {
             let rule = groups::GroupRule { groups, most, slots: each };
-            let mut times = vec![];
             for (sequence, length) in self.sequences() {
                 self.rates_of(sequence);
-                rule.draw_tokens(&self.rates.ffn, length, (&mut self.ffn, &mut times), out);
+                rule.draw_tokens(&self.rates.ffn, length, &mut self.ffn, out);
             }
             return;
         }

@@ -85,11 +85,24 @@ impl LayerLaw {
     pub(super) fn deviations(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
         out.clear();
         let rank = latents.len();
-        for (expert, own) in self.own.iter().enumerate() {
-            let loadings = &self.loadings[expert * rank..][..rank];
-            let shared: f64 = loadings.iter().zip(latents).map(|(w, h)| w * h).sum();
+        // Four experts at once, each summed in the same order as alone.
+        let mut four = self.loadings.chunks_exact(4 * rank.max(1));
+        for loadings in &mut four {
+            let mut shared = [0.0; 4];
+            for (k, h) in latents.iter().enumerate() {
+                for (sum, row) in shared.iter_mut().zip(loadings.chunks_exact(rank)) {
+                    *sum += row[k] * h;
+                }
+            }
+            out.extend(shared);
+        }
+        for loadings in four.remainder().chunks_exact(rank.max(1)) {
+            out.push(loadings.iter().zip(latents).map(|(w, h)| w * h).sum());
+        }
+        out.resize(self.own.len(), 0.0);
+        for (z, own) in out.iter_mut().zip(&self.own) {
             let u: f64 = if *own > 0.0 { StandardNormal.sample(rng) } else { 0.0 };
-            out.push(shared + own * u);
+            *z += own * u;
         }
     }
 

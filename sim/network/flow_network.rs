@@ -62,6 +62,8 @@ pub struct FlowNetwork<'a> {
 struct Flow {
     exchange: ExchangeId,
     transfer: Relayed,
+    /// When all its ends had joined.
+    joined: SimTime,
 }
 
 #[derive(Debug)]
@@ -195,13 +197,14 @@ impl<'a> FlowNetwork<'a> {
     }
 
     fn start(&mut self, number: u32) {
-        let Flow { exchange: id, transfer } = self.flows[number as usize];
+        let Flow { exchange: id, transfer, joined } = self.flows[number as usize];
         self.route_of(id, &transfer);
         let InFlight { exchange, ceiling, .. } = &self.exchanges[&id];
         let slower = self.slower_by(exchange.carries());
         let ceiling = ceiling.map_or(f64::INFINITY, Bandwidth::bytes_per_sec) * slower;
         let bytes = transfer.bytes.0 as f64 * slower;
-        self.sharing.start(number, &self.route, bytes, 1.0, ceiling);
+        let (load, from_s) = ((bytes, 1.0, ceiling), seconds(joined));
+        self.sharing.start_counted(number, &self.route, load, from_s);
         self.count_hashed(1);
     }
 
@@ -233,7 +236,7 @@ impl<'a> FlowNetwork<'a> {
     }
 
     fn end(&mut self, at: SimTime, number: u32) {
-        let Flow { exchange: id, transfer } = self.flows[number as usize];
+        let Flow { exchange: id, transfer, .. } = self.flows[number as usize];
         if self.topology.spread() == Spread::Ecmp {
             self.route_of(id, &transfer);
             self.count_hashed(-1);
@@ -351,7 +354,7 @@ impl Network for FlowNetwork<'_> {
                 let startup = startup.unwrap_or_default();
                 let at = grouped(now + startup, startup.scaled(self.start_share));
                 self.starting.insert((at, self.flows.len() as u32));
-                self.flows.push(Flow { exchange: id, transfer });
+                self.flows.push(Flow { exchange: id, transfer, joined: now });
             }
         }
         if open.missing == 0 {

@@ -3,7 +3,15 @@
 //! Within a node the profile has, for groups of n GPUs, the constants of NCCL's all-to-all
 //! `T = a + S/B + c·(1 − e^(−S/S0))` (`kernels::ramp`). `B` over the data-sheet peak it was measured on
 //! is the efficiency of scale-up links; a topology with other peaks gets the same share of them, and the
-//! ceiling of a pair of GPUs is as much higher or lower. What these constants leave over at the size of a
+//! ceiling of a pair of GPUs is as much higher or lower. In a box of PCI Express, whose GPUs share switches, the host
+//! and the link between sockets, `B` is that of the whole box: slots and the links behind them get the
+//! share η at which the busiest of them takes `S/B` under an even all-to-all,
+//!
+//! ```text
+//!   η = B · B_here/B_profile · max over links l of (bytes over l for one sent by each GPU) / B_l
+//! ```
+//!
+//! so that links behind the slots matter by what was measured of the box, not by their data sheets. What these constants leave over at the size of a
 //! workload's messages, `carrier` applies on top. Across nodes figures are published: a share of
 //! the NIC's rate, and a start-up by number of nodes n, its logarithm linear in ln n between two; there is no
 //! table of NCCL between nodes to judge them by, and their interval is as wide as published fabrics scatter. A
@@ -12,7 +20,7 @@
 use std::collections::BTreeMap;
 
 use super::{NetworkRates, Startup};
-use crate::base::units::SimDuration;
+use crate::base::units::{GpuId, LinkId, SimDuration};
 use crate::kernels::Support;
 use crate::kernels::evidence::LogErrors;
 use crate::kernels::profile::{CollectiveFit, CollectiveOp, InterNodeFit, Profile};
@@ -31,11 +39,18 @@ impl NetworkRates {
         let fit = profile.collectives.get(&CollectiveOp::AllToAll);
         if let (Some(ramp), Some(peak)) = (fit.and_then(|fit| fit.ramp(in_node)), profile.scale_up)
         {
-            let share = (ramp.bandwidth.bytes_per_sec() / peak.bytes_per_sec()).min(1.0);
-            for class in [LinkClass::Nvlink, LinkClass::Xgmi] {
-                rates = rates.with_efficiency(class, share);
+            let inside = Inside::of(topology);
+            let here = inside.peak(topology).map_or(1.0, |here| here / peak.bytes_per_sec());
+            let share = ramp.bandwidth.bytes_per_sec() / peak.bytes_per_sec();
+            let share = match inside {
+                Inside::Own => Some(share),
+                Inside::Pcie => busiest(topology, group, in_node)
+                    .map(|seconds| share * here * peak.bytes_per_sec() * seconds),
+            };
+            for &class in inside.classes() {
+                rates = rates.with_efficiency(class, share.map_or(1.0, |share| share.min(1.0)));
             }
-            let here = scale_up_of(topology).map_or(1.0, |here| here / peak.bytes_per_sec());
+            rates.table.links = here;
             rates.within_node = Startup {
                 alpha: Some(ramp.alpha),
                 per_peer: SimDuration::ZERO,
@@ -46,7 +61,9 @@ impl NetworkRates {
         }
         if let Some(out) = &profile.inter_node {
             let nodes = group.div_ceil(topology.gpus_per_node());
-            for class in [LinkClass::Nic, LinkClass::LeafSpine, LinkClass::SpineCore] {
+            for class in
+                [LinkClass::Nic, LinkClass::LeafSpine, LinkClass::SpineCore, LinkClass::Direct]
+            {
                 rates = rates.with_efficiency(class, out.efficiency);
             }
             let alpha = startup_of(&out.alpha, nodes);
@@ -56,14 +73,57 @@ impl NetworkRates {
     }
 }
 
-/// The peak of the links between a GPU and the others of its node, in bytes per second: NVLink and Infinity
-/// Fabric where there are any, else PCI Express; the fastest where they differ.
-fn scale_up_of(topology: &Topology) -> Option<f64> {
-    let fastest = |classes: &[LinkClass]| {
-        let of = topology.links().iter().filter(|link| classes.contains(&link.class));
-        of.map(|link| link.bandwidth.bytes_per_sec()).reduce(f64::max)
+/// How the GPUs of a node reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inside {
+    /// By links of their own: NVLink or Infinity Fabric.
+    Own,
+    /// By PCI Express.
+    Pcie,
+}
+
+impl Inside {
+    fn of(topology: &Topology) -> Self {
+        let own = topology.links().iter().any(|link| Self::Own.classes().contains(&link.class));
+        if own { Self::Own } else { Self::Pcie }
+    }
+
+    const fn classes(self) -> &'static [LinkClass] {
+        match self {
+            Self::Own => &[LinkClass::Nvlink, LinkClass::Xgmi],
+            Self::Pcie => &[LinkClass::Pcie, LinkClass::Socket],
+        }
+    }
+
+    /// The peak of a GPU's own link, in bytes per second: the fastest where they differ.
+    fn peak(self, topology: &Topology) -> Option<f64> {
+        let classes = &self.classes()[..if self == Self::Own { 2 } else { 1 }];
+        let links = topology.links().iter().filter(|link| classes.contains(&link.class));
+        links.map(|link| link.bandwidth.bytes_per_sec()).reduce(f64::max)
+    }
+}
+
+/// What the busiest link of a PCI Express box takes at its peak for one byte that each of its `in_node` GPUs sends to
+/// the others, all evenly, in seconds. Of a group over several nodes a GPU sends the others of its node a share
+/// of its bytes only, and NICs carry the rest over the same slots: the time is that of the share.
+/// Nothing where a GPU has no other in its node.
+fn busiest(topology: &Topology, group: u32, in_node: u32) -> Option<f64> {
+    let peers = f64::from(in_node.checked_sub(1).filter(|&peers| peers > 0)?);
+    let mut carried: BTreeMap<LinkId, f64> = BTreeMap::new();
+    let mut route = Vec::new();
+    for from in 0..in_node {
+        for to in (0..in_node).filter(|&to| to != from) {
+            topology.route(GpuId(from), GpuId(to), &mut route);
+            for &link in &route {
+                *carried.entry(link).or_default() += 1.0 / peers;
+            }
+        }
+    }
+    let taken = |(link, bytes): (&LinkId, &f64)| {
+        bytes / topology.links()[link.index()].bandwidth.bytes_per_sec()
     };
-    fastest(&[LinkClass::Nvlink, LinkClass::Xgmi]).or_else(|| fastest(&[LinkClass::Pcie]))
+    let within = carried.iter().map(taken).reduce(f64::max)?;
+    Some(within * f64::from(group.max(2) - 1) / peers)
 }
 
 /// The start-up of `nodes`: between known numbers as the module says, beyond them the nearest's.

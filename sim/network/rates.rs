@@ -69,6 +69,20 @@ impl Startup {
     }
 }
 
+/// How a cluster differs from the one that a profile's tables of collectives within a node were measured on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TableScale {
+    /// Bandwidth of the links within a node, over that of the device measured.
+    pub links: f64,
+    /// Start-up over that measured.
+    pub startup: f64,
+}
+
+impl TableScale {
+    /// As measured.
+    pub const SAME: Self = Self { links: 1.0, startup: 1.0 };
+}
+
 /// What links and library deliver, measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetworkRates {
@@ -78,6 +92,8 @@ pub struct NetworkRates {
     pub within_node: Startup,
     /// Startup of an exchange that leaves the node.
     pub across_nodes: Startup,
+    /// What tables of collectives within a node are scaled by.
+    pub table: TableScale,
 }
 
 impl NetworkRates {
@@ -86,6 +102,7 @@ impl NetworkRates {
         efficiency: ByClass::all(1.0),
         within_node: Startup::LATENCY_ONLY,
         across_nodes: Startup::LATENCY_ONLY,
+        table: TableScale::SAME,
     };
 
     /// These rates with the efficiency of one class replaced.

@@ -6,6 +6,7 @@ mod memory;
 pub mod pictures;
 pub mod predicted_measured;
 mod ranges;
+mod setting;
 mod stands_on;
 mod sweep;
 mod text;
@@ -13,6 +14,7 @@ mod text;
 pub use json::{Asked, json_of, write_json};
 pub use link_use::{cluster_chart, link_use};
 pub use memory::{memories_json, memory_json, not_stated, write_memory};
+pub use setting::{setting_json, write_assumed_phase, write_counted, write_setting};
 pub use stands_on::{stands_on_json, write_gate_draws, write_phase, write_stands_on};
 pub use sweep::{any_drawing, chart, check_drawings, draw, write_sweep};
 pub use text::write_text;
@@ -40,8 +42,13 @@ pub fn peak(scenario: &Scenario, row: &Row) -> f64 {
     of_format.unwrap_or(gpu.peak_bf16).flops_per_sec()
 }
 
-/// The paper's own result for a row, where it has one [moepp, Table 3].
+/// The paper's own result for a row, where it has one [moepp, Table 3] and the GPUs are the paper's.
 #[must_use]
-pub fn published(row: &Row) -> Option<&'static crate::studies::paper::PaperRow> {
-    crate::studies::paper::built_in().iter().find(|paper| paper.describes(&row.workload))
+pub fn published(
+    scenario: &Scenario,
+    row: &Row,
+) -> Option<&'static crate::studies::paper::PaperRow> {
+    let same = scenario.topology.gpu().name.contains(crate::studies::paper::GPU);
+    let mut rows = crate::studies::paper::built_in().iter().filter(|_| same);
+    rows.find(|paper| paper.describes(&row.workload))
 }

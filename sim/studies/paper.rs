@@ -69,6 +69,9 @@ impl PaperRow {
     }
 }
 
+/// In the names of the GPUs that the paper measured on.
+pub const GPU: &str = "A100";
+
 const BUILT_IN: &str = include_str!("../../calibrate/data/paper_moepp_table3.csv");
 
 /// The rows that are built in.

@@ -62,6 +62,9 @@ pub struct Candidate {
     pub probability: f64,
     /// Expected quality.
     pub quality: Quality,
+    /// The arithmetic of what does not fit into the GPUs' memory; such a candidate is not recommended unless asked to
+    /// run all the same.
+    pub too_large: Option<String>,
 }
 
 impl Candidate {
@@ -140,20 +143,22 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     // whole percents count.
     let percent = |at: usize| (100.0 * candidates[at].probability).round();
     let nearness = |at: usize| (percent(at), candidates[at].margin_percent());
+    let fits = |at: &usize| candidates[*at].too_large.is_none();
     let closest = all()
+        .filter(fits)
         .max_by(|&a, &b| {
             let ((pa, ma), (pb, mb)) = (nearness(a), nearness(b));
             pa.total_cmp(&pb).then(ma.total_cmp(&mb))
         })
         .unwrap_or(0);
     let beaten = |at: usize| {
-        all().any(|other| {
+        all().filter(fits).any(|other| {
             let (a, b) = (&candidates[at], &candidates[other]);
             let as_good = b.mean() >= a.mean() && b.quality.expected >= a.quality.expected;
             as_good && (b.mean() > a.mean() || b.quality.expected > a.quality.expected)
         })
     };
-    let front = all().filter(|&at| !beaten(at)).collect();
+    let front = all().filter(|at| fits(at) && !beaten(*at)).collect();
     let chosen = best.unwrap_or(closest);
     let result = evaluate_candidate(question, &candidates[chosen], threads)?;
     Ok(Plan {
@@ -218,10 +223,13 @@ fn candidate(
     let outcomes: Vec<Outcome> = runs.into_iter().collect::<Result<_, _>>()?;
     let tokens_per_sec: Vec<f64> = outcomes.iter().map(Outcome::tokens_per_sec).collect();
     let target = question.target.tokens_per_sec(workload, outcomes[0].tokens);
+    let too_large = scenario.misfit(workload).filter(|_| !scenario.allow_oom);
+    let probability = if too_large.is_some() { 0.0 } else { probability(&tokens_per_sec, target) };
     Ok(Candidate {
         cluster: cluster_case.name.clone(),
         tau,
-        probability: probability(&tokens_per_sec, target),
+        too_large: too_large.map(|(found, _)| found),
+        probability,
         tokens_per_sec,
         target,
         quality: question.trend.at(tau),

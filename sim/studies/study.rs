@@ -220,6 +220,8 @@ impl WhatIf {
             startup.per_peer = startup.per_peer.scaled(self.startup);
             startup.ramp = startup.ramp.scaled(self.startup);
         }
+        rates.table.links *= at_least[0];
+        rates.table.startup *= self.startup;
         rates
     }
 }

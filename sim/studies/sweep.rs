@@ -64,6 +64,9 @@ impl<'a> Sweep<'a> {
             stride /= axis.steps.len();
             for step in 0..axis.steps.len() {
                 let scenario = plan.scenario_at(step * stride)?;
+                if scenario.seeds != first.seeds || scenario.cases.len() != first.cases.len() {
+                    return Err(unlike(plan, &axis.keys.join("`, `"), step));
+                }
                 fingerprint = fold_bytes(fingerprint, &scenario.fingerprint.to_le_bytes());
             }
         }
@@ -181,4 +184,13 @@ impl<'a> Sweep<'a> {
             .map_err(|TooLong| Stopped::TooLong)?;
         Ok(Record { task, rows })
     }
+}
+
+/// An axis along which points differ in their seeds or in how many cases they have.
+fn unlike(plan: &SweepPlan, axis: &str, step: usize) -> Diagnostic {
+    let found =
+        format!("value {} of the axis `{axis}` changes the seeds or the number of cases", step + 1);
+    let help =
+        "every point runs the same seeds and cases: fix them outside [vary], or make two sweeps";
+    Diagnostic::of(plan.name.clone(), found, help)
 }

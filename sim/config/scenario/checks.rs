@@ -17,6 +17,27 @@ const LOOP: &str = "moepp-loop";
 const NO_OVERHEADS: &str = "none";
 
 impl Scenario {
+    /// The workload with the exchange library that carries it in place of `auto`: its buffers lie in memory.
+    #[must_use]
+    pub fn carried(&self, workload: &Workload) -> Workload {
+        let mut carried = workload.clone();
+        // One that nothing carries is refused when the scenario is read.
+        if let Ok(carrier) = self.carrier(workload) {
+            carried.stack.exchange = carrier.library;
+        }
+        carried
+    }
+
+    /// The arithmetic of a workload that does not fit into the memory of the GPUs, and what to do.
+    #[must_use]
+    pub fn misfit(&self, workload: &Workload) -> Option<(String, String)> {
+        let carried = self.carried(workload);
+        match memory::fit(&self.topology, &carried, self.counted, self.seeds.start) {
+            Fit::TooLarge { found, help } => Some((found, help)),
+            Fit::Fits | Fit::NotStated => None,
+        }
+    }
+
     /// The overheads by name, why where none were named, and whether any workload has use for them.
     #[must_use]
     pub fn overheads_in_words(&self) -> String {
@@ -130,9 +151,7 @@ impl ScenarioSource {
         let mut oom = Vec::new();
         for (case, table) in scenario.cases.iter().zip(file.compare.get_ref()) {
             for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {
-                let Scenario { topology, counted, seeds, .. } = scenario;
-                let fit = memory::fit(topology, workload, *counted, seeds.start);
-                let Fit::TooLarge { found, help } = fit else { continue };
+                let Some((found, help)) = scenario.misfit(workload) else { continue };
                 if !file.allow_oom {
                     return Err(self.source.mistake(table.vanilla.span(), found, help));
                 }

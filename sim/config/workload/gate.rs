@@ -134,7 +134,11 @@ impl GateTable {
             (self.popularity_concentration.is_some(), "popularity_concentration"),
             (self.sequence_sd.is_some(), "sequence_sd"),
             (self.domain_sd.is_some(), "domain_sd"),
+            (self.sequence_common.is_some(), "sequence_common"),
+            (self.domains.is_some(), "domains"),
             (self.persistence.is_some(), "persistence"),
+            (self.persistence_decay.is_some(), "persistence_decay"),
+            (self.persistence_depth.is_some(), "persistence_depth"),
             (self.law.is_some() && self.trace.is_some(), "law"),
         ];
         let also = drawn.into_iter().find_map(|(given, name)| given.then_some(name));

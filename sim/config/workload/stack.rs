@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Diagnostic, Source};
-use crate::workload::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
+use crate::workload::{ExchangeLibrary, Execution, ExpertsKernel, Phase, Stack};
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,9 +65,14 @@ impl From<LibraryWord> for ExchangeLibrary {
 pub(super) fn stack(
     source: &Source,
     phase: Option<PhaseWord>,
-    kernels: &KernelsTable,
+    (kernels, execution): (&KernelsTable, Execution),
     exchange: &ExchangeTable,
 ) -> Result<Stack, Diagnostic> {
+    if let (Some(word), Execution::Sequential) = (&kernels.experts, execution) {
+        let found = "has no effect, as experts.execution = \"sequential\" runs a dense product for each expert";
+        let help = "remove it, or give experts.execution = \"grouped\"";
+        return Err(source.mistake(word.span(), found, help));
+    }
     let experts = match &kernels.experts {
         None => ExpertsKernel::Auto,
         Some(word) => {

@@ -4,7 +4,8 @@
 //! reduces `S` bytes:
 //!
 //! ```text
-//!   one node       the profile's NCCL table of this collective and n, where it has one             (1)
+//!   one node       the profile's NCCL table of this collective and n, where it has one, its part     (1)
+//!                  in proportion to S by B over that of the table's device
 //!                  else  a + S·(n − 1)/n / (B·η)            B the GPU's scale-up link              (2)
 //!   several nodes  a_N + S·(n − 1)/n / (g·B_nic·η_nic)      a ring through all NICs of the group   (3)
 //! ```
@@ -16,7 +17,7 @@
 use super::KernelTimes;
 use crate::base::units::{Bytes, GpuId, SimDuration};
 use crate::kernels::profile::CollectiveOp;
-use crate::network::NetworkRates;
+use crate::network::{NetworkRates, TableScale};
 use crate::topology::{LinkClass, Topology};
 
 /// Prices collectives on a cluster.
@@ -64,9 +65,10 @@ impl<'a> CollectiveTimes<'a> {
         let per_node = self.topology.gpus_per_node();
         let in_node = (per_node / group.stride.max(1)).clamp(1, group.gpus);
         if in_node == group.gpus
-            && let Some(time) = self.kernels.collective(op, group.gpus, bytes)
+            && let Some([start, moving]) = self.kernels.collective(op, group.gpus, bytes)
         {
-            return time;
+            let TableScale { links, startup } = self.rates.table;
+            return start.scaled(startup) + moving.scaled(1.0 / links);
         }
         let (n, twice) =
             (f64::from(group.gpus), f64::from(u8::from(op == CollectiveOp::AllReduce)));

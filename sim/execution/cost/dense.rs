@@ -183,9 +183,9 @@ pub fn output_backward(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
 fn output_product(workload: &Workload) -> Product {
     let Workload { model, batch, layout, .. } = workload;
     let shared = layout.tensor_parallel;
-    let rows: u64 = match workload.stack.phase {
-        Some(Phase::Prefill) => workload.sequences_per_gpu().into(),
-        _ => batch.tokens_per_gpu.into(),
+    let rows: u64 = match workload.phase() {
+        Phase::Prefill => workload.sequences_per_gpu().into(),
+        Phase::Training | Phase::Decode => batch.tokens_per_gpu.into(),
     };
     let rows = rows * u64::from(shared);
     Product { rows, n: model.vocabulary.div_ceil(shared), k: model.hidden }

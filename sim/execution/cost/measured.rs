@@ -25,8 +25,8 @@ impl KernelTimes for Kernels<'_> {
         Kernels::memory_bound(self, bytes, launches)
     }
 
-    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<SimDuration> {
-        Kernels::collective(self, op, gpus, bytes)
+    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<[SimDuration; 2]> {
+        self.collective_parts(op, gpus, bytes)
     }
 
     fn gemm_basis(&self, (n, k): (u32, u32), dtype: Dtype, rows: u64) -> Basis {

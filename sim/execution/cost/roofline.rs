@@ -50,7 +50,7 @@ impl KernelTimes for Roofline {
         self.memory_bandwidth.time_for(bytes)
     }
 
-    fn collective(&self, _: CollectiveOp, _: u32, _: Bytes) -> Option<SimDuration> {
+    fn collective(&self, _: CollectiveOp, _: u32, _: Bytes) -> Option<[SimDuration; 2]> {
         None
     }
 

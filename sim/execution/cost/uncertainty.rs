@@ -138,9 +138,9 @@ impl KernelTimes for PerturbedKernels<'_> {
         self.kernels.memory_bound(bytes, launches).scaled(self.factors.memory)
     }
 
-    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<SimDuration> {
-        let time = self.kernels.collective(op, gpus, bytes);
-        time.map(|time| time.scaled(self.factors.within_node))
+    fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<[SimDuration; 2]> {
+        let parts = self.kernels.collective(op, gpus, bytes);
+        parts.map(|parts| parts.map(|part| part.scaled(self.factors.within_node)))
     }
 
     fn gemm_basis(&self, shape: (u32, u32), dtype: Dtype, rows: u64) -> Basis {

@@ -16,6 +16,7 @@
 //! needs: arrivals t_i ~ Exp(w_i/Σw) of all experts, the M groups with the best two scores 1/(1 + t), and the
 //! K first arrivals within them. Nothing is approximated there.
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
@@ -78,36 +79,91 @@ impl GroupRule {
         &self,
         rates: &[f64],
         tokens: u32,
-        (rng, times): (&mut ChaCha8Rng, &mut Vec<f64>),
+        rng: &mut ChaCha8Rng,
         out: &mut [u32],
     ) {
-        let (groups, most) = (self.groups as usize, self.most as usize);
-        let per_group = rates.len() / groups;
+        let (most, slots) = (self.most as usize, self.slots.round() as usize);
+        let per_group = rates.len() / self.groups as usize;
         let total: f64 = rates.iter().sum();
-        let mut race = sample::Race::new(self.slots.round() as usize);
-        let mut order: Vec<(f64, usize)> = vec![(0.0, 0); groups];
+        let mut arrivals: Vec<Arrivals<'_>> =
+            rates.chunks_exact(per_group).map(|rates| Arrivals::of(rates, total)).collect();
+        let mut order: Vec<(f64, usize)> = vec![(0.0, 0); arrivals.len()];
         for _ in 0..tokens {
-            times.clear();
-            times.extend(rates.iter().map(|rate| {
-                let wait: f64 = Exp1.sample(rng);
-                wait * total / rate
-            }));
-            for ((group, times), place) in times.chunks_exact(per_group).enumerate().zip(&mut order)
-            {
-                let (mut first, mut second) = (f64::INFINITY, f64::INFINITY);
-                for &time in times {
-                    second = second.min(first.max(time));
-                    first = first.min(time);
-                }
-                *place = (1.0 / (1.0 + first) + 1.0 / (1.0 + second), group);
+            for (group, (place, arrivals)) in order.iter_mut().zip(&mut arrivals).enumerate() {
+                arrivals.begin();
+                let scores =
+                    [0, 1].map(|at| arrivals.time(at, rng).map_or(0.0, |t| 1.0 / (1.0 + t)));
+                *place = (scores[0] + scores[1], group);
             }
             order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
-            order[most..].iter().for_each(|&(_, group)| {
-                times[group * per_group..][..per_group].fill(f64::INFINITY);
-            });
-            race.finish(times.iter().copied());
-            race.winners().for_each(|expert| out[expert] += 1);
+            let mut taken = vec![0; most];
+            for _ in 0..slots {
+                let soonest = (0..most)
+                    .filter_map(|at| Some((arrivals[order[at].1].time(taken[at], rng)?, at)))
+                    .min_by(|a, b| a.0.total_cmp(&b.0));
+                let Some((_, at)) = soonest else { break };
+                let group = order[at].1;
+                out[group * per_group + arrivals[group].seen[taken[at]].1] += 1;
+                taken[at] += 1;
+            }
         }
+    }
+}
+
+/// The arrivals of the experts of one group for one token, drawn one after another as they are asked for: the next
+/// comes after a wait with the rate of those that have not come, and is each of them in proportion to its rate.
+struct Arrivals<'a> {
+    rates: &'a [f64],
+    /// Rates of the group, in units in which all experts' sum to one.
+    sum: f64,
+    scale: f64,
+    /// What has come: when, and who.
+    seen: Vec<(f64, usize)>,
+    left: f64,
+}
+
+impl<'a> Arrivals<'a> {
+    fn of(rates: &'a [f64], total: f64) -> Self {
+        let sum = rates.iter().sum::<f64>();
+        Self { rates, sum, scale: 1.0 / total, seen: Vec::with_capacity(rates.len()), left: sum }
+    }
+
+    fn begin(&mut self) {
+        self.seen.clear();
+        self.left = self.sum;
+    }
+
+    /// When expert number `at` to come does; nothing where fewer have any rate.
+    fn time(&mut self, at: usize, rng: &mut ChaCha8Rng) -> Option<f64> {
+        while self.seen.len() <= at {
+            if self.seen.len() == self.rates.len() || self.left <= 0.0 {
+                return None;
+            }
+            let wait: f64 = Exp1.sample(rng);
+            let before = self.seen.last().map_or(0.0, |(time, _)| *time);
+            let expert = self.next(rng);
+            self.seen.push((before + wait / (self.left * self.scale), expert));
+            self.left -= self.rates[expert];
+        }
+        Some(self.seen[at].0)
+    }
+
+    /// One of those that have not come, in proportion to their rates.
+    fn next(&self, rng: &mut ChaCha8Rng) -> usize {
+        let come = |expert: usize| self.seen.iter().any(|&(_, other)| other == expert);
+        let mut mass = self.left * rng.random::<f64>();
+        let mut last = 0;
+        for (expert, rate) in self.rates.iter().enumerate() {
+            if come(expert) {
+                continue;
+            }
+            last = expert;
+            mass -= rate;
+            if mass < 0.0 {
+                break;
+            }
+        }
+        last
     }
 }
 
@@ -187,7 +243,48 @@ pub(in crate::gate) fn grouped_counts(
 
 #[cfg(test)]
 mod tests {
-    use super::within_chance;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, Exp1};
+
+    use super::{GroupRule, within_chance};
+    use crate::gate::scheme::{GroupLimited, Scheme, Scores};
+
+    /// Tokens drawn by arrivals group by group choose as the scheme does from scores of all experts.
+    #[test]
+    fn short_sequences_choose_as_the_scheme_does() {
+        let (groups, most, k, experts, tokens) = (8_u32, 4_u32, 8_usize, 64_usize, 40_000_u32);
+        let rates: Vec<f64> =
+            (0..experts).map(|i| (1.5 * ((i * 37 % 64) as f64 / 32.0 - 1.0)).exp()).collect();
+        let total: f64 = rates.iter().sum();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut drawn = vec![0; experts];
+        let rule = GroupRule { groups, most, slots: k as f64 };
+        for _ in 0..tokens {
+            let mut one = vec![0; experts];
+            rule.draw_tokens(&rates, 1, &mut rng, &mut one);
+            let used = one.chunks(8).filter(|group| group.iter().sum::<u32>() > 0).count();
+            assert!(used <= 4 && one.iter().sum::<u32>() == 8 && one.iter().all(|n| *n < 2));
+            drawn.iter_mut().zip(one).for_each(|(sum, n)| *sum += n);
+        }
+        let mut wait = |rate: &f64| -> f64 {
+            let wait: f64 = Exp1.sample(&mut rng);
+            -(wait * total / rate).ln()
+        };
+        let scores: Vec<f64> =
+            (0..tokens).flat_map(|_| rates.iter().map(&mut wait).collect::<Vec<f64>>()).collect();
+        let scheme = GroupLimited { k, groups: 8, most: 4 };
+        let choices = scheme.choose(&Scores::new(experts, scores));
+        let mut chosen = vec![0_u32; experts];
+        for token in 0..tokens as usize {
+            choices.of_token(token).iter().for_each(|&expert| chosen[usize::from(expert)] += 1);
+        }
+        for (drawn, chosen) in drawn.iter().zip(&chosen) {
+            let apart = f64::from(*drawn) - f64::from(*chosen);
+            let sd = (2.0 * f64::from(*chosen)).sqrt();
+            assert!(apart.abs() < 4.5 * sd, "{drawn} for {chosen}");
+        }
+    }
 
     /// The inclusion sums to the slots, and is that of Newton's method run to its end.
     #[test]

@@ -21,6 +21,16 @@ impl CollectiveFit {
         prior * self.residual(gpus, bytes)
     }
 
+    /// The same in two parts, in seconds: what it takes however few bytes, and what it takes in proportion to them.
+    #[must_use]
+    pub fn parts(&self, gpus: u32, bytes: f64) -> [f64; 2] {
+        let all = self.seconds(gpus, bytes);
+        let Some(ramp) = self.ramp(gpus).filter(|_| gpus > 1) else { return [all, 0.0] };
+        let sent = bytes * (1.0 - 1.0 / f64::from(gpus));
+        let moving = sent / ramp.bandwidth.bytes_per_sec() * self.residual(gpus, bytes);
+        [all - moving, moving]
+    }
+
     /// What the constants leave over for a message of `bytes` among `gpus` GPUs, as a factor. Between
     /// measured numbers its logarithm is taken as far on the way as that of the rate.
     #[must_use]

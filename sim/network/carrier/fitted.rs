@@ -95,7 +95,8 @@ impl FittedExchange<'_> {
         let alone = self.alone().map_or(1.0, |rate| rate / scale_up);
         let rates = on(rates, &[LinkClass::Nic], nic);
         let fabric = of_fabric.max(nic * (1.0 + 1e-9));
-        let rates = on(rates, &[LinkClass::LeafSpine, LinkClass::SpineCore], fabric);
+        let beyond = [LinkClass::LeafSpine, LinkClass::SpineCore, LinkClass::Direct];
+        let rates = on(rates, &beyond, fabric);
         on(rates, &[LinkClass::Nvlink, LinkClass::Xgmi], alone.max(needed))
     }
 

@@ -6,7 +6,8 @@
 //! component's next end is found on the way, and a heap holds one entry for each component.
 //!
 //! Told an ε, ends are gathered: after a filling at `t`, rates hold for `κ·ε·(t − t₀)`, where `t₀` is
-//! the latest start in the component, or until the next end if that is later. Flows that end within that
+//! the latest time in the component from which a flow's duration counts (its start, or the time when what it is part
+//! of began to start up), or until the next end if that is later. Flows that end within that
 //! time end when they should under these rates; what they leave unused until the next filling makes
 //! the others late by a share of about `κ·ε`. Starts and changes of capacity are never gathered.
 
@@ -128,6 +129,17 @@ impl Sharing {
 
     /// Starts a flow now; `name` is told when it ends.
     pub fn start(&mut self, name: u32, route: &[LinkId], bytes: f64, weight: f64, ceiling: f64) {
+        self.start_counted(name, route, (bytes, weight, ceiling), self.now_s);
+    }
+
+    /// The same with a duration that counts from an earlier time, of which ε is a share.
+    pub fn start_counted(
+        &mut self,
+        name: u32,
+        route: &[LinkId],
+        (bytes, weight, ceiling): (f64, f64, f64),
+        from_s: f64,
+    ) {
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
@@ -148,7 +160,7 @@ impl Sharing {
             bytes,
             left: bytes,
             since_s: now,
-            start_s: now,
+            start_s: from_s,
             rate: 0.0,
             weight,
             ceiling,

@@ -120,7 +120,7 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     let increase = predicted.and_then(|p| p.increase_percent);
     range(&mut object, "throughput_increase_percent", increase);
     if counted == Scope::Experts {
-        let paper = published(row);
+        let paper = published(scenario, row);
         let expert_forward = paper.map(|paper| paper.expert_forward_ms);
         object.insert("published_expert_forward_ms".into(), json!(expert_forward));
         let increase = paper.and_then(|paper| paper.increase);
@@ -134,6 +134,7 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     object.insert("blame".into(), Value::Object(blame));
     object.insert("stands_on".into(), stands_on_json(&row.stands_on));
     object.insert("phase".into(), json!(row.workload.phase().word()));
+    object.insert("phase_assumed".into(), json!(row.workload.stack.phase.is_none()));
     object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
     object.insert("memory".into(), super::memory_json(scenario, &row.workload));
     object.insert("network".into(), network(&row.network_report));

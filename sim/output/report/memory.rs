@@ -17,7 +17,7 @@ const COLUMNS: usize = 4;
 #[must_use]
 pub fn ledger(scenario: &Scenario, workload: &Workload) -> Ledger {
     let rows = hottest_rows(workload, scenario.seeds.start);
-    Ledger::of(workload, (scenario.counted, scenario.topology.gpus()), rows)
+    Ledger::of(&scenario.carried(workload), (scenario.counted, scenario.topology.gpus()), rows)
 }
 
 /// A workload's ledger as JSON; sizes in bytes.

@@ -11,8 +11,9 @@ use crate::execution::lowering::draws_of;
 use crate::execution::run::{NCCL_SMS, slowdown};
 use crate::kernels::TimedBasis;
 use crate::network::fluid::Engine;
+use crate::studies::paper::PaperRow;
 use crate::studies::study::Row;
-use crate::workload::{Execution, Workload};
+use crate::workload::Workload;
 
 /// Writes the study's table, then where the time goes.
 ///
@@ -33,9 +34,8 @@ pub fn write_text(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io:
 fn provenance(out: &mut dyn Write, rows: &[Row]) -> io::Result<()> {
     let all = TimedBasis::merged(rows.iter().flat_map(|row| row.stands_on.clone()));
     write_stands_on(out, &all)?;
-    let grouped = rows.iter().map(|row| &row.workload);
-    let grouped: Vec<_> = grouped.filter(|w| w.execution == Execution::Grouped).collect();
-    write_phase(out, &grouped)?;
+    let workloads: Vec<_> = rows.iter().map(|row| &row.workload).collect();
+    write_phase(out, &workloads)?;
     writeln!(out)
 }
 
@@ -66,7 +66,9 @@ fn heading(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
 
 fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result<()> {
     let any_published = scenario.counted == Scope::Experts
-        && rows.iter().any(|row| published(row).is_some_and(|paper| paper.increase.is_some()));
+        && rows
+            .iter()
+            .any(|row| published(scenario, row).is_some_and(|paper| paper.increase.is_some()));
     let time = scenario.counted.label();
     write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
     writeln!(out, "{}", if any_published { "  published" } else { "" })?;
@@ -77,7 +79,7 @@ fn results(out: &mut dyn Write, scenario: &Scenario, rows: &[Row]) -> io::Result
     )?;
     writeln!(out, "{}", if any_published { "     %  error" } else { "" })?;
     for row in rows {
-        result(out, row, any_published)?;
+        result(out, row, any_published.then(|| published(scenario, row)))?;
     }
     writeln!(out)?;
     if scenario.counted == Scope::TrainingStep {
@@ -193,7 +195,8 @@ fn own_workloads(rows: &[Row], engine: Engine) -> impl Iterator<Item = &Workload
     rows.iter().filter(own).map(|row| &row.workload)
 }
 
-fn result(out: &mut dyn Write, row: &Row, any_published: bool) -> io::Result<()> {
+/// One row; with a column of what was published where any row has such.
+fn result(out: &mut dyn Write, row: &Row, published: Option<Option<&PaperRow>>) -> io::Result<()> {
     let experts = row.workload.model.experts;
     let expts = format!("{}+{}", experts.ffn, experts.zero_computation.total());
     let tau = row.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"));
@@ -205,8 +208,8 @@ fn result(out: &mut dyn Write, row: &Row, any_published: bool) -> io::Result<()>
         row.ffn_share.mean,
         plus_minus(&row.time_ms, decimals_of(row.time_ms.mean)),
     )?;
-    if any_published {
-        let paper = published(row).and_then(|paper| paper.increase);
+    if let Some(paper) = published {
+        let paper = paper.and_then(|paper| paper.increase);
         match (row.increase_percent, paper) {
             (Some(ours), Some(theirs)) => {
                 write!(out, " {theirs:>6.1} {:>+6.1}", ours.mean - theirs)?;
@@ -254,7 +257,9 @@ fn breakdown_of(out: &mut dyn Write, counted: Scope, rows: &[&Row]) -> io::Resul
     }
     write!(out, "\n{:<28}", "mean over GPUs and seeds")?;
     for row in rows {
-        let tau = row.tau().map_or_else(|| "vanilla".to_owned(), |tau| format!("τ={tau}"));
+        let moepp = row.workload.model.experts.zero_computation.total() > 0;
+        let word = if moepp { "MoE++" } else { "vanilla" };
+        let tau = row.tau().map_or_else(|| word.to_owned(), |tau| format!("τ={tau}"));
         write!(out, " {tau:>8}")?;
     }
     writeln!(out)?;

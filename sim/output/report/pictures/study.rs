@@ -79,12 +79,13 @@ pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Diagnostic> {
         let blame = row.part("blame")?;
         let part = |reason: &Reason| match blame.number(&format!("{}_ms", reason.key())) {
             // Results of before this reason was known have no time of it.
-            Err(_) if *reason == Reason::Rebalance => Ok(0.0),
+            Err(_) if matches!(reason, Reason::Rebalance | Reason::TensorParallel) => Ok(0.0),
             part => part,
         };
         let parts: Result<Vec<f64>, Diagnostic> = reasons.iter().map(part).collect();
         let model = row.text("model")?;
         let name = match tau {
+            None if row.maybe("throughput_increase_percent").is_some() => format!("{model} MoE++"),
             None => format!("{model} vanilla"),
             Some(tau) => format!("{model} τ = {tau}"),
         };
