@@ -1,7 +1,7 @@
 //! `moesim compare`: clusters against each other.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -42,11 +42,7 @@ pub(super) struct CompareArgs {
 }
 
 pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let prices = match &args.prices {
-        Some(path) => Source::read(path)?,
-        None => config::built_in_prices(),
-    };
-    let book = config::read_prices(&prices)?;
+    let book = price_book(args.prices.as_deref())?;
     let mut cluster_cases = Vec::new();
     for (name, scenario) in args.comparison.on_each(&args.clusters)? {
         let cluster_case = ClusterCase::new(name, scenario, &book);
@@ -81,6 +77,12 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         write_notes((&results[order[0]], drawn), out)?;
         write_cautions(&cluster_cases, out)
     }
+}
+
+/// A price book, or the built-in one.
+pub(super) fn price_book(path: Option<&Path>) -> Result<PriceBook, Failure> {
+    let source = path.map_or_else(|| Ok(config::built_in_prices()), Source::read)?;
+    Ok(config::read_prices(&source)?)
 }
 
 /// Says of each cluster what was taken for it, and of all the phase that was assumed.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::compare::digits;
 use super::comparison_args::ComparisonArgs;
 use super::{Failure, default_threads, save_chart};
-use moesim::config::{self, Diagnostic, Scenario, Source};
+use moesim::config::{Diagnostic, Scenario};
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
 use moesim::studies::compare::{ClusterCase, Equal};
@@ -84,11 +84,7 @@ fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure>
 }
 
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let prices = match &args.prices {
-        Some(path) => Source::read(path)?,
-        None => config::built_in_prices(),
-    };
-    let book = config::read_prices(&prices)?;
+    let book = super::compare::price_book(args.prices.as_deref())?;
     let (mut cluster_cases, mut too_dear) = (Vec::new(), Vec::new());
     for (name, scenario) in args.comparison.on_each(&args.clusters)? {
         let cluster_case = ClusterCase::new(name, scenario, &book);
@@ -255,29 +251,15 @@ fn json_of(
     (answer, trend): (&Plan, &Trend),
     (cluster_cases, too_dear): (&[ClusterCase], &[(String, f64)]),
 ) -> Value {
-    let object = |candidate: &Candidate| {
-        json!({
-            "cluster": candidate.cluster,
-            "tau": candidate.tau,
-            "tokens_per_s": candidate.mean(),
-            "target_tokens_per_s": candidate.target,
-            "margin_percent": candidate.margin_percent(),
-            "probability": candidate.probability,
-            "quality": candidate.quality.expected,
-            "quality_noise": candidate.quality.noise,
-            "quality_extrapolated": candidate.quality.extrapolated,
-            "fits": candidate.too_large.is_none(),
-        })
-    };
     let all = |indices: &[usize]| -> Vec<_> {
-        indices.iter().map(|&at| object(&answer.candidates[at])).collect()
+        indices.iter().map(|&at| candidate_json(&answer.candidates[at])).collect()
     };
     let every: Vec<usize> = (0..answer.candidates.len()).collect();
     json!({
         "asked_probability": args.probability,
         "met": answer.best.is_some(),
-        "recommended": answer.best.map(|at| object(&answer.candidates[at])),
-        "closest": object(&answer.candidates[answer.closest]),
+        "recommended": answer.best.map(|at| candidate_json(&answer.candidates[at])),
+        "closest": candidate_json(&answer.candidates[answer.closest]),
         "front": all(&answer.front),
         "candidates": all(&every),
         "blame": answer.blame.iter().map(|(reason, share)| (reason.key(), *share))
@@ -293,5 +275,20 @@ fn json_of(
             .iter()
             .map(|(name, usd)| json!({ "cluster": name, "usd": usd }))
             .collect::<Vec<_>>(),
+    })
+}
+
+fn candidate_json(candidate: &Candidate) -> Value {
+    json!({
+        "cluster": candidate.cluster,
+        "tau": candidate.tau,
+        "tokens_per_s": candidate.mean(),
+        "target_tokens_per_s": candidate.target,
+        "margin_percent": candidate.margin_percent(),
+        "probability": candidate.probability,
+        "quality": candidate.quality.expected,
+        "quality_noise": candidate.quality.noise,
+        "quality_extrapolated": candidate.quality.extrapolated,
+        "fits": candidate.too_large.is_none(),
     })
 }

@@ -11,13 +11,13 @@ use toml::Spanned;
 use super::is_same_gpu;
 use super::{Diagnostic, Kind, Number, Source, built_in, built_in_names};
 use crate::execution::Scope;
-use crate::execution::cost::{Overheads, experts_ask};
+use crate::execution::cost::Overheads;
+use crate::kernels::Kernels;
 use crate::kernels::profile::Profile;
-use crate::kernels::{Kernels, NoKernel};
 use crate::network::collective::Algorithm;
 use crate::network::{Carrier, NetworkChoice, Unavailable};
 use crate::topology::Topology;
-use crate::workload::{Execution, Workload};
+use crate::workload::Workload;
 
 mod checks;
 mod overrides;
@@ -390,21 +390,10 @@ impl ScenarioSource {
             let help = "change the workload's [layout], or name a topology it divides";
             return Err(self.source.mistake(name.span(), misfit, help));
         }
-        if let Err(none) = runnable(kernels, &workload) {
+        if let Err(none) = checks::runnable(kernels, &workload) {
             return Err(source.mistake_at_key(none.key, none.found, none.help));
         }
         Ok(workload)
-    }
-}
-
-/// Whether the GPU computes in the workload's format, and the profile has the experts' kernel that it
-/// names.
-fn runnable(kernels: &Kernels<'_>, workload: &Workload) -> Result<(), NoKernel> {
-    let ask = experts_ask(workload);
-    kernels.check_unit(ask.formats)?;
-    match workload.execution {
-        Execution::Grouped => kernels.choose_experts(&ask).map(|_| ()),
-        Execution::Sequential => Ok(()),
     }
 }
 

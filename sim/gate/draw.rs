@@ -149,15 +149,8 @@ impl<'a> Draw<'a> {
         let all = f64::from(self.gate.tokens_per_gpu);
         let scheme = self.gate.scheme;
         let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
-        if let Scheme::GroupLimited { groups, most } = scheme
-            && self.sequences.as_ref().is_some_and(|of| of.tokens_of_sequence() <= groups::SHORT)
-            && slots == u64::from(tokens) * u64::from(self.gate.experts.top_k)
-        {
-            let rule = groups::GroupRule { groups, most, slots: each };
-            for (sequence, length) in self.sequences() {
-                self.rates_of(sequence);
-                rule.draw_tokens(&self.rates.ffn, length, &mut self.ffn, out);
-            }
+        let full = slots == u64::from(tokens) * u64::from(self.gate.experts.top_k);
+        if self.short_sequences(full, out) {
             return;
         }
         let expected = &mut self.expected[0];
@@ -189,6 +182,22 @@ impl<'a> Draw<'a> {
         } else {
             sample::counts_with_sum(rng, tokens, slots, expected, out);
         }
+    }
+
+    /// Counts of FFN experts token by token, where experts are in groups of which a token takes some, sequences are short
+    /// and every token has all its `slots`; says whether that was done.
+    fn short_sequences(&mut self, all_slots: bool, out: &mut [u32]) -> bool {
+        let Scheme::GroupLimited { groups, most } = self.gate.scheme else { return false };
+        let short = |of: &Cursor<'_>| of.tokens_of_sequence() <= groups::SHORT;
+        if !all_slots || !self.sequences.as_ref().is_some_and(short) {
+            return false;
+        }
+        let rule = groups::GroupRule { groups, most, slots: f64::from(self.gate.experts.top_k) };
+        for (sequence, length) in self.sequences() {
+            self.rates_of(sequence);
+            rule.draw_tokens(&self.rates.ffn, length, &mut self.ffn, out);
+        }
+        true
     }
 
     /// Counts of the other experts: `slots` of `tokens` tokens.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cases;
+mod choices;
 #[cfg(unix)]
 mod full_disk;
 mod gate_commands;

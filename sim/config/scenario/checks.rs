@@ -4,9 +4,10 @@ use toml::Spanned;
 
 use super::{Case, CompareTable, File, Ingredients, Scenario, ScenarioSource};
 use crate::config::{Diagnostic, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu};
-use crate::execution::cost::Overheads;
+use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
+use crate::kernels::{Kernels, NoKernel};
 use crate::network::Unavailable;
 use crate::topology::Topology;
 use crate::workload::{Execution, Phase, Workload};
@@ -197,4 +198,15 @@ fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, S
         );
         (found, "change one of them, or the number of GPUs".to_owned())
     })
+}
+
+/// Whether the GPU computes in the workload's format, and the profile has the experts' kernel that it
+/// names.
+pub(super) fn runnable(kernels: &Kernels<'_>, workload: &Workload) -> Result<(), NoKernel> {
+    let ask = experts_ask(workload);
+    kernels.check_unit(ask.formats)?;
+    match workload.execution {
+        Execution::Grouped => kernels.choose_experts(&ask).map(|_| ()),
+        Execution::Sequential => Ok(()),
+    }
 }

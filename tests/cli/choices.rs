@@ -1,0 +1,238 @@
+//! Is nothing decided in silence: is every default said, and every command asked the same thing the same way?
+//!
+//! A pass says that the choices below are the same in all commands, are printed, or are refused where they would have
+//! no effect. It does not say that there are no others.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("choices-{test}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder of ours");
+    folder
+}
+
+/// What `moesim` prints, and whether it succeeds.
+fn said(folder: &Path, args: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_moesim"))
+        .current_dir(folder)
+        .args(args)
+        .output()
+        .expect("moesim starts");
+    let text = if output.status.success() { output.stdout } else { output.stderr };
+    (output.status.success(), String::from_utf8(text).expect("UTF-8"))
+}
+
+fn json(folder: &Path, args: &[&str]) -> Value {
+    let (good, text) = said(folder, &[args, &["--json"]].concat());
+    assert!(good, "{args:?}: {text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn refused(folder: &Path, args: &[&str], with: &str) {
+    let (good, text) = said(folder, args);
+    assert!(!good && text.contains(with) && text.contains("help:"), "{args:?}: {text}");
+}
+
+/// The 1B pair on a cluster, without a word of overheads or profile.
+fn small(folder: &Path, topology: &str, counted: &str) {
+    let text = format!(
+        "schema = 1\nname = \"small\"\ntopology = \"{topology}\"\ncounted = \"{counted}\"\nseeds = \"0..2\"\n\
+         [[compare]]\nvanilla = \"moe-1b\"\nmoepp = \"moepp-1b\"\n"
+    );
+    fs::write(folder.join("small.toml"), text).expect("a file of ours");
+}
+
+const FEW: &str = "workload.batch.micro_batches=1";
+
+#[test]
+fn run_compare_and_plan_take_the_same_overheads_and_say_them() {
+    let folder = folder("overheads");
+    for counted in ["experts", "moe-layer", "model-forward"] {
+        small(&folder, "h100-4x8-rail", counted);
+        let run = json(&folder, &["run", "small.toml", "--set", FEW]);
+        let gain = run["results"][1]["throughput_increase_percent"].as_f64().unwrap();
+        let asked =
+            ["h100-4x8-rail", "--counted", counted, "--seeds", "0..2", "--certain", "--set", FEW];
+        let compare = json(&folder, &[&["compare"], &asked[..]].concat());
+        let ours = compare["clusters"][0]["throughput_increase_percent"].as_f64().unwrap();
+        assert!((gain - ours).abs() < 1e-6 * gain.abs(), "{counted}: {gain} for {ours}");
+        let (_, text) = said(&folder, &["run", "small.toml", "--set", FEW]);
+        assert!(text.contains("overheads moepp-loop (none named"), "{text}");
+        assert_eq!(compare["settings"][0]["overheads"], "moepp-loop");
+        assert_eq!(compare["settings"][0]["overheads_named"], false);
+        assert_eq!(compare["settings"][0]["counted"], counted);
+    }
+    // What a comparison overrides decides, not what its file says.
+    let grouped = ["compare", "h100-4x8-rail", "--certain", "--seeds", "0..1", "--set", FEW];
+    let both = "workload.experts.execution='grouped'";
+    let compare = json(&folder, &[&grouped[..], &["--set", both]].concat());
+    assert_eq!(compare["settings"][0]["overheads"], "none");
+}
+
+#[test]
+fn a_phase_that_was_assumed_is_the_phase_that_is_stated() {
+    let folder = folder("phase");
+    small(&folder, "h100-4x8-rail", "model-forward");
+    let time = |set: &[&str]| {
+        let run = json(&folder, &[&["run", "small.toml", "--set", FEW], set].concat());
+        (run["results"][0]["forward_ms"].clone(), run["results"][0]["phase_assumed"].clone())
+    };
+    let (assumed, yes) = time(&[]);
+    let (stated, no) = time(&["--set", "workload.batch.phase='prefill'"]);
+    assert_eq!((assumed, yes, no), (stated, Value::Bool(true), Value::Bool(false)));
+    let (_, text) = said(&folder, &["run", "small.toml", "--set", FEW]);
+    assert!(text.contains("phase: prefill (batch.phase is not given"), "{text}");
+}
+
+#[test]
+fn buffers_are_those_of_the_library_that_carries() {
+    let folder = folder("ledger");
+    let text = "schema = 1\nname = \"decode\"\ntopology = \"h100-4x8-rail\"\ncounted = \"moe-layer\"\n\
+                seeds = \"0..1\"\n[[compare]]\nvanilla = \"deepseek-v3\"\n";
+    fs::write(folder.join("decode.toml"), text).expect("a file of ours");
+    let decode = [
+        "memory",
+        "decode.toml",
+        "--set",
+        "workload.batch.tokens_per_gpu=128",
+        "--set",
+        "workload.batch.sequence_tokens=1",
+        "--set",
+        "workload.batch.phase='decode'",
+    ];
+    let buffers = |set: &[&str]| {
+        let ledger = json(&folder, &[&decode[..], set].concat());
+        ledger["workloads"][0]["memory"]["exchange_buffers_bytes"].as_u64().unwrap()
+    };
+    let named = buffers(&["--set", "workload.exchange.library='deepep-low-latency'"]);
+    assert!(named > 0 && buffers(&[]) == named, "{} for {named}", buffers(&[]));
+}
+
+#[test]
+fn keys_and_flags_without_effect_are_refused() {
+    let folder = folder("refused");
+    small(&folder, "h100-4x8-rail", "moe-layer");
+    let run = ["run", "small.toml", "--set"];
+    refused(
+        &folder,
+        &[&run[..], &["workload.kernels.experts='no-such-kernel'"]].concat(),
+        "has no effect",
+    );
+    refused(&folder, &["compare", "h100-4x8-rail", "--set", "tau=[0.1,0.75]"], "gives 2 τ");
+    let sweep =
+        "schema = 1\nname = \"s\"\nscenario = \"paper\"\n[vary]\nseeds = [\"0..1\", \"5..8\"]\n";
+    fs::write(folder.join("plan.toml"), sweep).expect("a file of ours");
+    refused(&folder, &["sweep", "plan.toml", "--out", "out"], "changes the seeds");
+    // An A100 has no fp8 unit, whatever the cluster had.
+    let a100 = Path::new(env!("CARGO_MANIFEST_DIR")).join("calibrate/profiles/a100-sxm.toml");
+    let fp8 = ["--set", "workload.batch.dtype='fp8'"];
+    let on = ["run", "small.toml", "--profile", a100.to_str().unwrap()];
+    refused(&folder, &[&on[..], &fp8].concat(), "no timings in fp8");
+    let (good, text) = said(&folder, &[&on[..], &["--set", FEW]].concat());
+    assert!(good && text.contains("kept of the cluster"), "{text}");
+}
+
+#[test]
+fn a_plan_recommends_nothing_that_does_not_fit_and_says_what_it_left_out() {
+    let folder = folder("plan");
+    let asked = [
+        "plan",
+        "h100-4x8-rail",
+        "--layer-ms",
+        "1000",
+        "--tau",
+        "0.25,2",
+        "--certain",
+        "--seeds",
+        "0..1",
+        "--set",
+        FEW,
+        "--set",
+        "vanilla.batch.tokens_per_gpu=512",
+        "--set",
+        "vanilla.batch.sequence_tokens=512",
+    ];
+    let fits = |memory: &str| {
+        let memory = format!("topology.gpu.memory='{memory}'");
+        let plan = json(&folder, &[&asked[..], &["--set", &memory]].concat());
+        let candidates = plan["candidates"].as_array().unwrap().clone();
+        assert!(plan["recommended"].is_null() || plan["recommended"]["fits"] == true, "{plan}");
+        candidates.iter().map(|one| one["fits"].as_bool().unwrap()).collect::<Vec<bool>>()
+    };
+    assert!(fits("80 GB").iter().all(|fits| *fits));
+    let tight: Vec<bool> = (300..330)
+        .step_by(2)
+        .map(|mb| format!("{mb} MB"))
+        .find_map(|memory| {
+            let memory_set = format!("topology.gpu.memory='{memory}'");
+            let (good, _) = said(&folder, &[&asked[..], &["--set", &memory_set]].concat());
+            good.then(|| fits(&memory))
+        })
+        .expect("some size holds what the file asks for");
+    assert!(tight.iter().any(|fits| *fits));
+    let dear = json(
+        &folder,
+        &[
+            "plan",
+            "h100-4x8-rail",
+            "gb200-nvl72",
+            "--layer-ms",
+            "1000",
+            "--tau",
+            "1",
+            "--certain",
+            "--seeds",
+            "0..1",
+            "--set",
+            FEW,
+            "--max-usd",
+            "2500000",
+        ],
+    );
+    let kept = dear["settings"].as_array().unwrap().len();
+    assert_eq!(kept + dear["left_out"].as_array().unwrap().len(), 2, "{dear}");
+    assert_eq!(dear["left_out"][0]["cluster"], "gb200-nvl72");
+}
+
+#[test]
+fn published_gains_stand_beside_the_papers_gpus_alone() {
+    let folder = folder("published");
+    let run = ["run", "paper", "--set", "seeds=0..1", "--set", FEW];
+    let (_, own) = said(&folder, &run);
+    let (_, other) = said(&folder, &[&run[..], &["--set", "topology=h100-4x8-rail"]].concat());
+    assert!(own.contains("published") && !other.contains("published"), "{other}");
+}
+
+#[test]
+fn blame_of_a_forward_pass_over_tensor_parallel_gpus_sums_to_its_time() {
+    let folder = folder("blame");
+    small(&folder, "h100-4x8-rail", "model-forward");
+    let run = json(
+        &folder,
+        &["run", "small.toml", "--set", FEW, "--set", "workload.layout.tensor_parallel=2"],
+    );
+    let result = &run["results"][0];
+    let blame: f64 =
+        result["blame"].as_object().unwrap().values().map(|ms| ms.as_f64().unwrap()).sum();
+    let makespan = result["makespan_ms"].as_f64().or(result["forward_ms"].as_f64()).unwrap();
+    assert!(result["blame"]["tensor_parallel_ms"].as_f64().unwrap() > 0.0);
+    assert!((blame / makespan - 1.0).abs() < 1e-6, "{blame} of {makespan}");
+}
+
+#[test]
+fn another_gpus_profile_is_said_by_explain_and_timeline_too() {
+    let folder = folder("borrowed");
+    small(&folder, "h20-4x8", "moe-layer");
+    let set = ["--set", FEW, "--set", "profile='h100-sxm'"];
+    for command in
+        [&["explain", "small.toml"][..], &["timeline", "small.toml", "--out", "t.pftrace"]]
+    {
+        let (good, text) = said(&folder, &[command, &set].concat());
+        assert!(good && text.contains("applied to"), "{command:?}: {text}");
+    }
+}
