@@ -21,7 +21,7 @@ use crate::execution::blame::Reason;
 use crate::execution::calendar::Schedule;
 use crate::execution::program::{Meeting, MeetingId, Program, Stream, Work};
 use crate::network::fluid::Engine;
-use crate::network::{Delivery, Exchange, ExchangeId, Network, NetworkReport};
+use crate::network::{Delivery, Exchange, ExchangeId, Network};
 
 mod exchange_tracker;
 mod fact;
@@ -157,11 +157,6 @@ impl<'a, P: Program> Machine<'a, P> {
                 self.reschedule_network(&mut schedule);
             }
         }
-    }
-
-    /// What is known so far of how well the network carries.
-    pub fn network_report(&self) -> NetworkReport {
-        self.network.network_report()
     }
 
     /// Ends the run: blames what is left of each GPU's time; hands out the accounts and the program.

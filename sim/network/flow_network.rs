@@ -204,7 +204,7 @@ impl<'a> FlowNetwork<'a> {
         let ceiling = ceiling.map_or(f64::INFINITY, Bandwidth::bytes_per_sec) * slower;
         let bytes = transfer.bytes.0 as f64 * slower;
         let (load, from_s) = ((bytes, 1.0, ceiling), seconds(joined));
-        self.sharing.start_counted(number, &self.route, load, from_s);
+        self.sharing.start(number, &self.route, load, from_s);
         self.count_hashed(1);
     }
 

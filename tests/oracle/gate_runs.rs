@@ -210,8 +210,12 @@ fn shared_experts_run_beside_the_dispatch() {
 /// Grouped-query attention, latent attention, leading dense layers: each as on paper.
 #[test]
 fn attention_and_dense_layers_take_what_they_should() {
-    let dense =
-        |more: &[&str]| run(&workload(more), Scope::ModelForward).blame[0].of(Reason::Dense).us();
+    // Of training, the output of every token; a prefill computes that of last tokens.
+    let trains = "batch.phase='training'";
+    let dense = |more: &[&str]| {
+        let workload = workload(&[&[trains], more].concat());
+        run(&workload, Scope::ModelForward).blame[0].of(Reason::Dense).us()
+    };
     let plain = dense(&[]);
     // Of 3·1,000 columns of queries, keys and values, 1,400 are left: 1,600 columns of 4,000 × 1,000
     // products fewer, 128 µs; and as many numbers of a token have no position to be read and written: 4,000 ·

@@ -220,7 +220,7 @@ impl Config<'_> {
         }
         let _ = writeln!(
             text,
-            "preset  = \"gpt-oss-serving\"     # guess: loads as uneven as those recorded of gpt-oss-20b\n"
+            "preset  = \"gpt-oss-serving\"     # guess: sequences differ as those recorded of gpt-oss-20b\n"
         );
         Ok(())
     }
@@ -229,12 +229,18 @@ impl Config<'_> {
         let ffn = self.number(&["num_experts", "num_local_experts", "n_routed_experts"])?;
         let quantised = self.keys.get("quantization_config");
         let method = quantised.and_then(|of| of.get("quant_method")).and_then(Value::as_str);
-        let dtype = if method == Some("fp8") { "fp8" } else { "bf16" };
+        let dtype = match method {
+            None => "\"bf16\"".to_owned(),
+            Some("fp8") => "\"fp8\"".to_owned(),
+            Some(other) => format!(
+                "\"bf16\"           # guess: the weights are {other}, which is not modelled"
+            ),
+        };
         let gpus = (1..=GPUS).rev().find(|gpus| ffn.is_multiple_of(*gpus)).unwrap_or(1);
         let _ = writeln!(
             text,
             "[batch]\ntokens_per_gpu  = 4096             # guess\nmicro_batches   = 1                # guess\n\
-             sequence_tokens = 2048             # guess\ndtype           = \"{dtype}\"\n\n\
+             sequence_tokens = 2048             # guess\ndtype           = {dtype}\n\n\
              [layout]\nexpert_parallel   = {gpus}              # guess\npipeline_parallel = 1              # guess"
         );
         Ok(())

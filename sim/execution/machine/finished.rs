@@ -2,6 +2,8 @@
 
 use crate::base::units::SimDuration;
 use crate::execution::blame::Blame;
+use crate::execution::machine::Machine;
+use crate::execution::program::Program;
 use crate::network::NetworkReport;
 
 /// The accounts of a finished run.
@@ -17,4 +19,11 @@ pub struct Finished {
     pub network_report: NetworkReport,
     /// Bytes over each link of the cluster.
     pub link_bytes: Vec<u64>,
+}
+
+impl<P: Program> Machine<'_, P> {
+    /// What is known so far of how well the network carries.
+    pub fn network_report(&self) -> NetworkReport {
+        self.network.network_report()
+    }
 }

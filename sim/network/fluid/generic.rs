@@ -40,7 +40,7 @@ pub(super) fn solve_exactly(
         {
             links.route(part, flow, &mut route);
             let (weight, ceiling) = (part.weight(flow), part.ceiling(flow));
-            sharing.start(flow, &route, part.bytes(flow), weight, ceiling);
+            sharing.start(flow, &route, (part.bytes(flow), weight, ceiling), sharing.now_s());
             started += 1;
         }
         while let Some(change) = changes.get(changed)

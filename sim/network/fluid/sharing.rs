@@ -127,19 +127,10 @@ impl Sharing {
         self.fillings
     }
 
-    /// Starts a flow now; `name` is told when it ends.
-    pub fn start(&mut self, name: u32, route: &[LinkId], bytes: f64, weight: f64, ceiling: f64) {
-        self.start_counted(name, route, (bytes, weight, ceiling), self.now_s);
-    }
-
-    /// The same with a duration that counts from an earlier time, of which ε is a share.
-    pub fn start_counted(
-        &mut self,
-        name: u32,
-        route: &[LinkId],
-        (bytes, weight, ceiling): (f64, f64, f64),
-        from_s: f64,
-    ) {
+    /// Starts a flow of these bytes, weight and ceiling now; `name` is told when it ends. Its duration, of which ε is a
+    /// share, counts from `from_s`.
+    pub fn start(&mut self, name: u32, route: &[LinkId], load: (f64, f64, f64), from_s: f64) {
+        let (bytes, weight, ceiling) = load;
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
@@ -151,20 +142,17 @@ impl Sharing {
         for &link in &links {
             self.links[link as usize].flows.push(slot);
         }
-        let (now, component) = (self.now_s, None);
         *flow = Flow {
             name,
             running: true,
-            component,
-            seen: 0,
             bytes,
             left: bytes,
-            since_s: now,
+            since_s: self.now_s,
             start_s: from_s,
-            rate: 0.0,
             weight,
             ceiling,
             route: links,
+            ..Flow::default()
         };
         self.running += 1;
         self.fresh.push(slot);
