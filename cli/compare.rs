@@ -1,15 +1,15 @@
 //! `moesim compare`: clusters against each other.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::comparison_args::ComparisonArgs;
+use super::comparison_args::{ComparisonArgs, price_book, settings_json, write_cautions};
 use super::{Failure, default_threads, save_chart};
 use crate::choice;
-use moesim::config::{self, Diagnostic, Scenario, Source};
+use moesim::config::{Diagnostic, Scenario};
 use moesim::output::report::{
     self,
     pictures::{self, Part, Picture},
@@ -77,36 +77,6 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         write_notes((&results[order[0]], drawn), out)?;
         write_cautions(&cluster_cases, out)
     }
-}
-
-/// A price book, or the built-in one.
-pub(super) fn price_book(path: Option<&Path>) -> Result<PriceBook, Failure> {
-    let source = path.map_or_else(|| Ok(config::built_in_prices()), Source::read)?;
-    Ok(config::read_prices(&source)?)
-}
-
-/// Says of each cluster what was taken for it, and of all the phase that was assumed.
-pub(super) fn write_cautions(
-    cluster_cases: &[ClusterCase],
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    for ClusterCase { name, scenario, .. } in cluster_cases {
-        report::write_setting(out, name, scenario)?;
-    }
-    if let Some(first) = cluster_cases.first() {
-        report::write_assumed_phase(out, &first.scenario)?;
-    }
-    Ok(())
-}
-
-/// What each cluster was asked and what was taken for it, as JSON.
-pub(super) fn settings_json(cluster_cases: &[ClusterCase]) -> Value {
-    let one = |case: &ClusterCase| {
-        let mut setting = report::setting_json(&case.scenario);
-        setting["cluster"] = json!(case.name);
-        setting
-    };
-    cluster_cases.iter().map(one).collect()
 }
 
 /// Refuses a cluster of GPUs that the price book does not know, where that matters.

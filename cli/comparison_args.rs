@@ -1,10 +1,17 @@
 //! What `compare`, `plan`, `explain` and `timeline` share: a scenario from a few words.
 
+use std::io::Write;
+use std::path::Path;
+
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::Failure;
-use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource};
+use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource, Source};
+use moesim::output::report;
+use moesim::studies::compare::ClusterCase;
 use moesim::studies::study::refuse_borrowed;
+use moesim::topology::PriceBook;
 
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
@@ -113,4 +120,34 @@ impl ComparisonArgs {
 fn short_name(topology: &str) -> String {
     let stem = std::path::Path::new(topology).file_stem().filter(|_| topology.ends_with(".toml"));
     stem.map_or(topology.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// A price book, or the built-in one.
+pub(super) fn price_book(path: Option<&Path>) -> Result<PriceBook, Failure> {
+    let source = path.map_or_else(|| Ok(config::built_in_prices()), Source::read)?;
+    Ok(config::read_prices(&source)?)
+}
+
+/// Says of each cluster what was taken for it, and of all the phase that was assumed.
+pub(super) fn write_cautions(
+    cluster_cases: &[ClusterCase],
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    for ClusterCase { name, scenario, .. } in cluster_cases {
+        report::write_setting(out, name, scenario)?;
+    }
+    if let Some(first) = cluster_cases.first() {
+        report::write_assumed_phase(out, &first.scenario)?;
+    }
+    Ok(())
+}
+
+/// What each cluster was asked and what was taken for it, as JSON.
+pub(super) fn settings_json(cluster_cases: &[ClusterCase]) -> Value {
+    let one = |case: &ClusterCase| {
+        let mut setting = report::setting_json(&case.scenario);
+        setting["cluster"] = json!(case.name);
+        setting
+    };
+    cluster_cases.iter().map(one).collect()
 }

@@ -84,7 +84,7 @@ fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure>
 }
 
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let book = super::compare::price_book(args.prices.as_deref())?;
+    let book = super::comparison_args::price_book(args.prices.as_deref())?;
     let (mut cluster_cases, mut too_dear) = (Vec::new(), Vec::new());
     for (name, scenario) in args.comparison.on_each(&args.clusters)? {
         let cluster_case = ClusterCase::new(name, scenario, &book);
@@ -137,7 +137,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         for (name, usd) in &too_dear {
             writeln!(out, "{name}: left out, as it costs {usd:.0} USD by prices of {}", book.date)?;
         }
-        super::compare::write_cautions(&cluster_cases, out)
+        super::comparison_args::write_cautions(&cluster_cases, out)
     }
 }
 
@@ -270,7 +270,7 @@ fn json_of(
         "quality_source": trend.source,
         "gate_draws_per_layer": answer.gate_draws,
         "set": args.comparison.set,
-        "settings": super::compare::settings_json(cluster_cases),
+        "settings": super::comparison_args::settings_json(cluster_cases),
         "left_out": too_dear
             .iter()
             .map(|(name, usd)| json!({ "cluster": name, "usd": usd }))
