@@ -353,7 +353,9 @@ fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
         Attention::Grouped { key_value_heads } => (2 * heads + 2 * u64::from(key_value_heads)) * a,
         Attention::Latent { rope_dim, .. } => heads * (4 * a + u64::from(rope_dim)),
     };
-    let widest = u64::from(model.dense.intermediate.max(model.dense.shared));
+    let has_dense = model.dense.leading_layers > 0 || model.dense.shortcut;
+    let intermediate = if has_dense { model.dense.intermediate } else { 0 };
+    let widest = u64::from(intermediate.max(model.dense.shared));
     let dense = tokens * matrices * widest * 2;
     stream + experts.max(tokens * queries_on * 2).max(dense)
 }

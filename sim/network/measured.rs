@@ -11,7 +11,8 @@
 //!   η = B · B_here/B_profile · max over links l of (bytes over l for one sent by each GPU) / B_l
 //! ```
 //!
-//! so that links behind the slots matter by what was measured of the box, not by their data sheets. What these constants leave over at the size of a
+//! but no more than all, so that links behind the slots matter by what was measured of the box, not by their data
+//! sheets. What these constants leave over at the size of a
 //! workload's messages, `carrier` applies on top. Across nodes figures are published: a share of
 //! the NIC's rate, and a start-up by number of nodes n, its logarithm linear in ln n between two; there is no
 //! table of NCCL between nodes to judge them by, and their interval is as wide as published fabrics scatter. A

@@ -11,7 +11,7 @@ use crate::workload::{Layout, PipelineSchedule, Recompute, Training, Zero};
 pub(super) struct TrainingTable {
     schedule: Option<Spanned<ScheduleWord>>,
     chunks: Option<Spanned<Count<1, 64>>>,
-    paired: Option<bool>,
+    paired: Option<Spanned<bool>>,
     recompute: Option<RecomputeWord>,
     zero: Option<Count<0, 2>>,
     overlapped_gradients: Option<bool>,
@@ -59,7 +59,7 @@ impl TrainingTable {
                 ScheduleWord::DualPipe => PipelineSchedule::DualPipe,
             }),
             chunks: self.chunks.as_ref().map_or(1, |chunks| chunks.get_ref().0),
-            paired: self.paired.unwrap_or(usual.paired),
+            paired: self.paired.as_ref().map_or(usual.paired, |paired| *paired.get_ref()),
             recompute: self.recompute.map_or(usual.recompute, |word| match word {
                 RecomputeWord::None => Recompute::Nothing,
                 RecomputeWord::Selective => Recompute::Selective,
@@ -90,6 +90,13 @@ impl TrainingTable {
         let stages = layout.pipeline_parallel;
         let at_chunks = self.chunks.as_ref().map(Spanned::span).unwrap_or_default();
         let at_schedule = self.schedule.as_ref().map(Spanned::span).unwrap_or_default();
+        if let Some(paired) = self.paired.as_ref().filter(|paired| *paired.get_ref())
+            && training.schedule != PipelineSchedule::OneForwardOneBackward
+        {
+            let found = "has no effect: only \"1f1b\" takes passes in pairs by choice";
+            let help = "remove it, or give training.schedule = \"1f1b\"";
+            return Err(source.mistake(paired.span(), found, help));
+        }
         let mistake = match training.schedule {
             PipelineSchedule::OneForwardOneBackward => {
                 let uneven = training.chunks > 1 && !micro_batches.is_multiple_of(stages);

@@ -11,6 +11,7 @@ use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::execution::lowering::draws_of;
+use crate::execution::run::{NCCL_SMS, slowdown};
 use crate::network::NetworkReport;
 use crate::studies::study::Row;
 
@@ -135,11 +136,27 @@ fn result(scenario: &Scenario, row: &Row) -> Value {
     object.insert("stands_on".into(), stands_on_json(&row.stands_on));
     object.insert("phase".into(), json!(row.workload.phase().word()));
     object.insert("phase_assumed".into(), json!(row.workload.stack.phase.is_none()));
+    if counted.has_backward() {
+        object.insert("beside_exchanges".into(), beside_exchanges(scenario, row));
+    }
     object.insert("hidden_zero_computation_ms".into(), json!(row.hidden_ms));
     object.insert("memory".into(), super::memory_json(scenario, &row.workload));
     object.insert("network".into(), network(&row.network_report));
     object.insert("link_use".into(), link_use(&scenario.topology, &row.link_bytes_per_s));
     Value::Object(object)
+}
+
+/// SMs that exchanges hold, and how much longer kernels beside them take.
+fn beside_exchanges(scenario: &Scenario, row: &Row) -> Value {
+    let known = scenario.carrier(&row.workload).ok().and_then(|of| of.sms(&row.workload));
+    let sms = known.unwrap_or(NCCL_SMS);
+    let slower = slowdown(&scenario.topology, sms);
+    json!({
+        "sms": sms,
+        "sms_assumed": known.is_none(),
+        "products_times": slower.arithmetic,
+        "memory_times": slower.memory,
+    })
 }
 
 /// Which engine carried the exchanges, and what is known of its error; null where there were none.
