@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub(super) mod import;
+pub(super) mod list;
 
 use super::Failure;
 use crate::choice;

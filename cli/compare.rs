@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::comparison_args::ComparisonArgs;
-use super::{Failure, default_threads, save_chart};
+use super::{Failure, default_threads, output};
 use crate::choice;
 use moesim::config::{self, Diagnostic, Source};
 use moesim::output::report::{
@@ -35,7 +35,7 @@ pub(super) struct CompareArgs {
     prices: Option<PathBuf>,
     /// Draw throughput, at equal cost or power against what it costs, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
-    plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -65,12 +65,12 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
             Equal::Gpus => Picture::Bars(pictures::throughput_chart(&comparison)?),
             Equal::Cost | Equal::Power => Picture::Spots(pictures::cost_chart(&comparison)?),
         };
-        save_chart(&chart, path)?;
+        output::chart(&chart, path)?;
     }
     if args.json {
         let report = json_of(args, &results, &order, &catch_up);
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        Ok(writeln!(out)?)
+        let own = cluster_cases.iter().flat_map(|case| &case.scenario.ingredients.inputs);
+        super::reproduce::print(out, report, own.cloned().chain(prices.inputs(&[])))
     } else {
         write_text(args, &results, &order, &catch_up, out)?;
         if args.equal != Equal::Gpus {

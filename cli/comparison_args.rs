@@ -7,6 +7,13 @@ use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource
 use moesim::studies::study::refuse_borrowed;
 use moesim::workload::{Execution, Workload};
 
+/// τ within the bounds that scenarios have for it.
+pub(super) fn tau(text: &str) -> Result<f64, String> {
+    let fits = text.trim().parse::<f64>().ok().filter(|value| config::TAU.contains(value));
+    let (least, most) = (config::TAU.start(), config::TAU.end());
+    fits.ok_or_else(|| format!("give a number from {least} to {most}"))
+}
+
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
 pub(super) struct ComparisonArgs {

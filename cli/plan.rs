@@ -7,8 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::compare::digits;
-use super::comparison_args::ComparisonArgs;
-use super::{Failure, default_threads, save_chart};
+use super::comparison_args::{ComparisonArgs, tau};
+use super::{Failure, default_threads, output};
+use moesim::base::inputs::Input;
 use moesim::config::{self, Diagnostic, Scenario};
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
@@ -38,7 +39,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "USD", value_parser = positive)]
     max_usd: Option<f64>,
     /// τ to look at first; the edge between them is found by bisection.
-    #[arg(long, value_delimiter = ',', value_parser = positive,
+    #[arg(long, value_delimiter = ',', value_parser = tau,
           default_value = "0.1,0.15,0.25,0.4,0.5,0.75,1,1.5,2")]
     tau: Vec<f64>,
     /// Quality over τ: a CSV with columns tau and quality. Default: the paper's.
@@ -48,7 +49,7 @@ pub(super) struct PlanArgs {
     comparison: ComparisonArgs,
     /// Draw quality against throughput, and the Pareto front, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
-    plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -121,12 +122,16 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let answer = plan(&question, default_threads())?;
     if let Some(path) = &args.plot {
         let json = json_of(args, &answer, &trend);
-        save_chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;
+        output::chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;
     }
     if args.json {
         let report = json_of(args, &answer, &trend);
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        Ok(writeln!(out)?)
+        let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
+        let quality = args.quality.iter().filter_map(|path| {
+            let bytes = std::fs::read(path).ok()?;
+            Some(Input::of(path.display().to_string(), &bytes, false))
+        });
+        super::reproduce::print(out, report, own.chain(quality))
     } else {
         write_text(args, &answer, &trend, out)?;
         super::compare::write_cautions(&cluster_cases, out)

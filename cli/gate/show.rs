@@ -9,9 +9,10 @@ use clap::Args;
 use super::super::Failure;
 use super::export::{self, Drawn};
 use super::loads::{Layer, Loads};
+use super::recording::ExpertsArg;
 use super::{plot, print};
 use moesim::base::streams::Streams;
-use moesim::config::{Diagnostic, Kind, Source, built_in, read_recording, workload};
+use moesim::config::{Diagnostic, Kind, Source, built_in, workload};
 use moesim::gate::Gate;
 use moesim::gate::statistics::{self, Uneven};
 use moesim::workload::{Recording, Workload};
@@ -45,9 +46,11 @@ pub(super) struct ShowArgs {
     /// Draw `loads.svg` and `batches.svg`, and the same as PNG, into this folder.
     #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    experts: ExpertsArg,
     /// Write all counts drawn to this file, `.parquet` or `.csv`.
     #[arg(long, value_name = "FILE")]
-    export: Option<PathBuf>,
+    pub(super) export: Option<PathBuf>,
 }
 
 fn factor(text: &str) -> Result<f64, String> {
@@ -98,7 +101,7 @@ impl Batches {
 
 pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let loads = if args.what.ends_with(".parquet") {
-        let recording = read_recording(&PathBuf::from(&args.what))?;
+        let recording = args.experts.read(&PathBuf::from(&args.what))?;
         if args.export.is_some() {
             let help = "export a workload with gate.trace, or read the recording itself";
             return Err(Diagnostic::of("--export", "is of what a gate drew", help).into());

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use crate::output::Files;
 use crate::{Failure, choice};
 use moesim::base::table::Table;
 use moesim::config::Diagnostic;
+use moesim::output::plot::PredictedMeasured;
 use moesim::output::report::predicted_measured;
 use moesim::studies::validate::{LeaveOut, Report, judge, summary};
 
@@ -125,15 +127,8 @@ impl Found {
         Ok(())
     }
 
-    fn plot(&self, folder: &Path) -> Result<(), Diagnostic> {
-        for report in self.reports() {
-            predicted_measured::write(report, folder).map_err(|e| {
-                let help = "check the folder, its permissions and the space left";
-                let found = format!("cannot be written: {e}");
-                Diagnostic::of(folder.display().to_string(), found, help)
-            })?;
-        }
-        Ok(())
+    fn plot(&self, folder: &Path) -> Result<(), Failure> {
+        draw(folder, self.reports().filter_map(predicted_measured::of_report))
     }
 
     fn reports(&self) -> impl Iterator<Item = &Report> {
@@ -175,6 +170,20 @@ impl Found {
         }
         Ok(())
     }
+}
+
+/// Draws pictures, each as SVG and as PNG, into a folder.
+pub(super) fn draw(
+    folder: &Path,
+    charts: impl IntoIterator<Item = (String, PredictedMeasured)>,
+) -> Result<(), Failure> {
+    let mut files = Files::of(folder)?;
+    for (name, chart) in charts {
+        for ending in ["svg", "png"] {
+            files.add_chart(&format!("{name}.{ending}"), &chart)?;
+        }
+    }
+    files.keep()
 }
 
 /// The files of a folder, by name.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use crate::config::{Diagnostic, Scenario, SweepPlan, fold_bytes};
+use crate::execution::blame::Reason;
 use crate::execution::outcome::TooLong;
 use crate::studies::study;
 
@@ -21,8 +22,8 @@ mod shared;
 mod summary;
 
 pub use columns::{COLUMNS, Description};
-pub use journal::{Finished, Journal, JournalError, NAME as JOURNAL, Record, finished};
-pub use results::{Results, ResultsError};
+pub use journal::{DAMAGED, Finished, Journal, JournalError, NAME as JOURNAL, Record, Shape, finished};
+pub use results::Results;
 pub use row::{Cell, Row, rows_of};
 use shared::Shared;
 pub use summary::{Line, summarise};
@@ -34,6 +35,8 @@ pub struct Sweep<'a> {
     seeds: u64,
     first_seed: u64,
     fingerprint: u64,
+    /// Rows of a task of each case, where all points have equally many.
+    rows: Vec<Option<usize>>,
     vanilla: Shared,
 }
 
@@ -59,12 +62,19 @@ impl<'a> Sweep<'a> {
         fingerprint =
             plan.fixed().iter().fold(fingerprint, |all, line| fold_bytes(all, line.as_bytes()));
         fingerprint = fold_bytes(fingerprint, env!("CARGO_PKG_VERSION").as_bytes());
+        let rows_of = |scenario: &Scenario, case: usize| {
+            scenario.cases.get(case).map(|case| 1 + case.moepp.len())
+        };
+        let mut rows: Vec<_> = (0..first.cases.len()).map(|case| rows_of(&first, case)).collect();
         let mut stride = plan.points() as usize;
         for axis in &plan.axes {
             stride /= axis.steps.len();
             for step in 0..axis.steps.len() {
                 let scenario = plan.scenario_at(step * stride)?;
                 fingerprint = fold_bytes(fingerprint, &scenario.fingerprint.to_le_bytes());
+                for (case, rows) in rows.iter_mut().enumerate() {
+                    *rows = rows.filter(|&known| rows_of(&scenario, case) == Some(known));
+                }
             }
         }
         let seeds = first.seeds.end - first.seeds.start;
@@ -74,6 +84,7 @@ impl<'a> Sweep<'a> {
             seeds,
             first_seed: first.seeds.start,
             fingerprint,
+            rows,
             vanilla: Shared::of(plan),
         };
         let tasks = plan.points() * sweep.cases as u128 * u128::from(seeds);
@@ -105,10 +116,18 @@ impl<'a> Sweep<'a> {
         self.plan.points() as usize * self.cases * self.seeds as usize
     }
 
-    /// Tells results of this plan and these inputs from those of others.
+    /// What a journal of this sweep holds.
     #[must_use]
-    pub const fn fingerprint(&self) -> u64 {
-        self.fingerprint
+    pub fn shape(&self) -> Shape {
+        let varied: usize = self.plan.axes.iter().map(|axis| axis.keys.len()).sum();
+        Shape {
+            // Tells results of this plan and these inputs from those of others.
+            fingerprint: self.fingerprint,
+            tasks: self.tasks(),
+            columns: varied + COLUMNS.len() + Reason::ALL.len(),
+            rows: self.rows.clone(),
+            seeds: self.seeds as usize,
+        }
     }
 
     /// The plan.

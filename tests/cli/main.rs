@@ -2,6 +2,7 @@
 
 mod answers;
 mod cases;
+mod damage;
 #[cfg(unix)]
 mod full_disk;
 mod gate_commands;
@@ -9,7 +10,10 @@ mod gate_files;
 mod mistakes;
 mod network_bad_input;
 mod network_flows_command;
+mod nonsense;
+mod outputs;
 mod plots;
 mod prices;
+mod reproduce;
 mod sweep;
 mod timeline;

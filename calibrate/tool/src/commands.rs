@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use crate::measure::session::write_together;
+use moesim::kernels::profile::Profile;
+
 mod compare;
 mod fit;
 mod measure;
@@ -75,7 +78,9 @@ fn loop_name(name: &str) -> String {
     format!("{name}-loop")
 }
 
-/// The table of a profile lies beside it, under its name.
-fn table_beside(profile: &std::path::Path, name: &str) -> PathBuf {
-    profile.with_file_name(format!("{name}.parquet"))
+/// Writes a profile and its table, which lies beside it under its name: both, or neither.
+fn write_profile(path: &std::path::Path, profile: &Profile, text: &str) -> Result<(), String> {
+    let bytes = crate::emit::table(profile).map_err(|e| e.to_string())?;
+    let table = path.with_file_name(format!("{}.parquet", profile.name));
+    write_together(&[(&table, &bytes), (path, text.as_bytes())])
 }

@@ -50,6 +50,9 @@ struct Line {
     quality: f64,
 }
 
+/// Quality beyond this, either way, is no share, score or loss: its squares would overflow.
+const MOST_QUALITY: f64 = 1e6;
+
 const PUBLISHED: &str = include_str!("../../../calibrate/data/paper_moepp_quality.csv");
 
 impl Trend {
@@ -86,11 +89,17 @@ impl Trend {
                     "columns: tau, quality, and model if several",
                 )
             })?;
-            let sound = line.quality.is_finite() && line.tau.is_none_or(|tau| tau > 0.0);
+            let sound = line.quality.abs() <= MOST_QUALITY
+                && line.tau.is_none_or(|tau| crate::config::TAU.contains(&tau));
             if !sound {
+                let (least, most) = (crate::config::TAU.start(), crate::config::TAU.end());
                 return Err(Diagnostic {
                     line: Some(at + 2),
-                    ..Diagnostic::of(name, "τ and quality are no sound numbers", "τ is above zero")
+                    ..Diagnostic::of(
+                        name,
+                        "τ and quality are no sound numbers",
+                        format!("give τ from {least} to {most}, quality up to {MOST_QUALITY}"),
+                    )
                 });
             }
             lines.push(line);
