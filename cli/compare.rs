@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::comparison_args::ComparisonArgs;
+use super::arguments::comparison::ComparisonArgs;
 use super::{Failure, default_threads, output};
-use crate::choice;
+use crate::arguments::choice;
 use moesim::config::{self, Diagnostic, Source};
 use moesim::output::report::{
     self,

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use crate::choice;
-use moesim::base::inputs::Input;
+use crate::arguments::choice;
 use moesim::base::units::{Bandwidth, Bytes, GpuId, SimDuration, parse_quantity};
 use moesim::config::{self, Diagnostic, Source};
 use moesim::network::fluid::{Choice, Engine, solve};
@@ -170,19 +169,25 @@ pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> 
         let chart = cluster_chart(&topology, &study.link_bytes_per_s(), &what);
         super::output::chart(&chart, path)?;
     }
+    print(args, &study, &source, out)
+}
+
+fn print(
+    args: &FlowsArgs,
+    study: &report::Study<'_>,
+    source: &Source,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     match args.format {
-        Format::Csv => study.write_csv(out)?,
-        Format::Table if args.csv => study.write_csv(out)?,
-        Format::Table if !args.json => study.write_table(out)?,
+        Format::Csv => Ok(study.write_csv(out)?),
+        Format::Table if args.csv => Ok(study.write_csv(out)?),
+        Format::Table if !args.json => Ok(study.write_table(out)?),
         Format::Json | Format::Table => {
-            let files = args.file.iter().chain(&args.matrix).filter_map(|path| {
-                let bytes = std::fs::read(path).ok()?;
-                Some(Input::of(path.display().to_string(), &bytes, false))
-            });
-            super::reproduce::print(out, study.json(), source.inputs(&[]).into_iter().chain(files))?;
+            let files = args.file.iter().chain(&args.matrix);
+            let files = files.filter_map(|path| super::output::input(path));
+            super::reproduce::print(out, study.json(), source.inputs(&[]).into_iter().chain(files))
         }
     }
-    Ok(())
 }
 
 /// The topology's text; the default one is made as large as the pattern wants it.

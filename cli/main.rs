@@ -16,10 +16,9 @@ use moesim::base::printable::Printable;
 use moesim::config::Diagnostic;
 use moesim::execution::outcome::TooLong;
 
+mod arguments;
 mod check;
-mod choice;
 mod compare;
-mod comparison_args;
 mod explain;
 mod fit_overheads;
 mod flows;

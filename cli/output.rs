@@ -9,12 +9,19 @@ use std::path::Path;
 
 use super::Failure;
 use moesim::base::atomic_file::{self, Together};
+use moesim::base::inputs::Input;
 use moesim::config::Diagnostic;
 use moesim::output::plot::{Chart, Format, PlotError, render};
 
 pub(super) mod progress;
 
 const HELP: &str = "check the folder, its permissions and the space left";
+
+/// A file that was read, for the record; none that is gone by now.
+pub(super) fn input(path: &Path) -> Option<Input> {
+    let bytes = std::fs::read(path).ok()?;
+    Some(Input::of(path.display().to_string(), &bytes, false))
+}
 
 /// Writes a file whole or not at all.
 pub(super) fn write(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::arguments::comparison::{ComparisonArgs, tau};
 use super::compare::digits;
-use super::comparison_args::{ComparisonArgs, tau};
 use super::{Failure, default_threads, output};
-use moesim::base::inputs::Input;
 use moesim::config::{self, Diagnostic, Scenario};
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
@@ -127,10 +126,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if args.json {
         let report = json_of(args, &answer, &trend);
         let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
-        let quality = args.quality.iter().filter_map(|path| {
-            let bytes = std::fs::read(path).ok()?;
-            Some(Input::of(path.display().to_string(), &bytes, false))
-        });
+        let quality = args.quality.iter().filter_map(|path| output::input(path));
         super::reproduce::print(out, report, own.chain(quality))
     } else {
         write_text(args, &answer, &trend, out)?;

@@ -27,7 +27,7 @@ pub(super) struct ReproduceArgs {
 /// The commit that was built, where whoever built it said so in the environment.
 const COMMIT: Option<&str> = option_env!("MOESIM_COMMIT");
 
-const HELP: &str = "name JSON that moesim run, compare, plan, flows or topology printed";
+const HELP: &str = "name JSON that moesim run, compare, plan, flows, topology or gate printed";
 
 /// What a result was made by.
 #[derive(Debug, Serialize, Deserialize)]
@@ -74,27 +74,7 @@ pub(super) fn run(args: &ReproduceArgs, out: &mut dyn Write) -> Result<(), Failu
     let place = args.result.display().to_string();
     let then = read(&args.result)?;
     let made_by = said(&then, &place)?;
-    let command = super::Cli::try_parse_from(
-        std::iter::once("moesim").chain(without_files(&made_by.arguments)),
-    )
-    .map_err(|error| {
-        let found = format!("was made by arguments that this moesim does not know: {error}");
-        Diagnostic::of(&place, found, format!("use moesim {}", made_by.moesim))
-    })?;
-    // Others write files, or print no JSON: whoever made the result must not choose what is written here.
-    use super::Command::{Compare, Flows, Plan, Run, Topology};
-    if !matches!(
-        command.command,
-        None | Some(Run(_) | Compare(_) | Plan(_) | Flows(_) | Topology(_))
-    ) {
-        return Err(Diagnostic::of(place, "was made by another command", HELP).into());
-    }
-    let mut again = Vec::new();
-    super::dispatch(command, &mut again)?;
-    let now: Value = serde_json::from_slice(&again).map_err(|error| {
-        let found = format!("was made by a command that prints no JSON: {error}");
-        Diagnostic::of(&place, found, HELP)
-    })?;
+    let now = again(&made_by, &place)?;
     let (same, different) = differences(&then, &now);
     let now = said(&now, &place)?;
     let changed = changes(&made_by, &now);
@@ -115,6 +95,31 @@ pub(super) fn run(args: &ReproduceArgs, out: &mut dyn Write) -> Result<(), Failu
     Err(Diagnostic::of(place, format!("came out otherwise: {first}{more}"), help).into())
 }
 
+/// What the same arguments print now.
+fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
+    let command = super::Cli::try_parse_from(
+        std::iter::once("moesim").chain(without_files(&made_by.arguments)),
+    )
+    .map_err(|error| {
+        let found = format!("was made by arguments that this moesim does not know: {error}");
+        Diagnostic::of(place, found, format!("use moesim {}", made_by.moesim))
+    })?;
+    // Others write files, or print no JSON: whoever made the result must not choose what is written here.
+    use super::Command::{Compare, Flows, Gate, Memory, Plan, Run, Topology};
+    if !matches!(
+        command.command,
+        None | Some(Run(_) | Memory(_) | Compare(_) | Plan(_) | Flows(_) | Topology(_) | Gate(_))
+    ) {
+        return Err(Diagnostic::of(place, "was made by another command", HELP).into());
+    }
+    let mut again = Vec::new();
+    super::dispatch(command, &mut again)?;
+    Ok(serde_json::from_slice(&again).map_err(|error| {
+        let found = format!("was made by a command that prints no JSON: {error}");
+        Diagnostic::of(place, found, HELP)
+    })?)
+}
+
 fn read(path: &Path) -> Result<Value, Failure> {
     let unfit =
         |found: String| Failure::from(Diagnostic::of(path.display().to_string(), found, HELP));
@@ -129,11 +134,12 @@ fn read(path: &Path) -> Result<Value, Failure> {
 }
 
 fn said(result: &Value, place: &str) -> Result<MadeBy, Diagnostic> {
-    let made_by = result.get("made_by").ok_or_else(|| {
-        Diagnostic::of(place, "does not say what it was made by", HELP)
-    })?;
-    serde_json::from_value(made_by.clone()).map_err(|error| {
-        Diagnostic { key: "made_by".to_owned(), ..Diagnostic::of(place, error.to_string(), HELP) }
+    let made_by = result
+        .get("made_by")
+        .ok_or_else(|| Diagnostic::of(place, "does not say what it was made by", HELP))?;
+    serde_json::from_value(made_by.clone()).map_err(|error| Diagnostic {
+        key: "made_by".to_owned(),
+        ..Diagnostic::of(place, error.to_string(), HELP)
     })
 }
 

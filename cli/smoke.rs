@@ -110,7 +110,8 @@ fn one(mutant: usize, cases: &[Case], files: &Files) -> Result<(), String> {
 
 fn run(args: &[String]) -> Result<(), String> {
     // A command line that makes no sense is clap's to refuse.
-    let Ok(cli) = Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)))
+    let Ok(cli) =
+        Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)))
     else {
         return Ok(());
     };
@@ -159,7 +160,8 @@ fn the_seeds_of_all_mutants_are_sound() {
     let files = Files::new(1000);
     for case in cases::all(&files) {
         let args = case.arguments(&files);
-        let cli = Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)));
+        let cli =
+            Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)));
         let cli = cli.unwrap_or_else(|error| panic!("{args:?}: {error}"));
         dispatch(cli, &mut Vec::new()).unwrap_or_else(|failure| panic!("{args:?}: {failure}"));
         assert!(Path::new(&files.folder).exists());

@@ -140,9 +140,7 @@ fn open(
 ) -> Result<(Journal, BTreeMap<usize, Vec<Row>>), Failure> {
     let there = folder.join(sweep::JOURNAL).exists();
     match (there, args.resume) {
-        (true, true) => {
-            Journal::resume(folder, &sweep.shape(), args.rerun_damaged).map_err(kept)
-        },
+        (true, true) => Journal::resume(folder, &sweep.shape(), args.rerun_damaged).map_err(kept),
         (true, false) => Err(Diagnostic::of(
             folder.display().to_string(),
             "holds results already",
@@ -175,21 +173,7 @@ fn finish(
         files.add(name, bytes).map_err(go_on)?;
     }
     files.keep().map_err(go_on)?;
-    let mut drawings = plan.drawings.clone();
-    if plot {
-        let any = report::any_drawing(&results, [None; 3], [false; 2]);
-        drawings.push(any.map_err(|mistake| Diagnostic { place: plan.name.clone(), ..mistake })?);
-    }
-    let mut files = Files::of(folder)?;
-    let mut drawn = Vec::new();
-    for drawing in &drawings {
-        let chart = report::chart(&results, drawing)
-            .map_err(|mistake| Diagnostic { place: plan.name.clone(), ..mistake })?;
-        let name = format!("{}.svg", drawing.name);
-        files.add_chart(&name, &chart).map_err(go_on)?;
-        drawn.push(folder.join(name));
-    }
-    files.keep().map_err(go_on)?;
+    let drawn = draw(plan, &results, folder, plot)?;
     if !quiet {
         report::write_sweep(out, plan, &results)?;
         writeln!(out, "{} rows: {}", results.rows.len(), folder.join("results.parquet").display())?;
@@ -198,6 +182,29 @@ fn finish(
         }
     }
     Ok(())
+}
+
+/// Draws what the plan asks for, and what fits the results best where that is asked; returns the paths.
+fn draw(
+    plan: &SweepPlan,
+    results: &Results,
+    folder: &Path,
+    any: bool,
+) -> Result<Vec<PathBuf>, Failure> {
+    let placed = |mistake: Diagnostic| Diagnostic { place: plan.name.clone(), ..mistake };
+    let mut drawings = plan.drawings.clone();
+    if any {
+        drawings.push(report::any_drawing(results, [None; 3], [false; 2]).map_err(placed)?);
+    }
+    let (mut files, mut drawn) = (Files::of(folder)?, Vec::new());
+    for drawing in &drawings {
+        let name = format!("{}.svg", drawing.name);
+        let chart = report::chart(results, drawing).map_err(placed)?;
+        files.add_chart(&name, &chart).map_err(go_on)?;
+        drawn.push(folder.join(name));
+    }
+    files.keep().map_err(go_on)?;
+    Ok(drawn)
 }
 
 const GO_ON: &str = "check the folder, its permissions and the space left; all rows are in the journal, go \

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use moesim::base::units::{LinkId, SimDuration};
-use moesim::network::fluid::{Choice, Drained, Problem, Solution, drain, solve};
+use moesim::network::fluid::{Choice, Drained, Engine, Problem, Solution, drain, solve};
 use moesim::network::traffic::Traffic;
 use moesim::output::report::link_use;
 use moesim::topology::{Link, LinkClass, Topology};
@@ -59,7 +59,13 @@ impl<'a> Study<'a> {
         solution: Solution,
         choice: Choice,
     ) -> Self {
-        Self { topology, traffic, problem, solution, choice, cpu_s: cpu_seconds() }
+        let cpu_s = cpu_seconds();
+        let mut solution = solution;
+        if solution.engine == Engine::Quantised {
+            // Steps of ε can end below what no schedule can beat; that is known better.
+            solution.makespan_s = solution.makespan_s.max(drain(problem).makespan_s);
+        }
+        Self { topology, traffic, problem, solution, choice, cpu_s }
     }
 
     /// When each GPU has sent and received its last byte.
@@ -203,7 +209,13 @@ impl<'a> Study<'a> {
         writeln!(out, "{} flows over {}", self.traffic.len(), self.topology.name())?;
         writeln!(out, "makespan          {}", time(solution.makespan_s))?;
         writeln!(out, "lower bound       {}", time(drained.makespan_s))?;
-        writeln!(out, "engine            {}, error up to {percent:.1e} %", solution.engine.name())?;
+        // The steps of the quantised engine aim at ε, and nothing proves that they meet it.
+        let known = if solution.engine == Engine::Quantised { "aimed at" } else { "up to" };
+        writeln!(
+            out,
+            "engine            {}, error {known} {percent:.1e} %",
+            solution.engine.name()
+        )?;
         writeln!(
             out,
             "independent parts {}, {} of them different",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 mod judgement;
 
-use super::super::comparison_args::tau;
+use super::super::arguments::comparison::tau;
 use super::super::{Failure, output};
 use super::recording::ExpertsArg;
 use judgement::{judgement_json, shape_json};
@@ -114,8 +114,9 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     });
     let report = Report { law: &law, judgement: &judgement, summary, errors, share };
     if args.json {
-        writeln!(out, "{:#}", report.json([&fitted, &held_out]))?;
-        return Ok(());
+        let files = std::iter::once(&args.trace).chain(&args.judge);
+        let inputs = files.filter_map(|path| output::input(path));
+        return super::super::reproduce::print(out, report.json([&fitted, &held_out]), inputs);
     }
     report.text([&fitted, &held_out], out)
 }

@@ -103,7 +103,11 @@ fn heat(files: &mut Files<'_>, loads: &Loads) -> Result<(), Failure> {
 }
 
 fn batches(
-    mut files: Files<'_>, title: &str, below: &str, series: Vec<Series>) -> Result<(), Failure> {
+    mut files: Files<'_>,
+    title: &str,
+    below: &str,
+    series: Vec<Series>,
+) -> Result<(), Failure> {
     let chart = LineChart {
         title: title.to_owned(),
         below: below.to_owned(),

@@ -50,6 +50,9 @@ mod tests {
         assert_eq!(different, wanted);
         assert_eq!(differences(&json!([1, 2]), &json!([1])).1, [" was [1,2], is [1]"]);
         // Only at the top are these keys ours.
-        assert_eq!(differences(&json!({"a": {"cpu_s": 1}}), &json!({"a": {"cpu_s": 2}})).1.len(), 1);
+        assert_eq!(
+            differences(&json!({"a": {"cpu_s": 1}}), &json!({"a": {"cpu_s": 2}})).1.len(),
+            1
+        );
     }
 }

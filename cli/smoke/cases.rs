@@ -50,7 +50,8 @@ hue = "model"
 "#;
 
 const QUALITY: &str = "tau,quality\n,43.1\n0.1,42.5\n0.5,43.3\n1,43.2\n";
-const FLOWS: &str = "source,destination,bytes,start_s\n0,1,1000000,0\n1,0,2000000,0.001\n2,3,5,0\n0,3,70000,0\n";
+const FLOWS: &str =
+    "source,destination,bytes,start_s\n0,1,1000000,0\n1,0,2000000,0.001\n2,3,5,0\n0,3,70000,0\n";
 const MATRIX: &str = "0,1,2,1\n1,0,1,5\n3,1,0,1\n1,1,1,0\n";
 const COUNTS: &str = "model,domain,kind,layer_slot,expert,count\n\
     m,a,expert_counts,0,0,50\nm,a,expert_counts,0,1,30\nm,b,expert_counts,0,0,20\nm,b,expert_counts,0,1,60\n\
@@ -91,7 +92,11 @@ impl Files {
 
     fn arguments(&self, text: &str) -> Vec<String> {
         let folder = self.folder.display().to_string();
-        text.split_whitespace().map(|word| word.replace('@', &format!("{folder}/")).replace('~', " ").replace('%', "@")).collect()
+        text.split_whitespace()
+            .map(|word| {
+                word.replace('@', &format!("{folder}/")).replace('~', " ").replace('%', "@")
+            })
+            .collect()
     }
 
     /// What a command prints.
@@ -139,9 +144,117 @@ impl Case {
     }
 }
 
+const PARTS: &[&str] =
+    &["scenario.toml", "topology.toml", "vanilla.toml", "moepp.toml", "loop.toml"];
+
+/// Texts that several cases share.
+const SHARED: [(&str, &str); 4] = [
+    ("$compare", "compare @topology.toml --prices @prices.toml $small"),
+    ("$plan", "plan @topology.toml --quality @quality.csv $small | --layer-ms 2 --tau 0.5,1"),
+    ("$pattern", "flows --topology @topology.toml | --pattern uniform --bytes 1~kB"),
+    (
+        "$small",
+        "--vanilla @vanilla.toml --moepp @moepp.toml --overheads @loop.toml --certain --seeds 0..2",
+    ),
+];
+
+/// Arguments, from `|` on such as may be changed, and the files of which one is changed.
+const CASES: &[(&str, &[&str])] = &[
+    ("check @scenario.toml", PARTS),
+    ("check @topology.toml", &["topology.toml"]),
+    ("check @moepp.toml", &["moepp.toml"]),
+    ("check @loop.toml", &["loop.toml"]),
+    ("check @a100-sxm.toml", &["a100-sxm.toml", "a100-sxm.parquet"]),
+    ("check --kind workload @vanilla.toml", &["vanilla.toml"]),
+    ("run @scenario.toml | --json --set seeds=0..1 --threads 1", PARTS),
+    ("run @scenario.toml --plot @out | --set workload.batch.tokens_per_gpu=32", PARTS),
+    ("gate show @plain.toml --gpus 2 | --set gate.law=law.json", &["law.json", "plain.toml"]),
+    ("gate show @plain.toml --gpus 2 | --set gate.trace=recording.parquet", &["recording.parquet"]),
+    ("sweep @plan.toml --out @out --quiet | --threads 2 --set seeds=0..1", &["plan.toml"]),
+    (
+        "sweep @plan.toml --out @swept --resume --rerun-damaged --quiet --threads 1",
+        &["swept/rows.jsonl"],
+    ),
+    ("sweep @plan.toml --out @swept --resume", &["swept/rows.jsonl", "plan.toml"]),
+    ("merge @plan.toml @swept --out @out", &["swept/rows.jsonl", "plan.toml"]),
+    ("$plan --json", &["quality.csv", "topology.toml", "moepp.toml"]),
+    ("$plan --plot @out.svg", &["quality.csv"]),
+    (
+        "$compare | --json",
+        &["topology.toml", "vanilla.toml", "moepp.toml", "loop.toml", "prices.toml"],
+    ),
+    ("$compare --equal cost | --set workload.batch.micro_batches=1", &["prices.toml"]),
+    ("explain @run.json", &["run.json"]),
+    ("explain @scenario.toml | --tau 0.75 --workload moepp", PARTS),
+    ("memory @scenario.toml", PARTS),
+    ("timeline @scenario.toml --out @out.pftrace | --seed 1 --ranks 0,1 --tau 0.75", PARTS),
+    ("plot @run.json --out @out.svg | --kind gain", &["run.json"]),
+    ("plot @run.json --out @out.svg | --kind breakdown", &["run.json"]),
+    ("plot @run.json --out @out.svg | --kind links", &["run.json"]),
+    ("plot @compared.json --out @out.svg", &["compared.json"]),
+    ("plot @planned.json --out @out.png", &["planned.json"]),
+    ("plot @flowed.json --out @out.svg", &["flowed.json"]),
+    (
+        "plot @swept/results.csv --out @out.svg | --x tau --y time_ms --log-x",
+        &["swept/results.csv"],
+    ),
+    ("plot @swept/results.parquet --out @out.svg | --hue tau", &["swept/results.parquet"]),
+    ("reproduce @run.json", &["run.json", "moepp.toml"]),
+    ("reproduce @flowed.json", &["flowed.json"]),
+    (
+        "flows @flows.csv --topology @topology.toml | --csv --engine exact --epsilon 0.01 \
+             --health gpu0:node-switch0=0.5%1ms..2ms",
+        &["flows.csv", "topology.toml"],
+    ),
+    ("flows --matrix @matrix.csv --topology @topology.toml | --bytes 1~kB", &["matrix.csv"]),
+    ("$pattern --json", &["topology.toml"]),
+    (
+        "flows --topology @topology.toml | --pattern lognormal --bytes 1~kB --sigma 0.5 --seed 1 \
+             --makespan-only --sms=4 --per-sm=17~GB/s --half-rate-bytes=64~KiB",
+        &["topology.toml"],
+    ),
+    ("topology @topology.toml --svg @out.svg --prices @prices.toml | --json", &["topology.toml"]),
+    ("topology @topology.toml --prices @prices.toml", &["topology.toml", "prices.toml"]),
+    ("import @config.json | --name m", &["config.json"]),
+    ("gate show @moepp.toml | --gpus 2 --micro-batches 1 --factors 1.1,2", &["moepp.toml"]),
+    ("gate show @recording.parquet | --tokens 64 --micro-batches 2 --json", &["recording.parquet"]),
+    ("gate fit @recording.parquet | --rank 1 --seed 2 --json", &["recording.parquet"]),
+    (
+        "gate fit @recording.parquet | --rank 0 --order ffn=4 --tau 0.75 --bootstrap 1",
+        &["recording.parquet"],
+    ),
+    ("gate fit @counts.csv | --model m --kind expert_counts", &["counts.csv"]),
+];
+
 /// All cases, their files in place.
 pub(super) fn all(files: &Files) -> Vec<Case> {
-    let sources = [
+    let sources = sources();
+    for (name, bytes) in &sources {
+        files.write(name, bytes);
+    }
+    let made = made(files);
+    for (name, bytes) in &made {
+        files.write(name, bytes);
+    }
+    let known = || sources.iter().chain(&made);
+    let case = |&(text, names): &(&str, &[&str])| {
+        let named = known().filter(|(name, _)| names.contains(name));
+        let named: Vec<_> =
+            named.map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect();
+        assert_eq!(named.len(), names.len(), "{text} names a file that is not there");
+        Case::new(&spelt(text), named)
+    };
+    CASES.iter().map(case).collect()
+}
+
+/// A text with what it shares with others.
+fn spelt(text: &str) -> String {
+    SHARED.iter().fold(text.to_owned(), |text, (name, shared)| text.replace(name, shared))
+}
+
+/// Files that are written by hand.
+fn sources() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
         ("scenario.toml", SCENARIO.as_bytes().to_vec()),
         ("topology.toml", TOPOLOGY.into()),
         ("vanilla.toml", VANILLA.into()),
@@ -158,101 +271,32 @@ pub(super) fn all(files: &Files) -> Vec<Case> {
         ("a100-sxm.toml", PROFILE.into()),
         ("a100-sxm.parquet", RESIDUALS.to_vec()),
         ("recording.parquet", recording()),
-    ];
-    for (name, bytes) in &sources {
-        files.write(name, bytes);
-    }
-    let small = "--vanilla @vanilla.toml --moepp @moepp.toml --overheads @loop.toml --certain --seeds 0..2";
-    let compare = format!("compare @topology.toml --prices @prices.toml {small} --json");
-    let plan = format!("plan @topology.toml --quality @quality.csv {small} | --layer-ms 2 --tau 0.5,1 --json");
-    let pattern = "flows --topology @topology.toml | --pattern uniform --bytes 1~kB --json";
+    ]
+}
+
+/// Files that commands write.
+fn made(files: &Files) -> Vec<(&'static str, Vec<u8>)> {
     files.printed("sweep @plan.toml --out @swept --quiet --threads 1");
     files.printed("gate fit @recording.parquet --rank 1 --out @law.json");
-    let made = [
-        ("run.json", files.result("run @scenario.toml --json --threads 1")),
-        ("compared.json", files.result(&compare)),
-        ("planned.json", files.result(&plan.replace('|', ""))),
-        ("flowed.json", files.result(&pattern.replace('|', ""))),
+    let result = |text: &str| files.result(&spelt(text).replace('|', ""));
+    vec![
+        ("run.json", result("run @scenario.toml --json --threads 1")),
+        ("compared.json", result("$compare --json")),
+        ("planned.json", result("$plan --json")),
+        ("flowed.json", result("$pattern --json")),
         ("swept/rows.jsonl", files.read("swept/rows.jsonl")),
         ("swept/results.csv", files.read("swept/results.csv")),
         ("swept/results.parquet", files.read("swept/results.parquet")),
         ("law.json", files.read("law.json")),
-    ];
-    for (name, bytes) in &made {
-        files.write(name, bytes);
-    }
-    let of = |text: &str, names: &[&str]| {
-        let named = sources.iter().chain(&made).filter(|(name, _)| names.contains(name));
-        Case::new(text, named.map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect())
-    };
-    let parts = ["scenario.toml", "topology.toml", "vanilla.toml", "moepp.toml", "loop.toml"];
-    let pair = ["topology.toml", "vanilla.toml", "moepp.toml", "loop.toml"];
-    vec![
-        of("check @scenario.toml", &parts),
-        of("check @topology.toml", &["topology.toml"]),
-        of("check @moepp.toml", &["moepp.toml"]),
-        of("check @loop.toml", &["loop.toml"]),
-        of("check @a100-sxm.toml", &["a100-sxm.toml", "a100-sxm.parquet"]),
-        of("check --kind workload @vanilla.toml", &["vanilla.toml"]),
-        of("run @scenario.toml | --json --set seeds=0..1 --threads 1", &parts),
-        of("run @scenario.toml --plot @out | --set workload.batch.tokens_per_gpu=32", &parts),
-        of("gate show @plain.toml --gpus 2 | --set gate.law=law.json", &["law.json", "plain.toml"]),
-        of("gate show @plain.toml --gpus 2 | --set gate.trace=recording.parquet", &["recording.parquet"]),
-        of("sweep @plan.toml --out @out --quiet | --threads 2 --set seeds=0..1", &["plan.toml"]),
-        of(
-            "sweep @plan.toml --out @swept --resume --rerun-damaged --quiet --threads 1",
-            &["swept/rows.jsonl"],
-        ),
-        of("sweep @plan.toml --out @swept --resume", &["swept/rows.jsonl", "plan.toml"]),
-        of("merge @plan.toml @swept --out @out", &["swept/rows.jsonl", "plan.toml"]),
-        of(&plan, &["quality.csv", "topology.toml", "moepp.toml"]),
-        of(&format!("{} --plot @out.svg", plan.replace("--json", "")), &["quality.csv"]),
-        of(&compare.replace("--json", "| --json"), &[&pair[..], &["prices.toml"]].concat()),
-        of(&compare.replace("--json", "--equal cost | --set epsilon=0.1"), &["prices.toml"]),
-        of("explain @run.json", &["run.json"]),
-        of("explain @scenario.toml | --tau 0.75 --workload moepp", &parts),
-        of("memory @scenario.toml", &parts),
-        of("timeline @scenario.toml --out @out.pftrace | --seed 1 --ranks 0,1 --tau 0.75", &parts),
-        of("plot @run.json --out @out.svg | --kind gain", &["run.json"]),
-        of("plot @run.json --out @out.svg | --kind breakdown", &["run.json"]),
-        of("plot @run.json --out @out.svg | --kind links", &["run.json"]),
-        of("plot @compared.json --out @out.svg", &["compared.json"]),
-        of("plot @planned.json --out @out.png", &["planned.json"]),
-        of("plot @flowed.json --out @out.svg", &["flowed.json"]),
-        of("plot @swept/results.csv --out @out.svg | --x tau --y time_ms --log-x", &["swept/results.csv"]),
-        of("plot @swept/results.parquet --out @out.svg | --hue tau", &["swept/results.parquet"]),
-        of("reproduce @run.json", &["run.json", "moepp.toml"]),
-        of("reproduce @flowed.json", &["flowed.json"]),
-        of(
-            "flows @flows.csv --topology @topology.toml | --csv --engine exact --epsilon 0.01 \
-             --health gpu0:node-switch0=0.5%1ms..2ms",
-            &["flows.csv", "topology.toml"],
-        ),
-        of("flows --matrix @matrix.csv --topology @topology.toml | --bytes 1~kB", &["matrix.csv"]),
-        of(pattern, &["topology.toml"]),
-        of(
-            "flows --topology @topology.toml | --pattern lognormal --bytes 1~kB --sigma 0.5 --seed 1 \
-             --makespan-only --sms=4 --per-sm=17~GB/s --half-rate-bytes=64~KiB",
-            &["topology.toml"],
-        ),
-        of("topology @topology.toml --svg @out.svg --prices @prices.toml | --json", &["topology.toml"]),
-        of("topology @topology.toml --prices @prices.toml", &["topology.toml", "prices.toml"]),
-        of("import @config.json | --name m", &["config.json"]),
-        of("gate show @moepp.toml | --gpus 2 --micro-batches 1 --factors 1.1,2", &["moepp.toml"]),
-        of("gate show @recording.parquet | --tokens 64 --micro-batches 2 --json", &["recording.parquet"]),
-        of("gate fit @recording.parquet | --rank 1 --seed 2 --json", &["recording.parquet"]),
-        of(
-            "gate fit @recording.parquet | --rank 0 --order ffn=4 --tau 0.75 --bootstrap 1",
-            &["recording.parquet"],
-        ),
-        of("gate fit @counts.csv | --model m --kind expert_counts", &["counts.csv"]),
     ]
 }
 
 /// Twelve sequences of eight tokens over four experts, two layers, two choices.
 fn recording() -> Vec<u8> {
     let tokens = 96_i64;
-    let column = |value: &dyn Fn(i64) -> i64| Column::Integers((0..tokens).map(|t| Some(value(t))).collect());
+    let column = |value: &dyn Fn(i64) -> i64| {
+        Column::Integers((0..tokens).map(|t| Some(value(t))).collect())
+    };
     let mut table = Table::new("recording").with("seq", column(&|token| token / 8));
     for layer in 0..2 {
         let first = move |token: i64| (token * 7 / 3 + token / 8 + layer) % 4;

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::output::Files;
-use crate::{Failure, choice};
+use crate::Failure;
+use crate::arguments::choice;
 use moesim::base::table::Table;
 use moesim::config::Diagnostic;
-use moesim::output::plot::PredictedMeasured;
 use moesim::output::report::predicted_measured;
 use moesim::studies::validate::{LeaveOut, Report, judge, summary};
 
@@ -128,7 +127,7 @@ impl Found {
     }
 
     fn plot(&self, folder: &Path) -> Result<(), Failure> {
-        draw(folder, self.reports().filter_map(predicted_measured::of_report))
+        super::draw(folder, self.reports().filter_map(predicted_measured::of_report))
     }
 
     fn reports(&self) -> impl Iterator<Item = &Report> {
@@ -170,20 +169,6 @@ impl Found {
         }
         Ok(())
     }
-}
-
-/// Draws pictures, each as SVG and as PNG, into a folder.
-pub(super) fn draw(
-    folder: &Path,
-    charts: impl IntoIterator<Item = (String, PredictedMeasured)>,
-) -> Result<(), Failure> {
-    let mut files = Files::of(folder)?;
-    for (name, chart) in charts {
-        for ending in ["svg", "png"] {
-            files.add_chart(&format!("{name}.{ending}"), &chart)?;
-        }
-    }
-    files.keep()
 }
 
 /// The files of a folder, by name.

@@ -47,7 +47,7 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
     let threads = args.threads.map_or_else(default_threads, usize::from);
     let verdicts = systems::judge(rows, threads);
     if let Some(folder) = &args.plot {
-        super::command::draw(folder, predicted_measured::of_systems(&verdicts))?;
+        super::draw(folder, predicted_measured::of_systems(&verdicts))?;
     }
     if args.json {
         let all: Vec<Value> = verdicts.iter().map(summary::json).collect();

@@ -54,7 +54,8 @@ impl Together {
     /// If the folder cannot be made.
     pub fn in_folder(folder: &Path) -> io::Result<Self> {
         let mut files = Self::default();
-        let missing = folder.ancestors().take_while(|at| !at.as_os_str().is_empty() && !at.exists());
+        let missing =
+            folder.ancestors().take_while(|at| !at.as_os_str().is_empty() && !at.exists());
         for folder in missing.collect::<Vec<_>>().into_iter().rev() {
             fs::create_dir(folder).or_else(|error| match error.kind() {
                 // Another process made it in the meantime, or `a/../b` named one twice.

@@ -109,14 +109,21 @@ mod tests {
     #[test]
     fn what_acts_on_a_terminal_is_written_out_and_nothing_else() {
         assert_eq!(printable("τ = 0.5\n\tnext — 好"), "τ = 0.5\n\tnext — 好");
-        assert_eq!(printable("\u{1b}[31mred\u{7}\r\u{9b}\u{202e}"), "\\u001b[31mred\\u0007\\u000d\\u009b\\u202e");
+        assert_eq!(
+            printable("\u{1b}[31mred\u{7}\r\u{9b}\u{202e}"),
+            "\\u001b[31mred\\u0007\\u000d\\u009b\\u202e"
+        );
         // However the bytes arrive: characters are not cut.
         let text = "a\u{1b}τ\u{9b}好\n".as_bytes();
         for cut in 0..=text.len() {
             let mut writer = Printable::new(Vec::new());
             writer.write_all(&text[..cut]).unwrap();
             writer.write_all(&text[cut..]).unwrap();
-            assert_eq!(String::from_utf8(writer.to).unwrap(), "a\\u001bτ\\u009b好\n", "cut at {cut}");
+            assert_eq!(
+                String::from_utf8(writer.to).unwrap(),
+                "a\\u001bτ\\u009b好\n",
+                "cut at {cut}"
+            );
         }
     }
 

@@ -261,7 +261,8 @@ impl ScenarioSource {
         let in_role = role.into_iter().flat_map(|role| self.overrides.of(role));
         let lines: Vec<String> = own.chain(in_role).map(str::to_owned).collect();
         let source = source.with_overrides(lines.iter().map(String::as_str));
-        let inputs = source.inputs(if from_file { kind.naming_files() } else { kind.naming_more() });
+        let inputs =
+            source.inputs(if from_file { kind.naming_files() } else { kind.naming_more() });
         let named = inputs.iter().skip(1);
         self.read.set(named.fold(source.fold_into(self.read.get()), |all, own| own.fold_into(all)));
         self.inputs.borrow_mut().extend(inputs);

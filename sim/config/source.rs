@@ -265,12 +265,7 @@ impl Source {
 }
 
 /// Adds the files that texts under one of some keys name.
-fn named(
-    value: &toml::Value,
-    key: &str,
-    (folder, keys): (&Path, &[&str]),
-    found: &mut Vec<Input>,
-) {
+fn named(value: &toml::Value, key: &str, (folder, keys): (&Path, &[&str]), found: &mut Vec<Input>) {
     match value {
         toml::Value::String(text) if keys.contains(&key) => {
             let path = folder.join(text);

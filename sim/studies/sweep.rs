@@ -22,7 +22,9 @@ mod shared;
 mod summary;
 
 pub use columns::{COLUMNS, Description};
-pub use journal::{DAMAGED, Finished, Journal, JournalError, NAME as JOURNAL, Record, Shape, finished};
+pub use journal::{
+    DAMAGED, Finished, Journal, JournalError, NAME as JOURNAL, Record, Shape, finished,
+};
 pub use results::Results;
 pub use row::{Cell, Row, rows_of};
 use shared::Shared;
@@ -62,19 +64,14 @@ impl<'a> Sweep<'a> {
         fingerprint =
             plan.fixed().iter().fold(fingerprint, |all, line| fold_bytes(all, line.as_bytes()));
         fingerprint = fold_bytes(fingerprint, env!("CARGO_PKG_VERSION").as_bytes());
-        let rows_of = |scenario: &Scenario, case: usize| {
-            scenario.cases.get(case).map(|case| 1 + case.moepp.len())
-        };
-        let mut rows: Vec<_> = (0..first.cases.len()).map(|case| rows_of(&first, case)).collect();
+        let mut rows = rows_of_cases(&first);
         let mut stride = plan.points() as usize;
         for axis in &plan.axes {
             stride /= axis.steps.len();
             for step in 0..axis.steps.len() {
                 let scenario = plan.scenario_at(step * stride)?;
                 fingerprint = fold_bytes(fingerprint, &scenario.fingerprint.to_le_bytes());
-                for (case, rows) in rows.iter_mut().enumerate() {
-                    *rows = rows.filter(|&known| rows_of(&scenario, case) == Some(known));
-                }
+                keep_alike(&mut rows, &rows_of_cases(&scenario));
             }
         }
         let seeds = first.seeds.end - first.seeds.start;
@@ -199,5 +196,17 @@ impl<'a> Sweep<'a> {
             .and_then(|vanilla| rows_of(scenario, case, &vanilla, point, &settings))
             .map_err(|TooLong| Stopped::TooLong)?;
         Ok(Record { task, rows })
+    }
+}
+
+/// Rows of a task of each case: the vanilla run and those of MoE++.
+fn rows_of_cases(scenario: &Scenario) -> Vec<Option<usize>> {
+    scenario.cases.iter().map(|case| Some(1 + case.moepp.len())).collect()
+}
+
+/// Forgets what another point has otherwise.
+fn keep_alike(rows: &mut [Option<usize>], other: &[Option<usize>]) {
+    for (case, own) in rows.iter_mut().enumerate() {
+        *own = own.filter(|_| other.get(case) == Some(own));
     }
 }

@@ -259,5 +259,8 @@ pub(super) fn short_name(Vertex { kind, index }: Vertex) -> String {
 
 fn escaped(text: &str) -> String {
     crate::base::printable::printable(text)
-        .replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -24,8 +24,16 @@ fn moesim(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-const PLAN: [&str; 8] =
-    ["plan", "a100-4x8", "--layer-ms", "2", "--seeds", "0..1", "--set", "workload.batch.micro_batches=1"];
+const PLAN: [&str; 8] = [
+    "plan",
+    "a100-4x8",
+    "--layer-ms",
+    "2",
+    "--seeds",
+    "0..1",
+    "--set",
+    "workload.batch.micro_batches=1",
+];
 
 #[test]
 fn quality_and_tau_beyond_all_measure_are_refused() {
@@ -36,7 +44,8 @@ fn quality_and_tau_beyond_all_measure_are_refused() {
         ("0.5,nan", "quality.csv:3: τ and quality are no sound numbers"),
         ("1e-308,40", "quality.csv:3: τ and quality are no sound numbers"),
     ] {
-        fs::write(here.join("quality.csv"), format!("tau,quality\n0.25,41\n{line}\n")).expect("ours");
+        fs::write(here.join("quality.csv"), format!("tau,quality\n0.25,41\n{line}\n"))
+            .expect("ours");
         let (code, out, told) = moesim(&here, &[&PLAN[..], &["--quality", "quality.csv"]].concat());
         assert_eq!((code, out.as_str()), (Some(1), ""), "{line}: {told}");
         assert!(told.contains(message) && told.contains("help: "), "{line}: {told}");
@@ -54,7 +63,10 @@ fn where_the_makespan_alone_is_wanted_no_other_time_is_shown() {
     let flows = ["flows", "--topology", "a100-4x8", "--pattern", "uniform", "--makespan-only"];
     let (code, out, told) = moesim(&here, &flows);
     assert_eq!(code, Some(0), "{told}");
-    assert!(out.contains("makespan ") && !out.contains("last byte") && !out.contains("last GPUs"), "{out}");
+    assert!(
+        out.contains("makespan ") && !out.contains("last byte") && !out.contains("last GPUs"),
+        "{out}"
+    );
     let (_, out, _) = moesim(&here, &[&flows[..], &["--json"]].concat());
     let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     for key in ["finish_s", "sent_s", "arrival_s"] {
@@ -66,11 +78,33 @@ fn where_the_makespan_alone_is_wanted_no_other_time_is_shown() {
     assert!(told.contains("--makespan-only") && told.contains("help: "), "{told}");
 }
 
+#[test]
+fn no_makespan_lies_below_its_lower_bound() {
+    let here = folder("bound");
+    for pattern in ["uniform", "hot-destination", "zipf16"] {
+        for engine in ["exact", "quantised", "closed-form"] {
+            let args =
+                ["flows", "--gpus", "16", "--pattern", pattern, "--engine", engine, "--json"];
+            let (_, out, told) = moesim(&here, &args);
+            let json: serde_json::Value =
+                serde_json::from_str(&out).unwrap_or_else(|_| panic!("{told}"));
+            let seconds = |key: &str| json[key].as_f64().expect("seconds");
+            let (makespan, least) = (seconds("makespan_s"), seconds("lower_bound_s"));
+            // Exact times are rounded in their last digits.
+            assert!(
+                makespan >= least * (1.0 - 1e-12),
+                "{pattern}, {engine}: {makespan} below {least}"
+            );
+        }
+    }
+}
+
 /// A recording of 12 sequences over `experts` experts; one token chooses `stray`.
 fn recording(path: &Path, experts: i64, stray: i64) {
     let tokens = 480;
-    let column =
-        |of: &dyn Fn(i64) -> i64| Column::Integers((0..tokens).map(|token| Some(of(token))).collect());
+    let column = |of: &dyn Fn(i64) -> i64| {
+        Column::Integers((0..tokens).map(|token| Some(of(token))).collect())
+    };
     let first = |token: i64| if token == 100 { stray } else { (token * 7 + token / 40) % experts };
     let second = |token: i64| ((token * 7 + token / 40) % experts + 1 + token % 2) % experts;
     let table = Table::new("recording").with("seq", column(&|token| token / 40));
@@ -116,9 +150,28 @@ fn every_mistake_of_toml_has_a_help_line() {
     let here = folder("toml");
     let whole = "schema = 1\nname = \"n\"\n";
     for line in [
-        "name = \"again\"", "key", "key =", "= 3", "key = [1, 2", "key = \"open", "key = 'open", "[table",
-        "[[table]", "key = 01", "key = 1.", "key = .5", "key = {a = 1", "a.b = 1\na = 2", "key = \"\\q\"",
-        "key = 1979-13-01", "key = word", "\"key = 1", "[a]\n[a]", "key = \"\u{1}\"", "key = 0xg", "a b = 1",
+        "name = \"again\"",
+        "key",
+        "key =",
+        "= 3",
+        "key = [1, 2",
+        "key = \"open",
+        "key = 'open",
+        "[table",
+        "[[table]",
+        "key = 01",
+        "key = 1.",
+        "key = .5",
+        "key = {a = 1",
+        "a.b = 1\na = 2",
+        "key = \"\\q\"",
+        "key = 1979-13-01",
+        "key = word",
+        "\"key = 1",
+        "[a]\n[a]",
+        "key = \"\u{1}\"",
+        "key = 0xg",
+        "a b = 1",
     ] {
         fs::write(here.join("wrong.toml"), format!("{whole}{line}\n")).expect("ours");
         let (code, _, told) = moesim(&here, &["check", "wrong.toml"]);

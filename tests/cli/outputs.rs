@@ -34,13 +34,19 @@ fn a_dash_is_standard_output_and_what_people_read_goes_beside_it() {
     for (args, begins) in [
         (vec!["topology", "a100-4x8", "--svg", "-"], "<svg"),
         ([&FLOWS[..], &["--plot", "-"]].concat(), "<svg"),
-        (vec!["gate", "show", "moepp-1b", "--micro-batches", "1", "--export", "-"], "round,micro_batch"),
+        (
+            vec!["gate", "show", "moepp-1b", "--micro-batches", "1", "--export", "-"],
+            "round,micro_batch",
+        ),
     ] {
         let output = moesim(&here, &args);
         let (out, err) = said(&output);
         assert!(output.status.success(), "{args:?}: {err}");
         assert!(out.starts_with(begins), "{args:?}: {out:.200}");
-        assert!(!err.is_empty() && !out.contains(err.lines().next().unwrap_or_default()), "{args:?}");
+        assert!(
+            !err.is_empty() && !out.contains(err.lines().next().unwrap_or_default()),
+            "{args:?}"
+        );
     }
     assert_eq!(fs::read_dir(&here).expect("a folder").count(), 0, "a file named - was written");
 }
@@ -90,7 +96,8 @@ fn a_path_that_is_no_text_is_refused_alike_by_every_command() {
     fs::write(here.join(name), "schema = 1\n").expect("a file of ours");
     for command in ["run", "check", "sweep", "topology", "plot", "import", "flows"] {
         let mut moesim = Command::new(env!("CARGO_BIN_EXE_moesim"));
-        let output = moesim.current_dir(&here).arg(command).arg(name).output().expect("moesim starts");
+        let output =
+            moesim.current_dir(&here).arg(command).arg(name).output().expect("moesim starts");
         let (_, told) = said(&output);
         assert_eq!(output.status.code(), Some(1), "{command}: {told}");
         assert!(told.contains("is not UTF-8\n  help: rename"), "{command}: {told}");
@@ -105,12 +112,16 @@ fn control_characters_in_names_reach_neither_terminals_nor_pictures() {
     let evil = text.replace("\"a100-4x8\"", "\"a\\u001b[31m<b>\\u0007\\u202e\"");
     assert_ne!(text, evil);
     fs::write(here.join("evil.toml"), &evil).expect("a file of ours");
-    let flows = [&["flows", "--topology", "evil.toml"], &FLOWS[3..], &["--plot", "flows.svg"]].concat();
+    let flows =
+        [&["flows", "--topology", "evil.toml"], &FLOWS[3..], &["--plot", "flows.svg"]].concat();
     for args in [vec!["topology", "evil.toml", "--svg", "topology.svg"], flows] {
         let output = moesim(&here, &args);
         let (out, err) = said(&output);
         assert!(output.status.success(), "{err}");
-        assert!(out.contains("\\u001b[31m") && !out.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{out:?}");
+        assert!(
+            out.contains("\\u001b[31m") && !out.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+            "{out:?}"
+        );
     }
     for picture in ["topology.svg", "flows.svg"] {
         let svg = fs::read_to_string(here.join(picture)).expect("a picture");
@@ -142,7 +153,10 @@ fn a_picture_of_a_plan_stays_in_its_folder() {
         );
         fs::write(here.join("plan.toml"), plan).expect("a file of ours");
         let (_, told) = said(&moesim(&here, &["sweep", "plan.toml", "--out", "out"]));
-        assert!(told.contains("plan.toml:7") && told.contains("is no plain name of a file"), "{told}");
+        assert!(
+            told.contains("plan.toml:7") && told.contains("is no plain name of a file"),
+            "{told}"
+        );
         assert!(!here.join("out").exists() && !here.join("x.svg").exists(), "{name}");
     }
 }

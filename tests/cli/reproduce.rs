@@ -31,15 +31,20 @@ const SMALL: [&str; 4] =
 #[test]
 fn results_of_every_command_are_made_again() {
     let here = folder("all");
-    fs::write(here.join("flows.csv"), "source,destination,bytes\n0,1,1000\n1,9,50000\n").expect("ours");
+    fs::write(here.join("flows.csv"), "source,destination,bytes\n0,1,1000\n1,9,50000\n")
+        .expect("ours");
     let run = ["run", "paper", "--json", "--set", "counted=moe-layer", "--set", "seeds=0..1"];
     let two = ["own.toml=a100-sxm", "h100-4x8-rail", "--seeds", "0..2", "--json"];
     for (args, inputs) in [
         ([&run[..], &SMALL].concat(), &["paper", "a100-4x8", "moepp-1b", "moepp-loop"][..]),
         ([&["compare"], &two[..], &SMALL, &["--plot", "no.svg"]].concat(), &["own.toml", "moe-1b"]),
         ([&["plan", "--layer-ms", "2"], &two[..], &SMALL].concat(), &["own.toml", "h100-4x8-rail"]),
-        (vec!["flows", "flows.csv", "--topology", "own.toml", "--json"], &["flows.csv", "own.toml"]),
+        (
+            vec!["flows", "flows.csv", "--topology", "own.toml", "--json"],
+            &["flows.csv", "own.toml"],
+        ),
         (vec!["topology", "own.toml", "--json"], &["own.toml"]),
+        (vec!["gate", "show", "moepp-1b", "--micro-batches", "1", "--json"], &["moepp-1b"]),
     ] {
         let text = moesim(&here, &args).unwrap_or_else(|told| panic!("{args:?}: {told}"));
         let made_by = &serde_json::from_str::<Value>(&text).expect("JSON")["made_by"];
@@ -50,11 +55,12 @@ fn results_of_every_command_are_made_again() {
             let input = read.iter().find(|input| input["name"] == *name);
             let input = input.unwrap_or_else(|| panic!("{args:?} read no {name}: {read:?}"));
             assert_eq!(input["digest"].as_str().map(str::len), Some(16));
-            assert_eq!(input["built_in"], !Path::new(name).extension().is_some());
+            assert_eq!(input["built_in"], Path::new(name).extension().is_none());
         }
         fs::write(here.join("result.json"), &text).expect("ours");
         let _ = fs::remove_file(here.join("no.svg"));
-        let told = moesim(&here, &["reproduce", "result.json"]).unwrap_or_else(|told| panic!("{told}"));
+        let told =
+            moesim(&here, &["reproduce", "result.json"]).unwrap_or_else(|told| panic!("{told}"));
         assert!(told.contains("reproduced, ") && told.contains("values are the same"), "{told}");
         assert!(!here.join("no.svg").exists(), "files are not written again");
     }

@@ -84,3 +84,21 @@ fn write_profile(path: &std::path::Path, profile: &Profile, text: &str) -> Resul
     let table = path.with_file_name(format!("{}.parquet", profile.name));
     write_together(&[(&table, &bytes), (path, text.as_bytes())])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_there_with_its_table_or_not_at_all() {
+        let folder = std::env::temp_dir().join(format!("calibrate-pair-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("taken.toml")).unwrap();
+        let profile = moesim::config::built_in_profile("l40s").unwrap();
+        // A folder cannot be replaced by a file: the table must not be left alone.
+        assert!(write_profile(&folder.join("taken.toml"), &profile, "text").is_err());
+        assert!(!folder.join("l40s.parquet").exists(), "half of the pair was left");
+        write_profile(&folder.join("mine.toml"), &profile, "text").unwrap();
+        assert!(folder.join("l40s.parquet").is_file() && folder.join("mine.toml").is_file());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

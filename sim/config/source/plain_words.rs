@@ -47,7 +47,10 @@ const TOML: &str = "a line is `key = value` or `[table]`; texts stand in \"quote
 /// Parts of messages of the TOML reader, and what to do.
 const SYNTAX: [(&str, &str); 6] = [
     ("duplicate key", "give each key and each table once: remove one of the two, or rename it"),
-    ("string", "end the text with the quote that it begins with, on the same line; write \\\\ for a backslash"),
+    (
+        "string",
+        "end the text with the quote that it begins with, on the same line; write \\\\ for a backslash",
+    ),
     ("key with no value", "write `key = value`"),
     ("unquoted", "put texts into \"quotes\""),
     ("array", "end the list with `]`, with commas between its values"),

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, TAU};
 
 /// Quality at a τ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +48,12 @@ struct Line {
     tau: Option<f64>,
     #[serde(alias = "average_accuracy_percent")]
     quality: f64,
+}
+
+impl Line {
+    fn is_sound(&self) -> bool {
+        self.quality.abs() <= MOST_QUALITY && self.tau.is_none_or(|tau| TAU.contains(&tau))
+    }
 }
 
 /// Quality beyond this, either way, is no share, score or loss: its squares would overflow.
@@ -89,18 +95,12 @@ impl Trend {
                     "columns: tau, quality, and model if several",
                 )
             })?;
-            let sound = line.quality.abs() <= MOST_QUALITY
-                && line.tau.is_none_or(|tau| crate::config::TAU.contains(&tau));
-            if !sound {
-                let (least, most) = (crate::config::TAU.start(), crate::config::TAU.end());
-                return Err(Diagnostic {
-                    line: Some(at + 2),
-                    ..Diagnostic::of(
-                        name,
-                        "τ and quality are no sound numbers",
-                        format!("give τ from {least} to {most}, quality up to {MOST_QUALITY}"),
-                    )
-                });
+            if !line.is_sound() {
+                let (least, most) = (TAU.start(), TAU.end());
+                let help = format!("give τ from {least} to {most}, quality up to {MOST_QUALITY}");
+                let found = "τ and quality are no sound numbers";
+                let mistake = Diagnostic::of(name, found, help);
+                return Err(Diagnostic { line: Some(at + 2), ..mistake });
             }
             lines.push(line);
         }

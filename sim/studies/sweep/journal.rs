@@ -183,12 +183,7 @@ impl Journal {
     }
 
     /// Replaces a damaged journal by one of its whole lines; the damaged one is kept beside it.
-    fn without_damage(
-        path: &Path,
-        bytes: &[u8],
-        held: &Held,
-        shape: &Shape,
-    ) -> io::Result<Self> {
+    fn without_damage(path: &Path, bytes: &[u8], held: &Held, shape: &Shape) -> io::Result<Self> {
         crate::base::atomic_file::write(&path.with_file_name(DAMAGED), bytes)?;
         let mut whole = Head::of(shape).line();
         for (&task, rows) in &held.records {

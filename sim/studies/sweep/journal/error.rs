@@ -59,22 +59,24 @@ impl JournalError {
                 "is being written by another moesim".to_owned(),
                 "wait until that one has ended, or name another folder with --out",
             ),
-            Self::Damaged(path, lines) => {
-                let named = lines.iter().skip(1).take(MOST_NAMED).map(|(at, _)| at.to_string());
-                let named: Vec<String> = named.collect();
-                let (first, what) = lines.first().cloned().unwrap_or_default();
-                let more = match lines.len() {
-                    0 | 1 => String::new(),
-                    n if n <= 1 + MOST_NAMED => format!("; damaged too: lines {}", named.join(", ")),
-                    n => format!("; damaged too: lines {} and {} more", named.join(", "), n - 1 - named.len()),
-                };
-                let help = "the file was changed or the disk failed; `moesim sweep PLAN --resume \
-                            --rerun-damaged` keeps the whole lines and runs the other tasks again";
-                let line = Some(first);
-                Diagnostic { line, ..of(path, format!("{what}{more}"), help) }
-            }
+            Self::Damaged(path, lines) => damaged(path, lines),
         }
     }
+}
+
+fn damaged(path: &Path, lines: &[(usize, String)]) -> Diagnostic {
+    let named: Vec<String> =
+        lines.iter().skip(1).take(MOST_NAMED).map(|(at, _)| at.to_string()).collect();
+    let more = match lines.len() {
+        0 | 1 => String::new(),
+        n if n <= 1 + MOST_NAMED => format!("; damaged too: lines {}", named.join(", ")),
+        n => format!("; damaged too: lines {} and {} more", named.join(", "), n - 1 - named.len()),
+    };
+    let (first, what) = lines.first().cloned().unwrap_or_default();
+    let help = "the file was changed or the disk failed; `moesim sweep PLAN --resume --rerun-damaged` \
+                keeps the whole lines and runs the other tasks again";
+    let line = Some(first);
+    Diagnostic { line, ..Diagnostic::of(path.display().to_string(), format!("{what}{more}"), help) }
 }
 
 impl fmt::Display for JournalError {

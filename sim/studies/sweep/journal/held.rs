@@ -77,7 +77,10 @@ impl Shape {
         let case = task / self.seeds.max(1) % self.rows.len().max(1);
         let wanted = self.rows.get(case).copied().flatten();
         if wanted.map_or(rows.is_empty(), |wanted| rows.len() != wanted) {
-            return Err(format!("has {} rows of task {task}, which has another number", rows.len()));
+            return Err(format!(
+                "has {} rows of task {task}, which has another number",
+                rows.len()
+            ));
         }
         match rows.iter().find(|row| row.len() != self.columns) {
             None => Ok(()),

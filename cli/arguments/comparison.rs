@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-use super::Failure;
+use crate::Failure;
 use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource, Source};
 use moesim::studies::study::refuse_borrowed;
 use moesim::workload::{Execution, Workload};
 
 /// τ within the bounds that scenarios have for it.
-pub(super) fn tau(text: &str) -> Result<f64, String> {
+pub(crate) fn tau(text: &str) -> Result<f64, String> {
     let fits = text.trim().parse::<f64>().ok().filter(|value| config::TAU.contains(value));
     let (least, most) = (config::TAU.start(), config::TAU.end());
     fits.ok_or_else(|| format!("give a number from {least} to {most}"))
@@ -16,13 +16,13 @@ pub(super) fn tau(text: &str) -> Result<f64, String> {
 
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
-pub(super) struct ComparisonArgs {
+pub(crate) struct ComparisonArgs {
     /// The vanilla workload: built in, or a file.
     #[arg(long, default_value = "moe-1b")]
-    pub(super) vanilla: String,
+    pub(crate) vanilla: String,
     /// The MoE++ workload to compare with it.
     #[arg(long, default_value = "moepp-1b")]
-    pub(super) moepp: String,
+    pub(crate) moepp: String,
     /// What is counted: experts, moe-layer, model-forward, layer-training or training-step.
     #[arg(long, default_value = "moe-layer")]
     counted: String,
@@ -50,7 +50,7 @@ pub(super) struct ComparisonArgs {
 impl ComparisonArgs {
     /// The scenario on each cluster, and the name that the cluster goes by: its own, and that of its path
     /// where another file of that name, in another folder, came before.
-    pub(super) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
+    pub(crate) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
         let mut each: Vec<(String, Scenario)> = Vec::with_capacity(clusters.len());
         for cluster in clusters {
             let (name, scenario) = self.on(cluster)?;
@@ -98,7 +98,7 @@ impl ComparisonArgs {
         ));
         let source = ScenarioSource::of_text(
             &text,
-            Overrides::new(super::with_oom(&self.set, self.allow_oom)),
+            Overrides::new(crate::with_oom(&self.set, self.allow_oom)),
         );
         let scenario = source.load().map_err(|mistake| Diagnostic {
             // The text is ours: what is wrong with it is an argument.
