@@ -26,7 +26,7 @@ mod mutate;
 use cases::{Case, Files};
 
 /// Mutants by default: what two cores do in two minutes without optimisation.
-const MUTANTS: usize = 20_000;
+const MUTANTS: usize = 4_000;
 /// None may take longer than this; one that does is stuck.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -153,6 +153,20 @@ fn helpful(failure: &Failure) -> Result<(), String> {
         return Err(format!("said no help: {text}"));
     }
     Ok(())
+}
+
+#[test]
+fn nonsense_and_helpless_refusals_are_recognised() {
+    assert!(sound("0.5 ± 0.1 %, + 3, information, the infimum\n").is_ok());
+    for text in ["mean NaN ms", "±inf", "[inf, 3]", "-inf", "NaN"] {
+        assert!(sound(text).is_err(), "{text}");
+    }
+    let of = |found: &str, help: &str| {
+        helpful(&moesim::config::Diagnostic::of("file", found, help).into())
+    };
+    assert!(of("is wrong", "mend it").is_ok());
+    assert!(of("is wrong", "").is_err() && of("is wrong", " ").is_err());
+    assert!(helpful(&Failure::TooLong).is_ok());
 }
 
 #[test]

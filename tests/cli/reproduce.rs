@@ -31,8 +31,11 @@ const SMALL: [&str; 4] =
 #[test]
 fn results_of_every_command_are_made_again() {
     let here = folder("all");
-    fs::write(here.join("flows.csv"), "source,destination,bytes\n0,1,1000\n1,9,50000\n")
-        .expect("ours");
+    fs::write(
+        here.join("flows.csv"),
+        "source,destination,bytes,start_s\n0,1,1000,0\n1,9,50000,0\n",
+    )
+    .expect("ours");
     let run = ["run", "paper", "--json", "--set", "counted=moe-layer", "--set", "seeds=0..1"];
     let two = ["own.toml=a100-sxm", "h100-4x8-rail", "--seeds", "0..2", "--json"];
     for (args, inputs) in [
