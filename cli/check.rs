@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub(super) mod import;
+pub(super) mod list;
 
 use super::Failure;
-use crate::choice;
+use crate::arguments::choice;
 use moesim::config::{self, Diagnostic, Kind, Overrides, ScenarioSource, Source};
 
 /// A file to check.

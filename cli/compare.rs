@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::comparison_args::{ComparisonArgs, price_book, settings_json, write_cautions};
-use super::{Failure, default_threads, save_chart};
-use crate::choice;
+use super::arguments::comparison::{ComparisonArgs, price_book, settings_json, write_cautions};
+use super::{Failure, default_threads, output};
+use crate::arguments::choice;
 use moesim::config::{Diagnostic, Scenario};
 use moesim::output::report::{
     self,
@@ -35,14 +35,14 @@ pub(super) struct CompareArgs {
     prices: Option<PathBuf>,
     /// Draw throughput, at equal cost or power against what it costs, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
-    plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let book = price_book(args.prices.as_deref())?;
+    let (book, prices) = price_book(args.prices.as_deref())?;
     let mut cluster_cases = Vec::new();
     for (name, scenario) in args.comparison.on_each(&args.clusters)? {
         let cluster_case = ClusterCase::new(name, scenario, &book);
@@ -61,12 +61,12 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
             Equal::Gpus => Picture::Bars(pictures::throughput_chart(&comparison)?),
             Equal::Cost | Equal::Power => Picture::Spots(pictures::cost_chart(&comparison)?),
         };
-        save_chart(&chart, path)?;
+        output::chart(&chart, path)?;
     }
     if args.json {
         let report = json_of((args, &cluster_cases), &results, &order, &catch_up);
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        Ok(writeln!(out)?)
+        let own = cluster_cases.iter().flat_map(|case| &case.scenario.ingredients.inputs);
+        super::reproduce::print(out, report, own.cloned().chain(prices))
     } else {
         write_asked(args, &cluster_cases[0].scenario, out)?;
         write_text(args, &results, &order, &catch_up, out)?;

@@ -57,7 +57,7 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
     )?;
     tell(scenario, &vanilla, &result, out)?;
     report::write_counted(out, scenario)?;
-    super::comparison_args::write_cautions(std::slice::from_ref(&cluster_case), out)
+    super::arguments::comparison::write_cautions(std::slice::from_ref(&cluster_case), out)
 }
 
 /// The scenario's name and overrides: as given, or as a run's JSON records them.

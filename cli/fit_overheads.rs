@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, default_threads, write_atomically};
+use super::{Failure, default_threads, output};
 use moesim::config::Overrides;
 use moesim::execution::cost::Overheads;
 use moesim::studies::paper::{self, fit, predictor::Predictor};
@@ -21,7 +21,7 @@ pub(super) struct FitArgs {
     fitted_to: String,
     /// The overheads file to write; without it, the fit is printed and forgotten.
     #[arg(long, value_name = "TOML")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Override a key of the paper scenario or of a file it names: what would be fitted then?
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -34,7 +34,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let fit = fit::fit(&predictor, rows)?;
     if let Some(path) = &args.out {
         let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
-        write_atomically(path, fit::file_text(&name, &fit, &args.fitted_to))?;
+        output::write(path, fit::file_text(&name, &fit, &args.fitted_to))?;
     }
     let Overheads { traffic_factor, expert_visit, layer } = fit.overheads;
     writeln!(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use crate::choice;
+use crate::arguments::choice;
 use moesim::base::units::{Bandwidth, Bytes, GpuId, SimDuration, parse_quantity};
 use moesim::config::{self, Diagnostic, Source};
 use moesim::network::fluid::{Choice, Engine, solve};
@@ -71,7 +71,7 @@ pub struct FlowsArgs {
     transport: TransportArgs,
     /// Draw the cluster, its links shaded by how full they are, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
-    plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
     /// What to print: a table, a CSV line for each flow, or one JSON object.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -140,7 +140,8 @@ fn quantity<Q: moesim::base::units::Quantity>(text: &str) -> Result<Q, String> {
 
 /// Runs `moesim flows`.
 pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let topology = cluster(args)?;
+    let source = cluster(args)?;
+    let topology = config::read_topology(&source)?;
     let traffic = traffic(args, &topology)?;
     let degradations = degradations(args, &topology)?;
     let problem = build_problem(&topology, &traffic, &args.transport.transport(), &degradations);
@@ -158,24 +159,39 @@ pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> 
             "give the link's degradation an end, or some of its capacity",
         )
     })?;
+    if args.makespan_only && (args.csv || args.format == Format::Csv) {
+        let found = "leaves out when each flow ends, and CSV is a line for each flow";
+        return Err(Diagnostic::of("--makespan-only", found, "print a table or --json").into());
+    }
     let study = report::Study::new(&topology, &traffic, &problem, solution, choice);
     if let Some(path) = &args.plot {
         let what = format!("{} flows", traffic.len());
         let chart = cluster_chart(&topology, &study.link_bytes_per_s(), &what);
-        super::save_chart(&chart, path)?;
+        super::output::chart(&chart, path)?;
     }
-    match args.format {
-        Format::Csv => study.write_csv(out)?,
-        Format::Json => study.write_json(out)?,
-        Format::Table if args.csv => study.write_csv(out)?,
-        Format::Table if args.json => study.write_json(out)?,
-        Format::Table => study.write_table(out)?,
-    }
-    Ok(())
+    print(args, &study, &source, out)
 }
 
-/// The topology; the default one is made as large as the pattern wants it.
-fn cluster(args: &FlowsArgs) -> Result<Topology, Failure> {
+fn print(
+    args: &FlowsArgs,
+    study: &report::Study<'_>,
+    source: &Source,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    match args.format {
+        Format::Csv => Ok(study.write_csv(out)?),
+        Format::Table if args.csv => Ok(study.write_csv(out)?),
+        Format::Table if !args.json => Ok(study.write_table(out)?),
+        Format::Json | Format::Table => {
+            let files = args.file.iter().chain(&args.matrix);
+            let files = files.filter_map(|path| super::output::input(path));
+            super::reproduce::print(out, study.json(), source.inputs(&[]).into_iter().chain(files))
+        }
+    }
+}
+
+/// The topology's text; the default one is made as large as the pattern wants it.
+fn cluster(args: &FlowsArgs) -> Result<Source, Failure> {
     let source = match config::built_in_topology(&args.topology) {
         Some(built_in) => built_in,
         None => Source::read(args.topology.as_ref())?,
@@ -183,7 +199,7 @@ fn cluster(args: &FlowsArgs) -> Result<Topology, Failure> {
     let nodes = args.gpus.map(|gpus| format!("nodes.count={}", gpus.div_ceil(8)));
     let nodes = nodes.filter(|_| args.topology == DEFAULT_TOPOLOGY);
     let overrides = nodes.iter().chain(&args.overrides).map(String::as_str);
-    Ok(config::read_topology(&source.with_overrides(overrides))?)
+    Ok(source.with_overrides(overrides))
 }
 
 fn choice(args: &FlowsArgs) -> Result<Choice, Failure> {

@@ -11,6 +11,7 @@ mod fit;
 mod loads;
 mod plot;
 mod print;
+mod recording;
 mod show;
 
 /// What to do with gates.
@@ -26,6 +27,16 @@ enum GateCommand {
     Fit(fit::FitArgs),
     /// Show how uneven the loads of a workload's gate, or of a recording, are.
     Show(show::ShowArgs),
+}
+
+impl GateArgs {
+    /// The file that is written.
+    pub(super) fn file(&self) -> Option<&std::path::Path> {
+        match &self.command {
+            GateCommand::Fit(args) => args.out.as_deref(),
+            GateCommand::Show(args) => args.export.as_deref(),
+        }
+    }
 }
 
 /// Runs `moesim gate …`.

@@ -2,30 +2,34 @@
 //!
 //! Results go to standard output, mistakes to standard error. Exit status: 0 when done, 1 when the
 //! user's input was refused or could not be simulated, 2 when the command line makes no sense. A
-//! closed pipe ends the command quietly.
+//! closed pipe ends the command quietly. `-` in place of a file is standard output.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use moesim::base::atomic_file::is_stdout;
+use moesim::base::printable::Printable;
 use moesim::config::Diagnostic;
 use moesim::execution::outcome::TooLong;
 
+mod arguments;
 mod check;
-mod choice;
 mod compare;
-mod comparison_args;
 mod explain;
 mod fit_overheads;
 mod flows;
 mod gate;
-mod list;
+mod output;
 mod plan;
 mod plot;
-mod progress;
+mod reproduce;
 mod run;
+#[cfg(test)]
+mod smoke;
 mod sweep;
 mod timeline;
 mod topology;
@@ -60,6 +64,8 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     /// Draw a result: the JSON of run, compare, plan, flows or validate, or a sweep's table.
     Plot(plot::PlotArgs),
+    /// Run again what a result says it was made by, and compare.
+    Reproduce(reproduce::ReproduceArgs),
     /// Put the shards of a sweep together.
     Merge(sweep::MergeArgs),
     /// Print a script that completes moesim's commands in a shell.
@@ -85,6 +91,24 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Fit and show how gates spread tokens.
     Gate(gate::GateArgs),
+}
+
+impl Command {
+    /// The file that it writes, where it writes one.
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Plan(args) => args.plot.as_deref(),
+            Self::Compare(args) => args.plot.as_deref(),
+            Self::Timeline(args) => Some(&args.out),
+            Self::Plot(args) => args.file(),
+            Self::Import(args) => args.out.as_deref(),
+            Self::Topology(args) => args.svg.as_deref(),
+            Self::Flows(args) => args.plot.as_deref(),
+            Self::FitOverheads(args) => args.out.as_deref(),
+            Self::Gate(args) => args.file(),
+            _ => None,
+        }
+    }
 }
 
 /// Why a command ended without doing what was asked.
@@ -131,8 +155,16 @@ impl fmt::Display for Failure {
 
 /// Parses the command line and runs it.
 fn main() -> ExitCode {
+    if let Some(mistake) = output::not_text(std::env::args_os().skip(1)) {
+        let _ = writeln!(io::stderr(), "error: {mistake}");
+        return ExitCode::FAILURE;
+    }
     let cli = Cli::parse();
-    let mut out = BufWriter::new(io::stdout().lock());
+    // What is written to standard output as a file must not be mixed with what people read.
+    let taken = cli.command.as_ref().and_then(Command::file).is_some_and(is_stdout);
+    let to: Box<dyn Write> =
+        if taken { Box::new(io::stderr()) } else { Box::new(io::stdout().lock()) };
+    let mut out = Printable::new(BufWriter::new(to));
     let done = dispatch(cli, &mut out).and_then(|()| Ok(out.flush()?));
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -158,6 +190,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Memory(args)) => run::memory::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Plot(args)) => plot::run(&args, out),
+        Some(Command::Reproduce(args)) => reproduce::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
         Some(Command::Completions { shell }) => {
             // Into memory first: a pipe that is closed must not panic.
@@ -166,7 +199,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
             Ok(out.write_all(&script)?)
         }
         Some(Command::Man) => Ok(manual(out)?),
-        Some(Command::List) => list::run(out),
+        Some(Command::List) => check::list::run(out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Import(args)) => check::import::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),
@@ -198,39 +231,4 @@ fn with_oom(set: &[String], allow: bool) -> Vec<String> {
 /// Threads to use when the user does not say: as many as the machine offers.
 fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Draws a chart to a file.
-fn save_chart(
-    chart: &impl moesim::output::plot::Chart,
-    path: &std::path::Path,
-) -> Result<(), Failure> {
-    moesim::output::plot::save(chart, path).map_err(|error| {
-        let help = "name a file that ends in .svg or .png, in a folder that can be written";
-        Diagnostic::of(path.display().to_string(), error.to_string(), help).into()
-    })
-}
-
-/// Makes a folder for results.
-fn make_folder(folder: &std::path::Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| {
-        Diagnostic::of(
-            folder.display().to_string(),
-            format!("cannot be made: {error}"),
-            "name a folder that can be written",
-        )
-        .into()
-    })
-}
-
-/// Writes a file whole or not at all.
-fn write_atomically(path: &std::path::Path, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
-    moesim::base::atomic_file::write(path, bytes).map_err(|error| {
-        Diagnostic::of(
-            path.display().to_string(),
-            format!("cannot be written: {error}"),
-            "check the folder and its permissions",
-        )
-        .into()
-    })
 }

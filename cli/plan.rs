@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::arguments::comparison::{ComparisonArgs, tau};
 use super::compare::digits;
-use super::comparison_args::ComparisonArgs;
-use super::{Failure, default_threads, save_chart};
+use super::{Failure, default_threads, output};
 use moesim::config::{Diagnostic, Scenario};
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
@@ -41,7 +41,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "USD", value_parser = positive)]
     max_usd: Option<f64>,
     /// τ to look at first; the edge between them is found by bisection.
-    #[arg(long, value_delimiter = ',', value_parser = positive,
+    #[arg(long, value_delimiter = ',', value_parser = tau,
           default_value = "0.1,0.15,0.25,0.4,0.5,0.75,1,1.5,2")]
     tau: Vec<f64>,
     /// Quality over τ: a CSV with columns tau and quality. Default: the paper's.
@@ -51,7 +51,7 @@ pub(super) struct PlanArgs {
     comparison: ComparisonArgs,
     /// Draw quality against throughput, and the Pareto front, into this .svg or .png.
     #[arg(long, value_name = "FILE")]
-    plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -84,7 +84,7 @@ fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure>
 }
 
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let book = super::comparison_args::price_book(args.prices.as_deref())?;
+    let (book, prices) = super::arguments::comparison::price_book(args.prices.as_deref())?;
     let (mut cluster_cases, mut too_dear) = (Vec::new(), Vec::new());
     for (name, scenario) in args.comparison.on_each(&args.clusters)? {
         let cluster_case = ClusterCase::new(name, scenario, &book);
@@ -125,19 +125,20 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let answer = plan(&question, default_threads())?;
     if let Some(path) = &args.plot {
         let json = json_of(args, (&answer, &trend), (&cluster_cases, &too_dear));
-        save_chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;
+        output::chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;
     }
     if args.json {
         let report = json_of(args, (&answer, &trend), (&cluster_cases, &too_dear));
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        Ok(writeln!(out)?)
+        let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
+        let quality = args.quality.iter().filter_map(|path| output::input(path));
+        super::reproduce::print(out, report, own.chain(quality).chain(prices))
     } else {
         write_text(args, &answer, &trend, out)?;
         report::write_counted(out, &first.scenario)?;
         for (name, usd) in &too_dear {
             writeln!(out, "{name}: left out, as it costs {usd:.0} USD by prices of {}", book.date)?;
         }
-        super::comparison_args::write_cautions(&cluster_cases, out)
+        super::arguments::comparison::write_cautions(&cluster_cases, out)
     }
 }
 
@@ -270,7 +271,7 @@ fn json_of(
         "quality_source": trend.source,
         "gate_draws_per_layer": answer.gate_draws,
         "set": args.comparison.set,
-        "settings": super::comparison_args::settings_json(cluster_cases),
+        "settings": super::arguments::comparison::settings_json(cluster_cases),
         "left_out": too_dear
             .iter()
             .map(|(name, usd)| json!({ "cluster": name, "usd": usd }))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{Failure, save_chart};
+use super::{Failure, output};
 use moesim::config::Diagnostic;
 use moesim::output::report::pictures::{self, Part, Picture};
 use moesim::output::report::{any_drawing, chart, cluster_chart};
@@ -108,9 +108,16 @@ pub(super) fn run(args: &PlotArgs, out: &mut dyn Write) -> Result<(), Failure> {
         }
     };
     let path = args.out.clone().unwrap_or_else(|| beside(&args.result, kind));
-    save_chart(&picture, &path)?;
+    output::chart(&picture, &path)?;
     writeln!(out, "picture: {}", path.display())?;
     Ok(())
+}
+
+impl PlotArgs {
+    /// The file to write, where one is named.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
 }
 
 /// `run.json` → `run.gain.svg`; what comes from standard input is named by its kind alone.

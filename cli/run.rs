@@ -7,6 +7,7 @@ use clap::Args;
 
 pub(super) mod memory;
 
+use super::output::Files;
 use super::{Failure, default_threads};
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource, Source, read_profile};
 use moesim::kernels::Device;
@@ -75,7 +76,12 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
         refuse_unmeasured_fp8(path, &scenario)?;
     }
     let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
-    let asked = report::Asked { scenario: name, set: &set, moesim: env!("CARGO_PKG_VERSION") };
+    let asked = report::Asked {
+        scenario: name,
+        set: &set,
+        moesim: env!("CARGO_PKG_VERSION"),
+        made_by: super::reproduce::made_by(scenario.ingredients.inputs.iter().cloned()),
+    };
     if let Some(folder) = &args.plot {
         draw(folder, &asked, &scenario, &rows)?;
     }
@@ -102,21 +108,24 @@ fn draw(
     scenario: &Scenario,
     rows: &[Row],
 ) -> Result<(), Failure> {
-    super::make_folder(folder)?;
+    let mut files = Files::of(folder)?;
     let json = report::json_of(asked, scenario, rows)?;
     let run = Part::whole("--plot", &json);
-    super::save_chart(&pictures::gain_chart(&run)?, &folder.join("gain.svg"))?;
-    super::save_chart(&pictures::breakdown_chart(&run)?, &folder.join("breakdown.svg"))?;
+    files.add_chart("gain.svg", &pictures::gain_chart(&run)?)?;
+    files.add_chart("breakdown.svg", &pictures::breakdown_chart(&run)?)?;
     let most = |row: &Row| row.link_bytes_per_s.iter().copied().fold(0.0, f64::max);
     let fullest = rows.iter().max_by(|a, b| most(a).total_cmp(&most(b)));
-    let Some(row) = fullest.filter(|row| most(row) > 0.0) else { return Ok(()) };
-    super::save_chart(&pictures::links_chart(&run, None)?, &folder.join("links.svg"))?;
+    let Some(row) = fullest.filter(|row| most(row) > 0.0) else {
+        return files.keep();
+    };
+    files.add_chart("links.svg", &pictures::links_chart(&run, None)?)?;
     let chart = report::cluster_chart(
         &scenario.topology,
         &row.link_bytes_per_s,
         &pictures::spoken(&row.workload.name, row.tau()),
     );
-    super::save_chart(&chart, &folder.join("cluster.svg"))
+    files.add_chart("cluster.svg", &chart)?;
+    files.keep()
 }
 
 /// Refuses fp8 on a device of which no fp8 product was measured: the cluster's GPUs may have the unit, the device's

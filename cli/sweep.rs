@@ -1,12 +1,13 @@
 //! `moesim sweep` and `moesim merge`: many runs, kept as they finish.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::progress::Progress;
+use super::output::Files;
+use super::output::progress::Progress;
 use super::{Failure, default_threads};
 use moesim::config::{Diagnostic, SweepPlan};
 use moesim::output::report;
@@ -23,6 +24,9 @@ pub(super) struct SweepArgs {
     /// Go on where an interrupted sweep stopped.
     #[arg(long)]
     resume: bool,
+    /// Of a damaged journal keep the whole lines, and run the tasks of the others again.
+    #[arg(long, requires = "resume")]
+    rerun_damaged: bool,
     /// Run every n-th task only, from the i-th; put shards together with `moesim merge`.
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<(usize, usize)>,
@@ -78,7 +82,7 @@ pub(super) fn run(args: &SweepArgs, out: &mut dyn Write) -> Result<(), Failure> 
         sweep.refuse_borrowed()?;
     }
     let folder = args.out.clone().unwrap_or_else(|| args.plan.with_extension("results"));
-    let (mut journal, mut rows) = open(&folder, &sweep, args.resume)?;
+    let (mut journal, mut rows) = open(&folder, &sweep, args)?;
     let (nth, of) = args.shard.unwrap_or((1, 1));
     let mine = |task: &usize| task % of == nth - 1;
     let left: Vec<usize> =
@@ -107,11 +111,14 @@ pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure
     let sweep = Sweep::new(&plan)?;
     let mut rows = BTreeMap::new();
     for shard in &args.shards {
-        let (fingerprint, finished) = sweep::finished(shard).map_err(kept)?;
-        if fingerprint != sweep.fingerprint() {
-            return Err(kept(JournalError::Foreign(shard.clone())));
+        for (task, own) in sweep::finished(shard, &sweep.shape()).map_err(kept)? {
+            if rows.get(&task).is_some_and(|known| *known != own) {
+                let found = format!("has other rows of task {task} than a folder before it");
+                let help = "run this shard again with the same moesim as the others";
+                return Err(Diagnostic::of(shard.display().to_string(), found, help).into());
+            }
+            rows.insert(task, own);
         }
-        rows.extend(finished);
     }
     let missing = (0..sweep.tasks()).filter(|task| !rows.contains_key(task)).count();
     if missing > 0 {
@@ -122,7 +129,6 @@ pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure
         )
         .into());
     }
-    super::make_folder(&args.out)?;
     finish(&sweep, &rows, &args.out, (false, false), out)
 }
 
@@ -130,11 +136,11 @@ pub(super) fn merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure
 fn open(
     folder: &Path,
     sweep: &Sweep<'_>,
-    resume: bool,
+    args: &SweepArgs,
 ) -> Result<(Journal, BTreeMap<usize, Vec<Row>>), Failure> {
     let there = folder.join(sweep::JOURNAL).exists();
-    match (there, resume) {
-        (true, true) => Journal::resume(folder, sweep.fingerprint(), sweep.tasks()).map_err(kept),
+    match (there, args.resume) {
+        (true, true) => Journal::resume(folder, &sweep.shape(), args.rerun_damaged).map_err(kept),
         (true, false) => Err(Diagnostic::of(
             folder.display().to_string(),
             "holds results already",
@@ -142,7 +148,7 @@ fn open(
         )
         .into()),
         (false, _) => {
-            let journal = Journal::create(folder, sweep.fingerprint(), sweep.tasks());
+            let journal = Journal::create(folder, &sweep.shape());
             Ok((journal.map_err(kept)?, BTreeMap::new()))
         }
     }
@@ -159,14 +165,15 @@ fn finish(
     let varied: Vec<&str> =
         plan.axes.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect();
     let results = Results::of(&varied, rows);
-    results.write(folder).map_err(|error| io::Error::other(error.to_string()))?;
-    let mut drawings = plan.drawings.clone();
-    if plot {
-        let any = report::any_drawing(&results, [None; 3], [false; 2]);
-        drawings.push(any.map_err(|mistake| Diagnostic { place: plan.name.clone(), ..mistake })?);
+    let mut files = Files::of(folder)?;
+    for (name, bytes) in results.files().map_err(|error| {
+        let place = folder.display().to_string();
+        Diagnostic::of(place, format!("the table cannot be written: {error}"), GO_ON)
+    })? {
+        files.add(name, bytes).map_err(go_on)?;
     }
-    let drawn = report::draw(&results, &drawings, folder)
-        .map_err(|mistake| Diagnostic { place: plan.name.clone(), ..mistake })?;
+    files.keep().map_err(go_on)?;
+    let drawn = draw(plan, &results, folder, plot)?;
     if !quiet {
         report::write_sweep(out, plan, &results)?;
         writeln!(out, "{} rows: {}", results.rows.len(), folder.join("results.parquet").display())?;
@@ -177,8 +184,42 @@ fn finish(
     Ok(())
 }
 
+/// Draws what the plan asks for, and what fits the results best where that is asked; returns the paths.
+fn draw(
+    plan: &SweepPlan,
+    results: &Results,
+    folder: &Path,
+    any: bool,
+) -> Result<Vec<PathBuf>, Failure> {
+    let placed = |mistake: Diagnostic| Diagnostic { place: plan.name.clone(), ..mistake };
+    let mut drawings = plan.drawings.clone();
+    if any {
+        drawings.push(report::any_drawing(results, [None; 3], [false; 2]).map_err(placed)?);
+    }
+    let (mut files, mut drawn) = (Files::of(folder)?, Vec::new());
+    for drawing in &drawings {
+        let name = format!("{}.svg", drawing.name);
+        let chart = report::chart(results, drawing).map_err(placed)?;
+        files.add_chart(&name, &chart).map_err(go_on)?;
+        drawn.push(folder.join(name));
+    }
+    files.keep().map_err(go_on)?;
+    Ok(drawn)
+}
+
+const GO_ON: &str = "check the folder, its permissions and the space left; all rows are in the journal, go \
+                     on with --resume";
+
+/// What cannot be written of results is not lost: the journal has it.
+fn go_on(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(mistake) => Diagnostic { help: GO_ON.to_owned(), ..mistake }.into(),
+        other => other,
+    }
+}
+
 fn kept(error: JournalError) -> Failure {
-    Failure::Output(io::Error::other(error.to_string()))
+    error.diagnostic().into()
 }
 
 fn failure(stopped: Stopped, folder: &Path) -> Failure {

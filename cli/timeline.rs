@@ -21,7 +21,7 @@ pub(super) struct TimelineArgs {
     scenario: String,
     /// The file to write; open it at ui.perfetto.dev.
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// The workload of the scenario to run. Default: its last.
     #[arg(long)]
     workload: Option<String>,
@@ -76,7 +76,7 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     let nothing = WhatIf::NOTHING;
     study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let trace = timeline.trace();
-    super::write_atomically(&args.out, &trace)?;
+    super::output::write(&args.out, &trace)?;
     traced.sort_unstable();
     traced.dedup();
     let named: Vec<String> = traced.iter().map(u32::to_string).collect();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Failure;
 use moesim::config::{self, Source};
@@ -23,7 +23,7 @@ pub struct TopologyArgs {
     prices: Option<PathBuf>,
     /// Draw the cluster into this SVG file.
     #[arg(long)]
-    svg: Option<PathBuf>,
+    pub(super) svg: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -36,18 +36,20 @@ pub(super) fn run(args: &TopologyArgs, out: &mut dyn Write) -> Result<(), Failur
         None => Source::read(args.topology.as_ref())?,
     };
     let overrides = args.overrides.iter().map(String::as_str);
-    let topology = config::read_topology(&source.with_overrides(overrides))?;
+    let source = source.with_overrides(overrides);
+    let topology = config::read_topology(&source)?;
     let prices = match &args.prices {
         Some(path) => Source::read(path)?,
         None => config::built_in_prices(),
     };
     let book = config::read_prices(&prices)?;
     if let Some(path) = &args.svg {
-        super::write_atomically(path, picture(&topology))?;
+        super::output::write(path, picture(&topology))?;
     }
     let (bounds, cost) = (Bounds::of(&topology), Cost::of(&topology, &book));
     if args.json {
-        write_json(&topology, bounds, &cost, &book.date, out)?;
+        let own = source.inputs(&[]).into_iter().chain(prices.inputs(&[]));
+        super::reproduce::print(out, json_of(&topology, bounds, &cost, &book.date), own)?;
     } else {
         write_table(&topology, bounds, &cost, &book.date, out)?;
     }
@@ -79,15 +81,9 @@ fn switches(topology: &Topology) -> Vec<(&'static str, usize)> {
     kinds.map(|kind| (kind.name(), count(kind))).into_iter().filter(|&(_, n)| n > 0).collect()
 }
 
-fn write_json(
-    topology: &Topology,
-    bounds: Option<Bounds>,
-    cost: &Cost,
-    dated: &str,
-    out: &mut dyn Write,
-) -> std::io::Result<()> {
+fn json_of(topology: &Topology, bounds: Option<Bounds>, cost: &Cost, dated: &str) -> Value {
     let (network, total) = (cost.network(), cost.total());
-    let report = json!({
+    json!({
         "name": topology.name(),
         "source": topology.source(),
         "family": topology.family(),
@@ -107,9 +103,7 @@ fn write_json(
         "cluster_cost_usd": total.usd,
         "cluster_power_w": total.watts,
         "prices_of": dated,
-    });
-    serde_json::to_writer_pretty(&mut *out, &report)?;
-    writeln!(out)
+    })
 }
 
 fn write_table(

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::output::Files;
 use super::{Failure, default_threads};
 
 mod command;
@@ -11,6 +12,7 @@ pub(crate) use command::ValidateArgs;
 use command::{Known, Other};
 use moesim::config::{Diagnostic, Overrides};
 use moesim::execution::outcome::TooLong;
+use moesim::output::plot::PredictedMeasured;
 use moesim::studies::paper::{self, predictor::Predictor};
 
 pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -33,4 +35,18 @@ fn papers_table(path: &Path) -> Result<Option<Other>, Diagnostic> {
         Diagnostic::of(&file, TooLong.to_string(), "this is a defect: please report it")
     })?;
     Ok(Some(Other { json: verdict.json(), text: verdict.text() }))
+}
+
+/// Draws pictures, each as SVG and as PNG, into a folder.
+fn draw(
+    folder: &Path,
+    charts: impl IntoIterator<Item = (String, PredictedMeasured)>,
+) -> Result<(), Failure> {
+    let mut files = Files::of(folder)?;
+    for (name, chart) in charts {
+        for ending in ["svg", "png"] {
+            files.add_chart(&format!("{name}.{ending}"), &chart)?;
+        }
+    }
+    files.keep()
 }

@@ -1,9 +1,11 @@
 //! What every room stands on: quantities with units, randomness by name, means with intervals, Parquet
-//! tables, and files that are written whole or not at all. Nothing here knows a GPU or a model.
+//! tables, files that are written whole or not at all, and names of those that were read. Nothing here knows a GPU or a model.
 
 pub mod atomic_file;
 pub mod choice;
 pub mod estimate;
+pub mod inputs;
+pub mod printable;
 pub mod streams;
 pub mod table;
 pub mod units;

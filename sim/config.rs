@@ -33,7 +33,7 @@ pub use topology::{built_in_topologies, built_in_topology, read_topology};
 pub use workload::{
     import_config, law_json, read_domain_counts, read_law, read_recording, workload,
 };
-pub use written::{Count, Number, Written};
+pub use written::{Count, Number, TAU, Written};
 
 #[cfg(test)]
 mod tests;

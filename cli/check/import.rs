@@ -18,7 +18,7 @@ pub(crate) struct ImportArgs {
     name: Option<String>,
     /// Write the workload here instead of printing it.
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     let text = import_config(source.name(), source.text(), &name_of(args))?;
     match &args.out {
         Some(path) => {
-            crate::write_atomically(path, &text)?;
+            crate::output::write(path, &text)?;
             writeln!(
                 out,
                 "{}: change [batch], [layout] and [gate], then `moesim check`",

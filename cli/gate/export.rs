@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::super::{Failure, write_atomically};
+use super::super::{Failure, output};
+use moesim::base::atomic_file::is_stdout;
 use moesim::base::table::{Column, Table};
 use moesim::config::Diagnostic;
 use moesim::gate::Counts;
@@ -29,14 +30,15 @@ pub(super) fn write(path: &Path, drawn: &[Drawn]) -> Result<(), Failure> {
             })
         })
     };
-    match path.extension().and_then(|ending| ending.to_str()) {
+    let streams = is_stdout(path).then_some("csv");
+    match streams.or_else(|| path.extension().and_then(|ending| ending.to_str())) {
         Some("csv") => {
             let mut text = COLUMNS.join(",") + "\n";
             for [round, micro_batch, gpu, expert, kept, dropped] in rows() {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{round},{micro_batch},{gpu},{expert},{kept},{dropped}");
             }
-            write_atomically(path, &text)
+            output::write(path, &text)
         }
         Some("parquet") => {
             let mut table = Table::new(path.display().to_string());
@@ -52,7 +54,7 @@ pub(super) fn write(path: &Path, drawn: &[Drawn]) -> Result<(), Failure> {
         _ => Err(Diagnostic::of(
             path.display().to_string(),
             "is not a name of a table",
-            "end it in .parquet or .csv",
+            "end it in .parquet or .csv, or write - for CSV on standard output",
         )
         .into()),
     }

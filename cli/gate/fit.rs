@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 mod judgement;
 
-use super::super::{Failure, write_atomically};
+use super::super::arguments::comparison::tau;
+use super::super::{Failure, output};
+use super::recording::ExpertsArg;
 use judgement::{judgement_json, shape_json};
 use moesim::base::streams::Streams;
-use moesim::config::{Diagnostic, law_json, read_domain_counts, read_recording};
+use moesim::config::{Diagnostic, law_json, read_domain_counts};
 use moesim::gate::domains::LayerSpread;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::judge::{self, Judgement, Pair};
@@ -37,12 +39,14 @@ pub(super) struct FitArgs {
     /// Fit this many resamples of the sequences too, for standard errors of what the law predicts.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
     bootstrap: u16,
+    #[command(flatten)]
+    experts: ExpertsArg,
     /// Kinds of the recording's experts in the order of its ids, such as
     /// ffn=8,constant=2,copy=1,zero=1. The law orders them FFN, zero, copy, constant.
     #[arg(long, value_name = "KIND=NUMBER,…")]
     order: Option<String>,
     /// τ of the recorded MoE++ model, to say how far its FFN share is from eq. 7's equilibrium.
-    #[arg(long, requires = "order")]
+    #[arg(long, requires = "order", value_parser = tau)]
     tau: Option<f64>,
     /// Which model of a table of counts.
     #[arg(long)]
@@ -55,7 +59,7 @@ pub(super) struct FitArgs {
     json: bool,
     /// Write the law, fitted to all sequences, to this file, which a workload can name as gate.law.
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -64,7 +68,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let streams = Streams::new(args.seed);
     let read = |path: &Path| -> Result<Recording, Failure> {
-        let recording = read_recording(path)?;
+        let recording = args.experts.read(path)?;
         match &args.order {
             None => Ok(recording),
             Some(order) => Ok(renamed(recording, order)?),
@@ -97,7 +101,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
             ),
             "judgement": judgement_json(&judgement),
         });
-        write_atomically(path, law_json(&law, provenance))?;
+        output::write(path, law_json(&law, provenance))?;
     }
     let popularity: Vec<Vec<f64>> =
         (0..fitted.layers()).map(|layer| counts.inclusion(layer)).collect();
@@ -110,8 +114,9 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     });
     let report = Report { law: &law, judgement: &judgement, summary, errors, share };
     if args.json {
-        writeln!(out, "{:#}", report.json([&fitted, &held_out]))?;
-        return Ok(());
+        let files = std::iter::once(&args.trace).chain(&args.judge);
+        let inputs = files.filter_map(|path| output::input(path));
+        return super::super::reproduce::print(out, report.json([&fitted, &held_out]), inputs);
     }
     report.text([&fitted, &held_out], out)
 }

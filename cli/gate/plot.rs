@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::super::Failure;
+use super::super::output::Files;
 use super::loads::Loads;
 use moesim::base::streams::Streams;
-use moesim::config::Diagnostic;
 use moesim::gate::Gate;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::statistics::{self, Uneven};
-use moesim::output::plot::{self, Axis, Chart, HeatMap, LineChart, Point, Series};
+use moesim::output::plot::{Axis, Chart, HeatMap, LineChart, Point, Series};
 use moesim::workload::{Origin, Recording, SequenceCounts, Spread, Workload};
 
 /// Batches of each size.
@@ -24,7 +24,8 @@ pub(super) fn workload(
     workload: &Workload,
     seed: u64,
 ) -> Result<(), Failure> {
-    heat(folder, loads)?;
+    let mut files = Files::of(folder)?;
+    heat(&mut files, loads)?;
     let mut alike = workload.clone();
     alike.gating.spread = Spread::NONE;
     alike.gating.origin = Origin::Drawn;
@@ -39,7 +40,7 @@ pub(super) fn workload(
         series.push(Series::new("all sequences alike", by_gpus(&alike, seed)));
     }
     let below = format!("{}: mean over layers and 4 micro-batches", workload.name);
-    batches(folder, "Small batches are less even", &below, series)
+    batches(files, "Small batches are less even", &below, series)
 }
 
 /// Plots of a recording, a law fitted to it, and independent tokens.
@@ -49,7 +50,8 @@ pub(super) fn recording(
     recording: &Recording,
     seed: u64,
 ) -> Result<(), Failure> {
-    heat(folder, loads)?;
+    let mut files = Files::of(folder)?;
+    heat(&mut files, loads)?;
     let streams = Streams::new(seed);
     let counts = recording.counts();
     let mut series = vec![Series::new("the recording", by_tokens(&counts, &counts, streams))];
@@ -67,10 +69,10 @@ pub(super) fn recording(
     let below =
         format!("{DRAWS} batches of whole sequences, mean over {} layers", recording.layers());
     let title = "Whole sequences make small batches uneven; independent tokens do not";
-    batches(folder, title, &below, series)
+    batches(files, title, &below, series)
 }
 
-fn heat(folder: &Path, loads: &Loads) -> Result<(), Failure> {
+fn heat(files: &mut Files<'_>, loads: &Loads) -> Result<(), Failure> {
     let cells = loads.load.iter().map(|load| {
         let mean = load[..loads.ffn].iter().sum::<u64>() as f64 / loads.ffn as f64;
         load.iter().map(|&n| n as f64 / mean).collect()
@@ -97,10 +99,15 @@ fn heat(folder: &Path, loads: &Loads) -> Result<(), Failure> {
         rows: vec![],
         cells: cells.collect(),
     };
-    save(folder, "loads", &chart)
+    save(files, "loads", &chart)
 }
 
-fn batches(folder: &Path, title: &str, below: &str, series: Vec<Series>) -> Result<(), Failure> {
+fn batches(
+    mut files: Files<'_>,
+    title: &str,
+    below: &str,
+    series: Vec<Series>,
+) -> Result<(), Failure> {
     let chart = LineChart {
         title: title.to_owned(),
         below: below.to_owned(),
@@ -108,20 +115,14 @@ fn batches(folder: &Path, title: &str, below: &str, series: Vec<Series>) -> Resu
         y: Axis::linear("largest load over the mean"),
         series,
     };
-    save(folder, "batches", &chart)
+    save(&mut files, "batches", &chart)?;
+    files.keep()
 }
 
-fn save(folder: &Path, name: &str, chart: &impl Chart) -> Result<(), Failure> {
-    let refused = |found: String| -> Failure {
-        let help = "check the folder and its permissions";
-        Diagnostic::of(folder.display().to_string(), found, help).into()
-    };
-    std::fs::create_dir_all(folder).map_err(|e| refused(format!("cannot be made: {e}")))?;
-    for ending in ["svg", "png"] {
-        plot::save(chart, &folder.join(format!("{name}.{ending}")))
-            .map_err(|e| refused(e.to_string()))?;
-    }
-    Ok(())
+fn save(files: &mut Files<'_>, name: &str, chart: &impl Chart) -> Result<(), Failure> {
+    ["svg", "png"]
+        .into_iter()
+        .try_for_each(|ending| files.add_chart(&format!("{name}.{ending}"), chart))
 }
 
 /// max/mean of batches of whole sequences of `drawn`, up to the size of `limit`.

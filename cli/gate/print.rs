@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::Failure;
 use super::loads::{Layer, Loads};
 
-pub(super) fn json(loads: &Loads, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn json(loads: &Loads) -> Value {
     let layers: Vec<_> = loads
         .layers
         .iter()
@@ -21,15 +21,13 @@ pub(super) fn json(loads: &Loads, out: &mut dyn Write) -> Result<(), Failure> {
             })
         })
         .collect();
-    let report = json!({
+    json!({
         "title": loads.title, "ffn_experts": loads.ffn, "top_k": loads.top_k,
         "dropped_share": loads.dropped.map(|dropped| dropped.0),
         "dropped_weight_share": loads.dropped.map(|dropped| dropped.1),
         "tokens_by_ffn_slots": loads.ffn_slots, "ffn_experts_a_token": mean_slots(loads),
         "imbalance_correlation": loads.correlation, "layers": layers,
-    });
-    writeln!(out, "{report:#}")?;
-    Ok(())
+    })
 }
 
 fn mean_slots(loads: &Loads) -> Option<f64> {

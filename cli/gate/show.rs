@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::super::Failure;
+use super::super::{Failure, output};
 use super::export::{self, Drawn};
 use super::loads::{Layer, Loads};
+use super::recording::ExpertsArg;
 use super::{plot, print};
+use moesim::base::inputs::Input;
 use moesim::base::streams::Streams;
-use moesim::config::{Diagnostic, Kind, Source, built_in, read_recording, workload};
+use moesim::config::{Diagnostic, Kind, Source, built_in, workload};
 use moesim::gate::Gate;
 use moesim::gate::statistics::{self, Uneven};
 use moesim::workload::{Recording, Workload};
@@ -45,9 +47,11 @@ pub(super) struct ShowArgs {
     /// Draw `loads.svg` and `batches.svg`, and the same as PNG, into this folder.
     #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    experts: ExpertsArg,
     /// Write all counts drawn to this file, `.parquet` or `.csv`.
     #[arg(long, value_name = "FILE")]
-    export: Option<PathBuf>,
+    pub(super) export: Option<PathBuf>,
 }
 
 fn factor(text: &str) -> Result<f64, String> {
@@ -97,8 +101,8 @@ impl Batches {
 }
 
 pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let loads = if args.what.ends_with(".parquet") {
-        let recording = read_recording(&PathBuf::from(&args.what))?;
+    let (loads, inputs) = if args.what.ends_with(".parquet") {
+        let recording = args.experts.read(&PathBuf::from(&args.what))?;
         if args.export.is_some() {
             let help = "export a workload with gate.trace, or read the recording itself";
             return Err(Diagnostic::of("--export", "is of what a gate drew", help).into());
@@ -107,9 +111,9 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         if let Some(folder) = &args.plot {
             plot::recording(folder, &loads, &recording, args.seed)?;
         }
-        loads
+        (loads, output::input(args.what.as_ref()).into_iter().collect())
     } else {
-        let workload = named(args)?;
+        let (workload, inputs) = named(args)?;
         let (loads, drawn) = of_workload(args, &workload);
         if let Some(path) = &args.export {
             export::write(path, &drawn)?;
@@ -117,9 +121,12 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         if let Some(folder) = &args.plot {
             plot::workload(folder, &loads, &workload, args.seed)?;
         }
-        loads
+        (loads, inputs)
     };
-    if args.json { print::json(&loads, out) } else { print::text(&loads, out) }
+    if args.json {
+        return super::super::reproduce::print(out, print::json(&loads), inputs);
+    }
+    print::text(&loads, out)
 }
 
 fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {
@@ -150,7 +157,8 @@ fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {
     }
 }
 
-fn named(args: &ShowArgs) -> Result<Workload, Failure> {
+/// The workload, and what is read of it.
+fn named(args: &ShowArgs) -> Result<(Workload, Vec<Input>), Failure> {
     let source = match built_in(Kind::Workload, &args.what) {
         Some(source) => source,
         None => Source::read(&PathBuf::from(&args.what)).map_err(|mut mistake: Diagnostic| {
@@ -158,7 +166,8 @@ fn named(args: &ShowArgs) -> Result<Workload, Failure> {
             mistake
         })?,
     };
-    Ok(workload(&source.with_overrides(args.set.iter().map(String::as_str)))?)
+    let source = source.with_overrides(args.set.iter().map(String::as_str));
+    Ok((workload(&source)?, source.inputs(&["law", "trace"])))
 }
 
 fn of_workload(args: &ShowArgs, workload: &Workload) -> (Loads, Vec<Drawn>) {

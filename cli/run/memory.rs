@@ -27,8 +27,8 @@ pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure>
     let scenario = ScenarioSource::open(&args.scenario, Overrides::new(set))?.load()?;
     if args.json {
         let report = report::memories_json(&scenario);
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        return Ok(writeln!(out)?);
+        let inputs = scenario.ingredients.inputs.iter().cloned();
+        return crate::reproduce::print(out, report, inputs);
     }
     Ok(report::write_memory(out, &scenario)?)
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::{Failure, choice};
+use crate::Failure;
+use crate::arguments::choice;
 use moesim::base::table::Table;
 use moesim::config::Diagnostic;
 use moesim::output::report::predicted_measured;
@@ -125,15 +126,8 @@ impl Found {
         Ok(())
     }
 
-    fn plot(&self, folder: &Path) -> Result<(), Diagnostic> {
-        for report in self.reports() {
-            predicted_measured::write(report, folder).map_err(|e| {
-                let help = "check the folder, its permissions and the space left";
-                let found = format!("cannot be written: {e}");
-                Diagnostic::of(folder.display().to_string(), found, help)
-            })?;
-        }
-        Ok(())
+    fn plot(&self, folder: &Path) -> Result<(), Failure> {
+        super::draw(folder, self.reports().filter_map(predicted_measured::of_report))
     }
 
     fn reports(&self) -> impl Iterator<Item = &Report> {

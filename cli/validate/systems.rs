@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use crate::{Failure, default_threads, make_folder, write_atomically};
+use crate::output::Files;
+use crate::{Failure, default_threads};
 use moesim::config::Diagnostic;
 use moesim::output::report::predicted_measured;
 use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row, summary};
@@ -46,11 +47,7 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
     let threads = args.threads.map_or_else(default_threads, usize::from);
     let verdicts = systems::judge(rows, threads);
     if let Some(folder) = &args.plot {
-        make_folder(folder)?;
-        predicted_measured::write_systems(&verdicts, folder).map_err(|e| {
-            let help = "check the folder, its permissions and the space left";
-            Diagnostic::of(folder.display().to_string(), format!("cannot be written: {e}"), help)
-        })?;
+        super::draw(folder, predicted_measured::of_systems(&verdicts))?;
     }
     if args.json {
         let all: Vec<Value> = verdicts.iter().map(summary::json).collect();
@@ -116,10 +113,11 @@ fn write_files(
     files: &[(String, String)],
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    make_folder(folder)?;
+    let mut together = Files::of(folder)?;
     for (name, text) in files {
-        write_atomically(&folder.join(name), text)?;
+        together.add(name, text)?;
     }
+    together.keep()?;
     writeln!(out, "{}", folder.join("scenario.toml").display())?;
     Ok(())
 }

@@ -162,6 +162,14 @@ impl Table {
         write::file(self, path)
     }
 
+    /// The bytes of a Parquet file, compressed with zstd.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub fn to_parquet(&self) -> Result<Vec<u8>, TableError> {
+        write::bytes(self, Path::new(&self.name))
+    }
+
     /// The name it goes by in messages.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -85,6 +85,23 @@ impl Kind {
         }
     }
 
+    /// The keys under which a file of this kind names files that are read with it.
+    pub(super) const fn naming_files(self) -> &'static [&'static str] {
+        match self {
+            Self::Workload => &["law", "trace"],
+            Self::Profile => &["table"],
+            Self::Scenario | Self::Topology | Self::Overheads => &[],
+        }
+    }
+
+    /// The same of a built-in file with overrides: the table of a built-in profile is built in too.
+    pub(super) const fn naming_more(self) -> &'static [&'static str] {
+        match self {
+            Self::Profile => &[],
+            other => other.naming_files(),
+        }
+    }
+
     /// The kind of a file, from the keys it has.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Scenario files: one question, as a topology, a profile, workloads to compare, and seeds.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::is_same_gpu;
 use super::{Diagnostic, Kind, Number, Source, built_in, built_in_names};
+use crate::base::inputs::Input;
 use crate::execution::Scope;
 use crate::execution::cost::Overheads;
 use crate::kernels::Kernels;
@@ -20,8 +21,10 @@ use crate::topology::Topology;
 use crate::workload::Workload;
 
 mod checks;
+mod ingredients;
 mod overrides;
 mod words;
+pub use ingredients::{Case, Ingredients};
 pub use overrides::Overrides;
 use overrides::ROLES;
 use words::{AllToAllWord, CountedWord, NetworkWord};
@@ -87,28 +90,6 @@ impl Scenario {
     }
 }
 
-/// Where a scenario's parts came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ingredients {
-    /// The topology's file or built-in name.
-    pub topology: String,
-    /// The profile's.
-    pub profile: String,
-    /// The overheads'.
-    pub overheads: String,
-    /// Whether the scenario names the overheads; if not, they follow from how experts run.
-    pub overheads_named: bool,
-}
-
-/// One vanilla workload and its MoE++ versions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Case {
-    /// The vanilla workload.
-    pub vanilla: Workload,
-    /// The MoE++ workload at each τ asked for.
-    pub moepp: Vec<Workload>,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -148,6 +129,8 @@ pub struct ScenarioSource {
     beside: BTreeMap<String, String>,
     /// Hash of what has been read so far.
     read: Cell<u64>,
+    /// The files themselves.
+    inputs: RefCell<BTreeSet<Input>>,
 }
 
 impl ScenarioSource {
@@ -167,17 +150,14 @@ impl ScenarioSource {
                 (Source::read(path)?, folder)
             }
         };
-        let source = source.with_overrides(overrides.of_scenario());
-        let read = Cell::new(source.fold_into(0));
-        Ok(Self { source, folder, overrides, beside: BTreeMap::new(), read })
+        Ok(Self::of(source, folder, overrides, BTreeMap::new()))
     }
 
     /// A scenario that a command made up; what it names is relative to the current folder.
     #[must_use]
     pub fn of_text(text: &str, overrides: Overrides) -> Self {
-        let source = Source::built_in(COMMAND_LINE, text).with_overrides(overrides.of_scenario());
-        let read = Cell::new(source.fold_into(0));
-        Self { source, folder: PathBuf::new(), overrides, beside: BTreeMap::new(), read }
+        let source = Source::built_in(COMMAND_LINE, text);
+        Self::of(source, PathBuf::new(), overrides, BTreeMap::new())
     }
 
     /// A scenario whose text, and that of the files it names, is handed over: as if `files` lay in one
@@ -191,9 +171,20 @@ impl ScenarioSource {
         overrides: Overrides,
     ) -> Result<Self, Diagnostic> {
         let text = files.get(name).ok_or_else(|| unknown(name, Kind::Scenario))?;
-        let source = Source::built_in(name, text).with_overrides(overrides.of_scenario());
+        let source = Source::built_in(name, text);
+        Ok(Self::of(source, PathBuf::new(), overrides, files))
+    }
+
+    fn of(
+        source: Source,
+        folder: PathBuf,
+        overrides: Overrides,
+        beside: BTreeMap<String, String>,
+    ) -> Self {
+        let source = source.with_overrides(overrides.of_scenario());
         let read = Cell::new(source.fold_into(0));
-        Ok(Self { source, folder: PathBuf::new(), overrides, beside: files, read })
+        let inputs = RefCell::new(source.inputs(&[]).into_iter().collect());
+        Self { source, folder, overrides, beside, read, inputs }
     }
 
     /// Reads and checks everything that the scenario names.
@@ -223,6 +214,7 @@ impl ScenarioSource {
                 profile: profile_name,
                 overheads: overheads_name,
                 overheads_named: file.overheads.is_some(),
+                inputs: self.inputs.borrow().iter().cloned().collect(),
             },
             profile_borrowed,
             oom: Vec::new(),
@@ -251,7 +243,9 @@ impl ScenarioSource {
     ) -> Result<Source, Diagnostic> {
         let handed_over = self.beside.get(name.get_ref());
         let handed_over = handed_over.map(|text| Source::built_in(name.get_ref(), text));
-        let source = match handed_over.or_else(|| built_in(kind, name.get_ref())) {
+        let known = handed_over.or_else(|| built_in(kind, name.get_ref()));
+        let from_file = known.is_none();
+        let source = match known {
             Some(source) => source,
             None => {
                 let path = self.folder.join(name.get_ref());
@@ -266,7 +260,11 @@ impl ScenarioSource {
         let in_role = role.into_iter().flat_map(|role| self.overrides.of(role));
         let lines: Vec<String> = own.chain(in_role).map(str::to_owned).collect();
         let source = source.with_overrides(lines.iter().map(String::as_str));
-        self.read.set(source.fold_files(source.fold_into(self.read.get())));
+        let inputs =
+            source.inputs(if from_file { kind.naming_files() } else { kind.naming_more() });
+        let named = inputs.iter().skip(1);
+        self.read.set(named.fold(source.fold_into(self.read.get()), |all, own| own.fold_into(all)));
+        self.inputs.borrow_mut().extend(inputs);
         Ok(source)
     }
 

@@ -4,7 +4,6 @@
 //! Each override is parsed as if it stood behind the end of the file, so that one byte offset
 //! says of every value where it came from, and a mistake in an override names the override.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
@@ -12,63 +11,25 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::base::inputs::Input;
 use crate::base::streams::{fnv1a, fnv1a_on};
 
+mod diagnostic;
 mod foreign;
 mod plain_words;
+pub use diagnostic::Diagnostic;
 pub use foreign::foreign;
 use plain_words::in_plain_words;
 
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
 
-/// A mistake in what the user wrote: where, what was found, and how to fix it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// The file, built-in name or option that holds it.
-    pub place: String,
-    /// The line, from 1, where there is one.
-    pub line: Option<usize>,
-    /// The dotted key, or nothing.
-    pub key: String,
-    /// What was found.
-    pub found: String,
-    /// How to fix it.
-    pub help: String,
-}
-
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.place)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
-        }
-        write!(f, ": {}", self.found)?;
-        if !self.help.is_empty() {
-            write!(f, "\n  help: {}", self.help)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Diagnostic {}
-
-impl Diagnostic {
-    /// A mistake that concerns a whole file or option.
-    pub fn of(place: impl Into<String>, found: impl Into<String>, help: impl Into<String>) -> Self {
-        let (place, found, help) = (place.into(), found.into(), help.into());
-        Self { place, line: None, key: String::new(), found, help }
-    }
-}
-
 /// A TOML text, where it came from, and the overrides that apply to it.
 #[derive(Clone, Debug)]
 pub struct Source {
     name: String,
     text: String,
+    built_in: bool,
     /// `key = value` lines, in the order given.
     overrides: Vec<String>,
 }
@@ -77,7 +38,7 @@ impl Source {
     /// A text that is compiled in.
     #[must_use]
     pub fn built_in(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), text: text.to_owned(), overrides: Vec::new() }
+        Self { name: name.to_owned(), text: text.to_owned(), built_in: true, overrides: Vec::new() }
     }
 
     /// Reads a file.
@@ -106,7 +67,7 @@ impl Source {
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { name, text, overrides: Vec::new() }),
+            Ok(text) => Ok(Self { name, text, built_in: false, overrides: Vec::new() }),
             Err(e) => {
                 let good = e.utf8_error().valid_up_to();
                 let line = 1 + e.as_bytes()[..good].iter().filter(|&&b| b == b'\n').count();
@@ -131,16 +92,16 @@ impl Source {
         texts.fold(hash, |hash, text| fold_bytes(hash, text.as_bytes()))
     }
 
-    /// Folds in the bytes of every file that a value names, relative to the folder of this one: tables,
-    /// laws, recordings. What cannot be read is for those who need it to refuse.
+    /// This file, and those that its values under `keys` name, relative to its folder: what is read of
+    /// it. What cannot be read is for those who need it to refuse.
     #[must_use]
-    pub fn fold_files(&self, hash: u64) -> u64 {
+    pub fn inputs(&self, keys: &[&str]) -> Vec<Input> {
+        let mut inputs = vec![Input::of(&self.name, self.text.as_bytes(), self.built_in)];
         let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
-        let mut hash = hash;
-        if let Ok(table) = self.parse::<toml::Table>() {
-            fold_named(&toml::Value::Table(table), folder, &mut hash);
+        if let (false, Ok(table)) = (keys.is_empty(), self.parse::<toml::Table>()) {
+            named(&toml::Value::Table(table), "", (folder, keys), &mut inputs);
         }
-        hash
+        inputs
     }
 
     /// The text of the file, without overrides.
@@ -303,18 +264,20 @@ impl Source {
     }
 }
 
-fn fold_named(value: &toml::Value, folder: &Path, hash: &mut u64) {
+/// Adds the files that texts under one of some keys name.
+fn named(value: &toml::Value, key: &str, (folder, keys): (&Path, &[&str]), found: &mut Vec<Input>) {
     match value {
-        toml::Value::String(text) => {
+        toml::Value::String(text) if keys.contains(&key) => {
             let path = folder.join(text);
             if path.is_file()
-                && let Ok(bytes) = std::fs::read(path)
+                && let Ok(bytes) = std::fs::read(&path)
             {
-                *hash = fold_bytes(*hash, &bytes);
+                found.push(Input::of(path.display().to_string(), &bytes, false));
             }
         }
-        toml::Value::Array(values) => values.iter().for_each(|v| fold_named(v, folder, hash)),
-        toml::Value::Table(table) => table.values().for_each(|v| fold_named(v, folder, hash)),
+        toml::Value::Table(table) => {
+            table.iter().for_each(|(key, inner)| named(inner, key, (folder, keys), found));
+        }
         _ => {}
     }
 }

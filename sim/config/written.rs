@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::source::HELP_FOLLOWS;
 use crate::base::units::{Quantity, parse_quantity};
+
+/// What τ may be, in files and on the command line.
+pub const TAU: RangeInclusive<f64> = 1e-3..=1e3;
 
 /// A quantity written with its unit, such as `"450 GB/s"`; a bare number is refused.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -15,6 +15,8 @@ use plotters::drawing::{DrawingArea, IntoDrawingArea};
 pub use plotters::prelude::DrawingBackend;
 use plotters::style::{Color, FontStyle, RGBColor, TextStyle, register_font};
 
+use crate::base::atomic_file;
+
 mod axis;
 mod bars;
 mod diagram;
@@ -87,9 +89,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file's name asks for.
+    /// The format that a file's name asks for: SVG of standard output, and of devices without an ending.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
+        if atomic_file::is_stdout(path)
+            || (path.extension().is_none() && path.metadata().is_ok_and(|at| !at.is_file()))
+        {
+            return Some(Self::Svg);
+        }
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "svg" => Some(Self::Svg),
             "png" => Some(Self::Png),
@@ -113,7 +120,7 @@ pub fn render(chart: &impl Chart, format: Format) -> Result<Vec<u8>, PlotError> 
             chart.draw(&area)?;
             area.present().map_err(failed)?;
             drop(area);
-            Ok(text.into_bytes())
+            Ok(in_xml(text).into_bytes())
         }
         Format::Png => {
             let mut pixels = vec![0; width as usize * height as usize * 3];
@@ -137,7 +144,16 @@ pub fn render(chart: &impl Chart, format: Format) -> Result<Vec<u8>, PlotError> 
 /// If it cannot be drawn or written.
 pub fn save(chart: &impl Chart, path: &Path) -> Result<(), PlotError> {
     let bytes = render(chart, Format::of(path).ok_or(PlotError::Format)?)?;
-    crate::base::atomic_file::write(path, bytes).map_err(PlotError::Output)
+    atomic_file::write(path, bytes).map_err(PlotError::Output)
+}
+
+/// Names in users' files may hold what XML has no place for, not even escaped.
+fn in_xml(text: String) -> String {
+    let fits = |c: char| matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..);
+    if text.chars().all(fits) {
+        return text;
+    }
+    text.chars().map(|c| if fits(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 const FONT: &[u8] = include_bytes!("plot/font/LiberationSans-Regular.ttf");

@@ -16,7 +16,7 @@ pub use link_use::{cluster_chart, link_use};
 pub use memory::{memories_json, memory_json, not_stated, write_memory};
 pub use setting::{setting_json, write_assumed_phase, write_counted, write_setting};
 pub use stands_on::{stands_on_json, write_gate_draws, write_phase, write_stands_on};
-pub use sweep::{any_drawing, chart, check_drawings, draw, write_sweep};
+pub use sweep::{any_drawing, chart, check_drawings, write_sweep};
 pub use text::write_text;
 
 use crate::config::Scenario;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use crate::config::{Diagnostic, Scenario, SweepPlan, fold_bytes};
+use crate::execution::blame::Reason;
 use crate::execution::outcome::TooLong;
 use crate::studies::study;
 
@@ -21,8 +22,10 @@ mod shared;
 mod summary;
 
 pub use columns::{COLUMNS, Description};
-pub use journal::{Finished, Journal, JournalError, NAME as JOURNAL, Record, finished};
-pub use results::{Results, ResultsError};
+pub use journal::{
+    DAMAGED, Finished, Journal, JournalError, NAME as JOURNAL, Record, Shape, finished,
+};
+pub use results::Results;
 pub use row::{Cell, Row, rows_of};
 use shared::Shared;
 pub use summary::{Line, summarise};
@@ -34,6 +37,8 @@ pub struct Sweep<'a> {
     seeds: u64,
     first_seed: u64,
     fingerprint: u64,
+    /// Rows of a task of each case, where all points have equally many.
+    rows: Vec<Option<usize>>,
     vanilla: Shared,
 }
 
@@ -59,6 +64,7 @@ impl<'a> Sweep<'a> {
         fingerprint =
             plan.fixed().iter().fold(fingerprint, |all, line| fold_bytes(all, line.as_bytes()));
         fingerprint = fold_bytes(fingerprint, env!("CARGO_PKG_VERSION").as_bytes());
+        let mut rows = rows_of_cases(&first);
         let mut stride = plan.points() as usize;
         for axis in &plan.axes {
             stride /= axis.steps.len();
@@ -68,6 +74,7 @@ impl<'a> Sweep<'a> {
                     return Err(unlike(plan, &axis.keys.join("`, `"), step));
                 }
                 fingerprint = fold_bytes(fingerprint, &scenario.fingerprint.to_le_bytes());
+                keep_alike(&mut rows, &rows_of_cases(&scenario));
             }
         }
         let seeds = first.seeds.end - first.seeds.start;
@@ -77,6 +84,7 @@ impl<'a> Sweep<'a> {
             seeds,
             first_seed: first.seeds.start,
             fingerprint,
+            rows,
             vanilla: Shared::of(plan),
         };
         let tasks = plan.points() * sweep.cases as u128 * u128::from(seeds);
@@ -108,10 +116,18 @@ impl<'a> Sweep<'a> {
         self.plan.points() as usize * self.cases * self.seeds as usize
     }
 
-    /// Tells results of this plan and these inputs from those of others.
+    /// What a journal of this sweep holds.
     #[must_use]
-    pub const fn fingerprint(&self) -> u64 {
-        self.fingerprint
+    pub fn shape(&self) -> Shape {
+        let varied: usize = self.plan.axes.iter().map(|axis| axis.keys.len()).sum();
+        Shape {
+            // Tells results of this plan and these inputs from those of others.
+            fingerprint: self.fingerprint,
+            tasks: self.tasks(),
+            columns: varied + COLUMNS.len() + Reason::ALL.len(),
+            rows: self.rows.clone(),
+            seeds: self.seeds as usize,
+        }
     }
 
     /// The plan.
@@ -193,4 +209,16 @@ fn unlike(plan: &SweepPlan, axis: &str, step: usize) -> Diagnostic {
     let help =
         "every point runs the same seeds and cases: fix them outside [vary], or make two sweeps";
     Diagnostic::of(plan.name.clone(), found, help)
+}
+
+/// Rows of a task of each case: the vanilla run and those of MoE++.
+fn rows_of_cases(scenario: &Scenario) -> Vec<Option<usize>> {
+    scenario.cases.iter().map(|case| Some(1 + case.moepp.len())).collect()
+}
+
+/// Forgets what another point has otherwise.
+fn keep_alike(rows: &mut [Option<usize>], other: &[Option<usize>]) {
+    for (case, own) in rows.iter_mut().enumerate() {
+        *own = own.filter(|_| other.get(case) == Some(own));
+    }
 }

@@ -96,6 +96,23 @@ impl Recording {
         self.experts
     }
 
+    /// How many experts were ever chosen, in any layer.
+    #[must_use]
+    pub fn chosen_experts(&self) -> usize {
+        let mut chosen = vec![false; self.experts];
+        for &id in &self.ids {
+            chosen[usize::from(id)] = true;
+        }
+        chosen.into_iter().filter(|&once| once).count()
+    }
+
+    /// The row of the first token that chose an expert of this id or a larger one.
+    #[must_use]
+    pub fn first_beyond(&self, experts: usize) -> Option<usize> {
+        let at = self.ids.iter().position(|&id| usize::from(id) >= experts)?;
+        Some(at / (self.layers * self.top_k).max(1))
+    }
+
     /// The same recording of a model with at least this many experts: some may never be chosen.
     #[must_use]
     pub fn with_experts(self, experts: usize) -> Self {

@@ -3,6 +3,7 @@
 mod answers;
 mod cases;
 mod choices;
+mod damage;
 #[cfg(unix)]
 mod full_disk;
 mod gate_commands;
@@ -10,7 +11,10 @@ mod gate_files;
 mod mistakes;
 mod network_bad_input;
 mod network_flows_command;
+mod nonsense;
+mod outputs;
 mod plots;
 mod prices;
+mod reproduce;
 mod sweep;
 mod timeline;

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use crate::measure::session::write_together;
+use moesim::kernels::profile::Profile;
+
 mod compare;
 mod fit;
 mod measure;
@@ -75,7 +78,27 @@ fn loop_name(name: &str) -> String {
     format!("{name}-loop")
 }
 
-/// The table of a profile lies beside it, under its name.
-fn table_beside(profile: &std::path::Path, name: &str) -> PathBuf {
-    profile.with_file_name(format!("{name}.parquet"))
+/// Writes a profile and its table, which lies beside it under its name: both, or neither.
+fn write_profile(path: &std::path::Path, profile: &Profile, text: &str) -> Result<(), String> {
+    let bytes = crate::emit::table(profile).map_err(|e| e.to_string())?;
+    let table = path.with_file_name(format!("{}.parquet", profile.name));
+    write_together(&[(&table, &bytes), (path, text.as_bytes())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_there_with_its_table_or_not_at_all() {
+        let folder = std::env::temp_dir().join(format!("calibrate-pair-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("taken.toml")).unwrap();
+        let profile = moesim::config::built_in_profile("l40s").unwrap();
+        // A folder cannot be replaced by a file: the table must not be left alone.
+        assert!(write_profile(&folder.join("taken.toml"), &profile, "text").is_err());
+        assert!(!folder.join("l40s.parquet").exists(), "half of the pair was left");
+        write_profile(&folder.join("mine.toml"), &profile, "text").unwrap();
+        assert!(folder.join("l40s.parquet").is_file() && folder.join("mine.toml").is_file());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -1,7 +1,6 @@
 //! Writes a profile: TOML for constants and evidence, Parquet for residuals.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use moesim::base::table::{Column, Table, TableError, Texts};
 use moesim::base::units::SimDuration;
@@ -258,11 +257,11 @@ fn residual(r: Residual) -> String {
     format!("{{ median = {median}, p90 = {p90}, bias = {bias} }}")
 }
 
-/// Writes the residuals of all families as one table.
+/// The residuals of all families as one Parquet table.
 ///
 /// # Errors
-/// If the file cannot be written.
-pub fn table(profile: &Profile, path: &Path) -> Result<(), TableError> {
+/// If it cannot be encoded.
+pub fn table(profile: &Profile) -> Result<Vec<u8>, TableError> {
     let mut rows = Columns::default();
     for (precision, family) in &profile.gemm {
         for curves in &family.residual {
@@ -280,7 +279,7 @@ pub fn table(profile: &Profile, path: &Path) -> Result<(), TableError> {
     for (name, fit) in &profile.exchanges {
         rows.add(&format!("exchange/{name}"), &fit.residual);
     }
-    rows.table().write(path)
+    rows.table().to_parquet()
 }
 
 #[derive(Default)]

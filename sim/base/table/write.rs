@@ -14,14 +14,21 @@ use parquet::schema::types::{Type, TypePtr};
 use super::{Column, Table, TableError};
 
 pub(super) fn file(table: &Table, path: &Path) -> Result<(), TableError> {
-    let unfit = |e: &dyn std::fmt::Display| TableError {
+    crate::base::atomic_file::write(path, bytes(table, path)?).map_err(|e| unfit(path, &e))
+}
+
+/// The file's bytes; `path` is for messages.
+pub(super) fn bytes(table: &Table, path: &Path) -> Result<Vec<u8>, TableError> {
+    encode(table).map_err(|e| unfit(path, &e))
+}
+
+fn unfit(path: &Path, error: &dyn std::fmt::Display) -> TableError {
+    TableError {
         table: path.display().to_string(),
         column: None,
-        found: format!("cannot be written: {e}"),
+        found: format!("cannot be written: {error}"),
         help: "check the folder, its permissions and the space left".to_owned(),
-    };
-    let bytes = encode(table).map_err(|e| unfit(&e))?;
-    crate::base::atomic_file::write(path, bytes).map_err(|e| unfit(&e))
+    }
 }
 
 fn encode(table: &Table) -> Result<Vec<u8>, ParquetError> {

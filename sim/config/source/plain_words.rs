@@ -30,5 +30,29 @@ pub(super) fn in_plain_words(message: &str) -> (String, String) {
     {
         return (format!("found {found}"), format!("give {expected}"));
     }
-    (message.replace('\n', "; "), String::new())
+    let said = message.replace('\n', "; ");
+    let help = SYNTAX.iter().find(|(part, _)| said.contains(part)).map_or(TOML, |(_, help)| help);
+    match said.strip_prefix("wanted exactly 1 element") {
+        Some(_) => ("names no choice, or several".to_owned(), ONE.to_owned()),
+        None => (said, help.to_owned()),
+    }
 }
+
+const ONE: &str = "name exactly one of the choices that the documentation of this key lists";
+
+/// What TOML looks like, for mistakes that have no better word.
+const TOML: &str = "a line is `key = value` or `[table]`; texts stand in \"quotes\", lists in [brackets], \
+                    decimal numbers have digits before and after the point";
+
+/// Parts of messages of the TOML reader, and what to do.
+const SYNTAX: [(&str, &str); 6] = [
+    ("duplicate key", "give each key and each table once: remove one of the two, or rename it"),
+    (
+        "string",
+        "end the text with the quote that it begins with, on the same line; write \\\\ for a backslash",
+    ),
+    ("key with no value", "write `key = value`"),
+    ("unquoted", "put texts into \"quotes\""),
+    ("array", "end the list with `]`, with commas between its values"),
+    ("table", "write `[table]` on a line of its own, or `{ key = value }` on one line"),
+];

@@ -82,8 +82,11 @@ pub fn fit(counts: &SequenceCounts, rank: usize, streams: Streams) -> Law {
         let cells = layer * experts..(layer + 1) * experts;
         let loadings = &loadings[cells.start * rank..cells.end * rank];
         let total: Vec<f64> = cells.map(variance).collect();
-        let own = total.iter().zip(loadings.chunks_exact(rank.max(1)));
-        let own = own.map(|(total, w)| (total - squares(w)).max(0.0).sqrt()).collect();
+        // With no latents at all, each expert's loadings are an empty slice.
+        let own = total.iter().enumerate().map(|(expert, total)| {
+            (total - squares(&loadings[expert * rank..][..rank])).max(0.0).sqrt()
+        });
+        let own = own.collect();
         let target = shrunk(popularity, mean(&total) / effective(&counts.tokens), slots);
         let log_weights = inclusion::weights_for(&target).iter().map(|w| w.ln()).collect();
         fitted.layers.push(LayerLaw { log_weights, loadings: loadings.to_vec(), own });

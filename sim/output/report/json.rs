@@ -24,11 +24,15 @@ pub struct Asked<'a> {
     pub set: &'a [String],
     /// The version that answered.
     pub moesim: &'a str,
+    /// What whoever runs it says of how it was made, so that it can be made again.
+    #[serde(skip)]
+    pub made_by: Value,
 }
 
 #[derive(Serialize)]
 struct Report<'a> {
     asked: &'a Asked<'a>,
+    made_by: &'a Value,
     scenario: &'a str,
     counted: &'static str,
     topology: &'a str,
@@ -73,6 +77,7 @@ fn report<'a>(asked: &'a Asked<'a>, scenario: &'a Scenario, rows: &[Row]) -> Rep
     let from = &scenario.ingredients;
     Report {
         asked,
+        made_by: &asked.made_by,
         scenario: &scenario.name,
         counted: scenario.counted.word(),
         topology: &from.topology,

@@ -4,24 +4,19 @@
 //! tables every n-th row is drawn.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use crate::output::plot::{Cloud, PlotError, PredictedMeasured, save};
+use crate::output::plot::{Cloud, PredictedMeasured};
 use crate::studies::validate::systems::Verdict;
 use crate::studies::validate::{Judged, Report};
 
 /// Points drawn at most.
 const POINTS: usize = 4000;
 
-/// Writes `FILE.svg` and `FILE.png` into a folder, each whole or not at all.
-pub fn write(report: &Report, folder: &Path) -> Result<(), PlotError> {
-    let Some(chart) = chart(report) else { return Ok(()) };
-    std::fs::create_dir_all(folder).map_err(PlotError::Output)?;
+/// The name of a report's picture, without ending, and the picture; none of nothing.
+#[must_use]
+pub fn of_report(report: &Report) -> Option<(String, PredictedMeasured)> {
     let name = report.file.replace(".parquet", "").replace(", ep > 1", "_several_ranks");
-    for ending in ["svg", "png"] {
-        save(&chart, &folder.join(format!("{name}.{ending}")))?;
-    }
-    Ok(())
+    chart(report).map(|chart| (name, chart))
 }
 
 /// The chart; none of nothing.
@@ -51,26 +46,20 @@ fn chart(report: &Report) -> Option<PredictedMeasured> {
     })
 }
 
-/// Writes `systems-UNIT.svg` and `.png` for each unit of published systems with a judged row, each
-/// whole or not at all.
-///
-/// # Errors
-/// If a file cannot be written.
-pub fn write_systems(verdicts: &[Verdict], folder: &Path) -> Result<(), PlotError> {
+/// `systems-UNIT` for each unit of published systems with a judged row: names without ending, and pictures.
+#[must_use]
+pub fn of_systems(verdicts: &[Verdict]) -> Vec<(String, PredictedMeasured)> {
     let mut by_unit: BTreeMap<String, Vec<&Verdict>> = BTreeMap::new();
     for verdict in verdicts.iter().filter(|verdict| verdict.error().is_some()) {
         let unit = if time_of(&verdict.row.unit).is_some() { "ms" } else { &verdict.row.unit };
         by_unit.entry(unit.to_owned()).or_default().push(verdict);
     }
-    for (unit, verdicts) in &by_unit {
-        let chart = systems_chart(unit, verdicts);
+    let named = |(unit, verdicts): (&String, &Vec<&Verdict>)| {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         let name: String = unit.chars().map(plain).collect();
-        for ending in ["svg", "png"] {
-            save(&chart, &folder.join(format!("systems-{name}.{ending}")))?;
-        }
-    }
-    Ok(())
+        (format!("systems-{name}"), systems_chart(unit, verdicts))
+    };
+    by_unit.iter().map(named).collect()
 }
 
 /// Milliseconds in a unit of time.

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use crate::base::estimate::Estimate;
 use crate::config::{Diagnostic, Drawing, SweepPlan};
-use crate::output::plot::{self, Axis, LineChart, Point, Series};
+use crate::output::plot::{Axis, LineChart, Point, Series};
 use crate::studies::sweep::{Cell, Results, summarise};
 
 /// The most lines of a table on a terminal; all are in the files.
 const MOST_LINES: usize = 40;
+/// The most characters of a cell.
+const WIDEST: usize = 24;
 
-/// Writes the time and increase of every point and workload, mean over seeds, within 80 columns.
+/// Writes the time and increase of every point and workload, mean over seeds: within 80 columns where cells are
+/// short.
 ///
 /// # Errors
 /// If `out` cannot be written to.
@@ -23,20 +25,26 @@ pub fn write_sweep(out: &mut dyn Write, plan: &SweepPlan, results: &Results) -> 
     by.extend(["workload", if varied.contains(&"tau") { "run_tau" } else { "tau" }, "point"]);
     let lines = summarise(results, &by, &["time_ms", "throughput_increase_percent"]);
     let room = 80_usize.saturating_sub(2 + 12 + 6 + 16 + 18);
-    let each = (room / varied.len().max(1)).clamp(6, 24);
+    let each = (room / varied.len().max(1)).clamp(6, WIDEST);
+    // A cell is shown whole: the last characters of `50 Gb/s` and `100 Gb/s` are alike.
+    let shown = || lines.iter().take(MOST_LINES);
+    let widest = |at: usize| shown().map(|line| line.by[at].text().chars().count()).max();
+    let width = |at: usize, least: usize| widest(at).unwrap_or(0).clamp(least, WIDEST.max(least));
+    let widths: Vec<usize> = (0..varied.len()).map(|at| width(at, each)).collect();
+    let names = width(varied.len(), 12);
     writeln!(out, "{}", plan.name)?;
-    for key in &varied {
-        write!(out, "{:>each$} ", last(key, each))?;
+    for (key, each) in varied.iter().zip(&widths) {
+        write!(out, "{:>each$} ", last(key, *each))?;
     }
-    writeln!(out, "{:<12} {:>5} {:>15} {:>17}", "workload", "τ", "time, ms", "increase, %")?;
+    writeln!(out, "{:<names$} {:>5} {:>15} {:>17}", "workload", "τ", "time, ms", "increase, %")?;
     for line in lines.iter().take(MOST_LINES) {
-        for cell in &line.by[..varied.len()] {
-            write!(out, "{:>each$} ", last(&cell.text(), each))?;
+        for (cell, each) in line.by.iter().zip(&widths) {
+            write!(out, "{:>each$} ", last(&cell.text(), *each))?;
         }
         let [workload, tau] = [&line.by[varied.len()], &line.by[varied.len() + 1]].map(Cell::text);
         let tau = if tau.is_empty() { "-".to_owned() } else { tau };
         let [time, increase] = [line.values[0], line.values[1]].map(with_interval);
-        writeln!(out, "{:<12} {tau:>5} {time:>15} {increase:>17}", last(&workload, 12))?;
+        writeln!(out, "{:<names$} {tau:>5} {time:>15} {increase:>17}", last(&workload, names))?;
     }
     if lines.len() > MOST_LINES {
         writeln!(out, "… and {} more lines in the files", lines.len() - MOST_LINES)?;
@@ -52,31 +60,13 @@ fn with_interval(value: Option<Estimate>) -> String {
     }
 }
 
-/// The last characters of a text, which tell keys of one file apart.
+/// The last characters of a text that is too long, which tell keys of one file apart, and a mark of that.
 fn last(text: &str, most: usize) -> String {
     let count = text.chars().count();
-    text.chars().skip(count.saturating_sub(most)).collect()
-}
-
-/// Draws what a plan asks for into a folder; returns the pictures' paths.
-///
-/// # Errors
-/// If a column is unknown or a picture cannot be made.
-pub fn draw(
-    results: &Results,
-    drawings: &[Drawing],
-    folder: &Path,
-) -> Result<Vec<PathBuf>, Diagnostic> {
-    let mut drawn = Vec::new();
-    for drawing in drawings {
-        let path = folder.join(format!("{}.svg", drawing.name));
-        let chart = chart(results, drawing)?;
-        plot::save(&chart, &path).map_err(|error| {
-            Diagnostic::of(path.display().to_string(), error.to_string(), "check the folder")
-        })?;
-        drawn.push(path);
+    if count <= most {
+        return text.to_owned();
     }
-    Ok(drawn)
+    "…".chars().chain(text.chars().skip(count + 1 - most)).collect()
 }
 
 /// Refuses drawings of columns that results will not have, before anything is run.

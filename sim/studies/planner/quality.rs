@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, TAU};
 
 /// Quality at a τ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +49,15 @@ struct Line {
     #[serde(alias = "average_accuracy_percent")]
     quality: f64,
 }
+
+impl Line {
+    fn is_sound(&self) -> bool {
+        self.quality.abs() <= MOST_QUALITY && self.tau.is_none_or(|tau| TAU.contains(&tau))
+    }
+}
+
+/// Quality beyond this, either way, is no share, score or loss: its squares would overflow.
+const MOST_QUALITY: f64 = 1e6;
 
 const PUBLISHED: &str = include_str!("../../../calibrate/data/paper_moepp_quality.csv");
 
@@ -86,12 +95,12 @@ impl Trend {
                     "columns: tau, quality, and model if several",
                 )
             })?;
-            let sound = line.quality.is_finite() && line.tau.is_none_or(|tau| tau > 0.0);
-            if !sound {
-                return Err(Diagnostic {
-                    line: Some(at + 2),
-                    ..Diagnostic::of(name, "τ and quality are no sound numbers", "τ is above zero")
-                });
+            if !line.is_sound() {
+                let (least, most) = (TAU.start(), TAU.end());
+                let help = format!("give τ from {least} to {most}, quality up to {MOST_QUALITY}");
+                let found = "τ and quality are no sound numbers";
+                let mistake = Diagnostic::of(name, found, help);
+                return Err(Diagnostic { line: Some(at + 2), ..mistake });
             }
             lines.push(line);
         }

@@ -1,21 +1,36 @@
 //! The journal of a sweep: one line a finished task, written as it finishes.
 //!
-//! A line is a JSON object `{"task": n, "rows": [[…], …]}`; the first line says whose tasks they
-//! are. A process that is killed leaves at most one torn line, which is cut off when the sweep is
-//! taken up again. Nothing else is ever rewritten.
+//! A line is a JSON object `{"task": n, "rows": [[…], …], "crc": "…"}`; the first line says whose tasks
+//! they are. The checksum is CRC-32 of the bytes before it, begun with the sweep's fingerprint: neither a
+//! flipped bit nor a line of another sweep is taken for a task of this one. A process that is killed
+//! leaves at most one torn line, which is cut off when the sweep is taken up again. Any other damage is
+//! named by its line, and its tasks are run again only when that is asked for; the damaged journal is kept
+//! beside the new one. While a sweep runs, its journal is locked against a second one.
+//!
+//! What it does not promise: lines are not flushed to the disk one by one, so that a machine that loses
+//! power may lose those of the last seconds. What is lost is run again.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::row::Row;
 
+mod error;
+mod held;
+mod line;
+#[cfg(test)]
+mod tests;
+
+pub use error::JournalError;
+use held::Held;
+
 /// The rows of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Which task.
     pub task: usize,
@@ -26,6 +41,21 @@ pub struct Record {
 /// The rows of finished tasks, by task.
 pub type Finished = BTreeMap<usize, Vec<Row>>;
 
+/// What a journal of a sweep holds: every line of it must fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Tells this plan and its inputs from all others.
+    pub fingerprint: u64,
+    /// How many tasks there are.
+    pub tasks: usize,
+    /// Cells of a row.
+    pub columns: usize,
+    /// Rows of a task of each case, where all points have equally many.
+    pub rows: Vec<Option<usize>>,
+    /// Tasks of a case at a point.
+    pub seeds: usize,
+}
+
 /// Whose tasks a journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
@@ -34,93 +64,153 @@ struct Head {
     tasks: usize,
 }
 
-/// Why a journal cannot be used.
-#[derive(Debug)]
-pub enum JournalError {
-    /// It cannot be read or written.
-    Io(PathBuf, io::Error),
-    /// It is of another plan, or its inputs have changed.
-    Foreign(PathBuf),
-    /// A line in the middle is no record.
-    Broken(PathBuf, usize),
-}
+impl Head {
+    const VERSION: u32 = 2;
 
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(path, error) => write!(
-                f,
-                "{}: {error}\n  help: check the folder, its permissions and the space left; what \
-                 has finished is kept, go on with --resume",
-                path.display()
-            ),
-            Self::Foreign(path) => write!(
-                f,
-                "{}: holds results of another plan, of other inputs, or of another version of \
-                 moesim\n  help: name another --out folder, or remove this one",
-                path.display()
-            ),
-            Self::Broken(path, line) => write!(
-                f,
-                "{}:{line}: is not a record of a task\n  help: the file was changed; remove the line, \
-                 and its task will be run again",
-                path.display()
-            ),
-        }
+    fn of(shape: &Shape) -> Self {
+        let Shape { fingerprint, tasks, .. } = *shape;
+        Self { moesim_sweep: Self::VERSION, fingerprint, tasks }
+    }
+
+    /// The first line of a journal. Its checksum is not begun with a fingerprint: it says which.
+    fn line(&self) -> Vec<u8> {
+        line::sealed(0, self)
     }
 }
 
-impl std::error::Error for JournalError {}
+/// What lines are written to: a file, or in tests one that fails.
+trait Medium: Write {
+    /// Cuts off what lies behind this many bytes, and goes on there.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
+}
+
+impl Medium for File {
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)?;
+        self.seek(SeekFrom::Start(len)).map(drop)
+    }
+}
+
+/// Lines that end where a line ended, whatever fails.
+struct Lines<M> {
+    medium: M,
+    /// Bytes of whole lines.
+    whole: u64,
+    /// A torn line could not be cut off: nothing may be written behind it.
+    torn: bool,
+}
+
+impl<M: Medium> Lines<M> {
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.medium.cut(self.whole)?;
+            self.torn = false;
+        }
+        let written = self.medium.write_all(line);
+        match written {
+            Ok(()) => self.whole += line.len() as u64,
+            // A part of it may have been written: the next line must not stand behind that.
+            Err(_) => self.torn = self.medium.cut(self.whole).is_err(),
+        }
+        written
+    }
+}
 
 /// An open journal.
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    fingerprint: u64,
+    lines: Lines<File>,
 }
 
 /// The name of the journal in a results folder.
 pub const NAME: &str = "rows.jsonl";
+
+/// The name under which a damaged journal is kept.
+pub const DAMAGED: &str = "rows.damaged.jsonl";
 
 impl Journal {
     /// Starts a journal in an empty place.
     ///
     /// # Errors
     /// If it cannot be written, or is there already ([`io::ErrorKind::AlreadyExists`]).
-    pub fn create(folder: &Path, fingerprint: u64, tasks: usize) -> Result<Self, JournalError> {
+    pub fn create(folder: &Path, shape: &Shape) -> Result<Self, JournalError> {
         let path = folder.join(NAME);
-        let fail = |error| JournalError::Io(path.clone(), error);
+        let fail = |error| JournalError::Unwritten(path.clone(), error);
         std::fs::create_dir_all(folder).map_err(fail)?;
         let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(fail)?;
-        let mut journal = Self { path, file };
-        journal.line(&Head { moesim_sweep: 1, fingerprint, tasks })?;
-        Ok(journal)
+        lock(&file, &path)?;
+        Self::begin(path, file, shape)
     }
 
     /// Takes up a journal: what it holds, and the journal to go on with. A torn last line is cut off.
+    /// With `rerun`, damaged lines are left out, so that their tasks are run again.
     ///
     /// # Errors
-    /// If it cannot be read, is of another plan, or is broken elsewhere than at its end.
+    /// If it cannot be read, is of another plan, in use, or damaged elsewhere than at its end.
     pub fn resume(
         folder: &Path,
-        fingerprint: u64,
-        tasks: usize,
+        shape: &Shape,
+        rerun: bool,
     ) -> Result<(Self, Finished), JournalError> {
         let path = folder.join(NAME);
-        let begun = std::fs::read(&path).map_err(|error| JournalError::Io(path.clone(), error))?;
-        if !begun.contains(&b'\n') {
+        let unread = |error| JournalError::Unread(path.clone(), error);
+        let unwritten = |error| JournalError::Unwritten(path.clone(), error);
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(unread)?;
+        lock(&file, &path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(unread)?;
+        if Head::of(shape).line().starts_with(&bytes) {
             // Killed before the first line was whole: nothing is lost by starting again.
-            std::fs::remove_file(&path).map_err(|error| JournalError::Io(path.clone(), error))?;
-            return Ok((Self::create(folder, fingerprint, tasks)?, BTreeMap::new()));
+            file.cut(0).map_err(unwritten)?;
+            return Ok((Self::begin(path, file, shape)?, Finished::new()));
         }
-        let (held, records, whole) = read(&path)?;
-        if held.fingerprint != fingerprint {
+        let held = Held::of(&bytes, shape);
+        if held.foreign {
             return Err(JournalError::Foreign(path));
         }
-        let fail = |error| JournalError::Io(path.clone(), error);
-        let mut file = OpenOptions::new().write(true).open(&path).map_err(fail)?;
-        file.set_len(whole).map_err(fail)?;
-        file.seek(SeekFrom::Start(whole)).map_err(fail)?;
-        Ok((Self { path, file }, records))
+        if held.damaged.is_empty() {
+            file.cut(held.whole).map_err(unwritten)?;
+            let lines = Lines { medium: file, whole: held.whole, torn: false };
+            let fingerprint = shape.fingerprint;
+            return Ok((Self { path, fingerprint, lines }, held.records));
+        }
+        if !rerun {
+            return Err(JournalError::Damaged(path, held.damaged));
+        }
+        let journal = Self::without_damage(&path, &bytes, &held, shape).map_err(unwritten)?;
+        Ok((journal, held.records))
+    }
+
+    /// Replaces a damaged journal by one of its whole lines; the damaged one is kept beside it.
+    fn without_damage(path: &Path, bytes: &[u8], held: &Held, shape: &Shape) -> io::Result<Self> {
+        crate::base::atomic_file::write(&path.with_file_name(DAMAGED), bytes)?;
+        let mut whole = Head::of(shape).line();
+        for (&task, rows) in &held.records {
+            let record = Record { task, rows: rows.clone() };
+            whole.extend(line::sealed(shape.fingerprint, &record));
+        }
+        let mut file = tempfile::Builder::new()
+            .prefix(".moesim-")
+            .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+        // Locked before it gets its name: between the two files nobody else can slip in.
+        file.as_file().try_lock().or_else(|error| match error {
+            TryLockError::WouldBlock => Err(io::ErrorKind::WouldBlock.into()),
+            TryLockError::Error(_) => Ok::<_, io::Error>(()),
+        })?;
+        file.write_all(&whole)?;
+        file.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
+        file.as_file().sync_all()?;
+        let file = file.persist(path).map_err(|failed| failed.error)?;
+        let lines = Lines { medium: file, whole: whole.len() as u64, torn: false };
+        Ok(Self { path: path.to_owned(), fingerprint: shape.fingerprint, lines })
+    }
+
+    fn begin(path: PathBuf, file: File, shape: &Shape) -> Result<Self, JournalError> {
+        let lines = Lines { medium: file, whole: 0, torn: false };
+        let mut journal = Self { path, fingerprint: shape.fingerprint, lines };
+        journal.write(&Head::of(shape).line())?;
+        Ok(journal)
     }
 
     /// Keeps the rows of a task.
@@ -128,50 +218,35 @@ impl Journal {
     /// # Errors
     /// If they cannot be written.
     pub fn keep(&mut self, record: &Record) -> Result<(), JournalError> {
-        self.line(record)
+        self.write(&line::sealed(self.fingerprint, record))
     }
 
-    fn line(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
-        let fail = |error| JournalError::Io(self.path.clone(), error);
-        let mut text = serde_json::to_vec(line).map_err(|error| fail(error.into()))?;
-        text.push(b'\n');
-        // One call, so that a kill tears at most the end of the file.
-        self.file.write_all(&text).map_err(fail)
+    fn write(&mut self, line: &[u8]) -> Result<(), JournalError> {
+        self.lines.write(line).map_err(|e| JournalError::Unwritten(self.path.clone(), e))
     }
 }
 
-/// What a journal holds, for merging: its fingerprint and the rows of tasks that have finished.
+/// Locks a journal until it is closed. Where the file system has no locks, nothing is locked.
+fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(JournalError::Busy(path.to_owned())),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
+/// The rows of tasks that have finished, for merging.
 ///
 /// # Errors
-/// If it cannot be read or is broken.
-pub fn finished(folder: &Path) -> Result<(u64, Finished), JournalError> {
-    let (head, records, _) = read(&folder.join(NAME))?;
-    Ok((head.fingerprint, records))
-}
-
-/// The head, the records, and how many bytes of whole lines there are.
-fn read(path: &Path) -> Result<(Head, Finished, u64), JournalError> {
-    let fail = |error| JournalError::Io(path.to_owned(), error);
-    let mut reader = BufReader::new(File::open(path).map_err(fail)?);
-    let (mut head, mut records, mut whole) = (None, BTreeMap::new(), 0);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line).map_err(fail)?;
-        if read == 0 || line.last() != Some(&b'\n') {
-            break;
-        }
-        let broken = |_| JournalError::Broken(path.to_owned(), number);
-        if number == 1 {
-            head = Some(serde_json::from_slice::<Head>(&line).map_err(broken)?);
-        } else {
-            let record: Record = serde_json::from_slice(&line).map_err(broken)?;
-            records.insert(record.task, record.rows);
-        }
-        whole += read as u64;
+/// If the journal cannot be read, is of another plan, or damaged.
+pub fn finished(folder: &Path, shape: &Shape) -> Result<Finished, JournalError> {
+    let path = folder.join(NAME);
+    let bytes = std::fs::read(&path).map_err(|e| JournalError::Unread(path.clone(), e))?;
+    let held = Held::of(&bytes, shape);
+    if held.foreign {
+        return Err(JournalError::Foreign(path));
     }
-    match head {
-        Some(head) => Ok((head, records, whole)),
-        None => Err(JournalError::Broken(path.to_owned(), 1)),
+    if held.damaged.is_empty() {
+        return Ok(held.records);
     }
+    Err(JournalError::Damaged(path, held.damaged))
 }

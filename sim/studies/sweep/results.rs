@@ -1,8 +1,6 @@
 //! The finished table of a sweep: Parquet and CSV, with a description of every column.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
 
 use super::columns::{COLUMNS, blame_column};
 use super::row::{Cell, Row};
@@ -17,31 +15,6 @@ pub struct Results {
     /// The rows.
     pub rows: Vec<Row>,
 }
-
-/// Why results could not be written.
-#[derive(Debug)]
-pub enum ResultsError {
-    /// The Parquet file.
-    Table(TableError),
-    /// Another file.
-    Io(PathBuf, std::io::Error),
-}
-
-impl fmt::Display for ResultsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Table(error) => error.fmt(f),
-            Self::Io(path, error) => write!(
-                f,
-                "{}: cannot be written: {error}\n  help: check the folder, its permissions and the \
-                 space left; all rows are in the journal, go on with --resume",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ResultsError {}
 
 impl Results {
     /// The rows of finished tasks, in order, under the columns of what varies and the fixed ones.
@@ -67,18 +40,18 @@ impl Results {
         self.columns.iter().position(|(own, _)| own == name)
     }
 
-    /// Writes `results.parquet`, `results.csv` and `columns.md` into a folder, each whole or not at all.
+    /// The bytes of `results.parquet`, `results.csv` and `columns.md`.
     ///
     /// # Errors
-    /// If one cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), ResultsError> {
+    /// If the Parquet file cannot be made.
+    pub fn files(&self) -> Result<[(&'static str, Vec<u8>); 3], TableError> {
         let described = self.columns.iter().map(|(name, holds)| (name.as_str(), holds.as_str()));
-        self.table()
-            .with_notes(described)
-            .write(&folder.join("results.parquet"))
-            .map_err(ResultsError::Table)?;
-        whole(&folder.join("results.csv"), &self.csv())?;
-        whole(&folder.join("columns.md"), self.described().as_bytes())
+        let parquet = self.table().with_notes(described).to_parquet()?;
+        Ok([
+            ("results.parquet", parquet),
+            ("results.csv", self.csv()),
+            ("columns.md", self.described().into_bytes()),
+        ])
     }
 
     fn table(&self) -> Table {
@@ -127,9 +100,4 @@ impl Results {
         }
         text
     }
-}
-
-fn whole(path: &Path, bytes: &[u8]) -> Result<(), ResultsError> {
-    crate::base::atomic_file::write(path, bytes)
-        .map_err(|error| ResultsError::Io(path.to_owned(), error))
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use moesim::config;
 use moesim::kernels::profile::Residual;
 
-use super::{loop_name, say, table_beside};
+use super::{loop_name, say, write_profile};
 use crate::device::{DEVICES, DataSheet};
 use crate::measure::samples;
 use crate::measure::session::{DEVICE_FILE, coverage, recorded, write_atomically};
@@ -53,9 +53,8 @@ fn public(device: &str, from: &Path, args: &FitArgs) -> Result<(), String> {
         fit::profile(sheet, from).map_err(|e| e.to_string())?
     };
     let out = &args.out;
-    emit::table(&profile, &table_beside(out, &profile.name)).map_err(|e| e.to_string())?;
     let origin = format!("Written by `calibrate fit --device {device}`. Do not edit: fit again.");
-    write_atomically(out, &emit::toml(&profile, sheet, &[origin]))
+    write_profile(out, &profile, &emit::toml(&profile, sheet, &[origin]))
 }
 
 /// A profile is named after its file; a device's own samples are all that it is made of.
@@ -75,7 +74,6 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
     };
     let rows = samples::read_folder(samples).map_err(|e| e.to_string())?;
     let (profile, sheet) = fit_samples::profile(name, &identity, &rows)?;
-    emit::table(&profile, &table_beside(out, name)).map_err(|e| e.to_string())?;
     let covered = coverage(samples, &rows).described();
     let of = |key| identity.get(key).unwrap_or("unknown");
     let origin = [
@@ -88,7 +86,7 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
         ),
         format!("Samples: {covered}."),
     ];
-    write_atomically(out, &emit::toml(&profile, &sheet, &origin))?;
+    write_profile(out, &profile, &emit::toml(&profile, &sheet, &origin))?;
     if let Some(fitted) = overheads::fit(&profile, &rows) {
         let name = loop_name(name);
         let file = out.with_file_name(format!("{name}.toml"));

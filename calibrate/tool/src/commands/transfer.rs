@@ -13,8 +13,7 @@ use moesim::kernels::measurements::{Between, GemmRow};
 use moesim::kernels::profile::{Precision, Profile};
 use moesim::kernels::unmeasured::UnmeasuredDevice;
 
-use super::{say, table_beside};
-use crate::measure::session::write_atomically;
+use super::{say, write_profile};
 use crate::{emit, gemm};
 
 /// What is known, and where to write the profile.
@@ -57,8 +56,7 @@ pub(super) fn run(args: &TransferArgs) -> Result<(), String> {
         format!("Written by `calibrate transfer`. Not measured: {rule}."),
         format!("Timings given: {} GEMMs, {} copies.", timings.gemm.len(), timings.copies.len()),
     ];
-    emit::table(&profile, &table_beside(&args.out, &profile.name)).map_err(|e| e.to_string())?;
-    write_atomically(&args.out, &emit::toml(&profile, &sheet, &origin))?;
+    write_profile(&args.out, &profile, &emit::toml(&profile, &sheet, &origin))?;
     say(rule);
     say(&format!("profile: {}", args.out.display()));
     Ok(())

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use moesim::base::atomic_file::Together;
+
 use super::backend::{DeviceError, DeviceFacts, Elapsed, Prepared};
 use super::bench::Bench;
 use super::numbers::Format;
@@ -352,12 +354,23 @@ fn doubts(asked: &Asked<'_>, warnings: &mut Vec<String>) {
 
 /// Writes a text whole or not at all.
 pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<(), String> {
-    moesim::base::atomic_file::write(path, text).map_err(|e| {
+    write_together(&[(path, text.as_bytes())])
+}
+
+/// Writes files that belong together: all of them, or none.
+pub(crate) fn write_together(files: &[(&Path, &[u8])]) -> Result<(), String> {
+    let unwritten = |path: &Path, e: std::io::Error| {
         format!(
             "{}: cannot be written: {e}\n  help: name a folder that you may write to, with --out",
             path.display()
         )
-    })
+    };
+    let mut together = Together::default();
+    for (path, bytes) in files {
+        together.add(path, bytes).map_err(|e| unwritten(path, e))?;
+    }
+    let first = files.first().map_or(Path::new(""), |(path, _)| path);
+    together.keep().map_err(|e| unwritten(first, e))
 }
 
 /// What the device is, for those who read samples later.

@@ -6,22 +6,30 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Failure;
+use crate::Failure;
+use moesim::base::inputs::Input;
 use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource, Source};
 use moesim::output::report;
 use moesim::studies::compare::ClusterCase;
 use moesim::studies::study::refuse_borrowed;
 use moesim::topology::PriceBook;
 
+/// τ within the bounds that scenarios have for it.
+pub(crate) fn tau(text: &str) -> Result<f64, String> {
+    let fits = text.trim().parse::<f64>().ok().filter(|value| config::TAU.contains(value));
+    let (least, most) = (config::TAU.start(), config::TAU.end());
+    fits.ok_or_else(|| format!("give a number from {least} to {most}"))
+}
+
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
-pub(super) struct ComparisonArgs {
+pub(crate) struct ComparisonArgs {
     /// The vanilla workload: built in, or a file.
     #[arg(long, default_value = "moe-1b")]
-    pub(super) vanilla: String,
+    pub(crate) vanilla: String,
     /// The MoE++ workload to compare with it.
     #[arg(long, default_value = "moepp-1b")]
-    pub(super) moepp: String,
+    pub(crate) moepp: String,
     /// What is counted: experts, moe-layer, model-forward, layer-training or training-step.
     #[arg(long, default_value = "moe-layer")]
     counted: String,
@@ -40,7 +48,7 @@ pub(super) struct ComparisonArgs {
     strict: bool,
     /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(super) set: Vec<String>,
+    pub(crate) set: Vec<String>,
     /// Run what does not fit into the GPUs' memory, and say so.
     #[arg(long)]
     allow_oom: bool,
@@ -49,7 +57,7 @@ pub(super) struct ComparisonArgs {
 impl ComparisonArgs {
     /// The scenario on each cluster, and the name that the cluster goes by: its own, and that of its path
     /// where another file of that name, in another folder, came before.
-    pub(super) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
+    pub(crate) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
         let mut each: Vec<(String, Scenario)> = Vec::with_capacity(clusters.len());
         for cluster in clusters {
             let (name, scenario) = self.on(cluster)?;
@@ -91,7 +99,7 @@ impl ComparisonArgs {
         ));
         let source = ScenarioSource::of_text(
             &text,
-            Overrides::new(super::with_oom(&self.set, self.allow_oom)),
+            Overrides::new(crate::with_oom(&self.set, self.allow_oom)),
         );
         let scenario = source.load().map_err(|mistake| Diagnostic {
             // The text is ours: what is wrong with it is an argument.
@@ -122,14 +130,14 @@ fn short_name(topology: &str) -> String {
     stem.map_or(topology.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
-/// A price book, or the built-in one.
-pub(super) fn price_book(path: Option<&Path>) -> Result<PriceBook, Failure> {
+/// A price book, or the built-in one, and what was read for it.
+pub(crate) fn price_book(path: Option<&Path>) -> Result<(PriceBook, Vec<Input>), Failure> {
     let source = path.map_or_else(|| Ok(config::built_in_prices()), Source::read)?;
-    Ok(config::read_prices(&source)?)
+    Ok((config::read_prices(&source)?, source.inputs(&[])))
 }
 
 /// Says of each cluster what was taken for it, and of all the phase that was assumed.
-pub(super) fn write_cautions(
+pub(crate) fn write_cautions(
     cluster_cases: &[ClusterCase],
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -143,7 +151,7 @@ pub(super) fn write_cautions(
 }
 
 /// What each cluster was asked and what was taken for it, as JSON.
-pub(super) fn settings_json(cluster_cases: &[ClusterCase]) -> Value {
+pub(crate) fn settings_json(cluster_cases: &[ClusterCase]) -> Value {
     let one = |case: &ClusterCase| {
         let mut setting = report::setting_json(&case.scenario);
         setting["cluster"] = json!(case.name);

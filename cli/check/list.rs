@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use super::Failure;
+use crate::Failure;
 use moesim::config::{Kind, built_in, built_in_names};
 
-pub(super) fn run(out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(out: &mut dyn Write) -> Result<(), Failure> {
     for (kind, title) in [
         (Kind::Scenario, "scenarios (moesim run NAME)"),
         (Kind::Topology, "topologies"),

@@ -1,0 +1,4 @@
+//! What arguments of several commands share.
+
+pub(super) mod choice;
+pub(super) mod comparison;

@@ -1,0 +1,184 @@
+//! Every command, over and over, on inputs in which something was changed.
+//!
+//! A pass says that none of them panicked, printed a number that is none, echoed a control character, or
+//! refused without saying how to mend it, in as many mutants as `MOESIM_MUTANTS` says (by default those that
+//! CI has time for). Mutants are drawn from their number alone, so that a failure is run again with
+//! `MOESIM_MUTANT=number`. It says nothing of whether what was accepted is right, and mutants are small:
+//! numbers in them are tiny, ordinary or absurd, never merely large, so that each ends soon.
+//! docs/trust.md has the long run.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use rand::RngExt;
+
+use super::{Cli, Failure, dispatch};
+use moesim::base::streams::Streams;
+
+mod cases;
+mod mutate;
+
+use cases::{Case, Files};
+
+/// Mutants by default: what two cores do in two minutes without optimisation.
+const MUTANTS: usize = 4_000;
+/// None may take longer than this; one that does is stuck.
+const LONGEST: Duration = Duration::from_secs(120);
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number of mutants"))
+}
+
+#[test]
+fn no_mutant_makes_a_command_panic_or_print_nonsense() {
+    let only = number("MOESIM_MUTANT");
+    let mutants = number("MOESIM_MUTANTS").unwrap_or(MUTANTS);
+    let failures = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(only.unwrap_or(0));
+    let end = only.map_or(mutants, |one| one + 1);
+    let threads = if only.is_some() { 1 } else { super::default_threads() };
+    // What panics say is in the failures; a backtrace each would bury them.
+    let loud = std::panic::take_hook();
+    if only.is_none() {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (next, failures) = (&next, &failures);
+            scope.spawn(move || {
+                let files = Files::new(thread);
+                let cases = cases::all(&files);
+                loop {
+                    let mutant = next.fetch_add(1, Ordering::Relaxed);
+                    if mutant >= end {
+                        break;
+                    }
+                    if let Err(why) = one(mutant, &cases, &files) {
+                        failures.lock().expect("no thread panics").push((mutant, why));
+                    }
+                }
+            });
+        }
+    });
+    std::panic::set_hook(loud);
+    let mut failures = failures.into_inner().expect("no thread panics");
+    failures.sort();
+    let told: Vec<String> = failures
+        .iter()
+        .take(20)
+        .map(|(mutant, why)| format!("MOESIM_MUTANT={mutant}: {why}"))
+        .collect();
+    assert!(failures.is_empty(), "{} of {end} mutants:\n{}", failures.len(), told.join("\n"));
+}
+
+/// Draws a mutant, runs its command, and judges what came of it.
+fn one(mutant: usize, cases: &[Case], files: &Files) -> Result<(), String> {
+    let mut rng = Streams::new(mutant as u64).named("smoke");
+    let case = &cases[rng.random_range(0..cases.len())];
+    let mut args = case.arguments(files);
+    let what = if rng.random_bool(0.15) && args.len() > case.fixed {
+        let at = rng.random_range(case.fixed..args.len());
+        args[at] = mutate::argument(&args[at], &mut rng);
+        format!("argument {at}")
+    } else {
+        let (name, bytes) = &case.files[rng.random_range(0..case.files.len())];
+        files.write(name, &mutate::file(name, bytes, &mut rng));
+        name.clone()
+    };
+    let began = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(&args)));
+    let took = began.elapsed();
+    files.restore(case);
+    let place = format!("{} with another {what}", args.join(" "));
+    if took > LONGEST {
+        return Err(format!("{place}: took {} s", took.as_secs()));
+    }
+    match outcome {
+        Ok(judged) => judged.map_err(|why| format!("{place}: {why}")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+            Err(format!("{place}: panicked: {}", text.unwrap_or_default()))
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<(), String> {
+    // A command line that makes no sense is clap's to refuse.
+    let Ok(cli) =
+        Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)))
+    else {
+        return Ok(());
+    };
+    let mut out = moesim::base::printable::Printable::new(Vec::new());
+    let done = dispatch(cli, &mut out);
+    // What was begun is let go: the text is what people see.
+    let _ = out.flush();
+    let text = String::from_utf8(out.into_inner()).map_err(|_| "printed no UTF-8".to_owned())?;
+    match done {
+        Ok(()) => sound(&text),
+        Err(failure) => helpful(&failure),
+    }
+}
+
+/// Whether a text shows numbers only where it has some.
+fn sound(text: &str) -> Result<(), String> {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '+' || c == '_'));
+    for word in words {
+        if matches!(word, "NaN" | "inf") {
+            let line = text.lines().find(|line| line.contains(word)).unwrap_or_default();
+            return Err(format!("printed `{word}`: {line}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a refusal says how to mend what it refuses, at a length that people read.
+fn helpful(failure: &Failure) -> Result<(), String> {
+    let text = failure.to_string();
+    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(acts) {
+        return Err(format!("said what acts on a terminal: {text:?}"));
+    }
+    if text.len() > 12_000 {
+        return Err(format!("said {} bytes: {}…", text.len(), &text[..200]));
+    }
+    let told = text.split_once("\n  help: ").is_some_and(|(_, help)| !help.trim().is_empty());
+    if !told && !matches!(failure, Failure::Output(_)) {
+        return Err(format!("said no help: {text}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn nonsense_and_helpless_refusals_are_recognised() {
+    assert!(sound("0.5 ± 0.1 %, + 3, information, the infimum\n").is_ok());
+    for text in ["mean NaN ms", "±inf", "[inf, 3]", "-inf", "NaN"] {
+        assert!(sound(text).is_err(), "{text}");
+    }
+    let of = |found: &str, help: &str| {
+        helpful(&moesim::config::Diagnostic::of("file", found, help).into())
+    };
+    assert!(of("is wrong", "mend it").is_ok());
+    assert!(of("is wrong", "").is_err() && of("is wrong", " ").is_err());
+    assert!(helpful(&Failure::TooLong).is_ok());
+}
+
+#[test]
+fn the_seeds_of_all_mutants_are_sound() {
+    let files = Files::new(1000);
+    for case in cases::all(&files) {
+        let args = case.arguments(&files);
+        let cli =
+            Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)));
+        let cli = cli.unwrap_or_else(|error| panic!("{args:?}: {error}"));
+        dispatch(cli, &mut Vec::new()).unwrap_or_else(|failure| panic!("{args:?}: {failure}"));
+        assert!(Path::new(&files.folder).exists());
+        files.restore(&case);
+    }
+}
