@@ -90,7 +90,7 @@ impl ComparisonArgs {
             text.push_str(&format!("profile = {}\n", quoted(profile)));
         }
         if let Some(name) = &self.overheads {
-            text.push_str(&format!("overheads = {}\n", quoted(&name)));
+            text.push_str(&format!("overheads = {}\n", quoted(name)));
         }
         text.push_str(&format!(
             "[[compare]]\nvanilla = {}\nmoepp = {}\n",

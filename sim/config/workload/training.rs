@@ -76,8 +76,20 @@ impl TrainingTable {
                 Some(GradientWord::Fp32) | None => usual.gradient_bytes,
             },
         };
+        self.check_pairs(source, &training)?;
         self.check(source, &training, layout, micro_batches)?;
         Ok(training)
+    }
+
+    fn check_pairs(&self, source: &Source, training: &Training) -> Result<(), Diagnostic> {
+        if let Some(paired) = self.paired.as_ref().filter(|paired| *paired.get_ref())
+            && training.schedule != PipelineSchedule::OneForwardOneBackward
+        {
+            let found = "has no effect: only \"1f1b\" takes passes in pairs by choice";
+            let help = "remove it, or give training.schedule = \"1f1b\"";
+            return Err(source.mistake(paired.span(), found, help));
+        }
+        Ok(())
     }
 
     fn check(
@@ -90,13 +102,6 @@ impl TrainingTable {
         let stages = layout.pipeline_parallel;
         let at_chunks = self.chunks.as_ref().map(Spanned::span).unwrap_or_default();
         let at_schedule = self.schedule.as_ref().map(Spanned::span).unwrap_or_default();
-        if let Some(paired) = self.paired.as_ref().filter(|paired| *paired.get_ref())
-            && training.schedule != PipelineSchedule::OneForwardOneBackward
-        {
-            let found = "has no effect: only \"1f1b\" takes passes in pairs by choice";
-            let help = "remove it, or give training.schedule = \"1f1b\"";
-            return Err(source.mistake(paired.span(), found, help));
-        }
         let mistake = match training.schedule {
             PipelineSchedule::OneForwardOneBackward => {
                 let uneven = training.chunks > 1 && !micro_batches.is_multiple_of(stages);
