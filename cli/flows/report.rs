@@ -234,6 +234,8 @@ impl<'a> Study<'a> {
         let by = if again { solution.engine.name() } else { "closed-form" };
         writeln!(out, "\nmakespan if a class of links were 10 % faster, {by}")?;
         for (class, change) in upgrades {
+            // What rounds to nothing has no sign.
+            let change = if change.abs() < 5e-5 { 0.0 } else { change };
             writeln!(out, "  {:<28} {:>+6.2} %", class.name(), 100.0 * change)?;
         }
         Ok(())
