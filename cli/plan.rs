@@ -237,6 +237,11 @@ fn write_text(
             candidate.quality.expected
         )?;
     }
+    for candidate in &answer.candidates {
+        if let Some(arithmetic) = &candidate.too_large {
+            writeln!(out, "{}, τ {}: {arithmetic}", candidate.cluster, tau_word(candidate))?;
+        }
+    }
     writeln!(
         out,
         "\nquality: averages of {}, a line in ln τ with\nslope {:.2}; single points scatter ± {:.2} about it, so smaller differences are not\nshown by the data.",
@@ -291,5 +296,6 @@ fn candidate_json(candidate: &Candidate) -> Value {
         "quality_noise": candidate.quality.noise,
         "quality_extrapolated": candidate.quality.extrapolated,
         "fits": candidate.too_large.is_none(),
+        "too_large": candidate.too_large,
     })
 }

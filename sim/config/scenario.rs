@@ -400,6 +400,9 @@ fn unknown(name: &str, kind: Kind) -> Diagnostic {
     Diagnostic::of(
         name,
         format!("`{name}` is neither a file nor a built-in {kind}"),
-        format!("built in: {}", known.join(", ")),
+        match kind {
+            Kind::Overheads => format!("built in: {}; or \"none\"", known.join(", ")),
+            _ => format!("built in: {}", known.join(", ")),
+        },
     )
 }

@@ -75,7 +75,8 @@ const FEW_FLOWS: u64 = 512;
 /// Runs `inputs` under `seed`: a function of its arguments and nothing else.
 ///
 /// Where the engine is to be chosen, the run is made with the closed form, and made again with flows
-/// that share links if the closed form is neither certified nor measured to be within ε, unless there
+/// that share links if the closed form is neither certified nor measured to be within ε (given up after a few
+/// exchanges where that is plain by then), unless there
 /// are more than [`MOST_FLOWS`]: then the outcome says what was measured.
 ///
 /// # Errors

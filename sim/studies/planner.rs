@@ -223,7 +223,7 @@ fn candidate(
     let outcomes: Vec<Outcome> = runs.into_iter().collect::<Result<_, _>>()?;
     let tokens_per_sec: Vec<f64> = outcomes.iter().map(Outcome::tokens_per_sec).collect();
     let target = question.target.tokens_per_sec(workload, outcomes[0].tokens);
-    let too_large = scenario.misfit(workload).filter(|_| !scenario.allow_oom);
+    let too_large = scenario.beyond_memory(workload).filter(|_| !scenario.allow_oom);
     let probability = if too_large.is_some() { 0.0 } else { probability(&tokens_per_sec, target) };
     Ok(Candidate {
         cluster: cluster_case.name.clone(),

@@ -5,24 +5,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
+use crate::program;
+
 fn folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("choices-{test}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder of ours");
-    folder
+    program::folder(&format!("choices-{test}"))
 }
 
 /// What `moesim` prints, and whether it succeeds.
 fn said(folder: &Path, args: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_moesim"))
-        .current_dir(folder)
-        .args(args)
-        .output()
-        .expect("moesim starts");
+    let output = program::moesim(folder, args);
     let text = if output.status.success() { output.stdout } else { output.stderr };
     (output.status.success(), String::from_utf8(text).expect("UTF-8"))
 }
@@ -163,6 +157,9 @@ fn a_plan_recommends_nothing_that_does_not_fit_and_says_what_it_left_out() {
         let plan = json(&folder, &[&asked[..], &["--set", &memory]].concat());
         let candidates = plan["candidates"].as_array().unwrap().clone();
         assert!(plan["recommended"].is_null() || plan["recommended"]["fits"] == true, "{plan}");
+        for one in &candidates {
+            assert_eq!(one["fits"] == true, one["too_large"].is_null(), "{one}");
+        }
         candidates.iter().map(|one| one["fits"].as_bool().unwrap()).collect::<Vec<bool>>()
     };
     assert!(fits("80 GB").iter().all(|fits| *fits));

@@ -6,7 +6,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::program;
 
 const PLAN: &str = r#"
 schema = 1
@@ -22,17 +23,14 @@ tau = 0.5
 "#;
 
 fn folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("damage-{test}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder of ours");
+    let folder = program::folder(&format!("damage-{test}"));
     fs::write(folder.join("plan.toml"), PLAN.replace("tau = 0.5", "tau = [0.5]")).expect("ours");
     folder
 }
 
 /// Standard output of a success, or standard error of a refusal.
 fn moesim(folder: &Path, args: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_moesim"));
-    let output = command.current_dir(folder).args(args).output().expect("moesim starts");
+    let output = program::moesim(folder, args);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     match output.status.code() {
         Some(0) => Ok(text(output.stdout)),

@@ -15,6 +15,7 @@ mod nonsense;
 mod outputs;
 mod plots;
 mod prices;
+mod program;
 mod reproduce;
 mod sweep;
 mod timeline;

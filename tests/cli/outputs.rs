@@ -8,16 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("outputs-{test}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder of ours");
-    folder
-}
+use crate::program::{self, moesim};
 
-fn moesim(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_moesim"));
-    command.current_dir(folder).args(args).output().expect("moesim starts")
+fn folder(test: &str) -> PathBuf {
+    program::folder(&format!("outputs-{test}"))
 }
 
 fn said(output: &Output) -> (String, String) {

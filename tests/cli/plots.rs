@@ -6,18 +6,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+
+use crate::program::{self, moesim};
 
 fn folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plots-{test}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder of ours");
-    folder
-}
-
-fn moesim(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_moesim"));
-    command.current_dir(folder).args(args).output().expect("moesim starts")
+    program::folder(&format!("plots-{test}"))
 }
 
 fn runs(folder: &Path, args: &[&str]) -> String {

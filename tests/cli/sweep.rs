@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::program;
+
 const PLAN: &str = r#"
 schema = 1
 name = "small"
@@ -28,9 +30,7 @@ hue = "model"
 
 /// A fresh folder of this test, with a plan in it.
 fn folder(test: &str, plan: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sweep-{test}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder of ours");
+    let folder = program::folder(&format!("sweep-{test}"));
     fs::write(folder.join("plan.toml"), plan).expect("a file of ours");
     folder
 }

@@ -31,7 +31,7 @@ impl Scenario {
 
     /// The arithmetic of a workload that does not fit into the memory of the GPUs, and what to do.
     #[must_use]
-    pub fn misfit(&self, workload: &Workload) -> Option<(String, String)> {
+    pub fn beyond_memory(&self, workload: &Workload) -> Option<(String, String)> {
         let carried = self.carried(workload);
         match memory::fit(&self.topology, &carried, self.counted, self.seeds.start) {
             Fit::TooLarge { found, help } => Some((found, help)),
@@ -152,7 +152,7 @@ impl ScenarioSource {
         let mut oom = Vec::new();
         for (case, table) in scenario.cases.iter().zip(file.compare.get_ref()) {
             for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {
-                let Some((found, help)) = scenario.misfit(workload) else { continue };
+                let Some((found, help)) = scenario.beyond_memory(workload) else { continue };
                 if !file.allow_oom {
                     return Err(self.source.mistake(table.vanilla.span(), found, help));
                 }

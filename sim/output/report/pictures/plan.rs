@@ -22,7 +22,9 @@ pub fn front_chart(plan: &Part<'_>) -> Result<LineChart, Diagnostic> {
     let mut own = Series::new("Pareto front", front);
     (own.marked, own.style) = (false, Some(front_style));
     let mut series = vec![own];
-    for candidate in plan.list("candidates")? {
+    // What does not fit into memory is no choice.
+    let fits = |candidate: &Part<'_>| !candidate.has("too_large");
+    for candidate in plan.list("candidates")?.into_iter().filter(fits) {
         let name = candidate.text("cluster")?;
         let at = series.iter().position(|own| own.name == name).unwrap_or_else(|| {
             let mut own = Series::new(name, Vec::new());
