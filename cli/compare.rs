@@ -7,8 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::arguments::comparison::{ComparisonArgs, price_book, settings_json, write_cautions};
-use super::{Failure, default_threads, output};
+use super::{Failure, output};
 use crate::arguments::choice;
+use moesim::base::threads;
 use moesim::config::{Diagnostic, Scenario};
 use moesim::output::report::{
     self,
@@ -49,7 +50,7 @@ pub(super) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         refuse_unpriced(args.equal, &cluster_case, &book)?;
         cluster_cases.push(cluster_case);
     }
-    let results = compare(&cluster_cases, default_threads())?;
+    let results = compare(&cluster_cases, threads::available())?;
     let mut order: Vec<usize> = (0..results.len()).collect();
     let mean = |at: usize| mean_per(&results[at], args.equal).unwrap_or_default();
     order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use clap::Args;
 
+use super::Failure;
 use super::compare::digits;
-use super::{Failure, default_threads};
+use moesim::base::threads;
 use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
@@ -44,7 +45,7 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
     own.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
     let book = config::read_prices(&config::built_in_prices())?;
     let cluster_case = ClusterCase::new(own.ingredients.topology.clone(), own, &book);
-    let result = evaluate(&cluster_case, default_threads())?;
+    let result = evaluate(&cluster_case, threads::available())?;
     let scenario = &cluster_case.scenario;
     let seed = scenario.seeds.start;
     let vanilla = study::run_if(

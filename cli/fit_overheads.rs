@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, default_threads, output};
+use super::{Failure, output};
+use moesim::base::threads;
 use moesim::config::Overrides;
 use moesim::execution::cost::Overheads;
 use moesim::studies::paper::{self, fit, predictor::Predictor};
@@ -30,7 +31,7 @@ pub(super) struct FitArgs {
 pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let read = args.from.as_deref().map(paper::read).transpose()?;
     let rows = read.as_deref().unwrap_or_else(|| paper::built_in());
-    let predictor = Predictor::new(Overrides::new(args.set.clone()), default_threads())?;
+    let predictor = Predictor::new(Overrides::new(args.set.clone()), threads::available())?;
     let fit = fit::fit(&predictor, rows)?;
     if let Some(path) = &args.out {
         let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());

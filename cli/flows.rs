@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use crate::arguments::choice;
+use moesim::base::threads;
 use moesim::base::units::{Bandwidth, Bytes, GpuId, SimDuration, parse_quantity};
 use moesim::config::{self, Diagnostic, Source};
 use moesim::network::fluid::{Choice, Engine, solve};
@@ -216,7 +217,7 @@ fn choice(args: &FlowsArgs) -> Result<Choice, Failure> {
     Ok(Choice {
         engine,
         epsilon: args.epsilon,
-        threads: args.threads.unwrap_or_else(super::default_threads).max(1),
+        threads: args.threads.unwrap_or_else(threads::available).max(1),
         makespan_only: args.makespan_only,
     })
 }

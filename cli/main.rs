@@ -227,8 +227,3 @@ fn with_oom(set: &[String], allow: bool) -> Vec<String> {
     let allowed = allow.then(|| "allow_oom=true".to_owned());
     set.iter().cloned().chain(allowed).collect()
 }
-
-/// Threads to use when the user does not say: as many as the machine offers.
-fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::arguments::comparison::{ComparisonArgs, tau};
 use super::compare::digits;
-use super::{Failure, default_threads, output};
+use super::{Failure, output};
+use moesim::base::threads;
 use moesim::config::{Diagnostic, Scenario};
 use moesim::output::report;
 use moesim::output::report::pictures::{self, Part};
@@ -122,7 +123,7 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         probability: args.probability,
         trend: &trend,
     };
-    let answer = plan(&question, default_threads())?;
+    let answer = plan(&question, threads::available())?;
     if let Some(path) = &args.plot {
         let json = json_of(args, (&answer, &trend), (&cluster_cases, &too_dear));
         output::chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;

@@ -7,8 +7,9 @@ use clap::Args;
 
 pub(super) mod memory;
 
+use super::Failure;
 use super::output::Files;
-use super::{Failure, default_threads};
+use moesim::base::threads;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource, Source, read_profile};
 use moesim::kernels::Device;
 use moesim::kernels::profile::Precision;
@@ -75,7 +76,7 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
     if let Some(path) = &args.profile {
         refuse_unmeasured_fp8(path, &scenario)?;
     }
-    let rows = study::study(&scenario, args.threads.map_or_else(default_threads, usize::from))?;
+    let rows = study::study(&scenario, args.threads.map_or_else(threads::available, usize::from))?;
     let asked = report::Asked {
         scenario: name,
         set: &set,

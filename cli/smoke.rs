@@ -10,8 +10,6 @@
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -19,6 +17,7 @@ use rand::RngExt;
 
 use super::{Cli, Failure, dispatch};
 use moesim::base::streams::Streams;
+use moesim::base::threads::{self, in_parallel_with};
 
 mod cases;
 mod mutate;
@@ -38,36 +37,23 @@ fn number(variable: &str) -> Option<usize> {
 fn no_mutant_makes_a_command_panic_or_print_nonsense() {
     let only = number("MOESIM_MUTANT");
     let mutants = number("MOESIM_MUTANTS").unwrap_or(MUTANTS);
-    let failures = Mutex::new(Vec::new());
-    let next = AtomicUsize::new(only.unwrap_or(0));
     let end = only.map_or(mutants, |one| one + 1);
-    let threads = if only.is_some() { 1 } else { super::default_threads() };
+    let count = if only.is_some() { 1 } else { threads::available() };
     // What panics say is in the failures; a backtrace each would bury them.
     let loud = std::panic::take_hook();
     if only.is_none() {
         std::panic::set_hook(Box::new(|_| {}));
     }
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let (next, failures) = (&next, &failures);
-            scope.spawn(move || {
-                let files = Files::new(thread);
-                let cases = cases::all(&files);
-                loop {
-                    let mutant = next.fetch_add(1, Ordering::Relaxed);
-                    if mutant >= end {
-                        break;
-                    }
-                    if let Err(why) = one(mutant, &cases, &files) {
-                        failures.lock().expect("no thread panics").push((mutant, why));
-                    }
-                }
-            });
-        }
+    let first = only.unwrap_or(0);
+    let ready = |thread| {
+        let files = Files::new(thread);
+        (cases::all(&files), files)
+    };
+    let judged = in_parallel_with(end - first, count, ready, |(cases, files), at| {
+        one(first + at, cases, files).err().map(|why| (first + at, why))
     });
     std::panic::set_hook(loud);
-    let mut failures = failures.into_inner().expect("no thread panics");
-    failures.sort();
+    let failures: Vec<(usize, String)> = judged.into_iter().flatten().collect();
     let told: Vec<String> = failures
         .iter()
         .take(20)

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Failure;
 use super::output::Files;
 use super::output::progress::Progress;
-use super::{Failure, default_threads};
+use moesim::base::threads;
 use moesim::config::{Diagnostic, SweepPlan};
 use moesim::output::report;
 use moesim::studies::sweep::{self, Journal, JournalError, Results, Row, Stopped, Sweep};
@@ -88,7 +89,7 @@ pub(super) fn run(args: &SweepArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let left: Vec<usize> =
         (0..sweep.tasks()).filter(mine).filter(|task| !rows.contains_key(task)).collect();
     let progress = Progress::new(left.len() as u64, "runs", args.quiet);
-    let threads = args.threads.map_or_else(default_threads, usize::from);
+    let threads = args.threads.map_or_else(threads::available, usize::from);
     let done = sweep.run(&left, threads, |record| {
         journal.keep(&record)?;
         rows.insert(record.task, record.rows);

@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::Failure;
 use super::output::Files;
-use super::{Failure, default_threads};
 
 mod command;
 mod systems;
 pub(crate) use command::ValidateArgs;
 use command::{Known, Other};
+use moesim::base::threads;
 use moesim::config::{Diagnostic, Overrides};
 use moesim::execution::outcome::TooLong;
 use moesim::output::plot::PredictedMeasured;
@@ -30,7 +31,7 @@ fn papers_table(path: &Path) -> Result<Option<Other>, Diagnostic> {
     }
     let rows = paper::read(path)?;
     let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-    let predictor = Predictor::new(Overrides::default(), default_threads())?;
+    let predictor = Predictor::new(Overrides::default(), threads::available())?;
     let verdict = predictor.verdict(&file, &rows).map_err(|TooLong| {
         Diagnostic::of(&file, TooLong.to_string(), "this is a defect: please report it")
     })?;

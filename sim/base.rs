@@ -1,5 +1,6 @@
-//! What every room stands on: quantities with units, randomness by name, means with intervals, Parquet
-//! tables, files that are written whole or not at all, and names of those that were read. Nothing here knows a GPU or a model.
+//! What every room stands on: quantities with units, randomness by name, jobs on several threads, means
+//! with intervals, Parquet tables, files that are written whole or not at all, and names of those that
+//! were read. Nothing here knows a GPU or a model.
 
 pub mod atomic_file;
 pub mod choice;
@@ -8,4 +9,5 @@ pub mod inputs;
 pub mod printable;
 pub mod streams;
 pub mod table;
+pub mod threads;
 pub mod units;

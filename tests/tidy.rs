@@ -43,6 +43,14 @@ const BANNED: &[(&str, &str)] = &[
     ("indicatif", "cli/: the library has no terminal"),
 ];
 
+/// What is done in one file alone, by the word that does it, for all packages.
+const HOMES: &[(&str, &str)] = &[
+    ("rayon", "sim/base/threads.rs"),
+    ("thread::scope", "sim/base/threads.rs"),
+    ("thread::spawn", "sim/base/threads.rs"),
+    ("available_parallelism", "sim/base/threads.rs"),
+];
+
 /// The longest a source file may be.
 const MOST_LINES: usize = 400;
 
@@ -136,16 +144,28 @@ fn the_table_of_rooms_in_the_documentation_is_that_of_the_code() {
 fn a_run_depends_on_its_inputs_alone() {
     for (path, text) in sources("sim") {
         for (word, instead) in BANNED {
-            let found = product(&text)
-                .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
-                .any(|used| {
-                    used == *word
-                        || used.ends_with(&format!("::{word}"))
-                        || used.starts_with(&format!("{word}::"))
-                });
-            assert!(!found, "{path}: {word}: use {instead}");
+            assert!(!uses(&text, word), "{path}: {word}: use {instead}");
         }
     }
+}
+
+#[test]
+fn what_has_a_home_is_done_there_alone() {
+    for (path, text) in ["sim", "cli", "calibrate/tool/src"].iter().flat_map(|dir| sources(dir)) {
+        for (word, home) in HOMES {
+            let there = path == *home || path.ends_with("/tests.rs");
+            assert!(there || !uses(&text, word), "{path}: {word}: use {home}");
+        }
+    }
+}
+
+/// Whether a file, its tests left out, has a word by itself or as an end of a path.
+fn uses(text: &str, word: &str) -> bool {
+    product(text).split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).any(|used| {
+        used == word
+            || used.ends_with(&format!("::{word}"))
+            || used.starts_with(&format!("{word}::"))
+    })
 }
 
 #[test]

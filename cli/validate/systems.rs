@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use crate::Failure;
 use crate::output::Files;
-use crate::{Failure, default_threads};
+use moesim::base::threads;
 use moesim::config::Diagnostic;
 use moesim::output::report::predicted_measured;
 use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row, summary};
@@ -44,7 +45,7 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
     if let Some(folder) = &args.export {
         return every(&rows, folder, out);
     }
-    let threads = args.threads.map_or_else(default_threads, usize::from);
+    let threads = args.threads.map_or_else(threads::available, usize::from);
     let verdicts = systems::judge(rows, threads);
     if let Some(folder) = &args.plot {
         super::draw(folder, predicted_measured::of_systems(&verdicts))?;

@@ -14,9 +14,10 @@
 use crate::base::choice::Choice;
 use crate::base::estimate::Estimate;
 use crate::base::streams::Streams;
+use crate::base::threads::in_parallel;
 use crate::config::Scenario;
 use crate::execution::outcome::{Outcome, TooLong};
-use crate::studies::study::{WhatIf, in_parallel, run_if};
+use crate::studies::study::{WhatIf, run_if};
 use crate::topology::{Cost, LinkClass};
 use crate::workload::Workload;
 

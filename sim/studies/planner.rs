@@ -13,11 +13,12 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::base::threads::in_parallel;
 use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::kernels::TimedBasis;
 use crate::studies::compare::{ClusterCase, ClusterResult, Knob, evaluate};
-use crate::studies::study::{WhatIf, in_parallel, run_if};
+use crate::studies::study::{WhatIf, run_if};
 use crate::workload::Workload;
 
 pub mod quality;

@@ -3,10 +3,8 @@
 //! Runs share nothing but their inputs, so they are spread over threads and put back in order: the
 //! study is the same for any number of threads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-
 use crate::base::estimate::{Estimate, Range};
+use crate::base::threads::in_parallel;
 use crate::base::units::SimDuration;
 use crate::config::{Case, Diagnostic, Scenario};
 use crate::execution::Scope;
@@ -288,32 +286,4 @@ fn link_rates(outcomes: &[Outcome]) -> Vec<f64> {
         }
     }
     rates
-}
-
-/// `job(0)`, `job(1)`, … on several threads, in order.
-pub fn in_parallel<T: Send>(
-    jobs: usize,
-    threads: usize,
-    job: impl Fn(usize) -> T + Sync,
-) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let (done, results) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, jobs.max(1)) {
-            let (done, next, job) = (done.clone(), &next, &job);
-            scope.spawn(move || {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    // The receiver lives until every sender is gone.
-                    if at >= jobs || done.send((at, job(at))).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    drop(done);
-    let mut results: Vec<(usize, T)> = results.into_iter().collect();
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
 }

@@ -5,9 +5,7 @@
 //! seed; the seed moves fastest), each is a function of the plan alone, and results are put in order
 //! of their numbers: the same bytes for any number of threads or shards, interrupted or not.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
-
+use crate::base::threads::as_they_finish;
 use crate::config::{Diagnostic, Scenario, SweepPlan, fold_bytes};
 use crate::execution::blame::Reason;
 use crate::execution::outcome::TooLong;
@@ -152,34 +150,14 @@ impl<'a> Sweep<'a> {
         threads: usize,
         mut keep: impl FnMut(Record) -> Result<(), JournalError>,
     ) -> Result<(), Stopped> {
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (done, finished) = mpsc::sync_channel(1024);
-        std::thread::scope(|scope| {
-            for _ in 0..threads.clamp(1, tasks.len().max(1)) {
-                let (done, next, stop) = (done.clone(), &next, &stop);
-                scope.spawn(move || {
-                    let mut latest: Option<(usize, Scenario)> = None;
-                    while !stop.load(Ordering::Relaxed) {
-                        let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                            break;
-                        };
-                        // The receiver hangs up when it has seen a reason to stop.
-                        if done.send(self.task(task, &mut latest)).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(done);
-            for record in finished {
-                let kept = record.and_then(|record| keep(record).map_err(Stopped::Journal));
-                if kept.is_err() {
-                    stop.store(true, Ordering::Relaxed);
-                    return kept;
-                }
-            }
-            Ok(())
-        })
+        let job = |latest: &mut Option<(usize, Scenario)>, at: usize| self.task(tasks[at], latest);
+        as_they_finish(
+            tasks.len(),
+            threads,
+            |_| None,
+            job,
+            |record| record.and_then(|record| keep(record).map_err(Stopped::Journal)),
+        )
     }
 
     /// One task; `latest` holds the scenario that this thread used last.

@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 
+use moesim::base::threads;
 use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::kernels::Device;
 use moesim::kernels::experts::tiles::TileRule;
@@ -229,7 +230,7 @@ fn sheet_of(identity: &Identity, samples: &[&Sample], rows: &[GemmRow]) -> DataS
         .filter_map(|s| moved(s).map(|(bytes, _, seconds)| bytes / seconds / 1e9))
         .collect();
     let software = identity.get("software") == Some("true");
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
+    let threads = threads::available() as u32;
     let sms = identity.get("sms").and_then(|sms| sms.parse().ok());
     let uploads = samples.iter().filter(|s| s.point.part == "upload");
     let links = uploads.filter_map(|s| Some(s.point.bytes? as f64 / s.timing.median / 1e9));

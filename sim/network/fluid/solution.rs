@@ -1,7 +1,5 @@
 //! Solves a problem part by part, on as many threads as given.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::choice::{Choice, Engine, ROUNDING, SMALL, certificate};
 use super::dense::{Dense, EMPTY};
 use super::dense_exact::solve_dense_exactly;
@@ -12,6 +10,7 @@ use super::quantised::solve_in_steps;
 use super::quantised_dense::solve_dense_in_steps;
 use super::reduce::binding_links;
 use super::{Problem, Stuck};
+use crate::base::threads::in_parallel_with;
 use crate::base::units::{FlowId, LinkId};
 
 /// When every flow ends.
@@ -109,29 +108,15 @@ fn solve_parts(
     order: &[usize],
     choice: &Choice,
 ) -> Result<Vec<Solved>, Stuck> {
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        let mut space = Space::new(kept.len());
-        let mut solved = Vec::new();
-        while let Some(&part) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let flows = Part { problem, flows: parts.flows(part), kept };
-            solved.push(solve_part(part, &flows, choice, &mut space));
-        }
-        solved
-    };
-    let threads = choice.threads.min(order.len()).max(1);
-    let mut results: Vec<Result<Solved, Stuck>> = if threads == 1 {
-        worker()
-    } else {
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
-                Ok(solved) => solved,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            workers.into_iter().flat_map(join).collect()
-        })
-    };
+    let mut results = in_parallel_with(
+        order.len(),
+        choice.threads,
+        |_| Space::new(kept.len()),
+        |space, at| {
+            let flows = Part { problem, flows: parts.flows(order[at]), kept };
+            solve_part(order[at], &flows, choice, space)
+        },
+    );
     // Whoever solved them, the first stuck flow is reported, and sums are in the order of parts.
     results.sort_by_key(|result| match result {
         Ok(solved) => solved.part,

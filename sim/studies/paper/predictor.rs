@@ -1,10 +1,11 @@
 //! The simulator, as a predictor of the paper's rows.
 
 use super::PaperRow;
+use crate::base::threads::in_parallel;
 use crate::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use crate::execution::cost::Overheads;
 use crate::execution::outcome::TooLong;
-use crate::studies::study::{self, in_parallel};
+use crate::studies::study;
 use crate::workload::Workload;
 
 /// Seeds over which a row's time is averaged.

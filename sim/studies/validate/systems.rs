@@ -16,8 +16,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::base::threads::in_parallel;
 use crate::config::Diagnostic;
-use crate::studies::study::in_parallel;
 use plan::Plan;
 pub use predict::Prediction;
 use predict::Seconds;

@@ -3,6 +3,8 @@
 //! Twins take inputs as [`Numbers`], any element of which can be computed where it is needed, so a
 //! product of large matrices is checked at a few elements without ever holding the matrices.
 
+use moesim::base::threads::{self, in_parallel};
+
 use super::kernels::NONE;
 use super::numbers::Numbers;
 
@@ -123,15 +125,12 @@ impl Experts {
         if d * h < WORTH_THREADS {
             return columns(0, h);
         }
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-        let part = h.div_ceil(threads);
-        std::thread::scope(|scope| {
-            let parts: Vec<_> = (0..threads)
-                .map(|i| scope.spawn(move || columns((i * part).min(h), ((i + 1) * part).min(h))))
-                .collect();
-            // A twin that panics is a mistake of ours: let it end the program here too.
-            parts.into_iter().flat_map(|part| part.join().expect("a twin panicked")).collect()
-        })
+        let threads = threads::available();
+        let part = h.div_ceil(threads as u64);
+        let parts = in_parallel(threads, threads, |i| {
+            columns((i as u64 * part).min(h), ((i as u64 + 1) * part).min(h))
+        });
+        parts.into_iter().flatten().collect()
     }
 
     /// Element `c` of the expert's output, from what lies between its products.

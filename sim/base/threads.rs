@@ -1,0 +1,138 @@
+//! Jobs on several threads: the one place where cores are used and where their number is set.
+//!
+//! Jobs are numbered, and a job is a function of its number alone, so that results are the same for any
+//! number of threads. Threads take the next number when they are free: whoever knows which jobs are long
+//! numbers those first. The pool is rayon's, with exactly as many threads as were asked for.
+
+use std::convert::Infallible;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+/// Results that wait to be kept, at most; a thread with one more waits itself.
+const WAITING: usize = 1024;
+
+/// Threads to use where nobody says how many: as many as the machine offers.
+#[must_use]
+pub fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// `job(0)`, `job(1)`, … `job(jobs − 1)` on several threads, in order.
+pub fn in_parallel<T: Send>(
+    jobs: usize,
+    threads: usize,
+    job: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    in_parallel_with(jobs, threads, |_| (), |(), at| job(at))
+}
+
+/// As [`in_parallel`]; each thread first makes a state, from its number, that its jobs use in turn.
+///
+/// The state saves work (space, what was read last); a result may not depend on it.
+pub fn in_parallel_with<S, T: Send>(
+    jobs: usize,
+    threads: usize,
+    state: impl Fn(usize) -> S + Sync,
+    job: impl Fn(&mut S, usize) -> T + Sync,
+) -> Vec<T> {
+    let mut results = Vec::with_capacity(jobs);
+    let numbered = |state: &mut S, at| (at, job(state, at));
+    let Ok(()) = as_they_finish(jobs, threads, state, numbered, |result| {
+        results.push(result);
+        Ok::<(), Infallible>(())
+    });
+    results.sort_unstable_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// As [`in_parallel_with`], handing each result to `keep`, on the calling thread, as it finishes.
+///
+/// # Errors
+/// The first error of `keep`. No job begins after it.
+pub fn as_they_finish<S, T: Send, E>(
+    jobs: usize,
+    threads: usize,
+    state: impl Fn(usize) -> S + Sync,
+    job: impl Fn(&mut S, usize) -> T + Sync,
+    mut keep: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let threads = threads.min(jobs);
+    let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
+    // Where the system grants no threads, the calling one does all: results are the same.
+    let Some(pool) = (threads > 1).then(pool).flatten() else {
+        let mut state = state(0);
+        return (0..jobs).try_for_each(|at| keep(job(&mut state, at)));
+    };
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (done, finished) = mpsc::sync_channel(WAITING);
+    pool.in_place_scope(|scope| {
+        let (next, stop, state, job) = (&next, &stop, &state, &job);
+        scope.spawn_broadcast(move |_, thread| {
+            let mut state = state(thread.index());
+            while !stop.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                // The receiver hangs up when it has seen a reason to stop.
+                if at >= jobs || done.send(job(&mut state, at)).is_err() {
+                    break;
+                }
+            }
+        });
+        let kept = finished.into_iter().try_for_each(&mut keep);
+        stop.store(kept.is_err(), Ordering::Relaxed);
+        kept
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn results_are_in_order_for_any_number_of_threads() {
+        let squares: Vec<usize> = (0..100).map(|n| n * n).collect();
+        for threads in [0, 1, 2, 7, 200] {
+            assert_eq!(in_parallel(100, threads, |n| n * n), squares, "{threads} threads");
+            assert!(in_parallel(0, threads, |n| n).is_empty());
+        }
+    }
+
+    #[test]
+    fn as_many_threads_work_as_were_asked_for() {
+        // Five jobs that wait for each other end only on five threads; fewer jobs take fewer.
+        let barrier = Barrier::new(5);
+        let numbers = in_parallel_with(
+            5,
+            8,
+            |thread| thread,
+            |thread, _| {
+                barrier.wait();
+                *thread
+            },
+        );
+        assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>(), (0..5).collect());
+    }
+
+    #[test]
+    fn nothing_begins_after_an_error() {
+        for threads in [1, 3] {
+            let begun = AtomicUsize::new(0);
+            let job = |(): &mut (), at| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                at
+            };
+            let kept = as_they_finish(100_000, threads, |_| (), job, |_| Err("full"));
+            assert_eq!(kept, Err("full"));
+            assert!(begun.into_inner() <= 2 * WAITING, "jobs went on");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "job 3 fails")]
+    fn a_panic_reaches_the_caller() {
+        in_parallel(8, 2, |at| assert!(at != 3, "job {at} fails"));
+    }
+}
