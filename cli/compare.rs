@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::arguments::comparison::{ComparisonArgs, price_book, settings_json, write_cautions};
 use super::{Failure, output};
 use crate::arguments::choice;
+use moesim::base::statistics::mean;
 use moesim::base::threads;
 use moesim::config::{Diagnostic, Scenario};
 use moesim::output::report::{
@@ -371,10 +372,6 @@ const fn equal_word(equal: Equal) -> &'static str {
 /// Mean over seeds of what a cluster gives for each GPU, dollar or watt, if that is known.
 fn mean_per(result: &ClusterResult, equal: Equal) -> Option<f64> {
     result.per(equal).map(|values| mean(&values))
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// A number in four significant digits.

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use super::compare::digits;
+use moesim::base::statistics::mean;
 use moesim::base::threads;
 use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::execution::Scope;
@@ -252,7 +253,7 @@ fn tell_change(vanilla: &Outcome, own: &Outcome, out: &mut dyn Write) -> Result<
 fn tell_ranks(own: &Outcome, out: &mut dyn Write) -> Result<(), Failure> {
     let waits: Vec<f64> = (0..own.blame.len()).map(|gpu| own.waited_ms(gpu)).collect();
     let least = (0..waits.len()).min_by(|&a, &b| waits[a].total_cmp(&waits[b])).unwrap_or(0);
-    let mean = waits.iter().sum::<f64>() / waits.len() as f64;
+    let mean = mean(&waits);
     let whole = own.makespan.ms();
     writeln!(
         out,

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use moesim::base::statistics::{Rule, quantile_of_sorted};
 use moesim::base::units::{LinkId, SimDuration};
 use moesim::network::fluid::{Choice, Drained, Engine, Problem, Solution, drain, solve};
 use moesim::network::traffic::Traffic;
@@ -248,7 +249,7 @@ impl<'a> Study<'a> {
         let mut arrivals: Vec<f64> = ends.iter().filter_map(|ends| ends.received_s).collect();
         arrivals.sort_by(f64::total_cmp);
         if let (Some(first), Some(last)) = (arrivals.first(), arrivals.last()) {
-            let median = arrivals[arrivals.len() / 2];
+            let median = quantile_of_sorted(&arrivals, 0.5, Rule::Upper).unwrap_or(*last);
             writeln!(
                 out,
                 "last byte at GPUs {} first, {} median, {} last",

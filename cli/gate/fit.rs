@@ -12,12 +12,12 @@ use super::super::arguments::comparison::tau;
 use super::super::{Failure, output};
 use super::recording::ExpertsArg;
 use judgement::{judgement_json, shape_json};
+use moesim::base::statistics::mean;
 use moesim::base::streams::Streams;
 use moesim::config::{Diagnostic, law_json, read_domain_counts};
 use moesim::gate::domains::LayerSpread;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::judge::{self, Judgement, Pair};
-use moesim::gate::statistics::mean;
 use moesim::gate::summary::Summary;
 use moesim::workload::{Law, Recording};
 

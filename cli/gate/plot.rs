@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::Failure;
 use super::super::output::Files;
 use super::loads::Loads;
+use moesim::base::statistics::mean;
 use moesim::base::streams::Streams;
 use moesim::gate::Gate;
 use moesim::gate::fit::{self, DEFAULT_RANK};
@@ -133,7 +134,7 @@ fn by_tokens(drawn: &SequenceCounts, limit: &SequenceCounts, streams: Streams) -
         .take_while(|&size| u64::from(size) <= limit.all_tokens())
         .map(|size| {
             let loads = statistics::loads(drawn, size, DRAWS, &mut rng);
-            let y = loads.peak.iter().sum::<f64>() / loads.peak.len() as f64;
+            let y = mean(&loads.peak);
             Point { x: size.into(), y, interval: None }
         })
         .collect()

@@ -21,6 +21,8 @@
 //! What it leaves out: in (2) a random mass is replaced by its mean, which is exact for equal experts
 //! and shifts P(1) by under 0.001 for K = 2 and the skews published for MoE++.
 
+use crate::base::statistics::roots::Bracket;
+
 /// Gauss–Hermite nodes and weights for a standard normal variable, 7 points
 /// [abramowitz64, table 25.10], scaled by √2 and 1/√π.
 const NODES: [(f64, f64); 7] = [
@@ -35,6 +37,9 @@ const NODES: [(f64, f64); 7] = [
 
 /// Beyond this offset one class takes every pick it can, to the last bit.
 const FARTHEST_OFFSET: f64 = 40.0;
+
+/// Where offsets are looked for.
+const OFFSETS: Bracket = Bracket { low: -FARTHEST_OFFSET, high: FARTHEST_OFFSET };
 
 /// The two classes of experts of one layer, as seen by a token that chooses K of them.
 #[derive(Clone, Debug)]
@@ -59,19 +64,10 @@ impl Classes {
     /// A share that no offset can reach (more slots than a class has experts) gives the nearest.
     pub(super) fn offset_for(&self, share: f64) -> f64 {
         let wanted = share * self.top_k as f64;
-        let (mut low, mut high) = (-FARTHEST_OFFSET, FARTHEST_OFFSET);
-        // Each step halves the interval; 60 of them exhaust an f64.
-        for _ in 0..60 {
-            let middle = 0.5 * (low + high);
-            let mean: f64 =
-                self.distribution(middle).iter().enumerate().map(|(f, p)| f as f64 * p).sum();
-            if mean > wanted {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        0.5 * (low + high)
+        let mean = |b: f64| -> f64 {
+            self.distribution(b).iter().enumerate().map(|(f, p)| f as f64 * p).sum()
+        };
+        OFFSETS.halved(60, |b| mean(b) > wanted).middle()
     }
 
     /// P(0), …, P(K) FFN slots of a token of unknown difficulty at offset `b`.
@@ -146,17 +142,8 @@ impl SlotsTable {
     /// The b at which the mean over sequences at offsets b + `ratio` is `share` of all slots.
     pub(super) fn offset_for(&self, share: f64, ratios: &[f64]) -> f64 {
         let wanted = share * (self.slots - 1) as f64;
-        let (mut low, mut high) = (-FARTHEST_OFFSET, FARTHEST_OFFSET);
-        for _ in 0..40 {
-            let middle = 0.5 * (low + high);
-            let sum: f64 = ratios.iter().map(|ratio| self.mean(middle + ratio)).sum();
-            if sum > wanted * ratios.len() as f64 {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        0.5 * (low + high)
+        let sum = |b: f64| -> f64 { ratios.iter().map(|ratio| self.mean(b + ratio)).sum() };
+        OFFSETS.halved(40, |b| sum(b) > wanted * ratios.len() as f64).middle()
     }
 }
 

@@ -19,6 +19,7 @@ use super::draw::Draw;
 use super::law::Walk;
 use super::sample::{self, Expected};
 use super::{Gate, scheme};
+use crate::base::statistics::roots::newton;
 
 /// Sequences of a layer, and tokens of each, by which P(f) of top-p is drawn.
 const TOP_P_SAMPLE: (usize, usize) = (256, 8);
@@ -99,21 +100,15 @@ fn time_to_take(sequences: &[Vec<(f64, Vec<f64>)>], expert: usize, take: f64) ->
     if take >= total {
         return f64::INFINITY;
     }
-    let mut time = 0.0;
-    for _ in 0..60 {
+    newton(0.0, 1e-9, |time| {
         let (mut taken, mut slope) = (0.0, 0.0);
         for (tokens, rate) in each() {
             let absent = tokens * (-rate * time).exp();
             taken += tokens - absent;
             slope += rate * absent;
         }
-        let step = (take - taken) / slope;
-        time += step;
-        if step <= 1e-9 * time {
-            break;
-        }
-    }
-    time
+        (take - taken, slope)
+    })
 }
 
 /// The distribution of the number of successes of independent trials.

@@ -43,6 +43,8 @@
 
 mod along;
 
+use crate::base::statistics::linear::inverse_of_definite;
+
 /// Sites that have a say in an interpolation; more change errors in the fourth digit only.
 const NEIGHBOURS: usize = 32;
 
@@ -180,7 +182,7 @@ impl Curves {
                 covariance[i * n + j] = c + if i == j { self.kriging.noise } else { 0.0 };
             }
         }
-        let inverse = inverse(&mut covariance, n);
+        let inverse = inverse_of_definite(&mut covariance, n);
         let weight =
             |i: usize| -> f64 { near.iter().zip(&inverse[i * n..]).map(|(c, a)| c.0 * a).sum() };
         let weights: Vec<f64> = (0..n).map(weight).collect();
@@ -230,33 +232,6 @@ fn clipped(ys: Vec<f64>, a: &[f64], clip: f64) -> Vec<f64> {
         tamed = (0..n).map(cut).collect();
     }
     tamed
-}
-
-/// The inverse of a symmetric positive definite n × n matrix, which is spent, by Cholesky's decomposition.
-fn inverse(a: &mut [f64], n: usize) -> Vec<f64> {
-    for j in 0..n {
-        let pivot = a[j * n + j] - (0..j).map(|k| a[j * n + k] * a[j * n + k]).sum::<f64>();
-        assert!(pivot > 0.0, "pivot {j} of {n} is {pivot}: the covariance is not definite");
-        let pivot = pivot.sqrt();
-        a[j * n + j] = pivot;
-        for i in j + 1..n {
-            let dot: f64 = (0..j).map(|k| a[i * n + k] * a[j * n + k]).sum();
-            a[i * n + j] = (a[i * n + j] - dot) / pivot;
-        }
-    }
-    let mut inverse = vec![0.0; n * n];
-    for (column, x) in inverse.chunks_exact_mut(n.max(1)).enumerate() {
-        x[column] = 1.0;
-        for i in column..n {
-            let dot: f64 = (column..i).map(|k| a[i * n + k] * x[k]).sum();
-            x[i] = (x[i] - dot) / a[i * n + i];
-        }
-        for i in (0..n).rev() {
-            let dot: f64 = (i + 1..n).map(|k| a[k * n + i] * x[k]).sum();
-            x[i] = (x[i] - dot) / a[i * n + i];
-        }
-    }
-    inverse
 }
 
 #[cfg(test)]
@@ -314,16 +289,6 @@ mod tests {
         assert_eq!((odd.residual[0], same.residual[0]), (0.7, 0.7));
     }
 
-    #[test]
-    fn the_inverse_times_the_matrix_is_one() {
-        let a = [4.0, 2.0, 0.4, 2.0, 3.0, 0.5, 0.4, 0.5, 2.0];
-        let inverse = inverse(&mut a.clone(), 3);
-        for (i, j) in (0..3).flat_map(|i| (0..3).map(move |j| (i, j))) {
-            let product: f64 = (0..3).map(|k| inverse[i * 3 + k] * a[k * 3 + j]).sum();
-            assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12, "{inverse:?}");
-        }
-    }
-
     /// What (4) takes for "predicted by the others" is what kriging without the site gives.
     #[test]
     fn predicted_values_are_those_of_leaving_one_out() {
@@ -335,7 +300,7 @@ mod tests {
                     + if c / n == c % n { 0.1 } else { 0.0 }
             })
             .collect();
-        let a = inverse(&mut covariance.clone(), n);
+        let a = inverse_of_definite(&mut covariance.clone(), n);
         let ys: Vec<f64> = curves.sites.iter().map(|s| s.residual[0]).collect();
         for i in 0..n {
             let dot: f64 = (0..n).map(|j| a[i * n + j] * ys[j]).sum();

@@ -18,6 +18,7 @@
 
 use super::gemm::GemmPrior;
 use super::{Device, Kernels};
+use crate::base::statistics::{Rule, quantile};
 use crate::base::units::FlopRate;
 use crate::kernels::measurements::GemmRow;
 use crate::kernels::profile::{Precision, Profile};
@@ -156,11 +157,10 @@ fn log_errors(
     .collect()
 }
 
+/// The median of those that are finite.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.retain(|v| v.is_finite());
-    values.sort_by(f64::total_cmp);
-    let middle = values.len().checked_sub(1)? / 2;
-    Some(f64::midpoint(values[middle], values[values.len() / 2]))
+    quantile(&values, 0.5, Rule::Middle)
 }
 
 /// The donor's kernels on a device that differs from it by `scales`.

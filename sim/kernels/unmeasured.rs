@@ -30,6 +30,7 @@ use links::{carry_exchanges, rescale_collectives};
 use super::transfer::{
     Donor, Scales, balanced, by_nearness, rebase_to_peaks, sample_timings, scaled_profile,
 };
+use crate::base::statistics::{Rule, quantile};
 use crate::base::units::Bandwidth;
 use crate::kernels::devices::DataSheet;
 use crate::kernels::evidence::TRANSFERRED;
@@ -241,9 +242,8 @@ impl UnmeasuredDevice<'_> {
 
     fn median_of(&self, between: Between, rate: impl Fn(&CopyRow) -> f64) -> Option<f64> {
         let large = |copy: &&CopyRow| copy.between == between && copy.bytes >= LARGE_COPY;
-        let mut rates: Vec<f64> = self.copies.iter().filter(large).map(rate).collect();
-        rates.sort_by(f64::total_cmp);
-        rates.get(rates.len().checked_sub(1)? / 2).copied()
+        let rates: Vec<f64> = self.copies.iter().filter(large).map(rate).collect();
+        quantile(&rates, 0.5, Rule::Lower)
     }
 
     /// Links of the known device of its own family, else of that whose data-sheet link is nearest, at the ratio

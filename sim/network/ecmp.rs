@@ -17,6 +17,8 @@
 //! It assumes flows of equal size and a fresh hash for every pair; few large flows among many
 //! small ones do worse, re-hashing by the transport does better.
 
+use crate::base::statistics::roots::Bracket;
+
 /// Up to this many flows the law of the fullest uplink is computed exactly.
 const EXACT_FLOWS: u32 = 128;
 
@@ -109,15 +111,11 @@ fn fits_by_saddle_point(flows: u32, lanes: u32, m: u32) -> f64 {
 
 /// The `λ` at which the truncated law has this mean, by bisection.
 fn tilt(mean: f64, upto: u32) -> f64 {
-    let (mut low, mut high) = (mean, mean * 2.0);
+    let mut high = mean * 2.0;
     while truncated(high, upto).1 < mean && high < 1e12 {
         high *= 2.0;
     }
-    for _ in 0..80 {
-        let middle = 0.5 * (low + high);
-        if truncated(middle, upto).1 < mean { low = middle } else { high = middle }
-    }
-    high
+    Bracket { low: mean, high }.halved(80, |lambda| truncated(lambda, upto).1 < mean).high
 }
 
 /// `ln g_m(λ)` with mean and variance of the law `λ^k / k! / g_m(λ)`.

@@ -12,7 +12,8 @@
 //! class alone decides, 0 where it does not matter. That of startups is of making them shorter.
 
 use crate::base::choice::Choice;
-use crate::base::estimate::Estimate;
+use crate::base::statistics::Estimate;
+use crate::base::statistics::roots::Bracket;
 use crate::base::streams::Streams;
 use crate::base::threads::in_parallel;
 use crate::config::Scenario;
@@ -284,12 +285,9 @@ pub fn break_even(
     if !reaches(MOST)? {
         return Ok(None);
     }
-    let (mut low, mut high) = (1.0_f64 / MOST, MOST);
-    while high / low > 1.01 {
-        let middle = (low * high).sqrt();
-        if reaches(middle)? { high = middle } else { low = middle }
-    }
-    Ok(Some(high))
+    let bracket = Bracket { low: 1.0 / MOST, high: MOST };
+    let narrow = bracket.try_narrowed(1.01, |factor| reaches(factor).map(|reached| !reached))?;
+    Ok(Some(narrow.high))
 }
 
 /// The ratio of two clusters' throughput at equal GPUs, cost or power, paired by seed.

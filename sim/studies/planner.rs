@@ -13,6 +13,8 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::base::statistics::roots::Bracket;
+use crate::base::statistics::{mean, variance};
 use crate::base::threads::in_parallel;
 use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
@@ -72,7 +74,7 @@ impl Candidate {
     /// Mean tokens per second.
     #[must_use]
     pub fn mean(&self) -> f64 {
-        self.tokens_per_sec.iter().sum::<f64>() / self.tokens_per_sec.len() as f64
+        mean(&self.tokens_per_sec)
     }
 
     /// How far the mean lies above the target, in percent of the target.
@@ -118,7 +120,7 @@ pub struct Question<'a> {
 }
 
 /// Bisections between grid values: τ to 1/32 of a grid step.
-const BISECTIONS: usize = 5;
+const BISECTIONS: u32 = 5;
 
 /// Finds the τ.
 ///
@@ -193,17 +195,12 @@ fn candidates_of(
     let meets = |candidate: &Candidate| candidate.probability >= question.probability;
     let edge = found.windows(2).skip(1).find(|pair| meets(&pair[0]) && !meets(&pair[1]));
     if let Some((low, high)) = edge.and_then(|pair| Some((pair[0].tau?, pair[1].tau?))) {
-        let (mut low, mut high) = (low, high);
-        for _ in 0..BISECTIONS {
-            let middle = f64::midpoint(low, high);
-            let tried = at(middle)?;
-            if meets(&tried) {
-                low = middle
-            } else {
-                high = middle
-            }
+        Bracket { low, high }.try_halved(BISECTIONS, |tau| {
+            let tried = at(tau)?;
+            let enough = meets(&tried);
             found.push(tried);
-        }
+            Ok(enough)
+        })?;
         found[1..].sort_by(|a, b| a.tau.unwrap_or(0.0).total_cmp(&b.tau.unwrap_or(0.0)));
     }
     Ok(found)
@@ -242,10 +239,8 @@ fn candidate(
 pub fn probability(values: &[f64], target: f64) -> f64 {
     let n = values.len() as f64;
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
-    let mean = logs.iter().sum::<f64>() / n;
-    let variance = logs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    let spread = (variance * (1.0 + 1.0 / n)).sqrt();
-    let missing = target.ln() - mean;
+    let spread = (variance(&logs) * (1.0 + 1.0 / n)).sqrt();
+    let missing = target.ln() - mean(&logs);
     match StudentsT::new(0.0, 1.0, n - 1.0) {
         Ok(t) if spread > 0.0 => 1.0 - t.cdf(missing / spread),
         _ => f64::from(missing <= 0.0),

@@ -3,7 +3,7 @@
 //! Runs share nothing but their inputs, so they are spread over threads and put back in order: the
 //! study is the same for any number of threads.
 
-use crate::base::estimate::{Estimate, Range};
+use crate::base::statistics::{Estimate, Range};
 use crate::base::threads::in_parallel;
 use crate::base::units::SimDuration;
 use crate::config::{Case, Diagnostic, Scenario};

@@ -5,7 +5,7 @@
 //! does not say that real errors are as exchangeable as synthetic ones.
 
 use crate::common::{ideal, roofline, topology, workload};
-use moesim::base::estimate::Range;
+use moesim::base::statistics::Range;
 use moesim::base::streams::Streams;
 use moesim::base::units::SimDuration;
 use moesim::config::{Overrides, ScenarioSource, built_in_profile, built_in_profiles};

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use moesim::base::estimate::Estimate;
+use moesim::base::statistics::Estimate;
 use moesim::config::{self, Overrides, Scenario, ScenarioSource};
 use moesim::execution::blame::Reason;
 use moesim::studies::compare::{ClusterCase, Equal, Knob, break_even, evaluate, ratio};

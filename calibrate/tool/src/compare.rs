@@ -5,6 +5,7 @@
 //! overheads of its loop, which its small ops were measured for alone, once for every expert that the
 //! loop visits: as it is written here, each zero-computation expert is visited by itself.
 
+use moesim::base::statistics::{Rule, quantile};
 use moesim::base::units::SimDuration;
 use moesim::config::{Kind, built_in};
 use moesim::execution::blame::Op;
@@ -15,7 +16,6 @@ use moesim::workload::{
     Capacity, Dtype, Execution, ExpertsKernel, GateNetwork, Workload, ZeroComputation,
 };
 
-use crate::evidence::quantile;
 use crate::fit_samples::KERNEL;
 use crate::measure::probes::loop_ops::LAUNCHES;
 use crate::measure::samples::Sample;
@@ -90,7 +90,7 @@ pub fn gains(layers: &[Compared]) -> Vec<Gain> {
 #[must_use]
 pub fn error_quantile(layers: &[Compared], level: f64) -> Option<f64> {
     let sizes: Vec<f64> = layers.iter().map(|l| l.error().abs()).collect();
-    (!sizes.is_empty()).then(|| quantile(&sizes, level))
+    quantile(&sizes, level, Rule::Linear)
 }
 
 fn compared(profile: &Profile, of_loop: Option<Overheads>, sample: &Sample) -> Option<Compared> {

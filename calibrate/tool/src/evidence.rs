@@ -1,5 +1,6 @@
 //! How far off predictions are, as profiles state it.
 
+use moesim::base::statistics::{Rule, quantile};
 use moesim::kernels::profile::{LogErrors, Residual};
 
 use crate::residuals::rounded;
@@ -7,15 +8,12 @@ use crate::residuals::rounded;
 /// The statistics of log errors `ln(predicted / measured)`; none for no errors.
 #[must_use]
 pub fn residual_of(log_errors: &[f64]) -> Option<Residual> {
-    if log_errors.is_empty() {
-        return None;
-    }
     let relative: Vec<f64> = log_errors.iter().map(|e| e.exp_m1()).collect();
     let sizes: Vec<f64> = relative.iter().map(|e| e.abs()).collect();
     Some(Residual {
-        median: quantile(&sizes, 0.5),
-        p90: quantile(&sizes, 0.9),
-        bias: quantile(&relative, 0.5),
+        median: quantile(&sizes, 0.5, Rule::Linear)?,
+        p90: quantile(&sizes, 0.9, Rule::Linear)?,
+        bias: quantile(&relative, 0.5, Rule::Linear)?,
     })
 }
 
@@ -23,10 +21,8 @@ pub fn residual_of(log_errors: &[f64]) -> Option<Residual> {
 /// ⌈0.9·(n + 1)⌉-th smallest |log error| [vovk05, §4.2].
 #[must_use]
 pub fn conformal_p90(log_errors: &[f64]) -> Option<f64> {
-    let mut sizes: Vec<f64> = log_errors.iter().map(|e| e.abs()).collect();
-    sizes.sort_by(f64::total_cmp);
-    let rank = (0.9 * (sizes.len() as f64 + 1.0)).ceil() as usize;
-    sizes.get(rank.checked_sub(1)?).copied()
+    let sizes: Vec<f64> = log_errors.iter().map(|e| e.abs()).collect();
+    quantile(&sizes, 0.9, Rule::Conformal)
 }
 
 /// The law of `ln(measured / predicted)` from log errors `ln(predicted / measured)`, its quantiles
@@ -37,26 +33,9 @@ pub fn law_of(log_errors: &[f64]) -> Option<LogErrors> {
     LogErrors::new(LogErrors::of(&turned)?.quantiles().map(rounded))
 }
 
-/// The quantile of a sample, interpolated linearly; zero for an empty one.
-#[must_use]
-pub fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
-    let place = share * last as f64;
-    let (below, above) = (place.floor() as usize, place.ceil() as usize);
-    sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_interpolate() {
-        assert_eq!(quantile(&[4.0, 1.0, 2.0, 3.0], 0.5), 2.5);
-        assert_eq!(quantile(&[], 0.5), 0.0);
-    }
 
     #[test]
     fn nineteen_errors_cover_nine_tenths_with_the_eighteenth() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use moesim::base::statistics::{Rule, quantile};
 use moesim::kernels::curves::Curves;
 use moesim::kernels::experts::tiles::TileRule;
 use moesim::kernels::experts::{
@@ -14,7 +15,7 @@ use moesim::kernels::times::fused::kriging;
 use moesim::kernels::{Device, FusedTimes, LAWS, floor};
 
 use crate::device::DataSheet;
-use crate::evidence::{conformal_p90, law_of, quantile, residual_of};
+use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
 use crate::residuals::{Shapes, fill_at, rounded, rounded_time};
 
@@ -141,7 +142,7 @@ fn with_few_experts<'r>(
     let many: Vec<_> = prepared.iter().filter(|p| p.row.tokens >= MANY_TOKENS).collect();
     let off = errors(&prior, known, &many);
     let off: Vec<f64> = off.iter().map(|e| e.abs()).collect();
-    if !off.is_empty() && quantile(&off, 0.5) < SAME_COLLECTOR {
+    if quantile(&off, 0.5, Rule::Linear).is_some_and(|median| median < SAME_COLLECTOR) {
         used.extend(several);
     }
     used
@@ -265,11 +266,13 @@ fn interval(held_out: &BTreeMap<ModelKey, Vec<(f64, f64)>>) -> Option<Interval> 
         rows.iter().map(|(error, spread)| error.abs() / spread.max(1e-3)).collect()
     };
     let all: Vec<f64> = held_out.values().flat_map(scaled).collect();
-    let mut models: Vec<f64> = held_out.values().map(|rows| quantile(&scaled(rows), 0.9)).collect();
-    models.sort_by(f64::total_cmp);
-    let rank = (0.9 * (models.len() as f64 + 1.0)).ceil() as usize;
-    let absent = models.get(rank.min(models.len()).checked_sub(1)?)?;
-    let known = conformal_p90(&all).or_else(|| all.iter().copied().max_by(f64::total_cmp))?;
+    let of_model = |rows| quantile(&scaled(rows), 0.9, Rule::Linear);
+    let models: Vec<f64> = held_out.values().filter_map(of_model).collect();
+    // Of a few the largest stands for the quantile that they do not reach.
+    let p90_or_largest = |values: &[f64]| {
+        quantile(values, 0.9, Rule::Conformal).or_else(|| quantile(values, 1.0, Rule::Nearest))
+    };
+    let (absent, known) = (p90_or_largest(&models)?, p90_or_largest(&all)?);
     Some(Interval { known: rounded(known), absent: rounded(absent.max(known)) })
 }
 

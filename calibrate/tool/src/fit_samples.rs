@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 
+use moesim::base::statistics::{Rule, quantile};
 use moesim::base::threads;
 use moesim::base::units::{Bandwidth, SimDuration};
 use moesim::kernels::Device;
@@ -26,7 +27,7 @@ use moesim::kernels::profile::{CollectiveOp, Evidence, MemoryFit, Precision, Pro
 use moesim::kernels::skew::Popularity;
 
 use crate::device::DataSheet;
-use crate::evidence::{conformal_p90, law_of, quantile, residual_of};
+use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
 use crate::measure::backend::Clock;
 use crate::measure::samples::Sample;
@@ -240,7 +241,7 @@ fn sheet_of(identity: &Identity, samples: &[&Sample], rows: &[GemmRow]) -> DataS
         name: "own",
         file: "own",
         bf16_tflops: rounded(best),
-        memory_gb_per_s: rounded(quantile(&rates, 0.9).max(1e-3)),
+        memory_gb_per_s: rounded(quantile(&rates, 0.9, Rule::Linear).unwrap_or(0.0).max(1e-3)),
         sms: sms.unwrap_or(if software { threads } else { UNKNOWN_SMS }),
         scale_up_gb_per_s: link,
         // Probes copy from GPU to GPU directly, or not at all.

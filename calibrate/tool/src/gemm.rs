@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use moesim::base::statistics::{Rule, quantile};
 use moesim::base::units::SimDuration;
 use moesim::kernels::curves::{Curves, Kriging, Scale};
 use moesim::kernels::gemm::{GemmPrior, GemmShape};
@@ -127,7 +128,7 @@ pub fn memory(
 ) -> Option<moesim::kernels::profile::MemoryFit> {
     let tiny = |row: &&GemmRow| row.m <= 16 && row.n <= 64 && row.k <= 64;
     let launches: Vec<f64> = rows.iter().filter(tiny).map(|row| row.seconds).collect();
-    let launch = crate::evidence::quantile(&launches, 0.5);
+    let launch = quantile(&launches, 0.5, Rule::Linear).unwrap_or(0.0);
     let weights = |row: &GemmRow| f64::from(row.n) * f64::from(row.k);
     let streams: Vec<&GemmRow> =
         rows.iter().filter(|row| row.m <= 8 && weights(row) >= STREAMED_WEIGHTS).collect();
@@ -137,7 +138,7 @@ pub fn memory(
     let peak = device.memory_bandwidth.bytes_per_sec();
     let rate = |row: &&GemmRow| 2.0 * weights(row) / (row.seconds - launch).max(1e-9) / peak;
     let rates: Vec<f64> = streams.iter().map(rate).collect();
-    let efficiency = rounded(crate::evidence::quantile(&rates, 0.5));
+    let efficiency = rounded(quantile(&rates, 0.5, Rule::Linear).unwrap_or(0.0));
     let error =
         |row: &&GemmRow| ((launch + 2.0 * weights(row) / (peak * efficiency)) / row.seconds).ln();
     let errors: Vec<f64> = streams.iter().map(error).collect();

@@ -7,6 +7,8 @@
 //! pull towards the start is added, `r = 0.03·√N·ln(p/p₀)` for each parameter: it decides only
 //! what the data leave open, and keeps constants that two of them share physical.
 
+use moesim::base::statistics::linear::solve;
+
 /// s of the loss.
 const SCALE: f64 = 0.1;
 const STEPS: usize = 80;
@@ -84,32 +86,13 @@ fn normal_equations(
     (normal, gradient)
 }
 
-/// Solves the damped normal equations by elimination with pivots.
+/// The step that solves the damped normal equations.
 fn damped_step(normal: &[Vec<f64>], gradient: &[f64], damping: f64) -> Vec<f64> {
-    let n = gradient.len();
     let mut a: Vec<Vec<f64>> = normal.to_vec();
-    let mut b: Vec<f64> = gradient.iter().map(|g| -g).collect();
     for (i, row) in a.iter_mut().enumerate() {
         row[i] += damping * row[i] + 1e-12;
     }
-    for j in 0..n {
-        let pivot = (j..n).max_by(|&x, &y| a[x][j].abs().total_cmp(&a[y][j].abs())).unwrap_or(j);
-        a.swap(j, pivot);
-        b.swap(j, pivot);
-        for i in j + 1..n {
-            let factor = a[i][j] / a[j][j];
-            let (upper, lower) = a.split_at_mut(i);
-            for (to, from) in lower[0][j..].iter_mut().zip(&upper[j][j..]) {
-                *to -= factor * from;
-            }
-            b[i] -= factor * b[j];
-        }
-    }
-    for i in (0..n).rev() {
-        let rest: f64 = (i + 1..n).map(|k| a[i][k] * b[k]).sum();
-        b[i] = (b[i] - rest) / a[i][i];
-    }
-    b.iter().map(|d| if d.is_finite() { *d } else { 0.0 }).collect()
+    solve(a, gradient.iter().map(|g| -g).collect())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use moesim::base::statistics::mean;
 use moesim::kernels::curves::Site;
 
 /// Log residuals of one shape by running size.
@@ -50,7 +51,6 @@ pub fn fill_at(shapes: &Shapes, knots: &[u32]) -> Vec<Site> {
 }
 
 fn read(sizes: &Sizes, knot: u32) -> f64 {
-    let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
     let below = sizes.range(..=knot).next_back();
     let above = sizes.range(knot..).next();
     match (below, above) {

@@ -22,6 +22,7 @@ use rand_distr::{Distribution, Exp1};
 
 use super::inclusion;
 use super::sample::{self, Expected};
+use crate::base::statistics::roots::halley_step;
 
 /// Tokens of a sequence of which groups are drawn, at least and at most.
 const GROUP_TOKENS: (u32, u32) = (16, 256);
@@ -193,10 +194,7 @@ fn within_chance(rates: &[f64], chance: &[f64], slots: f64, out: &mut Vec<f64>) 
             slope += rate * gone;
             bend += rate * rate * gone;
         }
-        let short = slots - (able - absent);
-        let newton = if slope > 0.0 { short / slope } else { 0.0 };
-        let curved = if slope > 0.0 { 1.0 - 0.5 * newton * bend / slope } else { 1.0 };
-        let step = newton / curved.max(0.5);
+        let step = halley_step(slots - (able - absent), slope, bend);
         if step.abs() <= 1e-4 * time {
             for ((p, rate), q) in out.iter_mut().zip(rates).zip(chance) {
                 let x = rate * step;

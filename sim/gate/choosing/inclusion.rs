@@ -12,6 +12,8 @@
 //! Exact for equal weights. One choice has π_i = w_i / Σw in place of (1), exactly. For N ≥ 8 and K ≥ 2 the relative error of π_i stays below 3 % at
 //! log-normal weights of spread 1.
 
+use crate::base::statistics::roots::{halley_step, newton};
+
 /// The time t at which `expected` of the experts with these rates are expected to have arrived.
 ///
 /// Infinite where `expected` is the number of experts or more.
@@ -20,23 +22,17 @@ pub(in crate::gate) fn arrival_time(rates: &[f64], expected: f64) -> f64 {
     if expected >= able {
         return f64::INFINITY;
     }
-    // The sum is concave and increasing in t, so Newton's steps from the left never overshoot.
+    // The sum is concave and increasing in t.
     let total: f64 = rates.iter().sum();
-    let mut time = expected / total;
-    for _ in 0..60 {
+    newton(expected / total, 1e-12, |time| {
         let (mut arrived, mut slope) = (0.0, 0.0);
         for rate in rates {
             let absent = (-rate * time).exp();
             arrived += 1.0 - absent;
             slope += rate * absent;
         }
-        let step = (expected - arrived) / slope;
-        time += step;
-        if step <= 1e-12 * time {
-            break;
-        }
-    }
-    time
+        (expected - arrived, slope)
+    })
 }
 
 /// The inclusion probabilities (1) of experts with these rates, summing to `expected`.
@@ -67,11 +63,8 @@ pub(in crate::gate) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f6
             slope += rate * gone;
             bend += rate * rate * gone;
         }
-        let short = expected - (number - absent);
         // Nothing more arrives where the slope is gone; that happens only where none is short.
-        let newton = if slope > 0.0 { short / slope } else { 0.0 };
-        let curved = if slope > 0.0 { 1.0 - 0.5 * newton * bend / slope } else { 1.0 };
-        let step = newton / curved.max(0.5);
+        let step = halley_step(expected - (number - absent), slope, bend);
         if step.abs() <= 1e-4 * time {
             for (p, rate) in out.iter_mut().zip(rates) {
                 let x = rate * step;

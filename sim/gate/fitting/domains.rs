@@ -14,7 +14,8 @@
 //! left in: the tables at hand count 10⁵ slots per expert or so. What domains share a sequence cannot
 //! be told from counts.
 
-use super::statistics::{Uneven, mean};
+use super::statistics::Uneven;
+use crate::base::statistics::{mean, squared_deviations};
 
 /// Slots by domain, layer and expert.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,9 +76,7 @@ fn jackknife(loads: &[&[u64]]) -> [f64; 2] {
     let without: Vec<[f64; 2]> = without.collect();
     [0, 1].map(|which| {
         let values: Vec<f64> = without.iter().map(|pair| pair[which]).collect();
-        let centre = mean(&values);
-        let squares: f64 = values.iter().map(|x| (x - centre).powi(2)).sum();
-        ((number - 1) as f64 / number as f64 * squares).sqrt()
+        ((number - 1) as f64 / number as f64 * squared_deviations(&values)).sqrt()
     })
 }
 

@@ -30,7 +30,8 @@ use rand_distr::{Distribution, StandardNormal};
 use super::super::inclusion;
 use super::super::law::{Law, LayerLaw, exponential_of};
 use super::super::sample::Race;
-use super::statistics::{depth_information, loads, mean, overlap};
+use super::statistics::{depth_information, loads, overlap};
+use crate::base::statistics::{mean, squared_deviations};
 use crate::base::streams::Streams;
 use crate::workload::{Persistence, Recording, SequenceCounts};
 
@@ -241,7 +242,7 @@ fn logit(p: f64) -> f64 {
 fn shrunk(popularity: &[f64], noise: f64, slots: f64) -> Vec<f64> {
     let logits: Vec<f64> = popularity.iter().map(|&p| logit(p)).collect();
     let centre = mean(&logits);
-    let spread = logits.iter().map(|z| (z - centre).powi(2)).sum::<f64>() / logits.len() as f64;
+    let spread = squared_deviations(&logits) / logits.len() as f64;
     let keep = if spread > 0.0 { (1.0 - noise / spread).max(0.0) } else { 0.0 };
     let rates: Vec<f64> = logits.iter().map(|z| (keep * (z - centre)).exp()).collect();
     let mut target = vec![];

@@ -9,7 +9,8 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::law::Law;
-use super::statistics::{self, Loads, kolmogorov_smirnov, mean};
+use super::statistics::{self, Loads, kolmogorov_smirnov};
+use crate::base::statistics::{mean, variance};
 use crate::base::streams::Streams;
 use crate::workload::{Recording, SequenceCounts};
 
@@ -179,7 +180,7 @@ fn resampled_error(counts: &SequenceCounts, batch: u32, streams: Streams) -> f64
             mean(&statistics::loads(&resample, batch, RESAMPLES.1, &mut rng).peak)
         })
         .collect();
-    deviation(&peaks)
+    variance(&peaks).sqrt()
 }
 
 /// As many sequences, drawn with replacement.
@@ -187,12 +188,6 @@ fn resampled(counts: &SequenceCounts, rng: &mut ChaCha8Rng) -> SequenceCounts {
     let number = counts.sequences();
     let drawn: Vec<usize> = (0..number).map(|_| rng.random_range(0..number)).collect();
     counts.of_sequences(&drawn)
-}
-
-fn deviation(numbers: &[f64]) -> f64 {
-    let centre = mean(numbers);
-    let squares: f64 = numbers.iter().map(|x| (x - centre).powi(2)).sum();
-    (squares / (numbers.len() as f64 - 1.0).max(1.0)).sqrt()
 }
 
 /// Standard errors of what a fitted law predicts for the mean over layers of max/mean at each of
@@ -215,5 +210,5 @@ pub fn bootstrap(
             peaks.push(mean(&statistics::loads(&drawn, batch, RESAMPLES.1, &mut rng).peak));
         }
     }
-    peaks.iter().map(|peaks| deviation(peaks)).collect()
+    peaks.iter().map(|peaks| variance(peaks).sqrt()).collect()
 }

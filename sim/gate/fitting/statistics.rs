@@ -16,6 +16,7 @@
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::base::statistics::{Rule, mean, quantile_of_sorted, squared_deviations};
 use crate::workload::{Recording, SequenceCounts};
 
 /// Capacity factors γ at which drops are reported.
@@ -117,6 +118,7 @@ pub fn beyond(load: &[u64], factor: f64) -> f64 {
 
 fn summary(batch_tokens: u32, mut peaks: Vec<Vec<f64>>, sums: &[[f64; 5]]) -> Loads {
     let correlation = mean_correlation(&peaks);
+    let p90 = |peaks: &[f64]| quantile_of_sorted(peaks, 0.9, Rule::Upper).unwrap_or(f64::NAN);
     let column = |i: usize| sums.iter().map(|sums| sums[i]).collect::<Vec<f64>>();
     for peaks in &mut peaks {
         peaks.sort_by(f64::total_cmp);
@@ -124,7 +126,7 @@ fn summary(batch_tokens: u32, mut peaks: Vec<Vec<f64>>, sums: &[[f64; 5]]) -> Lo
     Loads {
         batch_tokens,
         peak: peaks.iter().map(|peaks| mean(peaks)).collect(),
-        peak_p90: peaks.iter().map(|peaks| peaks[peaks.len() * 9 / 10]).collect(),
+        peak_p90: peaks.iter().map(|peaks| p90(peaks)).collect(),
         cv: column(0),
         gini: column(1),
         drop: [column(2), column(3), column(4)],
@@ -173,7 +175,7 @@ pub fn mean_correlation(rows: &[Vec<f64>]) -> f64 {
         .iter()
         .filter_map(|row| {
             let centre = mean(row);
-            let norm = row.iter().map(|x| (x - centre).powi(2)).sum::<f64>().sqrt();
+            let norm = squared_deviations(row).sqrt();
             (norm > 1e-9).then(|| row.iter().map(|x| (x - centre) / norm).collect())
         })
         .collect();
@@ -185,12 +187,6 @@ pub fn mean_correlation(rows: &[Vec<f64>]) -> f64 {
         }
     }
     if pairs > 0.0 { sum / pairs } else { 0.0 }
-}
-
-/// The mean of some numbers, 0 of none.
-#[must_use]
-pub fn mean(numbers: &[f64]) -> f64 {
-    if numbers.is_empty() { 0.0 } else { numbers.iter().sum::<f64>() / numbers.len() as f64 }
 }
 
 /// The mean share of a token's experts that the token `gap` later in its sequence has too.

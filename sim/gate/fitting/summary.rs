@@ -1,6 +1,6 @@
 //! A fitted law in a few numbers, as a workload's `[gate]` takes them.
 
-use super::statistics::mean;
+use crate::base::statistics::{Rule, mean, quantile};
 use crate::workload::Law;
 
 /// A law in a few numbers.
@@ -19,8 +19,7 @@ impl Summary {
     /// The numbers of a law whose experts are popular in these proportions, `[layer][expert]`.
     #[must_use]
     pub fn of(law: &Law, popularity: &[Vec<f64>]) -> Self {
-        let mut alphas: Vec<f64> = popularity.iter().map(|shares| concentration(shares)).collect();
-        alphas.sort_by(f64::total_cmp);
+        let alphas: Vec<f64> = popularity.iter().map(|shares| concentration(shares)).collect();
         let (mut shared, mut own) = (0.0, 0.0);
         for layer in &law.layers {
             shared += layer.loadings.iter().map(|w| w * w).sum::<f64>();
@@ -28,10 +27,7 @@ impl Summary {
         }
         let cells = (law.layers.len() * law.experts()) as f64;
         Self {
-            popularity_concentration: alphas
-                .get(alphas.len() / 2)
-                .copied()
-                .unwrap_or(f64::INFINITY),
+            popularity_concentration: quantile(&alphas, 0.5, Rule::Upper).unwrap_or(f64::INFINITY),
             sequence_sd: ((shared + own) / cells).sqrt(),
             sequence_common: if shared + own > 0.0 { shared / (shared + own) } else { 0.0 },
         }

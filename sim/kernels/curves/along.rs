@@ -1,6 +1,7 @@
 //! Curves read with coordinates that change along them: equations (1) to (5) at each knot.
 
-use super::{Curves, NEIGHBOURS, Reading, Site, clipped, inverse, logs_of};
+use super::{Curves, NEIGHBOURS, Reading, Site, clipped, logs_of};
+use crate::base::statistics::linear::inverse_of_definite;
 
 /// (2) solved for one place.
 struct System {
@@ -68,7 +69,7 @@ impl Curves {
             self.covariance(&others[near[i].1], &others[near[j].1]) + noise
         };
         let mut covariance: Vec<f64> = (0..n * n).map(|c| between(c / n, c % n)).collect();
-        let inverse = inverse(&mut covariance, n);
+        let inverse = inverse_of_definite(&mut covariance, n);
         let weight =
             |i: usize| -> f64 { near.iter().zip(&inverse[i * n..]).map(|(c, a)| c.0 * a).sum() };
         let weights: Vec<f64> = (0..n).map(weight).collect();

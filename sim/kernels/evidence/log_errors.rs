@@ -2,6 +2,8 @@
 
 use rand::RngExt;
 
+use crate::base::statistics::{Rule, quantile_of_sorted};
+
 /// Split-conformal quantiles of `ln(measured / predicted)` over left-out rows.
 ///
 /// With n such errors sorted, the quantile at level p < ½ is the ⌊(n + 1)·p⌋-th smallest and at
@@ -29,10 +31,8 @@ impl LogErrors {
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
         let quantile = |level: f64| {
-            let rank = level * (sorted.len() as f64 + 1.0);
-            // Ranks count from 1. A product such as 0.9 · 20 must not round up to the next rank.
-            let rank = if level < 0.5 { (rank + 1e-9).floor() } else { (rank - 1e-9).ceil() };
-            sorted[(rank as usize).saturating_sub(1).min(last)]
+            let end = sorted[if level < 0.5 { 0 } else { last }];
+            quantile_of_sorted(&sorted, level, Rule::Conformal).unwrap_or(end)
         };
         Self::new(Self::LEVELS.map(quantile))
     }

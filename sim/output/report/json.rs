@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{link_use, published, stands_on_json};
-use crate::base::estimate::{Estimate, Range};
+use crate::base::statistics::{Estimate, Range};
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::blame::Reason;

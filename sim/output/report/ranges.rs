@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::base::estimate::Range;
+use crate::base::statistics::Range;
 use crate::config::Scenario;
 use crate::studies::study::Row;
 

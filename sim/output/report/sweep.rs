@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::base::estimate::Estimate;
+use crate::base::statistics::Estimate;
 use crate::config::{Diagnostic, Drawing, SweepPlan};
 use crate::output::plot::{Axis, LineChart, Point, Series};
 use crate::studies::sweep::{Cell, Results, summarise};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{published, write_phase, write_stands_on};
-use crate::base::estimate::{COVERAGE, Estimate};
+use crate::base::statistics::{COVERAGE, Estimate};
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::blame::Reason;

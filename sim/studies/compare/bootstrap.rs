@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 
+use crate::base::statistics::{Rule, mean, quantile_of_sorted};
 use crate::base::streams::Streams;
 
 /// A ratio of means with its interval.
@@ -33,7 +34,7 @@ pub fn ratio_of(own: &[f64], other: &[f64], streams: Streams) -> Ratio {
     assert!(!own.is_empty() && own.len() == other.len(), "ratios need pairs");
     let logs: Vec<f64> = own.iter().zip(other).map(|(own, other)| (own / other).ln()).collect();
     let n = logs.len();
-    let mean = logs.iter().sum::<f64>() / n as f64;
+    let mean = mean(&logs);
     if n < 2 {
         return Ratio { mean: mean.exp(), interval: None };
     }
@@ -45,7 +46,7 @@ pub fn ratio_of(own: &[f64], other: &[f64], streams: Streams) -> Ratio {
     // Percentiles of few seeds are too narrow; √(n/(n−1)) widens them to the spread's usual estimate.
     let widen = (n as f64 / (n as f64 - 1.0)).sqrt();
     let end = |share: f64| {
-        let at = means[((RESAMPLES as f64 * share) as usize).min(RESAMPLES - 1)];
+        let at = quantile_of_sorted(&means, share, Rule::Upper).unwrap_or(mean);
         (mean + widen * (at - mean)).exp()
     };
     Ratio { mean: mean.exp(), interval: Some((end(0.025), end(0.975))) }

@@ -1,6 +1,7 @@
 //! What one would predict without a simulator.
 
 use super::PaperRow;
+use crate::base::statistics::mean;
 
 /// A predictor of one row's time from the published vanilla time of its model and other rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Baseline {
                     .filter(|other| other.tau == row.tau)
                     .filter_map(|other| increase(other, others))
                     .collect();
-                let mean = same_tau.iter().sum::<f64>() / same_tau.len() as f64;
+                let mean = mean(&same_tau);
                 (!same_tau.is_empty()).then(|| vanilla_ms / (1.0 + mean / 100.0))
             }
         }

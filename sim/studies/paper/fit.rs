@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 
 use super::PaperRow;
 use super::predictor::Predictor;
+use crate::base::statistics::linear::solve;
 use crate::base::units::SimDuration;
 use crate::execution::cost::Overheads;
 use crate::execution::outcome::TooLong;
@@ -133,35 +134,12 @@ fn bounded_step(at: [f64; 3], residuals: &[f64], slopes: &[Vec<f64>]) -> [f64; 3
     }
 }
 
-/// Solves the normal equations for the free parameters by Gaussian elimination with pivoting.
+/// The free parameters' steps, by the normal equations.
 fn least_squares(free: &[usize], residuals: &[f64], slopes: &[Vec<f64>]) -> Vec<f64> {
-    let n = free.len();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-    let mut rows: Vec<Vec<f64>> = free
-        .iter()
-        .map(|&i| {
-            let mut row: Vec<f64> = free.iter().map(|&j| dot(&slopes[i], &slopes[j])).collect();
-            row.push(-dot(&slopes[i], residuals));
-            row
-        })
-        .collect();
-    for column in 0..n {
-        let pivot = (column..n)
-            .max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()))
-            .unwrap_or(column);
-        rows.swap(column, pivot);
-        if rows[column][column].abs() < 1e-30 {
-            continue;
-        }
-        for other in (0..n).filter(|&other| other != column) {
-            let pivot = rows[column].clone();
-            let factor = rows[other][column] / pivot[column];
-            for (cell, above) in rows[other].iter_mut().zip(&pivot) {
-                *cell -= factor * above;
-            }
-        }
-    }
-    (0..n).map(|i| if rows[i][i].abs() < 1e-30 { 0.0 } else { rows[i][n] / rows[i][i] }).collect()
+    let row = |&i: &usize| free.iter().map(|&j| dot(&slopes[i], &slopes[j])).collect();
+    let right = free.iter().map(|&i| -dot(&slopes[i], residuals)).collect();
+    solve(free.iter().map(row).collect(), right)
 }
 
 #[cfg(test)]

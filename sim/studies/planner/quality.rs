@@ -14,6 +14,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::base::statistics::mean;
 use crate::config::{Diagnostic, TAU};
 
 /// Quality at a τ.
@@ -131,10 +132,7 @@ impl Trend {
                 groups.entry(model).or_default().push((tau.ln(), line.quality));
             }
         }
-        let mean = |values: &mut dyn Iterator<Item = f64>| {
-            let values: Vec<f64> = values.collect();
-            values.iter().sum::<f64>() / values.len().max(1) as f64
-        };
+        let mean = |values: &mut dyn Iterator<Item = f64>| mean(&values.collect::<Vec<f64>>());
         let (mut xy, mut xx, mut count) = (0.0, 0.0, 0.0);
         for group in groups.values() {
             let (x, y) =

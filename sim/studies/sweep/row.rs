@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use crate::base::statistics::mean;
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
@@ -126,7 +127,7 @@ fn row(
     let makespan = own.makespan.ms();
     let waits: Vec<f64> = (0..own.blame.len()).map(|gpu| own.waited_ms(gpu)).collect();
     let busiest = (0..waits.len()).min_by(|&a, &b| waits[a].total_cmp(&waits[b])).unwrap_or(0);
-    let mean_wait = waits.iter().sum::<f64>() / waits.len() as f64;
+    let mean_wait = mean(&waits);
     let mut row: Row = settings.iter().map(|(_, value)| Cell::from(*value)).collect();
     row.extend([
         Cell::from(point as u64),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::results::Results;
 use super::row::Cell;
-use crate::base::estimate::Estimate;
+use crate::base::statistics::Estimate;
 
 /// One group of rows that differ in their seed alone.
 #[derive(Clone, Debug, PartialEq)]

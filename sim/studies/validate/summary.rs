@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Judged, Report};
+use crate::base::statistics::{Rule, quantile};
 use crate::base::table::{Column, Table};
 use crate::kernels::profile::Residual;
 
@@ -13,9 +14,9 @@ pub(super) fn residual(judged: &[Judged]) -> Option<Residual> {
     let errors: Vec<f64> = judged.iter().map(Judged::error).collect();
     let sizes: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
     Some(Residual {
-        median: quantile(&sizes, 0.5)?,
-        p90: quantile(&sizes, 0.9)?,
-        bias: quantile(&errors, 0.5)?,
+        median: quantile(&sizes, 0.5, Rule::Linear)?,
+        p90: quantile(&sizes, 0.9, Rule::Linear)?,
+        bias: quantile(&errors, 0.5, Rule::Linear)?,
     })
 }
 
@@ -39,16 +40,7 @@ fn within(judged: &[Judged], most: f64) -> f64 {
 fn baseline_median(judged: &[Judged]) -> Option<f64> {
     let error = |j: &Judged| Some((j.baseline? / j.measured - 1.0).abs());
     let sizes: Vec<f64> = judged.iter().filter_map(error).collect();
-    quantile(&sizes, 0.5)
-}
-
-/// A quantile, interpolated linearly; none of nothing.
-pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let place = share * sorted.len().checked_sub(1)? as f64;
-    let (below, above) = (place.floor() as usize, place.ceil() as usize);
-    Some(sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64))
+    quantile(&sizes, 0.5, Rule::Linear)
 }
 
 /// The first line of a report in which nothing was left out: how many rows are no prediction.
@@ -150,7 +142,9 @@ pub(super) fn coverage_by_model(judged: &[Judged], table: &Table) -> Vec<(String
 /// How many models' rows lie in their intervals about as often as said.
 fn models(report: &Report) -> String {
     let shares: Vec<f64> = report.by_model.iter().map(|(_, share)| *share).collect();
-    let (Some(least), Some(most)) = (quantile(&shares, 0.0), quantile(&shares, 1.0)) else {
+    let (Some(least), Some(most)) =
+        (quantile(&shares, 0.0, Rule::Linear), quantile(&shares, 1.0, Rule::Linear))
+    else {
         return String::new();
     };
     let fair = shares.iter().filter(|share| (0.8..=0.99).contains(*share)).count();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use moesim::base::statistics::{Rule, quantile};
 use moesim::config::{Source, read_profile};
 use moesim::output::plot::{Axis, Cloud, LineChart, Point, PredictedMeasured, Series, save};
 
@@ -84,7 +85,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<(), String> {
     let error = error_quantile(&found, 0.5).unwrap_or_default() * 100.0;
     let p90 = error_quantile(&found, 0.9).unwrap_or_default() * 100.0;
     let offs: Vec<f64> = gains.iter().map(|g| (g.predicted - g.measured).abs() * 100.0).collect();
-    let points = crate::evidence::quantile(&offs, 0.5);
+    let points = quantile(&offs, 0.5, Rule::Linear).unwrap_or(0.0);
     say(&format!(
         "time of {count} layers: median error {error:.1} %, p90 {p90:.1} %; gain: median {points:.1} \
          points off"

@@ -13,6 +13,8 @@
 
 use std::time::{Duration, Instant};
 
+use moesim::base::statistics::{Rule, quantile, quantile_of_sorted};
+
 use super::backend::{Backend, Clock, DeviceError, Elapsed, Prepared};
 
 /// Runs shorter than this are timed several at a time: clocks tick in up to microseconds.
@@ -103,18 +105,17 @@ pub fn time(
 pub fn summary(mut seconds: Vec<f64>, clock: Clock, batch: usize) -> Timing {
     let half_width = half_width(&seconds);
     seconds.sort_by(f64::total_cmp);
-    let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
-    let median = middle(&seconds);
-    let mut deviations: Vec<f64> = seconds.iter().map(|s| (s - median).abs()).collect();
-    deviations.sort_by(f64::total_cmp);
-    let mad = middle(&deviations);
+    let at = |share, rule| quantile_of_sorted(&seconds, share, rule).expect("a duration");
+    let median = at(0.5, Rule::Middle);
+    let deviations: Vec<f64> = seconds.iter().map(|s| (s - median).abs()).collect();
+    let mad = quantile(&deviations, 0.5, Rule::Middle).expect("a duration");
     let outlier = |s: &&f64| mad > 0.0 && 0.6745 * (*s - median).abs() / mad > 3.5;
     Timing {
         clock,
         median,
         least: seconds[0],
-        p05: at(0.05),
-        p95: at(0.95),
+        p05: at(0.05, Rule::Nearest),
+        p95: at(0.95, Rule::Nearest),
         half_width,
         samples: seconds.len(),
         batch,
@@ -122,23 +123,19 @@ pub fn summary(mut seconds: Vec<f64>, clock: Clock, batch: usize) -> Timing {
     }
 }
 
-fn middle(sorted: &[f64]) -> f64 {
-    let n = sorted.len();
-    (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0
-}
-
 /// Half of (1) relative to the median; infinite where (1) reaches beyond the sample.
 fn half_width(seconds: &[f64]) -> f64 {
     let mut sorted = seconds.to_vec();
     sorted.sort_by(f64::total_cmp);
     let n = sorted.len() as f64;
+    let Some(median) = quantile_of_sorted(&sorted, 0.5, Rule::Middle) else { return f64::INFINITY };
     let reach = 1.96 * n.sqrt();
     let low = ((n - reach) / 2.0).floor();
     let high = (1.0 + (n + reach) / 2.0).ceil();
     if low < 1.0 || high > n {
         return f64::INFINITY;
     }
-    (sorted[high as usize - 1] - sorted[low as usize - 1]) / 2.0 / middle(&sorted)
+    (sorted[high as usize - 1] - sorted[low as usize - 1]) / 2.0 / median
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@
 use super::plan::{Overlap, Plan};
 use super::question::What;
 use super::training;
-use crate::base::estimate::Range;
+use crate::base::statistics::Range;
+use crate::base::statistics::mean;
 use crate::base::units::FlopRate;
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
@@ -93,7 +94,7 @@ pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
     }
     let outcomes = runs(&scenario, &workload, scenario.seeds.clone())?;
     let times: Vec<f64> = outcomes.iter().map(own).collect();
-    let time = times.iter().sum::<f64>() / times.len() as f64;
+    let time = mean(&times);
     if !(time.is_finite() && time > 0.0) {
         return Err("the run spends no time on what was measured".to_owned());
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::Verdict;
-use crate::studies::validate::summary::quantile;
+use crate::base::statistics::{Rule, quantile};
 
 /// The status of rows whose measurement a prediction may only stay below.
 const UPPER_BOUND: &str =
@@ -94,11 +94,11 @@ fn statistics(group: &[&Verdict]) -> Option<String> {
     Some(format!(
         "{:>6} {:>8} {:>8} {:>8} {:>8} {:>9}",
         errors.len(),
-        percent(quantile(&sizes, 0.5)?),
-        percent(quantile(&sizes, 0.9)?),
-        percent(quantile(&errors, 0.5)?),
+        percent(quantile(&sizes, 0.5, Rule::Linear)?),
+        percent(quantile(&sizes, 0.9, Rule::Linear)?),
+        percent(quantile(&errors, 0.5, Rule::Linear)?),
         percent(inside),
-        percent(quantile(&naive, 0.5)?),
+        percent(quantile(&naive, 0.5, Rule::Linear)?),
     ))
 }
 
@@ -153,7 +153,7 @@ fn bounds(out: &mut String, verdicts: &[Verdict]) {
         .filter(|verdict| verdict.row.is_upper_bound())
         .filter_map(|verdict| Some(verdict.outcome.as_ref().ok()?.predicted / verdict.measured?))
         .collect();
-    let Some(middle) = quantile(&ratios, 0.5) else { return };
+    let Some(middle) = quantile(&ratios, 0.5, Rule::Linear) else { return };
     let below = ratios.iter().filter(|ratio| **ratio <= 1.0).count();
     let _ = writeln!(
         out,

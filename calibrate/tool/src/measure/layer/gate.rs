@@ -7,6 +7,7 @@ use super::super::numbers::{Format, Numbers};
 use super::super::probe::{Expected, Output, spots};
 use super::super::twin;
 use super::{Gated, Plan, product};
+use moesim::base::statistics::roots::Bracket;
 
 /// Tokens on whose scores the bias is found.
 const BIAS_TOKENS: u64 = 512;
@@ -112,12 +113,8 @@ pub fn bias_for(scores: &[Vec<f64>], ffn: usize, top_k: usize, share: f64) -> f3
         });
         slots.sum::<usize>() as f64 / (scores.len() * top_k) as f64
     };
-    let (mut low, mut high) = (-20.0, 20.0);
-    for _ in 0..40 {
-        let middle = f64::midpoint(low, high);
-        if found(middle) > share { low = middle } else { high = middle }
-    }
-    f64::midpoint(low, high) as f32
+    let bracket = Bracket { low: -20.0, high: 20.0 };
+    bracket.halved(40, |bias| found(bias) > share).middle() as f32
 }
 
 /// Steps of the gate, what they must have computed, and what the device chose.

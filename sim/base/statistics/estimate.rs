@@ -2,6 +2,8 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::{Rule, mean, quantile_of_sorted, variance};
+
 /// Share of such intervals that cover the mean over all seeds, if values are near normal.
 pub const COVERAGE: f64 = 0.95;
 
@@ -22,15 +24,11 @@ impl Estimate {
     #[must_use]
     pub fn of(values: &[f64]) -> Self {
         assert!(!values.is_empty(), "an estimate of nothing");
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
+        let (n, mean) = (values.len() as f64, mean(values));
         if values.len() == 1 {
             return Self { mean, half_width: None };
         }
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        let t = StudentsT::new(0.0, 1.0, n - 1.0)
-            .map_or(f64::NAN, |t| t.inverse_cdf(f64::midpoint(1.0, COVERAGE)));
-        Self { mean, half_width: Some(t * (variance / n).sqrt()) }
+        Self { mean, half_width: Some(students(n, COVERAGE) * (variance(values) / n).sqrt()) }
     }
 
     /// The interval's lower end, or the mean.
@@ -73,19 +71,22 @@ impl Range {
             return None;
         }
         if n < Self::ENOUGH {
-            let mean = values.iter().sum::<f64>() / n as f64;
-            let variance =
-                values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0);
-            let t = StudentsT::new(0.0, 1.0, n as f64 - 1.0)
-                .map_or(f64::NAN, |t| t.inverse_cdf(f64::midpoint(1.0, Self::COVERAGE)));
-            let half = t * (variance * (1.0 + 1.0 / n as f64)).sqrt();
+            let (n, mean) = (n as f64, mean(values));
+            let half = students(n, Self::COVERAGE) * (variance(values) * (1.0 + 1.0 / n)).sqrt();
             return Some(Self { low: mean - half, high: mean + half });
         }
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let outside = (n + 1) / 20;
-        Some(Self { low: sorted[outside - 1], high: sorted[n - outside] })
+        let outside = 0.5 * (1.0 - Self::COVERAGE);
+        let at = |p| quantile_of_sorted(&sorted, p, Rule::Conformal);
+        Some(Self { low: at(outside)?, high: at(1.0 - outside)? })
     }
+}
+
+/// Half the width of the interval of this coverage under Student's law with n − 1 degrees of freedom.
+fn students(n: f64, coverage: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, n - 1.0)
+        .map_or(f64::NAN, |t| t.inverse_cdf(f64::midpoint(1.0, coverage)))
 }
 
 #[cfg(test)]
