@@ -1,41 +1,46 @@
 //! `moesim check`: is a file sound? Says what it is, or the first mistake and how to fix it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Args;
 
 pub(super) mod import;
 pub(super) mod list;
+pub(super) mod new;
+pub(super) mod show;
 
 use super::Failure;
 use crate::arguments::choice;
-use moesim::config::{self, Diagnostic, Kind, Overrides, ScenarioSource, Source};
+use moesim::base::choice::Choice;
+use moesim::config::{
+    self, Kind, Overrides, ScenarioSource, Source, SweepPlan, built_in, built_in_of_any_kind,
+    profile_with_built_in_table, read_profile, unknown,
+};
+use moesim::output::report;
 
 /// A file to check.
 #[derive(Args)]
 pub(super) struct CheckArgs {
-    /// A scenario, topology, workload, profile or overheads file.
-    file: PathBuf,
+    /// A scenario, topology, workload, profile, overheads file, sweep plan or price book: a file, or the
+    /// name of a built-in one.
+    #[arg(value_name = "FILE|NAME")]
+    file: String,
     /// What the file is meant to be, if it should not be guessed from its keys.
     #[arg(long, value_parser = choice::parser::<Kind>())]
     kind: Option<Kind>,
 }
 
 pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = Source::read(&args.file)?;
-    let kind = match args.kind {
-        Some(kind) => kind,
-        None => Kind::guess(&source)?,
-    };
-    let name = args.file.display();
+    let name = &*args.file;
+    let (kind, source) = find(name, args.kind)?;
+    let is_built_in = built_in(kind, name).is_some();
     let summary = match kind {
         Kind::Scenario => {
-            let path = args.file.to_str().ok_or_else(|| {
-                Diagnostic::of(name.to_string(), "its name is not UTF-8", "rename the file")
-            })?;
-            let scenario = ScenarioSource::open(path, Overrides::default())?.load()?;
-            format!("{} comparisons on {}", scenario.cases.len(), scenario.topology.name())
+            let scenario = ScenarioSource::open(name, Overrides::default())?.load()?;
+            let (cases, cluster) = (scenario.cases.len(), scenario.topology.name());
+            let s = if cases == 1 { "" } else { "s" };
+            format!("{cases} comparison{s} on {cluster}")
         }
         Kind::Topology => format!("{} GPUs", config::read_topology(&source)?.gpus()),
         Kind::Workload => {
@@ -43,11 +48,40 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
             let zc = experts.zero_computation.total();
             format!("{} FFN and {zc} zero-computation experts", experts.ffn)
         }
-        Kind::Profile => format!("of {}", config::read_profile(&source, &args.file)?.device),
+        Kind::Profile if is_built_in => {
+            format!("of {}", profile_with_built_in_table(&source, name)?.device)
+        }
+        Kind::Profile => format!("of {}", read_profile(&source, Path::new(name))?.device),
         Kind::Overheads => {
             format!("traffic factor {}", config::overheads(&source)?.traffic_factor)
+        }
+        Kind::Plan => {
+            let plan = SweepPlan::read(Path::new(name), &[])?;
+            report::check_drawings(&plan)?;
+            let scenario = plan.scenario_at(0)?;
+            let (points, cluster) = (plan.points(), scenario.topology.name());
+            format!("{points} points, the first on {cluster}")
+        }
+        Kind::Prices => {
+            let book = config::read_prices(&source)?;
+            format!("{} GPUs, of {}", book.gpus.len(), book.date)
         }
     };
     writeln!(out, "{name}: a sound {kind}: {summary}")?;
     Ok(())
+}
+
+/// The file or built-in file of a name, and what it is.
+fn find(name: &str, kind: Option<Kind>) -> Result<(Kind, Source), Failure> {
+    if Path::new(name).exists() {
+        let source = Source::read(Path::new(name))?;
+        let kind = kind.map_or_else(|| Kind::guess(&source), Ok)?;
+        return Ok((kind, source));
+    }
+    let known = match kind {
+        Some(kind) => built_in(kind, name).map(|source| (kind, source)),
+        None => built_in_of_any_kind(name),
+    };
+    let kinds = kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]);
+    Ok(known.ok_or_else(|| unknown(name, &kinds, Path::new("")))?)
 }

@@ -8,7 +8,7 @@ use super::Failure;
 use super::compare::digits;
 use moesim::base::statistics::mean;
 use moesim::base::threads;
-use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource};
+use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource};
 use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
 use moesim::execution::outcome::Outcome;
@@ -73,8 +73,9 @@ fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
     };
     let text =
         std::fs::read_to_string(result).map_err(|e| unfit(format!("cannot be read: {e}")))?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| unfit(format!("is no JSON: {e}")))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| {
+        Kind::misplaced(result, &text).unwrap_or_else(|| unfit(format!("is no JSON: {e}")))
+    })?;
     said(&value, result)
 }
 

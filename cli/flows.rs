@@ -7,9 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use crate::arguments::choice;
+use moesim::base::near::{did_you_mean, nearest};
 use moesim::base::threads;
-use moesim::base::units::{Bandwidth, Bytes, GpuId, SimDuration, parse_quantity};
-use moesim::config::{self, Diagnostic, Source};
+use moesim::base::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, parse_quantity};
+use moesim::config::{self, Diagnostic, Kind, Source};
 use moesim::network::fluid::{Choice, Engine, solve};
 use moesim::network::traffic::{
     BYTES_PER_TRANSFER, BadLine, Pattern, PatternKind, Traffic, generate, read_matrix,
@@ -193,10 +194,7 @@ fn print(
 
 /// The topology's text; the default one is made as large as the pattern wants it.
 fn cluster(args: &FlowsArgs) -> Result<Source, Failure> {
-    let source = match config::built_in_topology(&args.topology) {
-        Some(built_in) => built_in,
-        None => Source::read(args.topology.as_ref())?,
-    };
+    let source = config::built_in_or_file(Kind::Topology, &args.topology)?;
     let nodes = args.gpus.map(|gpus| format!("nodes.count={}", gpus.div_ceil(8)));
     let nodes = nodes.filter(|_| args.topology == DEFAULT_TOPOLOGY);
     let overrides = nodes.iter().chain(&args.overrides).map(String::as_str);
@@ -223,21 +221,23 @@ fn choice(args: &FlowsArgs) -> Result<Choice, Failure> {
 }
 
 fn traffic(args: &FlowsArgs, topology: &Topology) -> Result<Traffic, Failure> {
-    let placed = |path: &PathBuf, bad: BadLine| {
-        let mut mistake = Diagnostic::of(path.display().to_string(), bad.found, bad.help);
-        mistake.line = Some(bad.line);
-        mistake
+    // A file of another kind is no table in its very first line.
+    let placed = |path: &PathBuf, text: &str, bad: BadLine| {
+        let name = path.display().to_string();
+        let other = (bad.line == 1).then(|| Kind::misplaced(&name, text)).flatten();
+        other.unwrap_or_else(|| Diagnostic::at_line(name, (text, bad.line), bad.found, bad.help))
     };
     if let Some(path) = &args.file {
         let text = read_text(path)?;
-        let traffic = read_transfers(&text, topology.gpus()).map_err(|bad| placed(path, bad))?;
+        let traffic = read_transfers(&text, topology.gpus());
+        let traffic = traffic.map_err(|bad| placed(path, &text, bad))?;
         refuse_if_too_large(traffic.len() as u64, topology, "the file")?;
         return Ok(traffic);
     }
     if let Some(path) = &args.matrix {
         let text = read_text(path)?;
         let traffic = read_matrix(&text, args.bytes, topology.gpus());
-        return Ok(traffic.map_err(|bad| placed(path, bad))?);
+        return Ok(traffic.map_err(|bad| placed(path, &text, bad))?);
     }
     let Some(kind) = args.pattern else {
         return Err(Diagnostic::of(
@@ -290,7 +290,7 @@ fn refuse_if_too_large(flows: u64, topology: &Topology, what: &str) -> Result<()
 fn degradations(args: &FlowsArgs, topology: &Topology) -> Result<Vec<LinkDegradation>, Failure> {
     let read = |given: &String| {
         degradation(given, topology).map_err(|found| {
-            let example = topology.link_name(moesim::base::units::LinkId(0));
+            let example = topology.link_name(LinkId(0));
             let help = format!("write LINK=SHARE[@FROM..UNTIL], such as {example}=0.5@1ms..2ms");
             Failure::from(Diagnostic::of(format!("--health {given}"), found, help))
         })
@@ -300,7 +300,14 @@ fn degradations(args: &FlowsArgs, topology: &Topology) -> Result<Vec<LinkDegrada
 
 fn degradation(given: &str, topology: &Topology) -> Result<LinkDegradation, String> {
     let (name, rest) = given.split_once('=').ok_or("has no `=`")?;
-    let link = topology.link_named(name).ok_or(format!("there is no link `{name}`"))?;
+    let link = topology.link_named(name).ok_or_else(|| {
+        let links = 0..topology.links().len() as u32;
+        let names: Vec<String> = links.map(|id| topology.link_name(LinkId(id))).collect();
+        let near = nearest(name, names.iter().map(String::as_str));
+        let meant =
+            if near.is_empty() { String::new() } else { format!("; {}", did_you_mean(&near)) };
+        format!("there is no link `{name}`{meant}")
+    })?;
     let (share, window) = rest.split_once('@').map_or((rest, None), |(s, w)| (s, Some(w)));
     let left = share.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
     let left = left.ok_or(format!("`{share}` is not a share from 0 to 1"))?;

@@ -4,7 +4,6 @@
 //! user's input was refused or could not be simulated, 2 when the command line makes no sense. A
 //! closed pipe ends the command quietly. `-` in place of a file is standard output.
 
-use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,7 +37,7 @@ mod validate;
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.
 #[derive(Parser)]
-#[command(name = "moesim", version, args_conflicts_with_subcommands = true)]
+#[command(name = "moesim", version, args_conflicts_with_subcommands = true, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -77,7 +76,11 @@ enum Command {
     Man,
     /// List what is built in.
     List,
-    /// Check a scenario, topology, workload, profile or overheads file.
+    /// Print a built-in file as it is.
+    Show(check::show::ShowArgs),
+    /// Start a topology, workload, scenario or plan of one's own.
+    New(check::new::NewArgs),
+    /// Check a file, or a built-in one: is it sound, and if not, why.
     Check(check::CheckArgs),
     /// Write a model's config.json as a workload file.
     Import(check::import::ImportArgs),
@@ -102,6 +105,7 @@ impl Command {
             Self::Timeline(args) => Some(&args.out),
             Self::Plot(args) => args.file(),
             Self::Import(args) => args.out.as_deref(),
+            Self::New(args) => args.out.as_deref(),
             Self::Topology(args) => args.svg.as_deref(),
             Self::Flows(args) => args.plot.as_deref(),
             Self::FitOverheads(args) => args.out.as_deref(),
@@ -116,8 +120,6 @@ impl Command {
 pub enum Failure {
     /// The user's input was refused.
     Refused(Diagnostic),
-    /// The input is sound but cannot be simulated.
-    TooLong,
     /// Output could not be written.
     Output(io::Error),
 }
@@ -129,8 +131,8 @@ impl From<Diagnostic> for Failure {
 }
 
 impl From<TooLong> for Failure {
-    fn from(_: TooLong) -> Self {
-        Self::TooLong
+    fn from(error: TooLong) -> Self {
+        Self::Refused(error.into())
     }
 }
 
@@ -140,15 +142,15 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Failure {
+    /// The message for standard error: with colours and in lines of its width where that is a terminal.
+    fn render(&self) -> String {
+        let style = output::style_of_stderr();
         match self {
-            Self::Refused(mistake) => mistake.fmt(f),
-            Self::TooLong => write!(
-                f,
-                "{TooLong}\n  help: fewer micro-batches or tokens, or faster links and GPUs"
-            ),
-            Self::Output(error) => write!(f, "output cannot be written: {error}"),
+            Self::Refused(mistake) => mistake.render(style),
+            Self::Output(error) => {
+                Diagnostic::of("", format!("output cannot be written: {error}"), "").render(style)
+            }
         }
     }
 }
@@ -156,7 +158,7 @@ impl fmt::Display for Failure {
 /// Parses the command line and runs it.
 fn main() -> ExitCode {
     if let Some(mistake) = output::not_text(std::env::args_os().skip(1)) {
-        let _ = writeln!(io::stderr(), "error: {mistake}");
+        let _ = writeln!(io::stderr(), "{}", mistake.render(output::style_of_stderr()));
         return ExitCode::FAILURE;
     }
     let cli = Cli::parse();
@@ -173,7 +175,7 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             // Nothing more can be done if standard error is closed too.
-            let _ = writeln!(io::stderr(), "error: {failure}");
+            let _ = writeln!(io::stderr(), "{}", failure.render());
             ExitCode::FAILURE
         }
     }
@@ -200,6 +202,8 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Some(Command::Man) => Ok(manual(out)?),
         Some(Command::List) => check::list::run(out),
+        Some(Command::Show(args)) => check::show::run(&args, out),
+        Some(Command::New(args)) => check::new::run(&args, out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Import(args)) => check::import::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),

@@ -4,13 +4,13 @@
 //! file comes out as it would lie on a disk.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use super::Failure;
 use moesim::base::atomic_file::{self, Together};
 use moesim::base::inputs::Input;
-use moesim::config::Diagnostic;
+use moesim::config::{Diagnostic, Style};
 use moesim::output::plot::{Chart, Format, PlotError, render};
 
 pub(super) mod progress;
@@ -66,6 +66,21 @@ impl<'a> Files<'a> {
     pub(super) fn keep(self) -> Result<(), Failure> {
         self.files.keep().map_err(|error| unwritten(self.folder, &error))
     }
+}
+
+/// The most columns that messages take: longer lines are hard to read.
+const MOST_COLUMNS: usize = 80;
+
+/// How messages on standard error are written. `NO_COLOR` and `TERM=dumb` ask for none.
+pub(super) fn style_of_stderr() -> Style {
+    if !io::stderr().is_terminal() {
+        return Style::default();
+    }
+    let width =
+        terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
+    let is = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let colours = is("NO_COLOR").is_none() && is("TERM").is_none_or(|term| term != "dumb");
+    Style { columns: Some(width.unwrap_or(MOST_COLUMNS).clamp(40, MOST_COLUMNS)), colours }
 }
 
 /// What to say of the first argument that is no text. Names in files are UTF-8, so that paths must be too.

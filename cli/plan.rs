@@ -18,7 +18,11 @@ use moesim::studies::planner::{Candidate, Plan, Question, Target, Trend, plan};
 
 /// A model, clusters and a target.
 #[derive(Args)]
-#[command(group(clap::ArgGroup::new("target").required(true)))]
+#[command(
+    group(clap::ArgGroup::new("target").required(true)),
+    override_usage = "moesim plan [OPTIONS] <TARGET> <CLUSTERS>...\n       \
+                      TARGET: --tokens-per-s, --step-ms or --layer-ms with a NUMBER"
+)]
 pub(super) struct PlanArgs {
     /// The clusters: built in or files, each NAME or NAME=PROFILE.
     #[arg(required = true, num_args = 1..)]

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::{Failure, output};
-use moesim::config::Diagnostic;
+use moesim::config::{Diagnostic, Kind as FileKind};
 use moesim::output::report::pictures::{self, Part, Picture};
 use moesim::output::report::{any_drawing, chart, cluster_chart};
 use moesim::studies::sweep::Results;
@@ -147,8 +147,10 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
     let value: Value = serde_json::from_str(&text).map_err(|error| {
         let found = match ending {
             "pftrace" => "is a trace: open it at ui.perfetto.dev".to_owned(),
-            "toml" => "is TOML, no result: run it first".to_owned(),
-            _ => format!("is no JSON: {error}"),
+            _ => match FileKind::misplaced(name, &text) {
+                Some(mistake) => return mistake,
+                None => format!("is no JSON: {error}"),
+            },
         };
         Diagnostic::of(name, found, help)
     })?;

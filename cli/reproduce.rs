@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Failure;
 use moesim::base::inputs::Input;
-use moesim::config::{COMMAND_LINE, Diagnostic};
+use moesim::config::{COMMAND_LINE, Diagnostic, Kind};
 
 mod compared;
 use compared::differences;
@@ -130,7 +130,11 @@ fn read(path: &Path) -> Result<Value, Failure> {
     } else {
         bytes = std::fs::read(path).map_err(unread)?;
     }
-    serde_json::from_slice(&bytes).map_err(|error| unfit(format!("is no JSON: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let text = String::from_utf8_lossy(&bytes);
+        let other = Kind::misplaced(&path.display().to_string(), &text);
+        other.map_or_else(|| unfit(format!("is no JSON: {error}")), Failure::from)
+    })
 }
 
 fn said(result: &Value, place: &str) -> Result<MadeBy, Diagnostic> {

@@ -11,6 +11,7 @@ use super::output::Files;
 use super::output::progress::Progress;
 use moesim::base::threads;
 use moesim::config::{Diagnostic, SweepPlan};
+use moesim::execution::outcome::TooLong;
 use moesim::output::report;
 use moesim::studies::sweep::{self, Journal, JournalError, Results, Row, Stopped, Sweep};
 
@@ -230,7 +231,7 @@ fn failure(stopped: Stopped, folder: &Path) -> Failure {
             ..mistake
         }
         .into(),
-        Stopped::TooLong => Failure::TooLong,
+        Stopped::TooLong => TooLong.into(),
         Stopped::Journal(error) => kept(error),
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Failure;
-use moesim::config::{self, Source};
+use moesim::config::{self, Kind, Source};
 use moesim::topology::{Bounds, Cost, Known, LinkClass, Price, Topology, VertexKind, picture};
 
 /// A cluster to describe.
@@ -31,10 +31,7 @@ pub struct TopologyArgs {
 
 /// Runs `moesim topology`.
 pub(super) fn run(args: &TopologyArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = match config::built_in_topology(&args.topology) {
-        Some(built_in) => built_in,
-        None => Source::read(args.topology.as_ref())?,
-    };
+    let source = config::built_in_or_file(Kind::Topology, &args.topology)?;
     let overrides = args.overrides.iter().map(String::as_str);
     let source = source.with_overrides(overrides);
     let topology = config::read_topology(&source)?;

@@ -5,6 +5,7 @@
 pub mod atomic_file;
 pub mod choice;
 pub mod inputs;
+pub mod near;
 pub mod printable;
 pub mod statistics;
 pub mod streams;

@@ -16,7 +16,10 @@ mod topology;
 mod workload;
 mod written;
 
-pub use built_in::{built_in, built_in_names, built_in_workload, built_in_workloads};
+pub use built_in::{
+    built_in, built_in_names, built_in_of_any_kind, built_in_or_file, built_in_workload,
+    built_in_workloads, template, unknown,
+};
 pub use data_sheet::{Timings, data_sheet, read_timings};
 pub use kind::Kind;
 pub use overheads::overheads;
@@ -27,13 +30,13 @@ pub use profile::{
 };
 pub use profile::{is_same_gpu, no_profile, profile_of_gpu};
 pub use scenario::{COMMAND_LINE, Case, Ingredients, Overrides, Scenario, ScenarioSource};
-pub use source::{Diagnostic, MAX_FILE_BYTES, Source, fold_bytes, foreign};
+pub use source::{Diagnostic, Excerpt, MAX_FILE_BYTES, Source, Style, fold_bytes, foreign};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
 pub use workload::{
     import_config, law_json, read_domain_counts, read_law, read_recording, workload,
 };
-pub use written::{Count, Number, TAU, Written};
+pub use written::{Count, Number, Ratio, TAU, Written};
 
 #[cfg(test)]
 mod tests;

@@ -101,15 +101,13 @@ impl ComparisonArgs {
             &text,
             Overrides::new(crate::with_oom(&self.set, self.allow_oom)),
         );
-        let scenario = source.load().map_err(|mistake| Diagnostic {
+        let scenario = source.load().map_err(|mistake| match &*mistake.place {
             // The text is ours: what is wrong with it is an argument.
-            place: if mistake.place == config::COMMAND_LINE {
-                format!("{cluster}, {}", mistake.place)
-            } else {
-                mistake.place
-            },
-            line: mistake.line.filter(|_| false),
-            ..mistake
+            config::COMMAND_LINE => {
+                let place = format!("{cluster}, {}", mistake.place);
+                Diagnostic { place, line: None, excerpt: None, ..mistake }
+            }
+            _ => mistake,
         })?;
         if self.strict {
             refuse_borrowed(&scenario)?;

@@ -2,23 +2,45 @@
 
 use std::io::Write;
 
+use textwrap::Options;
+
 use crate::Failure;
 use moesim::config::{Kind, built_in, built_in_names};
+
+/// Columns of a line.
+const WIDTH: usize = 80;
 
 pub(crate) fn run(out: &mut dyn Write) -> Result<(), Failure> {
     for (kind, title) in [
         (Kind::Scenario, "scenarios (moesim run NAME)"),
-        (Kind::Topology, "topologies"),
+        (Kind::Topology, "topologies (moesim topology NAME)"),
         (Kind::Workload, "workloads"),
         (Kind::Profile, "profiles"),
         (Kind::Overheads, "overheads"),
+        (Kind::Prices, "price books"),
     ] {
         writeln!(out, "{title}")?;
         for name in built_in_names(kind) {
             let about = built_in(kind, name).and_then(|source| source.summary());
-            writeln!(out, "  {name:<22} {}", about.unwrap_or_default())?;
+            write_entry(name, &about.unwrap_or_default(), out)?;
         }
         writeln!(out)?;
+    }
+    writeln!(out, "`moesim show NAME` prints a file, `moesim new KIND` starts one.")?;
+    Ok(())
+}
+
+/// A name and what it is, in lines that fit; a long name has a line of its own.
+fn write_entry(name: &str, about: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    const NAMES: usize = 22;
+    let indent = " ".repeat(NAMES + 3);
+    let options = Options::new(WIDTH).initial_indent(&indent).subsequent_indent(&indent);
+    let text = textwrap::fill(about, options.break_words(false));
+    if name.chars().count() > NAMES {
+        writeln!(out, "  {name}")?;
+        writeln!(out, "{text}")?;
+    } else {
+        writeln!(out, "{}", format!("  {name:<NAMES$} {}", text.trim_start()).trim_end())?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::recording::ExpertsArg;
 use super::{plot, print};
 use moesim::base::inputs::Input;
 use moesim::base::streams::Streams;
-use moesim::config::{Diagnostic, Kind, Source, built_in, workload};
+use moesim::config::{Diagnostic, Kind, built_in_or_file, workload};
 use moesim::gate::Gate;
 use moesim::gate::statistics::{self, Uneven};
 use moesim::workload::{Recording, Workload};
@@ -159,13 +159,7 @@ fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {
 
 /// The workload, and what is read of it.
 fn named(args: &ShowArgs) -> Result<(Workload, Vec<Input>), Failure> {
-    let source = match built_in(Kind::Workload, &args.what) {
-        Some(source) => source,
-        None => Source::read(&PathBuf::from(&args.what)).map_err(|mut mistake: Diagnostic| {
-            mistake.help += ", or name a built-in workload (see `moesim list`)";
-            mistake
-        })?,
-    };
+    let source = built_in_or_file(Kind::Workload, &args.what)?;
     let source = source.with_overrides(args.set.iter().map(String::as_str));
     Ok((workload(&source)?, source.inputs(&["law", "trace"])))
 }

@@ -105,7 +105,7 @@ impl Files {
         let words = std::iter::once("moesim").chain(args.iter().map(String::as_str));
         let cli = Cli::try_parse_from(words).expect("sound arguments");
         let mut out = Vec::new();
-        dispatch(cli, &mut out).unwrap_or_else(|failure| panic!("{args:?}: {failure}"));
+        dispatch(cli, &mut out).unwrap_or_else(|failure| panic!("{args:?}: {}", failure.render()));
         out
     }
 

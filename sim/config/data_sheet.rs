@@ -102,33 +102,22 @@ const HELP: &str = "give the columns what, dtype, m, n, k, bytes and latency_us;
 /// The first row that is none, by line.
 pub fn read_timings(path: &Path) -> Result<Timings, Diagnostic> {
     let place = path.display().to_string();
-    let refuse = |line: Option<u64>, found: String| {
-        let mut mistake = Diagnostic::of(&place, found, HELP);
-        mistake.line = line.map(|line| line as usize);
-        mistake
-    };
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|e| refuse(None, format!("cannot be read: {e}")))?;
-    let headers = reader.headers().map_err(|e| refuse(Some(1), e.to_string()))?.clone();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Diagnostic::of(&place, format!("cannot be read: {e}"), HELP))?;
+    let table = (&*place, &*text);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let refuse = |e: &csv::Error| Diagnostic::of_csv(table, e, HELP);
+    let headers = reader.headers().map_err(|e| refuse(&e))?.clone();
     let mut timings = Timings::default();
     for record in reader.records() {
-        let line_of = |position: Option<&csv::Position>| position.map(csv::Position::line);
-        let record = record
-            .map_err(|e| refuse(line_of(e.position()), "is not a row of the table".to_owned()))?;
-        let line = line_of(record.position());
-        let row: Row = record.deserialize(Some(&headers)).map_err(|e| {
-            let csv::ErrorKind::Deserialize { err, .. } = e.kind() else {
-                return refuse(line, e.to_string());
-            };
-            let column = err.field().and_then(|at| headers.get(at as usize)).unwrap_or("the row");
-            refuse(line, format!("{column}: {}", err.kind()))
-        })?;
-        take(&mut timings, &row).map_err(|found| refuse(line, found))?;
+        let record = record.map_err(|e| refuse(&e))?;
+        let line = record.position().map_or(1, |at| at.line() as usize);
+        let row: Row = record.deserialize(Some(&headers)).map_err(|e| refuse(&e))?;
+        take(&mut timings, &row)
+            .map_err(|found| Diagnostic::at_line(&place, (&text, line), found, HELP))?;
     }
     if timings == Timings::default() {
-        return Err(refuse(None, "holds no timings".to_owned()));
+        return Err(Diagnostic::of(place, "holds no timings", HELP));
     }
     Ok(timings)
 }

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::DeserializeOwned;
 
-use super::{Diagnostic, Source};
+use super::{Diagnostic, Source, foreign};
 use crate::base::choice::Choice;
 
 /// The kinds of file that moesim reads.
@@ -21,20 +20,25 @@ pub enum Kind {
     Profile,
     /// What a loop over experts costs beyond its kernels.
     Overheads,
+    /// A scenario and what varies over it.
+    Plan,
+    /// What GPUs and networks cost and draw.
+    Prices,
 }
 
 impl Choice for Kind {
-    const ALL: &'static [Self] =
-        &[Self::Scenario, Self::Topology, Self::Workload, Self::Profile, Self::Overheads];
+    const ALL: &'static [Self] = &[
+        Self::Scenario,
+        Self::Topology,
+        Self::Workload,
+        Self::Profile,
+        Self::Overheads,
+        Self::Plan,
+        Self::Prices,
+    ];
 
     fn word(self) -> &'static str {
-        match self {
-            Self::Scenario => "scenario",
-            Self::Topology => "topology",
-            Self::Workload => "workload",
-            Self::Profile => "profile",
-            Self::Overheads => "overheads",
-        }
+        self.key()
     }
 
     fn help(self) -> &'static str {
@@ -44,6 +48,8 @@ impl Choice for Kind {
             Self::Workload => "A model, batch and layout",
             Self::Profile => "What a device takes, measured",
             Self::Overheads => "What a loop over experts costs beyond its kernels",
+            Self::Plan => "A sweep: a scenario and what varies over it",
+            Self::Prices => "What GPUs and networks cost and draw",
         }
     }
 }
@@ -56,21 +62,26 @@ impl fmt::Display for Kind {
             Self::Workload => "workload",
             Self::Profile => "profile",
             Self::Overheads => "overheads file",
+            Self::Plan => "sweep plan",
+            Self::Prices => "price book",
         };
         f.write_str(word)
     }
 }
 
-/// The keys that tell one kind of file from another.
-#[derive(Deserialize)]
-struct Telling {
-    compare: Option<IgnoredAny>,
-    model: Option<IgnoredAny>,
-    fabric: Option<IgnoredAny>,
-    gpu: Option<IgnoredAny>,
-    device: Option<IgnoredAny>,
-    traffic_factor: Option<IgnoredAny>,
-}
+/// Keys at the top of a file that tell its kind from the others, in the order in which they count.
+const TELLING: [(&str, Kind); 10] = [
+    ("compare", Kind::Scenario),
+    ("device", Kind::Profile),
+    ("traffic_factor", Kind::Overheads),
+    ("vary", Kind::Plan),
+    ("zip", Kind::Plan),
+    ("switch-port", Kind::Prices),
+    ("model", Kind::Workload),
+    ("fabric", Kind::Topology),
+    ("nodes", Kind::Topology),
+    ("gpu", Kind::Topology),
+];
 
 impl Kind {
     /// The word that names it in scenario files and before overrides.
@@ -82,6 +93,35 @@ impl Kind {
             Self::Workload => "workload",
             Self::Profile => "profile",
             Self::Overheads => "overheads",
+            Self::Plan => "plan",
+            Self::Prices => "prices",
+        }
+    }
+
+    /// Which commands take a file of this kind.
+    #[must_use]
+    pub const fn taken_by(self) -> &'static str {
+        match self {
+            Self::Scenario => "`moesim run`, `explain`, `memory` and `timeline` take scenarios",
+            Self::Topology => {
+                "`moesim topology`, `compare`, `plan` and `flows --topology` take topologies; a scenario \
+                 names one under `topology`"
+            }
+            Self::Workload => {
+                "`moesim compare CLUSTER --vanilla WORKLOAD` and `gate show` take workloads; a scenario \
+                 names them under `vanilla` and `moepp`"
+            }
+            Self::Profile => {
+                "`moesim compare CLUSTER=PROFILE` takes profiles; a scenario names one under `profile`"
+            }
+            Self::Overheads => {
+                "`moesim compare CLUSTER --overheads NAME` takes overheads; a scenario names them under \
+                 `overheads`"
+            }
+            Self::Plan => "`moesim sweep` takes plans",
+            Self::Prices => {
+                "`--prices` of `moesim topology`, `compare` and `plan` takes price books"
+            }
         }
     }
 
@@ -90,7 +130,7 @@ impl Kind {
         match self {
             Self::Workload => &["law", "trace"],
             Self::Profile => &["table"],
-            Self::Scenario | Self::Topology | Self::Overheads => &[],
+            _ => &[],
         }
     }
 
@@ -107,23 +147,69 @@ impl Kind {
     /// # Errors
     /// If it is no TOML, or has none of the telling keys.
     pub fn guess(source: &Source) -> Result<Self, Diagnostic> {
-        let keys: Telling = source.parse()?;
-        let guesses = [
-            (keys.compare.is_some(), Self::Scenario),
-            (keys.model.is_some(), Self::Workload),
-            (keys.device.is_some(), Self::Profile),
-            (keys.traffic_factor.is_some(), Self::Overheads),
-            (keys.fabric.is_some() || keys.gpu.is_some(), Self::Topology),
-        ];
-        let found = guesses.into_iter().find(|(tells, _)| *tells).map(|(_, kind)| kind);
-        found.ok_or_else(|| {
+        Self::of_keys(&source.top_keys()?).ok_or_else(|| {
             Diagnostic::of(
                 source.name(),
                 "it cannot be told what this file is meant to be",
-                "say --kind, or start from a built-in file: a scenario has [[compare]], a workload \
-                 [model], a topology [fabric], a profile `device`, an overheads file \
-                 `traffic_factor`",
+                "say --kind, or start from `moesim new KIND`: a scenario has [[compare]], a workload \
+                 [model], a topology [fabric], a plan [vary], a profile `device`, an overheads file \
+                 `traffic_factor`, a price book [switch-port]",
             )
         })
+    }
+
+    /// The kind of a text, if it is TOML and has a telling key.
+    #[must_use]
+    pub fn of_text(text: &str) -> Option<Self> {
+        Self::of_keys(&Source::built_in("", text).top_keys().ok()?)
+    }
+
+    fn of_keys(keys: &[String]) -> Option<Self> {
+        let found = TELLING.iter().find(|(key, _)| keys.iter().any(|own| own == key));
+        found.map(|(_, kind)| *kind)
+    }
+
+    /// Parses a file of this kind into `T`, a mirror of its layout.
+    ///
+    /// # Errors
+    /// If the text is no TOML or not of the layout of `T`; a file of another kind is told by its name.
+    pub(super) fn parse<T: DeserializeOwned>(self, source: &Source) -> Result<T, Diagnostic> {
+        source.parse().map_err(|mistake| match Self::of_text(source.text()) {
+            Some(other) if other != self && mistake.place == source.name() => {
+                other.instead_of(self, source.name())
+            }
+            _ => mistake,
+        })
+    }
+
+    /// Its words behind an article: "a scenario".
+    #[must_use]
+    pub fn with_article(self) -> String {
+        let article = if self == Self::Overheads { "an" } else { "a" };
+        format!("{article} {self}")
+    }
+
+    /// Says that a file of this kind was given where one of another is wanted.
+    pub(super) fn instead_of(self, wanted: Self, place: &str) -> Diagnostic {
+        Diagnostic::of(
+            place,
+            format!("is {}, and {} is wanted here", self.with_article(), wanted.with_article()),
+            self.taken_by(),
+        )
+    }
+
+    /// Says what a file is that was given where none of moesim's own TOML files is wanted, if it looks like
+    /// one of those or like another tool's.
+    #[must_use]
+    pub fn misplaced(place: &str, text: &str) -> Option<Diagnostic> {
+        // What is wrong in JSON its reader says.
+        if text.trim_start().starts_with(['{', '[']) && text.parse::<toml::Table>().is_err() {
+            return None;
+        }
+        if let Some((found, help)) = foreign(text) {
+            return Some(Diagnostic::of(place, found, help));
+        }
+        let kind = Self::of_text(text)?;
+        Some(Diagnostic::of(place, format!("is {}", kind.with_article()), kind.taken_by()))
     }
 }

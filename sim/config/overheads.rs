@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Count, Diagnostic, Number, Source, Written};
+use super::{Count, Diagnostic, Kind, Number, Source, Written};
 use crate::base::units::SimDuration;
 use crate::execution::cost::Overheads;
 
@@ -38,7 +38,7 @@ struct Fitted {
 /// # Errors
 /// The first mistake found.
 pub fn overheads(source: &Source) -> Result<Overheads, Diagnostic> {
-    let file: File = source.parse()?;
+    let file: File = Kind::Overheads.parse(source)?;
     Ok(Overheads {
         traffic_factor: file.traffic_factor.0,
         expert_visit: file.expert_visit.0,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Count, Diagnostic, Number, Source};
+use super::{Count, Diagnostic, Kind, Number, Source};
 use crate::topology::{ByClass, GpuPrice, Known, LinkClass, Price, PriceBook};
 
 /// The price book that is compiled in.
@@ -18,7 +18,7 @@ pub fn built_in_prices() -> Source {
 /// # Errors
 /// If the text is none.
 pub fn read_prices(source: &Source) -> Result<PriceBook, Diagnostic> {
-    let file: File = source.parse()?;
+    let file: File = Kind::Prices.parse(source)?;
     let cable = [
         (LinkClass::Nic, file.cable.nic),
         (LinkClass::LeafSpine, file.cable.leaf_spine),

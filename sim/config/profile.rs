@@ -5,8 +5,9 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::{Diagnostic, Source};
-use crate::base::table::Table;
+use super::{Diagnostic, Kind, Source};
+use crate::base::near::advice;
+use crate::base::table::{Table, TableError};
 use crate::kernels::Device;
 use crate::kernels::curves::{Kriging, Scale};
 use crate::kernels::experts::tiles::TileRule;
@@ -64,7 +65,7 @@ pub fn built_in_profile(name: &str) -> Result<Profile, Diagnostic> {
     let known = built_in_profiles();
     let Some(found) = known.iter().find(|p| p.name == name) else {
         let names: Vec<&str> = known.iter().map(|p| p.name).collect();
-        let help = format!("the built-in profiles are {}", names.join(", "));
+        let help = advice(name, "built in", &names);
         return Err(Diagnostic::of(name, "is not a built-in profile", help));
     };
     profile_with_built_in_table(&Source::built_in(found.name, found.toml), name)
@@ -77,7 +78,7 @@ pub fn built_in_profile(name: &str) -> Result<Profile, Diagnostic> {
 pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profile, Diagnostic> {
     let found = built_in_profiles().iter().find(|p| p.name == name);
     let bytes = found.map(|p| p.table.to_vec()).unwrap_or_default();
-    profile(source, Table::from_bytes(name, bytes).map_err(in_table)?)
+    profile(source, Table::from_bytes(name, bytes)?)
 }
 
 /// A profile from a TOML file; the table it names lies beside `path`.
@@ -85,14 +86,14 @@ pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profil
 /// # Errors
 /// If the file, the table or what they say is wrong.
 pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Diagnostic> {
-    let file: File = source.parse()?;
+    let file: File = Kind::Profile.parse(source)?;
     let table = path.with_file_name(file.table.get_ref());
     let plain = !file.table.get_ref().contains(['/', '\\']);
     if !plain {
         let help = "the table lies beside the profile: give its file name alone";
         return Err(source.mistake(file.table.span(), "is a path", help));
     }
-    profile(source, Table::read(&table).map_err(in_table)?)
+    profile(source, Table::read(&table)?)
 }
 
 /// A profile from its TOML and its table of residuals.
@@ -100,19 +101,14 @@ pub fn read_profile(source: &Source, path: &Path) -> Result<Profile, Diagnostic>
 /// # Errors
 /// If what they say is wrong or does not fit together.
 pub fn profile(source: &Source, table: Table) -> Result<Profile, Diagnostic> {
-    let file: File = source.parse()?;
+    let file: File = Kind::Profile.parse(source)?;
     if file.schema != 2 {
         let found = format!("found schema {}", file.schema);
         let help = "this moesim reads schema 2: write the profile again with `calibrate fit`";
         return Err(source.mistake_without_span("schema", found, help));
     }
-    let residuals = Residuals::new(&table).map_err(in_table)?;
+    let residuals = Residuals::new(&table)?;
     file.validated(source, &residuals)
-}
-
-fn in_table(error: crate::base::table::TableError) -> Diagnostic {
-    let column = error.column.map(|c| format!("column `{c}`: ")).unwrap_or_default();
-    Diagnostic::of(error.table, format!("{column}{}", error.found), error.help)
 }
 
 impl From<ResidualFile> for Residual {
@@ -257,7 +253,7 @@ impl Gemm {
             split_speedup: self.split_speedup.0,
             sharpness: self.sharpness.0,
         };
-        let curves = residuals.curves(&family, kriging).map_err(in_table)?;
+        let curves = residuals.curves(&family, kriging)?;
         Ok((precision, Family { prior, residual: vec![curves], evidence: self.evidence.into() }))
     }
 }
@@ -273,9 +269,9 @@ impl Experts {
         let kriging = self.kriging.checked(source, "experts.kriging.scales", axes)?;
         let curves = crate::kernels::LAWS.iter().map(|(law, _)| {
             let family = format!("experts/{}/{}/{law}", self.kernel, precision.name());
-            residuals.curves_of(&family, SITE_AXES, kriging.clone()).map_err(in_table)
+            residuals.curves_of(&family, SITE_AXES, kriging.clone())
         });
-        let residual = curves.collect::<Result<Vec<_>, _>>()?;
+        let residual = curves.collect::<Result<Vec<_>, TableError>>()?;
         let tiles = tile_rule(source, &self.tiles)?;
         let measured = self.measured_tiles.as_ref().map(|word| tile_rule(source, word));
         let prior = ExpertsPrior {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::is_same_gpu;
-use super::{Diagnostic, Kind, Number, Source, built_in, built_in_names};
+use super::{Diagnostic, Kind, Number, Source, built_in, built_in_or_file, unknown};
 use crate::base::inputs::Input;
 use crate::execution::Scope;
 use crate::execution::cost::Overheads;
@@ -139,16 +139,10 @@ impl ScenarioSource {
     /// # Errors
     /// If there is neither.
     pub fn open(name: &str, overrides: Overrides) -> Result<Self, Diagnostic> {
-        let (source, folder) = match built_in(Kind::Scenario, name) {
-            Some(source) => (source, PathBuf::new()),
-            None => {
-                let path = Path::new(name);
-                if !path.exists() {
-                    return Err(unknown(name, Kind::Scenario));
-                }
-                let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-                (Source::read(path)?, folder)
-            }
+        let source = built_in_or_file(Kind::Scenario, name)?;
+        let folder = match built_in(Kind::Scenario, name) {
+            Some(_) => PathBuf::new(),
+            None => Path::new(name).parent().map(Path::to_path_buf).unwrap_or_default(),
         };
         Ok(Self::of(source, folder, overrides, BTreeMap::new()))
     }
@@ -170,7 +164,8 @@ impl ScenarioSource {
         files: BTreeMap<String, String>,
         overrides: Overrides,
     ) -> Result<Self, Diagnostic> {
-        let text = files.get(name).ok_or_else(|| unknown(name, Kind::Scenario))?;
+        let text =
+            files.get(name).ok_or_else(|| unknown(name, &[Kind::Scenario], Path::new("")))?;
         let source = Source::built_in(name, text);
         Ok(Self::of(source, PathBuf::new(), overrides, files))
     }
@@ -192,7 +187,8 @@ impl ScenarioSource {
     /// # Errors
     /// The first mistake found, in the scenario or in a file it names.
     pub fn load(&self) -> Result<Scenario, Diagnostic> {
-        let file: File = self.source.parse()?;
+        self.overrides.check()?;
+        let file: File = Kind::Scenario.parse(&self.source)?;
         let topology_source = self.part(&file.topology, Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
         let (profile_name, profile) = self.profile_for(&topology, file.profile.as_ref())?;
@@ -250,7 +246,7 @@ impl ScenarioSource {
             None => {
                 let path = self.folder.join(name.get_ref());
                 if !path.exists() {
-                    let mistake = unknown(name.get_ref(), kind);
+                    let mistake = unknown(name.get_ref(), &[kind], &self.folder);
                     return Err(self.source.mistake(name.span(), mistake.found, mistake.help));
                 }
                 Source::read(&path)?
@@ -258,8 +254,7 @@ impl ScenarioSource {
         };
         let own = self.overrides.of(kind.key());
         let in_role = role.into_iter().flat_map(|role| self.overrides.of(role));
-        let lines: Vec<String> = own.chain(in_role).map(str::to_owned).collect();
-        let source = source.with_overrides(lines.iter().map(String::as_str));
+        let source = source.with_prefixed_overrides(own.chain(in_role));
         let inputs =
             source.inputs(if from_file { kind.naming_files() } else { kind.naming_more() });
         let named = inputs.iter().skip(1);
@@ -393,16 +388,4 @@ impl ScenarioSource {
         }
         Ok(workload)
     }
-}
-
-fn unknown(name: &str, kind: Kind) -> Diagnostic {
-    let known: Vec<&str> = built_in_names(kind).collect();
-    Diagnostic::of(
-        name,
-        format!("`{name}` is neither a file nor a built-in {kind}"),
-        match kind {
-            Kind::Overheads => format!("built in: {}; or \"none\"", known.join(", ")),
-            _ => format!("built in: {}", known.join(", ")),
-        },
-    )
 }

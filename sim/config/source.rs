@@ -7,19 +7,33 @@
 use std::ops::Range;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use crate::base::inputs::Input;
 use crate::base::streams::{fnv1a, fnv1a_on};
 
 mod diagnostic;
+mod excerpt;
 mod foreign;
+mod locate;
+mod missing;
 mod plain_words;
+mod render;
+mod rows;
+mod samples;
 pub use diagnostic::Diagnostic;
+pub use excerpt::Excerpt;
 pub use foreign::foreign;
+use foreign::{foreign_bytes, foreign_or_table};
+use locate::{key_at, keys_at, merge, span_of, table_at};
+use missing::missing;
 use plain_words::in_plain_words;
+pub use render::Style;
+use samples::home_of;
+pub(super) use samples::table_of;
 
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -30,15 +44,21 @@ pub struct Source {
     name: String,
     text: String,
     built_in: bool,
-    /// `key = value` lines, in the order given.
+    /// `key=value` lines, in the order given.
     overrides: Vec<String>,
+    /// What stood before each on the command line, such as `workload.`.
+    prefixes: Vec<String>,
 }
 
 impl Source {
     /// A text that is compiled in.
     #[must_use]
     pub fn built_in(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), text: text.to_owned(), built_in: true, overrides: Vec::new() }
+        Self::new(name.to_owned(), text.to_owned(), true)
+    }
+
+    const fn new(name: String, text: String, built_in: bool) -> Self {
+        Self { name, text, built_in, overrides: Vec::new(), prefixes: Vec::new() }
     }
 
     /// Reads a file.
@@ -67,14 +87,17 @@ impl Source {
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { name, text, built_in: false, overrides: Vec::new() }),
+            Ok(text) => Ok(Self::new(name, text, false)),
+            Err(e) if foreign_bytes(e.as_bytes()).is_some() => {
+                let (found, help) = foreign_bytes(e.as_bytes()).unwrap_or_default();
+                Err(Diagnostic::of(&name, found, help))
+            }
             Err(e) => {
                 let good = e.utf8_error().valid_up_to();
                 let line = 1 + e.as_bytes()[..good].iter().filter(|&&b| b == b'\n').count();
-                let mut mistake =
-                    Diagnostic::of(&name, "is not UTF-8 text", "save the file as UTF-8");
-                mistake.line = Some(line);
-                Err(mistake)
+                let text = String::from_utf8_lossy(e.as_bytes());
+                let help = "save the file as UTF-8";
+                Err(Diagnostic::at_line(&name, (&text, line), "is not UTF-8 text", help))
             }
         }
     }
@@ -123,8 +146,19 @@ impl Source {
 
     /// Adds overrides, each `dotted.key=value` with `value` as TOML; bare words are taken as text.
     #[must_use]
-    pub fn with_overrides<'a>(mut self, overrides: impl IntoIterator<Item = &'a str>) -> Self {
-        self.overrides.extend(overrides.into_iter().map(str::to_owned));
+    pub fn with_overrides<'a>(self, overrides: impl IntoIterator<Item = &'a str>) -> Self {
+        self.with_prefixed_overrides(overrides.into_iter().map(|line| ("", line)))
+    }
+
+    /// The same, each behind the prefix that it had on the command line: messages echo what was typed.
+    pub(super) fn with_prefixed_overrides<'a>(
+        mut self,
+        overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        for (prefix, line) in overrides {
+            self.prefixes.push(prefix.to_owned());
+            self.overrides.push(line.to_owned());
+        }
         self
     }
 
@@ -134,14 +168,30 @@ impl Source {
     /// If the text is no TOML or not of the layout of `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Diagnostic> {
         let padded: Vec<String> = self.padded_overrides()?;
-        let mut table = DeTable::parse(&self.text).map_err(|e| self.mistake_of(&e, None))?;
-        for text in &padded {
-            let extra = DeTable::parse(text).map_err(|e| self.mistake_of(&e, None))?;
-            merge(table.get_mut(), extra.into_inner());
-        }
+        let table = self.table(&padded).map_err(|e| self.no_toml(&e))?;
         let whole = table.clone();
-        T::deserialize(toml::Deserializer::from(table))
-            .map_err(|e| self.mistake_of(&e, Some(whole.get_ref())))
+        T::deserialize(toml::Deserializer::from(table)).map_err(|e| self.misfit::<T>(&e, &whole))
+    }
+
+    /// The keys at the top of the file.
+    ///
+    /// # Errors
+    /// If the text is no TOML.
+    pub(super) fn top_keys(&self) -> Result<Vec<String>, Diagnostic> {
+        let table = DeTable::parse(&self.text).map_err(|e| self.no_toml(&e))?;
+        Ok(table.get_ref().keys().map(|key| key.get_ref().to_string()).collect())
+    }
+
+    /// The text's table with those of its overrides laid over it.
+    fn table<'t>(
+        &'t self,
+        overrides: &'t [String],
+    ) -> Result<Spanned<DeTable<'t>>, toml::de::Error> {
+        let mut table = DeTable::parse(&self.text)?;
+        for text in overrides {
+            merge(table.get_mut(), DeTable::parse(text)?.into_inner());
+        }
+        Ok(table)
     }
 
     /// A mistake at the place of a value that was read with its span.
@@ -152,16 +202,9 @@ impl Source {
         help: impl Into<String>,
     ) -> Diagnostic {
         let padded = self.padded_overrides().unwrap_or_default();
-        let key = DeTable::parse(&self.text).ok().map_or_else(String::new, |mut table| {
-            for text in &padded {
-                if let Ok(extra) = DeTable::parse(text) {
-                    merge(table.get_mut(), extra.into_inner());
-                }
-            }
-            key_at(table.get_ref(), span.start)
-        });
-        let (place, line) = self.place_of(span.start);
-        Diagnostic { place, line, key, found: found.into(), help: help.into() }
+        let table = self.table(&padded);
+        let key = table.map_or_else(|_| String::new(), |table| key_at(table.get_ref(), span.start));
+        self.at(span, key, found, help)
     }
 
     /// A mistake at the place of the value of a dotted key (`"nodes.nic"`, `"graph.links[3].to"`),
@@ -173,26 +216,10 @@ impl Source {
         help: impl Into<String>,
     ) -> Diagnostic {
         let padded = self.padded_overrides().unwrap_or_default();
-        let Ok(mut table) = DeTable::parse(&self.text) else {
-            return self.mistake_without_span(key, found, help);
-        };
-        for text in &padded {
-            if let Ok(extra) = DeTable::parse(text) {
-                merge(table.get_mut(), extra.into_inner());
-            }
-        }
-        match start_of(table.get_ref(), key) {
+        let span = self.table(&padded).ok().and_then(|table| span_of(table.get_ref(), key));
+        match span {
             None => self.mistake_without_span(key, found, help),
-            Some(start) => {
-                let (place, line) = self.place_of(start);
-                Diagnostic {
-                    place,
-                    line,
-                    key: key.to_owned(),
-                    found: found.into(),
-                    help: help.into(),
-                }
-            }
+            Some(span) => self.at(span, key.to_owned(), found, help),
         }
     }
 
@@ -206,16 +233,29 @@ impl Source {
         Diagnostic { key: key.to_owned(), ..Diagnostic::of(&self.name, found, help) }
     }
 
+    /// A mistake at a span of the file, or of the overrides behind it.
+    fn at(
+        &self,
+        span: Range<usize>,
+        key: String,
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Diagnostic {
+        let (place, line) = self.place_of(span.start);
+        let excerpt = line.and_then(|_| Excerpt::of(&self.text, span)).map(Box::new);
+        Diagnostic { line, key, excerpt, ..Diagnostic::of(place, found, help) }
+    }
+
     /// The overrides as TOML lines, each moved behind the file and the overrides before it.
     fn padded_overrides(&self) -> Result<Vec<String>, Diagnostic> {
         let mut start = self.text.len() + 1;
         let mut padded = Vec::with_capacity(self.overrides.len());
-        for given in &self.overrides {
+        for (given, prefix) in self.overrides.iter().zip(&self.prefixes) {
             let Some((key, value)) = given.split_once('=') else {
                 return Err(Diagnostic::of(
-                    format!("--set {given}"),
+                    format!("--set {prefix}{given}"),
                     "has no `=`",
-                    "write --set key=value, such as --set batch.tokens_per_gpu=4096",
+                    "write KEY=VALUE, as in --set nodes.count=4",
                 ));
             };
             let (key, value) = (key.trim(), value.trim());
@@ -241,26 +281,81 @@ impl Source {
         let ends = self.padded_overrides().unwrap_or_default();
         let nth = ends.iter().position(|line| offset < line.len() + 1);
         let nth = nth.unwrap_or(self.overrides.len() - 1);
-        (format!("--set {}", self.overrides[nth]), None)
+        (format!("--set {}{}", self.prefixes[nth], self.overrides[nth]), None)
     }
 
-    fn mistake_of(&self, error: &toml::de::Error, table: Option<&DeTable<'_>>) -> Diagnostic {
-        let offset = error.span().map(|span| span.start);
-        let (place, line) = match offset {
-            Some(offset) => self.place_of(offset),
-            None => (self.name.clone(), None),
-        };
-        let key = match (table, offset) {
-            (Some(table), Some(offset)) => key_at(table, offset),
-            _ => String::new(),
-        };
-        // A syntax error: the file may be another tool's.
-        let other = table.is_none().then(|| foreign(&self.text)).flatten();
-        if let Some((found, help)) = other {
+    /// What to say of a text that is no TOML: it may be another tool's.
+    fn no_toml(&self, error: &toml::de::Error) -> Diagnostic {
+        if let Some((found, help)) = foreign_or_table(&self.text) {
             return Diagnostic::of(&self.name, found, help);
         }
-        let (found, help) = in_plain_words(error.message());
-        Diagnostic { place, line, key, found, help }
+        let (found, help) = in_plain_words(error.message(), "");
+        let Some(span) = error.span() else { return Diagnostic::of(&self.name, found, help) };
+        self.at(span, String::new(), found, help)
+    }
+
+    /// What to say of TOML that has not the layout of `T`.
+    fn misfit<T: DeserializeOwned>(
+        &self,
+        error: &toml::de::Error,
+        whole: &Spanned<DeTable<'_>>,
+    ) -> Diagnostic {
+        let (message, span) = (error.message(), error.span());
+        let table = span.as_ref().and_then(|span| table_at(whole, span));
+        let at = |span: &Range<usize>| key_at(whole.get_ref(), span.start);
+        let key = table.clone().or_else(|| span.as_ref().map(at)).unwrap_or_default();
+        let missing_field = message.strip_prefix("missing field `");
+        let missing_field = missing_field.and_then(|rest| rest.strip_suffix('`'));
+        let (found, help) = if let (Some(name), Some(table)) = (missing_field, &table) {
+            let whole = toml::Table::deserialize(toml::Deserializer::from(whole.clone()));
+            missing::<T>(whole.unwrap_or_default(), table, name)
+        } else if message.starts_with("wanted exactly 1 element") {
+            let given = span.as_ref().map_or_else(Vec::new, |span| keys_at(whole.get_ref(), span));
+            one_choice(&key, &given)
+        } else {
+            in_plain_words(message, &key)
+        };
+        let unknown = found.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
+        let (key, help) = match unknown {
+            Some(name) => (up_to(&key, name), elsewhere(name, &key, help)),
+            None => (key.clone(), help),
+        };
+        match span {
+            // The whole file is no line of it.
+            Some(span) if table.as_deref() != Some("") => self.at(span, key, found, help),
+            _ => self.mistake_without_span("", found, help),
+        }
+    }
+}
+
+/// The key up to the step of a name: what stands below an unknown key does not matter.
+fn up_to(key: &str, name: &str) -> String {
+    let end = key.rfind(name).map_or(key.len(), |at| at + name.len());
+    key[..end].to_owned()
+}
+
+/// What to say where one of several tables is to be named, and none is or several are.
+fn one_choice(key: &str, given: &[String]) -> (String, String) {
+    let names: Vec<String> = given.iter().map(|name| format!("[{key}.{name}]")).collect();
+    match &names[..] {
+        [] => (
+            "names no choice".to_owned(),
+            format!("name one, as in [{key}.NAME], with its keys below"),
+        ),
+        _ => {
+            (format!("names several choices: {}", names.join(", ")), "keep one of them".to_owned())
+        }
+    }
+}
+
+/// Advice on an unknown key that belongs into another table.
+fn elsewhere(name: &str, key: &str, help: String) -> String {
+    let here = key.rsplit_once('.').map_or("", |(table, _)| table);
+    match home_of(name) {
+        Some(home) if home != here && !help.starts_with("did you mean") => {
+            format!("`{name}` is a key of [{home}]")
+        }
+        _ => help,
     }
 }
 
@@ -288,76 +383,6 @@ pub fn fold_bytes(hash: u64, bytes: &[u8]) -> u64 {
     let hash = if hash == 0 { fnv1a(bytes) } else { fnv1a_on(hash, bytes) };
     // The end counts, so that "ab", "c" differs from "a", "bc".
     fnv1a_on(hash, &[0xff])
-}
-
-/// Lays `extra` over `table`: tables merge, anything else is replaced.
-fn merge<'i>(table: &mut DeTable<'i>, extra: DeTable<'i>) {
-    for (key, value) in extra {
-        let name: &str = key.get_ref();
-        match (table.get_mut(name).map(Spanned::get_mut), value.get_ref()) {
-            (Some(DeValue::Table(old)), DeValue::Table(_)) => {
-                if let DeValue::Table(new) = value.into_inner() {
-                    merge(old, new);
-                }
-            }
-            _ => {
-                table.remove(name);
-                table.insert(key, value);
-            }
-        }
-    }
-}
-
-/// The dotted key of the value (or of the key itself) at a byte offset.
-fn key_at(table: &DeTable<'_>, offset: usize) -> String {
-    for (key, value) in table.iter() {
-        let inner = match value.get_ref() {
-            DeValue::Table(inner) => key_at(inner, offset),
-            DeValue::Array(items) => items
-                .iter()
-                .enumerate()
-                .find_map(|(i, item)| in_item(item, i, offset))
-                .unwrap_or_default(),
-            _ => String::new(),
-        };
-        let name = key.get_ref();
-        if !inner.is_empty() {
-            let dot = if inner.starts_with('[') { "" } else { "." };
-            return format!("{name}{dot}{inner}");
-        }
-        if key.span().contains(&offset) || value.span().contains(&offset) {
-            return name.to_string();
-        }
-    }
-    String::new()
-}
-
-/// Where the value of a dotted key begins, or that of the innermost table around it.
-fn start_of(table: &DeTable<'_>, key: &str) -> Option<usize> {
-    let (step, rest) = key.split_once('.').unwrap_or((key, ""));
-    let (name, nth) = match step.split_once('[') {
-        Some((name, nth)) => (name, nth.trim_end_matches(']').parse::<usize>().ok()),
-        None => (step, None),
-    };
-    let mut value = table.get(name)?;
-    if let (Some(nth), DeValue::Array(items)) = (nth, value.get_ref()) {
-        value = items.get(nth)?;
-    }
-    let inner = match value.get_ref() {
-        DeValue::Table(inner) if !rest.is_empty() => start_of(inner, rest),
-        _ => None,
-    };
-    Some(inner.unwrap_or(value.span().start))
-}
-
-fn in_item(item: &Spanned<DeValue<'_>>, i: usize, offset: usize) -> Option<String> {
-    if let DeValue::Table(inner) = item.get_ref() {
-        let inner = key_at(inner, offset);
-        if !inner.is_empty() {
-            return Some(format!("[{i}].{inner}"));
-        }
-    }
-    item.span().contains(&offset).then(|| format!("[{i}]"))
 }
 
 /// Stands between what was found and how to fix it in messages that pass through serde.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{Count, Diagnostic, Overrides, ScenarioSource, Source};
+use super::{Count, Diagnostic, Kind, Overrides, ScenarioSource, Source};
 
 mod steps;
 use steps::{Wrong, steps};
@@ -104,7 +104,7 @@ impl SweepPlan {
     }
 
     fn of(source: Source, folder: PathBuf, extra: &[String]) -> Result<Self, Diagnostic> {
-        let file: File = source.parse()?;
+        let file: File = Kind::Plan.parse(&source)?;
         let mut axes = Vec::new();
         for (key, values) in &file.vary {
             let steps = steps(values.get_ref())
@@ -232,24 +232,26 @@ impl SweepPlan {
     fn in_plan(&self, settings: &[(&str, &Value)], mistake: Diagnostic) -> Diagnostic {
         let blamed =
             settings.iter().find(|(key, _)| mistake.place.contains(&format!("--set {key}")));
-        let line = blamed
-            .and_then(|(key, _)| {
-                self.axes.iter().find(|axis| axis.keys.iter().any(|own| own == key))
-            })
-            .and_then(|axis| self.source.mistake(axis.span.clone(), "", "").line);
+        let axis = blamed.and_then(|(key, _)| {
+            self.axes.iter().find(|axis| axis.keys.iter().any(|own| own == key))
+        });
         let at: Vec<String> =
             settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        Diagnostic {
-            place: self.source.name().to_owned(),
-            line,
-            key: String::new(),
-            found: format!(
-                "at {}: {}",
-                at.join(", "),
-                Diagnostic { help: String::new(), ..mistake.clone() }
-            ),
-            help: mistake.help,
+        let (help, inner) = (mistake.help.clone(), Diagnostic { help: String::new(), ..mistake });
+        let found = format!("at {}: {inner}", at.join(", "));
+        match axis {
+            Some(axis) => {
+                let placed = self.source.mistake(axis.span.clone(), found, help);
+                Diagnostic { key: String::new(), ..placed }
+            }
+            None => self.source.mistake_without_span("", found, help),
         }
+    }
+
+    /// A mistake at a key of the plan, such as `plot.gain.y`.
+    #[must_use]
+    pub fn mistake_at_key(&self, key: &str, found: String, help: String) -> Diagnostic {
+        self.source.mistake_at_key(key, found, help)
     }
 }
 

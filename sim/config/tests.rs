@@ -53,8 +53,7 @@ fn mistakes_name_file_line_key_and_remedy() {
     );
     assert_eq!(
         message(&format!("{GOOD}lanes = 3\n"), &[]),
-        "x.toml:6: link.lanes: unknown key `lanes`\n  help: known keys here: `bandwidth` or \
-         `latency`"
+        "x.toml:6: link.lanes: unknown key `lanes`\n  help: known keys here: `bandwidth`, `latency`"
     );
     assert_eq!(
         message("count = 4\n[link]\nlatency = \"1 us\"\n", &[]),

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Count, Diagnostic, Source, Written};
+use super::{Count, Diagnostic, Kind, Source, Written};
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 use crate::topology::{
     Cable, Fabric, GpuSpec, Nics, Node, PcieTree, ScaleUp, Topology, Unbuildable,
@@ -24,7 +24,7 @@ use graph::GraphFile;
 /// # Errors
 /// If the text is no topology file or describes no cluster.
 pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
-    let file: File = source.parse()?;
+    let file: File = Kind::Topology.parse(source)?;
     let (name, cited) = (file.name.as_str(), file.source.as_str());
     let gpu = file.gpu.build();
     let built = match (file.nodes, file.graph) {

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Count, Diagnostic, Number, Source};
+use super::{Count, Diagnostic, Kind, Number, Source};
 use crate::workload::{
     Batch, Capacity, DropBy, Dtype, Execution, Experts, Gating, Origin, ShareOf, Workload,
     ZeroComputation,
@@ -146,7 +146,7 @@ enum DtypeWord {
 /// # Errors
 /// If the text is no workload, or one that cannot exist.
 pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
-    let file: File = source.parse()?;
+    let file: File = Kind::Workload.parse(source)?;
     let Count(1) = file.schema else { unreachable!("the type admits schema 1 alone") };
     let trains = file.training.is_some();
     let of = (file.experts.ffn.get_ref().0, file.model.layers.0, trains);

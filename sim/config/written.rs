@@ -117,3 +117,47 @@ impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Number<LEAST, 
         deserializer.deserialize_any(NumberVisitor::<LEAST, MOST>).map(Self)
     }
 }
+
+/// A ratio as people write it, `"3:1"` or a number, from `LEAST` to `MOST` thousandths.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio<const LEAST: i64, const MOST: i64>(pub f64);
+
+impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Ratio<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RatioVisitor<const LEAST: i64, const MOST: i64>;
+        impl<const LEAST: i64, const MOST: i64> RatioVisitor<LEAST, MOST> {
+            fn checked<E: Error>(ratio: f64, found: impl fmt::Display) -> Result<f64, E> {
+                let (least, most) = (LEAST as f64 / 1e3, MOST as f64 / 1e3);
+                if (least..=most).contains(&ratio) {
+                    return Ok(ratio);
+                }
+                Err(E::custom(format!(
+                    "found {found}{HELP_FOLLOWS}give a ratio such as \"3:1\", or a number from {least} to \
+                     {most}"
+                )))
+            }
+        }
+        impl<const LEAST: i64, const MOST: i64> Visitor<'_> for RatioVisitor<LEAST, MOST> {
+            type Value = f64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a ratio such as \"3:1\", or a number")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<f64, E> {
+                let part = |text: &str| text.trim().parse::<f64>().unwrap_or(f64::NAN);
+                let ratio = text.split_once(':').map(|(over, under)| part(over) / part(under));
+                Self::checked(ratio.unwrap_or_else(|| part(text)), format!("`{text}`"))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<f64, E> {
+                Self::checked(number, number)
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
+                Self::checked(number as f64, number)
+            }
+        }
+        deserializer.deserialize_any(RatioVisitor::<LEAST, MOST>).map(Self)
+    }
+}

@@ -122,17 +122,13 @@ pub fn looks_like(path: &Path) -> bool {
 fn parse(name: &str, bytes: &[u8]) -> Result<Vec<PaperRow>, Diagnostic> {
     const COLUMNS: &str = "the columns are model, ffn_experts, zero_computation_experts, tau, \
                            expert_forward_ms, throughput_increase_percent";
+    let text = String::from_utf8_lossy(bytes);
     let mut rows = Vec::new();
     for row in csv::Reader::from_reader(bytes).deserialize::<CsvRow>() {
-        let row = row.map_err(|e| {
-            let line = e.position().map(|at| at.line() as usize);
-            Diagnostic { line, ..Diagnostic::of(name, e.to_string(), COLUMNS) }
-        })?;
-        let line = Some(rows.len() + 2);
-        let wrong = |key: &str, found: String, help: &str| Diagnostic {
-            line,
-            key: key.to_owned(),
-            ..Diagnostic::of(name, found, help)
+        let row = row.map_err(|e| Diagnostic::of_csv((name, &text), &e, COLUMNS))?;
+        let line = rows.len() + 2;
+        let wrong = |key: &str, found: String, help: &str| {
+            Diagnostic::in_cell((name, &text), (line, key), found, help)
         };
         let time = row.expert_forward_ms;
         if !(time > 0.0 && time.is_finite()) {

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::choice::Choice;
-use crate::base::table::{Table, TableError};
+use crate::base::table::Table;
 use crate::config::Diagnostic;
 use crate::kernels::exchange::Library;
 use crate::kernels::profile::Residual;
@@ -148,11 +148,10 @@ pub fn judge(
     if out == Some(LeaveOut::FewExperts) && kind != Kind::Experts {
         return Ok(None);
     }
-    let refused = |e: TableError| Diagnostic::of(e.table.clone(), column_and_found(&e), e.help);
-    let table = Table::read(path).map_err(refused)?;
+    let table = Table::read(path)?;
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
     let predictor = Predictor::of(dir, &stem, out)?;
-    let (mut judged, skipped) = judge::table(kind, &predictor, &table, out).map_err(refused)?;
+    let (mut judged, skipped) = judge::table(kind, &predictor, &table, out)?;
     for row in judged.iter_mut().filter(|_| !predictor.known) {
         row.extrapolated = true;
     }
@@ -179,11 +178,6 @@ fn by_ranks(all: Report, table: &Table) -> Vec<Report> {
     let second = Report { file, judged: apart, skipped: BTreeMap::new(), ..all.clone() };
     let first = Report { judged, ..all };
     if second.judged.is_empty() { vec![first] } else { vec![first, second] }
-}
-
-fn column_and_found(error: &TableError) -> String {
-    let column = error.column.as_ref().map(|c| format!("column `{c}`: ")).unwrap_or_default();
-    format!("{column}{}", error.found)
 }
 
 /// What a table holds, by the first word of its name.

@@ -123,12 +123,12 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moepp-1b",
         &["experts.tau=high"],
-        "--set experts.tau=high: experts.tau: found string \"high\"\n  help: give a number from 0.001 to 1000",
+        "--set experts.tau=high: experts.tau: found the text \"high\"\n  help: give a number from 0.001 to 1000",
     ),
     (
         "moepp-1b",
         &["experts.execution=parallel"],
-        "--set experts.execution=parallel: experts.execution: unknown choice `parallel`\n  help: choose from: `sequential` or `grouped`",
+        "--set experts.execution=parallel: experts.execution: unknown choice `parallel`\n  help: choose from: `sequential`, `grouped`",
     ),
     (
         "moepp-1b",
@@ -238,11 +238,11 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moepp-1b",
         &["batch.tokens_per_gpu=1e9"],
-        "--set batch.tokens_per_gpu=1e9: batch.tokens_per_gpu: found floating point `1000000000.0`\n  help: give a whole number from 1 to 16777216",
+        "--set batch.tokens_per_gpu=1e9: batch.tokens_per_gpu: found 1000000000.0\n  help: give a whole number from 1 to 16777216",
     ),
     (
         "moepp-1b",
         &["batch.dtype=fp64"],
-        "--set batch.dtype=fp64: batch.dtype: unknown choice `fp64`\n  help: choose from: `bf16` or `fp8`",
+        "--set batch.dtype=fp64: batch.dtype: unknown choice `fp64`\n  help: choose from: `bf16`, `fp8`",
     ),
 ];

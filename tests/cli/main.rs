@@ -4,6 +4,7 @@ mod answers;
 mod cases;
 mod choices;
 mod damage;
+mod files;
 #[cfg(unix)]
 mod full_disk;
 mod gate_commands;

@@ -21,8 +21,12 @@ enum Wrong {
     Args(&'static [&'static str]),
     /// Run a scenario that differs from the paper's in one text.
     Scenario(&'static str, &'static str),
+    /// Give a shipped file, as `wrong.toml`, to a command.
+    Given(&'static str, &'static [&'static str]),
+    /// Give a file of this text, as `wrong.toml`, to a command.
+    Text(&'static str, &'static [&'static str]),
 }
-use Wrong::{Args, Bytes, Edit, Scenario, Size};
+use Wrong::{Args, Bytes, Edit, Given, Scenario, Size, Text};
 
 const WORKLOAD: &str = "workloads/moe-1b.toml";
 const MOEPP: &str = "workloads/moepp-1b.toml";
@@ -30,6 +34,21 @@ const WINDOWED: &str = "workloads/gpt-oss-120b.toml";
 const TOPOLOGY: &str = "topologies/a100-4x8.toml";
 const OVERHEADS: &str = "calibrate/overheads/moepp-loop.toml";
 const PROFILE: &str = "calibrate/profiles/a100-sxm.toml";
+
+const PLAN: &str = "notebooks/plans/skew.toml";
+const SCENARIO: &str = "scenarios/paper.toml";
+
+const MODEL: &[u8] = br#"
+schema = 1
+name = "model"
+[model]
+name = "tiny"
+layers = 4
+[experts]
+ffn = 8
+top_k = 2
+execution = "grouped"
+"#;
 
 const GRAPH: &[u8] = br#"
 schema = 1
@@ -199,6 +218,91 @@ const CASES: &[(&str, Wrong)] = &[
             "tau=[0.75]",
         ]),
     ),
+    ("a key of another table", Edit(WORKLOAD, "layers       = 12", "micro_batches = 12")),
+    ("many keys missing", Edit(WORKLOAD, "layers       = 12\nhidden       = 768\n", "")),
+    ("tables missing", Bytes(MODEL)),
+    ("an unknown key within a table of two words", Edit(TOPOLOGY, "per_node  = 8", "pernode = 8")),
+    ("a table missing from a scenario", Scenario("[[compare]]", "[[compared]]")),
+    (
+        "a fabric named twice",
+        Edit(
+            TOPOLOGY,
+            "[fabric.rail-optimized]\n",
+            "[fabric.clos]\nnodes_per_leaf = 4\n[fabric.rail-optimized]\n",
+        ),
+    ),
+    (
+        "a fabric that is none",
+        Edit("topologies/torus-16x16.toml", "[fabric.torus]", "[fabric.tores]"),
+    ),
+    ("a table of a fabric alone", Edit(TOPOLOGY, "[fabric.rail-optimized]", "[fabrik.clos]")),
+    ("a text without quotes", Edit(WORKLOAD, "\"sequential\"", "sequential")),
+    ("a quantity without quotes", Edit(TOPOLOGY, "\"300 GB/s\"", "300 GB/s")),
+    ("a table that is not closed", Edit(WORKLOAD, "[model]", "[model")),
+    ("a line without an equals sign", Edit(WORKLOAD, "layers       = 12", "layers 12")),
+    ("a colon for an equals sign", Edit(WORKLOAD, "layers       = 12", "layers: 12")),
+    ("a number without a digit", Edit(MOEPP, "factor = 1.1", "factor = .5")),
+    ("a list that is not closed", Scenario("[0.1, 0.25, 0.5, 0.75, 1.0]", "[0.1, 0.25")),
+    ("a word for true", Edit(WORKLOAD, "residual = false", "residual = False")),
+    ("a unit in the wrong case", Edit(TOPOLOGY, "\"300 GB/s\"", "\"300 gbps\"")),
+    ("a ratio of nothing", Edit(TOPOLOGY, "oversubscription = 1", "oversubscription = \"0:1\"")),
+    ("a topology given to run", Given(TOPOLOGY, &["run", "wrong.toml"])),
+    ("a workload given to sweep", Given(WORKLOAD, &["sweep", "wrong.toml"])),
+    ("a plan given to run", Given(PLAN, &["run", "wrong.toml"])),
+    ("a scenario given to compare", Given(SCENARIO, &["compare", "wrong.toml"])),
+    ("overheads given to topology", Given(OVERHEADS, &["topology", "wrong.toml"])),
+    ("a workload given to flows", Given(WORKLOAD, &["flows", "wrong.toml"])),
+    ("a scenario given to plot", Given(SCENARIO, &["plot", "wrong.toml", "--out", "x.svg"])),
+    ("a scenario given to reproduce", Given(SCENARIO, &["reproduce", "wrong.toml"])),
+    (
+        "a log of nccl-tests given to run",
+        Given("tests/data/cases/09-nccl-tests.log", &["run", "wrong.toml"]),
+    ),
+    (
+        "a CSV table given to run",
+        Text("source,destination,bytes,start_s\n0,1,100,0\n", &["run", "wrong.toml"]),
+    ),
+    ("a table of Parquet given to check", Bytes(b"PAR1\xff\xfe\xff")),
+    ("a built-in topology given to run", Args(&["run", "a100-4x8"])),
+    ("a built-in workload given to compare", Args(&["compare", "moe-1b"])),
+    ("a scenario with a letter missing", Args(&["run", "papr"])),
+    ("a cluster with a letter too many", Args(&["topology", "h100-4x8-rails"])),
+    ("a part of a name", Args(&["show", "deepseek"])),
+    ("a name like no other", Args(&["show", "nothing"])),
+    (
+        "an override for a kind of file that is none",
+        Args(&["run", "paper", "--set", "worklod.batch.tokens_per_gpu=64"]),
+    ),
+    (
+        "an override that does not say for which file",
+        Args(&["run", "paper", "--set", "batch.tokens_per_gpu=64"]),
+    ),
+    ("an override with a letter missing", Args(&["run", "paper", "--set", "seed=0..2"])),
+    (
+        "an override of a workload with letters swapped",
+        Args(&["run", "paper", "--set", "workload.batch.tokens_per_gup=64"]),
+    ),
+    ("a number for a list", Args(&["run", "paper", "--set", "tau=0.5"])),
+    ("a choice with a letter missing", Args(&["run", "paper", "--set", "counted=expert"])),
+    (
+        "a column that is none",
+        Text(
+            "schema = 1\nname = \"x\"\nscenario = \"paper\"\n[vary]\nnetwork = [\"auto\"]\n\
+             [plot.gain]\nx = \"network\"\ny = \"throughput_increase\"\n",
+            &["sweep", "wrong.toml"],
+        ),
+    ),
+    (
+        "a value that does not fit its key",
+        Text(
+            "schema = 1\nname = \"x\"\nscenario = \"paper\"\n[vary]\ncounted = [\"expert\"]\n",
+            &["sweep", "wrong.toml"],
+        ),
+    ),
+    (
+        "a line of flows that is none",
+        Text("source,destination,bytes,start_s\n0,1,-5,0\n", &["flows", "wrong.toml"]),
+    ),
     ("a cluster compared with itself", Args(&["compare", "a100-4x8", "a100-4x8"])),
     ("a cluster planned with twice", Args(&["plan", "a100-4x8", "a100-4x8", "--layer-ms", "2"])),
 ];
@@ -242,6 +346,14 @@ fn message(case: usize, wrong: &Wrong) -> String {
             vec!["run", "wrong.toml"]
         }
         Args(args) => args.to_vec(),
+        Given(name, args) => {
+            fs::write(&file, shipped(name)).expect("writable");
+            args.to_vec()
+        }
+        Text(text, args) => {
+            fs::write(&file, text).expect("writable");
+            args.to_vec()
+        }
     };
     let before = fs::read_dir(&folder).expect("readable").count();
     let output = Command::new(env!("CARGO_BIN_EXE_moesim"))

@@ -121,26 +121,23 @@ fn wrong_flows_get_these_messages() {
     let table = [
         (
             refused_file("header", "from,to\n0,1\n"),
-            "error: FILE:1: the header is `from,to`\n  help: begin the file with \
-             `source,destination,bytes,start_s`\n",
+            "error: the header is `from,to`\n --> FILE:1:1\n  |\n1 | from,to\n  | ^^^^^^^\n  help: begin the file with `source,destination,bytes,start_s`\n",
         ),
         (
             refused_file("gpu", &format!("{header}\n0,1,5,0\n0,128,5,0\n")),
-            "error: FILE:3: destination `128` is no GPU of this cluster\n  help: number GPUs from \
-             0 to 127\n",
+            "error: destination `128` is no GPU of this cluster\n --> FILE:3:1\n  |\n3 | 0,128,5,0\n  | ^^^^^^^^^\n  help: number GPUs from 0 to 127\n",
         ),
         (
             refused_file("bytes", &format!("{header}\n0,1,-5,0\n")),
-            "error: FILE:2: bytes `-5`\n  help: give a whole number from 0 to 1125899906842624\n",
+            "error: bytes `-5`\n --> FILE:2:1\n  |\n2 | 0,1,-5,0\n  | ^^^^^^^^\n  help: give a whole number from 0 to 1125899906842624\n",
         ),
         (
             refused_file("start", &format!("{header}\n0,1,5,NaN\n")),
-            "error: FILE:2: start_s `NaN`\n  help: give seconds from 0 to 1000000\n",
+            "error: start_s `NaN`\n --> FILE:2:1\n  |\n2 | 0,1,5,NaN\n  | ^^^^^^^^^\n  help: give seconds from 0 to 1000000\n",
         ),
         (
             refused_file("columns", &format!("{header}\n0,1,5\n")),
-            "error: FILE:2: 3 columns\n  help: give the four columns \
-             source,destination,bytes,start_s\n",
+            "error: 3 columns\n --> FILE:2:1\n  |\n2 | 0,1,5\n  | ^^^^^\n  help: give the four columns source,destination,bytes,start_s\n",
         ),
         (
             refused(&["--pattern", "uniform", "--gpus", "96", "--group", "7"]),

@@ -159,7 +159,7 @@ fn a_sweep_is_drawn_from_its_folder_its_parquet_and_its_csv_alike() {
     );
     let message = refused(&here, &["plot", "done", "--y", "speed"]);
     assert!(message.starts_with("error: done: there is no column `speed`"), "{message}");
-    assert!(message.contains("help: columns: topology.nodes.nic.bandwidth"), "{message}");
+    assert!(message.contains("help: did you mean `seed`?"), "{message}");
     runs(&here, &["gate", "show", "moepp-1b", "--export", "counts.parquet"]);
     runs(&here, &["plot", "counts.parquet"]);
     assert!(words(&here.join("counts.loads.svg")).contains("times the mean load"));

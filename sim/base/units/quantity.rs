@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Bandwidth, Bytes, FlopRate, SimDuration};
+use crate::base::near::did_you_mean;
 
 /// A type that users write as a number with a unit.
 pub trait Quantity: Sized {
@@ -12,6 +13,8 @@ pub trait Quantity: Sized {
     const EXAMPLE: &'static str;
     /// Accepted units and the factor to the base unit.
     const UNITS: &'static [(&'static str, f64)];
+    /// Other spellings that are accepted too, and the unit that each stands for.
+    const SPELLINGS: &'static [(&'static str, &'static str)] = &[];
     /// The least and the greatest value accepted, in the base unit, both inclusive.
     const RANGE: (f64, f64);
 
@@ -51,11 +54,12 @@ pub fn parse_quantity<Q: Quantity>(text: &str) -> Result<Q, QuantityError> {
     if unit.is_empty() {
         return Err(QuantityError { found: format!("`{text}` has no unit"), help: help() });
     }
+    let spelled = Q::SPELLINGS.iter().find(|(other, _)| *other == unit);
+    let unit = spelled.map_or(unit, |(_, unit)| unit);
     let Some((_, factor)) = Q::UNITS.iter().find(|(name, _)| *name == unit) else {
-        let known: Vec<&str> = Q::UNITS.iter().map(|(name, _)| *name).collect();
         return Err(QuantityError {
             found: format!("`{unit}` is not a unit of {}", Q::KIND),
-            help: format!("use one of {}", known.join(", ")),
+            help: unit_help::<Q>(unit),
         });
     };
     let base = value * factor;
@@ -67,6 +71,18 @@ pub fn parse_quantity<Q: Quantity>(text: &str) -> Result<Q, QuantityError> {
         });
     }
     Ok(Q::from_base(base))
+}
+
+/// Advice on a unit that is none: those that differ in case or joints alone, else all.
+fn unit_help<Q: Quantity>(unit: &str) -> String {
+    let known: Vec<&str> = Q::UNITS.iter().map(|(name, _)| *name).collect();
+    let plain = |unit: &str| unit.to_lowercase().replace([' ', '/', 'p'], "");
+    let alike: Vec<&str> =
+        known.iter().copied().filter(|name| plain(name) == plain(unit)).collect();
+    match &alike[..] {
+        [] => format!("use one of {}", known.join(", ")),
+        alike => did_you_mean(alike),
+    }
 }
 
 /// Where the unit begins: after the digits, sign, dot, underscores and exponent.
@@ -109,6 +125,23 @@ impl Quantity for Bandwidth {
         ("Gb/s", 0.125e9),
         ("Tb/s", 0.125e12),
     ];
+    const SPELLINGS: &'static [(&'static str, &'static str)] = &[
+        ("Bps", "B/s"),
+        ("kBps", "kB/s"),
+        ("MBps", "MB/s"),
+        ("GBps", "GB/s"),
+        ("TBps", "TB/s"),
+        ("bps", "b/s"),
+        ("kbps", "kb/s"),
+        ("Mbps", "Mb/s"),
+        ("Gbps", "Gb/s"),
+        ("Tbps", "Tb/s"),
+        ("bit/s", "b/s"),
+        ("kbit/s", "kb/s"),
+        ("Mbit/s", "Mb/s"),
+        ("Gbit/s", "Gb/s"),
+        ("Tbit/s", "Tb/s"),
+    ];
     const RANGE: (f64, f64) = (1.0, 1e18);
 
     fn from_base(value: f64) -> Self {
@@ -129,6 +162,8 @@ impl Quantity for SimDuration {
         ("min", 60.0),
         ("h", 3600.0),
     ];
+    // The Greek letter; the unit above is the micro sign. Both look alike.
+    const SPELLINGS: &'static [(&'static str, &'static str)] = &[("μs", "us")];
     const RANGE: (f64, f64) = (0.0, 86_400.0);
 
     fn from_base(value: f64) -> Self {
@@ -169,6 +204,12 @@ impl Quantity for FlopRate {
         ("TFLOP/s", 1e12),
         ("PFLOP/s", 1e15),
     ];
+    const SPELLINGS: &'static [(&'static str, &'static str)] = &[
+        ("MFLOPS", "MFLOP/s"),
+        ("GFLOPS", "GFLOP/s"),
+        ("TFLOPS", "TFLOP/s"),
+        ("PFLOPS", "PFLOP/s"),
+    ];
     const RANGE: (f64, f64) = (1.0, 1e21);
 
     fn from_base(value: f64) -> Self {
@@ -184,6 +225,24 @@ mod tests {
     fn bits_are_eighths_of_bytes() {
         assert_eq!(parse_quantity::<Bandwidth>("400 Gb/s"), parse_quantity("50 GB/s"));
         assert_eq!(parse_quantity::<Bandwidth>("1e3MB/s"), parse_quantity("1 GB/s"));
+    }
+
+    /// Data sheets and vendors' tools spell one unit in several ways.
+    #[test]
+    fn units_are_read_as_people_write_them() {
+        for same in ["400 Gb/s", "400Gbps", "400 Gbit/s", "50 GBps", "0.4 Tbps"] {
+            assert_eq!(parse_quantity::<Bandwidth>(same), parse_quantity("50 GB/s"), "{same}");
+        }
+        for (spelling, unit) in Bandwidth::SPELLINGS.iter().chain(FlopRate::SPELLINGS) {
+            let is_known = |(name, _): &(&str, f64)| name == unit;
+            let known = Bandwidth::UNITS.iter().chain(FlopRate::UNITS).any(is_known);
+            assert!(known, "{spelling} stands for {unit}");
+        }
+        assert_eq!(parse_quantity::<FlopRate>("312 TFLOPS"), parse_quantity("312 TFLOP/s"));
+        assert_eq!(parse_quantity::<SimDuration>("2 μs"), parse_quantity("2 us"));
+        // Bits or bytes: who knows.
+        let help = parse_quantity::<Bandwidth>("400 gbps").unwrap_err().help;
+        assert_eq!(help, "did you mean `GB/s` or `Gb/s`?");
     }
 
     #[test]

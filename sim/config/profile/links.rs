@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::file::{Collective, ExchangeFile, ExchangePriorFile, InterNode, RampFile};
-use super::in_table;
 use super::residuals::Residuals;
 use crate::base::units::Bandwidth;
 use crate::config::{Diagnostic, Source};
@@ -61,7 +60,7 @@ impl Collective {
             noise: 1.0,
             clip: f64::INFINITY,
         };
-        let residual = residuals.curves(&family, kriging).map_err(in_table)?;
+        let residual = residuals.curves(&family, kriging)?;
         let (evidence, unseen_gpus) =
             (self.evidence.into(), self.unseen_gpus.map(|u| u.evidence.into()));
         // What the data sheet says of it replaces this.
@@ -103,7 +102,7 @@ impl ExchangeFile {
             library,
             bytes: self.bytes.0,
             priors: self.prior.iter().map(ExchangePriorFile::prior).collect(),
-            residual: residuals.curves(&family, kriging).map_err(in_table)?,
+            residual: residuals.curves(&family, kriging)?,
             evidence: self.evidence.into(),
             one_node: self.one_node.map(|one| one.evidence.into()),
             unseen_groups: self.unseen_groups.map(|unseen| unseen.evidence.into()),

@@ -1,6 +1,8 @@
 //! `--set` lines, each for the scenario itself or for one kind of file that it names.
 
-use crate::config::Kind;
+use crate::base::near::{did_you_mean, nearest, quoted};
+use crate::config::source::table_of;
+use crate::config::{Diagnostic, Kind};
 
 /// `--set` lines, each for the scenario itself or for one kind of file that it names.
 #[derive(Clone, Debug, Default)]
@@ -20,10 +22,43 @@ impl Overrides {
         Self { lines }
     }
 
-    /// Those behind one prefix, without it.
-    pub(in crate::config) fn of(&self, prefix: &str) -> impl Iterator<Item = &str> {
+    /// That every line with a dotted key begins with what it is for: a scenario itself has no tables.
+    ///
+    /// # Errors
+    /// The first line that does not.
+    pub(super) fn check(&self) -> Result<(), Diagnostic> {
+        self.of_scenario().try_for_each(|line| {
+            let key = line.split('=').next().unwrap_or_default().trim();
+            let Some((first, rest)) = key.split_once('.') else { return Ok(()) };
+            if first.starts_with("compare") {
+                return Ok(());
+            }
+            let prefixes: Vec<&str> = NAMED.iter().map(|kind| kind.key()).chain(ROLES).collect();
+            let meant: Vec<String> = nearest(first, prefixes.iter().copied())
+                .iter()
+                .map(|prefix| format!("{prefix}.{rest}"))
+                .chain(table_of(key).map(|kind| format!("{kind}.{key}")))
+                .collect();
+            let meant: Vec<&str> = meant.iter().map(String::as_str).take(1).collect();
+            let help = format!("keys of other files begin with {}", quoted(&prefixes, ", "));
+            let help = match meant.is_empty() {
+                true => help,
+                false => format!("{} {help}", did_you_mean(&meant)),
+            };
+            Err(Diagnostic::of(
+                format!("--set {line}"),
+                format!("a scenario has no `{first}`"),
+                help,
+            ))
+        })
+    }
+
+    /// Those behind one prefix: the prefix with its dot as it was typed, and the rest.
+    pub(in crate::config) fn of(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         let prefix = format!("{prefix}.");
-        self.lines.iter().filter_map(move |line| line.trim_start().strip_prefix(prefix.as_str()))
+        let cut =
+            move |line: &String| line.trim_start().starts_with(&prefix).then_some(prefix.len());
+        self.lines.iter().filter_map(move |line| Some(line.trim_start().split_at(cut(line)?)))
     }
 
     /// Whether a key of the scenario itself is among them.

@@ -1,11 +1,17 @@
-//! A mistake in what the user wrote, as a message says it.
+//! A mistake in what the user wrote: the one type of error that users see.
+//!
+//! `Display` is the short form, for logs and callers of the library: `FILE:LINE: KEY: FOUND`, and the help
+//! on a line of its own. [`Diagnostic::render`] is the form of the command line.
 
 use std::fmt;
 
+use super::excerpt::Excerpt;
 use crate::base::printable::{clipped, printable};
+use crate::base::table::TableError;
+use crate::execution::outcome::TooLong;
 
 /// A mistake in what the user wrote: where, what was found, and how to fix it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file, built-in name or option that holds it.
     pub place: String,
@@ -17,6 +23,8 @@ pub struct Diagnostic {
     pub found: String,
     /// How to fix it.
     pub help: String,
+    /// The text of the line and what of it is meant, where they are known.
+    pub excerpt: Option<Box<Excerpt>>,
 }
 
 /// Characters of each part that a message shows; of longer ones it shows the beginning and the end.
@@ -27,17 +35,9 @@ const MOST_OF_HELP: usize = 4000;
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let written = |text: &str, most| printable(&clipped(text, most)).into_owned();
-        write!(f, "{}", written(&self.place, MOST_OF_PLACE))?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, ": {}", written(&self.key, MOST_OF_KEY))?;
-        }
-        write!(f, ": {}", written(&self.found, MOST_FOUND))?;
+        f.write_str(&self.placed_title())?;
         if !self.help.is_empty() {
-            write!(f, "\n  help: {}", written(&self.help, MOST_OF_HELP))?;
+            write!(f, "\n  help: {}", self.shown_help())?;
         }
         Ok(())
     }
@@ -45,10 +45,66 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
+impl From<TooLong> for Diagnostic {
+    fn from(error: TooLong) -> Self {
+        let help = "fewer micro-batches or tokens, or faster links and GPUs";
+        Self::of("", error.to_string(), help)
+    }
+}
+
+impl From<TableError> for Diagnostic {
+    fn from(error: TableError) -> Self {
+        let key = error.column.map_or_else(String::new, |column| format!("column `{column}`"));
+        Self { key, ..Self::of(error.table, error.found, error.help) }
+    }
+}
+
 impl Diagnostic {
     /// A mistake that concerns a whole file or option.
     pub fn of(place: impl Into<String>, found: impl Into<String>, help: impl Into<String>) -> Self {
-        let (place, found, help) = (place.into(), found.into(), help.into());
-        Self { place, line: None, key: String::new(), found, help }
+        Self { place: place.into(), found: found.into(), help: help.into(), ..Self::default() }
     }
+
+    /// A mistake in one line, counted from 1, of a file with this text.
+    pub fn at_line(
+        place: impl Into<String>,
+        (text, line): (&str, usize),
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let excerpt = Excerpt::of_line(text, line).map(Box::new);
+        Self { line: Some(line), excerpt, ..Self::of(place, found, help) }
+    }
+
+    /// The file or option, at a length that people read.
+    pub(super) fn shown_place(&self) -> String {
+        shown(&self.place, MOST_OF_PLACE)
+    }
+
+    /// `FILE:LINE: KEY: FOUND`.
+    pub(super) fn placed_title(&self) -> String {
+        let (place, title) = (self.shown_place(), self.shown_title());
+        match self.line {
+            _ if place.is_empty() => title,
+            Some(line) => format!("{place}:{line}: {title}"),
+            None => format!("{place}: {title}"),
+        }
+    }
+
+    /// `KEY: FOUND`.
+    pub(super) fn shown_title(&self) -> String {
+        let found = shown(&self.found, MOST_FOUND);
+        if self.key.is_empty() {
+            return found;
+        }
+        format!("{}: {found}", shown(&self.key, MOST_OF_KEY))
+    }
+
+    pub(super) fn shown_help(&self) -> String {
+        shown(&self.help, MOST_OF_HELP)
+    }
+}
+
+fn shown(text: &str, most: usize) -> String {
+    printable(&clipped(text, most)).into_owned()
 }

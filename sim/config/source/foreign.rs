@@ -39,11 +39,58 @@ pub fn foreign(text: &str) -> Option<(&'static str, &'static str)> {
              topologies/README.md",
         ));
     }
-    is_simai(text).then_some((
-        "is a topology of SimAI",
-        "write its links as the [graph] of a topology: from, to, bandwidth, latency, with the switches' \
-         names in `switches` (or use [nodes] and a [fabric.…]); see topologies/README.md",
-    ))
+    if is_simai(text) {
+        return Some((
+            "is a topology of SimAI",
+            "write its links as the [graph] of a topology: from, to, bandwidth, latency, with the switches' \
+             names in `switches` (or use [nodes] and a [fabric.…]); see topologies/README.md",
+        ));
+    }
+    if start.starts_with('<') {
+        return Some((
+            "is XML or HTML, not TOML",
+            "was a web page saved in place of the file? `moesim new` writes a file to start from",
+        ));
+    }
+    None
+}
+
+/// What a text that is no TOML turns out to be, where no table is wanted either.
+pub(super) fn foreign_or_table(text: &str) -> Option<(&'static str, &'static str)> {
+    foreign(text).or_else(|| {
+        is_csv(text).then_some((
+            "is a CSV table, not TOML",
+            "`moesim flows` reads flows (source,destination,bytes,start_s), `moesim plan --quality` \
+             curves of quality, `moesim gate` counts, `moesim plot` the results of a sweep",
+        ))
+    })
+}
+
+/// What bytes that are no text turn out to be, and what to do with them.
+#[must_use]
+pub(super) fn foreign_bytes(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let kinds: [(&[u8], &str, &str); 4] = [
+        (
+            b"PAR1",
+            "is a Parquet table, not TOML",
+            "`moesim gate` reads recordings of gates, `moesim plot` results of a sweep, `moesim validate` a \
+             folder of measurements; a profile's table is named in its TOML",
+        ),
+        (b"\x89PNG", "is a picture, not TOML", "name the result that it was drawn from"),
+        (b"\x1f\x8b", "is compressed by gzip", "unpack it first: `gunzip FILE`"),
+        (b"PK\x03\x04", "is a zip archive", "unpack it first"),
+    ];
+    let found = kinds.into_iter().find(|(magic, ..)| bytes.starts_with(magic));
+    found.map(|(_, found, help)| (found, help))
+}
+
+/// A line of names between commas, and a second with as many values.
+fn is_csv(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty()).take(2);
+    let (Some(head), Some(row)) = (lines.next(), lines.next()) else { return false };
+    let commas = |line: &str| line.matches(',').count();
+    let plain = |line: &str| !line.contains(['=', '{']) && !line.starts_with(['#', '[']);
+    commas(head) >= 1 && commas(head) == commas(row) && plain(head) && plain(row)
 }
 
 /// Five whole numbers and a GPU's name on the first line, and links such as `0 8 2400Gbps 0.000025ms 0`.

@@ -1,58 +1,97 @@
 //! Messages of the TOML reader in the words of users.
 
 use super::HELP_FOLLOWS;
+use crate::base::near::advice;
 
-/// Separates what was found from how to fix it in the message of a quantity or of serde.
-pub(super) fn in_plain_words(message: &str) -> (String, String) {
+/// Separates what was found from how to fix it in the message of a quantity or of serde. `key` is that of
+/// the value, where it is known.
+pub(super) fn in_plain_words(message: &str, key: &str) -> (String, String) {
     if let Some((found, help)) = message.split_once(HELP_FOLLOWS) {
         return (found.to_owned(), help.to_owned());
     }
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
-        let known = known.trim_start_matches("expected one of ").trim_start_matches("expected ");
-        return (format!("unknown key {name}"), format!("known keys here: {known}"));
-    }
-    if let Some(rest) = message.strip_prefix("unknown variant ") {
-        let (name, known) = rest.split_once(", ").unwrap_or((rest, ""));
-        let known = known.trim_start_matches("expected one of ").trim_start_matches("expected ");
-        return (format!("unknown choice {name}"), format!("choose from: {known}"));
+    for (start, what, list) in [
+        ("unknown field ", "unknown key", "known keys here"),
+        ("unknown variant ", "unknown choice", "choose from"),
+    ] {
+        if let Some(rest) = message.strip_prefix(start) {
+            // The name may hold anything, the expected ones are ours.
+            let (name, known) = rest.rsplit_once(", expected ").unwrap_or((rest, ""));
+            let name = name.trim_end_matches(", there are no fields").trim_matches('`');
+            let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            return (format!("{what} `{name}`"), advice(name, list, &known));
+        }
     }
     if let Some(name) = message.strip_prefix("missing field ") {
         return (format!("the key {name} is missing"), format!("add {name}"));
     }
-    if let Some(rest) = message.strip_prefix("invalid type: ")
-        && let Some((found, expected)) = rest.split_once(", expected ")
-    {
-        return (format!("found {found}"), format!("give {expected}"));
-    }
-    if let Some(rest) = message.strip_prefix("invalid value: ")
-        && let Some((found, expected)) = rest.split_once(", expected ")
-    {
-        return (format!("found {found}"), format!("give {expected}"));
+    for start in ["invalid type: ", "invalid value: "] {
+        if let Some((found, expected)) =
+            message.strip_prefix(start).and_then(|rest| rest.split_once(", expected "))
+        {
+            return (format!("found {}", value(found)), wanted(found, expected, key));
+        }
     }
     let said = message.replace('\n', "; ");
     let help = SYNTAX.iter().find(|(part, _)| said.contains(part)).map_or(TOML, |(_, help)| help);
-    match said.strip_prefix("wanted exactly 1 element") {
-        Some(_) => ("names no choice, or several".to_owned(), ONE.to_owned()),
-        None => (said, help.to_owned()),
+    (said, help.to_owned())
+}
+
+/// A value as its file has it: serde says ``floating point `0.5` ``.
+fn value(found: &str) -> String {
+    for kind in ["floating point ", "integer ", "boolean "] {
+        if let Some(number) = found.strip_prefix(kind) {
+            let number = number.split(" as ").next().unwrap_or_default();
+            return number.trim_matches('`').to_owned();
+        }
+    }
+    match found {
+        "map" => "a table".to_owned(),
+        "sequence" => "a list".to_owned(),
+        _ => found.replacen("string ", "the text ", 1),
     }
 }
 
-const ONE: &str = "name exactly one of the choices that the documentation of this key lists";
+/// What to write instead: serde expects `a sequence`.
+fn wanted(found: &str, expected: &str, key: &str) -> String {
+    let name = key.rsplit('.').next().unwrap_or_default();
+    match expected {
+        "a sequence" => {
+            let found = value(found);
+            let found = found.strip_prefix("the text ").unwrap_or(&found);
+            let found = if found.starts_with("a ") { "…" } else { found };
+            let name = if name.is_empty() { "key" } else { name };
+            format!("give a list in brackets: {name} = [{found}]")
+        }
+        "a string" => "give a text in \"quotes\"".to_owned(),
+        "a boolean" => "give true or false".to_owned(),
+        "a map" => format!("give a table: [{key}] on a line of its own, its keys below"),
+        "f64" => "give a number".to_owned(),
+        _ if expected.starts_with("struct ") => {
+            format!("give a table: [{key}] on a line of its own, its keys below")
+        }
+        _ if matches!(expected, "u8" | "u16" | "u32" | "u64" | "usize") => {
+            "give a whole number, not below zero".to_owned()
+        }
+        _ => format!("give {expected}"),
+    }
+}
 
 /// What TOML looks like, for mistakes that have no better word.
 const TOML: &str = "a line is `key = value` or `[table]`; texts stand in \"quotes\", lists in [brackets], \
                     decimal numbers have digits before and after the point";
 
-/// Parts of messages of the TOML reader, and what to do.
-const SYNTAX: [(&str, &str); 6] = [
+/// Parts of messages of the TOML reader, and what to do; the first that is found counts.
+const SYNTAX: [(&str, &str); 9] = [
     ("duplicate key", "give each key and each table once: remove one of the two, or rename it"),
+    ("must be quoted", "put texts and quantities into \"quotes\": \"fp8\", \"450 GB/s\""),
     (
         "string",
         "end the text with the quote that it begins with, on the same line; write \\\\ for a backslash",
     ),
     ("key with no value", "write `key = value`"),
-    ("unquoted", "put texts into \"quotes\""),
+    ("unquoted", "put texts and quantities into \"quotes\": \"fp8\", \"450 GB/s\""),
+    ("boolean", "write true or false, in small letters, and put texts into \"quotes\""),
+    ("mantissa", "write decimal numbers with digits before and after the point: 0.5"),
     ("array", "end the list with `]`, with commas between its values"),
     ("table", "write `[table]` on a line of its own, or `{ key = value }` on one line"),
 ];

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{LinkFile, plain};
 use crate::base::units::{Bandwidth, SimDuration};
-use crate::config::{Count, Number, Written};
+use crate::config::{Count, Ratio, Written};
 use crate::topology::{
     Cable, Clos, Detour, Dragonfly, DragonflyPlus, Fabric, HyperX, Reach, Spread, Torus, Trunk,
 };
@@ -56,7 +56,7 @@ pub(super) struct ClosFile {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TrunkFile {
-    oversubscription: Number<10, 1_000_000>,
+    oversubscription: Ratio<10, 1_000_000>,
     latency: Written<SimDuration>,
     lane_bandwidth: Option<Written<Bandwidth>>,
 }
@@ -65,7 +65,7 @@ struct TrunkFile {
 #[serde(deny_unknown_fields)]
 struct PodFile {
     leaves: Count<1, 1_048_576>,
-    oversubscription: Number<10, 1_000_000>,
+    oversubscription: Ratio<10, 1_000_000>,
     latency: Written<SimDuration>,
     lane_bandwidth: Option<Written<Bandwidth>>,
 }
@@ -173,7 +173,7 @@ fn detour(given: Option<DetourFile>) -> Detour {
 
 impl ClosFile {
     fn build(self, family: &'static str, reach: Reach) -> Fabric {
-        let trunk = |oversubscription: Number<10, 1_000_000>, latency, lane| Trunk {
+        let trunk = |oversubscription: Ratio<10, 1_000_000>, latency, lane| Trunk {
             oversubscription: oversubscription.0,
             latency,
             lane,

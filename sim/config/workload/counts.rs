@@ -20,22 +20,18 @@ pub fn read_domain_counts(
     kind: &str,
 ) -> Result<DomainCounts, Diagnostic> {
     let place = path.display().to_string();
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
+    let text = std::fs::read_to_string(path)
         .map_err(|e| Diagnostic::of(&place, format!("cannot be read: {e}"), HELP))?;
-    let refuse = |line: Option<u64>, found: String| {
-        let mut mistake = Diagnostic::of(&place, found, HELP);
-        mistake.line = line.map(|line| line as usize);
-        mistake
-    };
-    let header = reader.headers().map_err(|e| refuse(Some(1), e.to_string()))?.clone();
+    let table = (&*place, &*text);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let of_csv = |e: csv::Error| Diagnostic::of_csv(table, &e, HELP);
+    let header = reader.headers().map_err(of_csv)?.clone();
     let at = |name: &str| header.iter().position(|column| column == name);
     let mut places = [0; 4];
     for (place, name) in places.iter_mut().zip(COLUMNS) {
         let also = if name == "layer" { at("layer_slot") } else { None };
         let Some(found) = at(name).or(also) else {
-            return Err(refuse(Some(1), format!("has no column `{name}`")));
+            return Err(Diagnostic::without_column(table, name, HELP));
         };
         *place = found;
     }
@@ -43,37 +39,36 @@ pub fn read_domain_counts(
     let mut rows: Vec<(String, u32, usize, u64)> = vec![];
     let mut models: Vec<String> = vec![];
     for record in reader.records() {
-        let record = record.map_err(|e| {
-            refuse(e.position().map(csv::Position::line), "is not a row of the table".to_owned())
-        })?;
-        let line = record.position().map(csv::Position::line);
-        let text = |column: Option<usize>| column.and_then(|column| record.get(column));
-        if let Some(name) = text(of_model).filter(|name| !models.iter().any(|known| known == name))
+        let record = record.map_err(of_csv)?;
+        let line = record.position().map_or(1, |at| at.line() as usize);
+        let text_of = |column: Option<usize>| column.and_then(|column| record.get(column));
+        if let Some(name) =
+            text_of(of_model).filter(|name| !models.iter().any(|known| known == name))
         {
             models.push(name.to_owned());
         }
-        let wanted = text(of_model).is_none_or(|name| model.is_none_or(|model| model == name))
-            && text(of_kind).is_none_or(|name| name == kind);
+        let wanted = text_of(of_model).is_none_or(|name| model.is_none_or(|model| model == name))
+            && text_of(of_kind).is_none_or(|name| name == kind);
         if !wanted {
             continue;
         }
         let number = |column: usize, most: u64| {
             let text = record.get(places[column]).unwrap_or_default();
-            text.parse::<u64>()
-                .ok()
-                .filter(|&n| n <= most)
-                .ok_or_else(|| refuse(line, format!("{} is `{text}`", COLUMNS[column])))
+            text.parse::<u64>().ok().filter(|&n| n <= most).ok_or_else(|| {
+                let name = header.get(places[column]).unwrap_or_default();
+                let found = format!("`{text}` is no whole number from 0 to {most}");
+                Diagnostic::in_cell(table, (line, name), found, HELP)
+            })
         };
         let domain = record.get(places[0]).unwrap_or_default().to_owned();
         let (layer, expert) = (number(1, 511)? as u32, number(2, 4_095)? as usize);
         rows.push((domain, layer, expert, number(3, 1 << 48)?));
     }
     if model.is_none() && models.len() > 1 {
-        let mut mistake = refuse(None, format!("holds {} models", models.len()));
-        mistake.help = format!("name one by --model: {}", models.join(", "));
-        return Err(mistake);
+        let help = format!("name one by --model: {}", models.join(", "));
+        return Err(Diagnostic::of(place, format!("holds {} models", models.len()), help));
     }
-    assemble(&rows).map_err(|found| refuse(None, found))
+    assemble(&rows).map_err(|found| Diagnostic::of(&place, found, HELP))
 }
 
 fn assemble(rows: &[(String, u32, usize, u64)]) -> Result<DomainCounts, String> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::{Diagnostic, Source};
-use crate::base::table::{Table, TableError};
+use crate::base::table::Table;
 use crate::workload::{Experts, Law, LayerLaw, Origin, Persistence, Recording, Scheme};
 
 /// The largest law file that is read.
@@ -80,9 +80,11 @@ pub fn read_law(path: &Path) -> Result<Law, Diagnostic> {
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let file: LawFile = serde_json::from_str(&text).map_err(|e| {
-        let mut mistake = Diagnostic::of(&place, format!("is not a valid law: {e}"), help);
-        mistake.line = Some(e.line()).filter(|&line| line > 0);
-        mistake
+        let found = format!("is not a valid law: {e}");
+        match e.line() {
+            0 => Diagnostic::of(&place, found, help),
+            line => Diagnostic::at_line(&place, (&text, line), found, help),
+        }
     })?;
     law_of(file).map_err(|found| Diagnostic::of(&place, found, help))
 }
@@ -140,11 +142,7 @@ fn law_of(file: LawFile) -> Result<Law, String> {
 /// # Errors
 /// If it cannot be read, or is no recording.
 pub fn read_recording(path: &Path) -> Result<Recording, Diagnostic> {
-    let refused = |error: TableError| {
-        let column = error.column.map_or_else(String::new, |column| format!("column `{column}`: "));
-        Diagnostic::of(error.table, column + &error.found, error.help)
-    };
-    Recording::from_table(&Table::read(path).map_err(refused)?).map_err(refused)
+    Ok(Recording::from_table(&Table::read(path)?)?)
 }
 
 /// What a workload's gate follows; paths are relative to the workload's file.

@@ -85,7 +85,7 @@ impl ExchangeRow {
                     seconds: side.seconds[row]? + notify.unwrap_or(0.0).max(0.0) * 1e-6,
                 })
             };
-            let [dispatch, combine] = sides.each_ref().map(side);
+            let [dispatch, combine]: [Result<Self, &'static str>; 2] = sides.each_ref().map(side);
             Ok([dispatch?, combine?])
         });
         let both = found.rows.into_iter().flat_map(|(row, both)| both.map(|side| (row, side)));

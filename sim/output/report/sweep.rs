@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use crate::base::near::advice;
 use crate::base::statistics::Estimate;
 use crate::config::{Diagnostic, Drawing, SweepPlan};
 use crate::output::plot::{Axis, LineChart, Point, Series};
@@ -78,21 +79,25 @@ pub fn check_drawings(plan: &SweepPlan) -> Result<(), Diagnostic> {
         plan.axes.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect();
     let results = Results::of(&varied, &BTreeMap::new());
     plan.drawings.iter().try_for_each(|drawing| {
-        check_drawing(&results, drawing)
-            .map_err(|mistake| Diagnostic { place: plan.place().to_owned(), ..mistake })
+        check_drawing(&results, drawing).map_err(|mistake| {
+            let key = mistake.key.clone();
+            plan.mistake_at_key(&key, mistake.found, mistake.help)
+        })
     })
 }
 
 fn check_drawing(results: &Results, drawing: &Drawing) -> Result<(), Diagnostic> {
-    for column in [Some(&drawing.x), Some(&drawing.y), drawing.hue.as_ref()].into_iter().flatten() {
+    let axes = [("x", Some(&drawing.x)), ("y", Some(&drawing.y)), ("hue", drawing.hue.as_ref())];
+    for (axis, column) in axes {
+        let Some(column) = column else { continue };
         if results.column(column).is_none() {
             let known: Vec<&str> = results.columns.iter().map(|(name, _)| name.as_str()).collect();
             return Err(Diagnostic {
-                key: format!("plot.{}", drawing.name),
+                key: format!("plot.{}.{axis}", drawing.name),
                 ..Diagnostic::of(
                     "",
                     format!("there is no column `{column}`"),
-                    format!("columns: {}", known.join(", ")),
+                    advice(column, "columns", &known),
                 )
             });
         }

@@ -85,23 +85,18 @@ impl Trend {
     }
 
     fn parse(name: &str, csv: &[u8], model: &str) -> Result<Self, Diagnostic> {
+        const COLUMNS: &str = "columns: tau, quality, and model if several";
+        let text = String::from_utf8_lossy(csv);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
         let mut lines: Vec<Line> = Vec::new();
         for (at, line) in reader.deserialize().enumerate() {
-            let line: Line = line.map_err(|error| Diagnostic {
-                line: Some(at + 2),
-                ..Diagnostic::of(
-                    name,
-                    error.to_string(),
-                    "columns: tau, quality, and model if several",
-                )
-            })?;
+            let line: Line =
+                line.map_err(|error| Diagnostic::of_csv((name, &text), &error, COLUMNS))?;
             if !line.is_sound() {
                 let (least, most) = (TAU.start(), TAU.end());
                 let help = format!("give τ from {least} to {most}, quality up to {MOST_QUALITY}");
                 let found = "τ and quality are no sound numbers";
-                let mistake = Diagnostic::of(name, found, help);
-                return Err(Diagnostic { line: Some(at + 2), ..mistake });
+                return Err(Diagnostic::at_line(name, (&text, at + 2), found, help));
             }
             lines.push(line);
         }

@@ -30,8 +30,7 @@ impl Results {
         let results = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => Self::from_csv(&place, path)?,
             _ => {
-                let table = Table::read(path)
-                    .map_err(|error| Diagnostic::of(error.table, error.found, error.help))?;
+                let table = Table::read(path)?;
                 Self::from_table(&table)
             }
         };

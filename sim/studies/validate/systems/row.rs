@@ -186,28 +186,12 @@ pub fn parse(place: &str, text: &str) -> Result<Vec<Row>, Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text.as_bytes());
-    let refused = |e: &csv::Error| {
-        let mut mistake = Diagnostic::of(place, found(e), HELP);
-        mistake.line = e.position().map(|at| at.line() as usize);
-        mistake
-    };
     let rows: Result<Vec<Row>, csv::Error> = reader.deserialize().collect();
-    let rows = rows.map_err(|e| refused(&e))?;
+    let rows = rows.map_err(|e| Diagnostic::of_csv((place, text), &e, HELP))?;
     if rows.is_empty() {
         return Err(Diagnostic::of(place, "holds no row", HELP));
     }
     Ok(rows)
-}
-
-/// What is wrong, without the place that [`Diagnostic`] names anyway.
-fn found(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} cells, and the first line names {expected_len} columns")
-        }
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -224,7 +208,7 @@ mod tests {
     #[test]
     fn what_is_no_table_is_refused_with_its_place() {
         let mistake = parse("a.csv", "id,family\nx,layer\n").unwrap_err().to_string();
-        assert!(mistake.starts_with("a.csv:2: missing field `setup`"), "{mistake}");
+        assert!(mistake.starts_with("a.csv:1: has no column `setup`"), "{mistake}");
         let header = BUILT_IN.lines().next().unwrap();
         let mistake = parse("a.csv", &format!("{header}\nx,y\n")).unwrap_err().to_string();
         assert!(mistake.starts_with("a.csv:2: has 2 cells"), "{mistake}");
