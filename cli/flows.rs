@@ -17,10 +17,13 @@ use moesim::network::traffic::{
     read_transfers,
 };
 use moesim::network::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
-use moesim::output::report::cluster_chart;
+use moesim::output::pictures::cluster_chart;
+use moesim::output::report::flows::{FlowsResult, Machine};
+use moesim::studies::flows::SolvedFlows;
 use moesim::topology::Topology;
 
-mod report;
+mod csv;
+mod process;
 
 /// What flows to carry over which cluster.
 #[derive(Args)]
@@ -165,30 +168,33 @@ pub(super) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> 
         let found = "leaves out when each flow ends, and CSV is a line for each flow";
         return Err(Diagnostic::of("--makespan-only", found, "print a table or --json").into());
     }
-    let study = report::Study::new(&topology, &traffic, &problem, solution, choice);
+    let machine = Machine { cpu_s: process::cpu_seconds(), peak_rss_bytes: process::peak_memory() };
+    let solved = SolvedFlows::new(&topology, &traffic, &problem, solution, choice);
     if let Some(path) = &args.plot {
         let what = format!("{} flows", traffic.len());
-        let chart = cluster_chart(&topology, &study.link_bytes_per_s(), &what);
+        let chart = cluster_chart(&topology, &solved.link_bytes_per_s(), &what);
         super::output::chart(&chart, path)?;
     }
-    print(args, &study, &source, out)
+    print(args, (&solved, machine), &source, out)
 }
 
 fn print(
     args: &FlowsArgs,
-    study: &report::Study<'_>,
+    (solved, machine): (&SolvedFlows<'_>, Machine),
     source: &Source,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    match args.format {
-        Format::Csv => Ok(study.write_csv(out)?),
-        Format::Table if args.csv => Ok(study.write_csv(out)?),
-        Format::Table if !args.json => Ok(study.write_table(out)?),
-        Format::Json | Format::Table => {
-            let files = args.file.iter().chain(&args.matrix);
-            let files = files.filter_map(|path| super::output::input(path));
-            super::reproduce::print(out, study.json(), source.inputs(&[]).into_iter().chain(files))
-        }
+    if args.csv || args.format == Format::Csv {
+        return Ok(csv::write(solved, out)?);
+    }
+    let files = args.file.iter().chain(&args.matrix);
+    let files = files.filter_map(|path| super::output::input(path));
+    let made_by = super::reproduce::made_by(source.inputs(&[]).into_iter().chain(files));
+    let result = FlowsResult::of(made_by, solved, machine);
+    if args.json || args.format == Format::Json {
+        super::output::json(out, &result)
+    } else {
+        Ok(result.write_text(out)?)
     }
 }
 
@@ -272,7 +278,7 @@ fn refuse_if_too_large(flows: u64, topology: &Topology, what: &str) -> Result<()
     let mut route = Vec::new();
     topology.route(GpuId(0), GpuId(topology.gpus() - 1), &mut route);
     let each = BYTES_PER_TRANSFER + BYTES_PER_FLOW + BYTES_PER_HOP * route.len() as u64;
-    let (needed, free) = (flows.saturating_mul(each), report::free_memory());
+    let (needed, free) = (flows.saturating_mul(each), process::free_memory());
     if flows < u64::from(u32::MAX) / route.len().max(1) as u64 && needed < free / 10 * 9 {
         return Ok(());
     }

@@ -4,8 +4,10 @@
 //! file comes out as it would lie on a disk.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::Failure;
 use moesim::base::atomic_file::{self, Together};
@@ -14,6 +16,12 @@ use moesim::config::{Diagnostic, Style};
 use moesim::output::plot::{Chart, Format, PlotError, render};
 
 pub(super) mod progress;
+
+/// Prints a result as JSON.
+pub(super) fn json(out: &mut dyn Write, result: &impl Serialize) -> Result<(), Failure> {
+    serde_json::to_writer_pretty(&mut *out, result).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
 
 const HELP: &str = "check the folder, its permissions and the space left";
 

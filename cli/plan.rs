@@ -4,17 +4,15 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::arguments::comparison::{ComparisonArgs, tau};
-use super::compare::digits;
 use super::{Failure, output};
 use moesim::base::threads;
 use moesim::config::{Diagnostic, Scenario};
-use moesim::output::report;
-use moesim::output::report::pictures::{self, Part};
+use moesim::output::pictures;
+use moesim::output::report::plan::{LeftOut, PlanResult, Planned};
 use moesim::studies::compare::{ClusterCase, Equal};
-use moesim::studies::planner::{Candidate, Plan, Question, Target, Trend, plan};
+use moesim::studies::planner::{Question, Target, Trend, plan};
 
 /// A model, clusters and a target.
 #[derive(Args)]
@@ -96,7 +94,8 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         if let Some(most) = args.max_usd {
             super::compare::refuse_unpriced(Equal::Cost, &cluster_case, &book)?;
             if let Some(usd) = cluster_case.cost.total().usd.filter(|usd| *usd > most) {
-                too_dear.push((cluster_case.name, usd));
+                let (cluster, prices_of) = (cluster_case.name, book.date.clone());
+                too_dear.push(LeftOut { cluster, usd, prices_of });
                 continue;
             }
         }
@@ -128,179 +127,18 @@ pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         trend: &trend,
     };
     let answer = plan(&question, threads::available())?;
-    if let Some(path) = &args.plot {
-        let json = json_of(args, (&answer, &trend), (&cluster_cases, &too_dear));
-        output::chart(&pictures::front_chart(&Part::whole("--plot", &json))?, path)?;
-    }
-    if args.json {
-        let report = json_of(args, (&answer, &trend), (&cluster_cases, &too_dear));
-        let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
-        let quality = args.quality.iter().filter_map(|path| output::input(path));
-        super::reproduce::print(out, report, own.chain(quality).chain(prices))
-    } else {
-        write_text(args, &answer, &trend, out)?;
-        report::write_counted(out, &first.scenario)?;
-        for (name, usd) in &too_dear {
-            writeln!(out, "{name}: left out, as it costs {usd:.0} USD by prices of {}", book.date)?;
-        }
-        super::arguments::comparison::write_cautions(&cluster_cases, out)
-    }
-}
-
-fn tau_word(candidate: &Candidate) -> String {
-    candidate.tau.map_or("vanilla".to_owned(), |tau| format!("{tau:.3}"))
-}
-
-/// A candidate in a sentence.
-fn spoken(candidate: &Candidate) -> String {
-    candidate.tau.map_or("vanilla".to_owned(), |tau| format!("τ = {tau:.3}"))
-}
-
-fn write_text(
-    args: &PlanArgs,
-    answer: &Plan,
-    trend: &Trend,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let told = &answer.candidates[answer.best.unwrap_or(answer.closest)];
-    let percent = 100.0 * args.probability;
-    match answer.best {
-        Some(_) => writeln!(
-            out,
-            "Take {} on {}: it meets the target with probability {:.2} (asked: {:.2}).",
-            spoken(told),
-            told.cluster,
-            told.probability,
-            args.probability
-        )?,
-        None => writeln!(
-            out,
-            "Nothing meets the target with {percent:.0} %. Closest: {} on {}, with probability {:.2}.",
-            spoken(told),
-            told.cluster,
-            told.probability
-        )?,
-    }
-    let q = told.quality;
-    writeln!(
-        out,
-        "It gives {} tokens/s, {:+.1} % of the target's {}; quality {:.1} ± {:.1}{}.",
-        digits(told.mean()),
-        told.margin_percent(),
-        digits(told.target),
-        q.expected,
-        q.noise,
-        if q.extrapolated { " (outside the τ that were measured)" } else { "" }
-    )?;
-    let blame: Vec<String> = answer
-        .blame
-        .iter()
-        .take(3)
-        .map(|(reason, share)| format!("{} {:.0} %", reason.label(), 100.0 * share))
-        .collect();
-    writeln!(out, "Time goes to {}.", blame.join(", "))?;
-    report::write_stands_on(out, &answer.stands_on)?;
-    report::write_gate_draws(out, answer.gate_draws)?;
-    let helps: Vec<String> = answer
-        .knobs
-        .iter()
-        .filter(|(_, e)| *e > 0.02)
-        .take(3)
-        .map(|(knob, e)| format!("{} ({e:.2} % of throughput for 1 %)", knob.name()))
-        .collect();
-    if !helps.is_empty() {
-        writeln!(out, "Of the network, what would help: {}.", helps.join(", "))?;
-    }
-    if answer.best.is_none() {
-        writeln!(
-            out,
-            "To meet it on average: {:.2} times the GPUs, in whole expert-parallel groups, or a \
-             target\nof {} tokens/s.",
-            told.target / told.mean(),
-            digits(told.mean())
-        )?;
-    }
-    writeln!(
-        out,
-        "\n{:<22} {:>8} {:>12} {:>12} {:>12}",
-        "cluster", "τ", "tokens/s", "probability", "quality"
-    )?;
-    for (at, candidate) in answer.candidates.iter().enumerate() {
-        let mark = match (Some(at) == answer.best, answer.front.contains(&at)) {
-            (true, _) => "◀ take",
-            (false, true) => "front",
-            (false, false) if candidate.too_large.is_some() => "does not fit into memory",
-            (false, false) => "",
-        };
-        writeln!(
-            out,
-            "{:<22} {:>8} {:>12} {:>12.3} {:>12.1} {mark}",
-            candidate.cluster,
-            tau_word(candidate),
-            digits(candidate.mean()),
-            candidate.probability,
-            candidate.quality.expected
-        )?;
-    }
-    for candidate in &answer.candidates {
-        if let Some(arithmetic) = &candidate.too_large {
-            writeln!(out, "{}, τ {}: {arithmetic}", candidate.cluster, tau_word(candidate))?;
-        }
-    }
-    writeln!(
-        out,
-        "\nquality: averages of {}, a line in ln τ with\nslope {:.2}; single points scatter ± {:.2} about it, so smaller differences are not\nshown by the data.",
-        trend.source,
-        trend.slope(),
-        trend.noise()
-    )?;
-    Ok(())
-}
-
-fn json_of(
-    args: &PlanArgs,
-    (answer, trend): (&Plan, &Trend),
-    (cluster_cases, too_dear): (&[ClusterCase], &[(String, f64)]),
-) -> Value {
-    let all = |indices: &[usize]| -> Vec<_> {
-        indices.iter().map(|&at| candidate_json(&answer.candidates[at])).collect()
+    let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
+    let quality = args.quality.iter().filter_map(|path| output::input(path));
+    let asked = Planned {
+        made_by: super::reproduce::made_by(own.chain(quality).chain(prices)),
+        probability: args.probability,
+        trend: &trend,
+        set: &args.comparison.set,
+        left_out: too_dear,
     };
-    let every: Vec<usize> = (0..answer.candidates.len()).collect();
-    json!({
-        "asked_probability": args.probability,
-        "met": answer.best.is_some(),
-        "recommended": answer.best.map(|at| candidate_json(&answer.candidates[at])),
-        "closest": candidate_json(&answer.candidates[answer.closest]),
-        "front": all(&answer.front),
-        "candidates": all(&every),
-        "blame": answer.blame.iter().map(|(reason, share)| (reason.key(), *share))
-            .collect::<std::collections::BTreeMap<_, _>>(),
-        "elasticities": answer.knobs.iter().map(|(knob, e)| (knob.name(), *e))
-            .collect::<std::collections::BTreeMap<_, _>>(),
-        "stands_on": report::stands_on_json(&answer.stands_on),
-        "quality_source": trend.source,
-        "gate_draws_per_layer": answer.gate_draws,
-        "set": args.comparison.set,
-        "settings": super::arguments::comparison::settings_json(cluster_cases),
-        "left_out": too_dear
-            .iter()
-            .map(|(name, usd)| json!({ "cluster": name, "usd": usd }))
-            .collect::<Vec<_>>(),
-    })
-}
-
-fn candidate_json(candidate: &Candidate) -> Value {
-    json!({
-        "cluster": candidate.cluster,
-        "tau": candidate.tau,
-        "tokens_per_s": candidate.mean(),
-        "target_tokens_per_s": candidate.target,
-        "margin_percent": candidate.margin_percent(),
-        "probability": candidate.probability,
-        "quality": candidate.quality.expected,
-        "quality_noise": candidate.quality.noise,
-        "quality_extrapolated": candidate.quality.extrapolated,
-        "fits": candidate.too_large.is_none(),
-        "too_large": candidate.too_large,
-    })
+    let result = PlanResult::of(asked, &cluster_cases, &answer);
+    if let Some(path) = &args.plot {
+        output::chart(&pictures::front_chart(&result), path)?;
+    }
+    if args.json { output::json(out, &result) } else { Ok(result.write_text(out)?) }
 }

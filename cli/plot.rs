@@ -4,13 +4,21 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Failure, output};
-use moesim::config::{Diagnostic, Kind as FileKind};
-use moesim::output::report::pictures::{self, Part, Picture};
-use moesim::output::report::{any_drawing, chart, cluster_chart};
+use moesim::config::{Diagnostic, Kind as FileKind, Overrides, ScenarioSource};
+use moesim::execution::Scope;
+use moesim::output::pictures::{self, Picture};
+use moesim::output::report::comparison::Comparison;
+use moesim::output::report::flows::FlowsResult;
+use moesim::output::report::plan::PlanResult;
+use moesim::output::report::study::StudyResult;
+use moesim::output::report::{any_drawing, chart, spoken};
+use moesim::studies::compare::Equal;
 use moesim::studies::sweep::Results;
+use moesim::studies::validate::summary::FileErrors;
 
 /// A result, and how to draw it.
 #[derive(Args)]
@@ -76,15 +84,37 @@ impl Kind {
 
 /// What a file turned out to hold.
 enum Found {
-    Json(Value, &'static [Kind]),
-    Table(Results, &'static [Kind]),
+    Study(StudyResult),
+    Comparison(Comparison),
+    Plan(PlanResult),
+    Flows(FlowsResult),
+    Errors(Vec<FileErrors>),
+    Table(Results),
+    Counts(Results),
+}
+
+impl Found {
+    /// The pictures that fit it, the best first.
+    fn kinds(&self) -> &'static [Kind] {
+        match self {
+            Self::Study(run) if run.counted == Scope::Experts => &[Kind::Gain, Kind::Breakdown],
+            Self::Study(_) => &[Kind::Gain, Kind::Breakdown, Kind::Links, Kind::Cluster],
+            Self::Comparison(of) if of.equal == Equal::Gpus => &[Kind::Throughput, Kind::Cost],
+            Self::Comparison(_) => &[Kind::Cost, Kind::Throughput],
+            Self::Plan(_) => &[Kind::Front],
+            Self::Flows(_) => &[Kind::Links],
+            Self::Errors(_) => &[Kind::Errors],
+            Self::Table(_) => &[Kind::Lines],
+            Self::Counts(_) => &[Kind::Loads],
+        }
+    }
 }
 
 /// Runs `moesim plot`.
 pub(super) fn run(args: &PlotArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let name = args.result.display().to_string();
     let found = find(&args.result, &name)?;
-    let (Found::Json(_, kinds) | Found::Table(_, kinds)) = &found;
+    let kinds = found.kinds();
     let kind = args.kind.unwrap_or(kinds[0]);
     if !kinds.contains(&kind) {
         let fitting: Vec<String> = kinds.iter().map(|kind| kind.name()).collect();
@@ -95,22 +125,39 @@ pub(super) fn run(args: &PlotArgs, out: &mut dyn Write) -> Result<(), Failure> {
         )
         .into());
     }
-    let picture = match &found {
-        Found::Json(value, _) => of_json(args, &name, value, kind)?,
-        Found::Table(table, _) if kind == Kind::Loads => {
-            Picture::Heat(pictures::loads_chart(table, &name)?)
-        }
-        Found::Table(table, _) => {
-            let columns = [&args.x, &args.y, &args.hue].map(Option::as_deref);
-            let placed = |mistake: Diagnostic| Diagnostic { place: name.clone(), ..mistake };
-            let drawing = any_drawing(table, columns, [args.log_x, args.log_y]).map_err(placed)?;
-            Picture::Lines(chart(table, &drawing).map_err(placed)?)
-        }
-    };
+    let picture = draw(args, &found, kind, &name)?;
     let path = args.out.clone().unwrap_or_else(|| beside(&args.result, kind));
     output::chart(&picture, &path)?;
     writeln!(out, "picture: {}", path.display())?;
     Ok(())
+}
+
+/// The picture of a kind that fits what was found.
+fn draw(args: &PlotArgs, found: &Found, kind: Kind, name: &str) -> Result<Picture, Failure> {
+    let placed = |mistake: Diagnostic| Diagnostic { place: name.to_owned(), ..mistake };
+    Ok(match found {
+        Found::Study(run) => match kind {
+            Kind::Breakdown => Picture::Bars(pictures::breakdown_chart(run)),
+            Kind::Links => {
+                Picture::Heat(pictures::links_chart(run, args.workload.as_deref(), name)?)
+            }
+            Kind::Cluster => cluster(args, run)?,
+            _ => Picture::Lines(pictures::gain_chart(run)),
+        },
+        Found::Comparison(comparison) if kind == Kind::Throughput => {
+            Picture::Bars(pictures::throughput_chart(comparison))
+        }
+        Found::Comparison(comparison) => Picture::Spots(pictures::cost_chart(comparison, name)?),
+        Found::Plan(plan) => Picture::Lines(pictures::front_chart(plan)),
+        Found::Flows(flows) => Picture::Heat(pictures::flow_links_chart(flows, name)?),
+        Found::Errors(files) => Picture::Bars(pictures::errors_chart(files, name)?),
+        Found::Counts(table) => Picture::Heat(pictures::loads_chart(table, name)?),
+        Found::Table(table) => {
+            let columns = [&args.x, &args.y, &args.hue].map(Option::as_deref);
+            let drawing = any_drawing(table, columns, [args.log_x, args.log_y]).map_err(placed)?;
+            Picture::Lines(chart(table, &drawing).map_err(placed)?)
+        }
+    })
 }
 
 impl PlotArgs {
@@ -136,10 +183,8 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     if path.is_dir() || ending == "parquet" || ending == "csv" {
         let table = Results::read(path)?;
-        if pictures::is_counts(&table) {
-            return Ok(Found::Table(table, &[Kind::Loads]));
-        }
-        return Ok(Found::Table(table, &[Kind::Lines]));
+        let counts = pictures::is_counts(&table);
+        return Ok(if counts { Found::Counts(table) } else { Found::Table(table) });
     }
     let text = read(path, name)?;
     let help = "name what moesim run, compare, plan, flows or validate printed with --json, or a \
@@ -154,29 +199,32 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
         };
         Diagnostic::of(name, found, help)
     })?;
-    let kinds: &'static [Kind] = if value.is_array() {
-        &[Kind::Errors]
-    } else if value.get("results").is_some() {
-        let whole = Part::whole(name, &value);
-        if whole.counts_exchanges() {
-            &[Kind::Gain, Kind::Breakdown, Kind::Links, Kind::Cluster]
-        } else {
-            &[Kind::Gain, Kind::Breakdown]
-        }
-    } else if value.get("clusters").is_some() {
-        if value.get("equal").and_then(Value::as_str) == Some("gpus") {
-            &[Kind::Throughput, Kind::Cost]
-        } else {
-            &[Kind::Cost, Kind::Throughput]
-        }
-    } else if value.get("candidates").is_some() {
-        &[Kind::Front]
-    } else if value.get("link_use").is_some() {
-        &[Kind::Links]
+    let has = |key: &str| value.get(key).is_some();
+    Ok(if value.is_array() {
+        Found::Errors(typed(value, name)?)
+    } else if has("results") {
+        Found::Study(typed(value, name)?)
+    } else if has("clusters") {
+        Found::Comparison(typed(value, name)?)
+    } else if has("candidates") {
+        Found::Plan(typed(value, name)?)
+    } else if has("link_use") {
+        Found::Flows(typed(value, name)?)
     } else {
         return Err(Diagnostic::of(name, "is JSON, but no result that can be drawn", help).into());
-    };
-    Ok(Found::Json(value, kinds))
+    })
+}
+
+/// A result as its type, or what it lacks.
+fn typed<T: DeserializeOwned>(value: Value, name: &str) -> Result<T, Diagnostic> {
+    serde_path_to_error::deserialize(value).map_err(|error| Diagnostic {
+        key: error.path().to_string(),
+        ..Diagnostic::of(
+            name,
+            error.into_inner().to_string(),
+            "take the file as this version of moesim wrote it",
+        )
+    })
 }
 
 fn read(path: &Path, name: &str) -> Result<String, Failure> {
@@ -195,33 +243,16 @@ fn read(path: &Path, name: &str) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn of_json(args: &PlotArgs, name: &str, value: &Value, kind: Kind) -> Result<Picture, Failure> {
-    let whole = Part::whole(name, value);
-    Ok(match kind {
-        Kind::Gain => Picture::Lines(pictures::gain_chart(&whole)?),
-        Kind::Breakdown => Picture::Bars(pictures::breakdown_chart(&whole)?),
-        Kind::Links => Picture::Heat(pictures::links_chart(&whole, args.workload.as_deref())?),
-        Kind::Cluster => cluster(args, value, name)?,
-        Kind::Throughput => Picture::Bars(pictures::throughput_chart(&whole)?),
-        Kind::Cost => Picture::Spots(pictures::cost_chart(&whole)?),
-        Kind::Front => Picture::Lines(pictures::front_chart(&whole)?),
-        Kind::Errors => Picture::Bars(pictures::errors_chart(&whole)?),
-        Kind::Lines | Kind::Loads => unreachable!("tables are drawn elsewhere"),
-    })
-}
-
 /// Draws a run's cluster with the links of one workload under the first seed, which is run again.
-fn cluster(args: &PlotArgs, value: &Value, name: &str) -> Result<Picture, Failure> {
-    let (scenario, workload) = super::explain::asked(value, name, args.workload.as_deref())?;
-    let outcome = moesim::studies::study::run(
-        &scenario,
-        &workload,
-        scenario.overheads,
-        scenario.seeds.start,
-    )?;
+fn cluster(args: &PlotArgs, run: &StudyResult) -> Result<Picture, Failure> {
+    let scenario =
+        ScenarioSource::open(&run.asked.scenario, Overrides::new(run.asked.set.clone()))?.load()?;
+    let workload = super::timeline::choose(&scenario, args.workload.as_deref(), None)?;
+    let outcome =
+        moesim::studies::study::run(&scenario, workload, scenario.overheads, scenario.seeds.start)?;
     let secs = outcome.makespan.secs();
     let rates: Vec<f64> = outcome.link_bytes.iter().map(|&bytes| bytes as f64 / secs).collect();
-    let spoken = pictures::spoken(&workload.name, workload.model.experts.tau);
-    let what = format!("{spoken}, seed {}", outcome.seed);
-    Ok(Picture::Diagram(cluster_chart(&scenario.topology, &rates, &what)))
+    let shown = spoken(&workload.name, workload.model.experts.tau);
+    let what = format!("{shown}, seed {}", outcome.seed);
+    Ok(Picture::Diagram(pictures::cluster_chart(&scenario.topology, &rates, &what)))
 }

@@ -7,12 +7,12 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use clap::{Args, Parser};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Failure;
 use moesim::base::inputs::Input;
 use moesim::config::{COMMAND_LINE, Diagnostic, Kind};
+use moesim::output::report::MadeBy;
 
 mod compared;
 use compared::differences;
@@ -29,44 +29,29 @@ const COMMIT: Option<&str> = option_env!("MOESIM_COMMIT");
 
 const HELP: &str = "name JSON that moesim run, compare, plan, flows, topology or gate printed";
 
-/// What a result was made by.
-#[derive(Debug, Serialize, Deserialize)]
-struct MadeBy {
-    /// The version.
-    moesim: String,
-    /// The commit, where it is known.
-    commit: Option<String>,
-    /// The arguments.
-    arguments: Vec<String>,
-    /// The files and built-ins read.
-    inputs: Vec<Input>,
-}
-
-/// `made_by` of the command that is running.
-pub(super) fn made_by(inputs: impl IntoIterator<Item = Input>) -> Value {
+/// What the result of the command that is running is made by.
+pub(super) fn made_by(inputs: impl IntoIterator<Item = Input>) -> MadeBy {
     let mut inputs: Vec<Input> =
         inputs.into_iter().filter(|input| input.name != COMMAND_LINE).collect();
     inputs.sort();
     inputs.dedup();
     let arguments = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    let made_by = MadeBy {
+    MadeBy {
         moesim: env!("CARGO_PKG_VERSION").to_owned(),
         commit: COMMIT.map(str::to_owned),
         arguments: arguments.collect(),
         inputs,
-    };
-    serde_json::to_value(made_by).unwrap_or_default()
+    }
 }
 
-/// Prints a result with what it was made by.
+/// Prints a result that does not itself hold what it was made by.
 pub(super) fn print(
     out: &mut dyn Write,
     mut result: Value,
     inputs: impl IntoIterator<Item = Input>,
 ) -> Result<(), Failure> {
-    result["made_by"] = made_by(inputs);
-    serde_json::to_writer_pretty(&mut *out, &result).map_err(std::io::Error::from)?;
-    Ok(writeln!(out)?)
+    result["made_by"] = serde_json::to_value(made_by(inputs)).map_err(std::io::Error::from)?;
+    super::output::json(out, &result)
 }
 
 /// Runs `moesim reproduce`.

@@ -13,8 +13,10 @@ use moesim::base::threads;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource, Source, read_profile};
 use moesim::kernels::Device;
 use moesim::kernels::profile::Precision;
+use moesim::output::pictures;
 use moesim::output::report;
-use moesim::output::report::pictures::{self, Part};
+use moesim::output::report::Asked;
+use moesim::output::report::study::StudyResult;
 use moesim::studies::study;
 use moesim::studies::study::Row;
 use moesim::workload::Dtype;
@@ -77,16 +79,17 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
         refuse_unmeasured_fp8(path, &scenario)?;
     }
     let rows = study::study(&scenario, args.threads.map_or_else(threads::available, usize::from))?;
-    let asked = report::Asked {
-        scenario: name,
-        set: &set,
-        moesim: env!("CARGO_PKG_VERSION"),
-        made_by: super::reproduce::made_by(scenario.ingredients.inputs.iter().cloned()),
-    };
+    let asked =
+        Asked { scenario: name.to_owned(), set, moesim: env!("CARGO_PKG_VERSION").to_owned() };
+    let made_by = super::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
+    let result = StudyResult::of(asked, made_by, &scenario, &rows);
     if let Some(folder) = &args.plot {
-        draw(folder, &asked, &scenario, &rows)?;
+        draw(folder, &result, &scenario, &rows)?;
     }
-    if args.profile.is_some() && !args.json {
+    if args.json {
+        return super::output::json(out, &result);
+    }
+    if args.profile.is_some() {
         let gpu = scenario.topology.gpu();
         let memory = gpu.memory.map_or_else(
             || "no size of memory is stated".to_owned(),
@@ -94,36 +97,29 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
         );
         writeln!(out, "kept of the cluster, as a profile does not say: {memory}, its links\n")?;
     }
-    if args.json {
-        report::write_json(out, &asked, &scenario, &rows)?;
-    } else {
-        report::write_text(out, &scenario, &rows)?;
-    }
-    Ok(())
+    Ok(result.write_text(out)?)
 }
 
 /// Draws the gain, where the time goes and, where exchanges are counted, how full links are.
 fn draw(
     folder: &Path,
-    asked: &report::Asked<'_>,
+    result: &StudyResult,
     scenario: &Scenario,
     rows: &[Row],
 ) -> Result<(), Failure> {
     let mut files = Files::of(folder)?;
-    let json = report::json_of(asked, scenario, rows)?;
-    let run = Part::whole("--plot", &json);
-    files.add_chart("gain.svg", &pictures::gain_chart(&run)?)?;
-    files.add_chart("breakdown.svg", &pictures::breakdown_chart(&run)?)?;
+    files.add_chart("gain.svg", &pictures::gain_chart(result))?;
+    files.add_chart("breakdown.svg", &pictures::breakdown_chart(result))?;
     let most = |row: &Row| row.link_bytes_per_s.iter().copied().fold(0.0, f64::max);
     let fullest = rows.iter().max_by(|a, b| most(a).total_cmp(&most(b)));
     let Some(row) = fullest.filter(|row| most(row) > 0.0) else {
         return files.keep();
     };
-    files.add_chart("links.svg", &pictures::links_chart(&run, None)?)?;
-    let chart = report::cluster_chart(
+    files.add_chart("links.svg", &pictures::links_chart(result, None, "--plot")?)?;
+    let chart = pictures::cluster_chart(
         &scenario.topology,
         &row.link_bytes_per_s,
-        &pictures::spoken(&row.workload.name, row.tau()),
+        &report::spoken(&row.workload.name, row.tau()),
     );
     files.add_chart("cluster.svg", &chart)?;
     files.keep()

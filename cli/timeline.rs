@@ -8,7 +8,7 @@ use clap::Args;
 use super::Failure;
 use moesim::base::units::GpuId;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
-use moesim::output::report;
+use moesim::output::report::Setting;
 use moesim::output::timeline::Timeline;
 use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
@@ -95,8 +95,7 @@ pub(super) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     for class in LinkClass::ALL.into_iter().filter(|class| moved.of(*class) > 0) {
         writeln!(out, "bytes over {} links: {}", class.name(), moved.of(class))?;
     }
-    report::write_setting(out, &scenario.ingredients.topology, &scenario)?;
-    Ok(())
+    Ok(Setting::of(&scenario).write_taken(out)?)
 }
 
 /// The workload of a scenario of this name and τ.

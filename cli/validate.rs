@@ -35,7 +35,10 @@ fn papers_table(path: &Path) -> Result<Option<Other>, Diagnostic> {
     let verdict = predictor.verdict(&file, &rows).map_err(|TooLong| {
         Diagnostic::of(&file, TooLong.to_string(), "this is a defect: please report it")
     })?;
-    Ok(Some(Other { json: verdict.json(), text: verdict.text() }))
+    let json = serde_json::to_value(&verdict).map_err(|error| {
+        Diagnostic::of(&file, error.to_string(), "this is a defect: please report it")
+    })?;
+    Ok(Some(Other { json, text: verdict.text() }))
 }
 
 /// Draws pictures, each as SVG and as PNG, into a folder.

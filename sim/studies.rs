@@ -2,6 +2,7 @@
 //! predictions agree with measurements.
 
 pub mod compare;
+pub mod flows;
 pub mod paper;
 pub mod planner;
 pub mod study;

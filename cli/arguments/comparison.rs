@@ -1,16 +1,12 @@
 //! What `compare`, `plan`, `explain` and `timeline` share: a scenario from a few words.
 
-use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use crate::Failure;
 use moesim::base::inputs::Input;
 use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource, Source};
-use moesim::output::report;
-use moesim::studies::compare::ClusterCase;
 use moesim::studies::study::refuse_borrowed;
 use moesim::topology::PriceBook;
 
@@ -132,28 +128,4 @@ fn short_name(topology: &str) -> String {
 pub(crate) fn price_book(path: Option<&Path>) -> Result<(PriceBook, Vec<Input>), Failure> {
     let source = path.map_or_else(|| Ok(config::built_in_prices()), Source::read)?;
     Ok((config::read_prices(&source)?, source.inputs(&[])))
-}
-
-/// Says of each cluster what was taken for it, and of all the phase that was assumed.
-pub(crate) fn write_cautions(
-    cluster_cases: &[ClusterCase],
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    for ClusterCase { name, scenario, .. } in cluster_cases {
-        report::write_setting(out, name, scenario)?;
-    }
-    if let Some(first) = cluster_cases.first() {
-        report::write_assumed_phase(out, &first.scenario)?;
-    }
-    Ok(())
-}
-
-/// What each cluster was asked and what was taken for it, as JSON.
-pub(crate) fn settings_json(cluster_cases: &[ClusterCase]) -> Value {
-    let one = |case: &ClusterCase| {
-        let mut setting = report::setting_json(&case.scenario);
-        setting["cluster"] = json!(case.name);
-        setting
-    };
-    cluster_cases.iter().map(one).collect()
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::Failure;
 use moesim::config::{Overrides, ScenarioSource};
-use moesim::output::report;
+use moesim::output::report::memory::MemoryResult;
 
 /// A scenario.
 #[derive(Args)]
@@ -25,10 +25,7 @@ pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure>
     // What does not fit is shown, not refused.
     let set = crate::with_oom(&args.set, true);
     let scenario = ScenarioSource::open(&args.scenario, Overrides::new(set))?.load()?;
-    if args.json {
-        let report = report::memories_json(&scenario);
-        let inputs = scenario.ingredients.inputs.iter().cloned();
-        return crate::reproduce::print(out, report, inputs);
-    }
-    Ok(report::write_memory(out, &scenario)?)
+    let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
+    let result = MemoryResult::of(made_by, &scenario);
+    if args.json { crate::output::json(out, &result) } else { Ok(result.write_text(out)?) }
 }

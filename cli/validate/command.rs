@@ -10,7 +10,8 @@ use crate::Failure;
 use crate::arguments::choice;
 use moesim::base::table::Table;
 use moesim::config::Diagnostic;
-use moesim::output::report::predicted_measured;
+use moesim::output::pictures::predicted_measured;
+use moesim::studies::validate::summary::FileErrors;
 use moesim::studies::validate::{LeaveOut, Report, judge, summary};
 
 /// Predict every row of a folder of measurements and say how far off. Shapes that profiles were fitted to are
@@ -135,8 +136,9 @@ impl Found {
     }
 
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let tables = self.reports().map(summary::json);
-        let all: Vec<Value> = tables.chain(self.others.iter().map(|o| o.json.clone())).collect();
+        let tables = self.reports().map(|report| serde_json::to_value(FileErrors::of(report)));
+        let mut all = tables.collect::<Result<Vec<Value>, _>>()?;
+        all.extend(self.others.iter().map(|other| other.json.clone()));
         serde_json::to_writer_pretty(&mut *out, &all)?;
         writeln!(out)
     }

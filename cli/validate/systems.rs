@@ -4,14 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::Value;
 
 use crate::Failure;
 use crate::output::Files;
 use moesim::base::threads;
 use moesim::config::Diagnostic;
-use moesim::output::report::predicted_measured;
-use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row, summary};
+use moesim::output::pictures::predicted_measured;
+use moesim::studies::validate::systems::summary::{self, SystemRow};
+use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row};
 
 /// Predict published whole layers, exchanges, steps and serving figures, and say how far off.
 #[derive(Args, Clone, Debug)]
@@ -51,13 +51,10 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
         super::draw(folder, predicted_measured::of_systems(&verdicts))?;
     }
     if args.json {
-        let all: Vec<Value> = verdicts.iter().map(summary::json).collect();
-        serde_json::to_writer_pretty(&mut *out, &all).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", summary::text(&name_of(file), &verdicts))?;
+        let all: Vec<SystemRow> = verdicts.iter().map(SystemRow::of).collect();
+        return crate::output::json(out, &all);
     }
-    Ok(())
+    Ok(write!(out, "{}", summary::text(&name_of(file), &verdicts))?)
 }
 
 fn name_of(file: Option<&Path>) -> String {

@@ -23,8 +23,10 @@ use crate::topology::{Cost, LinkClass};
 use crate::workload::Workload;
 
 mod bootstrap;
+mod catch_up;
 
 pub use bootstrap::{Ratio, ratio_of};
+pub use catch_up::{CatchUp, catch_ups};
 
 /// By how much links are made faster to see what that brings.
 const STEP: f64 = 1.25;
@@ -54,7 +56,8 @@ impl ClusterCase {
     }
 
     /// The workload that is compared: MoE++ if there is one.
-    fn own(&self) -> &Workload {
+    #[must_use]
+    pub fn own(&self) -> &Workload {
         self.scenario.cases[0].moepp.first().unwrap_or_else(|| self.vanilla())
     }
 }
@@ -131,6 +134,18 @@ impl ClusterResult {
         let unit = equal.of(self.gpus, &self.cost)?;
         Some(self.moepp.iter().map(|tokens| tokens / unit).collect())
     }
+}
+
+/// Indices of results by mean throughput at equal GPUs, cost or power, the best first.
+#[must_use]
+pub fn best_first(results: &[ClusterResult], equal: Equal) -> Vec<usize> {
+    let mean = |at: usize| {
+        let values = results[at].per(equal).unwrap_or_default();
+        values.iter().sum::<f64>() / values.len().max(1) as f64
+    };
+    let mut order: Vec<usize> = (0..results.len()).collect();
+    order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));
+    order
 }
 
 /// What clusters are compared at equal amounts of.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use moesim::studies::validate::systems::{self, Row, Verdict, summary};
+use moesim::studies::validate::systems::summary::{self, SystemRow};
+use moesim::studies::validate::systems::{self, Row, Verdict};
 
 /// The rows that a filter keeps, judged.
 fn judged(keep: impl Fn(&Row) -> bool) -> Vec<Verdict> {
@@ -35,7 +36,7 @@ fn every_row_gets_a_number_or_a_reason() {
     let verdicts = judged(|row| short(row) || small(row));
     assert!(verdicts.iter().any(|verdict| small(&verdict.row) && verdict.outcome.is_ok()));
     for verdict in &verdicts {
-        let json = summary::json(verdict);
+        let json = serde_json::to_value(SystemRow::of(verdict)).unwrap();
         let status = json["status"].as_str().unwrap();
         assert_eq!(status == "judged", json["error"].is_number(), "{json}");
         assert_eq!(verdict.outcome.is_ok(), json["predicted"].is_number(), "{json}");
@@ -57,7 +58,7 @@ fn measurements_bound_by_the_host_are_upper_bounds() {
         let predicted = verdict.outcome.as_ref().unwrap().predicted;
         assert!(predicted <= verdict.measured.unwrap(), "{}: {predicted}", verdict.row.id);
         assert!(verdict.error().is_none() && verdict.covered().is_none());
-        assert!(summary::json(verdict)["status"].as_str().unwrap().contains("upper bound"));
+        assert!(SystemRow::of(verdict).status.contains("upper bound"));
     }
     assert!(!megatron_layer().is_upper_bound());
 }

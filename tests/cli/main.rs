@@ -18,5 +18,6 @@ mod plots;
 mod prices;
 mod program;
 mod reproduce;
+mod results;
 mod sweep;
 mod timeline;

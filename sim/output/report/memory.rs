@@ -1,10 +1,14 @@
 //! What lies in the memory of the fullest GPU, as a table and as JSON.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
+use super::shared::made_by::MadeBy;
+use super::shared::setting::{not_stated, workloads};
+use super::shared::word;
 use crate::base::units::Bytes;
 use crate::config::Scenario;
 use crate::execution::memory::{Ledger, What, hottest_rows, in_gb};
@@ -13,94 +17,170 @@ use crate::workload::{Phase, Training, Workload};
 /// Columns beside the labels that fit 80 characters.
 const COLUMNS: usize = 4;
 
-/// The ledger of a workload under the scenario's first seed.
-#[must_use]
-pub fn ledger(scenario: &Scenario, workload: &Workload) -> Ledger {
-    let rows = hottest_rows(workload, scenario.seeds.start);
-    Ledger::of(&scenario.carried(workload), (scenario.counted, scenario.topology.gpus()), rows)
+/// What lies in the memory of the fullest GPU; sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// Bytes of each kind: `KIND_bytes`.
+    #[serde(flatten)]
+    pub kinds: Kinds,
+    /// All of them together.
+    pub total_bytes: u64,
+    /// The GPU's memory, where the topology states it.
+    pub capacity_bytes: Option<u64>,
+    /// What is left of it; negative where it does not suffice.
+    pub free_bytes: Option<i64>,
+    /// Whether it suffices.
+    pub fits: Option<bool>,
+    /// Rows of the rank that is given most.
+    pub hottest_rows: u64,
+    /// Training, prefill or decode.
+    #[serde(with = "word")]
+    pub phase: Phase,
 }
 
-/// A workload's ledger as JSON; sizes in bytes.
-#[must_use]
-pub fn memory_json(scenario: &Scenario, workload: &Workload) -> Value {
-    let ledger = ledger(scenario, workload);
-    let capacity = scenario.topology.gpu().memory;
-    let mut object = Map::new();
-    for what in What::ALL {
-        object.insert(format!("{}_bytes", what.key()), json!(ledger.bytes(what).0));
+/// Bytes of each kind, in the order of [`What::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds([u64; What::ALL.len()]);
+
+impl Kinds {
+    /// Bytes of one kind.
+    #[must_use]
+    pub fn of(&self, what: What) -> Bytes {
+        let at = What::ALL.iter().position(|own| *own == what);
+        Bytes(at.map_or(0, |at| self.0[at]))
     }
-    let total = ledger.total();
-    object.insert("total_bytes".into(), json!(total.0));
-    object.insert("capacity_bytes".into(), json!(capacity.map(|bytes| bytes.0)));
-    object.insert("free_bytes".into(), json!(capacity.map(|bytes| free(bytes, total))));
-    object.insert("fits".into(), json!(capacity.map(|bytes| total <= bytes)));
-    object.insert("hottest_rows".into(), json!(ledger.rows));
-    object.insert("phase".into(), json!(workload.phase().word()));
-    Value::Object(object)
+}
+
+impl Serialize for Kinds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries = What::ALL.iter().zip(&self.0);
+        serializer
+            .collect_map(entries.map(|(what, bytes)| (format!("{}_bytes", what.key()), bytes)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kinds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = BTreeMap::<String, Value>::deserialize(deserializer)?;
+        let of = |what: What| all.get(&format!("{}_bytes", what.key())).and_then(Value::as_u64);
+        Ok(Self(What::ALL.map(|what| of(what).unwrap_or(0))))
+    }
+}
+
+impl MemoryUse {
+    /// The ledger of a workload under the scenario's first seed.
+    #[must_use]
+    pub fn of(scenario: &Scenario, workload: &Workload) -> Self {
+        let rows = hottest_rows(workload, scenario.seeds.start);
+        let asked = (scenario.counted, scenario.topology.gpus());
+        let ledger = Ledger::of(&scenario.carried(workload), asked, rows);
+        let capacity = scenario.topology.gpu().memory;
+        let total = ledger.total();
+        Self {
+            kinds: Kinds(What::ALL.map(|what| ledger.bytes(what).0)),
+            total_bytes: total.0,
+            capacity_bytes: capacity.map(|bytes| bytes.0),
+            free_bytes: capacity.map(|bytes| free(bytes, total)),
+            fits: capacity.map(|bytes| total <= bytes),
+            hottest_rows: ledger.rows,
+            phase: workload.phase(),
+        }
+    }
 }
 
 fn free(capacity: Bytes, total: Bytes) -> i64 {
     i64::try_from(i128::from(capacity.0) - i128::from(total.0)).unwrap_or(i64::MIN)
 }
 
-/// One JSON object with the ledger of every workload of a scenario.
-#[must_use]
-pub fn memories_json(scenario: &Scenario) -> Value {
-    let workloads: Vec<Value> = workloads(scenario)
-        .map(|workload| {
-            json!({
-                "workload": workload.name,
-                "tau": workload.model.experts.tau,
-                "memory": memory_json(scenario, workload),
-            })
-        })
-        .collect();
-    json!({
-        "scenario": scenario.name,
-        "topology": scenario.ingredients.topology,
-        "gpu": scenario.topology.gpu().name,
-        "workloads": workloads,
-        "does_not_fit": scenario.oom,
-    })
+/// The result of `moesim memory`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryResult {
+    /// How it was made.
+    #[serde(default)]
+    pub made_by: MadeBy,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The topology's name or file.
+    pub topology: String,
+    /// GPUs of the cluster.
+    #[serde(default)]
+    pub gpus: u32,
+    /// Their name.
+    pub gpu: String,
+    /// Each workload's ledger.
+    pub workloads: Vec<WorkloadMemory>,
+    /// Workloads that do not fit: the arithmetic.
+    pub does_not_fit: Vec<String>,
+    /// Says that memory could not be checked, where the topology does not state it.
+    #[serde(default)]
+    pub not_stated: Option<String>,
 }
 
-fn workloads(scenario: &Scenario) -> impl Iterator<Item = &Workload> {
-    scenario.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp))
+/// One workload's ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadMemory {
+    /// The workload.
+    pub workload: String,
+    /// Its model.
+    #[serde(default)]
+    pub model: String,
+    /// Its τ.
+    pub tau: Option<f64>,
+    /// What lies in the memory of the fullest GPU.
+    pub memory: MemoryUse,
+    /// Of one that is trained: what of its step decides what is kept.
+    #[serde(default)]
+    pub training: Option<String>,
+    /// Whether `batch.context` says how many tokens each sequence had before.
+    #[serde(default)]
+    pub context_given: bool,
 }
 
-/// Writes the table of a scenario's workloads.
-///
-/// # Errors
-/// If `out` cannot be written to.
-pub fn write_memory(out: &mut dyn Write, scenario: &Scenario) -> io::Result<()> {
-    let gpu = scenario.topology.gpu();
-    writeln!(
-        out,
-        "{}: the fullest of {} x {} ({})",
-        scenario.name,
-        scenario.topology.gpus(),
-        gpu.name,
-        scenario.ingredients.topology
-    )?;
-    let all: Vec<(&Workload, Ledger)> =
-        workloads(scenario).map(|workload| (workload, ledger(scenario, workload))).collect();
-    for few in all.chunks(COLUMNS) {
-        writeln!(out)?;
-        columns(out, few, gpu.memory)?;
+impl MemoryResult {
+    /// The ledgers of a scenario's workloads.
+    #[must_use]
+    pub fn of(made_by: MadeBy, scenario: &Scenario) -> Self {
+        let one = |workload: &Workload| WorkloadMemory {
+            workload: workload.name.clone(),
+            model: workload.model.name.clone(),
+            tau: workload.model.experts.tau,
+            memory: MemoryUse::of(scenario, workload),
+            training: (workload.phase() == Phase::Training).then(|| way(&workload.training)),
+            context_given: workload.batch.context.is_some(),
+        };
+        Self {
+            made_by,
+            scenario: scenario.name.clone(),
+            topology: scenario.ingredients.topology.clone(),
+            gpus: scenario.topology.gpus(),
+            gpu: scenario.topology.gpu().name.clone(),
+            workloads: workloads(scenario).map(one).collect(),
+            does_not_fit: scenario.oom.clone(),
+            not_stated: not_stated(scenario).map(str::to_owned),
+        }
     }
-    writeln!(out)?;
-    notes(out, scenario, &all)
+
+    /// The table of a scenario's workloads.
+    ///
+    /// # Errors
+    /// If `out` cannot be written to.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { scenario, gpus, gpu, topology, .. } = self;
+        writeln!(out, "{scenario}: the fullest of {gpus} x {gpu} ({topology})")?;
+        for few in self.workloads.chunks(COLUMNS) {
+            writeln!(out)?;
+            columns(out, few)?;
+        }
+        writeln!(out)?;
+        notes(out, self)
+    }
 }
 
-fn columns(
-    out: &mut dyn Write,
-    few: &[(&Workload, Ledger)],
-    capacity: Option<Bytes>,
-) -> io::Result<()> {
-    let mut line = |label: &str, of: &dyn Fn(&Workload, &Ledger) -> String| {
+fn columns(out: &mut dyn Write, few: &[WorkloadMemory]) -> io::Result<()> {
+    let mut line = |label: &str, of: &dyn Fn(&WorkloadMemory) -> String| {
         write!(out, "{label:<30}")?;
-        for (workload, ledger) in few {
-            let mut text: String = of(workload, ledger).chars().take(11).collect();
+        for one in few {
+            let mut text: String = of(one).chars().take(11).collect();
             if text.is_empty() {
                 text.push('-');
             }
@@ -108,49 +188,51 @@ fn columns(
         }
         writeln!(out)
     };
-    line("model", &|workload, _| workload.model.name.clone())?;
-    line("", &|workload, _| {
-        workload.model.experts.tau.map_or_else(|| "no τ".to_owned(), |tau| format!("τ={tau}"))
-    })?;
+    line("model", &|one| one.model.clone())?;
+    line("", &|one| one.tau.map_or_else(|| "no τ".to_owned(), |tau| format!("τ={tau}")))?;
     for what in What::ALL {
-        if few.iter().any(|(_, ledger)| ledger.bytes(what).0 > 0) {
-            line(what.label(), &|_, ledger| match ledger.bytes(what) {
+        if few.iter().any(|one| one.memory.kinds.of(what).0 > 0) {
+            line(what.label(), &|one| match one.memory.kinds.of(what) {
                 Bytes(0) => String::new(),
                 bytes => in_gb(bytes),
             })?;
         }
     }
-    line("total", &|_, ledger| in_gb(ledger.total()))?;
-    let Some(capacity) = capacity else { return Ok(()) };
-    line("memory of the GPU", &|_, _| in_gb(capacity))?;
-    line("free", &|_, ledger| match free(capacity, ledger.total()) {
-        missing @ ..0 => format!("-{}", in_gb(Bytes(missing.unsigned_abs()))),
-        free => in_gb(Bytes(free.unsigned_abs())),
+    line("total", &|one| in_gb(Bytes(one.memory.total_bytes)))?;
+    if few.iter().all(|one| one.memory.capacity_bytes.is_none()) {
+        return Ok(());
+    }
+    let capacity = |one: &WorkloadMemory| one.memory.capacity_bytes;
+    line("memory of the GPU", &|one| {
+        capacity(one).map_or_else(String::new, |bytes| in_gb(Bytes(bytes)))
     })?;
-    line("rows of the hottest rank", &|_, ledger| ledger.rows.to_string())
+    line("free", &|one| match one.memory.free_bytes {
+        Some(missing @ ..0) => format!("-{}", in_gb(Bytes(missing.unsigned_abs()))),
+        Some(free) => in_gb(Bytes(free.unsigned_abs())),
+        None => String::new(),
+    })?;
+    line("rows of the hottest rank", &|one| one.memory.hottest_rows.to_string())
 }
 
-fn notes(out: &mut dyn Write, scenario: &Scenario, all: &[(&Workload, Ledger)]) -> io::Result<()> {
-    if let Some(said) = not_stated(scenario) {
+fn notes(out: &mut dyn Write, result: &MemoryResult) -> io::Result<()> {
+    if let Some(said) = &result.not_stated {
         writeln!(out, "{said}")?;
     }
-    for line in &scenario.oom {
+    for line in &result.does_not_fit {
         writeln!(out, "does not fit: {line}")?;
     }
-    let of = |phase| all.iter().any(|(workload, _)| workload.phase() == phase);
-    if of(Phase::Training) {
-        let trained = all.iter().filter(|(workload, _)| workload.phase() == Phase::Training);
-        let ways: BTreeSet<String> = trained.map(|(workload, _)| way(&workload.training)).collect();
-        let ways: Vec<String> = ways.into_iter().collect();
+    let ways: BTreeSet<&str> =
+        result.workloads.iter().filter_map(|one| one.training.as_deref()).collect();
+    if !ways.is_empty() {
+        let ways: Vec<&str> = ways.into_iter().collect();
         writeln!(
             out,
             "training: fp32 gradients (4 bytes a parameter), master weights (4) and Adam moments (8);\n{}",
             ways.join("; ")
         )?;
     }
-    let blind =
-        |workload: &Workload| workload.phase() == Phase::Decode && workload.batch.context.is_none();
-    if all.iter().any(|(workload, _)| blind(workload)) {
+    let blind = |one: &WorkloadMemory| one.memory.phase == Phase::Decode && !one.context_given;
+    if result.workloads.iter().any(blind) {
         writeln!(
             out,
             "KV cache of the batch's own tokens alone: batch.context says how many each sequence had before"
@@ -163,11 +245,4 @@ fn notes(out: &mut dyn Write, scenario: &Scenario, all: &[(&Workload, Ledger)]) 
 fn way(training: &Training) -> String {
     let zero = training.zero as u8;
     format!("zero = {zero}, recompute = \"{}\"", training.recompute.word())
-}
-
-/// Says that memory could not be checked, where the topology does not state it.
-#[must_use]
-pub fn not_stated(scenario: &Scenario) -> Option<&'static str> {
-    let stated = scenario.topology.gpu().memory.is_some();
-    (!stated).then_some("memory of the GPU is not stated: not checked")
 }

@@ -1,13 +1,14 @@
-//! How well the paper's rows are predicted, as a JSON object and as lines of text.
+//! How well the paper's rows are predicted: a result, and lines of text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 
 use super::baseline::Baseline;
 
 /// A mean error in time (a fraction) and in increase (points); none where there was no row.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Errors {
     /// Mean of |predicted / published − 1| over rows.
     pub time_mape: Option<f64>,
@@ -18,24 +19,28 @@ pub struct Errors {
 }
 
 /// How well a set of rows was predicted, and how well the baselines did on the same.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judgement {
     /// What was judged: a model name, or all.
+    #[serde(rename = "model")]
     pub of: String,
     /// Rows judged.
     pub rows: usize,
     /// Ours.
+    #[serde(flatten)]
     pub ours: Errors,
     /// Each baseline's.
+    #[serde(serialize_with = "by_name")]
     pub baselines: Vec<(Baseline, Errors)>,
 }
 
 /// The judgements of one file: all its rows, and each model predicted unseen.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// The file's name.
     pub file: String,
     /// All rows, with the overheads as they stand.
+    #[serde(flatten)]
     pub all: Judgement,
     /// Rows whose model is unknown.
     pub skipped: usize,
@@ -45,28 +50,6 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The object of this file in `moesim validate --json`.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let mut object = Map::new();
-        object.insert("file".into(), json!(self.file));
-        object.insert("rows".into(), json!(self.all.rows));
-        object.insert("skipped".into(), json!(self.skipped));
-        object.insert("refitted".into(), json!(false));
-        errors(&self.all.ours, &mut object);
-        object.insert("baselines".into(), baselines(&self.all));
-        let left_out = self.left_out.iter().map(|judgement| {
-            let mut object = Map::new();
-            object.insert("model".into(), json!(judgement.of));
-            object.insert("rows".into(), json!(judgement.rows));
-            errors(&judgement.ours, &mut object);
-            object.insert("baselines".into(), baselines(judgement));
-            Value::Object(object)
-        });
-        object.insert("left_out".into(), Value::Array(left_out.collect()));
-        Value::Object(object)
-    }
-
     /// The lines of this file in the printed report.
     #[must_use]
     pub fn text(&self) -> String {
@@ -89,19 +72,12 @@ impl Verdict {
     }
 }
 
-fn errors(errors: &Errors, object: &mut Map<String, Value>) {
-    object.insert("time_mape".into(), json!(errors.time_mape));
-    object.insert("time_bias".into(), json!(errors.time_bias));
-    object.insert("increase_mae_points".into(), json!(errors.increase_mae_points));
-}
-
-fn baselines(judgement: &Judgement) -> Value {
-    let each = judgement.baselines.iter().map(|(baseline, of)| {
-        let mut object = Map::new();
-        errors(of, &mut object);
-        (baseline.key().to_owned(), Value::Object(object))
-    });
-    Value::Object(each.collect())
+fn by_name<S: Serializer>(
+    baselines: &[(Baseline, Errors)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let named = baselines.iter().map(|(baseline, errors)| (baseline.key(), errors));
+    named.collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
 fn lines(judgement: &Judgement, title: &str, text: &mut String) {

@@ -1,9 +1,9 @@
-//! Statistics of predictions, as text and as JSON.
+//! Statistics of predictions: a result for each file, and lines of text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::{Judged, Report};
 use crate::base::statistics::{Rule, quantile};
@@ -62,28 +62,68 @@ pub fn read_back<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
     )
 }
 
-/// One object a file, all errors as fractions; `null` where there was nothing to predict.
-pub fn json(report: &Report) -> Value {
-    let judged = &report.judged;
-    let residual = report.residual();
-    let extrapolated = judged.iter().filter(|j| j.extrapolated).count();
-    json!({
-        "file": report.file,
-        "profile": report.profile,
-        "rows": rows(judged),
-        "predictions": judged.len(),
-        "skipped": report.skipped.values().sum::<usize>(),
-        "skipped_by_reason": report.skipped,
-        "median_abs_error": residual.map(|r| r.median),
-        "p90_abs_error": residual.map(|r| r.p90),
-        "bias": residual.map(|r| r.bias),
-        "within_10_percent": within(judged, 0.1),
-        "baseline_median_abs_error": baseline_median(judged),
-        "extrapolated_rows": extrapolated,
-        "extrapolation_rule": (extrapolated > 0).then_some(&report.rule),
-        "interval_90_coverage": report.coverage(),
-        "interval_90_coverage_by_model": report.by_model.iter().cloned().collect::<BTreeMap<_, _>>(),
-    })
+/// How far off one file's predictions are; errors as fractions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileErrors {
+    /// The file's name.
+    pub file: String,
+    /// The profile that predicted.
+    pub profile: String,
+    /// Rows of the table that were predicted.
+    pub rows: usize,
+    /// Predictions: a row with a dispatch and a combine has two.
+    pub predictions: usize,
+    /// Rows that were not predicted.
+    pub skipped: usize,
+    /// The same by reason.
+    pub skipped_by_reason: BTreeMap<String, usize>,
+    /// Median of |error|; none where there was nothing to predict.
+    pub median_abs_error: Option<f64>,
+    /// 90th percentile of |error|.
+    pub p90_abs_error: Option<f64>,
+    /// Median error, with its sign.
+    pub bias: Option<f64>,
+    /// Share of predictions within 10 %.
+    pub within_10_percent: f64,
+    /// Median of |error| of the baseline.
+    pub baseline_median_abs_error: Option<f64>,
+    /// Predictions of shapes that were not measured.
+    pub extrapolated_rows: usize,
+    /// By what rule they were made.
+    pub extrapolation_rule: Option<String>,
+    /// Share of measurements in their 90 % intervals.
+    pub interval_90_coverage: Option<f64>,
+    /// The same by model.
+    pub interval_90_coverage_by_model: BTreeMap<String, f64>,
+}
+
+impl FileErrors {
+    /// Of a report.
+    #[must_use]
+    pub fn of(report: &Report) -> Self {
+        let judged = &report.judged;
+        let residual = report.residual();
+        let extrapolated = judged.iter().filter(|j| j.extrapolated).count();
+        let skipped = report.skipped.iter();
+        Self {
+            file: report.file.clone(),
+            profile: report.profile.clone(),
+            rows: rows(judged),
+            predictions: judged.len(),
+            skipped: report.skipped.values().sum(),
+            skipped_by_reason: skipped.map(|(why, rows)| ((*why).to_owned(), *rows)).collect(),
+            median_abs_error: residual.map(|r| r.median),
+            p90_abs_error: residual.map(|r| r.p90),
+            bias: residual.map(|r| r.bias),
+            within_10_percent: within(judged, 0.1),
+            baseline_median_abs_error: baseline_median(judged),
+            extrapolated_rows: extrapolated,
+            extrapolation_rule: (extrapolated > 0).then(|| report.rule.clone()),
+            interval_90_coverage: report.coverage(),
+            interval_90_coverage_by_model: report.by_model.iter().cloned().collect(),
+        }
+    }
 }
 
 /// The header of [`line`].

@@ -1,9 +1,9 @@
-//! Verdicts on published systems, as text and as JSON.
+//! Verdicts on published systems: a result for each row, and the printed report.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::Verdict;
 use crate::base::statistics::{Rule, quantile};
@@ -12,35 +12,76 @@ use crate::base::statistics::{Rule, quantile};
 const UPPER_BOUND: &str =
     "predicted, not judged: an upper bound by the row's own note (bound by the host)";
 
-/// One object per row, judged or not.
-#[must_use]
-pub fn json(verdict: &Verdict) -> Value {
-    let row = &verdict.row;
-    let predicted = verdict.outcome.as_ref().ok();
-    let status = match (&verdict.outcome, verdict.row.is_upper_bound()) {
-        (Err(reason), _) => reason,
-        (Ok(_), true) => UPPER_BOUND,
-        (Ok(_), false) => "judged",
-    };
-    json!({
-        "id": row.id,
-        "family": row.family,
-        "status": status,
-        "predicted": predicted.map(|p| p.predicted),
-        "measured": verdict.measured,
-        "error": verdict.error(),
-        "low": predicted.map(|p| p.low),
-        "high": predicted.map(|p| p.high),
-        "baseline": predicted.map(|p| p.baseline),
-        "setup": row.setup,
-        "quantity": row.quantity,
-        "phase": row.phase,
-        "unit": row.unit,
-        "trust": row.trust,
-        "dispatcher": row.dispatcher,
-        "gemm_kernel": row.gemm_kernel,
-        "stands_on": predicted.map(|p| &p.stands_on),
-    })
+/// One row of published systems, judged or not.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SystemRow {
+    /// Its id in the table.
+    pub id: String,
+    /// Its family.
+    pub family: String,
+    /// `judged`, or the reason why not.
+    pub status: String,
+    /// Predicted, in `unit`.
+    pub predicted: Option<f64>,
+    /// Measured.
+    pub measured: Option<f64>,
+    /// `predicted / measured − 1`.
+    pub error: Option<f64>,
+    /// The lower end of the 90 % interval.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+    /// Predicted by the data sheet's roofline.
+    pub baseline: Option<f64>,
+    /// The set-up, as the table has it.
+    pub setup: String,
+    /// What was measured.
+    pub quantity: String,
+    /// The phase.
+    pub phase: String,
+    /// The unit.
+    pub unit: String,
+    /// How far the source is trusted.
+    pub trust: String,
+    /// The exchange library.
+    pub dispatcher: String,
+    /// The kernel of experts.
+    pub gemm_kernel: String,
+    /// What the prediction stands on.
+    pub stands_on: Option<Vec<String>>,
+}
+
+impl SystemRow {
+    /// Of a verdict.
+    #[must_use]
+    pub fn of(verdict: &Verdict) -> Self {
+        let row = &verdict.row;
+        let predicted = verdict.outcome.as_ref().ok();
+        let status = match (&verdict.outcome, verdict.row.is_upper_bound()) {
+            (Err(reason), _) => reason,
+            (Ok(_), true) => UPPER_BOUND,
+            (Ok(_), false) => "judged",
+        };
+        Self {
+            id: row.id.clone(),
+            family: row.family.clone(),
+            status: status.to_owned(),
+            predicted: predicted.map(|p| p.predicted),
+            measured: verdict.measured,
+            error: verdict.error(),
+            low: predicted.map(|p| p.low),
+            high: predicted.map(|p| p.high),
+            baseline: predicted.map(|p| p.baseline),
+            setup: row.setup.clone(),
+            quantity: row.quantity.clone(),
+            phase: row.phase.clone(),
+            unit: row.unit.clone(),
+            trust: row.trust.clone(),
+            dispatcher: row.dispatcher.clone(),
+            gemm_kernel: row.gemm_kernel.clone(),
+            stands_on: predicted.map(|p| p.stands_on.clone()),
+        }
+    }
 }
 
 /// The whole report.

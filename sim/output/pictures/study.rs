@@ -1,22 +1,20 @@
-//! What `moesim run --json` printed: the gain over τ, and where the time goes.
+//! What `moesim run` found: the gain over τ, and where the time goes.
 
-use super::Part;
-use crate::config::Diagnostic;
+use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::output::plot::{Axis, Bar, LineChart, Point, Series, StackedBars};
+use crate::output::report::study::{StudyResult, StudyRow};
 
 /// The gain over τ, a line a model with its interval over seeds, and what was published as open marks.
-///
-/// # Errors
-/// If the result lacks what is drawn.
-pub fn gain_chart(run: &Part<'_>) -> Result<LineChart, Diagnostic> {
+#[must_use]
+pub fn gain_chart(run: &StudyResult) -> LineChart {
     let mut series: Vec<Series> = Vec::new();
     let mut published_of: Vec<Series> = Vec::new();
-    for row in run.list("results")? {
-        let key = "throughput_increase_percent";
-        let (Some(tau), Some(gain)) = (row.maybe("tau"), row.maybe(key)) else { continue };
-        let name = row.text("model")?;
-        let at = series.iter().position(|own| own.name == name).unwrap_or_else(|| {
+    for row in &run.results {
+        let gain = &row.increase_percent;
+        let (Some(tau), Some(percent)) = (row.tau(), gain.mean) else { continue };
+        let name = &row.model;
+        let at = series.iter().position(|own| own.name == *name).unwrap_or_else(|| {
             series.push(Series::new(name, Vec::new()));
             let mut known = Series::new(format!("{name} published"), Vec::new());
             known.joined = false;
@@ -24,26 +22,26 @@ pub fn gain_chart(run: &Part<'_>) -> Result<LineChart, Diagnostic> {
             published_of.push(known);
             series.len() - 1
         });
-        series[at].points.push(Point { x: tau, y: gain, interval: row.interval(key) });
-        let known = row.maybe("published_throughput_increase_percent");
+        series[at].points.push(Point { x: tau, y: percent, interval: gain.interval() });
+        let known = row.published.and_then(|own| own.published_throughput_increase_percent);
         published_of[at].points.extend(known.map(|y| Point { x: tau, y, interval: None }));
     }
     let title = finding(&series);
     published_of.retain(|known| !known.points.is_empty());
     let marks = if published_of.is_empty() { "" } else { "; open marks: published" };
     series.extend(published_of);
-    Ok(LineChart {
+    LineChart {
         title,
         below: format!(
             "{} × {}, {}; bands: 95 % over seeds{marks}",
-            run.number("gpus")?,
-            run.text("gpu")?,
-            counted(run.text("counted")?)
+            run.gpus,
+            run.gpu,
+            counted(run.counted)
         ),
         x: Axis::linear("τ"),
         y: Axis::from_zero("throughput increase, %"),
         series,
-    })
+    }
 }
 
 fn finding(series: &[Series]) -> String {
@@ -60,45 +58,33 @@ fn finding(series: &[Series]) -> String {
 }
 
 /// Where the time goes, vanilla beside MoE++ at the scenario's τ.
-///
-/// # Errors
-/// If the result lacks what is drawn.
-pub fn breakdown_chart(run: &Part<'_>) -> Result<StackedBars, Diagnostic> {
-    let word = run.text("counted")?;
-    let (apart, trains) = (word == "experts", word.contains("training"));
+#[must_use]
+pub fn breakdown_chart(run: &StudyResult) -> StackedBars {
+    let (apart, trains) = (run.counted == Scope::Experts, run.counted.has_backward());
     let shows =
         |reason: &Reason| !(apart && reason.is_wait()) && (trains || !reason.is_of_training());
     let reasons: Vec<Reason> = Reason::ALL.into_iter().filter(shows).collect();
-    let wanted = run.maybe("breakdown_tau");
-    let mut shown = Vec::new();
-    for row in run.list("results")? {
-        let tau = row.maybe("tau");
-        if tau.is_some() && wanted.is_some() && tau != wanted {
-            continue;
-        }
-        let blame = row.part("blame")?;
-        let part = |reason: &Reason| match blame.number(&format!("{}_ms", reason.key())) {
-            // Results of before this reason was known have no time of it.
-            Err(_) if matches!(reason, Reason::Rebalance | Reason::TensorParallel) => Ok(0.0),
-            part => part,
-        };
-        let parts: Result<Vec<f64>, Diagnostic> = reasons.iter().map(part).collect();
-        let model = row.text("model")?;
-        let name = match tau {
-            None if row.maybe("throughput_increase_percent").is_some() => format!("{model} MoE++"),
+    let wanted = run.breakdown_tau;
+    let shown = |row: &&StudyRow| row.tau().is_none() || wanted.is_none() || row.tau() == wanted;
+    let bar = |row: &StudyRow| {
+        // Results of before a reason was known have no time of it.
+        let part = |reason: &Reason| row.blame_ms(*reason).unwrap_or_default();
+        let model = &row.model;
+        let name = match row.tau() {
+            None if row.increase_percent.mean.is_some() => format!("{model} MoE++"),
             None => format!("{model} vanilla"),
             Some(tau) => format!("{model} τ = {tau}"),
         };
-        shown.push((tau.is_some(), Bar { name, parts: parts? }));
-    }
-    let title = most_shortened(&shown, &reasons);
-    Ok(StackedBars {
-        title,
-        below: format!("mean over GPUs and seeds, {}", counted(run.text("counted")?)),
+        (row.tau().is_some(), Bar { name, parts: reasons.iter().map(part).collect() })
+    };
+    let bars: Vec<(bool, Bar)> = run.results.iter().filter(shown).map(bar).collect();
+    StackedBars {
+        title: most_shortened(&bars, &reasons),
+        below: format!("mean over GPUs and seeds, {}", counted(run.counted)),
         axis: Axis::from_zero("time of a step, ms"),
         parts: reasons.iter().map(|reason| reason.label().to_owned()).collect(),
-        bars: shown.into_iter().map(|(_, bar)| bar).collect(),
-    })
+        bars: bars.into_iter().map(|(_, bar)| bar).collect(),
+    }
 }
 
 /// The reason that MoE++ shortens most, over all models; each vanilla bar counts once for each of its
@@ -127,11 +113,11 @@ fn most_shortened(bars: &[(bool, Bar)], reasons: &[Reason]) -> String {
     }
 }
 
-pub(super) fn counted(word: &str) -> &str {
-    match word {
-        "experts" => "expert forward time",
-        "moe-layer" => "MoE layers",
-        "model-forward" => "forward pass of the model",
-        other => other,
+const fn counted(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Experts => "expert forward time",
+        Scope::MoeLayer => "MoE layers",
+        Scope::ModelForward => "forward pass of the model",
+        Scope::LayerTraining | Scope::TrainingStep => scope.word(),
     }
 }

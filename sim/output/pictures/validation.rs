@@ -1,26 +1,25 @@
-//! What `moesim validate --json` printed: how far off predictions are, file by file.
+//! What `moesim validate` found: how far off predictions are, file by file.
 
-use super::Part;
 use crate::config::Diagnostic;
 use crate::output::plot::{Axis, Bar, StackedBars};
+use crate::studies::validate::summary::FileErrors;
 
 /// Median and nine-in-ten error of each file of measurements.
 ///
 /// # Errors
-/// If the result lacks what is drawn.
-pub fn errors_chart(validation: &Part<'_>) -> Result<StackedBars, Diagnostic> {
-    let mut bars: Vec<(f64, Bar)> = Vec::new();
-    for report in validation.list("")? {
-        let errors = report.maybe("median_abs_error").zip(report.maybe("p90_abs_error"));
-        let Some((median, nine)) = errors else { continue };
-        let name = report.text("file")?.replace(".parquet", "");
-        bars.push((median, Bar { name, parts: vec![100.0 * median, 100.0 * (nine - median)] }));
-    }
+/// If no file has predictions; `place` says of which result.
+pub fn errors_chart(files: &[FileErrors], place: &str) -> Result<StackedBars, Diagnostic> {
+    let bar = |file: &FileErrors| {
+        let (median, nine) = file.median_abs_error.zip(file.p90_abs_error)?;
+        let name = file.file.replace(".parquet", "");
+        Some((median, Bar { name, parts: vec![100.0 * median, 100.0 * (nine - median)] }))
+    };
+    let mut bars: Vec<(f64, Bar)> = files.iter().filter_map(bar).collect();
     bars.sort_by(|a, b| a.0.total_cmp(&b.0));
     let Some((worst, last)) = bars.last() else {
         let help =
             "draw what `moesim validate FOLDER --json` printed of a folder with measurements";
-        return Err(Diagnostic::of(validation.file, "holds no file with predictions", help));
+        return Err(Diagnostic::of(place, "holds no file with predictions", help));
     };
     Ok(StackedBars {
         title: format!("Median errors are at most {:.0} % ({})", (100.0 * worst).ceil(), last.name),

@@ -1,0 +1,148 @@
+//! Clusters against each other, as tables.
+
+use std::io::{self, Write};
+
+use super::{ComparedCluster, Comparison};
+use crate::output::report::shared::knobs::by_size;
+use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
+use crate::output::report::shared::value::digits;
+use crate::output::report::shared::value::spoken;
+use crate::output::report::shared::word::Word;
+use crate::studies::compare::Equal;
+
+pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    let own = spoken(&comparison.workload, comparison.tau);
+    let equal = comparison.equal.word_of();
+    writeln!(out, "{own} against {}, at equal {equal}", comparison.vanilla)?;
+    if let Some(first) = comparison.settings.first() {
+        first.write_counted(out)?;
+    }
+    table(comparison, out)?;
+    for cluster in &comparison.clusters {
+        writeln!(out, "{}", cluster.cluster)?;
+        write_stands_on(out, &cluster.stands_on)?;
+        write_gate_draws(out, cluster.gate_draws_per_layer)?;
+    }
+    elasticities(comparison, out)?;
+    let Some((leader, others)) = comparison.clusters.split_first() else { return Ok(()) };
+    for cluster in others {
+        ratio(cluster, leader, out)?;
+    }
+    let order = |cluster: &&ComparedCluster| cluster.break_even_class.is_some();
+    for cluster in others.iter().filter(order) {
+        catch_up(cluster, leader, out)?;
+    }
+    if comparison.equal != Equal::Gpus {
+        costs(comparison, out)?;
+    }
+    let drawn = comparison.settings.first().is_some_and(|first| first.calibration_uncertainty);
+    let drawn = drawn && leader.increase_percent.low.is_some();
+    let drawn = if drawn { ", calibration error drawn with them" } else { "" };
+    writeln!(out, "\n±: 95% over seeds{drawn}. binds: the knob with the largest share.")?;
+    write_settings(out, &comparison.settings)
+}
+
+fn table(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    let unit = comparison.equal.unit();
+    writeln!(
+        out,
+        "\n{:<22} {:>5} {unit:>15} {:>7} {:>13}  {:<10}",
+        "cluster", "GPUs", "of best", "gain, %", "binds"
+    )?;
+    for cluster in &comparison.clusters {
+        writeln!(
+            out,
+            "{:<22} {:>5} {:>15} {:>7.2} {:>13}  {:<10}",
+            cluster.cluster,
+            cluster.gpus,
+            digits(comparison.per(cluster).unwrap_or_default()),
+            cluster.ratio_to_best.value(),
+            cluster.increase_percent.shown(1),
+            cluster.binds.as_deref().unwrap_or("no link")
+        )?;
+    }
+    writeln!(out)
+}
+
+fn elasticities(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\npercent of throughput for one percent of")?;
+    for cluster in &comparison.clusters {
+        let all = by_size(&cluster.elasticities).into_iter();
+        let all: Vec<String> = all.map(|(knob, e)| format!("{knob} {:.2}", e.max(0.0))).collect();
+        writeln!(out, "  {:<22} {}", cluster.cluster, all.join("   "))?;
+    }
+    writeln!(out)
+}
+
+fn ratio(
+    cluster: &ComparedCluster,
+    leader: &ComparedCluster,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (name, best, mean) = (&cluster.cluster, &leader.cluster, cluster.ratio_to_best.value());
+    match cluster.ratio_to_best.interval() {
+        Some((low, high)) if !cluster.differs_from_best => writeln!(
+            out,
+            "{name} and {best}: no difference shown ({low:.2} to {high:.2} of the best)"
+        ),
+        Some((low, high)) => {
+            writeln!(out, "{name} gives {mean:.2} of {best} ({low:.2} to {high:.2})")
+        }
+        None => writeln!(
+            out,
+            "{name} gives {mean:.2} of {best} under this one seed; more seeds give an interval"
+        ),
+    }
+}
+
+fn catch_up(
+    cluster: &ComparedCluster,
+    leader: &ComparedCluster,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let class = cluster.break_even_class.as_deref().unwrap_or_default();
+    let (name, best) = (&cluster.cluster, &leader.cluster);
+    let [slowest, fastest] = cluster.break_even_class_gb_per_s.unwrap_or_default();
+    let range = |by: f64| {
+        if slowest < fastest {
+            format!("{:.1} to {:.1}", slowest * by, fastest * by)
+        } else {
+            format!("{:.1}", slowest * by)
+        }
+    };
+    match cluster.break_even_factor {
+        Some(factor) => writeln!(
+            out,
+            "{name} matches {best} a GPU with {class} links of {} GB/s (now {})",
+            range(factor),
+            range(1.0)
+        ),
+        None => writeln!(
+            out,
+            "{name} does not match {best} a GPU with any {class} bandwidth: the rest of its time alone is too long"
+        ),
+    }
+}
+
+/// What each cluster costs and draws, the network apart.
+fn costs(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{:<22} {:>13} {:>11}   of it network", "by the price book", "USD", "W")?;
+    for cluster in &comparison.clusters {
+        let [usd, watts] = [cluster.usd, cluster.watts].map(known);
+        let share = |part: f64, all: Option<f64>| {
+            all.map_or_else(|| "-".to_owned(), |all| format!("{:.0} %", 100.0 * part / all))
+        };
+        let of_usd = share(cluster.network_usd, cluster.usd);
+        let of_watts = share(cluster.network_watts, cluster.watts);
+        let name = &cluster.cluster;
+        writeln!(out, "{name:<22} {usd:>13} {watts:>11}   {of_usd} of USD, {of_watts} of W")?;
+    }
+    let dated = &comparison.prices_of;
+    writeln!(out, "prices of {dated}, most of them stated guesses: `moesim topology`")
+}
+
+/// A whole number, if there is one.
+fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.0}"))
+}

@@ -1,0 +1,161 @@
+//! An explanation in sentences.
+
+use std::io::{self, Write};
+
+use super::{ExplainedRun, Explanation};
+use crate::execution::Scope;
+use crate::execution::blame::Reason;
+use crate::output::report::shared::knobs::by_size;
+use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
+use crate::output::report::shared::value::digits;
+use crate::output::report::shared::value::spoken;
+
+pub(super) fn write(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {
+    match &told.moepp {
+        Some(moepp) => pair(told, moepp, out)?,
+        None => {
+            writeln!(out, "{} on {}", told.vanilla.workload, told.cluster)?;
+            time(&told.vanilla, out)?;
+            stands_on(&told.vanilla, out)?;
+        }
+    }
+    told.setting.write_counted(out)?;
+    write_settings(out, std::slice::from_ref(&told.setting))
+}
+
+fn pair(told: &Explanation, own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+    let (vanilla, counted) = (&told.vanilla, told.setting.counted);
+    writeln!(
+        out,
+        "{} on {}, {} × {}: {} % more throughput than {}.",
+        spoken(&own.workload, own.tau),
+        told.cluster,
+        told.gpus,
+        told.gpu,
+        told.increase_percent.shown(1),
+        vanilla.workload
+    )?;
+    writeln!(
+        out,
+        "{}: {} ms against vanilla's {} ms (seed {}).",
+        subject(counted),
+        digits(own.counted_ms),
+        digits(vanilla.counted_ms),
+        own.seed
+    )?;
+    let share = 100.0 * own.ffn_share;
+    writeln!(
+        out,
+        "{share:.1} % of slots reach FFN experts: if all time went with them, the gain would be {:.0} %.",
+        100.0 * (100.0 / share - 1.0)
+    )?;
+    time(vanilla, out)?;
+    change(vanilla, own, out)?;
+    ranks(own, out)?;
+    stands_on(own, out)?;
+    knobs(told, counted, out)
+}
+
+fn stands_on(run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+    write_stands_on(out, &run.stands_on)?;
+    write_gate_draws(out, run.gate_draws_per_layer)
+}
+
+const fn subject(counted: Scope) -> &'static str {
+    match counted {
+        Scope::Experts => "Expert forward",
+        Scope::MoeLayer => "The MoE layers",
+        Scope::ModelForward => "The model's forward pass",
+        Scope::LayerTraining => "The MoE layers, forward and backward",
+        Scope::TrainingStep => "A training step",
+    }
+}
+
+/// The four largest shares of the time.
+fn time(run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+    let whole: f64 = Reason::ALL.map(|reason| run.blame_ms(reason)).iter().sum();
+    let mut shares = Reason::ALL.map(|reason| (reason, run.blame_ms(reason) / whole)).to_vec();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let said =
+        |(reason, share): &(Reason, f64)| format!("{} {:.0} %", reason.label(), 100.0 * share);
+    let parts: Vec<String> =
+        shares.iter().filter(|(_, share)| *share > 0.0).take(4).map(said).collect();
+    writeln!(out, "Without MoE++ the time goes to {}.", parts.join(", "))
+}
+
+/// What MoE++ took away, what it left, what it added.
+fn change(vanilla: &ExplainedRun, own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+    let before = |reason: Reason| vanilla.blame_ms(reason);
+    let after = |reason: Reason| own.blame_ms(reason);
+    let mut changes: Vec<(Reason, f64)> =
+        Reason::ALL.map(|reason| (reason, after(reason) - before(reason))).to_vec();
+    changes.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let whole: f64 = Reason::ALL.map(before).iter().sum();
+    let shortened = |(reason, change): &(Reason, f64)| {
+        let percent = 100.0 * change / before(*reason);
+        format!("{} {} ms ({percent:+.0} %)", reason.label(), digits(change.abs()))
+    };
+    let removed = changes.iter().filter(|(_, change)| *change < -0.005 * whole);
+    let removed: Vec<String> = removed.take(3).map(shortened).collect();
+    if !removed.is_empty() {
+        writeln!(out, "MoE++ shortens {}.", removed.join(", "))?;
+    }
+    let stays =
+        |reason: &Reason| before(*reason) > 0.03 * whole && after(*reason) > 0.93 * before(*reason);
+    let left = |reason: Reason| format!("{} ({} ms)", reason.label(), digits(after(reason)));
+    let kept: Vec<String> = Reason::ALL.into_iter().filter(stays).map(left).collect();
+    if !kept.is_empty() {
+        writeln!(out, "It leaves {}.", kept.join(", "))?;
+    }
+    let grown = |(reason, change): &&(Reason, f64)| {
+        *change > 0.005 * whole && before(*reason) < after(*reason)
+    };
+    let added = changes.iter().rev().filter(grown).take(3);
+    let added: Vec<String> = added
+        .map(|(reason, change)| format!("{} +{} ms", reason.label(), digits(*change)))
+        .collect();
+    if added.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "It adds {}; {} ms of zero-computation work hide under exchanges.",
+        added.join(", "),
+        digits(own.hidden_zero_computation_ms)
+    )
+}
+
+fn ranks(own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+    let share = |ms: f64| 100.0 * ms / own.makespan_ms;
+    writeln!(
+        out,
+        "GPU {} decides most often: it waits {:.0} % of the time, an average one {:.0} %.",
+        own.slowest_gpu,
+        share(own.slowest_gpu_waits_ms),
+        share(own.mean_gpu_waits_ms)
+    )
+}
+
+fn knobs(told: &Explanation, counted: Scope, out: &mut dyn Write) -> io::Result<()> {
+    if counted == Scope::Experts {
+        return writeln!(out, "Links do not matter here: only the experts' own time is counted.");
+    }
+    let all = by_size(&told.elasticities);
+    let links: f64 = all.iter().map(|(_, e)| e.max(0.0)).sum();
+    let words = |knob: &str| match knob {
+        "startup" => "startup of exchanges".to_owned(),
+        class => format!("{class} bandwidth"),
+    };
+    let named = all.iter().filter(|(_, e)| *e > 0.01);
+    let named: Vec<String> = named.map(|(knob, e)| format!("{} {e:.2} %", words(knob))).collect();
+    if named.is_empty() {
+        return writeln!(out, "No link matters: faster ones would change nothing.");
+    }
+    writeln!(
+        out,
+        "One percent better brings throughput: {}; the rest, {:.2} %, is the GPUs' own work.",
+        named.join(", "),
+        (1.0 - links).max(0.0)
+    )
+}

@@ -1,0 +1,75 @@
+//! What `moesim flows` prints.
+
+use std::io::{self, Write};
+
+use super::FlowsResult;
+use crate::base::units::SimDuration;
+use crate::network::fluid::Engine;
+
+/// GPUs listed as the last to be done.
+const LAST: usize = 8;
+
+pub(super) fn write(result: &FlowsResult, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} flows over {}", result.flows, result.topology)?;
+    writeln!(out, "makespan          {}", time(result.makespan_s))?;
+    writeln!(out, "lower bound       {}", time(result.lower_bound_s))?;
+    // The steps of the quantised engine aim at ε, and nothing proves that they meet it.
+    let known = if result.engine == Engine::Quantised { "aimed at" } else { "up to" };
+    let percent = 100.0 * result.error_bound;
+    writeln!(out, "engine            {}, error {known} {percent:.1e} %", result.engine.name())?;
+    let (parts, distinct) = (result.parts, result.distinct_parts);
+    writeln!(out, "independent parts {parts}, {distinct} of them different")?;
+    if let (Some(sent), Some(received)) = (&result.sent_s, &result.arrival_s) {
+        ends(sent, received, out)?;
+    }
+    writeln!(out, "\nbusiest links                  class        busy")?;
+    for busy in &result.busiest_links {
+        let percent = 100.0 * busy.busy_share;
+        writeln!(out, "  {:<28} {:<11} {percent:>5.1} %", busy.link, busy.class)?;
+    }
+    let by = result.upgrades_by.name();
+    writeln!(out, "\nmakespan if a class of links were 10 % faster, {by}")?;
+    for upgrade in &result.upgrades {
+        // What rounds to nothing has no sign.
+        let change = upgrade.makespan_change_percent_at_10_percent_faster;
+        let change = if change.abs() < 5e-3 { 0.0 } else { change };
+        writeln!(out, "  {:<28} {change:>+6.2} %", upgrade.class)?;
+    }
+    Ok(())
+}
+
+fn time(seconds: f64) -> SimDuration {
+    SimDuration::from_secs(seconds.max(0.0))
+}
+
+/// When GPUs have received their last byte, and which are done last.
+fn ends(sent: &[Option<f64>], received: &[Option<f64>], out: &mut dyn Write) -> io::Result<()> {
+    let mut arrivals: Vec<f64> = received.iter().filter_map(|at| *at).collect();
+    arrivals.sort_by(f64::total_cmp);
+    if let (Some(first), Some(last)) = (arrivals.first(), arrivals.last()) {
+        let median = arrivals[arrivals.len() / 2];
+        writeln!(
+            out,
+            "last byte at GPUs {} first, {} median, {} last",
+            time(*first),
+            time(median),
+            time(*last)
+        )?;
+    }
+    let pairs = sent.iter().copied().zip(received.iter().copied()).enumerate();
+    let mut last: Vec<(usize, (Option<f64>, Option<f64>))> = pairs.collect();
+    let done = |(sent, received): (Option<f64>, Option<f64>)| {
+        sent.into_iter().chain(received).reduce(f64::max)
+    };
+    last.sort_by(|a, b| {
+        let [first, second] = [a, b].map(|gpu| done(gpu.1).unwrap_or_default());
+        second.total_cmp(&first).then(a.0.cmp(&b.0))
+    });
+    let shown = |at: Option<f64>| at.map_or_else(|| "-".to_owned(), |at| time(at).to_string());
+    writeln!(out, "\nlast GPUs to be done                      sent      received")?;
+    for (gpu, (sent, received)) in last.iter().take(LAST).filter(|gpu| done(gpu.1).is_some()) {
+        let [sent, received] = [*sent, *received].map(shown);
+        writeln!(out, "  gpu{gpu:<25} {sent:>16}  {received:>12}")?;
+    }
+    Ok(())
+}

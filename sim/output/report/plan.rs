@@ -1,0 +1,187 @@
+//! The result of `moesim plan`: which τ meets a target at the least loss of quality.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::shared::knobs::elasticities;
+use super::shared::made_by::MadeBy;
+use super::shared::setting::Setting;
+use super::shared::stands_on::{Basis, bases};
+use crate::studies::compare::ClusterCase;
+use crate::studies::planner::{Candidate, Plan, Trend};
+
+mod text;
+
+/// The τ that meets a target, or what comes closest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanResult {
+    /// How it was made.
+    #[serde(default)]
+    pub made_by: MadeBy,
+    /// With what probability the target is to be met.
+    pub asked_probability: f64,
+    /// Whether anything does so.
+    pub met: bool,
+    /// The best that does, if any.
+    pub recommended: Option<PlanCandidate>,
+    /// What comes closest.
+    pub closest: PlanCandidate,
+    /// Candidates that none beats in both quality and throughput.
+    pub front: Vec<PlanCandidate>,
+    /// All that were looked at: by cluster, vanilla first, then τ rising.
+    pub candidates: Vec<PlanCandidate>,
+    /// What the time of the recommended (or closest) goes to: shares by reason.
+    pub blame: BTreeMap<String, f64>,
+    /// Percent of throughput for one percent of each knob.
+    pub elasticities: BTreeMap<String, f64>,
+    /// What its time stands on.
+    pub stands_on: Vec<Basis>,
+    /// How quality depends on τ.
+    #[serde(flatten)]
+    pub quality: QualityTrend,
+    /// How often gates were drawn for each layer, where not for every micro-batch and group.
+    pub gate_draws_per_layer: Option<u32>,
+    /// Overrides.
+    pub set: Vec<String>,
+    /// What was taken for each cluster.
+    pub settings: Vec<Setting>,
+    /// Clusters that cost more than was allowed.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// The line that quality follows over ln τ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualityTrend {
+    /// Where the points come from.
+    pub quality_source: String,
+    /// Its slope.
+    #[serde(default)]
+    pub quality_slope: f64,
+    /// How far single points scatter about it.
+    #[serde(default)]
+    pub quality_scatter: f64,
+}
+
+/// A cluster that costs more than was allowed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The cluster.
+    pub cluster: String,
+    /// What it costs, in US dollars.
+    pub usd: f64,
+    /// The date of the price book.
+    #[serde(default)]
+    pub prices_of: String,
+}
+
+/// One τ on one cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanCandidate {
+    /// The cluster.
+    pub cluster: String,
+    /// τ; none for vanilla.
+    pub tau: Option<f64>,
+    /// Tokens per second, mean over seeds.
+    pub tokens_per_s: f64,
+    /// The target in tokens per second.
+    pub target_tokens_per_s: f64,
+    /// How far the mean lies above the target, in percent of the target.
+    pub margin_percent: f64,
+    /// With what probability a fresh draw meets the target.
+    pub probability: f64,
+    /// Expected quality.
+    pub quality: f64,
+    /// How far single points of quality scatter about that.
+    pub quality_noise: f64,
+    /// Whether τ lies outside the measured ones.
+    pub quality_extrapolated: bool,
+    /// Whether it fits into the GPUs' memory.
+    pub fits: bool,
+    /// The arithmetic, where it does not.
+    pub too_large: Option<String>,
+}
+
+impl PlanCandidate {
+    fn of(candidate: &Candidate) -> Self {
+        Self {
+            cluster: candidate.cluster.clone(),
+            tau: candidate.tau,
+            tokens_per_s: candidate.mean(),
+            target_tokens_per_s: candidate.target,
+            margin_percent: candidate.margin_percent(),
+            probability: candidate.probability,
+            quality: candidate.quality.expected,
+            quality_noise: candidate.quality.noise,
+            quality_extrapolated: candidate.quality.extrapolated,
+            fits: candidate.too_large.is_none(),
+            too_large: candidate.too_large.clone(),
+        }
+    }
+
+    /// In a sentence.
+    pub(in crate::output) fn spoken(&self) -> String {
+        self.tau.map_or("vanilla".to_owned(), |tau| format!("τ = {tau:.3}"))
+    }
+}
+
+/// What a plan was asked.
+pub struct Planned<'a> {
+    /// How it is made.
+    pub made_by: MadeBy,
+    /// With what probability the target is to be met.
+    pub probability: f64,
+    /// How quality depends on τ.
+    pub trend: &'a Trend,
+    /// Overrides.
+    pub set: &'a [String],
+    /// Clusters that cost more than was allowed.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl PlanResult {
+    /// Of an answer.
+    #[must_use]
+    pub fn of(asked: Planned<'_>, cluster_cases: &[ClusterCase], answer: &Plan) -> Self {
+        let candidates: Vec<PlanCandidate> =
+            answer.candidates.iter().map(PlanCandidate::of).collect();
+        let blame = answer.blame.iter();
+        let setting = |case: &ClusterCase| Setting::on(&case.name, &case.scenario);
+        Self {
+            made_by: asked.made_by,
+            asked_probability: asked.probability,
+            met: answer.best.is_some(),
+            recommended: answer.best.map(|at| candidates[at].clone()),
+            closest: candidates[answer.closest].clone(),
+            front: answer.front.iter().map(|&at| candidates[at].clone()).collect(),
+            candidates,
+            blame: blame.map(|(reason, share)| (reason.key().to_owned(), *share)).collect(),
+            elasticities: elasticities(&answer.knobs),
+            stands_on: bases(&answer.stands_on),
+            quality: QualityTrend {
+                quality_source: asked.trend.source.clone(),
+                quality_slope: asked.trend.slope(),
+                quality_scatter: asked.trend.noise(),
+            },
+            gate_draws_per_layer: answer.gate_draws,
+            set: asked.set.to_vec(),
+            settings: cluster_cases.iter().map(setting).collect(),
+            left_out: asked.left_out,
+        }
+    }
+
+    /// The recommended, or what comes closest.
+    #[must_use]
+    pub fn told(&self) -> &PlanCandidate {
+        self.recommended.as_ref().unwrap_or(&self.closest)
+    }
+
+    /// The answer in sentences, then all candidates.
+    ///
+    /// # Errors
+    /// If `out` cannot be written to.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        text::write(self, out)
+    }
+}

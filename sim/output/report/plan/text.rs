@@ -1,0 +1,129 @@
+//! A plan in sentences, then all candidates as a table.
+
+use std::io::{self, Write};
+
+use super::{PlanCandidate, PlanResult};
+use crate::execution::blame::Reason;
+use crate::output::report::shared::knobs::by_size;
+use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
+use crate::output::report::shared::value::digits;
+
+pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+    answer(plan, out)?;
+    writeln!(out, "Time goes to {}.", blame(plan).join(", "))?;
+    write_stands_on(out, &plan.stands_on)?;
+    write_gate_draws(out, plan.gate_draws_per_layer)?;
+    helps(plan, out)?;
+    table(plan, out)?;
+    writeln!(
+        out,
+        "\nquality: averages of {}, a line in ln τ with\nslope {:.2}; single points scatter ± {:.2} about it, so smaller differences are not\nshown by the data.",
+        plan.quality.quality_source, plan.quality.quality_slope, plan.quality.quality_scatter
+    )?;
+    if let Some(first) = plan.settings.first() {
+        first.write_counted(out)?;
+    }
+    for left_out in &plan.left_out {
+        let (name, usd, dated) = (&left_out.cluster, left_out.usd, &left_out.prices_of);
+        writeln!(out, "{name}: left out, as it costs {usd:.0} USD by prices of {dated}")?;
+    }
+    write_settings(out, &plan.settings)
+}
+
+fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+    let told = plan.told();
+    let (spoken, cluster, probability) = (told.spoken(), &told.cluster, told.probability);
+    let asked = plan.asked_probability;
+    if plan.met {
+        writeln!(
+            out,
+            "Take {spoken} on {cluster}: it meets the target with probability {probability:.2} (asked: {asked:.2})."
+        )?;
+    } else {
+        writeln!(
+            out,
+            "Nothing meets the target with {:.0} %. Closest: {spoken} on {cluster}, with probability {probability:.2}.",
+            100.0 * asked
+        )?;
+    }
+    writeln!(
+        out,
+        "It gives {} tokens/s, {:+.1} % of the target's {}; quality {:.1} ± {:.1}{}.",
+        digits(told.tokens_per_s),
+        told.margin_percent,
+        digits(told.target_tokens_per_s),
+        told.quality,
+        told.quality_noise,
+        if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
+    )
+}
+
+/// The three largest shares of the time.
+fn blame(plan: &PlanResult) -> Vec<String> {
+    let of = |reason: Reason| plan.blame.get(reason.key()).map(|share| (reason, *share));
+    let mut shares: Vec<(Reason, f64)> = Reason::ALL.into_iter().filter_map(of).collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let said =
+        |(reason, share): &(Reason, f64)| format!("{} {:.0} %", reason.label(), 100.0 * share);
+    shares.iter().take(3).map(said).collect()
+}
+
+fn helps(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+    let told = plan.told();
+    let knobs = by_size(&plan.elasticities).into_iter();
+    let helps: Vec<String> = knobs
+        .filter(|(_, e)| *e > 0.02)
+        .take(3)
+        .map(|(knob, e)| format!("{knob} ({e:.2} % of throughput for 1 %)"))
+        .collect();
+    if !helps.is_empty() {
+        writeln!(out, "Of the network, what would help: {}.", helps.join(", "))?;
+    }
+    if plan.met {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "To meet it on average: {:.2} times the GPUs, in whole expert-parallel groups, or a \
+         target\nof {} tokens/s.",
+        told.target_tokens_per_s / told.tokens_per_s,
+        digits(told.tokens_per_s)
+    )
+}
+
+fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n{:<22} {:>8} {:>12} {:>12} {:>12}",
+        "cluster", "τ", "tokens/s", "probability", "quality"
+    )?;
+    for candidate in &plan.candidates {
+        let taken = plan.recommended.as_ref() == Some(candidate);
+        let mark = match (taken, plan.front.contains(candidate)) {
+            (true, _) => "◀ take",
+            (false, true) => "front",
+            (false, false) if !candidate.fits => "does not fit into memory",
+            (false, false) => "",
+        };
+        writeln!(
+            out,
+            "{:<22} {:>8} {:>12} {:>12.3} {:>12.1} {mark}",
+            candidate.cluster,
+            tau_word(candidate),
+            digits(candidate.tokens_per_s),
+            candidate.probability,
+            candidate.quality
+        )?;
+    }
+    for candidate in &plan.candidates {
+        if let Some(arithmetic) = &candidate.too_large {
+            writeln!(out, "{}, τ {}: {arithmetic}", candidate.cluster, tau_word(candidate))?;
+        }
+    }
+    Ok(())
+}
+
+fn tau_word(candidate: &PlanCandidate) -> String {
+    candidate.tau.map_or("vanilla".to_owned(), |tau| format!("{tau:.3}"))
+}

@@ -1,0 +1,10 @@
+//! What several results hold: values with intervals, what was asked and taken, what times stand on, how full links are.
+
+pub mod knobs;
+pub mod link_use;
+pub mod made_by;
+pub mod setting;
+pub mod stands_on;
+pub mod value;
+pub mod word;
+pub(super) mod wrapped;

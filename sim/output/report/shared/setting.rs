@@ -1,0 +1,195 @@
+//! What a command was asked and what it took: what is counted, seeds, profile, overheads, phase, and cautions.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::word;
+use super::wrapped::wrapped;
+use crate::config::Scenario;
+use crate::execution::Scope;
+use crate::workload::{Phase, Workload};
+
+/// What was taken for one cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The cluster's name, where several are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// What is counted.
+    #[serde(with = "word")]
+    pub counted: Scope,
+    /// Seeds, half open.
+    pub seeds: [u64; 2],
+    /// Whether each seed draws the error that calibration left.
+    pub calibration_uncertainty: bool,
+    /// The topology's name or file.
+    pub topology: String,
+    /// Its GPU.
+    pub gpu: String,
+    /// The profile that kernels and links were taken from.
+    pub profile: String,
+    /// Whether it is of another GPU.
+    pub profile_borrowed: bool,
+    /// What a loop over experts costs beyond its kernels.
+    pub overheads: String,
+    /// Whether they were named, not assumed.
+    pub overheads_named: bool,
+    /// The overheads, why where none were named, and whether any workload has use for them.
+    #[serde(default)]
+    pub overheads_in_words: String,
+    /// What to be careful of: another GPU's profile, memory that is not stated.
+    #[serde(default)]
+    pub cautions: Vec<String>,
+    /// Workloads that do not fit into the GPU's memory and run as was asked: the arithmetic.
+    pub does_not_fit: Vec<String>,
+    /// Each workload and its phase.
+    pub workloads: Vec<PhaseTaken>,
+}
+
+/// The phase that was taken for a workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTaken {
+    /// The workload.
+    pub workload: String,
+    /// Its τ.
+    pub tau: Option<f64>,
+    /// Training, prefill or decode.
+    #[serde(with = "word")]
+    pub phase: Phase,
+    /// Whether it was assumed.
+    pub phase_assumed: bool,
+    /// Whether `batch.context` says how many tokens came before.
+    #[serde(default)]
+    pub context_given: bool,
+}
+
+impl PhaseTaken {
+    /// Of a workload.
+    #[must_use]
+    pub fn of(workload: &Workload) -> Self {
+        Self {
+            workload: workload.name.clone(),
+            tau: workload.model.experts.tau,
+            phase: workload.phase(),
+            phase_assumed: workload.stack.phase.is_none(),
+            context_given: workload.batch.context.is_some(),
+        }
+    }
+}
+
+impl Setting {
+    /// Of a scenario.
+    #[must_use]
+    pub fn of(scenario: &Scenario) -> Self {
+        let from = &scenario.ingredients;
+        Self {
+            cluster: None,
+            counted: scenario.counted,
+            seeds: [scenario.seeds.start, scenario.seeds.end],
+            calibration_uncertainty: scenario.calibration_uncertainty,
+            topology: from.topology.clone(),
+            gpu: scenario.topology.gpu().name.clone(),
+            profile: from.profile.clone(),
+            profile_borrowed: scenario.profile_borrowed,
+            overheads: from.overheads.clone(),
+            overheads_named: from.overheads_named,
+            overheads_in_words: scenario.overheads_in_words(),
+            cautions: cautions(scenario),
+            does_not_fit: scenario.oom.clone(),
+            workloads: workloads(scenario).map(PhaseTaken::of).collect(),
+        }
+    }
+
+    /// The same, of one cluster among others.
+    #[must_use]
+    pub fn on(cluster: &str, scenario: &Scenario) -> Self {
+        Self { cluster: Some(cluster.to_owned()), ..Self::of(scenario) }
+    }
+
+    /// One line: what is counted, under which seeds, and what becomes of the error that calibration left.
+    ///
+    /// # Errors
+    /// If `out` cannot be written to.
+    pub fn write_counted(&self, out: &mut dyn Write) -> io::Result<()> {
+        let drawn = if self.calibration_uncertainty {
+            "calibration error drawn with each"
+        } else {
+            "no calibration error drawn"
+        };
+        writeln!(out, "counted: {}", self.counted.description())?;
+        writeln!(out, "seeds {} to {}, {drawn}", self.seeds[0], self.seeds[1] - 1)
+    }
+
+    /// What was taken for a cluster: profile and overheads; another GPU's profile, memory that is not stated or
+    /// does not suffice.
+    ///
+    /// # Errors
+    /// If `out` cannot be written to.
+    pub fn write_taken(&self, out: &mut dyn Write) -> io::Result<()> {
+        let name = self.cluster.as_ref().unwrap_or(&self.topology);
+        writeln!(out, "{name}: profile {}, overheads {}", self.profile, self.overheads_in_words)?;
+        for line in &self.cautions {
+            writeln!(out, "{name}: {line}")?;
+        }
+        for line in &self.does_not_fit {
+            writeln!(out, "{name}: does not fit, run as asked: {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What was taken for each cluster, and of all the phase that was assumed.
+pub(in crate::output) fn write_settings(
+    out: &mut dyn Write,
+    settings: &[Setting],
+) -> io::Result<()> {
+    for setting in settings {
+        setting.write_taken(out)?;
+    }
+    let Some(first) = settings.first() else { return Ok(()) };
+    write_phase(out, first.workloads.iter())
+}
+
+/// What to be careful of: another GPU's profile, memory that is not stated.
+pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
+    let stated = not_stated(scenario).map(str::to_owned);
+    scenario.borrowed().into_iter().chain(stated).collect()
+}
+
+/// The phase that `auto` went by, where a workload names none.
+pub(in crate::output) fn write_phase<'p>(
+    out: &mut dyn Write,
+    workloads: impl Iterator<Item = &'p PhaseTaken> + Clone,
+) -> io::Result<()> {
+    let assumed = workloads.clone().filter(|workload| workload.phase_assumed);
+    let mut phases: Vec<&str> = assumed.map(|workload| workload.phase.word()).collect();
+    phases.sort_unstable();
+    phases.dedup();
+    let blind = |workload: &PhaseTaken| workload.phase == Phase::Decode && !workload.context_given;
+    if workloads.clone().any(blind) {
+        let text = "batch.context is not given: attention sees the batch's own tokens alone";
+        wrapped(out, "decode: ", text)?;
+    }
+    if phases.is_empty() {
+        return Ok(());
+    }
+    let most = Workload::DECODE_TOKENS;
+    let text = format!(
+        "{} (batch.phase is not given: decode up to {most} tokens per GPU, else prefill)",
+        phases.join(", ")
+    );
+    wrapped(out, "phase: ", &text)
+}
+
+/// Says that memory could not be checked, where the topology does not state it.
+#[must_use]
+pub(in crate::output) fn not_stated(scenario: &Scenario) -> Option<&'static str> {
+    let stated = scenario.topology.gpu().memory.is_some();
+    (!stated).then_some("memory of the GPU is not stated: not checked")
+}
+
+/// All workloads of a scenario: of each case vanilla, then each τ.
+pub(in crate::output) fn workloads(scenario: &Scenario) -> impl Iterator<Item = &Workload> {
+    scenario.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp))
+}

@@ -1,0 +1,124 @@
+//! Values with their intervals, under keys that share a beginning: `time_ms`, `time_ms_low`, `time_ms_high`.
+
+use serde::{Deserialize, Serialize};
+use serde_with::with_prefix;
+
+use crate::base::statistics::{Estimate, Range};
+
+/// A mean over seeds and the ends of its interval; flattened, with the name of the quantity before each key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mean {
+    /// The mean; none where the quantity does not apply.
+    #[serde(rename = "")]
+    pub mean: Option<f64>,
+    /// The lower end; none of a single seed.
+    #[serde(rename = "_low")]
+    pub low: Option<f64>,
+    /// The upper end.
+    #[serde(rename = "_high")]
+    pub high: Option<f64>,
+}
+
+impl Mean {
+    /// The mean, or zero where the quantity does not apply.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.mean.unwrap_or_default()
+    }
+
+    /// Half the width of the interval.
+    #[must_use]
+    pub fn half_width(&self) -> Option<f64> {
+        Some((self.high? - self.low?) / 2.0)
+    }
+
+    /// The two ends, if both are known.
+    #[must_use]
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        self.low.zip(self.high)
+    }
+
+    /// `12.3 ± 0.4`, without the interval of a single seed; `-` where the quantity does not apply.
+    #[must_use]
+    pub fn shown(&self, decimals: usize) -> String {
+        let Some(mean) = self.mean else { return "-".to_owned() };
+        match self.half_width() {
+            Some(half) => format!("{mean:.decimals$} ± {half:.decimals$}"),
+            None => format!("{mean:.decimals$}"),
+        }
+    }
+}
+
+impl From<Estimate> for Mean {
+    fn from(estimate: Estimate) -> Self {
+        let ends = estimate.half_width.map(|_| (estimate.low(), estimate.high()));
+        Self {
+            mean: Some(estimate.mean),
+            low: ends.map(|ends| ends.0),
+            high: ends.map(|ends| ends.1),
+        }
+    }
+}
+
+impl From<Option<Estimate>> for Mean {
+    fn from(estimate: Option<Estimate>) -> Self {
+        estimate.map_or_else(Self::default, Self::from)
+    }
+}
+
+/// The ends of a 90 % prediction interval; none unless calibration error is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// The lower end.
+    #[serde(rename = "_p05")]
+    pub low: Option<f64>,
+    /// The upper end.
+    #[serde(rename = "_p95")]
+    pub high: Option<f64>,
+}
+
+impl Predicted {
+    /// `12.3 to 14.5`; `-` where there is no interval.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let ends = self.low.zip(self.high);
+        ends.map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.1} to {high:.1}"))
+    }
+}
+
+impl From<Option<Range>> for Predicted {
+    fn from(range: Option<Range>) -> Self {
+        Self { low: range.map(|range| range.low), high: range.map(|range| range.high) }
+    }
+}
+
+with_prefix!(pub(crate) ffn_share "ffn_share");
+with_prefix!(pub(crate) drop_share "drop_share");
+with_prefix!(pub(crate) dropped_weight_share "dropped_weight_share");
+with_prefix!(pub(crate) makespan_ms "makespan_ms");
+with_prefix!(pub(crate) throughput_increase_percent "throughput_increase_percent");
+with_prefix!(pub(crate) tokens_per_s "tokens_per_s");
+with_prefix!(pub(crate) ratio_to_best "ratio_to_best");
+
+/// A workload with its τ, if it has one.
+#[must_use]
+pub fn spoken(workload: &str, tau: Option<f64>) -> String {
+    match tau {
+        None => workload.to_owned(),
+        Some(tau) => format!("{workload} at τ = {tau}"),
+    }
+}
+
+/// Enough decimals for four figures.
+#[must_use]
+pub(in crate::output) fn decimals_of(value: f64) -> usize {
+    if value <= 0.0 { 1 } else { (3 - value.log10().floor() as i32).clamp(1, 6) as usize }
+}
+
+/// A number in four significant digits.
+#[must_use]
+pub fn digits(value: f64) -> String {
+    let size = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
+    let after = (3 - size).clamp(0, 6) as usize;
+    format!("{value:.after$}")
+}

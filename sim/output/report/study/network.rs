@@ -1,0 +1,110 @@
+//! Which engine carried the exchanges, and what is known of its error.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::{StudyResult, word};
+use crate::config::Scenario;
+use crate::network::NetworkReport;
+use crate::network::fluid::Engine;
+use crate::studies::study::Row;
+
+/// The exchanges of one workload, over all seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkUse {
+    /// The engine; the costlier one where runs differ.
+    #[serde(with = "word")]
+    pub engine: Engine,
+    /// How tokens travel.
+    #[serde(default)]
+    pub all_to_all: String,
+    /// Exchanges with bytes for the network.
+    pub exchanges: u64,
+    /// Transfers of these exchanges.
+    pub flows: u64,
+    /// The relative error that the engine keeps for an exchange, where it keeps one.
+    pub error_bound: Option<f64>,
+    /// Exchanges for which the closed form's certificate held; all of them for other engines.
+    pub certified_exchanges: u64,
+    /// Exchanges solved a second time as flows.
+    pub measured_exchanges: u64,
+    /// Mean difference between the two; positive where the closed form is late.
+    pub mean_measured_error: Option<f64>,
+    /// Greatest difference between the two.
+    pub worst_measured_error: Option<f64>,
+}
+
+impl NetworkUse {
+    /// None where there were no exchanges.
+    pub(super) fn of(scenario: &Scenario, row: &Row) -> Option<Self> {
+        let report = &row.network_report;
+        let measured = (report.measured > 0).then_some(report);
+        (report.exchanges > 0).then(|| Self {
+            engine: report.engine,
+            all_to_all: scenario.algorithms([&row.workload]),
+            exchanges: report.exchanges,
+            flows: report.flows,
+            error_bound: report.error_bound,
+            certified_exchanges: report.certified,
+            measured_exchanges: report.measured,
+            mean_measured_error: measured.map(|report| report.mean_measured),
+            worst_measured_error: measured.map(|report| report.worst_measured),
+        })
+    }
+
+    fn report(&self) -> NetworkReport {
+        NetworkReport {
+            engine: self.engine,
+            exchanges: self.exchanges,
+            flows: self.flows,
+            error_bound: self.error_bound,
+            certified: self.certified_exchanges,
+            measured: self.measured_exchanges,
+            worst_measured: self.worst_measured_error.unwrap_or_default(),
+            mean_measured: self.mean_measured_error.unwrap_or_default(),
+        }
+    }
+}
+
+/// A line for each engine that carried exchanges.
+pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    let all: Vec<&NetworkUse> =
+        result.results.iter().filter_map(|row| row.network.as_ref()).collect();
+    for engine in [Engine::ClosedForm, Engine::Exact, Engine::Quantised] {
+        let carried = || all.iter().filter(|one| one.engine == engine);
+        let reports = carried().map(|one| one.report());
+        if let Some(report) = reports.reduce(|all, one| all.and(&one)) {
+            let mut names: Vec<&str> = Vec::new();
+            for one in carried().filter(|one| !one.all_to_all.is_empty()) {
+                if !names.contains(&one.all_to_all.as_str()) {
+                    names.push(&one.all_to_all);
+                }
+            }
+            line(&names.join(", "), &report, out)?;
+        }
+    }
+    if all.is_empty() { Ok(()) } else { writeln!(out) }
+}
+
+fn line(algorithms: &str, report: &NetworkReport, out: &mut dyn Write) -> io::Result<()> {
+    let engine = report.engine;
+    write!(out, "network: {algorithms} all-to-all, {} engine: ", engine.name())?;
+    match report.error_bound {
+        Some(error) if engine == Engine::Quantised => {
+            writeln!(out, "times of exchanges within about {}%", 100.0 * error)
+        }
+        Some(_) => writeln!(out, "exact but for rounding"),
+        None => {
+            let share = 100.0 * report.certified as f64 / report.exchanges as f64;
+            writeln!(out, "{share:.0}% of exchanges certified;")?;
+            writeln!(
+                out,
+                "         {} of them shared exactly: {:+.1}% on average, {:.1}% at worst",
+                report.measured,
+                100.0 * report.mean_measured,
+                100.0 * report.worst_measured
+            )
+        }
+    }
+}

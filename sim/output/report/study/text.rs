@@ -1,0 +1,167 @@
+//! A study as tables of at most 80 columns.
+
+use std::io::{self, Write};
+
+use super::{StudyResult, StudyRow, breakdown, network};
+use crate::base::statistics::{COVERAGE, Range};
+use crate::execution::Scope;
+use crate::output::report::shared::setting::write_phase;
+use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
+use crate::output::report::shared::value::decimals_of;
+
+/// The study's table, then where the time goes.
+pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    heading(result, out)?;
+    results(result, out)?;
+    network::write(result, out)?;
+    write_stands_on(out, result.results.iter().flat_map(|row| &row.stands_on))?;
+    write_phase(out, result.results.iter().map(|row| &row.workload))?;
+    writeln!(out)?;
+    if result.calibration_uncertainty {
+        ranges(result, out)?;
+    }
+    breakdown::write(result, out)
+}
+
+fn heading(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    let StudyResult { scenario, gpus, gpu, topology, profile, .. } = result;
+    writeln!(out, "{scenario}: {gpus} x {gpu} ({topology})")?;
+    writeln!(out, "counted: {}", result.counted.description())?;
+    writeln!(out, "profile {profile}, overheads {}", result.overheads_in_words)?;
+    for line in &result.cautions {
+        writeln!(out, "{line}")?;
+    }
+    for line in &result.does_not_fit {
+        writeln!(out, "does not fit, run as asked: {line}")?;
+    }
+    writeln!(out)
+}
+
+/// The published increase of a row, where the paper has one.
+fn published(row: &StudyRow) -> Option<f64> {
+    row.published?.published_throughput_increase_percent
+}
+
+fn results(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    let any_published = result.results.iter().any(|row| published(row).is_some());
+    let time = result.counted.label();
+    write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
+    writeln!(out, "{}", if any_published { "  published" } else { "" })?;
+    write!(
+        out,
+        "{:<6}{:>6} {:>6} {:>7} {:>18} {:>16}",
+        "model", "expts", "tau", "share", "ms", "increase %"
+    )?;
+    writeln!(out, "{}", if any_published { "     %  error" } else { "" })?;
+    for row in &result.results {
+        line(row, any_published, out)?;
+    }
+    writeln!(out)?;
+    if result.counted == Scope::TrainingStep {
+        utilisation(result, out)?;
+    }
+    if result.seeds > 1 {
+        writeln!(
+            out,
+            "±: {}% interval of the mean over {} seeds, vanilla paired with MoE++.",
+            COVERAGE * 100.0,
+            result.seeds
+        )?;
+    }
+    if any_published {
+        writeln!(
+            out,
+            "error: predicted less published increase, in points. The fit's own error on"
+        )?;
+        writeln!(out, "       models it has not seen: moesim validate.")?;
+    }
+    writeln!(out)
+}
+
+/// One row; with a column of what was published where any row has such.
+fn line(row: &StudyRow, any_published: bool, out: &mut dyn Write) -> io::Result<()> {
+    let (model, ms) = (&row.model, &row.time.ms);
+    let (expts, tau) = (experts(row), tau_cell(row));
+    write!(
+        out,
+        "{model:<6}{expts:>6} {tau:>6} {:>7.3} {:>18} {:>16}",
+        row.ffn_share.value(),
+        ms.shown(decimals_of(ms.value())),
+        row.increase_percent.shown(1),
+    )?;
+    if any_published {
+        match (row.increase_percent.mean, published(row)) {
+            (Some(ours), Some(theirs)) => write!(out, " {theirs:>6.1} {:>+6.1}", ours - theirs)?,
+            (Some(_), None) => write!(out, "  {:>5}", "-")?,
+            (None, _) => {}
+        }
+    }
+    writeln!(out)
+}
+
+fn experts(row: &StudyRow) -> String {
+    format!("{}+{}", row.ffn_experts, row.zero_computation_experts)
+}
+
+fn tau_cell(row: &StudyRow) -> String {
+    row.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"))
+}
+
+/// Throughput of training as the field reports it.
+fn utilisation(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    for row in &result.results {
+        let Some(used) = row.utilisation else { continue };
+        let tau = row.tau().map_or_else(String::new, |tau| format!(", tau {tau}"));
+        writeln!(
+            out,
+            "{}{tau}: {:.0} tokens/s and {:.0} TFLOP/s per GPU, MFU {:.1} % of {:.0}",
+            row.workload.workload,
+            row.tokens_per_s.value() / f64::from(result.gpus),
+            used.model_tflops_per_gpu,
+            100.0 * used.mfu,
+            used.peak_tflops
+        )?;
+    }
+    writeln!(out, "TFLOP/s: model operations, all picks counted as FFN experts.")?;
+    beside_exchanges(result, out)?;
+    let draws = result.results.iter().filter_map(|row| row.utilisation?.gate_draws_per_layer);
+    write_gate_draws(out, draws.max())?;
+    writeln!(out)
+}
+
+/// What is taken of kernels that run beside exchanges.
+fn beside_exchanges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    let mut each: Vec<_> = result.results.iter().filter_map(|row| row.beside_exchanges).collect();
+    // What was assumed comes first.
+    each.sort_by_key(|one| (!one.sms_assumed, one.sms));
+    each.dedup_by_key(|one| (one.sms_assumed, one.sms));
+    for one in each {
+        let assumed = if one.sms_assumed { ", assumed" } else { "" };
+        writeln!(
+            out,
+            "beside exchanges ({} of {} SMs held{assumed}): products x {:.2}, memory x {:.2}",
+            one.sms, result.gpu_sms, one.products_times, one.memory_times
+        )?;
+    }
+    Ok(())
+}
+
+/// Where times and gains lie when calibration error is drawn too.
+fn ranges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    let cover = Range::COVERAGE * 100.0;
+    writeln!(out, "{cover}% prediction interval, calibration error included")?;
+    writeln!(out, "{:<6}{:>6} {:>6} {:>26} {:>20}", "model", "expts", "tau", "ms", "increase %")?;
+    for row in &result.results {
+        let (name, expts, tau) = (&row.model, experts(row), tau_cell(row));
+        let (time, gain) = (row.time.predicted.shown(), row.predicted_increase_percent.shown());
+        writeln!(out, "{name:<6}{expts:>6} {tau:>6} {time:>26} {gain:>20}")?;
+    }
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{} seeds, each with its own draw of every kernel and link family's error;",
+        result.seeds
+    )?;
+    writeln!(out, "vanilla and MoE++ of a pair meet the same draw.")?;
+    writeln!(out)
+}
