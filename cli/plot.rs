@@ -218,7 +218,7 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
 /// A result as its type, or what it lacks.
 fn typed<T: DeserializeOwned>(value: Value, name: &str) -> Result<T, Diagnostic> {
     serde_path_to_error::deserialize(value).map_err(|error| Diagnostic {
-        key: error.path().to_string(),
+        key: error.path().iter().next().map_or_else(String::new, |_| error.path().to_string()),
         ..Diagnostic::of(
             name,
             error.into_inner().to_string(),

@@ -5,6 +5,7 @@
 //! figures are right.
 
 use std::fmt::Debug;
+use std::io::{self, Write};
 
 use moesim::output::report::comparison::Comparison;
 use moesim::output::report::explanation::Explanation;
@@ -22,9 +23,10 @@ use crate::program::{folder, moesim};
 /// What a command prints with `--json`, as its type; the type's text is what the command prints without.
 fn read_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(
     args: &[&str],
-    text_of: impl Fn(&T, &mut Vec<u8>) -> std::io::Result<()>,
+    text_of: fn(&T, &mut dyn Write) -> io::Result<()>,
 ) -> T {
-    let here = folder("results");
+    let here =
+        folder(&format!("results-{}", args.join("-").replace(|c: char| !c.is_alphanumeric(), "-")));
     let printed = moesim(&here, &[args, &["--json"]].concat());
     assert!(printed.status.success(), "{args:?}: {}", String::from_utf8_lossy(&printed.stderr));
     let result: T = serde_json::from_slice(&printed.stdout).unwrap();

@@ -23,7 +23,7 @@ pub fn gain_chart(run: &StudyResult) -> LineChart {
             series.len() - 1
         });
         series[at].points.push(Point { x: tau, y: percent, interval: gain.interval() });
-        let known = row.published.and_then(|own| own.published_throughput_increase_percent);
+        let known = row.published.published_throughput_increase_percent;
         published_of[at].points.extend(known.map(|y| Point { x: tau, y, interval: None }));
     }
     let title = finding(&series);

@@ -123,9 +123,9 @@ pub struct StudyRow {
     /// Of a training step: throughput as the field reports it.
     #[serde(flatten)]
     pub utilisation: Option<Utilisation>,
-    /// Of experts alone: what the paper published for this row.
+    /// Of experts alone: what the paper published for this row, where it did.
     #[serde(flatten)]
-    pub published: Option<Published>,
+    pub published: Published,
     /// Time blamed on each reason, mean over GPUs and seeds, in milliseconds: `REASON_ms`.
     pub blame: BTreeMap<String, f64>,
     /// What the time stands on.
@@ -158,11 +158,13 @@ pub struct Utilisation {
 }
 
 /// The paper's own result for a row [moepp, Table 3]; nothing where it has none.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Published {
     /// Expert forward time, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub published_expert_forward_ms: Option<f64>,
     /// Throughput increase over vanilla, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub published_throughput_increase_percent: Option<f64>,
 }
 
@@ -242,7 +244,7 @@ impl StudyRow {
             predicted_increase_percent: predicted.and_then(|p| p.increase_percent).into(),
             tokens_per_s: row.tokens_per_sec.into(),
             utilisation: (counted == Scope::TrainingStep).then(|| Utilisation::of(scenario, row)),
-            published: (counted == Scope::Experts).then(|| Published::of(scenario, row)),
+            published: Published::of(scenario, row),
             blame: blame(counted, row),
             stands_on: bases(&row.stands_on),
             beside_exchanges: counted.has_backward().then(|| BesideExchanges::of(scenario, row)),
@@ -300,8 +302,11 @@ impl Utilisation {
 }
 
 impl Published {
-    /// Where the GPUs are the paper's.
+    /// Where experts alone are counted and the GPUs are the paper's.
     fn of(scenario: &Scenario, row: &Row) -> Self {
+        if scenario.counted != Scope::Experts {
+            return Self::default();
+        }
         let same = scenario.topology.gpu().name.contains(paper::GPU);
         let mut rows = paper::built_in().iter().filter(|_| same);
         let paper: Option<&PaperRow> = rows.find(|paper| paper.describes(&row.workload));

@@ -39,7 +39,7 @@ fn heading(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
 
 /// The published increase of a row, where the paper has one.
 fn published(row: &StudyRow) -> Option<f64> {
-    row.published?.published_throughput_increase_percent
+    row.published.published_throughput_increase_percent
 }
 
 fn results(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
