@@ -46,8 +46,11 @@ fn read_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(
 #[test]
 fn runs_read_back_whatever_is_counted() {
     for counted in ["experts", "moe-layer", "model-forward", "layer-training", "training-step"] {
+        let phase = if counted.contains("training") { "training" } else { "prefill" };
+        let phase = format!("workload.batch.phase={phase}");
         let counted = format!("counted={counted}");
         let set = ["--set", &counted, "--set", "workload.batch.micro_batches=1"];
+        let set = [&set[..], &["--set", &phase]].concat();
         let few = ["--set", "seeds=0..2", "--set", "tau=[0.75]", "--allow-oom"];
         let args = [&["run", "paper"][..], &set, &few].concat();
         let result = read_back(&args, StudyResult::write_text);
