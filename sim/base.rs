@@ -1,9 +1,10 @@
-//! What every room stands on: quantities with units, randomness by name, jobs on several threads, statistics,
+//! What every room stands on: quantities with units, hashes, randomness by name, jobs on several threads, statistics,
 //! Parquet tables, files that are written whole or not at all, and names of those that
 //! were read. Nothing here knows a GPU or a model.
 
 pub mod atomic_file;
 pub mod choice;
+pub mod hashes;
 pub mod inputs;
 pub mod near;
 pub mod printable;

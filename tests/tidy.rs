@@ -49,6 +49,7 @@ const HOMES: &[(&str, &str)] = &[
     ("thread::scope", "sim/base/threads.rs"),
     ("thread::spawn", "sim/base/threads.rs"),
     ("available_parallelism", "sim/base/threads.rs"),
+    ("crc32fast", "sim/base/hashes.rs"),
 ];
 
 /// The longest a source file may be.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::streams::{fnv1a, fnv1a_on};
+use super::hashes::{fnv1a, fnv1a_on};
 
 /// A file that was read, or a built-in one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use crate::base::hashes::fold_bytes;
 use crate::base::inputs::Input;
-use crate::base::streams::{fnv1a, fnv1a_on};
 
 mod diagnostic;
 mod excerpt;
@@ -375,14 +375,6 @@ fn named(value: &toml::Value, key: &str, (folder, keys): (&Path, &[&str]), found
         }
         _ => {}
     }
-}
-
-/// Folds some bytes and their end into a hash; zero starts afresh.
-#[must_use]
-pub fn fold_bytes(hash: u64, bytes: &[u8]) -> u64 {
-    let hash = if hash == 0 { fnv1a(bytes) } else { fnv1a_on(hash, bytes) };
-    // The end counts, so that "ab", "c" differs from "a", "bc".
-    fnv1a_on(hash, &[0xff])
 }
 
 /// Stands between what was found and how to fix it in messages that pass through serde.

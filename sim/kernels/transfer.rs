@@ -18,6 +18,7 @@
 
 use super::gemm::GemmPrior;
 use super::{Device, Kernels};
+use crate::base::hashes::scatter_key;
 use crate::base::statistics::{Rule, quantile};
 use crate::base::units::FlopRate;
 use crate::kernels::measurements::GemmRow;
@@ -86,13 +87,7 @@ impl Governs {
 pub fn sample_timings(rows: &[GemmRow]) -> Vec<GemmRow> {
     let mut scattered: Vec<&GemmRow> =
         rows.iter().filter(|row| row.precision == Precision::Bf16).collect();
-    let mix = |row: &GemmRow| {
-        let key = [row.m, row.n, row.k]
-            .iter()
-            .fold(0_u32, |key, &x| (key ^ x).wrapping_mul(0x9E37_79B1).rotate_left(13));
-        (key, row.m, row.n, row.k)
-    };
-    scattered.sort_by_key(|row| mix(row));
+    scattered.sort_by_key(|row| (scatter_key(&[row.m, row.n, row.k]), row.m, row.n, row.k));
     let of = |kind| {
         scattered.iter().filter(move |row| Governs::of(row) == Some(kind)).take(EACH).copied()
     };

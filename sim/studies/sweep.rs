@@ -5,8 +5,9 @@
 //! seed; the seed moves fastest), each is a function of the plan alone, and results are put in order
 //! of their numbers: the same bytes for any number of threads or shards, interrupted or not.
 
+use crate::base::hashes::fold_bytes;
 use crate::base::threads::as_they_finish;
-use crate::config::{Diagnostic, Scenario, SweepPlan, fold_bytes};
+use crate::config::{Diagnostic, Scenario, SweepPlan};
 use crate::execution::blame::Reason;
 use crate::execution::outcome::TooLong;
 use crate::studies::study;

@@ -5,6 +5,7 @@ use std::fmt;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::link::{Link, LinkClass, Vertex, VertexId, VertexKind};
+use crate::base::hashes::splitmix64;
 use crate::base::units::{Bandwidth, SimDuration};
 
 /// Why the parts of a cluster do not make one.
@@ -116,10 +117,7 @@ pub(super) fn graph_of(vertices: usize, links: &[Link]) -> DiGraph<(), u32> {
     graph
 }
 
-/// A fixed 64-bit mixture of a pair, to choose among equal routes [splitmix].
+/// A fixed 64-bit mixture of a pair, to choose among equal routes.
 pub(super) const fn choice_of(from: u32, to: u32) -> u64 {
-    let mut z = ((from as u64) << 32 | to as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    splitmix64((from as u64) << 32 | to as u64)
 }

@@ -63,7 +63,7 @@ fn told(output: &Output) -> String {
 /// Says what could not be tried, past the harness that would swallow it.
 fn skipped(what: &str) {
     // Nothing more can be done if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let _ = writeln!(std::io::stderr(), "skipped, {what}");
 }
 
 /// The names in a folder and those inside.

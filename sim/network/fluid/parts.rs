@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Problem;
+use crate::base::hashes::{FNV_START, fnv1a_word};
 use crate::base::units::LinkId;
 
 /// One part: some flows of a problem, by their numbers within the part, over links that may bind.
@@ -145,10 +146,10 @@ impl Parts {
 
 /// A number that equal parts share.
 fn digest(problem: &Problem, flows: &[u32]) -> u64 {
-    flows.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &flow| {
+    flows.iter().fold(FNV_START, |hash, &flow| {
         let flow = flow as usize;
         let facts = problem.bytes(flow).to_bits() ^ problem.start_s(flow).to_bits().rotate_left(17);
-        (hash ^ facts).wrapping_mul(0x100_0000_01b3)
+        fnv1a_word(hash, facts)
     })
 }
 

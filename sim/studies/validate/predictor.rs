@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use super::LeaveOut;
+use crate::base::hashes::scatter_part;
 use crate::base::table::Table;
 use crate::config::{Diagnostic, built_in_profile, built_in_profiles};
 use crate::kernels::devices::DataSheet;
@@ -83,10 +84,9 @@ impl Predictor {
 /// Parts that (N, K) are divided into.
 const PARTS: u32 = 6;
 
-/// The part that a shape belongs to: scattered, so that no part is a block or a stripe of shapes.
-fn part(n: u32, k: u32) -> u32 {
-    let mixed = n.wrapping_mul(0x9E37_79B1) ^ k.wrapping_mul(0x85EB_CA77);
-    (mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D) % PARTS
+/// The part that a shape belongs to.
+const fn part(n: u32, k: u32) -> u32 {
+    scatter_part(n, k, PARTS)
 }
 
 /// All built-in profiles but that of the device itself.

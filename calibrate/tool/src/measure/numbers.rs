@@ -3,7 +3,7 @@
 //! Element i of an input is a hash of (seed, i), folded into a sum of four uniform integers:
 //!
 //! ```text
-//!   h = mix(i + seed·0x9E3779B9),   s = Σ_j ((h >> 6j) & 63) − 126,   x_i = s · 2^e        (1)
+//!   h = lowbias32(i + seed·0x9E3779B9),   s = Σ_j ((h >> 6j) & 63) − 126,   x_i = s · 2^e        (1)
 //! ```
 //!
 //! near enough to normal (Irwin and Hall), of standard deviation 36.95·2^e, and exact in every
@@ -11,6 +11,7 @@
 //! its CPU twin computes any element it needs, and neither waits for a transfer.
 
 use half::{bf16, f16};
+use moesim::base::hashes::lowbias32;
 
 /// How numbers are stored on the device. Arithmetic within kernels is in 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,19 +121,10 @@ impl Numbers {
     /// Element `index`.
     #[must_use]
     pub fn at(&self, index: u64) -> f64 {
-        let h = mix((index as u32).wrapping_add(self.seed.wrapping_mul(0x9E37_79B9)));
+        let h = lowbias32((index as u32).wrapping_add(self.seed.wrapping_mul(0x9E37_79B9)));
         let sum = (h & 63) + ((h >> 6) & 63) + ((h >> 12) & 63) + ((h >> 18) & 63);
         (f64::from(sum) - 126.0) * f64::from(self.scale())
     }
-}
-
-/// A bijection of 32-bit words that scatters neighbours; the kernel `fill` computes the same.
-const fn mix(mut x: u32) -> u32 {
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x7FEB_352D);
-    x ^= x >> 15;
-    x = x.wrapping_mul(0x846C_A68B);
-    x ^ (x >> 16)
 }
 
 #[cfg(test)]

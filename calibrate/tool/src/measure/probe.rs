@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use moesim::base::hashes::splitmix64;
+
 use super::backend::{Buffer, DeviceError, Step};
 use super::bench::Bench;
 use super::numbers::Format;
@@ -275,10 +277,7 @@ pub fn dear_spots(rows: u64, columns: u64, seed: u32, products: u64) -> Vec<u64>
 }
 
 fn scattered(between: u64, rows: u64, columns: u64, seed: u32) -> Vec<u64> {
-    let scatter = |j: u64, most: u64| {
-        let mixed = (u64::from(seed) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        mixed.wrapping_mul(2 * j + 1).rotate_left(17) % most
-    };
+    let scatter = |j: u64, most: u64| splitmix64(u64::from(seed) << 32 | j) % most;
     let some = |count: u64, most: u64| {
         let mut found: Vec<u64> = (0..count).map(|j| scatter(j, most)).collect();
         found.extend([0, most - 1]);

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::base::streams::{fnv1a, fnv1a_on};
+use crate::base::hashes::{fnv1a, fnv1a_on};
 use crate::base::units::GpuId;
 use crate::execution::lowering::{At, Step, StepPlanner};
 use crate::topology::Topology;

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::base::hashes::crc32;
+
 /// `,"crc":"01234567"}`, which takes the place of the object's last brace.
 const SEAL: usize = 18;
 
@@ -29,8 +31,5 @@ pub(super) fn opened<T: DeserializeOwned>(key: u64, line: &[u8]) -> Option<T> {
 }
 
 fn seal(key: u64, body: &[u8]) -> String {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&key.to_le_bytes());
-    crc.update(body);
-    format!(",\"crc\":\"{:08x}\"}}", crc.finalize())
+    format!(",\"crc\":\"{:08x}\"}}", crc32(&[&key.to_le_bytes(), body]))
 }

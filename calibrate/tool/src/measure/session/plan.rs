@@ -110,7 +110,7 @@ impl<'p> Plan<'p> {
     /// the clock does not look like an effect of size.
     pub(super) fn of_round(&self, probe: usize, round: u32) -> Vec<usize> {
         let asked = &self.asked[probe];
-        let name = moesim::base::streams::fnv1a(asked.probe.name().as_bytes());
+        let name = moesim::base::hashes::fnv1a(asked.probe.name().as_bytes());
         let mut order = ChaCha8Rng::seed_from_u64(self.seed ^ name ^ u64::from(round));
         let is_left = |&at: &usize| asked.rounds[at] == round && asked.states[at] == State::Left;
         let mut found: Vec<usize> = (0..asked.points.len()).filter(is_left).collect();
