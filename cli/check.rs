@@ -17,6 +17,7 @@ use moesim::config::{
     self, Kind, Overrides, ScenarioSource, Source, SweepPlan, built_in, built_in_of_any_kind,
     profile_with_built_in_table, read_profile, unknown,
 };
+use moesim::execution::memory::{Parameters, parameters};
 use moesim::output::report;
 
 /// A file to check.
@@ -44,9 +45,16 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
         }
         Kind::Topology => format!("{} GPUs", config::read_topology(&source)?.gpus()),
         Kind::Workload => {
-            let experts = config::workload(&source)?.model.experts;
+            let workload = config::workload(&source)?;
+            let experts = workload.model.experts;
             let zc = experts.zero_computation.total();
-            format!("{} FFN and {zc} zero-computation experts", experts.ffn)
+            let Parameters { total, active, .. } = parameters(&workload);
+            let [total, active] = [total, active].map(|count| count as f64 / 1e9);
+            format!(
+                "{} FFN and {zc} zero-computation experts, {total:.1} B parameters, {active:.1} B of them \
+                 active",
+                experts.ffn
+            )
         }
         Kind::Profile if is_built_in => {
             format!("of {}", profile_with_built_in_table(&source, name)?.device)

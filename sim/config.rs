@@ -34,7 +34,8 @@ pub use source::{Diagnostic, Excerpt, MAX_FILE_BYTES, Source, Style, foreign};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
 pub use workload::{
-    import_config, law_json, read_domain_counts, read_law, read_recording, workload,
+    Account, ImportAs, Imported, ImportedCounts, import_config, import_counts, is_counts, law_json,
+    read_domain_counts, read_law, read_recording, workload,
 };
 pub use written::{Count, Number, Ratio, TAU, Written};
 

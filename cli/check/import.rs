@@ -1,4 +1,4 @@
-//! `moesim import`: a model's config.json as a workload file.
+//! `moesim import`: a model's config.json as a workload file, a recorder's counts as a table for `gate fit`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,40 +6,116 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::Failure;
-use moesim::config::{Source, foreign, import_config};
+use moesim::config::{
+    Account, Diagnostic, ImportAs, ImportedCounts, Source, foreign, import_config, import_counts,
+    is_counts,
+};
 
 /// A file of another tool.
 #[derive(Args)]
 pub(crate) struct ImportArgs {
-    /// A model's config.json, as on Hugging Face.
+    /// A model's config.json, as on Hugging Face, or counts of experts as SGLang, vLLM or EPLB record them.
     file: PathBuf,
     /// The workload's name. Default: that of the file, or of its folder where that is config.json.
     #[arg(long)]
     name: Option<String>,
-    /// Write the workload here instead of printing it.
+    /// Where the file comes from, for the workload's `source`.
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// GPUs that share the experts, a divisor of their number. Default: those of a node of 8.
+    #[arg(long, value_name = "NUMBER")]
+    gpus: Option<u32>,
+    /// Slots of a token that go to FFN experts on average, in a model with zero-computation experts.
+    #[arg(long, value_name = "NUMBER")]
+    ffn_slots: Option<f64>,
+    /// Read the file as this architecture, where its own model_type is not known.
+    #[arg(long = "as", value_name = "ARCHITECTURE")]
+    family: Option<String>,
+    /// Write the result here instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let source = Source::read(&args.file)?;
+    if is_counts(source.text()) {
+        return counts(args, &source, out);
+    }
     let is_config = source.text().trim_start().starts_with('{');
     if let Some((found, help)) = foreign(source.text()).filter(|_| !is_config) {
-        return Err(moesim::config::Diagnostic::of(source.name(), found, help).into());
+        return Err(Diagnostic::of(source.name(), found, help).into());
     }
-    let text = import_config(source.name(), source.text(), &name_of(args))?;
+    let asked = ImportAs {
+        name: &name_of(args),
+        source: args.source.as_deref(),
+        gpus: args.gpus,
+        family: args.family.as_deref(),
+        ffn_slots: args.ffn_slots,
+    };
+    let imported = import_config(source.name(), source.text(), asked)?;
     match &args.out {
         Some(path) => {
-            crate::output::write(path, &text)?;
+            crate::output::write(path, &imported.text)?;
+            write!(out, "{}", told(&imported.account))?;
             writeln!(
                 out,
                 "{}: change [batch], [layout] and [gate], then `moesim check`",
                 path.display()
             )?;
         }
-        None => write!(out, "{text}")?,
+        None => {
+            write!(out, "{}", imported.text)?;
+            eprint!("{}", told(&imported.account));
+        }
     }
     Ok(())
+}
+
+/// Counts of experts as a table that `moesim gate fit` reads.
+fn counts(args: &ImportArgs, source: &Source, out: &mut dyn Write) -> Result<(), Failure> {
+    for (option, given) in [
+        ("--name", args.name.is_some()),
+        ("--source", args.source.is_some()),
+        ("--gpus", args.gpus.is_some()),
+        ("--ffn-slots", args.ffn_slots.is_some()),
+        ("--as", args.family.is_some()),
+    ] {
+        if given {
+            let found = format!("says something of a model, and {} holds counts", source.name());
+            return Err(Diagnostic::of(option, found, "leave it out").into());
+        }
+    }
+    let ImportedCounts { table, layers, experts, steps } =
+        import_counts(source.name(), source.text())?;
+    let of = if steps > 1 { format!(", {steps} steps added up") } else { String::new() };
+    let Some(path) = &args.out else {
+        write!(out, "{table}")?;
+        return Ok(());
+    };
+    crate::output::write(path, &table)?;
+    let path = path.display();
+    writeln!(
+        out,
+        "{path}: {layers} layers of {experts} experts{of}; then `moesim gate fit {path}`"
+    )?;
+    Ok(())
+}
+
+/// What became of the file's keys, a line each kind.
+fn told(account: &Account) -> String {
+    let mut text = format!("keys: {} used", account.used);
+    let mut add = |what: &str, keys: &[String]| {
+        if !keys.is_empty() {
+            text += &format!("\n  {what}: {}", keys.join(", "));
+        }
+    };
+    add("do not affect time", &account.no_effect);
+    let left_out: Vec<String> =
+        account.left_out.iter().map(|(key, what)| format!("{key} ({what})")).collect();
+    add("left out", &left_out);
+    add("not known, and ignored", &account.unknown);
+    add("beside the language model", &account.beside);
+    text + "\n"
 }
 
 /// The name given, else the file's, else that of the folder that a plain config.json lies in.

@@ -20,10 +20,17 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Failure> {
         (Kind::Prices, "price books"),
     ] {
         writeln!(out, "{title}")?;
+        let mut imported = Vec::new();
         for name in built_in_names(kind) {
-            let about = built_in(kind, name).and_then(|source| source.summary());
-            write_entry(name, &about.unwrap_or_default(), out)?;
+            let about =
+                built_in(kind, name).and_then(|source| source.summary()).unwrap_or_default();
+            if about.ends_with("imported from a config.json.") {
+                imported.push(name);
+            } else {
+                write_entry(name, &about, out)?;
+            }
         }
+        columns(&mut imported, out)?;
         writeln!(out)?;
     }
     writeln!(out, "`moesim show NAME` prints a file, `moesim new KIND` starts one.")?;
@@ -41,6 +48,24 @@ fn write_entry(name: &str, about: &str, out: &mut dyn Write) -> Result<(), Failu
         writeln!(out, "{text}")?;
     } else {
         writeln!(out, "{}", format!("  {name:<NAMES$} {}", text.trim_start()).trim_end())?;
+    }
+    Ok(())
+}
+
+/// Columns of names of models that fit 80 characters.
+const COLUMNS: usize = 3;
+
+/// Models whose names say what they are, in columns.
+fn columns(names: &mut [&str], out: &mut dyn Write) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.sort_unstable();
+    writeln!(out, "  models imported from their config.json (sizes: workloads/README.md)")?;
+    let rows = names.len().div_ceil(COLUMNS);
+    for row in 0..rows {
+        let line = names.iter().skip(row).step_by(rows).map(|name| format!("{name:<24}"));
+        writeln!(out, "    {}", line.collect::<String>().trim_end())?;
     }
     Ok(())
 }

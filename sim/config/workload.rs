@@ -26,7 +26,9 @@ mod training;
 pub use counts::read_domain_counts;
 pub use files::{law_json, read_law, read_recording};
 use gate::GateTable;
-pub use import::import_config;
+pub use import::{
+    Account, ImportAs, Imported, ImportedCounts, import_config, import_counts, is_counts,
+};
 use model::{DenseTable, ModelTable};
 use places::LayoutTable;
 use scheme::SchemeTable;

@@ -9,10 +9,11 @@
 //! zero-computation   L · 3·D a constant expert · 2              on every rank
 //! shared experts     L · 3·D·H_shared · b                       on every rank
 //! attention          layers · projections · b, norms 2·D · 2    (all heads on every rank)
-//! dense networks     3·D·H_dense · b each                       leading layers on the first stage
+//! dense networks     3·D·H_dense · b each                       leading layers on the first stage, those
+//!                                                               between layers with experts where these are
 //! gates              L · network · 4                            fp32, as gates are computed
-//! embedding, output  V·D · 2 on the first stage, and on the last
-//! KV cache           layers · sequences · tokens · 2·g·a · 2    grouped; latent: (r_kv + p) · 2     (2)
+//! embedding, output  V·D · 2 on the first stage, and on the last; one table for both on a stage where tied
+//! KV cache           layers · sequences · tokens · g·(a + v) · 2  grouped; latent: (r_kv + p) · 2   (2)
 //! activations        max over a layer's parts of what is live   attention, dense network, experts  (3)
 //! exchange buffers   T·K·D·(b_d + b_c) + R·D·(b_d + b_c)        sent and received, both legs        (4)
 //!                    low latency: 2·[max(T·d, N·T·c) + max(N·T·d, N·T·c)],  d, c bytes of a row    (5)
@@ -40,16 +41,19 @@
 
 mod kept;
 mod layouts;
+mod parameters;
 mod rows;
 
 use kept::{begun, kept_of_layer};
 pub use layouts::{Fit, fit};
+pub use parameters::{Parameters, parameters};
+pub(super) use parameters::{attention_params, gate_params};
 pub use rows::{hottest_rows, row_bounds};
 
 use crate::base::units::Bytes;
 use crate::execution::Scope;
 use crate::workload::{
-    Attention, ExchangeLibrary, GateNetwork, Phase, PipelineSchedule, Workload, Zero,
+    Attention, Dense, ExchangeLibrary, Model, Phase, PipelineSchedule, Workload, Zero,
 };
 
 /// One kind of content.
@@ -224,11 +228,16 @@ impl Ledger {
         let leading = u64::from(model.dense.leading_layers);
         let attention = attention_params(workload) * b + 2 * d * 2;
         let dense = u64::from(model.matrices()) * d * u64::from(model.dense.intermediate) * b;
-        let of_layer =
-            if model.dense.shortcut { [2 * attention, 2 * dense] } else { [attention, 0] };
+        let between = u64::from(model.dense.between);
+        let of_layer = if model.dense.shortcut {
+            [2 * attention, 2 * dense]
+        } else {
+            [(1 + between) * attention, between * dense]
+        };
         let table = u64::from(model.vocabulary) * d * 2;
         let [mut attention_bytes, mut dense_bytes] = of_layer.map(|bytes| layers * bytes);
-        let tables = if workload.layout.pipeline_parallel == 1 { 2 } else { 1 };
+        let both = workload.layout.pipeline_parallel == 1 && !model.tied;
+        let tables = if both { 2 } else { 1 };
         // Leading layers lie on the first stage, which has an embedding as the last has an output.
         attention_bytes += leading * attention;
         dense_bytes += leading * dense;
@@ -280,34 +289,6 @@ fn in_flight(workload: &Workload) -> u64 {
     u64::from(workload.batch.micro_batches.min(workload.layout.pipeline_parallel))
 }
 
-/// Parameters of one attention block.
-pub(super) fn attention_params(workload: &Workload) -> u64 {
-    let model = &workload.model;
-    let [d, a, h] = [model.hidden, model.head_dim, model.heads].map(u64::from);
-    match model.attention {
-        Attention::Grouped { key_value_heads } => {
-            d * (h + 2 * u64::from(key_value_heads)) * a + h * a * d
-        }
-        Attention::Latent { query_rank, key_value_rank, rope_dim } => {
-            let [q, kv, p] = [query_rank, key_value_rank, rope_dim].map(u64::from);
-            d * q + q * h * (a + p) + d * (kv + p) + kv * 2 * h * a + h * a * d
-        }
-    }
-}
-
-/// Parameters of the gate of a layer, all its rounds.
-pub(super) fn gate_params(workload: &Workload) -> u64 {
-    let model = &workload.model;
-    let (d, n) = (u64::from(model.hidden), u64::from(model.experts.total()));
-    let network = match model.gate {
-        GateNetwork::Linear => d * n,
-        GateNetwork::TwoLayer => d * 8 * n + 8 * n * n,
-    };
-    let residual = if model.gating_residual { n * n } else { 0 };
-    let rounds = u64::from(workload.gating.scheme.rounds());
-    rounds * (network + residual)
-}
-
 fn gates(workload: &Workload) -> u64 {
     u64::from(layers_held(workload)) * gate_params(workload) * 4
 }
@@ -317,14 +298,13 @@ fn kv_cache(workload: &Workload) -> u64 {
     let (model, batch) = (&workload.model, &workload.batch);
     let of_token = match model.attention {
         Attention::Grouped { key_value_heads } => {
-            2 * u64::from(key_value_heads) * u64::from(model.head_dim)
+            u64::from(key_value_heads) * u64::from(model.head_dim + model.value_dim)
         }
         Attention::Latent { key_value_rank, rope_dim, .. } => u64::from(key_value_rank + rope_dim),
     } * 2;
     let own = batch.sequence_tokens.min(batch.tokens_per_gpu);
     let held = batch.context.unwrap_or(0).saturating_add(own);
-    let leading = model.dense.leading_layers;
-    let last = leading + layers_held(workload);
+    let last = model.dense.leading_layers + layers_held(workload) * (model.dense.between + 1);
     let tokens: u64 = (0..last)
         .map(|layer| {
             let window = model.sliding_window.filter(|window| window.limits(layer));
@@ -339,7 +319,7 @@ fn kv_cache(workload: &Workload) -> u64 {
 /// (3).
 fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     let (model, batch) = (&workload.model, &workload.batch);
-    let [d, h, a] = [model.hidden, model.intermediate, model.head_dim].map(u64::from);
+    let [d, h] = [model.hidden, model.intermediate].map(u64::from);
     let tokens = u64::from(batch.tokens_per_gpu);
     let stream = 2 * tokens * d * 2;
     let matrices = u64::from(model.matrices());
@@ -348,16 +328,23 @@ fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     if !counted.is_whole_model() {
         return stream + experts;
     }
-    let heads = u64::from(model.heads);
-    let queries_on = match model.attention {
-        Attention::Grouped { key_value_heads } => (2 * heads + 2 * u64::from(key_value_heads)) * a,
-        Attention::Latent { rope_dim, .. } => heads * (4 * a + u64::from(rope_dim)),
-    };
-    let has_dense = model.dense.leading_layers > 0 || model.dense.shortcut;
+    let queries_on = queries_on(model);
+    let Dense { leading_layers, between, shortcut, .. } = model.dense;
+    let has_dense = leading_layers + between > 0 || shortcut;
     let intermediate = if has_dense { model.dense.intermediate } else { 0 };
     let widest = u64::from(intermediate.max(model.dense.shared));
     let dense = tokens * matrices * widest * 2;
     stream + experts.max(tokens * queries_on * 2).max(dense)
+}
+
+/// Columns of what attention holds of a token: queries, keys, values and their mixture.
+fn queries_on(model: &Model) -> u64 {
+    let heads = u64::from(model.heads);
+    let both = u64::from(model.head_dim + model.value_dim);
+    match model.attention {
+        Attention::Grouped { key_value_heads } => (heads + u64::from(key_value_heads)) * both,
+        Attention::Latent { rope_dim, .. } => heads * (2 * both + u64::from(rope_dim)),
+    }
 }
 
 /// (4) or (5).

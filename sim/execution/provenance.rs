@@ -191,11 +191,9 @@ fn recorded(kernels: &dyn KernelTimes, ask: &dyn Fn(&Recorder<'_>)) -> Vec<Timed
 /// Attention and the rest: one layer of each kind as often as the model has it, and the output.
 fn dense_parts(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<TimedBasis> {
     let model = &workload.model;
-    let mut kinds: BTreeMap<(bool, bool), (u32, u64)> = BTreeMap::new();
+    let mut kinds: BTreeMap<(bool, u32), (u32, u64)> = BTreeMap::new();
     for layer in 0..model.layers {
-        let at = model.dense.leading_layers + layer;
-        let windowed = model.sliding_window.is_some_and(|window| window.limits(at));
-        kinds.entry((layer == 0, windowed)).or_insert((layer, 0)).1 += 1;
+        kinds.entry((layer == 0, model.windowed_up_to(layer))).or_insert((layer, 0)).1 += 1;
     }
     let mut parts = recorded(kernels, &|recorder| {
         ignore((output_op(workload, recorder), shortcut_op(workload, recorder)));

@@ -78,8 +78,8 @@ pub enum Attention {
     },
     /// Queries, keys and values pass a bottleneck each [deepseekv2, §2.1].
     Latent {
-        /// Rank of the queries' bottleneck.
-        query_rank: u32,
+        /// Rank of the queries' bottleneck; none where they are made from the hidden vector at once.
+        query_rank: Option<u32>,
         /// Rank of the keys' and values' bottleneck.
         key_value_rank: u32,
         /// What a head has beside `head_dim` for positions.
@@ -120,6 +120,8 @@ impl SlidingWindow {
 pub struct Dense {
     /// Layers in front of those with experts, with one dense network each.
     pub leading_layers: u32,
+    /// Layers with one dense network each in front of every layer with experts.
+    pub between: u32,
     /// Intermediate size of a dense network.
     pub intermediate: u32,
     /// Intermediate size of all experts together that every token has on its own GPU.
@@ -145,8 +147,10 @@ pub struct Model {
     pub gated: bool,
     /// Attention heads.
     pub heads: u32,
-    /// Size of one attention head.
+    /// Size of queries and keys of one attention head, without what `rope_dim` adds.
     pub head_dim: u32,
+    /// Size of the values of one attention head.
+    pub value_dim: u32,
     /// How attention is computed.
     pub attention: Attention,
     /// How far back tokens attend, where that is not their whole context.
@@ -155,6 +159,8 @@ pub struct Model {
     pub dense: Dense,
     /// Vocabulary size, for embedding and output.
     pub vocabulary: u32,
+    /// Whether embedding and output are one table.
+    pub tied: bool,
     /// The experts of each layer.
     pub experts: Experts,
     /// The gate's network.
@@ -168,6 +174,26 @@ impl Model {
     #[must_use]
     pub const fn matrices(&self) -> u32 {
         if self.gated { 3 } else { 2 }
+    }
+
+    /// The place among all layers of the transformer, from 0, of a layer with experts, counted among its kind.
+    #[must_use]
+    pub const fn layer_number(&self, layer: u32) -> u32 {
+        self.dense.leading_layers + layer * (self.dense.between + 1) + self.dense.between
+    }
+
+    /// Layers of the transformer, those without experts among them.
+    #[must_use]
+    pub const fn all_layers(&self) -> u32 {
+        self.dense.leading_layers + self.layers * (self.dense.between + 1)
+    }
+
+    /// How many of the layers from behind the last layer with experts up to this one a window limits.
+    #[must_use]
+    pub fn windowed_up_to(&self, layer: u32) -> u32 {
+        let last = self.layer_number(layer);
+        let limits = |at: &u32| self.sliding_window.is_some_and(|window| window.limits(*at));
+        (last - self.dense.between..=last).filter(limits).count() as u32
     }
 
     /// Values for each inner unit and row that an activation apart from its products moves: each product is

@@ -127,7 +127,8 @@ fn configs_of_other_families_give_the_shipped_models() {
         "sliding_window": 128, "layer_types": [{kinds}], "vocab_size": 201088}}"#
     );
     for (config, shipped) in [(deepseek, "deepseek-v3"), (gpt_oss.as_str(), "gpt-oss-120b")] {
-        let text = moesim::config::import_config("config.json", config, shipped).unwrap();
+        let asked = moesim::config::ImportAs { name: shipped, ..Default::default() };
+        let text = moesim::config::import_config("config.json", config, asked).unwrap().text;
         let source = moesim::config::Source::built_in("imported", &text);
         let mut imported = moesim::config::workload(&source).unwrap();
         let source = moesim::config::built_in_workload(shipped).unwrap();
@@ -142,12 +143,13 @@ fn configs_of_other_families_give_the_shipped_models() {
 /// Squared ReLU has no gate: two matrices an expert, which take less memory and time.
 #[test]
 fn networks_without_a_gate_have_two_matrices() {
-    let config = r#"{"model_type": "nemotron_h", "num_hidden_layers": 23, "hidden_size": 2688,
+    let config = r#"{"model_type": "deepseek", "num_hidden_layers": 23, "hidden_size": 2688,
         "moe_intermediate_size": 1856, "num_attention_heads": 32, "head_dim": 128,
         "num_key_value_heads": 2, "vocab_size": 131072, "n_routed_experts": 128,
         "num_experts_per_tok": 6, "n_shared_experts": 1,
         "moe_shared_expert_intermediate_size": 3712, "mlp_hidden_act": "relu2"}"#;
-    let text = moesim::config::import_config("config.json", config, "nemotron").unwrap();
+    let asked = moesim::config::ImportAs { name: "nemotron", ..Default::default() };
+    let text = moesim::config::import_config("config.json", config, asked).unwrap().text;
     let read = |text: &str| {
         let source = moesim::config::Source::built_in("imported", text);
         moesim::config::workload(&source).unwrap()

@@ -10,6 +10,7 @@ mod full_disk;
 mod gate_commands;
 mod gate_files;
 mod mistakes;
+mod models;
 mod network_bad_input;
 mod network_flows_command;
 mod nonsense;

@@ -1,5 +1,6 @@
 //! Does a run take what pencil and paper say?
 
+mod attention;
 #[path = "../common/mod.rs"]
 mod common;
 mod gate_rebalance;

@@ -18,7 +18,10 @@ pub(super) struct ModelTable {
     gated: bool,
     heads: Count<1, 1_024>,
     head_dim: Count<1, 1_024>,
+    value_dim: Option<Count<1, 1_024>>,
     vocabulary: Count<1, 10_000_000>,
+    #[serde(default)]
+    tied: bool,
     key_value_heads: Option<Spanned<Count<1, 1_024>>>,
     query_rank: Option<Spanned<Count<1, 65_536>>>,
     key_value_rank: Option<Spanned<Count<1, 65_536>>>,
@@ -37,6 +40,7 @@ const fn yes() -> bool {
 pub(super) struct DenseTable {
     #[serde(default)]
     leading_layers: Count<0, 512>,
+    between: Option<Spanned<Count<0, 64>>>,
     intermediate: Option<Count<1, 262_144>>,
     #[serde(default)]
     shared: Count<0, 262_144>,
@@ -61,10 +65,12 @@ impl ModelTable {
             gated: self.gated,
             heads: self.heads.0,
             head_dim: self.head_dim.0,
+            value_dim: self.value_dim.as_ref().map_or(self.head_dim.0, |size| size.0),
             attention: self.attention(source)?,
             sliding_window: self.sliding_window(source, dense)?,
             dense: dense_of(source, dense)?,
             vocabulary: self.vocabulary.0,
+            tied: self.tied,
             experts,
             gate: gate.network(),
             gating_residual: gate.residual(),
@@ -107,14 +113,15 @@ impl ModelTable {
                 }
                 Ok(Attention::Grouped { key_value_heads })
             }
-            (Some(query), Some(key_value), Some(rope)) => {
+            (query, Some(key_value), Some(rope)) => {
                 if let Some(given) = &self.key_value_heads {
                     let help = "remove it: latent attention has keys and values of its own for \
                                 every head";
-                    return Err(source.mistake(given.span(), "contradicts model.query_rank", help));
+                    let found = "contradicts model.key_value_rank";
+                    return Err(source.mistake(given.span(), found, help));
                 }
                 Ok(Attention::Latent {
-                    query_rank: query.get_ref().0,
+                    query_rank: query.as_ref().map(|rank| rank.get_ref().0),
                     key_value_rank: key_value.get_ref().0,
                     rope_dim: rope.get_ref().0,
                 })
@@ -123,8 +130,9 @@ impl ModelTable {
                 let query = query.as_ref().map(Spanned::span);
                 let key_value = key_value.as_ref().map(Spanned::span);
                 let given = query.or(key_value).or(rope.as_ref().map(Spanned::span));
-                let found = "is one of three keys of latent attention, and another is missing";
-                let help = "give query_rank, key_value_rank and rope_dim together, or none";
+                let found = "is a key of latent attention, and another is missing";
+                let help = "give key_value_rank and rope_dim together (and query_rank, where queries have \
+                            a bottleneck), or none";
                 Err(source.mistake(given.unwrap_or(0..0), found, help))
             }
         }
@@ -134,11 +142,16 @@ impl ModelTable {
 fn dense_of(source: &Source, table: Option<&DenseTable>) -> Result<Dense, Diagnostic> {
     let Some(table) = table else { return Ok(Dense::default()) };
     let (leading_layers, shortcut) = (table.leading_layers.0, table.shortcut);
+    let between = table.between.as_ref().map_or(0, |number| number.get_ref().0);
+    if let Some(given) = table.between.as_ref().filter(|_| shortcut && between > 0) {
+        let found = "is not known beside the two blocks of a layer with dense.shortcut";
+        return Err(source.mistake(given.span(), found, "remove one of the two"));
+    }
     let intermediate = table.intermediate.as_ref().map_or(0, |size| size.0);
-    if (leading_layers > 0 || shortcut) && intermediate == 0 {
-        let found = "is missing, and leading_layers or shortcut needs it";
+    if (leading_layers > 0 || between > 0 || shortcut) && intermediate == 0 {
+        let found = "is missing, and leading_layers, between or shortcut needs it";
         let help = "give the intermediate size of the dense feed-forward networks";
         return Err(source.mistake_without_span("dense.intermediate", found, help));
     }
-    Ok(Dense { leading_layers, intermediate, shared: table.shared.0, shortcut })
+    Ok(Dense { leading_layers, between, intermediate, shared: table.shared.0, shortcut })
 }

@@ -1,14 +1,15 @@
 //! What a transformer layer does beside its experts: attention, norms, residuals, dense and shared
 //! feed-forward networks; and, once for a micro-batch, leading dense layers, embedding and output.
 //!
-//! With `T` tokens, hidden size `D`, `h` heads of size `a`, `g` of them with keys and values, `S` tokens
-//! of context:
+//! With `T` tokens, hidden size `D`, `h` heads of size `a` and values of size `v`, `g` of them with keys and
+//! values, `S` tokens of context:
 //!
 //! ```text
-//! grouped attention   gemm(T, (h + 2g)·a, D) + gemm(T, D, h·a)                     [ainslie23]    (1)
+//! grouped attention   gemm(T, (h + g)·a + g·v, D) + gemm(T, D, h·v)                [ainslie23]    (1)
 //! latent attention    gemm(T, r_q, D) + gemm(T, h·(a+p), r_q) + gemm(T, r_kv + p, D)
-//!                     + gemm(T, 2·h·a, r_kv) + gemm(T, D, h·a)                     [deepseekv2]   (2)
-//! products            ½·[gemm(T·h, S, a + p) + gemm(T·h, a, S)]·min(2, 1 + 900/S),  p = 0 in (1)   (3)
+//!                     + gemm(T, h·(a + v), r_kv) + gemm(T, D, h·v)                 [deepseekv2]   (2)
+//!                     queries without a bottleneck: gemm(T, h·(a+p), D) for its two products
+//! products            ½·[gemm(T·h, S, a + p) + gemm(T·h, v, S)]·min(2, 1 + 900/S),  p = 0 in (1)   (3)
 //!                     times Σ min(i, w) / Σ i, i = 1…S, in layers with a window of w tokens
 //! norms, adds         two norms (read and write D) and two residual adds (3D) a token, and positions:
 //!                     2·(h + g)·a, latent h·(4a + 3p), read and written                            (4)
@@ -26,11 +27,11 @@
 //! In decode each of `q` sequences scores its `C` tokens of context and its own, S' = C + T/q in all:
 //!
 //! ```text
-//!   max( gemm(T·h, S', a + p) + gemm(T·h, a', S'),  2·q·S'·(2·g·a)/W )                            (3')
+//!   max( gemm(T·h, S', a + p) + gemm(T·h, v, S'),  2·q·S'·g·(a + v)/W )                           (3')
 //! ```
 //!
-//! W the memory's rate; latent attention reads r_kv + p numbers a token instead of 2·g·a and, its projections
-//! absorbed into queries and outputs [deepseekv2, §2.1.2], has a = a' = r_kv. A window keeps S' to itself. Without
+//! W the memory's rate; latent attention reads r_kv + p numbers a token instead of g·(a + v) and, its
+//! projections absorbed into queries and outputs [deepseekv2, §2.1.2], has a = v = r_kv. A window keeps S' to itself. Without
 //! `batch.context` a decode batch sees its own tokens alone, and the report says so.
 //!
 //! A window [gptoss25] scores fewer pairs at the same rate. That is optimistic for windows of
@@ -59,10 +60,13 @@
 //! shorter of the two. The rate in (9) is FlashAttention's on B200, 1,209 TFLOP/s for 1,418 forward [flashattention,
 //! pull request 2280].
 
+mod scores;
+
 use super::KernelTimes;
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::workload::{Attention, Dtype, Phase, Recompute, SlidingWindow, Workload};
+use scores::scores;
 
 /// What norms, adds, attention scores and the output compute in, whatever the format of products.
 const PLAIN: Dtype = Dtype::Bf16;
@@ -110,10 +114,15 @@ fn dense_time(
         let window = model.sliding_window.filter(|window| window.limits(layer));
         attention(workload, kernels, window, gradient)
     };
-    let mut time = block(leading + layer);
-    if layer == 0 {
+    let at = model.layer_number(layer);
+    let in_front = at - model.dense.between..at;
+    let mut time = block(at);
+    if layer == 0 || !in_front.is_empty() {
         let dense = network(workload, kernels, model.dense.intermediate, gradient);
-        time += (0..leading).map(|layer| block(layer) + dense).sum();
+        let leading = if layer == 0 { 0..leading } else { 0..0 };
+        time += leading.chain(in_front).map(|layer| block(layer) + dense).sum();
+    }
+    if layer == 0 {
         let elements = 2 * u64::from(batch.tokens_per_gpu) * u64::from(model.hidden);
         if gradient != Gradient::Inputs {
             time += kernels.memory_bound(Bytes(elements * PLAIN.bytes()), 1);
@@ -261,7 +270,7 @@ fn attention(
     let rows = tokens * u64::from(shared);
     let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));
     let (projections, rope) = projections(workload, rows);
-    let scores = scores(workload, kernels, (rows * u64::from(heads), dim, rope), window);
+    let scores = scores(workload, kernels, (rows * u64::from(heads), rope), window);
     let positions = match model.attention {
         Attention::Grouped { key_value_heads } => {
             2 * u64::from(heads + key_value_heads.div_ceil(shared)) * u64::from(dim)
@@ -286,16 +295,23 @@ fn projections(workload: &Workload, rows: u64) -> (Vec<Product>, u32) {
     let (model, shared) = (&workload.model, workload.layout.tensor_parallel);
     let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));
     let product = |n, k| Product { rows, n, k };
-    let output = product(d, heads * dim);
+    let value = model.value_dim;
+    let output = product(d, heads * value);
     match model.attention {
         Attention::Grouped { key_value_heads } => {
             let pairs = key_value_heads.div_ceil(shared);
-            (vec![product((heads + 2 * pairs) * dim, d), output], 0)
+            (vec![product((heads + pairs) * dim + pairs * value, d), output], 0)
         }
         Attention::Latent { query_rank, key_value_rank, rope_dim } => {
-            let queries = [product(query_rank, d), product(heads * (dim + rope_dim), query_rank)];
-            let pairs =
-                [product(key_value_rank + rope_dim, d), product(2 * heads * dim, key_value_rank)];
+            let queries = heads * (dim + rope_dim);
+            let queries = query_rank.map_or_else(
+                || vec![product(queries, d)],
+                |rank| vec![product(rank, d), product(queries, rank)],
+            );
+            let pairs = [
+                product(key_value_rank + rope_dim, d),
+                product(heads * (dim + value), key_value_rank),
+            ];
             ([&queries[..], &pairs[..], &[output]].concat(), rope_dim)
         }
     }
@@ -305,48 +321,6 @@ fn projections(workload: &Workload, rows: u64) -> (Vec<Product>, u32) {
 /// are recomputed.
 pub(super) fn again(workload: &Workload) -> u64 {
     u64::from(workload.training.recompute == Recompute::Selective)
-}
-
-/// (3) of all heads on a GPU.
-fn scores(
-    workload: &Workload,
-    kernels: &dyn KernelTimes,
-    (rows, dim, rope): (u64, u32, u32),
-    window: Option<SlidingWindow>,
-) -> SimDuration {
-    let sequence = workload.batch.sequence_tokens;
-    if let (Phase::Decode, Some(context)) = (workload.phase(), workload.batch.context) {
-        let seen = context.saturating_add(sequence);
-        let seen = window.map_or(seen, |window| seen.min(window.tokens)).max(1);
-        return decode_scores(workload, kernels, (rows, dim), seen);
-    }
-    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
-    let both = gemm(sequence, dim + rope) + gemm(dim, sequence);
-    let whole = both.scaled(0.5 * (1.0 + 900.0 / f64::from(sequence)).min(2.0));
-    window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)))
-}
-
-/// (3') of all heads on a GPU, with so many tokens seen.
-fn decode_scores(
-    workload: &Workload,
-    kernels: &dyn KernelTimes,
-    (rows, dim): (u64, u32),
-    seen: u32,
-) -> SimDuration {
-    let shared = workload.layout.tensor_parallel;
-    let (scored, mixed, kept) = match workload.model.attention {
-        Attention::Grouped { key_value_heads } => {
-            (dim, dim, 2 * u64::from(key_value_heads.div_ceil(shared)) * u64::from(dim))
-        }
-        Attention::Latent { key_value_rank, rope_dim, .. } => {
-            let kept = key_value_rank + rope_dim;
-            (kept, key_value_rank, u64::from(kept))
-        }
-    };
-    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
-    let sequences = u64::from(workload.sequences_per_gpu()) * u64::from(shared);
-    let read = Bytes(sequences * u64::from(seen) * kept * PLAIN.bytes());
-    (gemm(seen, scored) + gemm(mixed, seen)).max(kernels.memory_bound(read, 1))
 }
 
 /// (5) of the rows of all GPUs that share products, of intermediate size `inter`; nothing of none.

@@ -1,7 +1,7 @@
 //! Model operations of a training step, as the field counts them for TFLOP/s and MFU [palm, megatron21].
 //!
 //! ```text
-//!   6·P + 3·4·(S/2)·Σ heads·a      a token: two operations a parameter it passes, forward and twice backward,
+//!   6·P + 3·2·(S/2)·Σ heads·(a + v)  a token: two operations a parameter it passes, forward and twice backward,
 //!                                  and attention over half a causal context
 //! ```
 //!
@@ -15,16 +15,20 @@ use crate::workload::{Attention, Workload};
 #[must_use]
 pub fn operations_per_token(workload: &Workload) -> f64 {
     let model = &workload.model;
-    let [d, h, heads, dim] =
-        [model.hidden, model.intermediate, model.heads, model.head_dim].map(f64::from);
+    let sizes = [model.hidden, model.intermediate, model.heads, model.head_dim, model.value_dim];
+    let [d, h, heads, dim, value] = sizes.map(f64::from);
     let (projections, scored) = match model.attention {
         Attention::Grouped { key_value_heads } => {
-            (d * dim * (2.0 * heads + 2.0 * f64::from(key_value_heads)), 2.0 * heads * dim)
+            let pairs = f64::from(key_value_heads);
+            (d * (dim + value) * (heads + pairs), heads * (dim + value))
         }
         Attention::Latent { query_rank, key_value_rank, rope_dim } => {
-            let [q, kv, p] = [query_rank, key_value_rank, rope_dim].map(f64::from);
-            let of = d * q + q * heads * (dim + p) + d * (kv + p) + kv * 2.0 * heads * dim;
-            (of + heads * dim * d, heads * (2.0 * dim + p))
+            let [kv, p] = [key_value_rank, rope_dim].map(f64::from);
+            let queries = heads * (dim + p);
+            let queries =
+                query_rank.map(f64::from).map_or(d * queries, |rank| rank * (d + queries));
+            let of = queries + d * (kv + p) + kv * heads * (dim + value);
+            (of + heads * value * d, heads * (dim + p + value))
         }
     };
     let attention = projections + scored * f64::from(workload.batch.sequence_tokens) / 2.0;
@@ -33,7 +37,7 @@ pub fn operations_per_token(workload: &Workload) -> f64 {
     let shared = matrices * d * f64::from(model.dense.shared);
     let gate = d * f64::from(model.experts.total());
     let dense = matrices * d * f64::from(model.dense.intermediate);
-    let leading = f64::from(model.dense.leading_layers) * (attention + dense);
+    let leading = f64::from(model.all_layers() - model.layers) * (attention + dense);
     let layers = f64::from(model.layers) * (attention + experts + shared + gate);
     6.0 * (layers + leading + d * f64::from(model.vocabulary))
 }

@@ -32,13 +32,10 @@ impl DenseBackward {
             let layers = vec![[none; 2]; layers as usize];
             return Self { layers, output: none, beside: [none, shared] };
         }
-        let leading = workload.model.dense.leading_layers;
-        let windowed = |layer: u32| {
-            workload.model.sliding_window.is_some_and(|window| window.limits(leading + layer))
-        };
+        let kind = |layer: u32| (layer == 0, workload.model.windowed_up_to(layer));
         let mut priced = BTreeMap::new();
         let of = |layer: u32| {
-            *priced.entry((layer == 0, windowed(layer))).or_insert_with(|| {
+            *priced.entry(kind(layer)).or_insert_with(|| {
                 [Gradient::Inputs, Gradient::Weights]
                     .map(|gradient| dense_backward(workload, kernels, layer, gradient))
             })
@@ -76,8 +73,8 @@ impl SharedProducts {
             + collectives.time(CollectiveOp::ReduceScatter, of_tensor, row);
         let pairs = match model.attention {
             Attention::Grouped { key_value_heads } => {
-                2 * u64::from(key_value_heads.div_ceil(layout.tensor_parallel))
-                    * u64::from(model.head_dim)
+                u64::from(key_value_heads.div_ceil(layout.tensor_parallel))
+                    * u64::from(model.head_dim + model.value_dim)
             }
             Attention::Latent { key_value_rank, rope_dim, .. } => {
                 u64::from(key_value_rank) + u64::from(rope_dim)
@@ -86,10 +83,11 @@ impl SharedProducts {
         let gathered = Bytes(2 * tokens * u64::from(layout.context_parallel) * pairs);
         let context = collectives.time(CollectiveOp::AllGather, of_context, gathered);
         let blocks = if model.dense.shortcut { 4 } else { 1 };
-        let leading = u64::from(model.dense.leading_layers);
+        let [leading, between] = [model.dense.leading_layers, model.dense.between].map(u64::from);
+        let dense = tensor.times(2) + context;
         Self {
-            block: tensor.times(blocks) + context,
-            leading: (tensor.times(2) + context).times(leading),
+            block: tensor.times(blocks) + context + dense.times(between),
+            leading: dense.times(leading),
         }
     }
 

@@ -234,12 +234,14 @@ impl<'a> Replicas<'a> {
         if model.dense.shortcut {
             params += block + 2 * dense.div_ceil(shared);
         }
+        params += u64::from(model.dense.between) * (block + dense.div_ceil(shared));
         let table = (u64::from(model.vocabulary) * d).div_ceil(shared);
         if round == 0 {
             params +=
                 table + u64::from(model.dense.leading_layers) * (block + dense.div_ceil(shared));
         }
-        if round + rounds >= workload.gates() {
+        let own_output = !model.tied || workload.layout.pipeline_parallel > 1;
+        if round + rounds >= workload.gates() && own_output {
             params += table;
         }
         params

@@ -1,5 +1,6 @@
 //! What layers keep for their backward pass, equation (7).
 
+use super::queries_on;
 use crate::workload::{Attention, PipelineSchedule, Recompute, Workload};
 
 /// Micro-batches in training that the first stage has begun and not finished, in parts of its chunks.
@@ -22,26 +23,30 @@ pub(super) fn begun(workload: &Workload) -> f64 {
 /// (7) of one layer and one micro-batch.
 pub(super) fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
     let (model, batch) = (&workload.model, &workload.batch);
-    let [d, h, a] = [model.hidden, model.intermediate, model.head_dim].map(u64::from);
-    let (tokens, heads) = (u64::from(batch.tokens_per_gpu), u64::from(model.heads));
+    let [d, h] = [model.hidden, model.intermediate].map(u64::from);
+    let tokens = u64::from(batch.tokens_per_gpu);
+    let between = if whole { u64::from(model.dense.between) } else { 0 };
     let recompute = workload.training.recompute;
     if recompute == Recompute::Full {
-        return tokens * d * 2;
+        return (1 + between) * tokens * d * 2;
     }
-    let columns = match model.attention {
-        Attention::Grouped { key_value_heads } => (2 * heads + 2 * u64::from(key_value_heads)) * a,
-        Attention::Latent { query_rank, key_value_rank, rope_dim } => {
-            let ranks = u64::from(query_rank) + u64::from(key_value_rank);
-            heads * (4 * a + u64::from(rope_dim)) + ranks
+    let ranks = match model.attention {
+        Attention::Grouped { .. } => 0,
+        Attention::Latent { query_rank, key_value_rank, .. } => {
+            u64::from(query_rank.unwrap_or(0)) + u64::from(key_value_rank)
         }
     };
+    let columns = queries_on(model) + ranks;
     let slots = tokens * u64::from(workload.slots_per_round());
     let b = batch.dtype.bytes();
     let attention = if whole { tokens * (3 * d + columns) * 2 } else { 0 };
     let products = u64::from(model.matrices()) - 1;
     let each = workload.dispatch_bytes().0 + products * h * 2 + h * b + workload.combine_bytes().0;
     let shared = tokens * u64::from(model.dense.shared) * (2 * products + b);
-    let all = attention + tokens * d * 2 + slots * each + shared;
-    let again = tokens * 2 * d * 2 + slots * h * b;
+    let inner = u64::from(model.dense.intermediate);
+    let dense = attention + tokens * inner * (2 * products + b);
+    let all = attention + tokens * d * 2 + slots * each + shared + between * dense;
+    let of_dense = tokens * (2 * d * 2 + inner * b);
+    let again = tokens * 2 * d * 2 + slots * h * b + between * of_dense;
     if recompute == Recompute::Selective { all.saturating_sub(again) } else { all }
 }

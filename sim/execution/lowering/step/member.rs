@@ -35,10 +35,7 @@ impl MemberWork {
 /// those with a window, and those without.
 fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
     let model = &workload.model;
-    let kind = |layer: u32| {
-        let at = model.dense.leading_layers + layer;
-        (layer == 0, model.sliding_window.is_some_and(|window| window.limits(at)))
-    };
+    let kind = |layer: u32| (layer == 0, model.windowed_up_to(layer));
     let mut priced = BTreeMap::new();
     (0..model.layers)
         .map(|layer| {

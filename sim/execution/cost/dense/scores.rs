@@ -1,0 +1,51 @@
+//! Scores of attention and what they mix: equations (3) and (3') of the parent.
+
+use super::PLAIN;
+use crate::base::units::{Bytes, SimDuration};
+use crate::execution::cost::KernelTimes;
+use crate::workload::{Attention, Phase, SlidingWindow, Workload};
+
+/// (3) of all heads on a GPU.
+pub(super) fn scores(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    (rows, rope): (u64, u32),
+    window: Option<SlidingWindow>,
+) -> SimDuration {
+    let (dim, value) = (workload.model.head_dim, workload.model.value_dim);
+    let sequence = workload.batch.sequence_tokens;
+    if let (Phase::Decode, Some(context)) = (workload.phase(), workload.batch.context) {
+        let seen = context.saturating_add(sequence);
+        let seen = window.map_or(seen, |window| seen.min(window.tokens)).max(1);
+        return decode_scores(workload, kernels, rows, seen);
+    }
+    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
+    let both = gemm(sequence, dim + rope) + gemm(value, sequence);
+    let whole = both.scaled(0.5 * (1.0 + 900.0 / f64::from(sequence)).min(2.0));
+    window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)))
+}
+
+/// (3') of all heads on a GPU, with so many tokens seen.
+fn decode_scores(
+    workload: &Workload,
+    kernels: &dyn KernelTimes,
+    rows: u64,
+    seen: u32,
+) -> SimDuration {
+    let shared = workload.layout.tensor_parallel;
+    let (dim, value) = (workload.model.head_dim, workload.model.value_dim);
+    let (scored, mixed, kept) = match workload.model.attention {
+        Attention::Grouped { key_value_heads } => {
+            let pairs = u64::from(key_value_heads.div_ceil(shared));
+            (dim, value, pairs * u64::from(dim + value))
+        }
+        Attention::Latent { key_value_rank, rope_dim, .. } => {
+            let kept = key_value_rank + rope_dim;
+            (kept, key_value_rank, u64::from(kept))
+        }
+    };
+    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
+    let sequences = u64::from(workload.sequences_per_gpu()) * u64::from(shared);
+    let read = Bytes(sequences * u64::from(seen) * kept * PLAIN.bytes());
+    (gemm(seen, scored) + gemm(mixed, seen)).max(kernels.memory_bound(read, 1))
+}

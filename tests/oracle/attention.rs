@@ -1,0 +1,132 @@
+//! Is what is not the experts of the shape that the model says?
+//!
+//! Pencil and paper say which products attention and dense networks are made of. A pass says that these
+//! are asked for, and that layers in front of each layer with experts cost what leading ones do; not what
+//! they take.
+
+use std::sync::Mutex;
+
+use moesim::base::units::{Bytes, SimDuration};
+use moesim::config;
+use moesim::execution::Scope;
+use moesim::execution::cost::{KernelTimes, RowTimes, SlotTimes, dense_op};
+use moesim::execution::memory::{Ledger, What};
+use moesim::kernels::profile::CollectiveOp;
+use moesim::kernels::{Basis, ExpertsAsk, Kernels};
+use moesim::workload::{Attention, Dtype, Workload};
+
+/// Notes the products (n, k) that are asked for; all take no time.
+#[derive(Default)]
+struct Asked(Mutex<Vec<(u32, u32)>>);
+
+impl KernelTimes for Asked {
+    fn gemm(&self, n: u32, k: u32, _: Dtype) -> RowTimes<'_> {
+        self.0.lock().unwrap().push((n, k));
+        Box::new(|_| SimDuration::ZERO)
+    }
+
+    fn experts(&self, _: &ExpertsAsk<'_>) -> SlotTimes<'_> {
+        Box::new(|_| SimDuration::ZERO)
+    }
+
+    fn memory_bound(&self, _: Bytes, _: u32) -> SimDuration {
+        SimDuration::ZERO
+    }
+
+    fn collective(&self, _: CollectiveOp, _: u32, _: Bytes) -> Option<[SimDuration; 2]> {
+        None
+    }
+
+    fn gemm_basis(&self, _: (u32, u32), _: Dtype, _: u64) -> Basis {
+        unreachable!("times alone are asked for")
+    }
+
+    fn experts_basis(&self, _: &ExpertsAsk<'_>) -> Basis {
+        unreachable!("times alone are asked for")
+    }
+
+    fn memory_basis(&self) -> Basis {
+        unreachable!("times alone are asked for")
+    }
+}
+
+fn shipped(name: &str) -> Workload {
+    config::workload(&config::built_in_workload(name).unwrap()).unwrap()
+}
+
+/// The products of a layer behind the first.
+fn products(workload: &Workload) -> Vec<(u32, u32)> {
+    let asked = Asked::default();
+    dense_op(workload, &asked, 1);
+    asked.0.into_inner().unwrap()
+}
+
+#[test]
+fn values_of_another_size_than_keys_have_products_of_their_own() {
+    // GLM-5: 64 heads, keys of 192 + 64, values of 256, ranks 2048 and 512, prompts of 2048 tokens.
+    let glm = products(&shipped("glm-5"));
+    for shape in [
+        (2048, 6144),
+        (64 * 256, 2048),
+        (512 + 64, 6144),
+        (64 * (192 + 256), 512),
+        (6144, 64 * 256),
+        (2048, 192 + 64),
+        (256, 2048),
+    ] {
+        assert!(glm.contains(&shape), "{shape:?} of {glm:?}");
+    }
+    assert_eq!(glm.len(), 7, "{glm:?}");
+    let mut grouped = shipped("qwen3-30b-a3b");
+    grouped.model.value_dim = 96;
+    // 32 heads that share 4 pairs: keys of 128, values of 96.
+    let shapes = [((32 + 4) * 128 + 4 * 96, 2048), (2048, 32 * 96), (2048, 128), (96, 2048)];
+    assert_eq!(products(&grouped).len(), shapes.len());
+    assert!(shapes.iter().all(|shape| products(&grouped).contains(shape)));
+    let cache = |workload: &Workload| {
+        Ledger::of(workload, (Scope::ModelForward, 8), 1).bytes(What::KvCache).0
+    };
+    // Two sequences of 2048 tokens in 48 layers, 2 bytes a number.
+    assert_eq!(cache(&grouped), 2 * 2048 * 48 * 4 * (128 + 96) * 2);
+}
+
+#[test]
+fn queries_without_a_bottleneck_are_one_product() {
+    let lite = shipped("deepseek-v2-lite");
+    assert!(matches!(lite.model.attention, Attention::Latent { query_rank: None, .. }));
+    let asked = products(&lite);
+    assert!(asked.contains(&(16 * (128 + 64), 2048)), "{asked:?}");
+    assert_eq!(asked.len(), 6, "{asked:?}");
+}
+
+#[test]
+fn a_dense_layer_in_front_of_each_costs_what_a_leading_one_does() {
+    let profile = config::built_in_profile("h100-sxm").unwrap();
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    let with = |leading, between| {
+        let mut workload = shipped("llama-4-maverick");
+        assert_eq!(workload.model.dense.between, 1);
+        (workload.model.dense.leading_layers, workload.model.dense.between) = (leading, between);
+        workload
+    };
+    let time = |workload: &Workload, layer| dense_op(workload, &kernels, layer).time;
+    let [none, leading, each] = [with(0, 0), with(1, 0), with(0, 1)];
+    assert_eq!(time(&each, 0), time(&leading, 0));
+    let one = time(&leading, 0).saturating_sub(time(&none, 0));
+    assert!(one > SimDuration::ZERO);
+    assert_eq!(time(&each, 3).saturating_sub(time(&none, 3)), one);
+    assert_eq!(each.model.all_layers(), 48);
+    assert_eq!(each.model.layer_number(23), 47);
+}
+
+#[test]
+fn one_table_serves_embedding_and_output_where_tied() {
+    let bytes = |tied| {
+        let mut workload = shipped("granite-3.0-1b-a400m");
+        assert!(workload.model.tied);
+        workload.model.tied = tied;
+        Ledger::of(&workload, (Scope::ModelForward, 8), 1).bytes(What::Embedding).0
+    };
+    assert_eq!(bytes(true), 49_155 * 1024 * 2);
+    assert_eq!(bytes(false), 2 * bytes(true));
+}
