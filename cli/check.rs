@@ -19,6 +19,7 @@ use moesim::config::{
 };
 use moesim::execution::memory::{Parameters, parameters};
 use moesim::output::report;
+use moesim::workload::Workload;
 
 /// A file to check.
 #[derive(Args)]
@@ -44,18 +45,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
             format!("{cases} comparison{s} on {cluster}")
         }
         Kind::Topology => format!("{} GPUs", config::read_topology(&source)?.gpus()),
-        Kind::Workload => {
-            let workload = config::workload(&source)?;
-            let experts = workload.model.experts;
-            let zc = experts.zero_computation.total();
-            let Parameters { total, active, .. } = parameters(&workload);
-            let [total, active] = [total, active].map(|count| count as f64 / 1e9);
-            format!(
-                "{} FFN and {zc} zero-computation experts, {total:.1} B parameters, {active:.1} B of them \
-                 active",
-                experts.ffn
-            )
-        }
+        Kind::Workload => sizes(&config::workload(&source)?),
         Kind::Profile if is_built_in => {
             format!("of {}", profile_with_built_in_table(&source, name)?.device)
         }
@@ -92,4 +82,16 @@ fn find(name: &str, kind: Option<Kind>) -> Result<(Kind, Source), Failure> {
     };
     let kinds = kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]);
     Ok(known.ok_or_else(|| unknown(name, &kinds, Path::new("")))?)
+}
+
+/// How many experts and parameters a model has.
+fn sizes(workload: &Workload) -> String {
+    let experts = workload.model.experts;
+    let zc = experts.zero_computation.total();
+    let Parameters { total, active, .. } = parameters(workload);
+    let [total, active] = [total, active].map(|count| count as f64 / 1e9);
+    format!(
+        "{} FFN and {zc} zero-computation experts, {total:.1} B parameters, {active:.1} B of them active",
+        experts.ffn
+    )
 }

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
         }
         None => {
             write!(out, "{}", imported.text)?;
-            eprint!("{}", told(&imported.account));
+            let _ = write!(std::io::stderr(), "{}", told(&imported.account));
         }
     }
     Ok(())

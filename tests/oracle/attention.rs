@@ -57,7 +57,7 @@ fn shipped(name: &str) -> Workload {
 /// The products of a layer behind the first.
 fn products(workload: &Workload) -> Vec<(u32, u32)> {
     let asked = Asked::default();
-    dense_op(workload, &asked, 1);
+    let _ = dense_op(workload, &asked, 1);
     asked.0.into_inner().unwrap()
 }
 

@@ -130,9 +130,8 @@ impl ModelTable {
                 let query = query.as_ref().map(Spanned::span);
                 let key_value = key_value.as_ref().map(Spanned::span);
                 let given = query.or(key_value).or(rope.as_ref().map(Spanned::span));
-                let found = "is a key of latent attention, and another is missing";
-                let help = "give key_value_rank and rope_dim together (and query_rank, where queries have \
-                            a bottleneck), or none";
+                let found = "is a key of latent attention, and others are missing";
+                let help = "give key_value_rank and rope_dim (query_rank is optional), or none";
                 Err(source.mistake(given.unwrap_or(0..0), found, help))
             }
         }

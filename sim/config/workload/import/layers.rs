@@ -87,21 +87,31 @@ fn with_experts(keys: &mut Keys<'_>, number: u64) -> Result<Vec<bool>, Diagnosti
     } else if let Some(step) = keys.count(&["moe_layer_freq"])? {
         every(&mut has, &|layer| layer.is_multiple_of(step.max(1)));
     }
+    listed(keys, &mut has);
+    Ok(has)
+}
+
+/// Keeps the layers that lists name, each in its own way.
+fn listed(keys: &mut Keys<'_>, has: &mut [bool]) {
+    let mut every = |keep: &dyn Fn(u64) -> bool| {
+        for (layer, has) in has.iter_mut().enumerate() {
+            *has &= keep(layer as u64);
+        }
+    };
     let without = numbers(keys, "mlp_only_layers");
-    every(&mut has, &|layer| !without.as_ref().is_some_and(|list| list.contains(&layer)));
+    every(&|layer| !without.as_ref().is_some_and(|list| list.contains(&layer)));
     for name in ["moe_layers", "moe_layers_enum"] {
         let with = numbers(keys, name).filter(|list| !list.is_empty());
-        every(&mut has, &|layer| with.as_ref().is_none_or(|list| list.contains(&layer)));
+        every(&|layer| with.as_ref().is_none_or(|list| list.contains(&layer)));
     }
     if let Some(each) = keys.list("is_moe_layer") {
-        every(&mut has, &|layer| each.get(layer as usize).and_then(Value::as_bool) != Some(false));
+        every(&|layer| each.get(layer as usize).and_then(Value::as_bool) != Some(false));
     }
     if let Some(kinds) = keys.list("mlp_layer_types") {
         let is_dense =
             |layer: u64| kinds.get(layer as usize).and_then(Value::as_str) == Some("dense");
-        every(&mut has, &|layer| !is_dense(layer));
+        every(&|layer| !is_dense(layer));
     }
-    Ok(has)
 }
 
 /// Numbers of layers: a list, or a text of numbers between commas.
