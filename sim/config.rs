@@ -29,7 +29,10 @@ pub use profile::{
     read_profile,
 };
 pub use profile::{is_same_gpu, no_profile, profile_of_gpu};
-pub use scenario::{COMMAND_LINE, Case, Ingredients, Overrides, Scenario, ScenarioSource};
+pub use scenario::{
+    COMMAND_LINE, Case, CaseSpec, Ingredients, Overrides, Scenario, ScenarioSource, ScenarioSpec,
+    Seeds,
+};
 pub use source::{Diagnostic, Excerpt, MAX_FILE_BYTES, Source, Style, foreign};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};

@@ -6,7 +6,10 @@ use clap::Args;
 
 use crate::Failure;
 use moesim::base::inputs::Input;
-use moesim::config::{self, Diagnostic, Overrides, Scenario, ScenarioSource, Source};
+use moesim::config::{
+    self, CaseSpec, Diagnostic, Overrides, Scenario, ScenarioSource, ScenarioSpec, Seeds, Source,
+};
+use moesim::execution::Scope;
 use moesim::studies::study::refuse_borrowed;
 use moesim::topology::PriceBook;
 
@@ -15,6 +18,16 @@ pub(crate) fn tau(text: &str) -> Result<f64, String> {
     let fits = text.trim().parse::<f64>().ok().filter(|value| config::TAU.contains(value));
     let (least, most) = (config::TAU.start(), config::TAU.end());
     fits.ok_or_else(|| format!("give a number from {least} to {most}"))
+}
+
+/// What is counted, by its word.
+fn scope(text: &str) -> Result<Scope, String> {
+    let found = Scope::ALL.into_iter().find(|scope| scope.word() == text);
+    found.ok_or_else(|| format!("choose from: {}", Scope::ALL.map(Scope::word).join(", ")))
+}
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    text.parse().map_err(|(found, help)| format!("{found}: {help}"))
 }
 
 /// A pair of workloads and how to run them.
@@ -27,11 +40,11 @@ pub(crate) struct ComparisonArgs {
     #[arg(long, default_value = "moepp-1b")]
     pub(crate) moepp: String,
     /// What is counted: experts, moe-layer, model-forward, layer-training or training-step.
-    #[arg(long, default_value = "moe-layer")]
-    counted: String,
+    #[arg(long, default_value = "moe-layer", value_parser = scope)]
+    counted: Scope,
     /// Seeds, half open.
-    #[arg(long, default_value = "0..8")]
-    seeds: String,
+    #[arg(long, default_value = "0..8", value_parser = seeds)]
+    seeds: Seeds,
     /// Take predictions of kernels and links as they are, without the error calibration left.
     #[arg(long)]
     certain: bool,
@@ -73,38 +86,15 @@ impl ComparisonArgs {
             Some((topology, profile)) => (topology, Some(profile)),
             None => (cluster, None),
         };
-        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        let mut text = format!(
-            "schema = 1\nname = \"compare\"\ntopology = {}\ncounted = {}\nseeds = {}\n\
-             calibration_uncertainty = {}\n",
-            quoted(topology),
-            quoted(&self.counted),
-            quoted(&self.seeds),
-            !self.certain
-        );
-        if let Some(profile) = profile {
-            text.push_str(&format!("profile = {}\n", quoted(profile)));
-        }
-        if let Some(name) = &self.overheads {
-            text.push_str(&format!("overheads = {}\n", quoted(name)));
-        }
-        text.push_str(&format!(
-            "[[compare]]\nvanilla = {}\nmoepp = {}\n",
-            quoted(&self.vanilla),
-            quoted(&self.moepp)
-        ));
-        let source = ScenarioSource::of_text(
-            &text,
-            Overrides::new(crate::with_oom(&self.set, self.allow_oom)),
-        );
-        let scenario = source.load().map_err(|mistake| match &*mistake.place {
-            // The text is ours: what is wrong with it is an argument.
-            config::COMMAND_LINE => {
-                let place = format!("{cluster}, {}", mistake.place);
-                Diagnostic { place, line: None, excerpt: None, ..mistake }
-            }
-            _ => mistake,
-        })?;
+        let compare = CaseSpec { vanilla: self.vanilla.clone(), moepp: Some(self.moepp.clone()) };
+        let mut spec =
+            ScenarioSpec::new("compare", topology, self.counted, self.seeds.clone(), compare);
+        spec.calibration_uncertainty = !self.certain;
+        spec.profile = profile.map(str::to_owned);
+        spec.overheads.clone_from(&self.overheads);
+        let overrides = Overrides::new(crate::with_oom(&self.set, self.allow_oom));
+        let source = ScenarioSource::of_spec(&spec, overrides);
+        let scenario = source.load().map_err(|mistake| self.as_argument(cluster, mistake))?;
         if self.strict {
             refuse_borrowed(&scenario)?;
         }
@@ -115,6 +105,29 @@ impl ComparisonArgs {
             return Err(Diagnostic::of("--set tau", found, help).into());
         }
         Ok((short_name(topology), scenario))
+    }
+}
+
+impl ComparisonArgs {
+    /// A mistake in the specification as one in the argument that it was made from.
+    fn as_argument(&self, cluster: &str, mistake: Diagnostic) -> Diagnostic {
+        if mistake.place != config::COMMAND_LINE {
+            return mistake;
+        }
+        let flag = match mistake.key.as_str() {
+            "compare[0].vanilla" => Some(format!("--vanilla {}", self.vanilla)),
+            "compare[0].moepp" => Some(format!("--moepp {}", self.moepp)),
+            "overheads" => self.overheads.as_ref().map(|name| format!("--overheads {name}")),
+            _ => None,
+        };
+        let known = flag.is_some() || matches!(mistake.key.as_str(), "topology" | "profile");
+        Diagnostic {
+            place: flag.map_or(cluster.to_owned(), |flag| format!("{cluster}, {flag}")),
+            line: None,
+            excerpt: None,
+            key: if known { String::new() } else { mistake.key },
+            ..mistake
+        }
     }
 }
 

@@ -5,11 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use toml::Spanned;
-
 use super::is_same_gpu;
-use super::{Diagnostic, Kind, Number, Source, built_in, built_in_or_file, unknown};
+use super::{Diagnostic, Kind, Source, built_in, built_in_or_file, unknown};
 use crate::base::inputs::Input;
 use crate::execution::Scope;
 use crate::execution::cost::Overheads;
@@ -23,11 +20,12 @@ use crate::workload::Workload;
 mod checks;
 mod ingredients;
 mod overrides;
+mod spec;
 mod words;
 pub use ingredients::{Case, Ingredients};
 pub use overrides::Overrides;
 use overrides::ROLES;
-use words::{AllToAllWord, CountedWord, NetworkWord};
+pub use spec::{CaseSpec, ScenarioSpec, Seeds};
 
 /// The name of a scenario that was made from arguments.
 pub const COMMAND_LINE: &str = "command line";
@@ -90,36 +88,6 @@ impl Scenario {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    schema: super::Count<1, 1>,
-    name: String,
-    topology: Spanned<String>,
-    profile: Option<Spanned<String>>,
-    overheads: Option<Spanned<String>>,
-    counted: CountedWord,
-    all_to_all: Option<AllToAllWord>,
-    #[serde(default)]
-    network: NetworkWord,
-    epsilon: Option<Spanned<f64>>,
-    #[serde(default)]
-    calibration_uncertainty: bool,
-    #[serde(default)]
-    allow_oom: bool,
-    seeds: Spanned<String>,
-    tau: Option<Spanned<Vec<Number<1, 1_000_000>>>>,
-    breakdown: Option<Number<1, 1_000_000>>,
-    compare: Spanned<Vec<CompareTable>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CompareTable {
-    vanilla: Spanned<String>,
-    moepp: Option<Spanned<String>>,
-}
-
 /// A scenario's TOML and the folder its paths are relative to.
 pub struct ScenarioSource {
     source: Source,
@@ -147,10 +115,11 @@ impl ScenarioSource {
         Ok(Self::of(source, folder, overrides, BTreeMap::new()))
     }
 
-    /// A scenario that a command made up; what it names is relative to the current folder.
+    /// A scenario that a command specifies; what it names is relative to the current folder, and mistakes in
+    /// it are at [`COMMAND_LINE`], with the key of the specification.
     #[must_use]
-    pub fn of_text(text: &str, overrides: Overrides) -> Self {
-        let source = Source::built_in(COMMAND_LINE, text);
+    pub fn of_spec(spec: &ScenarioSpec, overrides: Overrides) -> Self {
+        let source = Source::built_in(COMMAND_LINE, &spec.text());
         Self::of(source, PathBuf::new(), overrides, BTreeMap::new())
     }
 
@@ -188,66 +157,65 @@ impl ScenarioSource {
     /// The first mistake found, in the scenario or in a file it names.
     pub fn load(&self) -> Result<Scenario, Diagnostic> {
         self.overrides.check()?;
-        let file: File = Kind::Scenario.parse(&self.source)?;
-        let topology_source = self.part(&file.topology, Kind::Topology)?;
+        let spec: ScenarioSpec = Kind::Scenario.parse(&self.source)?;
+        let topology_source = self.part(&spec.topology, "topology", Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
-        let (profile_name, profile) = self.profile_for(&topology, file.profile.as_ref())?;
+        let (profile_name, profile) = self.profile_for(&topology, spec.profile.as_deref())?;
         let profile_borrowed = !is_same_gpu(&profile.device, &topology.gpu().name);
-        let cases = self.cases(&file.compare, file.tau.as_ref(), &topology, &profile)?;
-        let (overheads_name, overheads) = self.overheads_for(&cases, file.overheads.as_ref())?;
+        let cases = self.cases(&spec, &topology, &profile)?;
+        let (overheads_name, overheads) = self.overheads_for(&cases, spec.overheads.as_deref())?;
         let mut scenario = Scenario {
-            name: file.name.clone(),
+            name: spec.name.clone(),
             overheads,
-            counted: file.counted.into(),
-            all_to_all: file.all_to_all.map(Into::into),
-            network: self.network(file.network, file.epsilon.as_ref())?,
-            calibration_uncertainty: file.calibration_uncertainty,
-            seeds: self.seeds(&file.seeds)?,
+            counted: spec.counted,
+            all_to_all: spec.all_to_all.map(Into::into),
+            network: self.network(&spec)?,
+            calibration_uncertainty: spec.calibration_uncertainty,
+            seeds: spec.seeds.range().clone(),
             cases,
-            breakdown_tau: file.breakdown.map(|tau| tau.0),
+            breakdown_tau: spec.breakdown.map(|tau| tau.0),
             ingredients: Ingredients {
                 topology: topology_source.name().to_owned(),
                 profile: profile_name,
                 overheads: overheads_name,
-                overheads_named: file.overheads.is_some(),
+                overheads_named: spec.overheads.is_some(),
                 inputs: self.inputs.borrow().iter().cloned().collect(),
             },
             profile_borrowed,
             oom: Vec::new(),
-            allow_oom: file.allow_oom,
+            allow_oom: spec.allow_oom,
             fingerprint: self.read.get(),
             profile,
             topology,
         };
-        let _ = file.schema;
-        self.layouts(&file.compare, &scenario)?;
-        scenario.oom = self.too_large(&scenario, &file)?;
+        self.layouts(&spec, &scenario)?;
+        scenario.oom = self.too_large(&scenario)?;
         Ok(scenario)
     }
 
-    /// A file or built-in of one kind that the scenario names, with the overrides for its kind.
-    fn part(&self, name: &Spanned<String>, kind: Kind) -> Result<Source, Diagnostic> {
-        self.part_as(name, kind, None)
+    /// A file or built-in of one kind that the scenario names under a key, with the overrides for its kind.
+    fn part(&self, name: &str, key: &str, kind: Kind) -> Result<Source, Diagnostic> {
+        self.part_as(name, key, kind, None)
     }
 
     /// As [`Self::part`], with the overrides for its role in a comparison behind those for its kind.
     fn part_as(
         &self,
-        name: &Spanned<String>,
+        name: &str,
+        key: &str,
         kind: Kind,
         role: Option<&str>,
     ) -> Result<Source, Diagnostic> {
-        let handed_over = self.beside.get(name.get_ref());
-        let handed_over = handed_over.map(|text| Source::built_in(name.get_ref(), text));
-        let known = handed_over.or_else(|| built_in(kind, name.get_ref()));
+        let handed_over = self.beside.get(name).map(|text| Source::built_in(name, text));
+        let known = handed_over.or_else(|| built_in(kind, name));
         let from_file = known.is_none();
         let source = match known {
             Some(source) => source,
             None => {
-                let path = self.folder.join(name.get_ref());
+                let path = self.folder.join(name);
                 if !path.exists() {
-                    let mistake = unknown(name.get_ref(), &[kind], &self.folder);
-                    return Err(self.source.mistake(name.span(), mistake.found, mistake.help));
+                    let mistake = unknown(name, &[kind], &self.folder);
+                    return Err(self.source.mistake_at_key(key, mistake.found, mistake.help));
                 }
                 Source::read(&path)?
             }
@@ -264,89 +232,70 @@ impl ScenarioSource {
     }
 
     /// The profile that the scenario names; its table lies beside its file.
-    fn profile(&self, name: &Spanned<String>) -> Result<(String, Profile), Diagnostic> {
-        let source = self.part(name, Kind::Profile)?;
-        let profile = match built_in(Kind::Profile, name.get_ref()) {
-            Some(_) => super::profile_with_built_in_table(&source, name.get_ref())?,
-            None => super::read_profile(&source, &self.folder.join(name.get_ref()))?,
+    fn profile(&self, name: &str) -> Result<(String, Profile), Diagnostic> {
+        let source = self.part(name, "profile", Kind::Profile)?;
+        let profile = match built_in(Kind::Profile, name) {
+            Some(_) => super::profile_with_built_in_table(&source, name)?,
+            None => super::read_profile(&source, &self.folder.join(name))?,
         };
         Ok((source.name().to_owned(), profile))
     }
 
-    fn network(
-        &self,
-        word: NetworkWord,
-        epsilon: Option<&Spanned<f64>>,
-    ) -> Result<NetworkChoice, Diagnostic> {
-        let choice = NetworkChoice { engine: word.engine(), ..NetworkChoice::default() };
-        let Some(given) = epsilon else { return Ok(choice) };
-        let epsilon = *given.get_ref();
+    fn network(&self, spec: &ScenarioSpec) -> Result<NetworkChoice, Diagnostic> {
+        let choice = NetworkChoice { engine: spec.network.engine(), ..NetworkChoice::default() };
+        let Some(epsilon) = spec.epsilon else { return Ok(choice) };
         if !(1e-6..=0.5).contains(&epsilon) {
             let found = format!("{epsilon} is not a relative error");
             let help = "give the error that exchange times may have, from 0.000001 to 0.5";
-            return Err(self.source.mistake(given.span(), found, help));
+            return Err(self.source.mistake_at_key("epsilon", found, help));
         }
         Ok(NetworkChoice { epsilon, ..choice })
     }
 
-    fn seeds(&self, text: &Spanned<String>) -> Result<Range<u64>, Diagnostic> {
-        const MOST: u64 = 100_000;
-        let bounds = text.get_ref().split_once("..").and_then(|(first, end)| {
-            Some(first.trim().parse::<u64>().ok()?..end.trim().parse::<u64>().ok()?)
-        });
-        match bounds {
-            Some(seeds) if !seeds.is_empty() && seeds.end - seeds.start <= MOST => Ok(seeds),
-            _ => Err(self.source.mistake(
-                text.span(),
-                format!("`{}` is not a range of 1 to {MOST} seeds", text.get_ref()),
-                "write first..end, end not included, such as \"0..5\" for five seeds",
-            )),
-        }
-    }
-
     fn cases(
         &self,
-        compare: &Spanned<Vec<CompareTable>>,
-        tau: Option<&Spanned<Vec<Number<1, 1_000_000>>>>,
+        spec: &ScenarioSpec,
         topology: &Topology,
         profile: &Profile,
     ) -> Result<Vec<Case>, Diagnostic> {
-        if compare.get_ref().is_empty() {
-            return Err(self.source.mistake(
-                compare.span(),
+        if spec.compare.is_empty() {
+            return Err(self.source.mistake_at_key(
+                "compare",
                 "there is nothing to compare",
                 "add a [[compare]] table with `vanilla` and `moepp`",
             ));
         }
-        if let Some(tau) = tau.filter(|tau| tau.get_ref().is_empty()) {
+        if spec.tau.as_ref().is_some_and(Vec::is_empty) {
             let help = "list at least one τ, or leave the key out to use each workload's own";
-            return Err(self.source.mistake(tau.span(), "the list of τ is empty", help));
+            return Err(self.source.mistake_at_key("tau", "the list of τ is empty", help));
         }
-        let taus = tau.map(|taus| taus.get_ref().iter().map(|tau| tau.0).collect::<Vec<_>>());
+        let taus: Option<Vec<f64>> =
+            spec.tau.as_ref().map(|taus| taus.iter().map(|tau| tau.0).collect());
         let kernels = Kernels::new(profile, topology.gpu().device());
-        let one = |table: &CompareTable| self.case(table, taus.as_deref(), (topology, &kernels));
-        compare.get_ref().iter().map(one).collect()
+        let one = |at: usize| self.case((spec, at), taus.as_deref(), (topology, &kernels));
+        (0..spec.compare.len()).map(one).collect()
     }
 
     fn case(
         &self,
-        table: &CompareTable,
+        (spec, at): (&ScenarioSpec, usize),
         taus: Option<&[f64]>,
         on: (&Topology, &Kernels<'_>),
     ) -> Result<Case, Diagnostic> {
-        let vanilla = self.workload(&table.vanilla, on, ROLES[0])?;
+        let table = &spec.compare[at];
+        let vanilla = self.workload(&table.vanilla, at, on, ROLES[0])?;
         if vanilla.model.experts.zero_computation.total() > 0 {
-            return Err(self.source.mistake(
-                table.vanilla.span(),
+            return Err(self.source.mistake_at_key(
+                &key_of(at, ROLES[0]),
                 format!("`{}` has zero-computation experts", vanilla.name),
                 "name a vanilla workload here, and this one under `moepp`",
             ));
         }
         let Some(name) = &table.moepp else { return Ok(Case { vanilla, moepp: Vec::new() }) };
-        let moepp = self.workload(name, on, ROLES[1])?;
+        let moepp = self.workload(name, at, on, ROLES[1])?;
         if moepp.model.experts.zero_computation.total() == 0 {
-            return Err(self.source.mistake(
-                name.span(),
+            return Err(self.source.mistake_at_key(
+                &key_of(at, ROLES[1]),
                 format!("`{}` has no zero-computation experts", moepp.name),
                 "name an MoE++ workload here",
             ));
@@ -373,19 +322,26 @@ impl ScenarioSource {
 
     fn workload(
         &self,
-        name: &Spanned<String>,
+        name: &str,
+        at: usize,
         (topology, kernels): (&Topology, &Kernels<'_>),
         role: &str,
     ) -> Result<Workload, Diagnostic> {
-        let source = self.part_as(name, Kind::Workload, Some(role))?;
+        let key = key_of(at, role);
+        let source = self.part_as(name, &key, Kind::Workload, Some(role))?;
         let workload = super::workload(&source)?;
         if let Some(misfit) = crate::execution::run::misfit(topology, &workload) {
             let help = "change the workload's [layout], or name a topology it divides";
-            return Err(self.source.mistake(name.span(), misfit, help));
+            return Err(self.source.mistake_at_key(&key, misfit, help));
         }
         if let Err(none) = checks::runnable(kernels, &workload) {
             return Err(source.mistake_at_key(none.key, none.found, none.help));
         }
         Ok(workload)
     }
+}
+
+/// The key of a workload of a comparison.
+fn key_of(case: usize, role: &str) -> String {
+    format!("compare[{case}].{role}")
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{Serialize, Serializer};
 
 use super::source::HELP_FOLLOWS;
 use crate::base::units::{Quantity, parse_quantity};
@@ -84,6 +85,12 @@ impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Count<LEAST, M
     }
 }
 
+impl<const LEAST: u32, const MOST: u32> Serialize for Count<LEAST, MOST> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
 /// A finite number from `LEAST` to `MOST` thousandths, both inclusive; whole numbers are welcome.
 ///
 /// The bounds are in thousandths because constants of a type must be integers.
@@ -159,5 +166,11 @@ impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Ratio<LEAST, M
             }
         }
         deserializer.deserialize_any(RatioVisitor::<LEAST, MOST>).map(Self)
+    }
+}
+
+impl<const LEAST: i64, const MOST: i64> Serialize for Number<LEAST, MOST> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
     }
 }

@@ -303,6 +303,12 @@ const CASES: &[(&str, Wrong)] = &[
         "a line of flows that is none",
         Text("source,destination,bytes,start_s\n0,1,-5,0\n", &["flows", "wrong.toml"]),
     ),
+    ("a cluster that is none", Args(&["compare", "nowhere"])),
+    ("a profile of a cluster that is none", Args(&["compare", "a100-4x8=nobody"])),
+    ("a workload that is none, by its flag", Args(&["compare", "a100-4x8", "--vanilla", "nobody"])),
+    ("vanilla as MoE++, by its flag", Args(&["compare", "a100-4x8", "--moepp", "moe-1b"])),
+    ("overheads that are none, by --set", Args(&["explain", "paper", "--set", "overheads=what"])),
+    ("overheads that are none, by a flag", Args(&["compare", "a100-4x8", "--overheads", "what"])),
     ("a cluster compared with itself", Args(&["compare", "a100-4x8", "a100-4x8"])),
     ("a cluster planned with twice", Args(&["plan", "a100-4x8", "a100-4x8", "--layer-ms", "2"])),
 ];

@@ -1,8 +1,7 @@
 //! What must fit together in a scenario: profile and GPU, libraries and profile, workloads and memory.
 
-use toml::Spanned;
-
-use super::{Case, CompareTable, File, Ingredients, Scenario, ScenarioSource};
+use super::overrides::ROLES;
+use super::{Case, Ingredients, Scenario, ScenarioSource, ScenarioSpec, key_of};
 use crate::config::{Diagnostic, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu};
 use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::memory::{self, Fit};
@@ -76,12 +75,12 @@ impl ScenarioSource {
     pub(super) fn profile_for(
         &self,
         topology: &Topology,
-        named: Option<&Spanned<String>>,
+        named: Option<&str>,
     ) -> Result<(String, Profile), Diagnostic> {
         let gpu = &topology.gpu().name;
         let Some(name) = named else {
             let own = profile_of_gpu(gpu).ok_or_else(|| no_profile(topology.name(), gpu))?;
-            return self.profile(&Spanned::new(0..0, own.to_owned()));
+            return self.profile(own);
         };
         let (found, profile) = self.profile(name)?;
         let moved = self.overrides.names("topology") && !self.overrides.names("profile");
@@ -94,11 +93,9 @@ impl ScenarioSource {
                 || "it has no profile of its own: see `calibrate transfer`".to_owned(),
                 |own| format!("--set profile={own} is its own"),
             );
-            let help = format!(
-                "{own}; --set profile={} applies this one's efficiencies to {gpu}",
-                name.get_ref()
-            );
-            return Err(self.source.mistake(name.span(), found, help));
+            let help =
+                format!("{own}; --set profile={name} applies this one's efficiencies to {gpu}");
+            return Err(self.source.mistake_at_key("profile", found, help));
         }
         Ok((found, profile))
     }
@@ -108,15 +105,14 @@ impl ScenarioSource {
     pub(super) fn overheads_for(
         &self,
         cases: &[Case],
-        named: Option<&Spanned<String>>,
+        named: Option<&str>,
     ) -> Result<(String, Overheads), Diagnostic> {
         let own = if cases.iter().any(Case::has_loop) { LOOP } else { NO_OVERHEADS };
-        let own = Spanned::new(0..0, own.to_owned());
-        let name = named.unwrap_or(&own);
-        if name.get_ref() == NO_OVERHEADS {
+        let name = named.unwrap_or(own);
+        if name == NO_OVERHEADS {
             return Ok((NO_OVERHEADS.to_owned(), Overheads::NONE));
         }
-        let source = self.part(name, Kind::Overheads)?;
+        let source = self.part(name, "overheads", Kind::Overheads)?;
         Ok((source.name().to_owned(), overheads(&source)?))
     }
 
@@ -124,18 +120,18 @@ impl ScenarioSource {
     /// library that carries them.
     pub(super) fn layouts(
         &self,
-        compare: &Spanned<Vec<CompareTable>>,
+        spec: &ScenarioSpec,
         scenario: &Scenario,
     ) -> Result<(), Diagnostic> {
-        for (table, case) in compare.get_ref().iter().zip(&scenario.cases) {
-            let moepp = table.moepp.as_ref().unwrap_or(&table.vanilla);
-            let named = case.moepp.iter().map(|workload| (moepp, workload));
-            for (name, workload) in std::iter::once((&table.vanilla, &case.vanilla)).chain(named) {
+        for (at, (table, case)) in spec.compare.iter().zip(&scenario.cases).enumerate() {
+            let role = ROLES[usize::from(table.moepp.is_some())];
+            let named = case.moepp.iter().map(|workload| (role, workload));
+            for (role, workload) in std::iter::once((ROLES[0], &case.vanilla)).chain(named) {
                 let carried = || scenario.carrier(workload).err();
                 let mistake = layout_mistake(scenario, workload)
                     .or_else(|| carried().map(|Unavailable { found, help }| (found, help)));
                 if let Some((found, help)) = mistake {
-                    return Err(self.source.mistake(name.span(), found, help));
+                    return Err(self.source.mistake_at_key(&key_of(at, role), found, help));
                 }
             }
         }
@@ -144,17 +140,13 @@ impl ScenarioSource {
 
     /// The arithmetic of each workload that does not fit into the memory of the GPUs, where the scenario
     /// allows such.
-    pub(super) fn too_large(
-        &self,
-        scenario: &Scenario,
-        file: &File,
-    ) -> Result<Vec<String>, Diagnostic> {
+    pub(super) fn too_large(&self, scenario: &Scenario) -> Result<Vec<String>, Diagnostic> {
         let mut oom = Vec::new();
-        for (case, table) in scenario.cases.iter().zip(file.compare.get_ref()) {
+        for (at, case) in scenario.cases.iter().enumerate() {
             for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {
                 let Some((found, help)) = scenario.beyond_memory(workload) else { continue };
-                if !file.allow_oom {
-                    return Err(self.source.mistake(table.vanilla.span(), found, help));
+                if !scenario.allow_oom {
+                    return Err(self.source.mistake_at_key(&key_of(at, ROLES[0]), found, help));
                 }
                 if !oom.contains(&found) {
                     oom.push(found);

@@ -1,14 +1,14 @@
 //! Words of scenario files: what is counted, how tokens travel, which engine shares links.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::execution::Scope;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum CountedWord {
+enum CountedWord {
     Experts,
     MoeLayer,
     ModelForward,
@@ -16,7 +16,7 @@ pub(super) enum CountedWord {
     TrainingStep,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AllToAllWord {
     Direct,
@@ -36,7 +36,7 @@ impl From<AllToAllWord> for Algorithm {
     }
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum NetworkWord {
     #[default]
@@ -66,5 +66,26 @@ impl From<CountedWord> for Scope {
             CountedWord::LayerTraining => Self::LayerTraining,
             CountedWord::TrainingStep => Self::TrainingStep,
         }
+    }
+}
+
+/// Scopes as their words.
+pub(super) mod scope {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::CountedWord;
+    use crate::execution::Scope;
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Scope, D::Error> {
+        CountedWord::deserialize(deserializer).map(Into::into)
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        scope: &Scope,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(scope.word())
     }
 }

@@ -1,0 +1,163 @@
+//! What a scenario states: names, choices and numbers, before anything that it names is read.
+//!
+//! A scenario's file is parsed into a [`ScenarioSpec`]; commands build one from their arguments.
+
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::words::{AllToAllWord, NetworkWord, scope};
+use crate::config::source::HELP_FOLLOWS;
+use crate::config::{Count, Number};
+use crate::execution::Scope;
+
+/// A scenario as its file states it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioSpec {
+    schema: Count<1, 1>,
+    /// Its name.
+    pub name: String,
+    /// The cluster: a file, or built in.
+    pub topology: String,
+    /// The profile; the GPU's own if none is named.
+    pub profile: Option<String>,
+    /// The overheads, or `none`; if none are named they follow from how experts run.
+    pub overheads: Option<String>,
+    /// What is counted.
+    #[serde(with = "scope")]
+    pub counted: Scope,
+    pub(super) all_to_all: Option<AllToAllWord>,
+    #[serde(default)]
+    pub(super) network: NetworkWord,
+    pub(super) epsilon: Option<f64>,
+    /// Whether each seed draws what calibration leaves open.
+    #[serde(default)]
+    pub calibration_uncertainty: bool,
+    /// Whether workloads that do not fit into memory are run nevertheless.
+    #[serde(default)]
+    pub allow_oom: bool,
+    /// The seeds.
+    pub seeds: Seeds,
+    pub(super) tau: Option<Vec<Number<1, 1_000_000>>>,
+    pub(super) breakdown: Option<Number<1, 1_000_000>>,
+    /// The comparisons.
+    pub compare: Vec<CaseSpec>,
+}
+
+impl ScenarioSpec {
+    /// A comparison on a cluster, all else as a file that does not mention it.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        topology: &str,
+        counted: Scope,
+        seeds: Seeds,
+        compare: CaseSpec,
+    ) -> Self {
+        Self {
+            schema: Count(1),
+            name: name.to_owned(),
+            topology: topology.to_owned(),
+            profile: None,
+            overheads: None,
+            counted,
+            all_to_all: None,
+            network: NetworkWord::default(),
+            epsilon: None,
+            calibration_uncertainty: false,
+            allow_oom: false,
+            seeds,
+            tau: None,
+            breakdown: None,
+            compare: vec![compare],
+        }
+    }
+
+    /// As the text of a file, which `--set` lines are laid over.
+    pub(super) fn text(&self) -> String {
+        toml::to_string(self).expect("names and numbers have a TOML form")
+    }
+}
+
+/// Two workloads to compare: files, or built in.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseSpec {
+    /// The vanilla workload.
+    pub vanilla: String,
+    /// The MoE++ workload, if it is compared with one.
+    pub moepp: Option<String>,
+}
+
+/// Seeds, half open; written `first..end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds(Range<u64>);
+
+impl Seeds {
+    const MOST: u64 = 100_000;
+
+    /// The range.
+    #[must_use]
+    pub const fn range(&self) -> &Range<u64> {
+        &self.0
+    }
+}
+
+impl FromStr for Seeds {
+    /// What is wrong, and how to fix it.
+    type Err = (String, &'static str);
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bounds = text.split_once("..").and_then(|(first, end)| {
+            Some(first.trim().parse::<u64>().ok()?..end.trim().parse::<u64>().ok()?)
+        });
+        let fits = |seeds: &Range<u64>| !seeds.is_empty() && seeds.end - seeds.start <= Self::MOST;
+        bounds.filter(fits).map(Self).ok_or_else(|| {
+            (
+                format!("`{text}` is not a range of 1 to {} seeds", Self::MOST),
+                "write first..end, end not included, such as \"0..5\" for five seeds",
+            )
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Seeds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = |(found, help)| D::Error::custom(format!("{found}{HELP_FOLLOWS}{help}"));
+        String::deserialize(deserializer)?.parse().map_err(wrong)
+    }
+}
+
+impl Serialize for Seeds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}..{}", self.0.start, self.0.end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_reads_back_from_its_own_text() {
+        let compare = CaseSpec { vanilla: "a \"quoted\" name".to_owned(), moepp: None };
+        let seeds: Seeds = " 3 .. 7".parse().unwrap();
+        let mut spec = ScenarioSpec::new("t", "C:\\x", Scope::MoeLayer, seeds, compare);
+        spec.profile = Some("own".to_owned());
+        let again: ScenarioSpec = toml::from_str(&spec.text()).unwrap();
+        assert_eq!(again.text(), spec.text());
+        assert_eq!((again.seeds.range(), again.topology.as_str()), (&(3..7), "C:\\x"));
+        assert_eq!(again.compare[0].vanilla, "a \"quoted\" name");
+    }
+
+    #[test]
+    fn seeds_are_a_range_of_some() {
+        for wrong in ["", "3", "x", "3..3", "5..2", "0..100001", "-1..2", "0..18446744073709551616"]
+        {
+            assert!(wrong.parse::<Seeds>().is_err(), "{wrong}");
+        }
+    }
+}
