@@ -3,8 +3,12 @@
 use std::io::{self, Write};
 
 use super::FlowsResult;
+use crate::base::statistics::{Rule, quantile_of_sorted};
 use crate::base::units::SimDuration;
 use crate::network::fluid::Engine;
+
+/// When a GPU has sent and received its last byte, in seconds; none if it has no byte to.
+type Ends = (Option<f64>, Option<f64>);
 
 /// GPUs listed as the last to be done.
 const LAST: usize = 8;
@@ -47,7 +51,7 @@ fn ends(sent: &[Option<f64>], received: &[Option<f64>], out: &mut dyn Write) -> 
     let mut arrivals: Vec<f64> = received.iter().filter_map(|at| *at).collect();
     arrivals.sort_by(f64::total_cmp);
     if let (Some(first), Some(last)) = (arrivals.first(), arrivals.last()) {
-        let median = arrivals[arrivals.len() / 2];
+        let median = quantile_of_sorted(&arrivals, 0.5, Rule::Upper).unwrap_or(*last);
         writeln!(
             out,
             "last byte at GPUs {} first, {} median, {} last",
@@ -57,10 +61,8 @@ fn ends(sent: &[Option<f64>], received: &[Option<f64>], out: &mut dyn Write) -> 
         )?;
     }
     let pairs = sent.iter().copied().zip(received.iter().copied()).enumerate();
-    let mut last: Vec<(usize, (Option<f64>, Option<f64>))> = pairs.collect();
-    let done = |(sent, received): (Option<f64>, Option<f64>)| {
-        sent.into_iter().chain(received).reduce(f64::max)
-    };
+    let mut last: Vec<(usize, Ends)> = pairs.collect();
+    let done = |(sent, received): Ends| sent.into_iter().chain(received).reduce(f64::max);
     last.sort_by(|a, b| {
         let [first, second] = [a, b].map(|gpu| done(gpu.1).unwrap_or_default());
         second.total_cmp(&first).then(a.0.cmp(&b.0))
