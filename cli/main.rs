@@ -17,22 +17,21 @@ use moesim::execution::outcome::TooLong;
 
 mod arguments;
 mod check;
-mod compare;
-mod explain;
-mod fit_overheads;
-mod flows;
+mod decide;
 mod gate;
+mod network;
 mod output;
-mod plan;
-mod plot;
-mod reproduce;
+mod result;
 mod run;
 #[cfg(test)]
 mod smoke;
 mod sweep;
-mod timeline;
-mod topology;
 mod validate;
+
+use decide::{compare, explain, plan};
+use network::{flows, topology};
+use result::{plot, reproduce, timeline};
+use validate::fit_overheads;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
 /// experts gain over vanilla MoE. Without a subcommand: the paper's study.

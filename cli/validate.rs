@@ -7,6 +7,7 @@ use super::Failure;
 use super::output::Files;
 
 mod command;
+pub(super) mod fit_overheads;
 mod systems;
 pub(crate) use command::ValidateArgs;
 use command::{Known, Other};

@@ -7,7 +7,6 @@ mod built_in;
 mod data_sheet;
 mod kind;
 mod overheads;
-mod prices;
 mod profile;
 mod scenario;
 mod source;
@@ -23,7 +22,6 @@ pub use built_in::{
 pub use data_sheet::{Timings, data_sheet, read_timings};
 pub use kind::Kind;
 pub use overheads::overheads;
-pub use prices::{built_in_prices, read_prices};
 pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,
@@ -35,6 +33,7 @@ pub use scenario::{
 };
 pub use source::{Diagnostic, Excerpt, MAX_FILE_BYTES, Source, Style, foreign};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
+pub use topology::prices::{built_in_prices, read_prices};
 pub use topology::{built_in_topologies, built_in_topology, read_topology};
 pub use workload::{
     Account, ImportAs, Imported, ImportedCounts, import_config, import_counts, is_counts, law_json,

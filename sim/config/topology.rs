@@ -14,6 +14,7 @@ use crate::topology::{
 mod built_in;
 mod fabric;
 mod graph;
+pub mod prices;
 
 pub use built_in::{built_in_topologies, built_in_topology};
 use fabric::FabricFile;

@@ -42,6 +42,7 @@
 //! Left out: any drift beyond the prior.
 
 mod along;
+pub mod curve;
 
 use crate::base::statistics::linear::inverse_of_definite;
 

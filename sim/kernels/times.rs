@@ -2,11 +2,12 @@
 
 mod collective;
 pub mod fused;
+pub mod grouped;
 
-use super::curve::Curve;
 use super::gemm::{GemmPrior, GemmShape};
 use super::{Device, Support, choice, support_of};
 use crate::base::units::SimDuration;
+use crate::kernels::curve::Curve;
 use crate::kernels::profile::{Family, Precision};
 
 /// Rows that tensor cores take at once: numbers of rows that are whole multiples have kernels of their own.

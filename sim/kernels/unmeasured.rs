@@ -23,6 +23,7 @@
 
 mod experts;
 mod links;
+pub mod transfer;
 
 use experts::mix_experts;
 use links::{carry_exchanges, rescale_collectives};

@@ -34,17 +34,10 @@ use std::fmt;
 
 use crate::base::units::{FlowId, LinkId};
 
-mod bits;
 mod choice;
-mod dense;
-mod dense_exact;
 mod drain;
-mod generic;
-mod lanes;
-mod order;
+mod engines;
 mod parts;
-mod quantised;
-mod quantised_dense;
 mod reduce;
 mod sharing;
 mod solution;

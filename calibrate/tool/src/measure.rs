@@ -18,9 +18,9 @@ pub mod layer;
 pub mod numbers;
 pub mod probe;
 pub mod probes;
-pub mod samples;
 pub mod session;
 pub mod shapes;
 pub mod telemetry;
-pub mod timing;
 pub mod twin;
+
+pub use session::{samples, timing};

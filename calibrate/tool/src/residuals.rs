@@ -1,5 +1,8 @@
 //! Residual tables: every shape at every knot, and figures rounded as they are written.
 
+pub mod evidence;
+pub mod least_squares;
+
 use std::collections::BTreeMap;
 
 use moesim::base::statistics::mean;

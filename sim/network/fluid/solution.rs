@@ -1,13 +1,13 @@
 //! Solves a problem part by part, on as many threads as given.
 
 use super::choice::{Choice, Engine, ROUNDING, SMALL, certificate};
-use super::dense::{Dense, EMPTY};
-use super::dense_exact::solve_dense_exactly;
 use super::drain::drain;
-use super::generic::{LocalLinks, solve_exactly};
+use super::engines::dense::{Dense, EMPTY};
+use super::engines::dense_exact::solve_dense_exactly;
+use super::engines::generic::{LocalLinks, solve_exactly};
+use super::engines::quantised::solve_in_steps;
+use super::engines::quantised_dense::solve_dense_in_steps;
 use super::parts::{Part, Parts};
-use super::quantised::solve_in_steps;
-use super::quantised_dense::solve_dense_in_steps;
 use super::reduce::binding_links;
 use super::{Problem, Stuck};
 use crate::base::threads::in_parallel_with;

@@ -15,12 +15,13 @@ use super::backend::{DeviceError, DeviceFacts, Elapsed, Prepared};
 use super::bench::Bench;
 use super::numbers::Format;
 use super::probe::{Point, Probe, Set, verify};
-use super::samples::{self, Sample};
 use super::telemetry::Telemetry;
-use super::timing;
+use samples::Sample;
 
 mod notes;
 mod plan;
+pub mod samples;
+pub mod timing;
 pub use notes::{Coverage, DEVICE_FILE, Identity, commit, coverage, recorded};
 use plan::{Asked, Plan, State};
 

@@ -1,0 +1,115 @@
+//! `moesim explain`: why a result is what it is, in a dozen lines.
+
+use std::io::Write;
+
+use clap::Args;
+
+use crate::Failure;
+use moesim::base::threads;
+use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource};
+use moesim::output::report::Asked;
+use moesim::output::report::explanation::Explanation;
+use moesim::studies::compare::{ClusterCase, evaluate};
+use moesim::studies::study::{self, WhatIf};
+use moesim::workload::Workload;
+
+/// A scenario, or the JSON of a run of one.
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// A scenario file, the name of a built-in one, or what `moesim run --json` printed.
+    result: String,
+    /// The MoE++ workload to explain. Default: the first case's.
+    #[arg(long)]
+    workload: Option<String>,
+    /// Its τ. Default: the scenario's breakdown, or its last.
+    #[arg(long)]
+    tau: Option<f64>,
+    /// Override a key. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
+    /// Print JSON instead of sentences.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let (name, mut set) = named(&args.result)?;
+    set.extend(crate::with_oom(&args.set, args.allow_oom));
+    let scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
+    let (case, tau) = chosen(&scenario, args)?;
+    let mut own = scenario;
+    own.cases = vec![own.cases[case].clone()];
+    own.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
+    let book = config::read_prices(&config::built_in_prices())?;
+    let cluster_case = ClusterCase::new(own.ingredients.topology.clone(), own, &book);
+    let result = evaluate(&cluster_case, threads::available())?;
+    let scenario = &cluster_case.scenario;
+    let seed = scenario.seeds.start;
+    let vanilla = study::run_if(
+        scenario,
+        &scenario.cases[0].vanilla,
+        scenario.overheads,
+        seed,
+        &WhatIf::NOTHING,
+        None,
+    )?;
+    let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
+    let told = Explanation::of(made_by, &cluster_case, &result, &vanilla);
+    if args.json { crate::output::json(out, &told) } else { Ok(told.write_text(out)?) }
+}
+
+/// The scenario's name and overrides: as given, or as a run's JSON records them.
+fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
+    let is_json = std::path::Path::new(result).extension().is_some_and(|ext| ext == "json");
+    if !is_json {
+        return Ok((result.to_owned(), Vec::new()));
+    }
+    let unfit = |found: String| {
+        Diagnostic::of(result, found, "name a scenario, or a file that `moesim run --json` wrote")
+    };
+    let text =
+        std::fs::read_to_string(result).map_err(|e| unfit(format!("cannot be read: {e}")))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| {
+        Kind::misplaced(result, &text).unwrap_or_else(|| unfit(format!("is no JSON: {e}")))
+    })?;
+    let asked =
+        value.get("asked").ok_or_else(|| unfit("does not say what was asked".to_owned()))?;
+    let asked: Asked = serde_json::from_value(asked.clone())
+        .map_err(|e| unfit(format!("does not say what was asked: {e}")))?;
+    Ok((asked.scenario, asked.set))
+}
+
+/// Which case and τ to explain.
+fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>), Failure> {
+    let name = args.workload.as_deref();
+    let of_name = |workload: &Workload| name.is_none_or(|name| workload.name == name);
+    let case = scenario
+        .cases
+        .iter()
+        .position(|case| of_name(&case.vanilla) || case.moepp.iter().any(of_name));
+    let Some(case) = case else {
+        let names: Vec<&str> = scenario
+            .cases
+            .iter()
+            .flat_map(|case| case.moepp.first().map(|own| own.name.as_str()))
+            .collect();
+        let help = format!("its MoE++ workloads: {}", names.join(", "));
+        return Err(Diagnostic::of(scenario.name.clone(), "has no such workload", help).into());
+    };
+    let moepp = scenario.cases[case].moepp.iter();
+    let taus: Vec<f64> = moepp.filter_map(|workload| workload.model.experts.tau).collect();
+    let wanted = args.tau.or(scenario.breakdown_tau);
+    let tau = match wanted.and_then(|w| taus.iter().find(|tau| (**tau - w).abs() < 1e-9)) {
+        Some(tau) => Some(*tau),
+        None if args.tau.is_some() => {
+            let all: Vec<String> = taus.iter().map(f64::to_string).collect();
+            let help = format!("τ of the scenario: {}", all.join(", "));
+            return Err(Diagnostic::of("--tau", "the scenario has no such τ", help).into());
+        }
+        None => taus.last().copied(),
+    };
+    Ok((case, tau))
+}

@@ -1,0 +1,5 @@
+//! What can be done with a result or a run: draw it, trace it, make it again.
+
+pub(super) mod plot;
+pub(super) mod reproduce;
+pub(super) mod timeline;

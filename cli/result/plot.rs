@@ -1,0 +1,258 @@
+//! `moesim plot`: any result as the picture that fits it.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Failure, output};
+use moesim::config::{Diagnostic, Kind as FileKind, Overrides, ScenarioSource};
+use moesim::execution::Scope;
+use moesim::output::pictures::{self, Picture};
+use moesim::output::report::comparison::Comparison;
+use moesim::output::report::flows::FlowsResult;
+use moesim::output::report::plan::PlanResult;
+use moesim::output::report::study::StudyResult;
+use moesim::output::report::{any_drawing, chart, spoken};
+use moesim::studies::compare::Equal;
+use moesim::studies::sweep::Results;
+use moesim::studies::validate::summary::FileErrors;
+
+/// A result, and how to draw it.
+#[derive(Args)]
+pub(crate) struct PlotArgs {
+    /// JSON that run, compare, plan, flows or validate printed (- for standard input), a sweep's folder,
+    /// or a table: a sweep's, or counts that gate show exported.
+    result: PathBuf,
+    /// What to draw. Default: what fits the result best.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// The .svg or .png to write. Default: beside the result, its name with the kind's.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Of a run: the workload whose links are drawn. Default: the one with the fullest link.
+    #[arg(long)]
+    workload: Option<String>,
+    /// Of a table: the column along the horizontal axis.
+    #[arg(long, value_name = "COLUMN")]
+    x: Option<String>,
+    /// Of a table: the column along the vertical axis.
+    #[arg(long, value_name = "COLUMN")]
+    y: Option<String>,
+    /// Of a table: the column whose values tell lines apart.
+    #[arg(long, value_name = "COLUMN")]
+    hue: Option<String>,
+    /// Of a table: a logarithmic horizontal axis.
+    #[arg(long)]
+    log_x: bool,
+    /// Of a table: a logarithmic vertical axis.
+    #[arg(long)]
+    log_y: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Of a run: the gain over τ, and what was published.
+    Gain,
+    /// Of a run: where the time goes, vanilla beside MoE++.
+    Breakdown,
+    /// Of a run or of flows: how full links are, class by class.
+    Links,
+    /// Of a run: how full links are, on a drawing of the cluster; runs one workload again.
+    Cluster,
+    /// Of a comparison: throughput on each cluster, vanilla and what MoE++ adds.
+    Throughput,
+    /// Of a comparison: throughput against cost, or power.
+    Cost,
+    /// Of a plan: quality against throughput, and the Pareto front.
+    Front,
+    /// Of a validation: how far off predictions are.
+    Errors,
+    /// Of a sweep: one column over another.
+    Lines,
+    /// Of exported counts: load by expert and layer.
+    Loads,
+}
+
+impl Kind {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// What a file turned out to hold.
+enum Found {
+    Study(StudyResult),
+    Comparison(Comparison),
+    Plan(PlanResult),
+    Flows(FlowsResult),
+    Errors(Vec<FileErrors>),
+    Table(Results),
+    Counts(Results),
+}
+
+impl Found {
+    /// The pictures that fit it, the best first.
+    fn kinds(&self) -> &'static [Kind] {
+        match self {
+            Self::Study(run) if run.counted == Scope::Experts => &[Kind::Gain, Kind::Breakdown],
+            Self::Study(_) => &[Kind::Gain, Kind::Breakdown, Kind::Links, Kind::Cluster],
+            Self::Comparison(of) if of.equal == Equal::Gpus => &[Kind::Throughput, Kind::Cost],
+            Self::Comparison(_) => &[Kind::Cost, Kind::Throughput],
+            Self::Plan(_) => &[Kind::Front],
+            Self::Flows(_) => &[Kind::Links],
+            Self::Errors(_) => &[Kind::Errors],
+            Self::Table(_) => &[Kind::Lines],
+            Self::Counts(_) => &[Kind::Loads],
+        }
+    }
+}
+
+/// Runs `moesim plot`.
+pub(crate) fn run(args: &PlotArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let name = args.result.display().to_string();
+    let found = find(&args.result, &name)?;
+    let kinds = found.kinds();
+    let kind = args.kind.unwrap_or(kinds[0]);
+    if !kinds.contains(&kind) {
+        let fitting: Vec<String> = kinds.iter().map(|kind| kind.name()).collect();
+        return Err(Diagnostic::of(
+            name,
+            format!("cannot be drawn as {}", kind.name()),
+            format!("what fits it: --kind {}", fitting.join(", --kind ")),
+        )
+        .into());
+    }
+    let picture = draw(args, &found, kind, &name)?;
+    let path = args.out.clone().unwrap_or_else(|| beside(&args.result, kind));
+    output::chart(&picture, &path)?;
+    writeln!(out, "picture: {}", path.display())?;
+    Ok(())
+}
+
+/// The picture of a kind that fits what was found.
+fn draw(args: &PlotArgs, found: &Found, kind: Kind, name: &str) -> Result<Picture, Failure> {
+    let placed = |mistake: Diagnostic| Diagnostic { place: name.to_owned(), ..mistake };
+    Ok(match found {
+        Found::Study(run) => match kind {
+            Kind::Breakdown => Picture::Bars(pictures::breakdown_chart(run)),
+            Kind::Links => {
+                Picture::Heat(pictures::links_chart(run, args.workload.as_deref(), name)?)
+            }
+            Kind::Cluster => cluster(args, run)?,
+            _ => Picture::Lines(pictures::gain_chart(run)),
+        },
+        Found::Comparison(comparison) if kind == Kind::Throughput => {
+            Picture::Bars(pictures::throughput_chart(comparison))
+        }
+        Found::Comparison(comparison) => Picture::Spots(pictures::cost_chart(comparison, name)?),
+        Found::Plan(plan) => Picture::Lines(pictures::front_chart(plan)),
+        Found::Flows(flows) => Picture::Heat(pictures::flow_links_chart(flows, name)?),
+        Found::Errors(files) => Picture::Bars(pictures::errors_chart(files, name)?),
+        Found::Counts(table) => Picture::Heat(pictures::loads_chart(table, name)?),
+        Found::Table(table) => {
+            let columns = [&args.x, &args.y, &args.hue].map(Option::as_deref);
+            let drawing = any_drawing(table, columns, [args.log_x, args.log_y]).map_err(placed)?;
+            Picture::Lines(chart(table, &drawing).map_err(placed)?)
+        }
+    })
+}
+
+impl PlotArgs {
+    /// The file to write, where one is named.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
+}
+
+/// `run.json` → `run.gain.svg`; what comes from standard input is named by its kind alone.
+fn beside(result: &Path, kind: Kind) -> PathBuf {
+    if result == Path::new("-") {
+        return PathBuf::from(format!("{}.svg", kind.name()));
+    }
+    if result.is_dir() {
+        return result.join(format!("{}.svg", kind.name()));
+    }
+    result.with_extension(format!("{}.svg", kind.name()))
+}
+
+/// Reads a result and finds out what it is.
+fn find(path: &Path, name: &str) -> Result<Found, Failure> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if path.is_dir() || ending == "parquet" || ending == "csv" {
+        let table = Results::read(path)?;
+        let counts = pictures::is_counts(&table);
+        return Ok(if counts { Found::Counts(table) } else { Found::Table(table) });
+    }
+    let text = read(path, name)?;
+    let help = "name what moesim run, compare, plan, flows or validate printed with --json, or a \
+                sweep's folder";
+    let value: Value = serde_json::from_str(&text).map_err(|error| {
+        let found = match ending {
+            "pftrace" => "is a trace: open it at ui.perfetto.dev".to_owned(),
+            _ => match FileKind::misplaced(name, &text) {
+                Some(mistake) => return mistake,
+                None => format!("is no JSON: {error}"),
+            },
+        };
+        Diagnostic::of(name, found, help)
+    })?;
+    let has = |key: &str| value.get(key).is_some();
+    Ok(if value.is_array() {
+        Found::Errors(typed(value, name)?)
+    } else if has("results") {
+        Found::Study(typed(value, name)?)
+    } else if has("clusters") {
+        Found::Comparison(typed(value, name)?)
+    } else if has("candidates") {
+        Found::Plan(typed(value, name)?)
+    } else if has("link_use") {
+        Found::Flows(typed(value, name)?)
+    } else {
+        return Err(Diagnostic::of(name, "is JSON, but no result that can be drawn", help).into());
+    })
+}
+
+/// A result as its type, or what it lacks.
+fn typed<T: DeserializeOwned>(value: Value, name: &str) -> Result<T, Diagnostic> {
+    serde_path_to_error::deserialize(value).map_err(|error| Diagnostic {
+        key: error.path().iter().next().map_or_else(String::new, |_| error.path().to_string()),
+        ..Diagnostic::of(
+            name,
+            error.into_inner().to_string(),
+            "take the file as this version of moesim wrote it",
+        )
+    })
+}
+
+fn read(path: &Path, name: &str) -> Result<String, Failure> {
+    let help =
+        "name a result: JSON of moesim run, compare, plan, flows or validate, or a sweep's folder";
+    let unreadable = |error: std::io::Error| {
+        Failure::from(Diagnostic::of(name, format!("cannot be read: {error}"), help))
+    };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(unreadable)?;
+    } else {
+        bytes = std::fs::read(path).map_err(unreadable)?;
+    }
+    // What is no text is no JSON either: the parser says so.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Draws a run's cluster with the links of one workload under the first seed, which is run again.
+fn cluster(args: &PlotArgs, run: &StudyResult) -> Result<Picture, Failure> {
+    let scenario =
+        ScenarioSource::open(&run.asked.scenario, Overrides::new(run.asked.set.clone()))?.load()?;
+    let workload = crate::timeline::choose(&scenario, args.workload.as_deref(), None)?;
+    let outcome =
+        moesim::studies::study::run(&scenario, workload, scenario.overheads, scenario.seeds.start)?;
+    let secs = outcome.makespan.secs();
+    let rates: Vec<f64> = outcome.link_bytes.iter().map(|&bytes| bytes as f64 / secs).collect();
+    let shown = spoken(&workload.name, workload.model.experts.tau);
+    let what = format!("{shown}, seed {}", outcome.seed);
+    Ok(Picture::Diagram(pictures::cluster_chart(&scenario.topology, &rates, &what)))
+}

@@ -1,0 +1,124 @@
+//! `moesim timeline`: one run as a Perfetto trace.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::Failure;
+use moesim::base::units::GpuId;
+use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
+use moesim::output::report::Setting;
+use moesim::output::timeline::Timeline;
+use moesim::studies::study::{self, WhatIf};
+use moesim::topology::LinkClass;
+use moesim::workload::Workload;
+
+/// A run, and which of its GPUs to trace.
+#[derive(Args)]
+pub(crate) struct TimelineArgs {
+    /// A scenario file, or the name of a built-in one.
+    scenario: String,
+    /// The file to write; open it at ui.perfetto.dev.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The workload of the scenario to run. Default: its last.
+    #[arg(long)]
+    workload: Option<String>,
+    /// Its τ, where the scenario has several. Default: the last.
+    #[arg(long)]
+    tau: Option<f64>,
+    /// The seed. Default: the scenario's first.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// GPUs to trace. Default: all of up to 16; of more, the slowest and a typical one.
+    #[arg(long, value_delimiter = ',')]
+    ranks: Vec<u32>,
+    /// Override a key. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Run what does not fit into the GPUs' memory, and say so.
+    #[arg(long)]
+    allow_oom: bool,
+}
+
+/// All GPUs of up to this many are traced.
+const FEW: u32 = 16;
+
+pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let source = ScenarioSource::open(
+        &args.scenario,
+        Overrides::new(crate::with_oom(&args.set, args.allow_oom)),
+    )?;
+    let scenario = source.load()?;
+    let workload = choose(&scenario, args.workload.as_deref(), args.tau)?;
+    let seed = args.seed.unwrap_or(scenario.seeds.start);
+    let gpus = scenario.topology.gpus();
+    if let Some(rank) = args.ranks.iter().find(|rank| **rank >= gpus) {
+        let help = format!("GPUs are numbered 0 to {}", gpus - 1);
+        return Err(Diagnostic::of("--ranks", format!("there is no GPU {rank}"), help).into());
+    }
+    let outcome = study::run(&scenario, workload, scenario.overheads, seed)?;
+    let mut traced: Vec<u32> = args.ranks.clone();
+    if gpus <= FEW && traced.is_empty() {
+        traced.extend(0..gpus);
+    } else {
+        let mut by_wait: Vec<u32> = (0..gpus).collect();
+        by_wait.sort_by(|&a, &b| {
+            let waited = |gpu: u32| outcome.waited_ms(gpu as usize);
+            waited(a).total_cmp(&waited(b))
+        });
+        traced.extend([by_wait[0], by_wait[by_wait.len() / 2]]);
+    }
+    let group = workload.layout.expert_parallel;
+    let mut timeline =
+        Timeline::new(&scenario.topology, traced.iter().map(|&gpu| GpuId(gpu)).collect(), group);
+    let nothing = WhatIf::NOTHING;
+    study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
+    let trace = timeline.trace();
+    crate::output::write(&args.out, &trace)?;
+    traced.sort_unstable();
+    traced.dedup();
+    let named: Vec<String> = traced.iter().map(u32::to_string).collect();
+    writeln!(
+        out,
+        "{} of {}, seed {seed}: {:.3} ms, GPUs {}, {} slices, {} bytes: {}",
+        workload.name,
+        scenario.name,
+        outcome.makespan.ms(),
+        named.join(" "),
+        timeline.slices().len(),
+        trace.len(),
+        args.out.display()
+    )?;
+    let moved = timeline.link_bytes();
+    for class in LinkClass::ALL.into_iter().filter(|class| moved.of(*class) > 0) {
+        writeln!(out, "bytes over {} links: {}", class.name(), moved.of(class))?;
+    }
+    Ok(Setting::of(&scenario).write_taken(out)?)
+}
+
+/// The workload of a scenario of this name and τ.
+pub(crate) fn choose<'a>(
+    scenario: &'a Scenario,
+    name: Option<&str>,
+    tau: Option<f64>,
+) -> Result<&'a Workload, Failure> {
+    let all =
+        || scenario.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp));
+    let fits = |workload: &&Workload| {
+        name.is_none_or(|name| workload.name == name)
+            && tau.is_none_or(|tau| {
+                workload.model.experts.tau.is_some_and(|own| (own - tau).abs() < 1e-9)
+            })
+    };
+    all().rfind(fits).ok_or_else(|| {
+        let names: std::collections::BTreeSet<&str> = all().map(|w| w.name.as_str()).collect();
+        Diagnostic::of(
+            scenario.name.clone(),
+            "has no such workload and τ",
+            format!("its workloads: {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+        )
+        .into()
+    })
+}

@@ -1,0 +1,62 @@
+//! `moesim fit-overheads`: published expert forward times → an overheads file.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{Failure, output};
+use moesim::base::threads;
+use moesim::config::Overrides;
+use moesim::execution::cost::Overheads;
+use moesim::studies::paper::{self, fit, predictor::Predictor};
+
+/// What to fit to, and where to write.
+#[derive(Args)]
+pub(crate) struct FitArgs {
+    /// A CSV in the columns of the paper's table; the built-in rows if left out.
+    #[arg(long, value_name = "CSV")]
+    from: Option<PathBuf>,
+    /// What the rows are, for the record.
+    #[arg(long, default_value = "rows 0.6B and 1B of arXiv 2410.07348, Table 3")]
+    fitted_to: String,
+    /// The overheads file to write; without it, the fit is printed and forgotten.
+    #[arg(long, value_name = "TOML")]
+    pub(crate) out: Option<PathBuf>,
+    /// Override a key of the paper scenario or of a file it names: what would be fitted then?
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+pub(crate) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let read = args.from.as_deref().map(paper::read).transpose()?;
+    let rows = read.as_deref().unwrap_or_else(|| paper::built_in());
+    let predictor = Predictor::new(Overrides::new(args.set.clone()), threads::available())?;
+    let fit = fit::fit(&predictor, rows)?;
+    if let Some(path) = &args.out {
+        let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
+        output::write(path, fit::file_text(&name, &fit, &args.fitted_to))?;
+    }
+    let Overheads { traffic_factor, expert_visit, layer } = fit.overheads;
+    writeln!(
+        out,
+        "traffic factor {traffic_factor:.2}, {expert_visit} an expert visit, {layer} a layer: mean \
+         |error| {:.1} % over {} rows",
+        fit.residual * 100.0,
+        fit.rows
+    )?;
+    for left_out in predictor.judge_leaving_out(rows)? {
+        if let (Some(time), Some(increase)) =
+            (left_out.ours.time_mape, left_out.ours.increase_mae_points)
+        {
+            writeln!(
+                out,
+                "fitted without {:<5} {:>5.1} % off in time, {:>5.1} points off in increase",
+                left_out.of,
+                time * 100.0,
+                increase
+            )?;
+        }
+    }
+    Ok(())
+}
