@@ -32,9 +32,9 @@ pub(crate) struct ComparisonArgs {
     /// Seeds, half open.
     #[arg(long, default_value = "0..8")]
     seeds: String,
-    /// Take predictions of kernels and links as they are, without the error calibration left.
-    #[arg(long)]
-    certain: bool,
+    /// Draw no calibration error: take times of kernels and links as predicted.
+    #[arg(long, alias = "certain")]
+    no_calibration_error: bool,
     /// What a loop over experts costs beyond its kernels. Default: moepp-loop where experts run one
     /// after another, none where they are grouped.
     #[arg(long, value_name = "NAME")]
@@ -80,7 +80,7 @@ impl ComparisonArgs {
             quoted(topology),
             quoted(&self.counted),
             quoted(&self.seeds),
-            !self.certain
+            !self.no_calibration_error
         );
         if let Some(profile) = profile {
             text.push_str(&format!("profile = {}\n", quoted(profile)));
