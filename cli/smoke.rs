@@ -1,7 +1,7 @@
 //! Every command, over and over, on inputs in which something was changed.
 //!
 //! A pass says that none of them panicked, printed a number that is none, echoed a control character, or
-//! refused without saying how to mend it, in as many mutants as `MOESIM_MUTANTS` says (by default those that
+//! refused without saying how to fix it, in as many mutants as `MOESIM_MUTANTS` says (by default those that
 //! CI has time for). Mutants are drawn from their number alone, so that a failure is run again with
 //! `MOESIM_MUTANT=number`. It says nothing of whether what was accepted is right, and mutants are small:
 //! numbers in them are tiny, ordinary or absurd, never merely large, so that each ends soon.
@@ -124,7 +124,7 @@ fn sound(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a refusal says how to mend what it refuses, at a length that people read.
+/// Whether a refusal says how to fix what it refuses, at a length that people read.
 fn helpful(failure: &Failure) -> Result<(), String> {
     let text = failure.render();
     let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
@@ -150,7 +150,7 @@ fn nonsense_and_helpless_refusals_are_recognised() {
     let of = |found: &str, help: &str| {
         helpful(&moesim::config::Diagnostic::of("file", found, help).into())
     };
-    assert!(of("is wrong", "mend it").is_ok());
+    assert!(of("is wrong", "fix it").is_ok());
     assert!(of("is wrong", "").is_err() && of("is wrong", " ").is_err());
     assert!(helpful(&moesim::execution::outcome::TooLong.into()).is_ok());
 }

@@ -142,13 +142,13 @@ NICs, on all four alike; the closed form carries exchanges. `notebooks/published
 is a stated guess: the same copper cable for all, a switch's port as for NDR, a NIC only for scale-out.
 """)
     prices, speed = switchless()
-    out.append("| network | USD a GPU | " + " | ".join(f"{t} tokens a GPU: tokens/s" for t in TOKENS) + " |")
+    out.append("| network | USD per GPU | " + " | ".join(f"{t} tokens per GPU: tokens/s" for t in TOKENS) + " |")
     out.append("|---|---|" + "---|" * len(TOKENS))
     for name in NETWORKS:
         cells = " | ".join(f"{speed[name, t]:,.0f}" for t in TOKENS)
         out.append(f"| {name} | {prices[name] / 64:,.0f} | {cells} |")
     out.append(f"\nThroughput for the cost of GPUs at {GPU_USD:,} USD each (a stated guess) and network, against scale-up:\n")
-    out.append("| network | " + " | ".join(f"{t} tokens a GPU" for t in TOKENS) + " |")
+    out.append("| network | " + " | ".join(f"{t} tokens per GPU" for t in TOKENS) + " |")
     out.append("|---|" + "---|" * len(TOKENS))
     gain = {}
     for name in NETWORKS[1:]:
@@ -167,11 +167,11 @@ price, as published says of it. No more than {limit:+.1f} % is possible with the
 that is the cost of the scale-up network over the rest. So the sign and the order are ours to confirm, the size is not:
 it follows from prices, and theirs we do not have.
 
-What stands against switchless networks in moesim: an even all-to-all gets {147.7:.0f} GB/s a GPU out of the torus and
+What stands against switchless networks in moesim: an even all-to-all gets {147.7:.0f} GB/s per GPU out of the torus and
 {196.9:.0f} out of the mesh, where switches give 450, as bytes take several hops of the links that each accelerator has.
 """)
     out.append("Scale-up links made slower (price and speed of the same 64 accelerators):\n")
-    out.append("| of 450 GB/s | USD a GPU | " + " | ".join(f"for the cost, {t} tokens a GPU" for t in TOKENS) + " |")
+    out.append("| of 450 GB/s | USD per GPU | " + " | ".join(f"for the cost, {t} tokens per GPU" for t in TOKENS) + " |")
     out.append("|---|---|" + "---|" * len(TOKENS))
     rows = over_provisioned()
     (_, full_usd, full), most = rows[0], -100.0

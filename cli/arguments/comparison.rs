@@ -45,9 +45,9 @@ pub(crate) struct ComparisonArgs {
     /// Seeds, half open.
     #[arg(long, default_value = "0..8", value_parser = seeds)]
     seeds: Seeds,
-    /// Take predictions of kernels and links as they are, without the error calibration left.
-    #[arg(long)]
-    certain: bool,
+    /// Draw no calibration error: take times of kernels and links as predicted.
+    #[arg(long, alias = "certain")]
+    no_calibration_error: bool,
     /// What a loop over experts costs beyond its kernels. Default: moepp-loop where experts run one
     /// after another, none where they are grouped.
     #[arg(long, value_name = "NAME")]
@@ -89,7 +89,7 @@ impl ComparisonArgs {
         let compare = CaseSpec { vanilla: self.vanilla.clone(), moepp: Some(self.moepp.clone()) };
         let mut spec =
             ScenarioSpec::new("compare", topology, self.counted, self.seeds.clone(), compare);
-        spec.calibration_uncertainty = !self.certain;
+        spec.calibration_uncertainty = !self.no_calibration_error;
         spec.profile = profile.map(str::to_owned);
         spec.overheads.clone_from(&self.overheads);
         let overrides = Overrides::new(crate::with_oom(&self.set, self.allow_oom));

@@ -21,7 +21,7 @@ pub(crate) struct CompareArgs {
     /// The clusters: built in or files, each NAME or NAME=PROFILE.
     #[arg(required = true, num_args = 1..)]
     clusters: Vec<String>,
-    /// What clusters have equally much of.
+    /// Compare at equal GPUs, cost or power.
     #[arg(long, value_parser = choice::parser::<Equal>(), default_value = "gpus")]
     equal: Equal,
     #[command(flatten)]

@@ -200,7 +200,7 @@ impl Report<'_> {
         for (what, recording) in [("fitted on", fitted), ("judged on", held_out)] {
             writeln!(
                 out,
-                "{what}: {} tokens of {} sequences, {} layers, {} of {} experts a token",
+                "{what}: {} tokens of {} sequences, {} layers, {} of {} experts per token",
                 recording.tokens(),
                 recording.sequences().len(),
                 recording.layers(),
@@ -260,7 +260,7 @@ impl Report<'_> {
             self.summary.sequence_common
         )?;
         if let Some((slots, shift)) = self.share {
-            write!(out, "FFN experts a token: {slots:.3}")?;
+            write!(out, "FFN experts per token: {slots:.3}")?;
             if let Some(shift) = shift {
                 write!(out, ", ffn_logit_shift = {shift:.3} from eq. 7's equilibrium")?;
             }
@@ -281,7 +281,7 @@ impl Report<'_> {
         report["sequence_sd"] = self.summary.sequence_sd.into();
         report["sequence_common"] = self.summary.sequence_common.into();
         report["law_max_over_mean_standard_error"] = json!(self.errors);
-        report["ffn_experts_a_token"] = json!(self.share.map(|share| share.0));
+        report["ffn_experts_per_token"] = json!(self.share.map(|share| share.0));
         report["ffn_logit_shift"] = json!(self.share.and_then(|share| share.1));
         report
     }

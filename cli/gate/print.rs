@@ -25,7 +25,7 @@ pub(super) fn json(loads: &Loads) -> Value {
         "title": loads.title, "ffn_experts": loads.ffn, "top_k": loads.top_k,
         "dropped_share": loads.dropped.map(|dropped| dropped.0),
         "dropped_weight_share": loads.dropped.map(|dropped| dropped.1),
-        "tokens_by_ffn_slots": loads.ffn_slots, "ffn_experts_a_token": mean_slots(loads),
+        "tokens_by_ffn_slots": loads.ffn_slots, "ffn_experts_per_token": mean_slots(loads),
         "imbalance_correlation": loads.correlation, "layers": layers,
     })
 }
@@ -68,7 +68,7 @@ pub(super) fn text(loads: &Loads, out: &mut dyn Write) -> Result<(), Failure> {
             .filter(|(_, share)| **share >= 5e-4)
             .map(|(f, share)| format!("{f}: {:.1} %", 100.0 * share))
             .collect();
-        writeln!(out, "FFN experts a token: {slots:.3} ({})", shares.join(", "))?;
+        writeln!(out, "FFN experts per token: {slots:.3} ({})", shares.join(", "))?;
     }
     if let Some(correlation) = loads.correlation {
         writeln!(out, "correlation of layers' max/mean over batches: {correlation:.2}")?;

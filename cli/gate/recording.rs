@@ -33,13 +33,13 @@ impl ExpertsArg {
             Some(said) => match recording.first_beyond(said) {
                 Some(row) => of(
                     format!("row {row} chooses an expert that --experts {said} has no place for"),
-                    format!("ids go from 0 to {}: mend that row, or give more experts", said - 1),
+                    format!("ids go from 0 to {}: fix that row, or give more experts", said - 1),
                 ),
                 None => Ok(recording.with_experts(said)),
             },
             None if experts > FEW && chosen * 2 < experts => of(
                 format!("has ids up to {}, but only {chosen} experts are ever chosen", experts - 1),
-                format!("mend stray ids, or say --experts {experts} if the model has as many"),
+                format!("fix stray ids, or say --experts {experts} if the model has as many"),
             ),
             None => Ok(recording),
         }

@@ -154,7 +154,7 @@ const SHARED: [(&str, &str); 4] = [
     ("$pattern", "flows --topology @topology.toml | --pattern uniform --bytes 1~kB"),
     (
         "$small",
-        "--vanilla @vanilla.toml --moepp @moepp.toml --overheads @loop.toml --certain --seeds 0..2",
+        "--vanilla @vanilla.toml --moepp @moepp.toml --overheads @loop.toml --no-calibration-error --seeds 0..2",
     ),
 ];
 

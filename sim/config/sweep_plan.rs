@@ -119,7 +119,7 @@ impl SweepPlan {
             );
         }
         if let Some(name) = file.plot.keys().find(|name| !is_plain(name.get_ref())) {
-            let found = format!("`{}` is no plain name of a file", name.get_ref());
+            let found = format!("`{}` is not a plain file name", name.get_ref());
             let help = "name the picture in letters, digits, `-`, `_`, dots and spaces: it gets .svg and goes \
                         into the folder of results";
             return Err(source.mistake(name.span(), found, help));

@@ -320,7 +320,7 @@ fn capacity_of(source: &Source, slots: &SlotsTable) -> Result<Capacity, Diagnost
             let by = slots.by.as_ref().map(Spanned::span);
             let Some(unused) = factor.or(of).or(by) else { return Ok(Capacity::Dropless) };
             let help = "remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"";
-            Err(source.mistake(unused, "means nothing where no slot is dropped", help))
+            Err(source.mistake(unused, "does not apply where no slot is dropped", help))
         }
         PolicyWord::Drop => Ok(Capacity::Drop { factor: factor("drop")?, of, by }),
         PolicyWord::DropAndPad => {

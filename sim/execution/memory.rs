@@ -146,7 +146,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// What a workload on so many GPUs puts on the fullest one, whose most loaded layer receives this many rows.
+    /// What a workload on this many GPUs puts on the fullest one, whose most loaded layer receives this many rows.
     #[must_use]
     pub fn of(workload: &Workload, (counted, gpus): (Scope, u32), rows: u64) -> Self {
         let mut ledger = Self { bytes: [0; What::ALL.len()], rows };

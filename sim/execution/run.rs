@@ -48,7 +48,7 @@ pub struct Inputs<'a> {
     pub network: NetworkChoice,
     /// What is counted.
     pub counted: Scope,
-    /// What calibration leaves open: each seed draws one world from it. None, and every seed takes
+    /// What calibration leaves open: each seed draws one sample of it. None, and every seed takes
     /// predictions as they are.
     pub uncertainty: Option<&'a Uncertainty>,
 }
@@ -109,7 +109,7 @@ pub fn simulate_observed<'a>(
     simulate_perturbed(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
 }
 
-/// A run whose kernels and rates are those of one world, with the engine asked for or chosen.
+/// A run whose kernels and rates are those of one calibration sample, with the engine asked for or chosen.
 fn simulate_perturbed<'a>(
     inputs: &'a Inputs<'a>,
     seed: u64,
@@ -274,7 +274,7 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
 /// a node of H100 [nccl].
 pub const NCCL_SMS: u32 = 16;
 
-/// What kernels that hold so many SMs, and move bytes as fast as the GPU's links do, do to kernels beside them:
+/// What kernels that hold this many SMs, and move bytes as fast as the GPU's links do, do to kernels beside them:
 ///
 /// ```text
 ///   bound by tiles    S / (S − k)

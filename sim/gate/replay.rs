@@ -29,7 +29,7 @@ impl Replay {
     pub(super) fn new(workload: &Workload, recording: Arc<Recording>) -> Self {
         let experts = workload.model.experts;
         let (have, want) = (recording.top_k(), experts.top_k as usize);
-        assert!(have == want, "a recording of {have} choices a token for {want}");
+        assert!(have == want, "a recording of {have} choices per token for {want}");
         let (have, most) = (recording.experts(), experts.total() as usize);
         assert!(have <= most, "a recording of {have} experts for {most}");
         assert!(recording.tokens() > 0, "a recording of no tokens");

@@ -13,7 +13,7 @@
 //!
 //! A fused kernel covers a layout whose number of local experts and top-k lie within a factor [`REACH`] of those of a
 //! shape on one rank in its table, and whose rows per expert are at most that many times what such shapes had. Mixtral's
-//! 8 experts with 2 slots a token cover those like it, not 8 local experts of DeepSeek-V3 with up to 8 slots a token.
+//! 8 experts with 2 slots per token cover those like it, not 8 local experts of DeepSeek-V3 with up to 8 slots per token.
 //!
 //! Among several kernels that a word such as `triton` fits, the one whose measured shapes are nearest
 //! is taken; of equally near ones that with more rows of evidence.
@@ -259,7 +259,7 @@ pub fn beyond(family: &Family<ExpertsPrior>, shape: ExpertsShape, slots: u64) ->
     let own_rows = slots as f64 / experts;
     match sites.iter().filter(like).map(rows).reduce(f64::max) {
         None => Some(format!(
-            "{} local experts with {} slots a token, no experts like these measured",
+            "{} local experts with {} slots per token, no experts like these measured",
             shape.experts, shape.top_k
         )),
         Some(rows) if own_rows > rows * REACH => {

@@ -194,9 +194,9 @@ impl Equal {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Gpus => "tokens/s a GPU",
-            Self::Cost => "tokens/s a USD",
-            Self::Power => "tokens/s a W",
+            Self::Gpus => "tokens/s per GPU",
+            Self::Cost => "tokens/s per USD",
+            Self::Power => "tokens/s per W",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The network alone: who gets their bytes when, what was busy, and what faster links would bring.
+//! The network alone: when each GPU is done, which links were busy, and what faster links would bring.
 
 use crate::base::units::LinkId;
 use crate::network::fluid::{Choice, Drained, Engine, Problem, Solution, drain, solve};

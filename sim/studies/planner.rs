@@ -1,7 +1,7 @@
 //! Which τ meets a target, with what probability, at the least loss of quality.
 //!
-//! For each τ every seed gives one throughput `x_s`: one world of routing and, if asked for, of
-//! calibration error. A fresh world meets the target `x*` with probability
+//! For each τ every seed gives one throughput `x_s`: one sample of routing and, if asked for, of
+//! calibration error. A new sample meets the target `x*` with probability
 //!
 //! ```text
 //!   P = 1 − F_{n−1}( (ln x* − m) / (s·√(1 + 1/n)) )                                (1)

@@ -38,7 +38,7 @@ pub struct Row {
     pub tokens_per_sec: Estimate,
     /// `t_vanilla / t − 1`, in percent, by seed; none for vanilla.
     pub increase_percent: Option<Estimate>,
-    /// Where nine in ten worlds lie that calibration leaves possible; none when it is taken at its
+    /// The 90 % prediction interval, calibration error included; none when it is taken at its
     /// word.
     pub predicted: Option<Predicted>,
     /// Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds.
@@ -58,7 +58,7 @@ pub struct Row {
 pub struct Predicted {
     /// Of the time counted, in milliseconds.
     pub time_ms: Option<Range>,
-    /// Of `t_vanilla / t − 1` in percent, both in the same world; none for vanilla.
+    /// Of `t_vanilla / t − 1` in percent, both under the same calibration sample; none for vanilla.
     pub increase_percent: Option<Range>,
 }
 

@@ -39,7 +39,7 @@ pub struct Bounds {
     /// The class of links that decides it.
     pub decided_by: LinkClass,
     /// Bytes per second between the two halves of the cluster, both directions together.
-    pub half_to_half: Bandwidth,
+    pub bisection: Bandwidth,
     /// Whether the routes of all GPUs were counted.
     pub counted: bool,
 }
@@ -69,7 +69,7 @@ impl Bounds {
         Some(Self {
             uniform_all_to_all: Bandwidth::from_bytes_per_sec(f64::from(n - 1) / seconds),
             decided_by,
-            half_to_half: Bandwidth::from_bytes_per_sec(pairs / half_seconds),
+            bisection: Bandwidth::from_bytes_per_sec(pairs / half_seconds),
             counted,
         })
     }

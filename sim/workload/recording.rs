@@ -83,7 +83,7 @@ impl Recording {
             if (1..top_k).any(|k| chosen[..k].contains(&chosen[k])) {
                 let (row, layer) = (cell / layers, cell % layers);
                 let found = format!("row {row} chooses an expert twice in layer {layer}");
-                return Err(mistake(table, None, found, "give K different experts a token"));
+                return Err(mistake(table, None, found, "give K different experts per token"));
             }
         }
         let experts = 1 + ids.iter().copied().max().map_or(0, usize::from);
@@ -289,7 +289,7 @@ fn shape_of(table: &Table) -> Result<(usize, usize), TableError> {
         return Err(mistake(table, Some("l00_k0"), "is missing".to_owned(), help));
     }
     if table.rows() == 0 {
-        return Err(mistake(table, None, "has no rows".to_owned(), "give one row a token"));
+        return Err(mistake(table, None, "has no rows".to_owned(), "give one row per token"));
     }
     Ok((layers, top_k))
 }

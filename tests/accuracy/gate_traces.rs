@@ -204,7 +204,7 @@ fn each_mistake_in_a_recording_has_its_message() {
     );
     assert_eq!(
         message(table().with("l00_k0", column(&[]))),
-        "t.parquet: has no rows\n  help: give one row a token"
+        "t.parquet: has no rows\n  help: give one row per token"
     );
     assert_eq!(
         message(table().with("l00_k0", column(&[3, -1]))),
@@ -212,7 +212,7 @@ fn each_mistake_in_a_recording_has_its_message() {
     );
     assert_eq!(
         message(table().with("l00_k0", column(&[3])).with("l00_k1", column(&[3]))),
-        "t.parquet: row 0 chooses an expert twice in layer 0\n  help: give K different experts a token"
+        "t.parquet: row 0 chooses an expert twice in layer 0\n  help: give K different experts per token"
     );
     assert_eq!(
         message(

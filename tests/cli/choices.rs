@@ -50,8 +50,16 @@ fn run_compare_and_plan_take_the_same_overheads_and_say_them() {
         small(&folder, "h100-4x8-rail", counted);
         let run = json(&folder, &["run", "small.toml", "--set", FEW]);
         let gain = run["results"][1]["throughput_increase_percent"].as_f64().unwrap();
-        let asked =
-            ["h100-4x8-rail", "--counted", counted, "--seeds", "0..2", "--certain", "--set", FEW];
+        let asked = [
+            "h100-4x8-rail",
+            "--counted",
+            counted,
+            "--seeds",
+            "0..2",
+            "--no-calibration-error",
+            "--set",
+            FEW,
+        ];
         let compare = json(&folder, &[&["compare"], &asked[..]].concat());
         let ours = compare["clusters"][0]["throughput_increase_percent"].as_f64().unwrap();
         assert!((gain - ours).abs() < 1e-6 * gain.abs(), "{counted}: {gain} for {ours}");
@@ -62,7 +70,8 @@ fn run_compare_and_plan_take_the_same_overheads_and_say_them() {
         assert_eq!(compare["settings"][0]["counted"], counted);
     }
     // What a comparison overrides decides, not what its file says.
-    let grouped = ["compare", "h100-4x8-rail", "--certain", "--seeds", "0..1", "--set", FEW];
+    let grouped =
+        ["compare", "h100-4x8-rail", "--no-calibration-error", "--seeds", "0..1", "--set", FEW];
     let both = "workload.experts.execution='grouped'";
     let compare = json(&folder, &[&grouped[..], &["--set", both]].concat());
     assert_eq!(compare["settings"][0]["overheads"], "none");
@@ -142,7 +151,7 @@ fn a_plan_recommends_nothing_that_does_not_fit_and_says_what_it_left_out() {
         "1000",
         "--tau",
         "0.25,2",
-        "--certain",
+        "--no-calibration-error",
         "--seeds",
         "0..1",
         "--set",
@@ -183,7 +192,7 @@ fn a_plan_recommends_nothing_that_does_not_fit_and_says_what_it_left_out() {
             "1000",
             "--tau",
             "1",
-            "--certain",
+            "--no-calibration-error",
             "--seeds",
             "0..1",
             "--set",

@@ -130,7 +130,7 @@ fn a_law_of_all_experts_brings_its_own_ffn_share() {
         "--out",
         law.to_str().unwrap(),
     ]));
-    let seen = report.split("FFN experts a token: ").nth(1).unwrap();
+    let seen = report.split("FFN experts per token: ").nth(1).unwrap();
     let seen: f64 = seen.split(',').next().unwrap().parse().unwrap();
     let mut workload = workload(&built_in_workload("moepp-0.6b").unwrap()).unwrap();
     workload.gating.origin = Origin::Law(Arc::new(read_law(&law).unwrap()));
@@ -144,7 +144,7 @@ fn a_law_of_all_experts_brings_its_own_ffn_share() {
     }
     let got = ffn as f64 / (4.0 * 200.0 * 2048.0);
     // 3,200 sequences of spread 0.3 in their share of two slots give it to 1 %.
-    assert!((got / seen - 1.0).abs() < 0.05, "{got} FFN experts a token, recorded {seen}");
+    assert!((got / seen - 1.0).abs() < 0.05, "{got} FFN experts per token, recorded {seen}");
 }
 
 /// A recording is replayed by a workload that names it, and not by one with other choices.
@@ -162,10 +162,12 @@ fn a_workload_replays_a_recording() {
     };
     std::fs::write(&file, mine(4)).unwrap();
     let shown = text(&moesim(&["gate", "show", file.to_str().unwrap(), "--gpus", "4"]));
-    assert!(shown.contains("FFN experts a token: 4.000 (4: 100.0 %)"), "{shown}");
+    assert!(shown.contains("FFN experts per token: 4.000 (4: 100.0 %)"), "{shown}");
     std::fs::write(&file, mine(2)).unwrap();
     let refused = refusal(&moesim(&["gate", "show", file.to_str().unwrap()]));
-    assert!(refused.contains("gate.trace: chooses 4 of 32 experts a token, and the model 2 of 32"));
+    assert!(
+        refused.contains("gate.trace: chooses 4 of 32 experts per token, and the model 2 of 32")
+    );
 }
 
 /// Exported counts are those that the gate of a run with this seed draws, in either format.

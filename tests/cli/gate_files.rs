@@ -148,12 +148,12 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "longcat-flash",
         &["slots.factor=1.1"],
-        "--set slots.factor=1.1: slots.factor: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
+        "--set slots.factor=1.1: slots.factor: does not apply where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
     ),
     (
         "longcat-flash",
         &["slots.of=tokens"],
-        "--set slots.of=tokens: slots.of: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
+        "--set slots.of=tokens: slots.of: does not apply where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
     ),
     (
         "longcat-flash",
@@ -168,7 +168,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "longcat-flash",
         &["slots.by=probability"],
-        "--set slots.by=probability: slots.by: means nothing where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
+        "--set slots.by=probability: slots.by: does not apply where no slot is dropped\n  help: remove it, or give slots.policy = \"drop\" or \"drop-and-pad\"",
     ),
     (
         "longcat-flash",
@@ -208,7 +208,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["layout.seen_ago=3"],
-        "--set layout.seen_ago=3: layout.seen_ago: means nothing where no load is looked at\n  help: remove it, or give layout.places = \"load-aware\" or \"replicated\"",
+        "--set layout.seen_ago=3: layout.seen_ago: does not apply where no load is looked at\n  help: remove it, or give layout.places = \"load-aware\" or \"replicated\"",
     ),
     (
         "mixtral-8x7b",

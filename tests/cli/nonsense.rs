@@ -39,10 +39,10 @@ const PLAN: [&str; 8] = [
 fn quality_and_tau_beyond_all_measure_are_refused() {
     let here = folder("plan");
     for (line, message) in [
-        ("0.5,1e308", "τ and quality are no sound numbers"),
-        ("1e308,40", "τ and quality are no sound numbers"),
-        ("0.5,nan", "τ and quality are no sound numbers"),
-        ("1e-308,40", "τ and quality are no sound numbers"),
+        ("0.5,1e308", "τ and quality are not usable numbers"),
+        ("1e308,40", "τ and quality are not usable numbers"),
+        ("0.5,nan", "τ and quality are not usable numbers"),
+        ("1e-308,40", "τ and quality are not usable numbers"),
     ] {
         fs::write(here.join("quality.csv"), format!("tau,quality\n0.25,41\n{line}\n"))
             .expect("ours");
@@ -129,7 +129,7 @@ fn one_stray_expert_is_asked_about() {
     recording(&here.join("sound.parquet"), 8, 3);
     let (code, out, told) = moesim(&here, &["gate", "fit", "sound.parquet", "--experts", "9"]);
     assert_eq!(code, Some(0), "{told}");
-    assert!(out.contains("2 of 9 experts a token"), "{out}");
+    assert!(out.contains("2 of 9 experts per token"), "{out}");
 }
 
 #[test]

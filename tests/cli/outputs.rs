@@ -148,7 +148,7 @@ fn a_picture_of_a_plan_stays_in_its_folder() {
         fs::write(here.join("plan.toml"), plan).expect("a file of ours");
         let (_, told) = said(&moesim(&here, &["sweep", "plan.toml", "--out", "out"]));
         assert!(
-            told.contains("plan.toml:7") && told.contains("is no plain name of a file"),
+            told.contains("plan.toml:7") && told.contains("is not a plain file name"),
             "{told}"
         );
         assert!(!here.join("out").exists() && !here.join("x.svg").exists(), "{name}");

@@ -95,8 +95,8 @@ fn comparisons_plans_flows_and_validations_are_known_by_what_they_hold() {
     stored(&here, "plan.json", &with(&["plan", "a100-4x8", "--layer-ms", "1.5"]));
     stored(&here, "flows.json", &["flows", "--pattern", "uniform", "--gpus", "16", "--json"]);
     for (file, kind, says) in [
-        ("gpus.json", "throughput", "tokens/s a GPU"),
-        ("cost.json", "cost", "tokens/s a USD"),
+        ("gpus.json", "throughput", "tokens/s per GPU"),
+        ("cost.json", "cost", "tokens/s per USD"),
         ("plan.json", "front", "Pareto front"),
         ("flows.json", "links", "is the busiest link"),
     ] {

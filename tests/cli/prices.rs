@@ -87,7 +87,7 @@ fn moesim(args: &[&str]) -> (bool, String) {
 /// Made-up GPUs are compared a GPU, but not a dollar: the message says what to write where.
 #[test]
 fn unknown_prices_are_refused_with_a_remedy() {
-    let quick = ["--seeds", "0..1", "--certain"];
+    let quick = ["--seeds", "0..1", "--no-calibration-error"];
     let compare = |equal| {
         let named = ["compare", "two-tier-8=h100-sxm", "h100-4x8-rail", "--equal", equal];
         moesim(&[&named[..], &quick[..]].concat())
@@ -108,7 +108,8 @@ fn unknown_prices_are_refused_with_a_remedy() {
 fn clusters_are_compared_at_equal_cost_and_power() {
     for equal in ["cost", "power"] {
         let named = ["compare", "h100-4x8-rail", "gb200-nvl72", "--equal", equal];
-        let (done, said) = moesim(&[&named[..], &["--seeds", "0..1", "--certain"]].concat());
+        let (done, said) =
+            moesim(&[&named[..], &["--seeds", "0..1", "--no-calibration-error"]].concat());
         assert!(done, "{said}");
         let row = |name: &str| {
             let of_costs = said.lines().skip_while(|line| !line.starts_with("by the price book"));
@@ -129,7 +130,7 @@ fn clusters_in_files_of_one_name_are_told_apart() {
         std::fs::copy("topologies/a100-4x8.toml", path).unwrap();
     }
     let with_profile = |path: &std::path::Path| format!("{}=a100-sxm", path.display());
-    let quick = ["--seeds", "0..1", "--certain"];
+    let quick = ["--seeds", "0..1", "--no-calibration-error"];
     let (done, said) =
         moesim(&[&["compare", &with_profile(&one), &with_profile(&two)], &quick[..]].concat());
     std::fs::remove_dir_all(&here).unwrap();

@@ -12,7 +12,7 @@ fn built_in(name: &str, overrides: &[&str]) -> Topology {
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Checks GB/s a GPU in a uniform all-to-all, and the class that decides it.
+/// Checks GB/s per GPU in a uniform all-to-all, and the class that decides it.
 fn assert_bound(name: &str, overrides: &[&str], gb_per_s: f64, class: LinkClass) {
     let bounds = Bounds::of(&built_in(name, overrides)).expect("several GPUs");
     let got = bounds.uniform_all_to_all.gb_per_sec();
@@ -138,7 +138,7 @@ fn nodes_with_a_mesh_are_bound_by_the_nic() {
 #[test]
 fn an_explicit_ring_is_bound_by_its_ports() {
     assert_bound("ring-of-switches", &[], 50.0, LinkClass::Nic);
-    let half = Bounds::of(&built_in("ring-of-switches", &[])).unwrap().half_to_half;
+    let half = Bounds::of(&built_in("ring-of-switches", &[])).unwrap().bisection;
     assert!((half.gb_per_sec() / (18.0 * 50.0 / 3.0) - 1.0).abs() < 1e-9, "{half:?}");
 }
 

@@ -82,8 +82,8 @@ fn restating_a_profile_changes_its_shares_and_no_time() {
 fn a_known_device_is_recognised_in_its_own_timings() {
     let timings = gemm_rows("gemm_a100_sxm.parquet");
     let sheet = DataSheet::named("a100-sxm").unwrap();
-    let stranger = UnmeasuredDevice { sheet: Some(sheet), gemm: &timings, copies: &[] };
-    let (profile, rule) = stranger.profile(&all());
+    let unmeasured = UnmeasuredDevice { sheet: Some(sheet), gemm: &timings, copies: &[] };
+    let (profile, rule) = unmeasured.profile(&all());
     assert!(rule.contains("as a100-sxm with launches x 1.0"), "{rule}");
     // The other donors keep a small say in experts.
     close(times(&profile), times(&built_in_profile("a100-sxm").unwrap()), 0.03);
@@ -96,10 +96,10 @@ fn experts_are_a_mean_of_donors_by_nearness() {
     let timings = gemm_rows("gemm_l40s.parquet");
     let others: Vec<Profile> = all().into_iter().filter(|p| p.name != "l40s").collect();
     let sheet = DataSheet::named("l40s").unwrap();
-    let stranger = UnmeasuredDevice { sheet: Some(sheet), gemm: &timings, copies: &[] };
+    let unmeasured = UnmeasuredDevice { sheet: Some(sheet), gemm: &timings, copies: &[] };
     let shape = ExpertsShape { hidden: 2048, inter: 768, experts: 128, top_k: 8, gated: true };
     let experts = |others: &[Profile]| {
-        let profile = stranger.profile(others).0;
+        let profile = unmeasured.profile(others).0;
         let kernels = Kernels::new(&profile, profile.data_sheet);
         triton(&kernels, shape).seconds(&[128; 128])
     };
@@ -202,8 +202,8 @@ fn the_command_writes_a_profile_that_loads_and_says_where_it_came_from() {
 fn an_unbalanced_device_hides_its_loads() {
     let path = root().join("tests/data/cases/12-h20-sheet.toml");
     let (sheet, _) = config::data_sheet(&Source::read(&path).unwrap()).unwrap();
-    let stranger = UnmeasuredDevice { sheet: Some(&sheet), gemm: &[], copies: &[] };
-    let (profile, _) = stranger.profile(&all());
+    let unmeasured = UnmeasuredDevice { sheet: Some(&sheet), gemm: &[], copies: &[] };
+    let (profile, _) = unmeasured.profile(&all());
     let large = |profile: &Profile| {
         let key = ("sglang_fused_moe_triton".to_owned(), Precision::Bf16);
         profile.experts[&key].prior.large_efficiency

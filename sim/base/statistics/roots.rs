@@ -18,7 +18,7 @@ impl Bracket {
         f64::midpoint(self.low, self.high)
     }
 
-    /// Bisection: the interval halved so many times, by whether the condition holds in its middle. 60
+    /// Bisection: the interval halved this many times, by whether the condition holds in its middle. 60
     /// halvings exhaust an f64.
     #[must_use]
     pub fn halved(self, times: u32, mut holds: impl FnMut(f64) -> bool) -> Self {

@@ -22,7 +22,7 @@ pub trait Quantity: Sized {
     fn from_base(value: f64) -> Self;
 }
 
-/// Why a text is no quantity; its `Display` says how to fix it.
+/// Why a text is not a quantity; its `Display` says how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantityError {
     /// What was found.
@@ -49,7 +49,10 @@ pub fn parse_quantity<Q: Quantity>(text: &str) -> Result<Q, QuantityError> {
     let unit_at = unit_start(text);
     let (number, unit) = (text[..unit_at].trim(), text[unit_at..].trim());
     let Ok(value) = number.replace('_', "").parse::<f64>() else {
-        return Err(QuantityError { found: format!("`{text}` is no {}", Q::KIND), help: help() });
+        return Err(QuantityError {
+            found: format!("`{text}` is not a valid {}", Q::KIND),
+            help: help(),
+        });
     };
     if unit.is_empty() {
         return Err(QuantityError { found: format!("`{text}` has no unit"), help: help() });
@@ -261,7 +264,7 @@ mod tests {
         );
         assert_eq!(
             message("fast"),
-            "`fast` is no bandwidth (write a bandwidth with its unit, such as \"450 GB/s\")"
+            "`fast` is not a valid bandwidth (write a bandwidth with its unit, such as \"450 GB/s\")"
         );
         assert_eq!(
             message("4 GB"),
@@ -274,7 +277,7 @@ mod tests {
         );
         assert_eq!(
             message("NaN GB/s"),
-            "`NaN GB/s` is no bandwidth (write a bandwidth with its unit, such as \"450 GB/s\")"
+            "`NaN GB/s` is not a valid bandwidth (write a bandwidth with its unit, such as \"450 GB/s\")"
         );
     }
 }

@@ -157,7 +157,7 @@ impl ScenarioSource {
     }
 }
 
-/// What is wrong with a workload for what is counted, and how to mend it.
+/// What is wrong with a workload for what is counted, and how to fix it.
 fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, String)> {
     let (counted, layout) = (scenario.counted, &workload.layout);
     let name = &workload.name;

@@ -111,7 +111,10 @@ mod tests {
     #[test]
     fn a_cell_is_placed_by_line_column_and_key() {
         let wrong = mistake("name,seconds\na,1\nb, fast\n");
-        assert_eq!(wrong.to_string().lines().next(), Some("t.csv:3: seconds: `fast` is no number"));
+        assert_eq!(
+            wrong.to_string().lines().next(),
+            Some("t.csv:3: seconds: `fast` is not a number")
+        );
         assert_eq!(wrong.excerpt.map(|excerpt| excerpt.columns()), Some(4..8));
     }
 

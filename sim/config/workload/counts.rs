@@ -56,7 +56,7 @@ pub fn read_domain_counts(
             let text = record.get(places[column]).unwrap_or_default();
             text.parse::<u64>().ok().filter(|&n| n <= most).ok_or_else(|| {
                 let name = header.get(places[column]).unwrap_or_default();
-                let found = format!("`{text}` is no whole number from 0 to {most}");
+                let found = format!("`{text}` is not a whole number from 0 to {most}");
                 Diagnostic::in_cell(table, (line, name), found, HELP)
             })
         };

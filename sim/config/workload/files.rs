@@ -155,7 +155,7 @@ pub(super) fn origin(
     let path = |name: &Spanned<String>| -> Result<PathBuf, Diagnostic> {
         let path = folder.join(name.get_ref());
         let help = "give a path relative to the workload's file";
-        let missing = || source.mistake(name.span(), "is no file", help);
+        let missing = || source.mistake(name.span(), "is not a file", help);
         path.is_file().then_some(path).ok_or_else(missing)
     };
     match (law, trace) {
@@ -190,7 +190,7 @@ pub(super) fn check_origin(
             let (have, of) = (recording.top_k(), recording.experts());
             Err(source.mistake_at_key(
                 "gate.trace",
-                format!("chooses {have} of {of} experts a token, and the model {k} of {all}"),
+                format!("chooses {have} of {of} experts per token, and the model {k} of {all}"),
                 "replay a recording of a model with as many choices and no more experts",
             ))
         }

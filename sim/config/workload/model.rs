@@ -86,7 +86,7 @@ impl ModelTable {
         let Some(given) = &self.sliding_window else {
             let Some(pattern) = pattern else { return Ok(None) };
             let help = "give model.sliding_window, the tokens that one attends to, or remove it";
-            return Err(source.mistake(pattern.span(), "means nothing without a window", help));
+            return Err(source.mistake(pattern.span(), "does not apply without a window", help));
         };
         if dense.is_some_and(|dense| dense.shortcut) {
             let found = "is not known of the two attentions of a layer with dense.shortcut";

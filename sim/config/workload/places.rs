@@ -71,7 +71,7 @@ impl LayoutTable {
         let every = self.replan_every.as_ref().map(Spanned::span);
         if let Some(span) = window.or(ago).or(every).filter(|_| !planned) {
             let help = "remove it, or give layout.places = \"load-aware\" or \"replicated\"";
-            return Err(source.mistake(span, "means nothing where no load is looked at", help));
+            return Err(source.mistake(span, "does not apply where no load is looked at", help));
         }
         let seen = Seen {
             window: self.seen_micro_batches.as_ref().map_or(DEFAULT_WINDOW, |n| n.get_ref().0),
@@ -102,7 +102,7 @@ impl LayoutTable {
             }
             (_, Some(given)) => Err(source.mistake(
                 given.span(),
-                "means nothing where each expert lives once",
+                "does not apply where each expert lives once",
                 "remove it, or give layout.places = \"replicated\"",
             )),
             (PlacesWord::Contiguous, None) => Ok(Places::Contiguous),

@@ -44,7 +44,7 @@ enum GradientWord {
 }
 
 impl TrainingTable {
-    /// The training step of a workload with this layout and so many micro-batches.
+    /// The training step of a workload with this layout and this number of micro-batches.
     pub(super) fn training(
         &self,
         source: &Source,
@@ -131,7 +131,7 @@ impl TrainingTable {
 fn interleaved(stages: u32, micro_batches: u32) -> (String, &'static str) {
     let found = format!(
         "interleaves chunks, which takes micro-batches in rounds of {stages} stages, and \
-         {micro_batches} micro-batches are no multiple of {stages}"
+         {micro_batches} micro-batches are not a multiple of {stages}"
     );
     (found, "change batch.micro_batches or remove it")
 }

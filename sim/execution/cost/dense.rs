@@ -244,7 +244,7 @@ fn products(
     of.iter().map(each).sum()
 }
 
-/// (7) for so many elements.
+/// (7) for this number of elements.
 pub(super) fn quantising(
     workload: &Workload,
     kernels: &dyn KernelTimes,
@@ -290,7 +290,7 @@ fn attention(
     products(workload, kernels, &projections, gradient) + rest
 }
 
-/// The projections of (1) or (2) over so many rows, and p.
+/// The projections of (1) or (2) over this number of rows, and p.
 fn projections(workload: &Workload, rows: u64) -> (Vec<Product>, u32) {
     let (model, shared) = (&workload.model, workload.layout.tensor_parallel);
     let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));

@@ -8,7 +8,7 @@ use super::Factors;
 use crate::base::streams::Streams;
 use crate::network::{ExchangeBasis, NetworkRates, Rates};
 
-/// Rates in one world: `perturbation` for all but dispatch and combine where it is known what these stand on.
+/// Rates under one calibration sample: `perturbation` for all but dispatch and combine where it is known what these stand on.
 #[must_use]
 pub fn drawn(
     rates: Rates,

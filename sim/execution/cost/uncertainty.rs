@@ -1,8 +1,8 @@
 //! What calibration leaves open, drawn once a run.
 //!
 //! A profile is wrong in ways it knows the size of: for each family of kernels and of links, the law
-//! of its errors on what it had not seen ([`LogErrors`]). One run takes one world among those that
-//! the laws leave possible: a factor for each family, on all its times in that run,
+//! of its errors on what it had not seen ([`LogErrors`]). One run draws one sample of
+//! these laws: a factor for each family, on all its times in that run,
 //!
 //! ```text
 //!   T'(x) = T(x) · e^ε,   ε drawn from the family's law of ln(measured / predicted)             (1)
@@ -29,7 +29,7 @@ pub struct Uncertainty {
     families: [(String, Option<LogErrors>); 5],
 }
 
-/// One factor per family: how much longer its parts take in this world than predicted.
+/// One factor per family: how much longer its parts take in this sample than predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Factors {
     /// Dense matrix products.
@@ -80,7 +80,7 @@ impl Uncertainty {
         }
     }
 
-    /// One world: a factor for each family.
+    /// One calibration sample: a factor for each family.
     #[must_use]
     pub fn draw(&self, streams: Streams) -> Factors {
         let [gemm, experts, memory, within_node, across_nodes] =
@@ -116,7 +116,7 @@ pub struct PerturbedKernels<'a> {
 }
 
 impl<'a> PerturbedKernels<'a> {
-    /// `kernels` in the world of these factors.
+    /// `kernels` under these factors.
     #[must_use]
     pub const fn new(kernels: &'a dyn KernelTimes, factors: Factors) -> Self {
         Self { kernels, factors }

@@ -84,7 +84,7 @@ pub struct Replicas<'a> {
 }
 
 impl<'a> Replicas<'a> {
-    /// Those of a workload on stages of so many GPUs; `counted` says whether the whole model is.
+    /// Those of a workload on stages of this many GPUs; `counted` says whether the whole model is.
     #[must_use]
     pub fn new(
         workload: &'a Workload,

@@ -123,7 +123,7 @@ impl Chunks {
     }
 }
 
-/// Layers of each part of a model of so many, the first and the last part, which have the embedding and the
+/// Layers of each part of a model with this many layers, the first and the last part, which have the embedding and the
 /// output, being the last to get one more.
 #[must_use]
 pub fn spread(layers: u32, parts: u32) -> Vec<u32> {

@@ -71,7 +71,7 @@ impl LogErrors {
         self.0[above - 1] + (self.0[above] - self.0[above - 1]) * (level - p0) / (p1 - p0)
     }
 
-    /// What to multiply predictions by in one world among those that the errors leave possible.
+    /// What to multiply predictions by: one sample of the errors.
     #[must_use]
     pub fn draw(&self, rng: &mut impl RngExt) -> f64 {
         self.at(rng.random::<f64>()).exp()

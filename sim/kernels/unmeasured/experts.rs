@@ -81,7 +81,9 @@ fn mixed(
 
 /// The shape at a site of experts' residuals: (hidden, inter, experts, top-k), inter perhaps split.
 fn shape_at(at: &[u32], always_gated: bool) -> ExpertsShape {
-    let &[hidden, inter, experts, top_k, _] = at else { panic!("{at:?} is no shape of experts") };
+    let &[hidden, inter, experts, top_k, _] = at else {
+        panic!("{at:?} is not a shape of experts")
+    };
     let squared = |split: u32| is_squared_relu(inter.saturating_mul(split), experts, top_k);
     let gated = always_gated || ![1, 2, 4, 8, 16, 32].into_iter().any(squared);
     ExpertsShape { hidden, inter, experts, top_k, gated }

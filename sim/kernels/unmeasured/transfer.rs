@@ -17,8 +17,6 @@
 //! architecture does in another way.
 
 use crate::base::hashes::scatter_key;
-use crate::kernels::gemm::GemmPrior;
-use crate::kernels::{Device, Kernels};
 use crate::base::statistics::{Rule, quantile};
 use crate::base::units::FlopRate;
 use crate::kernels::gemm::GemmPrior;

@@ -82,7 +82,7 @@ pub fn cost_chart(comparison: &Comparison, place: &str) -> Result<Spots, Diagnos
         format!("{} gives most for each {each}, {} most in all", best.name, most.name)
     };
     let ray =
-        Ray { name: format!("{:.1} tokens/s a {each}", 1e6 * ratio(best)), slope: ratio(best) };
+        Ray { name: format!("{:.1} tokens/s per {each}", 1e6 * ratio(best)), slope: ratio(best) };
     let label =
         if power { "power, W, by the price book" } else { "cost, US dollars, by the price book" };
     Ok(Spots {

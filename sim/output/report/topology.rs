@@ -35,7 +35,7 @@ pub struct ClusterDescription {
     /// The class of link that decides it.
     pub decided_by: Option<String>,
     /// Bisection bandwidth, both directions, in GB/s.
-    pub half_to_half_gb_per_s: Option<f64>,
+    pub bisection_gb_per_s: Option<f64>,
     /// Whether these come from all routes, not a sample.
     pub bounds_from_all_routes: Option<bool>,
     /// The network's price, in US dollars.
@@ -93,7 +93,7 @@ impl ClusterDescription {
             links: links(topology),
             uniform_all_to_all_gb_per_s: bounds.map(|b| b.uniform_all_to_all.gb_per_sec()),
             decided_by: bounds.map(|b| b.decided_by.name().to_owned()),
-            half_to_half_gb_per_s: bounds.map(|b| b.half_to_half.gb_per_sec()),
+            bisection_gb_per_s: bounds.map(|b| b.bisection.gb_per_sec()),
             bounds_from_all_routes: bounds.map(|b| b.counted),
             network_cost_usd: network.usd,
             network_power_w: network.watts,
@@ -130,21 +130,21 @@ impl ClusterDescription {
     }
 
     fn write_bounds(&self, out: &mut dyn Write) -> io::Result<()> {
-        let rates = self.uniform_all_to_all_gb_per_s.zip(self.half_to_half_gb_per_s);
+        let rates = self.uniform_all_to_all_gb_per_s.zip(self.bisection_gb_per_s);
         let (Some((rate, half)), Some(decided_by)) = (rates, &self.decided_by) else {
             return Ok(());
         };
         let counted = self.bounds_from_all_routes == Some(true);
         let sampled = if counted { "" } else { ", from a sample of routes" };
         writeln!(out, "\nat best, by data sheets{sampled}")?;
-        writeln!(out, "  uniform all-to-all {rate:>10.1} GB/s a GPU, decided by {decided_by}")?;
+        writeln!(out, "  uniform all-to-all {rate:>10.1} GB/s per GPU, decided by {decided_by}")?;
         writeln!(out, "  bisection          {half:>10.1} GB/s, both directions")
     }
 
     fn write_cost(&self, out: &mut dyn Write) -> io::Result<()> {
         let gpus = f64::from(self.gpus);
         let dated = &self.prices_of;
-        writeln!(out, "\nprices of {dated}                USD            W    USD a GPU")?;
+        writeln!(out, "\nprices of {dated}                USD            W  USD per GPU")?;
         let known = |value: Option<f64>| {
             value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.0}"))
         };

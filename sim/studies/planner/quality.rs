@@ -95,7 +95,7 @@ impl Trend {
             if !line.is_sound() {
                 let (least, most) = (TAU.start(), TAU.end());
                 let help = format!("give τ from {least} to {most}, quality up to {MOST_QUALITY}");
-                let found = "τ and quality are no sound numbers";
+                let found = "τ and quality are not usable numbers";
                 return Err(Diagnostic::at_line(name, (&text, at + 2), found, help));
             }
             lines.push(line);
@@ -227,7 +227,7 @@ mod tests {
             "{}",
             wrong("tau,quality\n0.1,fine\n")
         );
-        assert!(wrong("tau,quality\n-1,3\n").contains("no sound numbers"));
+        assert!(wrong("tau,quality\n-1,3\n").contains("not usable numbers"));
         assert!(wrong("model,tau,quality\nx,0.5,3\n").contains("models in it: x"));
         assert!(wrong("").contains("has no quality"));
     }

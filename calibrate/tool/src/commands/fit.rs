@@ -61,7 +61,7 @@ fn public(device: &str, from: &Path, args: &FitArgs) -> Result<(), String> {
 fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
     let Some(name) = out.file_stem().and_then(|stem| stem.to_str()) else {
         return Err(format!(
-            "{}: is no name for a profile\n  help: --out mine.toml",
+            "{}: is not a name for a profile\n  help: --out mine.toml",
             out.display()
         ));
     };

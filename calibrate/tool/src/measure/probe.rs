@@ -256,7 +256,7 @@ fn numbers(output: &Output, at: &[u64], bench: &mut Bench<'_>) -> Result<Vec<f64
 
 /// Outputs of at most this many elements are compared whole.
 const WHOLE: u64 = 4096;
-/// Rows that cost the twin more products than this are dear: some ten milliseconds on a CPU.
+/// Rows that cost the twin more products than this are expensive: some ten milliseconds on a CPU.
 const DEAR: u64 = 1 << 22;
 
 /// Elements of a rows × columns output to compare: all of a small one, else the corners and a few

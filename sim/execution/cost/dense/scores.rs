@@ -25,7 +25,7 @@ pub(super) fn scores(
     window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)))
 }
 
-/// (3') of all heads on a GPU, with so many tokens seen.
+/// (3') of all heads on a GPU, with this number of tokens seen.
 fn decode_scores(
     workload: &Workload,
     kernels: &dyn KernelTimes,

@@ -47,13 +47,13 @@ fn table(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     let unit = comparison.equal.unit();
     writeln!(
         out,
-        "\n{:<22} {:>5} {unit:>15} {:>7} {:>13}  {:<10}",
+        "\n{:<22} {:>5} {unit:>17} {:>7} {:>13}  {:<10}",
         "cluster", "GPUs", "of best", "gain, %", "binds"
     )?;
     for cluster in &comparison.clusters {
         writeln!(
             out,
-            "{:<22} {:>5} {:>15} {:>7.2} {:>13}  {:<10}",
+            "{:<22} {:>5} {:>17} {:>7.2} {:>13}  {:<10}",
             cluster.cluster,
             cluster.gpus,
             digits(comparison.per(cluster).unwrap_or_default()),
@@ -114,20 +114,20 @@ fn catch_up(
     match cluster.break_even_factor {
         Some(factor) => writeln!(
             out,
-            "{name} matches {best} a GPU with {class} links of {} GB/s (now {})",
+            "{name} matches {best} per GPU with {class} links of {} GB/s (now {})",
             range(factor),
             range(1.0)
         ),
         None => writeln!(
             out,
-            "{name} does not match {best} a GPU with any {class} bandwidth: the rest of its time alone is too long"
+            "{name} does not match {best} per GPU with any {class} bandwidth: the rest of its time alone is too long"
         ),
     }
 }
 
 /// What each cluster costs and draws, the network apart.
 fn costs(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{:<22} {:>13} {:>11}   of it network", "by the price book", "USD", "W")?;
+    writeln!(out, "\n{:<22} {:>13} {:>11}   network share", "by the price book", "USD", "W")?;
     for cluster in &comparison.clusters {
         let [usd, watts] = [cluster.usd, cluster.watts].map(known);
         let share = |part: f64, all: Option<f64>| {

@@ -49,7 +49,7 @@ impl Held {
 
     fn record(&mut self, line: &[u8], shape: &Shape) -> Result<(), String> {
         let Some(record) = line::opened::<Record>(shape.fingerprint, line) else {
-            return Err("is no record of a task: its checksum does not fit".to_owned());
+            return Err("is not a record of a task: its checksum does not fit".to_owned());
         };
         shape.check(&record)?;
         let Record { task, rows } = record;

@@ -1,4 +1,4 @@
-//! A small world in which disks fail, processes are killed and blocks are torn.
+//! A simulated file system in which disks fail, processes are killed and blocks are torn.
 //!
 //! A pass says that no finished task is lost without a word and that no row is taken for a task's that the
 //! sweep did not write, whatever single bit flips, wherever a process is killed, whichever blocks of the

@@ -103,7 +103,7 @@ impl Row {
         if whole {
             return Ok(Some(number as u32));
         }
-        Err(format!("{column} is `{}`, which is no count", cell.trim()))
+        Err(format!("{column} is `{}`, which is not a count", cell.trim()))
     }
 
     /// The same, of a number that a prediction cannot do without.
