@@ -100,8 +100,11 @@ impl ComparisonArgs {
         let scenario = source.load().map_err(|mistake| match &*mistake.place {
             // The text is ours: what is wrong with it is an argument.
             config::COMMAND_LINE => {
-                let place = format!("{cluster}, {}", mistake.place);
-                Diagnostic { place, line: None, excerpt: None, ..mistake }
+                let (place, key) = match option_of(&mistake.key) {
+                    Some(option) => (format!("{cluster}, {option}"), String::new()),
+                    None => (format!("{cluster}, {}", mistake.place), mistake.key.clone()),
+                };
+                Diagnostic { place, key, line: None, excerpt: None, ..mistake }
             }
             _ => mistake,
         })?;
@@ -116,6 +119,20 @@ impl ComparisonArgs {
         }
         Ok((short_name(topology), scenario))
     }
+}
+
+/// The argument that a key of the scenario was made from.
+fn option_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "topology" => "the cluster",
+        "profile" => "the profile behind `=`",
+        "counted" => "--counted",
+        "seeds" => "--seeds",
+        "overheads" => "--overheads",
+        "compare[0].vanilla" => "--vanilla",
+        "compare[0].moepp" => "--moepp",
+        _ => return None,
+    })
 }
 
 /// A cluster's name in tables: that of its file, without folders.
