@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::Args;
 
 use crate::Failure;
+use moesim::base::near::advice;
 use moesim::base::threads;
 use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource};
 use moesim::output::report::Asked;
@@ -96,8 +97,10 @@ fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>
             .iter()
             .flat_map(|case| case.moepp.first().map(|own| own.name.as_str()))
             .collect();
-        let help = format!("its MoE++ workloads: {}", names.join(", "));
-        return Err(Diagnostic::of(scenario.name.clone(), "has no such workload", help).into());
+        let given = name.unwrap_or_default();
+        let help = advice(given, "its MoE++ workloads", &names);
+        let found = format!("has no workload `{given}`");
+        return Err(Diagnostic::of(scenario.name.clone(), found, help).into());
     };
     let moepp = scenario.cases[case].moepp.iter();
     let taus: Vec<f64> = moepp.filter_map(|workload| workload.model.experts.tau).collect();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::Failure;
+use moesim::base::near::{advice, quoted};
 use moesim::base::units::GpuId;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::output::report::Setting;
@@ -114,11 +115,16 @@ pub(crate) fn choose<'a>(
     };
     all().rfind(fits).ok_or_else(|| {
         let names: std::collections::BTreeSet<&str> = all().map(|w| w.name.as_str()).collect();
-        Diagnostic::of(
-            scenario.name.clone(),
-            "has no such workload and τ",
-            format!("its workloads: {}", names.into_iter().collect::<Vec<_>>().join(", ")),
-        )
-        .into()
+        let names: Vec<&str> = names.into_iter().collect();
+        let (found, help) = match name.filter(|name| !names.contains(name)) {
+            Some(name) => {
+                (format!("has no workload `{name}`"), advice(name, "its workloads", &names))
+            }
+            None => {
+                let help = format!("its workloads: {}", quoted(&names, ", "));
+                ("has no such workload and τ".to_owned(), help)
+            }
+        };
+        Diagnostic::of(scenario.name.clone(), found, help).into()
     })
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::Failure;
 use crate::arguments::choice;
 use moesim::base::table::Table;
-use moesim::config::Diagnostic;
+use moesim::config::{Diagnostic, Kind};
 use moesim::output::pictures::predicted_measured;
 use moesim::studies::validate::summary::FileErrors;
 use moesim::studies::validate::{LeaveOut, Report, judge, summary};
@@ -179,6 +179,9 @@ fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
         let help = "name a folder with measurements";
         Diagnostic::of(dir.display().to_string(), format!("cannot be read: {e}"), help)
     };
+    if let Some(other) = Kind::misplaced_file(dir) {
+        return Err(other);
+    }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();

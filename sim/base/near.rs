@@ -13,7 +13,7 @@ const SHORT: usize = 8;
 ///
 /// Near means: a third of the characters may be mistyped (inserted, left out, replaced, or swapped with their
 /// neighbour), whatever their case and whether words are joined by `-` or `_`; or one name is a part of the
-/// other.
+/// other. Names half as far again as the nearest are left out.
 #[must_use]
 pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     let plain = |name: &str| name.to_lowercase().replace(['_', ' '], "-");
@@ -33,7 +33,9 @@ pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Vec
     }
     near.sort();
     near.dedup();
-    near.into_iter().take(MOST).map(|(_, name)| name).collect()
+    let most = near.first().map_or(0, |(best, _)| best + best / 2);
+    let near = near.into_iter().filter(|(distance, _)| *distance <= most);
+    near.take(MOST).map(|(_, name)| name).collect()
 }
 
 /// Advice on a name that is not known: what is near, and all that are known where they are few or nothing is
@@ -82,6 +84,11 @@ mod tests {
         assert_eq!(near("b100-4x8"), ["a100-4x8", "b200-4x8", "b300-4x8"], "three at most");
         assert_eq!(near("gb200-nlv72"), ["gb200-nvl72"], "swapped letters");
         assert_eq!(near("h100"), ["h100-4x8-rail"], "a part of a name");
+        assert_eq!(
+            nearest("moe-1bb", ["moe-2b", "moe-1b", "moe-7b"]),
+            ["moe-1b"],
+            "far ones are left out"
+        );
         assert_eq!(near("cluster.toml"), [""; 0]);
         assert_eq!(nearest("x", ["tau", "y"]), [""; 0], "nothing in common");
         assert_eq!(nearest("layres", ["layers", "heads"]), ["layers"]);
@@ -96,10 +103,7 @@ mod tests {
         assert_eq!(advice("zzz", "choose from", &["full", "half"]), "choose from: `full`, `half`");
         let many: Vec<String> = (10..30).map(|n| format!("column_{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(
-            advice("colum_12", "columns", &many),
-            "did you mean `column_12`, `column_10` or `column_11`?"
-        );
+        assert_eq!(advice("colum_12", "columns", &many), "did you mean `column_12`?");
         assert!(advice("speed", "columns", &many).starts_with("columns: `column_10`, "));
         assert_eq!(advice("x", "known keys here", &[]), "remove it");
     }

@@ -1,10 +1,11 @@
 //! Which kind of file a TOML text is.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::{Diagnostic, Source, foreign};
+use super::{Diagnostic, MAX_FILE_BYTES, Source, foreign};
 use crate::base::choice::Choice;
 
 /// The kinds of file that moesim reads.
@@ -196,6 +197,15 @@ impl Kind {
             format!("is {}, and {} is wanted here", self.with_article(), wanted.with_article()),
             self.taken_by(),
         )
+    }
+
+    /// The same of a file, if it is text of a size that people write.
+    #[must_use]
+    pub fn misplaced_file(path: &Path) -> Option<Diagnostic> {
+        let small =
+            std::fs::metadata(path).is_ok_and(|of| of.is_file() && of.len() <= MAX_FILE_BYTES);
+        let text = small.then(|| std::fs::read_to_string(path).ok()).flatten()?;
+        Self::misplaced(&path.display().to_string(), &text)
     }
 
     /// Says what a file is that was given where none of moesim's own TOML files is wanted, if it looks like

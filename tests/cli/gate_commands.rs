@@ -227,8 +227,11 @@ fn each_mistake_in_counts_has_its_message() {
         std::fs::write(&path, text).unwrap();
         refusal(&moesim(&["gate", "fit", path.to_str().unwrap()]))
     };
-    assert!(refused("domain,layer,expert\n").contains(":1: has no column `count`"));
-    assert!(refused("domain,layer,expert,count\na,0,0,x\n").contains(":2: count is `x`"));
+    let told = refused("domain,layer,expert\n");
+    assert!(told.contains("has no column `count`") && told.contains("counts.csv:1:1"), "{told}");
+    let told = refused("domain,layer,expert,count\na,0,0,x\n");
+    assert!(told.contains("count: `x` is no whole number from 0 to "), "{told}");
+    assert!(told.contains("counts.csv:2:7"), "{told}");
     assert!(
         refused("domain,layer,expert,count\na,0,0,5\n").contains("it takes counts of two experts")
     );

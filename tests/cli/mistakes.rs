@@ -259,6 +259,33 @@ const CASES: &[(&str, Wrong)] = &[
         Given("tests/data/cases/09-nccl-tests.log", &["run", "wrong.toml"]),
     ),
     (
+        "a list that is not closed, on the command line",
+        Args(&["run", "paper", "--set", "tau=[0.5"]),
+    ),
+    ("a topology given to gate fit", Given(TOPOLOGY, &["gate", "fit", "wrong.toml", "--out", "x"])),
+    (
+        "a workload given as a curve of quality",
+        Given(WORKLOAD, &["plan", "a100-4x8", "--layer-ms", "2", "--quality", "wrong.toml"]),
+    ),
+    (
+        "a curve of quality without its column",
+        Text(
+            "tau,qualty\n0.5,40\n",
+            &["plan", "a100-4x8", "--layer-ms", "2", "--quality", "wrong.toml"],
+        ),
+    ),
+    (
+        "a cell that is no number",
+        Text(
+            "tau,quality\n0.5,good\n",
+            &["plan", "a100-4x8", "--layer-ms", "2", "--quality", "wrong.toml"],
+        ),
+    ),
+    ("a workload given to validate", Given(WORKLOAD, &["validate", "wrong.toml"])),
+    ("a workload with a letter too many", Args(&["compare", "a100-4x8", "--vanilla", "moe-1bb"])),
+    ("something else to count", Args(&["compare", "a100-4x8", "--counted", "moe-layr"])),
+    ("a workload that a scenario has not", Args(&["explain", "paper", "--workload", "moepp-1"])),
+    (
         "a CSV table given to run",
         Text("source,destination,bytes,start_s\n0,1,100,0\n", &["run", "wrong.toml"]),
     ),

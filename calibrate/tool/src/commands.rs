@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use crate::measure::session::write_together;
+use moesim::base::table::TableError;
+use moesim::config::{Diagnostic, Style};
 use moesim::kernels::profile::Profile;
 
 mod compare;
@@ -35,11 +37,49 @@ pub enum Command {
     Report(compare::ReportArgs),
 }
 
-/// Runs a subcommand; its message when it cannot.
+/// Why a command ended without doing what was asked.
+#[derive(Debug)]
+pub enum Refused {
+    /// A file that was given is wrong.
+    File(Box<Diagnostic>),
+    /// Anything else: a message with a remedy.
+    Other(String),
+}
+
+impl From<Diagnostic> for Refused {
+    fn from(mistake: Diagnostic) -> Self {
+        Self::File(Box::new(mistake))
+    }
+}
+
+impl From<TableError> for Refused {
+    fn from(error: TableError) -> Self {
+        Diagnostic::from(error).into()
+    }
+}
+
+impl From<String> for Refused {
+    fn from(message: String) -> Self {
+        Self::Other(message)
+    }
+}
+
+impl Refused {
+    /// The message for standard error, which shows the line of a file that is wrong.
+    #[must_use]
+    pub fn render(&self) -> String {
+        match self {
+            Self::File(mistake) => mistake.render(Style::default()),
+            Self::Other(message) => format!("error: {message}"),
+        }
+    }
+}
+
+/// Runs a subcommand.
 ///
 /// # Errors
 /// One message for the user, with a remedy.
-pub fn run(command: &Command) -> Result<(), String> {
+pub fn run(command: &Command) -> Result<(), Refused> {
     match command {
         Command::Measure(args) => measure::run(args),
         Command::Fit(args) => fit::run(args),
@@ -50,7 +90,7 @@ pub fn run(command: &Command) -> Result<(), String> {
     }
 }
 
-fn import(dir: &Path, out: &Path) -> Result<(), String> {
+fn import(dir: &Path, out: &Path) -> Result<(), Refused> {
     let imported = crate::import::import(dir, out).map_err(|e| e.to_string())?;
     for table in imported.tables {
         say(&table);

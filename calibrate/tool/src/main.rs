@@ -17,9 +17,9 @@ struct Args {
 fn main() -> ExitCode {
     match commands::run(&Args::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err(refused) => {
             // Nothing can be done for a closed standard error.
-            let _ = writeln!(std::io::stderr(), "error: {message}");
+            let _ = writeln!(std::io::stderr(), "{}", refused.render());
             ExitCode::FAILURE
         }
     }

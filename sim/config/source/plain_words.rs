@@ -56,10 +56,13 @@ fn wanted(found: &str, expected: &str, key: &str) -> String {
     let name = key.rsplit('.').next().unwrap_or_default();
     match expected {
         "a sequence" => {
+            let name = if name.is_empty() { "key" } else { name };
             let found = value(found);
             let found = found.strip_prefix("the text ").unwrap_or(&found);
+            if found.starts_with("\"[") {
+                return format!("end the list with `]`: {name} = […]");
+            }
             let found = if found.starts_with("a ") { "…" } else { found };
-            let name = if name.is_empty() { "key" } else { name };
             format!("give a list in brackets: {name} = [{found}]")
         }
         "a string" => "give a text in \"quotes\"".to_owned(),

@@ -70,7 +70,20 @@ fn wrapped(text: &str, before: usize, style: Style) -> String {
     let options = Options::new(columns.saturating_sub(before).max(20))
         .word_splitter(WordSplitter::NoHyphenation)
         .break_words(false);
-    textwrap::fill(text, options)
+    textwrap::fill(&glued(text), options).replace(GLUE, " ")
+}
+
+/// A space at which lines are not broken.
+const GLUE: char = '\u{a0}';
+
+/// Commands and names in back quotes stay on one line, where they are short.
+fn glued(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(nth, part)| match nth % 2 {
+        1 if part.len() <= 40 => part.replace(' ', "\u{a0}"),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 /// Lines after the first set in.
@@ -107,6 +120,12 @@ mod tests {
         let shown = long.render(Style { columns: Some(80), colours: false });
         assert!(shown.lines().count() > 6 && shown.lines().all(|line| line.len() <= 80), "{shown}");
         assert_eq!(long.render(Style::default()).lines().count(), 2);
+        let style = Style { columns: Some(40), colours: false };
+        let quoted = Diagnostic::of("x", "is", "use what is shown by `moesim list` here");
+        assert_eq!(
+            quoted.render(style),
+            "error: x: is\n  help: use what is shown by\n        `moesim list` here"
+        );
         for mistake in [mistake(), long] {
             assert!(!mistake.render(Style::default()).contains('\u{1b}'));
             let style = Style { columns: Some(80), colours: true };

@@ -1,7 +1,7 @@
 //! Mistakes in CSV tables, placed by line and cell.
 
 use super::{Diagnostic, Excerpt};
-use crate::base::near::{did_you_mean, nearest};
+use crate::base::near::{nearest, quoted};
 
 impl Diagnostic {
     /// What the reader of a CSV text says of it; `help` tells what columns it has.
@@ -39,8 +39,11 @@ impl Diagnostic {
     pub fn without_column((place, text): (&str, &str), name: &str, help: &str) -> Self {
         let head = text.lines().next().unwrap_or_default();
         let near = nearest(name, head.split(',').map(str::trim));
-        let near =
-            if near.is_empty() { String::new() } else { format!("{} ", did_you_mean(&near)) };
+        let near = if near.is_empty() {
+            String::new()
+        } else {
+            format!("rename {}, if it is that; ", quoted(&near, " or "))
+        };
         let found = format!("has no column `{name}`");
         Self::at_line(place, (text, 1), found, format!("{near}{help}"))
     }
@@ -123,7 +126,7 @@ mod tests {
         let wrong = mistake("name,second\na,1\n");
         assert_eq!(
             wrong.to_string(),
-            "t.csv:1: has no column `seconds`\n  help: did you mean `second`? the columns are name, seconds"
+            "t.csv:1: has no column `seconds`\n  help: rename `second`, if it is that; the columns are name, seconds"
         );
         let short = mistake("name,seconds\na\n").to_string();
         assert!(

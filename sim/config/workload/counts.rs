@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, Kind};
 use crate::gate::domains::DomainCounts;
 
 /// The columns that are read; `layer_slot` stands for `layer` where a table names it so.
@@ -28,12 +28,13 @@ pub fn read_domain_counts(
     let header = reader.headers().map_err(of_csv)?.clone();
     let at = |name: &str| header.iter().position(|column| column == name);
     let mut places = [0; 4];
-    for (place, name) in places.iter_mut().zip(COLUMNS) {
+    for (at_column, name) in places.iter_mut().zip(COLUMNS) {
         let also = if name == "layer" { at("layer_slot") } else { None };
         let Some(found) = at(name).or(also) else {
-            return Err(Diagnostic::without_column(table, name, HELP));
+            let other = Kind::misplaced(&place, &text);
+            return Err(other.unwrap_or_else(|| Diagnostic::without_column(table, name, HELP)));
         };
-        *place = found;
+        *at_column = found;
     }
     let (of_model, of_kind) = (at("model"), at("kind"));
     let mut rows: Vec<(String, u32, usize, u64)> = vec![];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::{Diagnostic, Source};
+use super::{Diagnostic, Kind, Source};
 use crate::base::table::Table;
 use crate::workload::{Experts, Law, LayerLaw, Origin, Persistence, Recording, Scheme};
 
@@ -142,7 +142,9 @@ fn law_of(file: LawFile) -> Result<Law, String> {
 /// # Errors
 /// If it cannot be read, or is no recording.
 pub fn read_recording(path: &Path) -> Result<Recording, Diagnostic> {
-    Ok(Recording::from_table(&Table::read(path)?)?)
+    let table = Table::read(path);
+    let table = table.map_err(|e| Kind::misplaced_file(path).unwrap_or_else(|| e.into()))?;
+    Ok(Recording::from_table(&table)?)
 }
 
 /// What a workload's gate follows; paths are relative to the workload's file.

@@ -15,7 +15,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::base::statistics::mean;
-use crate::config::{Diagnostic, TAU};
+use crate::config::{Diagnostic, Kind, TAU};
 
 /// Quality at a τ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,7 +81,8 @@ impl Trend {
         let bytes = std::fs::read(path).map_err(|error| {
             Diagnostic::of(&name, format!("cannot be read: {error}"), "check the path")
         })?;
-        Self::parse(&name, &bytes, model)
+        let other = |mistake| Kind::misplaced_file(path).unwrap_or(mistake);
+        Self::parse(&name, &bytes, model).map_err(other)
     }
 
     fn parse(name: &str, csv: &[u8], model: &str) -> Result<Self, Diagnostic> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::results::Results;
 use super::row::{Cell, Row};
 use crate::base::table::{Column, Table};
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, Kind};
 
 impl Results {
     /// Reads a table that a sweep (or any other command) wrote.
@@ -30,7 +30,10 @@ impl Results {
         let results = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => Self::from_csv(&place, path)?,
             _ => {
-                let table = Table::read(path)?;
+                let table = Table::read(path);
+                let other =
+                    |error| Kind::misplaced_file(path).unwrap_or_else(|| Diagnostic::from(error));
+                let table = table.map_err(other)?;
                 Self::from_table(&table)
             }
         };

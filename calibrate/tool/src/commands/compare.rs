@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use moesim::base::statistics::{Rule, quantile};
-use moesim::config::{Source, read_profile};
+use moesim::config::{Diagnostic, Source, read_profile};
 use moesim::output::plot::{Axis, Cloud, LineChart, Point, PredictedMeasured, Series, save};
 
-use super::{loop_name, say};
+use super::{Refused, loop_name, say};
 use crate::compare::{Compared, error_quantile, gains, layers};
 use crate::measure::samples;
 use crate::measure::session::{Coverage, coverage};
@@ -33,30 +33,29 @@ pub struct ReportArgs {
 }
 
 /// What was found, the device's name, and how much of what was planned was measured.
-fn load(args: &CompareArgs) -> Result<(Vec<Compared>, String, Coverage), String> {
-    let source = Source::read(&args.profile).map_err(|e| e.to_string())?;
-    let profile = read_profile(&source, &args.profile).map_err(|e| e.to_string())?;
+fn load(args: &CompareArgs) -> Result<(Vec<Compared>, String, Coverage), Refused> {
+    let source = Source::read(&args.profile)?;
+    let profile = read_profile(&source, &args.profile)?;
     let beside = args.profile.parent().map(Path::to_path_buf).unwrap_or_default();
     let folder = args.samples.clone().unwrap_or_else(|| beside.clone());
     let rows = samples::read_folder(&folder).map_err(|e| e.to_string())?;
     let of_loop = beside.join(format!("{}.toml", loop_name(&profile.name)));
     let of_loop = if of_loop.exists() {
-        let source = Source::read(&of_loop).map_err(|e| e.to_string())?;
-        Some(moesim::config::overheads(&source).map_err(|e| e.to_string())?)
+        let source = Source::read(&of_loop)?;
+        Some(moesim::config::overheads(&source)?)
     } else {
         None
     };
     let found = layers(&profile, of_loop, &rows);
     if found.is_empty() {
-        return Err(format!(
-            "{}: holds no whole layers\n  help: let `calibrate measure` finish, in the same folder",
-            folder.display()
-        ));
+        let help = "let `calibrate measure` finish, in the same folder";
+        let place = folder.display().to_string();
+        return Err(Diagnostic::of(place, "holds no whole layers", help).into());
     }
     Ok((found, profile.device, coverage(&folder, &rows)))
 }
 
-pub(super) fn compare(args: &CompareArgs) -> Result<(), String> {
+pub(super) fn compare(args: &CompareArgs) -> Result<(), Refused> {
     let (found, device, covered) = load(args)?;
     say(&format!(
         "whole layers on {device}: measured, and predicted by a fit that has not seen them"
@@ -102,7 +101,7 @@ fn short(covered: &Coverage) -> String {
     if short.is_empty() { String::new() } else { format!("; {measured} of {planned} points") }
 }
 
-pub(super) fn report(args: &ReportArgs) -> Result<(), String> {
+pub(super) fn report(args: &ReportArgs) -> Result<(), Refused> {
     let (found, device, covered) = load(&args.compare)?;
     std::fs::create_dir_all(&args.out)
         .map_err(|e| format!("{}: cannot be made: {e}", args.out.display()))?;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use moesim::config;
+use moesim::base::near::advice;
+use moesim::config::{self, Diagnostic};
 use moesim::kernels::profile::Residual;
 
-use super::{loop_name, say, write_profile};
+use super::{Refused, loop_name, say, write_profile};
 use crate::device::{DEVICES, DataSheet};
 use crate::measure::samples;
 use crate::measure::session::{DEVICE_FILE, coverage, recorded, write_atomically};
@@ -33,44 +34,42 @@ pub struct FitArgs {
     links_only: bool,
 }
 
-pub(super) fn run(args: &FitArgs) -> Result<(), String> {
+pub(super) fn run(args: &FitArgs) -> Result<(), Refused> {
     match (&args.samples, &args.device, &args.from) {
         (Some(samples), ..) => own_device(samples, &args.out),
         (None, Some(device), Some(from)) => public(device, from, args),
-        _ => Err("name either --samples, or --device and --from".to_owned()),
+        _ => Err("name either --samples, or --device and --from".to_owned().into()),
     }
 }
 
-fn public(device: &str, from: &Path, args: &FitArgs) -> Result<(), String> {
+fn public(device: &str, from: &Path, args: &FitArgs) -> Result<(), Refused> {
     let Some(sheet) = DataSheet::named(device) else {
         let known: Vec<&str> = DEVICES.iter().map(|d| d.name).collect();
-        return Err(format!("unknown device `{device}`\n  help: use one of {}", known.join(", ")));
+        let help = advice(device, "devices of public tables", &known);
+        return Err(Diagnostic::of("--device", format!("unknown device `{device}`"), help).into());
     };
     let profile = if args.links_only {
-        let kernels = config::built_in_profile(device).map_err(|e| e.to_string())?;
+        let kernels = config::built_in_profile(device)?;
         fit::with_links(kernels, sheet, from).map_err(|e| e.to_string())?
     } else {
         fit::profile(sheet, from).map_err(|e| e.to_string())?
     };
     let out = &args.out;
     let origin = format!("Written by `calibrate fit --device {device}`. Do not edit: fit again.");
-    write_profile(out, &profile, &emit::toml(&profile, sheet, &[origin]))
+    Ok(write_profile(out, &profile, &emit::toml(&profile, sheet, &[origin]))?)
 }
 
 /// A profile is named after its file; a device's own samples are all that it is made of.
-fn own_device(samples: &Path, out: &Path) -> Result<(), String> {
+fn own_device(samples: &Path, out: &Path) -> Result<(), Refused> {
     let Some(name) = out.file_stem().and_then(|stem| stem.to_str()) else {
-        return Err(format!(
-            "{}: is not a name for a profile\n  help: --out mine.toml",
-            out.display()
-        ));
+        let place = out.display().to_string();
+        let help = "give one that ends in .toml: --out mine.toml";
+        return Err(Diagnostic::of(place, "is not a name for a profile", help).into());
     };
     let Some(identity) = recorded(samples) else {
-        return Err(format!(
-            "{}: no {DEVICE_FILE} says which device was measured\n  help: name a folder that \
-             `calibrate measure --out` wrote",
-            samples.display()
-        ));
+        let found = format!("no {DEVICE_FILE} says which device was measured");
+        let help = "name a folder that `calibrate measure --out` wrote";
+        return Err(Diagnostic::of(samples.display().to_string(), found, help).into());
     };
     let rows = samples::read_folder(samples).map_err(|e| e.to_string())?;
     let (profile, sheet) = fit_samples::profile(name, &identity, &rows)?;

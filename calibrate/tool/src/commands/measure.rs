@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{say, warn};
+use super::{Refused, say, warn};
 use crate::measure::backend::DeviceFacts;
 use crate::measure::bench::Bench;
 use crate::measure::device::{self, Choice};
@@ -15,6 +15,8 @@ use crate::measure::probes::Suite;
 use crate::measure::session::{Progress, Report, Session, described};
 use crate::measure::shapes::{SHAPES, Shape};
 use crate::measure::telemetry::Telemetry;
+use moesim::base::near::advice;
+use moesim::config::Diagnostic;
 
 /// What to measure, for how long, and where to keep it.
 #[derive(Args)]
@@ -45,11 +47,12 @@ pub struct MeasureArgs {
     seed: u64,
 }
 
-pub(super) fn run(args: &MeasureArgs) -> Result<(), String> {
+pub(super) fn run(args: &MeasureArgs) -> Result<(), Refused> {
     let start = Instant::now();
     let minutes = args.minutes.unwrap_or(if args.quick { 1.0 } else { 10.0 });
     if !(0.01..=1440.0).contains(&minutes) {
-        return Err(format!("--minutes {minutes}\n  help: give 0.01 to 1440"));
+        let place = format!("--minutes {minutes}");
+        return Err(Diagnostic::of(place, "is too little or too much", "give 0.01 to 1440").into());
     }
     let (mut backend, passed_over) =
         device::open(args.backend, args.device).map_err(|e| e.to_string())?;
@@ -106,30 +109,31 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), String> {
     }
     if report.refused > 0 {
         let refused = report.refused;
-        return Err(format!(
-            "{refused} points have no timing: their kernels computed something else than their twins\n  \
-             help: this is a mistake of the driver or of ours; report it with {folder}/warnings.txt"
-        ));
+        let found = format!(
+            "{refused} points have no timing: their kernels computed something else than their twins"
+        );
+        let help = format!(
+            "this is a mistake of the driver or of ours; report it with {folder}/warnings.txt"
+        );
+        return Err(Diagnostic::of(folder.to_string(), found, help).into());
     }
     Ok(())
 }
 
-fn format_for(facts: &DeviceFacts, asked: Option<&str>) -> Result<Format, String> {
+fn format_for(facts: &DeviceFacts, asked: Option<&str>) -> Result<Format, Diagnostic> {
     let has: Vec<&str> = facts.formats.iter().map(|f| f.name()).collect();
     if let Some(asked) = asked {
         let found = Format::named(asked).filter(|f| facts.formats.contains(f));
         return found.ok_or_else(|| {
-            format!(
-                "--dtype {asked}: not stored by this device\n  help: use one of {}",
-                has.join(", ")
-            )
+            let help = advice(asked, "formats that it stores", &has);
+            Diagnostic::of(format!("--dtype {asked}"), "is not stored by this device", help)
         });
     }
     let best = [Format::Bf16, Format::F16].into_iter().find(|f| facts.formats.contains(f));
     Ok(best.filter(|_| !facts.software).unwrap_or(Format::F32))
 }
 
-fn shapes_for(facts: &DeviceFacts, asked: &[String]) -> Result<Vec<Shape>, String> {
+fn shapes_for(facts: &DeviceFacts, asked: &[String]) -> Result<Vec<Shape>, Diagnostic> {
     let standard = if facts.software {
         vec!["tiny", "small"]
     } else {
@@ -140,7 +144,8 @@ fn shapes_for(facts: &DeviceFacts, asked: &[String]) -> Result<Vec<Shape>, Strin
     let of = |name: &&str| {
         Shape::named(name).copied().ok_or_else(|| {
             let known: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
-            format!("unknown shape `{name}`\n  help: use one of {}", known.join(", "))
+            let help = advice(name, "shapes", &known);
+            Diagnostic::of("--shapes", format!("unknown shape `{name}`"), help)
         })
     };
     names.iter().map(of).collect()

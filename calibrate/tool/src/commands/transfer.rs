@@ -6,14 +6,14 @@ use clap::Args;
 
 use moesim::base::table::Table;
 use moesim::config::{
-    Source, Timings, built_in_profile, built_in_profiles, data_sheet, read_timings,
+    Diagnostic, Source, Timings, built_in_profile, built_in_profiles, data_sheet, read_timings,
 };
 use moesim::kernels::devices::DataSheet;
 use moesim::kernels::measurements::{Between, GemmRow};
 use moesim::kernels::profile::{Precision, Profile};
 use moesim::kernels::unmeasured::UnmeasuredDevice;
 
-use super::{say, write_profile};
+use super::{Refused, say, write_profile};
 use crate::{emit, gemm};
 
 /// What is known, and where to write the profile.
@@ -33,18 +33,17 @@ pub struct TransferArgs {
 /// With this many timings of a precision, GEMMs are fitted to them instead of taken from the donor.
 const ENOUGH_TO_FIT: usize = 1_000;
 
-pub(super) fn run(args: &TransferArgs) -> Result<(), String> {
-    let source = Source::read(&args.sheet).map_err(|e| e.to_string())?;
-    let (sheet, device) = data_sheet(&source).map_err(|e| e.to_string())?;
+pub(super) fn run(args: &TransferArgs) -> Result<(), Refused> {
+    let source = Source::read(&args.sheet)?;
+    let (sheet, device) = data_sheet(&source)?;
     let timings = match &args.timings {
         None => Timings::default(),
         Some(path) if path.extension().is_some_and(|end| end == "parquet") => {
-            let rows = Table::read(path).and_then(|table| GemmRow::of(&table));
-            let rows = rows.map_err(|e| e.to_string())?.rows;
+            let rows = Table::read(path).and_then(|table| GemmRow::of(&table))?.rows;
             let gemm = rows.into_iter().map(|(_, row)| row).collect();
             Timings { gemm, copies: Vec::new() }
         }
-        Some(path) => read_timings(path).map_err(|e| e.to_string())?,
+        Some(path) => read_timings(path)?,
     };
     refuse_impossible(&sheet, &timings)?;
     let (mut profile, rule) = foretold(&sheet, &timings)?;
@@ -121,13 +120,13 @@ fn refuse_efficiency(sheet: &DataSheet, profile: &Profile) -> Result<(), String>
 }
 
 /// The profile and how it came about.
-fn foretold(sheet: &DataSheet, timings: &Timings) -> Result<(Profile, String), String> {
-    let others: Result<Vec<Profile>, _> = built_in_profiles()
+fn foretold(sheet: &DataSheet, timings: &Timings) -> Result<(Profile, String), Refused> {
+    let others: Result<Vec<Profile>, Diagnostic> = built_in_profiles()
         .iter()
         .filter(|known| known.name != sheet.name)
         .map(|known| built_in_profile(known.name))
         .collect();
-    let others = others.map_err(|e| e.to_string())?;
+    let others = others?;
     let Timings { gemm, copies } = timings;
     let (mut profile, mut rule) =
         UnmeasuredDevice { sheet: Some(sheet), gemm, copies }.profile(&others);

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::words::has_any;
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, Kind};
 
 /// The table that is built in.
 const BUILT_IN: &str = include_str!("../../../../calibrate/data/systems/systems.csv");
@@ -175,7 +175,7 @@ pub fn read(path: &Path) -> Result<Vec<Row>, Diagnostic> {
     let bytes = std::fs::read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Diagnostic::of(&place, "is not UTF-8 text", "save the file as UTF-8"))?;
-    parse(&place, &text)
+    parse(&place, &text).map_err(|mistake| Kind::misplaced(&place, &text).unwrap_or(mistake))
 }
 
 /// The rows of a text, named in messages as `place`.
