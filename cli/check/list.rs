@@ -61,11 +61,11 @@ fn columns(names: &mut [&str], out: &mut dyn Write) -> Result<(), Failure> {
         return Ok(());
     }
     names.sort_unstable();
-    writeln!(out, "  models imported from their config.json (sizes: workloads/README.md)")?;
+    writeln!(out, "\nworkloads imported from a model's config.json (sizes: workloads/README.md)")?;
     let rows = names.len().div_ceil(COLUMNS);
     for row in 0..rows {
         let line = names.iter().skip(row).step_by(rows).map(|name| format!("{name:<24}"));
-        writeln!(out, "    {}", line.collect::<String>().trim_end())?;
+        writeln!(out, "  {}", line.collect::<String>().trim_end())?;
     }
     Ok(())
 }

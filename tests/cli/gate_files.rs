@@ -68,7 +68,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["model.colour=3"],
-        "--set model.colour=3: model.colour: unknown key `colour`\n  help: known keys here: `name`, `layers`, `hidden`, `intermediate`, `gated`, `heads`, `head_dim`, `vocabulary`, `key_value_heads`, `query_rank`, `key_value_rank`, `rope_dim`, `sliding_window`, `sliding_window_pattern`",
+        "--set model.colour=3: model.colour: unknown key `colour`\n  help: known keys here: `name`, `layers`, `hidden`, `intermediate`, `gated`, `heads`, `head_dim`, `value_dim`, `vocabulary`, `tied`, `key_value_heads`, `query_rank`, `key_value_rank`, `rope_dim`, `sliding_window`, `sliding_window_pattern`",
     ),
     (
         "moe-1b",
@@ -218,12 +218,12 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["model.rope_dim=64"],
-        "--set model.rope_dim=64: model.rope_dim: is one of three keys of latent attention, and another is missing\n  help: give query_rank, key_value_rank and rope_dim together, or none",
+        "--set model.rope_dim=64: model.rope_dim: is a key of latent attention, and others are missing\n  help: give key_value_rank and rope_dim (query_rank is optional), or none",
     ),
     (
         "moe-1b",
         &["dense.leading_layers=3"],
-        "moe-1b: dense.intermediate: is missing, and leading_layers or shortcut needs it\n  help: give the intermediate size of the dense feed-forward networks",
+        "moe-1b: dense.intermediate: is missing, and leading_layers, between or shortcut needs it\n  help: give the intermediate size of the dense feed-forward networks",
     ),
     (
         "gpt-oss-120b",
