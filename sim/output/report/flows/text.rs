@@ -57,7 +57,7 @@ fn ends(sent: &[Option<f64>], received: &[Option<f64>], out: &mut dyn Write) -> 
         )?;
     }
     let pairs = sent.iter().copied().zip(received.iter().copied()).enumerate();
-    let mut last: Vec<(usize, (Option<f64>, Option<f64>))> = pairs.collect();
+    let mut last: Vec<_> = pairs.collect();
     let done = |(sent, received): (Option<f64>, Option<f64>)| {
         sent.into_iter().chain(received).reduce(f64::max)
     };
