@@ -38,8 +38,9 @@ use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
 use crate::kernels::profile::{CollectiveOp, Precision};
 use crate::kernels::{Basis, ExpertsAsk};
-use crate::workload::{Dtype, Execution, Model, Phase, Workload};
+use crate::workload::{Dtype, Execution, Phase, Workload};
 
+mod attention;
 mod backward;
 mod collectives;
 mod dense;
@@ -50,6 +51,7 @@ mod operations;
 mod roofline;
 mod uncertainty;
 
+pub use attention::Scores;
 pub use backward::WeightGradients;
 pub use collectives::{CollectiveTimes, Group};
 pub use dense::{
@@ -57,7 +59,7 @@ pub use dense::{
     shortcut_backward, shortcut_op,
 };
 pub(crate) use gate::gate;
-use gate::quantises_apart;
+use gate::{quantises_apart, share_after_gate};
 pub use links::drawn;
 pub use operations::operations_per_token;
 pub use roofline::Roofline;
@@ -80,6 +82,11 @@ pub trait KernelTimes: Sync {
     /// The SwiGLU experts of one GPU at once, activation and permute within the GPU included, by the
     /// slots of each expert.
     fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_>;
+
+    /// Attention over scores that stay on chip.
+    fn attention(&self, scores: Scores) -> SimDuration {
+        attention::attended(self, scores)
+    }
 
     /// Kernels that only move `bytes` through device memory, launched `launches` times.
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration;
@@ -111,12 +118,6 @@ pub fn experts_ask(workload: &Workload) -> ExpertsAsk<'_> {
         phase: workload.phase(),
         slots: u64::from(batch.tokens_per_gpu) * u64::from(top_k),
     }
-}
-
-/// Share of the experts' kernel that is left after the gate, where the first product has this many columns left.
-fn share_after_gate(model: &Model, left: u32) -> f64 {
-    let matrices = f64::from(model.matrices());
-    (f64::from(left) / f64::from(model.hidden) + matrices - 1.0) / matrices
 }
 
 /// What a loop over experts costs beyond its kernels.

@@ -30,7 +30,7 @@
 //! [micikevicius18]; with ZeRO, replicas divide master weights and moments among them, from its second stage on
 //! gradients too. With `t` GPUs of tensor parallelism each holds a `t`-th of attention, dense networks and tables. (7)
 //! is T·D·2 with full recomputation, and otherwise T·(2·D + n_a + D)·2 of attention, its projections having n_a
-//! columns, and T·D·2 + K·T·(D·b_d + 2·H·2 + H·b + D·b_c) of gate and experts, less the norms' and the activation's
+//! columns, and T·D·2 + K·T·(D·b + 2·H·2 + H·b) of gate and experts, less the norms' and the activation's
 //! share, T·2·D·2 + K·T·H·b, with selective recomputation. A first stage of p has begun p micro-batches, 2·p − 1
 //! where passes run in pairs, p + (p − 1)/v where they interleave v chunks, and DualPipe p + 1 of half the layers that
 //! it holds, those of two stages. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:

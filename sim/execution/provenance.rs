@@ -11,7 +11,7 @@ use crate::base::units::{Bytes, SimDuration};
 use crate::execution::Scope;
 use crate::execution::blame::{Blame, Reason};
 use crate::execution::cost::{
-    KernelTimes, RowTimes, SlotTimes, dense_op, experts_ask, gate, output_op, shared_op,
+    KernelTimes, RowTimes, Scores, SlotTimes, dense_op, experts_ask, gate, output_op, shared_op,
     shortcut_op,
 };
 use crate::kernels::profile::CollectiveOp;
@@ -57,6 +57,12 @@ impl KernelTimes for Recorder<'_> {
             self.note(basis.clone(), time);
             time
         })
+    }
+
+    fn attention(&self, scores: Scores) -> SimDuration {
+        let time = self.kernels.attention(scores);
+        self.note(derived(Part::Dense, "attention", "large products, at a published share"), time);
+        time
     }
 
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {

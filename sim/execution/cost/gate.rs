@@ -3,13 +3,19 @@
 use super::{KernelTimes, experts_ask};
 use crate::base::units::{Bytes, SimDuration};
 use crate::kernels::Support;
-use crate::workload::{Dtype, GateNetwork, Scheme, Workload};
+use crate::workload::{Dtype, GateNetwork, Model, Scheme, Workload};
 
 /// Whether the kernel of grouped experts takes its rows as quantised by a kernel of their own: grouped GEMMs
 /// do, kernels that were measured with it do not.
 pub(super) fn quantises_apart(workload: &Workload, kernels: &dyn KernelTimes) -> bool {
     let basis = kernels.experts_basis(&experts_ask(workload));
     workload.batch.dtype == Dtype::Fp8 && matches!(basis.support, Support::Derived { .. })
+}
+
+/// Share of the experts' kernel that is left after the gate, where the first product has this many columns left.
+pub(super) fn share_after_gate(model: &Model, left: u32) -> f64 {
+    let matrices = f64::from(model.matrices());
+    (f64::from(left) / f64::from(model.hidden) + matrices - 1.0) / matrices
 }
 
 /// What gates compute in, whatever the format of experts.

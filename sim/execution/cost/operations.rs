@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   6·P + 3·2·(S/2)·Σ heads·(a + v)  a token: two operations a parameter it passes, forward and twice backward,
-//!                                  and attention over half a causal context
+//!                                  and attention over half a causal context, or what a window leaves of it
 //! ```
 //!
 //! `P` counts attention, the gate, the K experts chosen as if all were FFN experts, shared experts, dense
@@ -31,13 +31,19 @@ pub fn operations_per_token(workload: &Workload) -> f64 {
             (of + heads * value * d, heads * (dim + p + value))
         }
     };
-    let attention = projections + scored * f64::from(workload.batch.sequence_tokens) / 2.0;
+    let sequence = workload.batch.sequence_tokens;
+    let context = f64::from(sequence) / 2.0;
+    let scored_by = |layer: u32| {
+        let window = model.sliding_window.filter(|window| window.limits(layer));
+        scored * context * window.map_or(1.0, |window| window.scored_share(sequence))
+    };
+    let scores: f64 = (0..model.all_layers()).map(scored_by).sum();
     let matrices = f64::from(model.matrices());
     let experts = matrices * d * h * f64::from(model.experts.top_k);
     let shared = matrices * d * f64::from(model.dense.shared);
     let gate = d * f64::from(model.experts.total());
     let dense = matrices * d * f64::from(model.dense.intermediate);
-    let leading = f64::from(model.all_layers() - model.layers) * (attention + dense);
-    let layers = f64::from(model.layers) * (attention + experts + shared + gate);
-    6.0 * (layers + leading + d * f64::from(model.vocabulary))
+    let leading = f64::from(model.all_layers() - model.layers) * (projections + dense);
+    let layers = f64::from(model.layers) * (projections + experts + shared + gate);
+    6.0 * (layers + leading + scores + d * f64::from(model.vocabulary))
 }

@@ -41,7 +41,9 @@ pub(super) fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
     let b = batch.dtype.bytes();
     let attention = if whole { tokens * (3 * d + columns) * 2 } else { 0 };
     let products = u64::from(model.matrices()) - 1;
-    let each = workload.dispatch_bytes().0 + products * h * 2 + h * b + workload.combine_bytes().0;
+    // The gate's weights are applied in the activation: results are not needed again [megatronmoe].
+    // Inputs are kept in the format of the products, whatever they came in.
+    let each = d * b + products * h * 2 + h * b;
     let shared = tokens * u64::from(model.dense.shared) * (2 * products + b);
     let inner = u64::from(model.dense.intermediate);
     let dense = attention + tokens * inner * (2 * products + b);

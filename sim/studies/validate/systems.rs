@@ -28,6 +28,7 @@ mod model;
 mod plan;
 mod predict;
 mod question;
+mod recipe;
 mod row;
 mod stack;
 pub mod summary;

@@ -2,7 +2,7 @@
 
 use super::PLAIN;
 use crate::base::units::{Bytes, SimDuration};
-use crate::execution::cost::KernelTimes;
+use crate::execution::cost::{KernelTimes, Scores};
 use crate::workload::{Attention, Phase, SlidingWindow, Workload};
 
 /// (3) of all heads on a GPU.
@@ -19,10 +19,11 @@ pub(super) fn scores(
         let seen = window.map_or(seen, |window| seen.min(window.tokens)).max(1);
         return decode_scores(workload, kernels, rows, seen);
     }
-    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
-    let both = gemm(sequence, dim + rope) + gemm(value, sequence);
-    let whole = both.scaled(0.5 * (1.0 + 900.0 / f64::from(sequence)).min(2.0));
-    window.map_or(whole, |window| whole.scaled(window.scored_share(sequence)))
+    let length = f64::from(sequence);
+    let half = 0.5 * (1.0 + 900.0 / length).min(2.0);
+    let share = window.map_or(1.0, |window| window.scored_share(sequence));
+    let pairs = rows as f64 * length * half * share;
+    kernels.attention(Scores { pairs, dims: dim + rope + value })
 }
 
 /// (3') of all heads on a GPU, with this number of tokens seen.

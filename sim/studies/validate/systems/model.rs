@@ -157,7 +157,13 @@ fn model_table(
     }
     let dense = row.count("dense_layers", &row.dense_layers)?.unwrap_or(0);
     let layers = row.needed("layers", &row.layers)?.checked_sub(dense).filter(|&layers| layers > 0);
-    let layers = layers.ok_or("dense_layers leaves no layer with experts")?;
+    let mut layers = layers.ok_or("dense_layers leaves no layer with experts")?;
+    if has_any(&row.note, &["mtp layer included"]) {
+        layers += 1;
+        notes.push(
+            "the layer that predicts one more token as one more layer, without its output".into(),
+        );
+    }
     model.insert("layers".into(), i64::from(layers).into());
     if known.is_none() {
         attention(row, &mut model, notes)?;

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 use super::hardware;
 use super::model::{self, Shape};
 use super::question::{self, Per, Question, What};
+use super::recipe;
 use super::row::Row;
 use super::stack::{self, Library, Stack};
 use super::training::{self, Step};
@@ -88,7 +89,9 @@ impl Plan {
 ///
 /// # Errors
 /// The reason why the row cannot be simulated.
-pub(super) fn of(row: &Row) -> Result<Plan, String> {
+pub(super) fn of(given: &Row) -> Result<Plan, String> {
+    let (row, of_recipe) = recipe::completed(given);
+    let row = &row;
     let question = question::of(row)?;
     let shape = Shape::of(row)?;
     let tokens = row.needed("tokens_per_gpu", &row.tokens_per_gpu)?;
@@ -116,33 +119,30 @@ pub(super) fn of(row: &Row) -> Result<Plan, String> {
         taken: f64::from(stack.sms.unwrap_or(DEFAULT_SMS)) / f64::from(hardware.sheet.sms),
     });
     let bytes = bytes_of(question.what, &stack, shape, model.groups, &hardware, micro);
-    let [k, d, h] = [shape.top_k, shape.hidden, shape.intermediate].map(f64::from);
-    let matrices = if question.what == What::GroupedProduct { 3.0 } else { 6.0 };
     let per = Per {
         tokens: step.as_ref().map_or(f64::from(tokens), |step| step.tokens_per_gpu),
-        operations: matrices * f64::from(micro) * k * d * h,
+        operations: operations_of(question.what, shape, micro),
         bytes,
         gpus_per_node: f64::from(row.count("gpus_per_node", &row.gpus_per_node)?.unwrap_or(8)),
         gpus: f64::from(row.count("n_gpus", &row.n_gpus)?.unwrap_or(ranks)),
     };
     let open_step = step.as_ref().map_or(0, |step| step.open);
-    let open = stack.open + u32::from(hardware.transferred) + open_step;
+    let open =
+        stack.open + u32::from(hardware.transferred) + open_step + u32::from(of_recipe.is_some());
     let of_step = step.as_ref().map_or_else(Vec::new, |step| step.notes.clone());
     let mut notes: Vec<String> =
         [hardware.notes, stack.notes.clone(), model.notes, of_step].concat();
+    notes.extend(of_recipe);
     notes.extend(overlap.map(|_| {
         "two micro-batches overlapped by a bound (see docs/systems.md); the scenario runs one alone"
             .to_owned()
     }));
-    let counted = match training::counted(question.what) {
-        Some(counted) => counted,
-        None if serves => "model-forward",
-        None => "moe-layer",
-    };
+    let alone = if serves { "model-forward" } else { "moe-layer" };
+    let counted = training::counted(question.what).unwrap_or(alone);
     let scenario = scenario_of(row, hardware.profile, counted);
     let files = files_of(row, scenario.clone(), &hardware.topology, model.workload.clone());
     let mut plan = Plan { question, per, overlap, notes, open, files };
-    if question.what == What::Training && row.recompute.trim().is_empty() {
+    if question.what == What::Training && given.recompute.trim().is_empty() {
         plan.recompute_to_fit(row, &scenario, (&hardware.topology, model.workload));
     }
     Ok(plan)
@@ -179,6 +179,13 @@ fn ranks_of(row: &Row) -> Result<u32, String> {
         return Err(format!("ep is {ranks}: at most 4096 are simulated"));
     }
     Ok(ranks)
+}
+
+/// Operations of one GPU's experts, by the count of equation (3) of `question`.
+fn operations_of(what: What, shape: Shape, tokens: u32) -> f64 {
+    let [k, d, h] = [shape.top_k, shape.hidden, shape.intermediate].map(f64::from);
+    let matrices = if what == What::GroupedProduct { 3.0 } else { 6.0 };
+    matrices * f64::from(tokens) * k * d * h
 }
 
 /// Bytes that one GPU's exchange moves, by the count of equation (4) of `question`.

@@ -28,6 +28,8 @@ pub struct Row {
     pub family: String,
     pub setup: String,
     pub source: String,
+    #[serde(default)]
+    pub source_ref: String,
     pub quantity: String,
     pub phase: String,
     pub gpu: String,
@@ -72,6 +74,8 @@ pub struct Row {
     pub overlap: String,
     #[serde(default)]
     pub recompute: String,
+    #[serde(default)]
+    pub gradients: String,
     pub routing: String,
     pub value: String,
     pub unit: String,

@@ -75,7 +75,9 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let phase = phase_of(row);
     let compute =
         dtype("dtype_compute", &row.dtype_compute)?.ok_or("dtype_compute is not stated")?;
-    let dispatch = dtype("dtype_dispatch", &row.dtype_dispatch)?.unwrap_or(compute);
+    // Megatron-LM sends hidden states in 16 bits and quantises them in front of the products [megatronlm].
+    let sent = if has_any(&row.source, &["megatron"]) { "bf16" } else { compute };
+    let dispatch = dtype("dtype_dispatch", &row.dtype_dispatch)?.unwrap_or(sent);
     let combine = dtype("dtype_combine", &row.dtype_combine)?.unwrap_or("bf16");
     let library = library_of(row, gpus, phase, &mut notes)?;
     let kernel = kernel_of(row, &mut notes)?;
@@ -226,6 +228,16 @@ mod tests {
         assert!(library("DeepEP API on UCCL", "forward").is_err());
         assert!(library("carrier pigeon", "forward").is_err());
         assert_eq!(of(&row("DeepEP internode (20 SMs)", "training"), 8).unwrap().sms, Some(20));
+    }
+
+    #[test]
+    fn megatron_sends_in_16_bits_where_nothing_else_is_said() {
+        let mut fp8 = row("HybridEP", "training");
+        assert_eq!(of(&fp8, 8).unwrap().dtypes, ["fp8", "fp8", "bf16"]);
+        fp8.source = "NVIDIA-NeMo/Megatron-Bridge docs".to_owned();
+        assert_eq!(of(&fp8, 8).unwrap().dtypes, ["fp8", "bf16", "bf16"]);
+        fp8.dtype_dispatch = "fp8".to_owned();
+        assert_eq!(of(&fp8, 8).unwrap().dtypes, ["fp8", "fp8", "bf16"]);
     }
 
     #[test]

@@ -98,6 +98,12 @@ fn training_table(
     training.insert("paired".into(), paired.into());
     training.insert("recompute".into(), recompute(row, notes).into());
     training.insert("zero".into(), zero(row)?.into());
+    if has_any(&row.gradients, &["bf16"]) {
+        training.insert("gradients".into(), "bf16".into());
+    }
+    if has_any(&row.note, &["overlap features off"]) {
+        training.insert("overlapped_gradients".into(), false.into());
+    }
     Ok(training)
 }
 
@@ -117,6 +123,9 @@ fn recompute(row: &Row, notes: &mut Vec<String>) -> &'static str {
     let text = row.recompute.trim().to_lowercase();
     if text.is_empty() {
         notes.push("recomputation not stated: none assumed".to_owned());
+    }
+    if has_any(&text, &["mla_up_proj", "mlp"]) {
+        notes.push("recomputation of projections taken as selective".to_owned());
     }
     match text.as_str() {
         "" | "none" | "no" => "none",
