@@ -230,7 +230,7 @@ fn each_mistake_in_counts_has_its_message() {
     let told = refused("domain,layer,expert\n");
     assert!(told.contains("has no column `count`") && told.contains("counts.csv:1:1"), "{told}");
     let told = refused("domain,layer,expert,count\na,0,0,x\n");
-    assert!(told.contains("count: `x` is no whole number from 0 to "), "{told}");
+    assert!(told.contains("count: `x` is not a whole number from 0 to "), "{told}");
     assert!(told.contains("counts.csv:2:7"), "{told}");
     assert!(
         refused("domain,layer,expert,count\na,0,0,5\n").contains("it takes counts of two experts")

@@ -9,20 +9,25 @@ use std::sync::Mutex;
 use moesim::base::units::{Bytes, SimDuration};
 use moesim::config;
 use moesim::execution::Scope;
-use moesim::execution::cost::{KernelTimes, RowTimes, SlotTimes, dense_op};
+use moesim::execution::cost::{KernelTimes, RowTimes, Scores, SlotTimes, dense_op};
 use moesim::execution::memory::{Ledger, What};
 use moesim::kernels::profile::CollectiveOp;
 use moesim::kernels::{Basis, ExpertsAsk, Kernels};
 use moesim::workload::{Attention, Dtype, Workload};
 
-/// Notes the products (n, k) that are asked for; all take no time.
+/// Notes the products (n, k) that are asked for, and what attention scores; all take no time.
 #[derive(Default)]
-struct Asked(Mutex<Vec<(u32, u32)>>);
+struct Asked(Mutex<Vec<(u32, u32)>>, Mutex<Vec<Scores>>);
 
 impl KernelTimes for Asked {
     fn gemm(&self, n: u32, k: u32, _: Dtype) -> RowTimes<'_> {
         self.0.lock().unwrap().push((n, k));
         Box::new(|_| SimDuration::ZERO)
+    }
+
+    fn attention(&self, scores: Scores) -> SimDuration {
+        self.1.lock().unwrap().push(scores);
+        SimDuration::ZERO
     }
 
     fn experts(&self, _: &ExpertsAsk<'_>) -> SlotTimes<'_> {
@@ -54,35 +59,43 @@ fn shipped(name: &str) -> Workload {
     config::workload(&config::built_in_workload(name).unwrap()).unwrap()
 }
 
-/// The products of a layer behind the first.
-fn products(workload: &Workload) -> Vec<(u32, u32)> {
+/// The products of a layer behind the first, and what its attention scores.
+fn asked_of(workload: &Workload) -> (Vec<(u32, u32)>, Vec<Scores>) {
     let asked = Asked::default();
     let _ = dense_op(workload, &asked, 1);
-    asked.0.into_inner().unwrap()
+    (asked.0.into_inner().unwrap(), asked.1.into_inner().unwrap())
+}
+
+/// Pairs of prompts of `length` tokens: half of all, and tiles on the diagonal whole.
+fn pairs(workload: &Workload, heads: u32, length: f64) -> f64 {
+    let tokens = f64::from(workload.batch.tokens_per_gpu);
+    tokens * f64::from(heads) * length * 0.5 * (1.0 + 900.0 / length)
 }
 
 #[test]
 fn values_of_another_size_than_keys_have_products_of_their_own() {
     // GLM-5: 64 heads, keys of 192 + 64, values of 256, ranks 2048 and 512, prompts of 2048 tokens.
-    let glm = products(&shipped("glm-5"));
+    let workload = shipped("glm-5");
+    let (glm, scored) = asked_of(&workload);
     for shape in [
         (2048, 6144),
         (64 * 256, 2048),
         (512 + 64, 6144),
         (64 * (192 + 256), 512),
         (6144, 64 * 256),
-        (2048, 192 + 64),
-        (256, 2048),
     ] {
         assert!(glm.contains(&shape), "{shape:?} of {glm:?}");
     }
-    assert_eq!(glm.len(), 7, "{glm:?}");
+    assert_eq!(glm.len(), 5, "{glm:?}");
+    assert_eq!(scored, [Scores { pairs: pairs(&workload, 64, 2048.0), dims: 192 + 64 + 256 }]);
     let mut grouped = shipped("qwen3-30b-a3b");
     grouped.model.value_dim = 96;
     // 32 heads that share 4 pairs: keys of 128, values of 96.
-    let shapes = [((32 + 4) * 128 + 4 * 96, 2048), (2048, 32 * 96), (2048, 128), (96, 2048)];
-    assert_eq!(products(&grouped).len(), shapes.len());
-    assert!(shapes.iter().all(|shape| products(&grouped).contains(shape)));
+    let shapes = [((32 + 4) * 128 + 4 * 96, 2048), (2048, 32 * 96)];
+    let (products, scored) = asked_of(&grouped);
+    assert_eq!(products.len(), shapes.len());
+    assert!(shapes.iter().all(|shape| products.contains(shape)));
+    assert_eq!(scored, [Scores { pairs: pairs(&grouped, 32, 2048.0), dims: 128 + 96 }]);
     let cache = |workload: &Workload| {
         Ledger::of(workload, (Scope::ModelForward, 8), 1).bytes(What::KvCache).0
     };
@@ -94,9 +107,10 @@ fn values_of_another_size_than_keys_have_products_of_their_own() {
 fn queries_without_a_bottleneck_are_one_product() {
     let lite = shipped("deepseek-v2-lite");
     assert!(matches!(lite.model.attention, Attention::Latent { query_rank: None, .. }));
-    let asked = products(&lite);
+    let (asked, scored) = asked_of(&lite);
     assert!(asked.contains(&(16 * (128 + 64), 2048)), "{asked:?}");
-    assert_eq!(asked.len(), 6, "{asked:?}");
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert_eq!(scored.len(), 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl Diagnostic {
                 }
                 let column = nth.and_then(|nth| Some(cell(text, 1, nth)?.1)).unwrap_or_default();
                 let found = match (nth.zip(line)).and_then(|(nth, line)| cell(text, line, nth)) {
-                    Some((_, given)) => format!("`{given}` is no {}", wanted(err.kind())),
+                    Some((_, given)) => format!("`{given}` is not a {}", wanted(err.kind())),
                     None => said,
                 };
                 Self::in_cell((place, text), (line.unwrap_or(1), column), found, help)
