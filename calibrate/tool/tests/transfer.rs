@@ -271,7 +271,7 @@ fn wrong_input_is_refused_where_it_is_wrong_and_nothing_is_written() {
         ("gemm,fp8,1,x,3,,4\n", "t.csv:2: n: "),
         ("copy,,,,,5,4\n", "t.csv:2: what is `copy`"),
         ("gpu-copy,,,,,,4\n", "t.csv:2: a copy without bytes"),
-        ("gemm,fp8,1,2\n", "t.csv:2: is not a row of the table"),
+        ("gemm,fp8,1,2\n", "t.csv:2: has 4 cells, and the first line names 7 columns"),
     ] {
         std::fs::write(&csv, format!("{header}{rows}")).unwrap();
         let (done, message) = transfer(&sheet, Some(&csv), &out);
