@@ -123,10 +123,8 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         }
         (loads, inputs)
     };
-    if args.json {
-        return super::super::reproduce::print(out, print::json(&loads), inputs);
-    }
-    print::text(&loads, out)
+    let result = print::result(super::super::reproduce::made_by(inputs), &loads);
+    if args.json { output::json(out, &result) } else { Ok(result.write_text(out)?) }
 }
 
 fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {

@@ -7,6 +7,7 @@
 pub mod comparison;
 pub mod explanation;
 pub mod flows;
+pub mod loads;
 pub mod memory;
 pub mod plan;
 mod shared;

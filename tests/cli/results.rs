@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use moesim::output::report::comparison::Comparison;
 use moesim::output::report::explanation::Explanation;
 use moesim::output::report::flows::FlowsResult;
+use moesim::output::report::loads::GateLoads;
 use moesim::output::report::memory::MemoryResult;
 use moesim::output::report::plan::PlanResult;
 use moesim::output::report::study::StudyResult;
@@ -84,6 +85,14 @@ fn comparisons_plans_and_explanations_read_back() {
 fn memory_and_clusters_read_back() {
     read_back(&["memory", "paper"], MemoryResult::write_text);
     read_back(&["topology", "h100-4x8-rail"], ClusterDescription::write_text);
+}
+
+#[test]
+fn loads_of_gates_read_back() {
+    read_back(&["gate", "show", "moepp-1b", "--micro-batches", "2"], GateLoads::write_text);
+    let recording =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/traces/tiny_moepp_tau075.parquet");
+    read_back(&["gate", "show", recording, "--micro-batches", "2"], GateLoads::write_text);
 }
 
 #[test]
