@@ -110,7 +110,7 @@ fn name_of(names: &[String], at: usize) -> String {
     names.get(at).cloned().unwrap_or_else(|| at.to_string())
 }
 
-/// White to dark blue, its brightness falling evenly; grey for nothing.
+/// Off-white over orange and red to dark violet, its brightness falling evenly; grey for nothing.
 pub(super) fn heat(share: f64) -> RGBColor {
     const STOPS: [[f64; 3]; 4] =
         [[250.0, 250.0, 245.0], [253.0, 210.0, 120.0], [200.0, 80.0, 80.0], [40.0, 20.0, 90.0]];

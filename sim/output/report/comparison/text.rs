@@ -39,7 +39,8 @@ pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<
     let drawn = comparison.settings.first().is_some_and(|first| first.calibration_uncertainty);
     let drawn = drawn && leader.increase_percent.low.is_some();
     let drawn = if drawn { ", calibration error drawn with them" } else { "" };
-    writeln!(out, "\n±: 95% over seeds{drawn}. binds: the knob with the largest share.")?;
+    writeln!(out, "\n±: 95% over seeds{drawn}")?;
+    writeln!(out, "binds: the link class or startup with the largest elasticity")?;
     write_settings(out, &comparison.settings)
 }
 
