@@ -61,16 +61,11 @@ const MOST_LINES: usize = 400;
 const LONGER_FILES: &[(&str, usize)] = &[
     ("calibrate/tool/src/measure/device/cuda.rs", 495),
     ("calibrate/tool/src/measure/device/wgpu.rs", 441),
-    ("sim/config/scenario.rs", 417),
-    ("sim/config/source.rs", 401),
-    ("sim/config/sweep_plan.rs", 438),
-    ("sim/execution/machine.rs", 443),
-    ("sim/network/fluid/sharing.rs", 412),
 ];
 
 /// How many functions may be longer than this many lines, signature and braces included. Lower the
 /// counts as functions get shorter, never raise them.
-const LONG_FUNCTIONS: [(usize, usize); 2] = [(40, 98), (60, 16)];
+const LONG_FUNCTIONS: [(usize, usize); 2] = [(40, 89), (60, 13)];
 
 /// The most modules that one module or room may have as direct children.
 const MOST_CHILDREN: usize = 12;

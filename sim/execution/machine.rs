@@ -16,22 +16,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::units::{Bytes, GpuId, SimDuration, SimTime};
+use crate::base::units::{GpuId, SimDuration, SimTime};
 use crate::execution::blame::Reason;
 use crate::execution::calendar::Schedule;
-use crate::execution::program::{Meeting, MeetingId, Program, Stream, Work};
-use crate::network::fluid::Engine;
-use crate::network::{Delivery, Exchange, ExchangeId, Network};
+use crate::execution::program::{MeetingId, Program, Stream, Work};
+use crate::network::{Delivery, ExchangeId, Network};
 
 mod exchange_tracker;
 mod fact;
 mod finished;
 mod gpu;
+mod meetings;
 
 use exchange_tracker::ExchangeTracker;
 pub use fact::{Fact, Moved, Observer};
 pub use finished::Finished;
-use gpu::{Cause, Gpu, Hold};
+use gpu::{Gpu, Hold};
 
 /// Everything that can happen. Events name things; an event may turn out to be stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,132 +282,6 @@ impl<'a, P: Program> Machine<'a, P> {
         schedule.at(end, Event::Worked { gpu, epoch });
     }
 
-    /// A GPU joins a meeting, which the first to join opens.
-    fn join(
-        &mut self,
-        meeting: MeetingId,
-        gpu: GpuId,
-        rank: usize,
-        schedule: &mut Schedule<'_, Event>,
-    ) {
-        let now = schedule.now();
-        if !self.meetings.contains_key(&meeting) {
-            self.open(meeting, now);
-        }
-        let open = self.meetings.get_mut(&meeting).expect("opened above");
-        assert!(open.members[rank] == gpu, "{gpu:?} is not member {rank} of {meeting:?}");
-        open.joined += 1;
-        open.last_join = now;
-        let all = open.joined == open.members.len();
-        match open.carried {
-            Carried::Network(id) => self.join_exchange(now, id, rank),
-            Carried::Clock(time) if all => {
-                schedule.at(now + time, Event::CollectiveDue { meeting });
-            }
-            Carried::Clock(_) => {}
-        }
-    }
-
-    /// Asks the program what a meeting is and opens it.
-    fn open(&mut self, meeting: MeetingId, now: SimTime) {
-        let (members, carried) = match self.program.meeting(meeting) {
-            Meeting::Exchange(exchange) => {
-                let members = exchange.members().to_vec();
-                let id = self.open_exchange(exchange, Purpose::Meeting(meeting));
-                (members, Carried::Network(id))
-            }
-            Meeting::Collective { members, time } => (members, Carried::Clock(time)),
-        };
-        let left = members.len();
-        self.meetings
-            .insert(meeting, OpenMeeting { members, joined: 0, left, last_join: now, carried });
-    }
-
-    /// Announces an exchange to the network.
-    fn open_exchange(&mut self, exchange: Exchange, purpose: Purpose) -> ExchangeId {
-        let id = ExchangeId(self.next_exchange);
-        self.next_exchange += 1;
-        self.purposes.insert(id, purpose);
-        if self.observer.is_some() {
-            self.exchange_tracker.open(id, &exchange);
-        }
-        self.network.open(id, exchange);
-        id
-    }
-
-    /// A member joins an exchange that has been announced.
-    fn join_exchange(&mut self, now: SimTime, id: ExchangeId, rank: usize) {
-        if self.observer.is_some() {
-            let waits_for_all = self.network.network_report().engine == Engine::ClosedForm;
-            self.exchange_tracker.join(now, id, waits_for_all);
-        }
-        self.network.join(now, id, rank);
-    }
-
-    /// A member of an exchange has all it waits for.
-    fn receive(&mut self, delivery: Delivery, schedule: &mut Schedule<'_, Event>) {
-        let Delivery { at, exchange, rank } = delivery;
-        if let (Some(moved), Some(observer)) =
-            (self.exchange_tracker.deliver(exchange, at), &mut self.observer)
-        {
-            observer.exchanged(&moved);
-        }
-        match self.purposes[&exchange] {
-            Purpose::Meeting(meeting) => {
-                let gpu = self.meetings[&meeting].members[rank];
-                self.leave(meeting, gpu, schedule);
-            }
-            Purpose::Message { to, number } if rank == RECEIVER => {
-                self.purposes.remove(&exchange);
-                self.arrive(to, number, at, schedule);
-            }
-            Purpose::Message { .. } => {}
-        }
-    }
-
-    /// A member has all that it waits for of a meeting.
-    fn leave(&mut self, meeting: MeetingId, gpu: GpuId, schedule: &mut Schedule<'_, Event>) {
-        let open = self.meetings.get_mut(&meeting).expect("a meeting ends once for each member");
-        open.left -= 1;
-        let last_join = open.last_join;
-        if open.left == 0 {
-            if let Carried::Network(id) = open.carried {
-                self.purposes.remove(&id);
-            }
-            self.meetings.remove(&meeting);
-            self.program.adjourned(meeting);
-        }
-        let Hold { stream, reasons, .. } = self.gpus[gpu.index()].release(meeting);
-        self.reprice(gpu, schedule);
-        self.gpus[gpu.index()].end(stream, Some(Cause { reasons, last_join }));
-        self.advance(gpu, schedule);
-    }
-
-    /// A message is on its way as soon as it is sent: its receiver has room for it.
-    fn send(&mut self, from: GpuId, to: GpuId, bytes: Bytes, number: u64, now: SimTime) {
-        let cells = vec![Bytes(0), bytes, Bytes(0), Bytes(0)];
-        let exchange = Exchange::new(vec![from, to], cells);
-        let id = self.open_exchange(exchange, Purpose::Message { to, number });
-        self.join_exchange(now, id, 0);
-        self.join_exchange(now, id, RECEIVER);
-    }
-
-    /// A message is here.
-    fn arrive(&mut self, gpu: GpuId, number: u64, at: SimTime, schedule: &mut Schedule<'_, Event>) {
-        match self.gpus[gpu.index()].awaited {
-            Some((stream, awaited)) if awaited == number => {
-                let state = &mut self.gpus[gpu.index()];
-                state.awaited = None;
-                let reasons = [Reason::PipelineWait; 2];
-                state.end(stream, Some(Cause { reasons, last_join: at }));
-                self.advance(gpu, schedule);
-            }
-            _ => {
-                self.arrived.insert((gpu, number));
-            }
-        }
-    }
-
     /// A GPU's time up to `until` passes for one reason.
     fn pass(&mut self, gpu: GpuId, reason: Reason, until: SimTime) {
         let state = &mut self.gpus[gpu.index()];
@@ -438,6 +312,3 @@ impl<'a, P: Program> Machine<'a, P> {
         }
     }
 }
-
-/// The rank of a message's receiver in its exchange.
-const RECEIVER: usize = 1;
