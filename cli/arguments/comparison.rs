@@ -98,6 +98,7 @@ impl ComparisonArgs {
         if self.strict {
             refuse_borrowed(&scenario)?;
         }
+        self.refuse_another_model(&scenario)?;
         let taus = scenario.cases[0].moepp.len();
         if taus > 1 {
             let found = format!("gives {taus} τ, and one comparison takes one");
@@ -109,6 +110,27 @@ impl ComparisonArgs {
 }
 
 impl ComparisonArgs {
+    /// Refuses a gain of one model over another: what differs then is not what MoE++ changes.
+    fn refuse_another_model(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
+        let case = &scenario.cases[0];
+        let Some(moepp) = case.moepp.first() else { return Ok(()) };
+        let [base, own] = [&case.vanilla.model, &moepp.model];
+        if (base.layers, base.hidden) == (own.layers, own.hidden) {
+            return Ok(());
+        }
+        let found = format!(
+            "`{}` has {} layers of hidden size {}, `{}` {} of {}: a gain of one model over another is not \
+             MoE++'s",
+            self.moepp, own.layers, own.hidden, self.vanilla, base.layers, base.hidden
+        );
+        let help = format!(
+            "write its MoE++ twin: `moesim show {} > twin.toml`, give [experts] zero, copy, constant and tau \
+             as in `moesim show moepp-1b`, then --moepp twin.toml",
+            self.vanilla
+        );
+        Err(Diagnostic::of("--moepp", found, help))
+    }
+
     /// A mistake in the specification as one in the argument that it was made from.
     fn as_argument(&self, cluster: &str, mistake: Diagnostic) -> Diagnostic {
         if mistake.place != config::COMMAND_LINE {

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::Failure;
 use crate::arguments::choice;
 use moesim::base::choice::Choice;
-use moesim::config::{Kind, built_in, built_in_of_any_kind, unknown};
+use moesim::config::{Diagnostic, Kind, built_in, built_in_of_any_kind, unknown};
 
 /// A built-in file to print.
 #[derive(Args)]
@@ -27,6 +27,12 @@ pub(crate) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         None => built_in_of_any_kind(name).map(|(_, source)| source),
     };
     let kinds = args.kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]);
-    let source = source.ok_or_else(|| unknown(name, &kinds, Path::new("")))?;
+    let source = source.ok_or_else(|| {
+        if Path::new(name).exists() {
+            let help = "read it as it is, or name a built-in file: see `moesim list`";
+            return Diagnostic::of(name, "is a file, and `moesim show` prints built-in ones", help);
+        }
+        unknown(name, &kinds, Path::new(""))
+    })?;
     Ok(out.write_all(source.text().as_bytes())?)
 }

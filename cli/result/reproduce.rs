@@ -27,7 +27,8 @@ pub(crate) struct ReproduceArgs {
 /// The commit that was built, where whoever built it said so in the environment.
 const COMMIT: Option<&str> = option_env!("MOESIM_COMMIT");
 
-const HELP: &str = "name JSON that moesim run, compare, plan, flows, topology or gate printed";
+const HELP: &str =
+    "name JSON that moesim run, memory, compare, plan, explain, flows, topology or gate printed";
 
 /// What the result of the command that is running is made by.
 pub(crate) fn made_by(inputs: impl IntoIterator<Item = Input>) -> MadeBy {
@@ -90,10 +91,19 @@ fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
         Diagnostic::of(place, found, format!("use moesim {}", made_by.moesim))
     })?;
     // Others write files, or print no JSON: whoever made the result must not choose what is written here.
-    use crate::Command::{Compare, Flows, Gate, Memory, Plan, Run, Topology};
+    use crate::Command::{Compare, Explain, Flows, Gate, Memory, Plan, Run, Topology};
     if !matches!(
         command.command,
-        None | Some(Run(_) | Memory(_) | Compare(_) | Plan(_) | Flows(_) | Topology(_) | Gate(_))
+        None | Some(
+            Run(_)
+                | Memory(_)
+                | Compare(_)
+                | Plan(_)
+                | Explain(_)
+                | Flows(_)
+                | Topology(_)
+                | Gate(_)
+        )
     ) {
         return Err(Diagnostic::of(place, "was made by another command", HELP).into());
     }

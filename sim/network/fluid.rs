@@ -231,4 +231,38 @@ impl Problem {
         self.capacity = capacity;
         self
     }
+
+    /// The same problem with every capacity, now and after changes, times its link's factor.
+    ///
+    /// # Panics
+    /// If there are not as many factors as links.
+    #[must_use]
+    pub fn scaled(mut self, factors: &[f64]) -> Self {
+        let (new, old) = (factors.len(), self.capacity.len());
+        assert!(new == old, "{new} factors for {old} links");
+        self.capacity.iter_mut().zip(factors).for_each(|(capacity, factor)| *capacity *= factor);
+        for change in &mut self.changes {
+            change.capacity *= factors[change.link.index()];
+        }
+        self
+    }
+
+    /// What a link can carry on average until `until_s`, changes counted, in bytes per second.
+    #[must_use]
+    pub fn mean_capacity(&self, link: LinkId, until_s: f64) -> f64 {
+        let mut own: Vec<&CapacityChange> =
+            self.changes.iter().filter(|change| change.link == link).collect();
+        let nominal = self.capacity[link.index()];
+        if own.is_empty() || until_s <= 0.0 {
+            return nominal;
+        }
+        own.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        let (mut from_s, mut capacity, mut bytes) = (0.0, nominal, 0.0);
+        for change in own {
+            let at_s = change.at_s.clamp(from_s, until_s);
+            bytes += capacity * (at_s - from_s);
+            (from_s, capacity) = (at_s, change.capacity);
+        }
+        (bytes + capacity * (until_s - from_s)) / until_s
+    }
 }

@@ -51,7 +51,7 @@ pub struct Busy {
     pub link: LinkId,
     /// Its bytes.
     pub bytes: f64,
-    /// Share of the makespan that its bytes take at its full rate.
+    /// Share of the makespan that its bytes take at the rate it has, changes of health counted.
     pub share: f64,
 }
 
@@ -109,8 +109,9 @@ impl<'a> SolvedFlows<'a> {
         let used = (0..drained.load.len()).filter(|&l| drained.load[l] > 0.0);
         let mut busy: Vec<Busy> = used
             .map(|l| {
-                let time = drained.load[l] / self.problem.capacities()[l];
-                Busy { link: LinkId(l as u32), bytes: drained.load[l], share: time / makespan }
+                let link = LinkId(l as u32);
+                let time = drained.load[l] / self.problem.mean_capacity(link, makespan);
+                Busy { link, bytes: drained.load[l], share: time / makespan }
             })
             .collect();
         busy.sort_by(|a, b| b.share.total_cmp(&a.share).then(a.link.cmp(&b.link)));
@@ -142,10 +143,9 @@ impl<'a> SolvedFlows<'a> {
     }
 
     fn solved_with_faster(&self, class: LinkClass) -> f64 {
-        let links = self.topology.links().iter().zip(self.problem.capacities());
         let faster = |link: &Link| if link.class == class { UPGRADE } else { 1.0 };
-        let capacity = links.map(|(link, capacity)| capacity * faster(link)).collect();
-        let problem = self.problem.clone().with_capacities(capacity);
+        let factors: Vec<f64> = self.topology.links().iter().map(faster).collect();
+        let problem = self.problem.clone().scaled(&factors);
         let engine = Some(self.solution.engine);
         let solved = solve(&problem, &Choice { engine, ..self.choice });
         solved.map_or(0.0, |solved| solved.makespan_s / self.solution.makespan_s - 1.0)

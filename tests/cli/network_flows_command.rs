@@ -3,6 +3,7 @@
 //! A pass says that the transport's limits enter as their formulas say, on single flows worked out by
 //! hand, and that every format carries the times of flows and GPUs under the promised names.
 
+use moesim::output::report::flows::FlowsResult;
 use std::process::Command;
 
 use serde_json::Value;
@@ -88,4 +89,23 @@ fn upgrades_are_judged_by_the_engine_that_ran() {
         let change = upgrade["makespan_change_percent_at_10_percent_faster"].as_f64().unwrap();
         assert!(change.abs() < 1e-9, "{upgrade}");
     }
+}
+
+/// A link at half its rate is the busiest, and faster links of its class help as they do where it is whole.
+#[test]
+fn a_sick_link_is_weighed_by_what_it_can_still_carry() {
+    let asked = ["flows", "--pattern", "uniform", "--gpus", "16", "--json"];
+    let result = |more: &[&str]| -> FlowsResult {
+        let here = crate::program::folder("sick-link");
+        let output = crate::program::moesim(&here, &[&asked[..], more].concat());
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let sick = result(&["--health", "gpu0:leaf0=0.5"]);
+    let first = &sick.busiest_links[0];
+    assert!(first.link == "gpu0:leaf0" && first.busy_share > 0.9, "{first:?}");
+    let faster = result(&["--health", "gpu0:leaf0=0.5", "--set", "nodes.nic.bandwidth=440 Gb/s"]);
+    let change = 100.0 * (faster.makespan_s / sick.makespan_s - 1.0);
+    let nic = sick.upgrades.iter().find(|upgrade| upgrade.class == "nic").unwrap();
+    let told = nic.makespan_change_percent_at_10_percent_faster;
+    assert!(told < -5.0 && (told - change).abs() < 0.1, "{told} %, made so {change} %");
 }

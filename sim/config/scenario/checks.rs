@@ -167,6 +167,11 @@ fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, S
         let help = "add a table [training] to the workload, or batch.phase = \"training\"";
         return Some((found, help.to_owned()));
     }
+    let (sms, all) = (workload.stack.sms, scenario.topology.gpu().sms);
+    if let Some(sms) = sms.filter(|sms| *sms >= all) {
+        let found = format!("exchanges of `{name}` hold {sms} SMs of a GPU that has {all}");
+        return Some((found, "give [exchange] sms fewer; kernels need the others".to_owned()));
+    }
     let (layers, stages) = (workload.model.layers, layout.pipeline_parallel);
     if !counted.has_backward() && !layers.is_multiple_of(stages) {
         let found =

@@ -69,7 +69,7 @@ pub struct BusyLink {
     pub class: String,
     /// Its bytes.
     pub bytes: f64,
-    /// Share of the makespan that its bytes take at its full rate.
+    /// Share of the makespan that its bytes take at the rate it has, changes of health counted.
     pub busy_share: f64,
 }
 

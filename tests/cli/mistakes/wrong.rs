@@ -273,6 +273,23 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
         ),
     ),
     ("a workload given to validate", Given(WORKLOAD, &["validate", "wrong.toml"])),
+    (
+        "a vanilla model of another shape than the MoE++ one",
+        Args(&["compare", "h100-4x8-rail", "--vanilla", "gpt-oss-20b"]),
+    ),
+    (
+        "more SMs for exchanges than the GPU has",
+        Args(&[
+            "run",
+            "paper",
+            "--set",
+            "counted=moe-layer",
+            "--set",
+            "workload.exchange.library=deepep-normal",
+            "--set",
+            "workload.exchange.sms=1000",
+        ]),
+    ),
     ("a workload with a letter too many", Args(&["compare", "a100-4x8", "--vanilla", "moe-1bb"])),
     ("a workload that a scenario has not", Args(&["explain", "paper", "--workload", "moepp-1"])),
     (
