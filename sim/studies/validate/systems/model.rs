@@ -64,6 +64,10 @@ pub(super) fn of(
     let shape = Shape::of(row)?;
     let mut notes = Vec::new();
     let shipped = shipped(row, shape)?;
+    if let Some(other) = shipped.as_ref().filter(|table| !is_named(table, &row.model)) {
+        let name = other.get("name").and_then(Value::as_str).unwrap_or_default();
+        notes.push(format!("what the row does not give: from `{name}`, of the same shape"));
+    }
     let mut workload = shipped.clone().unwrap_or_default();
     workload.insert("schema".into(), 1.into());
     workload.insert(
@@ -98,7 +102,17 @@ pub(super) fn of(
     Ok(Model { workload, notes, groups })
 }
 
-/// The shipped workload of this shape.
+/// Whether a workload goes by the name that a row has for its model, in whatever spelling.
+fn is_named(workload: &Table, model: &str) -> bool {
+    let plain = |text: &str| -> String {
+        let kept = text.chars().filter(char::is_ascii_alphanumeric);
+        kept.map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let name = workload.get("name").and_then(Value::as_str);
+    name.is_some_and(|name| plain(name) == plain(model))
+}
+
+/// The shipped workload of this shape: of several the one of the row's name, else the first.
 fn shipped(row: &Row, shape: Shape) -> Result<Option<Table>, String> {
     let zero = zero_experts(row)?;
     let same = |source: &Source| {
@@ -120,7 +134,11 @@ fn shipped(row: &Row, shape: Shape) -> Result<Option<Table>, String> {
         let same_zero = zero_of("zero") + zero_of("copy") + zero_of("constant") == zero;
         (found == shape && same_zero).then_some(table)
     };
-    let found = built_in_workloads().find_map(|source| same(&source));
+    let all: Vec<Table> = built_in_workloads().filter_map(|source| same(&source)).collect();
+    let found = match all.iter().find(|table| is_named(table, &row.model)) {
+        Some(table) => Some(table.clone()),
+        None => all.into_iter().next(),
+    };
     if zero > 0 && found.is_none() {
         return Err("the share of picks that zero-computation experts get is not stated".to_owned());
     }
