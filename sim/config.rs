@@ -31,10 +31,13 @@ pub use scenario::{
     COMMAND_LINE, Case, CaseSpec, Ingredients, Overrides, Scenario, ScenarioSource, ScenarioSpec,
     Seeds,
 };
-pub use source::{Diagnostic, Excerpt, MAX_FILE_BYTES, Source, Style, foreign};
+pub use source::{Diagnostic, Excerpt, MAX_FILE_BYTES, NetworkFile, Source, Style, foreign};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::prices::{built_in_prices, read_prices};
-pub use topology::{built_in_topologies, built_in_topology, read_topology};
+pub use topology::{
+    ImportedNetwork, NetworkAs, built_in_topologies, built_in_topology, import_network,
+    read_topology,
+};
 pub use workload::{
     Account, ImportAs, Imported, ImportedCounts, import_config, import_counts, is_counts, law_json,
     read_domain_counts, read_law, read_recording, workload,

@@ -1,4 +1,5 @@
-//! `moesim import`: a model's config.json as a workload file, a recorder's counts as a table for `gate fit`.
+//! `moesim import`: a model's config.json as a workload file, a recorder's counts as a table for `gate fit`,
+//! another tool's network file as a topology.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,19 +8,20 @@ use clap::Args;
 
 use crate::Failure;
 use moesim::config::{
-    Account, Diagnostic, ImportAs, ImportedCounts, Source, foreign, import_config, import_counts,
-    is_counts,
+    Account, Diagnostic, ImportAs, ImportedCounts, NetworkAs, NetworkFile, Source, foreign,
+    import_config, import_counts, import_network, is_counts,
 };
 
 /// A file of another tool.
 #[derive(Args)]
 pub(crate) struct ImportArgs {
-    /// A model's config.json, as on Hugging Face, or counts of experts as SGLang, vLLM or EPLB record them.
+    /// A model's config.json, as on Hugging Face; counts of experts as SGLang, vLLM or EPLB record them; a network
+    /// file of ASTRA-sim or SimAI, what `nvidia-smi topo -m` prints, or what NCCL writes to NCCL_TOPO_DUMP_FILE.
     file: PathBuf,
-    /// The workload's name. Default: that of the file, or of its folder where that is config.json.
+    /// The workload's or topology's name. Default: that of the file, or of its folder where that is config.json.
     #[arg(long)]
     name: Option<String>,
-    /// Where the file comes from, for the workload's `source`.
+    /// Where the file comes from, for the result's `source`.
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
     /// GPUs that share the experts, a divisor of their number. Default: those of a node of 8.
@@ -31,6 +33,9 @@ pub(crate) struct ImportArgs {
     /// Read the file as this architecture, where its own model_type is not known.
     #[arg(long = "as", value_name = "ARCHITECTURE")]
     family: Option<String>,
+    /// The GPU of a cluster whose network file is imported, as `moesim list` names those of topologies.
+    #[arg(long, value_name = "NAME")]
+    gpu: Option<String>,
     /// Write the result here instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -41,6 +46,10 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     if is_counts(source.text()) {
         return counts(args, &source, out);
     }
+    if let Some(kind) = NetworkFile::of(source.text()) {
+        return network(args, &source, kind, out);
+    }
+    refuse_given(&source, "a model", "of a cluster", &[("--gpu", args.gpu.is_some())])?;
     let is_config = source.text().trim_start().starts_with('{');
     if let Some((found, help)) = foreign(source.text()).filter(|_| !is_config) {
         return Err(Diagnostic::of(source.name(), found, help).into());
@@ -71,20 +80,72 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     Ok(())
 }
 
-/// Counts of experts as a table that `moesim gate fit` reads.
-fn counts(args: &ImportArgs, source: &Source, out: &mut dyn Write) -> Result<(), Failure> {
-    for (option, given) in [
-        ("--name", args.name.is_some()),
-        ("--source", args.source.is_some()),
-        ("--gpus", args.gpus.is_some()),
-        ("--ffn-slots", args.ffn_slots.is_some()),
-        ("--as", args.family.is_some()),
-    ] {
-        if given {
-            let found = format!("says something of a model, and {} holds counts", source.name());
-            return Err(Diagnostic::of(option, found, "leave it out").into());
+/// Refuses an option that says something of what this file does not hold.
+fn refuse_given(
+    source: &Source,
+    holds: &str,
+    of: &str,
+    options: &[(&str, bool)],
+) -> Result<(), Failure> {
+    let Some((option, _)) = options.iter().find(|(_, given)| *given) else { return Ok(()) };
+    let found = format!("says something {of}, and {} holds {holds}", source.name());
+    Err(Diagnostic::of(*option, found, "leave it out").into())
+}
+
+/// Another tool's network file as a topology.
+fn network(
+    args: &ImportArgs,
+    source: &Source,
+    kind: NetworkFile,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    refuse_given(
+        source,
+        kind.described(),
+        "of a model",
+        &[
+            ("--gpus", args.gpus.is_some()),
+            ("--ffn-slots", args.ffn_slots.is_some()),
+            ("--as", args.family.is_some()),
+        ],
+    )?;
+    let (name, gpu) = (name_of(args), args.gpu.as_deref());
+    let asked = NetworkAs { name: &name, source: args.source.as_deref(), gpu };
+    let imported = import_network(source.name(), source.text(), asked)?;
+    let mut told = format!("{}: {} GPUs\n", kind.described(), imported.gpus);
+    for (what, lines) in [("guessed", &imported.guesses), ("left out", &imported.left_out)] {
+        for line in lines {
+            told += &format!("  {what}: {line}\n");
         }
     }
+    match &args.out {
+        Some(path) => {
+            crate::output::write(path, &imported.text)?;
+            writeln!(out, "{told}{path}: then `moesim topology {path}`", path = path.display())?;
+        }
+        None => {
+            write!(out, "{}", imported.text)?;
+            let _ = write!(std::io::stderr(), "{told}");
+        }
+    }
+    Ok(())
+}
+
+/// Counts of experts as a table that `moesim gate fit` reads.
+fn counts(args: &ImportArgs, source: &Source, out: &mut dyn Write) -> Result<(), Failure> {
+    refuse_given(
+        source,
+        "counts",
+        "of a model or cluster",
+        &[
+            ("--name", args.name.is_some()),
+            ("--source", args.source.is_some()),
+            ("--gpus", args.gpus.is_some()),
+            ("--ffn-slots", args.ffn_slots.is_some()),
+            ("--as", args.family.is_some()),
+            ("--gpu", args.gpu.is_some()),
+        ],
+    )?;
     let ImportedCounts { table, layers, experts, steps } =
         import_counts(source.name(), source.text())?;
     let of = if steps > 1 { format!(", {steps} steps added up") } else { String::new() };

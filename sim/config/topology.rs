@@ -14,11 +14,13 @@ use crate::topology::{
 mod built_in;
 mod fabric;
 mod graph;
+mod import;
 pub mod prices;
 
 pub use built_in::{built_in_topologies, built_in_topology};
 use fabric::FabricFile;
 use graph::GraphFile;
+pub use import::{ImportedNetwork, NetworkAs, import_network};
 
 /// Reads and builds a topology.
 ///

@@ -77,9 +77,9 @@ fn switches_go_by_the_names_that_users_give() {
 fn files_of_other_tools_are_recognised() {
     for (file, what, remedy) in [
         ("09-config.json", "is a model's config.json", "moesim import"),
-        ("09-nccl-tests.log", "is a log of nccl-tests", "calibrate fit"),
-        ("09-network.yml", "is a network file of ASTRA-sim", "topologies/README.md"),
-        ("09-simai-topo", "is a topology of SimAI", "[graph]"),
+        ("09-nccl-tests.log", "is a log of nccl-tests", "calibrate links"),
+        ("09-network.yml", "is a network file of ASTRA-sim", "moesim import"),
+        ("09-simai-topo", "is a topology of SimAI", "moesim import"),
     ] {
         for command in [&["check", file][..], &["topology", file], &["run", file]] {
             let told = refusal(command);

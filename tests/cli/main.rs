@@ -13,6 +13,7 @@ mod mistakes;
 mod models;
 mod network_bad_input;
 mod network_flows_command;
+mod networks;
 mod nonsense;
 mod outputs;
 mod plots;

@@ -11,6 +11,7 @@ use moesim::kernels::profile::Profile;
 
 mod compare;
 mod fit;
+mod links;
 mod measure;
 mod transfer;
 
@@ -21,6 +22,8 @@ pub enum Command {
     Measure(measure::MeasureArgs),
     /// Fits a profile to measurements and writes it with its table of residuals.
     Fit(fit::FitArgs),
+    /// Makes a profile with the links of one's own cluster from logs of nccl-tests, rccl-tests and DeepEP's tests.
+    Links(links::LinksArgs),
     /// Foretells the profile of a device that was not measured, from its data sheet and a few dozen timings.
     Transfer(transfer::TransferArgs),
     /// Turns the public data folder of aiconfigurator-core (Apache-2.0) into tables of this schema.
@@ -83,6 +86,7 @@ pub fn run(command: &Command) -> Result<(), Refused> {
     match command {
         Command::Measure(args) => measure::run(args),
         Command::Fit(args) => fit::run(args),
+        Command::Links(args) => links::run(args),
         Command::Transfer(args) => transfer::run(args),
         Command::Import { dir, out } => import(dir, out),
         Command::Compare(args) => compare::compare(args),

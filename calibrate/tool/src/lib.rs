@@ -18,6 +18,7 @@ pub mod families;
 pub mod fit;
 pub mod fit_samples;
 pub mod import;
+pub mod links;
 pub mod measure;
 pub mod overheads;
 pub mod residuals;
