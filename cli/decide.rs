@@ -1,5 +1,6 @@
-//! Decisions: which cluster, which τ, and why.
+//! Decisions: does MoE++ pay, which cluster, which τ, and why.
 
+pub(super) mod advise;
 pub(super) mod compare;
 pub(super) mod explain;
 pub(super) mod plan;

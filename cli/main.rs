@@ -28,7 +28,7 @@ mod smoke;
 mod sweep;
 mod validate;
 
-use decide::{compare, explain, plan};
+use decide::{advise, compare, explain, plan};
 use network::{flows, topology};
 use result::{plot, reproduce, timeline};
 use validate::fit_overheads;
@@ -54,6 +54,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Compare clusters: throughput, MoE++'s gain, what binds, what would help.
     Compare(compare::CompareArgs),
+    /// Say whether MoE++ pays here, why, and where that turns.
+    Advise(advise::AdviseArgs),
     /// Say in a few lines why a scenario comes out as it does.
     Explain(explain::ExplainArgs),
     /// Show what lies in the memory of the fullest GPU, and whether it fits.
@@ -187,6 +189,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Sweep(args)) => sweep::run(&args, out),
         Some(Command::Plan(args)) => plan::run(&args, out),
         Some(Command::Compare(args)) => compare::run(&args, out),
+        Some(Command::Advise(args)) => advise::run(&args, out),
         Some(Command::Explain(args)) => explain::run(&args, out),
         Some(Command::Memory(args)) => run::memory::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),

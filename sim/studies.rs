@@ -1,6 +1,7 @@
 //! Questions that take many runs: a study, a sweep, a comparison of clusters, a choice of τ, and how well
 //! predictions agree with measurements.
 
+pub mod advise;
 pub mod compare;
 pub mod flows;
 pub mod paper;

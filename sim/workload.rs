@@ -6,6 +6,7 @@ mod recording;
 mod scheme;
 mod stack;
 mod training;
+mod twin;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};
 pub use stack::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
 pub use training::{PipelineSchedule, Recompute, Training, Zero};
+pub use twin::{Twin, USUAL_TAU};
 
 /// How numbers are stored and multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -20,13 +20,22 @@ pub(crate) fn tau(text: &str) -> Result<f64, String> {
     fits.ok_or_else(|| format!("give a number from {least} to {most}"))
 }
 
+/// A number above zero.
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("give a number above zero".to_owned()),
+    }
+}
+
 /// What is counted, by its word.
-fn scope(text: &str) -> Result<Scope, String> {
+pub(crate) fn scope(text: &str) -> Result<Scope, String> {
     let found = Scope::ALL.into_iter().find(|scope| scope.word() == text);
     found.ok_or_else(|| format!("choose from: {}", Scope::ALL.map(Scope::word).join(", ")))
 }
 
-fn seeds(text: &str) -> Result<Seeds, String> {
+/// Seeds, half open.
+pub(crate) fn seeds(text: &str) -> Result<Seeds, String> {
     text.parse().map_err(|(found, help)| format!("{found}: {help}"))
 }
 
@@ -154,7 +163,7 @@ impl ComparisonArgs {
 }
 
 /// A cluster's name in tables: that of its file, without folders.
-fn short_name(topology: &str) -> String {
+pub(crate) fn short_name(topology: &str) -> String {
     let stem = std::path::Path::new(topology).file_stem().filter(|_| topology.ends_with(".toml"));
     stem.map_or(topology.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::Failure;
 use moesim::base::near::advice;
 use moesim::base::threads;
-use moesim::config::{self, Diagnostic, Kind, Overrides, Scenario, ScenarioSource};
+use moesim::config::{self, Case, Diagnostic, Kind, Overrides, Scenario, ScenarioSource};
 use moesim::output::report::Asked;
 use moesim::output::report::explanation::Explanation;
 use moesim::studies::compare::{ClusterCase, evaluate};
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
     let (name, mut set) = named(&args.result)?;
     set.extend(crate::with_oom(&args.set, args.allow_oom));
     let scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
-    let (case, tau) = chosen(&scenario, args)?;
+    let (case, tau) = chosen(&scenario, args.workload.as_deref(), args.tau)?;
     let mut own = scenario;
     own.cases = vec![own.cases[case].clone()];
     own.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
 }
 
 /// The scenario's name and overrides: as given, or as a run's JSON records them.
-fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
+pub(super) fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
     let is_json = std::path::Path::new(result).extension().is_some_and(|ext| ext == "json");
     if !is_json {
         return Ok((result.to_owned(), Vec::new()));
@@ -83,20 +83,21 @@ fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
     Ok((asked.scenario, asked.set))
 }
 
-/// Which case and τ to explain.
-fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>), Failure> {
-    let name = args.workload.as_deref();
+/// Which case and τ is meant: those named, else the first case and the scenario's breakdown, or its last τ.
+pub(super) fn chosen(
+    scenario: &Scenario,
+    name: Option<&str>,
+    tau: Option<f64>,
+) -> Result<(usize, Option<f64>), Failure> {
     let of_name = |workload: &Workload| name.is_none_or(|name| workload.name == name);
     let case = scenario
         .cases
         .iter()
         .position(|case| of_name(&case.vanilla) || case.moepp.iter().any(of_name));
     let Some(case) = case else {
-        let names: Vec<&str> = scenario
-            .cases
-            .iter()
-            .flat_map(|case| case.moepp.first().map(|own| own.name.as_str()))
-            .collect();
+        let own = |case: &Case| case.moepp.first().unwrap_or(&case.vanilla).name.clone();
+        let names: Vec<String> = scenario.cases.iter().map(own).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let given = name.unwrap_or_default();
         let help = advice(given, "its MoE++ workloads", &names);
         let found = format!("has no workload `{given}`");
@@ -104,10 +105,11 @@ fn chosen(scenario: &Scenario, args: &ExplainArgs) -> Result<(usize, Option<f64>
     };
     let moepp = scenario.cases[case].moepp.iter();
     let taus: Vec<f64> = moepp.filter_map(|workload| workload.model.experts.tau).collect();
-    let wanted = args.tau.or(scenario.breakdown_tau);
-    let tau = match wanted.and_then(|w| taus.iter().find(|tau| (**tau - w).abs() < 1e-9)) {
+    let wanted = tau.or(scenario.breakdown_tau);
+    let known = wanted.and_then(|w| taus.iter().find(|tau| (**tau - w).abs() < 1e-9));
+    let tau = match known {
         Some(tau) => Some(*tau),
-        None if args.tau.is_some() => {
+        None if tau.is_some() => {
             let all: Vec<String> = taus.iter().map(f64::to_string).collect();
             let help = format!("τ of the scenario: {}", all.join(", "));
             return Err(Diagnostic::of("--tau", "the scenario has no such τ", help).into());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::arguments::comparison::{ComparisonArgs, tau};
+use crate::arguments::comparison::{ComparisonArgs, positive, tau};
 use crate::{Failure, output};
 use moesim::base::threads;
 use moesim::config::{Diagnostic, Scenario};
@@ -58,13 +58,6 @@ pub(crate) struct PlanArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    match text.trim().parse::<f64>() {
-        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
-        _ => Err("give a number above zero".to_owned()),
-    }
 }
 
 fn share(text: &str) -> Result<f64, String> {

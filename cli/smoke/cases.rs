@@ -186,6 +186,11 @@ const CASES: &[(&str, &[&str])] = &[
     ("$compare --equal cost | --set workload.batch.micro_batches=1", &["prices.toml"]),
     ("explain @run.json", &["run.json"]),
     ("explain @scenario.toml | --tau 0.75 --workload moepp", PARTS),
+    ("advise @scenario.toml | --tau 0.75 --workload moepp --json", PARTS),
+    (
+        "advise @vanilla.toml --topology @topology.toml | --seeds 0..2 --worth 3",
+        &["vanilla.toml", "topology.toml"],
+    ),
     ("memory @scenario.toml", PARTS),
     ("timeline @scenario.toml --out @out.pftrace | --seed 1 --ranks 0,1 --tau 0.75", PARTS),
     ("plot @run.json --out @out.svg | --kind gain", &["run.json"]),

@@ -4,6 +4,7 @@
 //! pictures and its JSON need nothing else. `serde` reads back what it wrote, so that a picture of a stored result
 //! is that of a fresh one.
 
+pub mod advice;
 pub mod comparison;
 pub mod explanation;
 pub mod flows;

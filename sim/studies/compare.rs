@@ -243,7 +243,7 @@ pub fn evaluate(cluster_case: &ClusterCase, threads: usize) -> Result<ClusterRes
         profile: scenario.ingredients.profile.clone(),
         profile_borrowed: scenario.profile_borrowed,
         cost: cluster_case.cost,
-        sensitivities: sensitivities(cluster_case, moepp[0], threads)?,
+        sensitivities: sensitivities(scenario, cluster_case.own(), moepp[0], threads)?,
         vanilla,
         moepp,
         outcome,
@@ -258,14 +258,19 @@ fn knobs(scenario: &Scenario) -> Vec<Knob> {
     classes.chain(std::iter::once(Knob::Startup)).collect()
 }
 
-fn sensitivities(
-    cluster_case: &ClusterCase,
+/// Elasticities of a workload that reaches `base` tokens per second under the first seed, equation (1).
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn sensitivities(
+    scenario: &Scenario,
+    workload: &Workload,
     base: f64,
     threads: usize,
 ) -> Result<Vec<(Knob, f64)>, TooLong> {
-    let knobs = knobs(&cluster_case.scenario);
+    let knobs = knobs(scenario);
     let better = in_parallel(knobs.len(), threads, |at| {
-        tokens_per_sec(cluster_case, &knobs[at].better(STEP))
+        tokens_per_sec(scenario, workload, &knobs[at].better(STEP))
     });
     let mut found = Vec::new();
     for (knob, tokens) in knobs.into_iter().zip(better) {
@@ -275,11 +280,14 @@ fn sensitivities(
     Ok(found)
 }
 
-/// MoE++'s throughput under the first seed if things were otherwise.
-fn tokens_per_sec(cluster_case: &ClusterCase, what_if: &WhatIf) -> Result<f64, TooLong> {
-    let scenario = &cluster_case.scenario;
+/// A workload's throughput under the first seed if things were otherwise.
+fn tokens_per_sec(
+    scenario: &Scenario,
+    workload: &Workload,
+    what_if: &WhatIf,
+) -> Result<f64, TooLong> {
     let seed = scenario.seeds.start;
-    let outcome = run_if(scenario, cluster_case.own(), scenario.overheads, seed, what_if, None)?;
+    let outcome = run_if(scenario, workload, scenario.overheads, seed, what_if, None)?;
     Ok(outcome.tokens_per_sec())
 }
 
@@ -295,7 +303,9 @@ pub fn break_even(
 ) -> Result<Option<f64>, TooLong> {
     let gpus = f64::from(cluster_case.scenario.topology.gpus());
     let reaches = |factor: f64| {
-        Ok(tokens_per_sec(cluster_case, &WhatIf::faster(class, factor))? / gpus >= target)
+        let faster = WhatIf::faster(class, factor);
+        let tokens = tokens_per_sec(&cluster_case.scenario, cluster_case.own(), &faster)?;
+        Ok(tokens / gpus >= target)
     };
     if !reaches(MOST)? {
         return Ok(None);

@@ -1,5 +1,6 @@
 //! Does the command line help its users?
 
+mod advice;
 mod answers;
 mod cases;
 mod choices;

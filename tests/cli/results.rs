@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 use std::io::{self, Write};
 
+use moesim::output::report::advice::AdviceResult;
 use moesim::output::report::comparison::Comparison;
 use moesim::output::report::explanation::Explanation;
 use moesim::output::report::flows::FlowsResult;
@@ -79,6 +80,16 @@ fn comparisons_plans_and_explanations_read_back() {
     let asked = ["explain", "paper", "--set", "seeds=0..2", "--set", "counted=moe-layer"];
     let set = ["--set", "workload.batch.micro_batches=1"];
     read_back(&[&asked[..], &set].concat(), Explanation::write_text);
+}
+
+#[test]
+fn advice_reads_back_whatever_is_counted() {
+    for counted in ["experts", "model-forward", "training-step"] {
+        let counted = ["--counted", counted, "--set", "workload.batch.micro_batches=1"];
+        let phase = ["--set", "workload.batch.phase=training", "--allow-oom", "--seeds", "0..2"];
+        let asked = ["advise", "moe-1b", "--topology", "a100-4x8"];
+        read_back(&[&asked[..], &counted, &phase].concat(), AdviceResult::write_text);
+    }
 }
 
 #[test]

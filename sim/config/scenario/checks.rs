@@ -38,6 +38,28 @@ impl Scenario {
         }
     }
 
+    /// Why the scenario cannot run a workload that was made of one of its own, and what to do; none if it can.
+    #[must_use]
+    pub fn refusal(&self, workload: &Workload) -> Option<(String, String)> {
+        let (experts, group) = (&workload.model.experts, workload.layout.expert_parallel);
+        let places = experts.ffn + workload.layout.places.redundant();
+        if !places.is_multiple_of(group) {
+            let found =
+                format!("{places} places of FFN experts do not spread evenly over {group} GPUs");
+            return Some((found, "give a divisor".to_owned()));
+        }
+        if let Some(misfit) = crate::execution::run::misfit(&self.topology, workload) {
+            return Some((misfit, "change the layout".to_owned()));
+        }
+        let kernels = Kernels::new(&self.profile, self.topology.gpu().device());
+        if let Err(none) = runnable(&kernels, workload) {
+            return Some((none.found, none.help));
+        }
+        layout_mistake(self, workload)
+            .or_else(|| self.carrier(workload).err().map(|none| (none.found, none.help)))
+            .or_else(|| self.beyond_memory(workload).filter(|_| !self.allow_oom))
+    }
+
     /// The overheads by name, why where none were named, and whether any workload has use for them.
     #[must_use]
     pub fn overheads_in_words(&self) -> String {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::execution::Scope;
 use crate::network::fluid::Engine;
+use crate::studies::advise::Verdict;
 use crate::studies::compare::Equal;
 use crate::workload::Phase;
 
@@ -46,6 +47,14 @@ impl Word for Equal {
 
     fn word_of(self) -> &'static str {
         crate::base::choice::Choice::word(self)
+    }
+}
+
+impl Word for Verdict {
+    const WORDS: &'static [Self] = &Self::ALL;
+
+    fn word_of(self) -> &'static str {
+        self.word()
     }
 }
 
