@@ -76,7 +76,19 @@ impl Device {
             Precision::Fp8 | Precision::Fp8Block => self.peak_fp8.unwrap_or(self.peak_bf16),
         }
     }
+
+    /// Whether the other is the same chip by the data sheets: as many multiprocessors, arithmetic and memory.
+    #[must_use]
+    pub fn is_chip_of(&self, other: &Self) -> bool {
+        let near = |ratio: f64| ratio.ln().abs() < SAME_PEAK;
+        self.sms == other.sms
+            && near(self.peak_bf16.flops_per_sec() / other.peak_bf16.flops_per_sec())
+            && near(self.memory_bandwidth.bytes_per_sec() / other.memory_bandwidth.bytes_per_sec())
+    }
 }
+
+/// Peaks this near are one chip's, rounded by two data sheets.
+const SAME_PEAK: f64 = 0.01;
 
 /// Times of the experts of one GPU, by the slots of each.
 #[derive(Clone, Debug)]

@@ -8,12 +8,15 @@
 //! |---|---|
 //! | training | `grouped-gemm`: Megatron-LM runs grouped GEMMs of cuBLAS and TransformerEngine |
 //! | prefill, decode | the Triton kernel, as SGLang and vLLM run it, where it *covers* the layout |
-//! |  | else `grouped-gemm` where the dense GEMM table has the format: with few local experts and many rows per expert, SGLang and vLLM run grouped GEMMs (DeepGEMM, CUTLASS) too |
+//! |  | else `grouped-gemm` where the dense GEMM table has the format: with few local experts SGLang and vLLM run grouped GEMMs (DeepGEMM, CUTLASS) too |
 //! |  | else the profile's fused kernel whose measured shapes are nearest |
 //!
 //! A fused kernel covers a layout whose number of local experts and top-k lie within a factor [`REACH`] of those of a
-//! shape on one rank in its table, and whose rows per expert are at most that many times what such shapes had. Mixtral's
+//! shape on one rank in its table. Mixtral's
 //! 8 experts with 2 slots per token cover those like it, not 8 local experts of DeepSeek-V3 with up to 8 slots per token.
+//! How many tokens there are has no say: an engine does not change its kernel with the batch, and a rule that did made
+//! more tokens take less time where it left one table for another. Beyond the rows that were measured the kernel's own
+//! equations go on, and the result says `extrapolated`.
 //!
 //! Among several kernels that a word such as `triton` fits, the one whose measured shapes are nearest
 //! is taken; of equally near ones that with more rows of evidence.
@@ -27,8 +30,8 @@ use super::gemm::GemmPrior;
 use crate::kernels::profile::{Evidence, Family, Precision};
 use crate::workload::{ExpertsKernel, Phase};
 
-/// A fused kernel covers this many times fewer or more local experts, and more rows per expert, than
-/// its table holds.
+/// A fused kernel covers this many times fewer or more local experts, and slots per token, than its table
+/// holds; more rows per expert than this many times its table's are beyond it.
 pub const REACH: f64 = 2.0;
 
 /// A question for the experts' kernel.
@@ -145,7 +148,7 @@ impl<'p> Kernels<'p> {
         let triton = self.nearest(ask, |name| name.contains("triton"));
         let fused = triton.or_else(|| self.nearest(ask, |_| true));
         match (fused, grouped) {
-            (Some(fused), _) if covers(fused.2, ask) => Ok(of(fused)),
+            (Some(fused), _) if covers(fused.2, ask.shape) => Ok(of(fused)),
             (_, Some(grouped)) => Ok(grouped),
             (Some(fused), None) => Ok(of(fused)),
             (None, None) => Err(self.no_kernel(ask)),
@@ -230,41 +233,63 @@ fn distance(family: &Family<ExpertsPrior>, shape: ExpertsShape) -> f64 {
     family.residual.first().map_or(f64::INFINITY, |curves| curves.distance(&at))
 }
 
-fn covers(family: &Family<ExpertsPrior>, ask: &ExpertsAsk<'_>) -> bool {
-    beyond(family, ask.shape, ask.slots).is_none()
+/// Shapes on one rank whose local experts and slots per token are near these.
+struct Like<'f> {
+    sites: Vec<&'f Site>,
+    /// What lies beyond what, where there is none.
+    beyond: Option<String>,
+}
+
+const AXIS_OF_EXPERTS: usize = 2;
+const AXIS_OF_TOP_K: usize = 3;
+
+fn size(site: &Site, axis: usize) -> f64 {
+    f64::from(site.at[axis])
+}
+
+fn like(family: &Family<ExpertsPrior>, shape: ExpertsShape) -> Option<Like<'_>> {
+    let curves = family.residual.first()?;
+    let own = |site: &&Site| matches!(site.at[..], [_, _, experts, _, OWN] if experts > 0);
+    let all: Vec<&Site> = curves.sites().iter().filter(own).collect();
+    let experts = f64::from(shape.experts.max(1));
+    let [least, most] = [f64::min, f64::max].map(|of: fn(f64, f64) -> f64| {
+        all.iter().map(|site| size(site, AXIS_OF_EXPERTS)).reduce(of).unwrap_or(f64::NAN)
+    });
+    if experts * REACH < least || experts > most * REACH {
+        let beyond = format!("{} local experts, {least} to {most} measured", shape.experts);
+        return Some(Like { sites: Vec::new(), beyond: Some(beyond) });
+    }
+    let near = |a: f64, b: f64| a <= b * REACH && b <= a * REACH;
+    let top_k = f64::from(shape.top_k.max(1));
+    let like = |site: &&Site| {
+        near(size(site, AXIS_OF_EXPERTS), experts) && near(size(site, AXIS_OF_TOP_K), top_k)
+    };
+    let sites: Vec<&Site> = all.into_iter().filter(like).collect();
+    let beyond = sites.is_empty().then(|| {
+        format!(
+            "{} local experts with {} slots per token, no experts like these measured",
+            shape.experts, shape.top_k
+        )
+    });
+    Some(Like { sites, beyond })
+}
+
+/// Whether a fused kernel covers a layout, whatever the number of tokens.
+fn covers(family: &Family<ExpertsPrior>, shape: ExpertsShape) -> bool {
+    like(family, shape).is_none_or(|like| like.beyond.is_none())
 }
 
 /// What lies beyond a fused kernel's measured range by more than [`REACH`], in words.
 #[must_use]
 pub fn beyond(family: &Family<ExpertsPrior>, shape: ExpertsShape, slots: u64) -> Option<String> {
-    let curves = family.residual.first()?;
-    let last = curves.knots().last().copied()?;
-    let [axis_of_experts, axis_of_top_k] = [2, 3];
-    let size = |site: &Site, axis: usize| f64::from(site.at[axis]);
-    let own = |site: &&Site| matches!(site.at[..], [_, _, experts, _, OWN] if experts > 0);
-    let sites: Vec<&Site> = curves.sites().iter().filter(own).collect();
-    let experts = f64::from(shape.experts.max(1));
-    let [least, most] = [f64::min, f64::max].map(|of: fn(f64, f64) -> f64| {
-        sites.iter().map(|site| size(site, axis_of_experts)).reduce(of).unwrap_or(f64::NAN)
-    });
-    if experts * REACH < least || experts > most * REACH {
-        return Some(format!("{} local experts, {least} to {most} measured", shape.experts));
+    let like = like(family, shape)?;
+    if like.beyond.is_some() {
+        return like.beyond;
     }
-    let near = |a: f64, b: f64| a <= b * REACH && b <= a * REACH;
-    let like = |site: &&&Site| {
-        near(size(site, axis_of_experts), experts)
-            && near(size(site, axis_of_top_k), f64::from(shape.top_k.max(1)))
-    };
-    let rows = |site: &&Site| last * size(site, axis_of_top_k) / size(site, axis_of_experts);
-    let own_rows = slots as f64 / experts;
-    match sites.iter().filter(like).map(rows).reduce(f64::max) {
-        None => Some(format!(
-            "{} local experts with {} slots per token, no experts like these measured",
-            shape.experts, shape.top_k
-        )),
-        Some(rows) if own_rows > rows * REACH => {
-            Some(format!("{own_rows:.0} rows per expert, at most {rows:.0} measured"))
-        }
-        Some(_) => None,
-    }
+    let last = family.residual.first()?.knots().last().copied()?;
+    let rows = |site: &&Site| last * size(site, AXIS_OF_TOP_K) / size(site, AXIS_OF_EXPERTS);
+    let most = like.sites.iter().map(rows).reduce(f64::max)?;
+    let own_rows = slots as f64 / f64::from(shape.experts.max(1));
+    (own_rows > most * REACH)
+        .then(|| format!("{own_rows:.0} rows per expert, at most {most:.0} measured"))
 }

@@ -26,6 +26,7 @@ mod links;
 pub mod transfer;
 
 use experts::mix_experts;
+pub use links::keep_family_exchanges;
 use links::{carry_exchanges, rescale_collectives};
 
 use super::transfer::{
@@ -56,8 +57,6 @@ impl Inflation {
     const SAME_CHIP: Self = Self { kernels: 1.0, experts: 1.0, links: 1.5 };
 }
 
-/// Peaks this near are one chip's, rounded by two data sheets.
-const SAME_PEAK: f64 = 0.01;
 /// Links whose peaks differ by more than this factor are of two kinds, NVLink and PCIe.
 const SAME_KIND_OF_LINK: f64 = 3.0;
 
@@ -165,12 +164,9 @@ impl UnmeasuredDevice<'_> {
     /// Whether it is this donor's chip by the data sheet: the same multiprocessors, arithmetic and memory.
     fn is_chip_of(&self, donor: &Profile) -> bool {
         let untimed = self.gemm.is_empty() && self.is_family(donor);
-        let Some(sheet) = self.sheet.filter(|_| untimed) else { return false };
-        let (own, other) = (sheet.device(), donor.data_sheet);
-        let near = |ratio: f64| ratio.ln().abs() < SAME_PEAK;
-        own.sms == other.sms
-            && near(own.peak_bf16.flops_per_sec() / other.peak_bf16.flops_per_sec())
-            && near(own.memory_bandwidth.bytes_per_sec() / other.memory_bandwidth.bytes_per_sec())
+        self.sheet
+            .filter(|_| untimed)
+            .is_some_and(|sheet| sheet.device().is_chip_of(&donor.data_sheet))
     }
 
     fn sms(&self) -> Option<u32> {

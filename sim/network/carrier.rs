@@ -267,7 +267,7 @@ impl<'a> Ask<'a> {
                     name: named(phase, String::new()),
                     support: support.clone(),
                 },
-                family: format!("{}/{family}", self.profile.name),
+                family: format!("{}/{family}", self.profile.errs_as()),
                 errors: errors.clone(),
                 balanced: None,
             };
@@ -291,7 +291,7 @@ impl<'a> Ask<'a> {
             },
             family: format!(
                 "{}/exchange/{}/{}",
-                self.profile.name,
+                self.profile.errs_as(),
                 library.word(),
                 EXCHANGE_PHASES[phase]
             ),

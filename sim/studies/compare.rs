@@ -1,8 +1,8 @@
 //! Clusters against each other: the same workloads, the same seeds, and what each cluster would gain
 //! from better links.
 //!
-//! Runs of one seed share the gate's random numbers and the draws of calibration error on every
-//! cluster, so that ratios are paired. Sensitivities are elasticities,
+//! Runs of one seed share the gate's random numbers on every cluster, and the draws of calibration error on clusters of
+//! one chip, so that ratios are paired. Sensitivities are elasticities,
 //!
 //! ```text
 //!   e_c = ln( X(1.25 · c) / X(c) ) / ln 1.25                                      (1)
@@ -14,7 +14,6 @@
 use crate::base::choice::Choice;
 use crate::base::statistics::Estimate;
 use crate::base::statistics::roots::Bracket;
-use crate::base::streams::Streams;
 use crate::base::threads::in_parallel;
 use crate::config::Scenario;
 use crate::execution::outcome::{Outcome, TooLong};
@@ -22,11 +21,11 @@ use crate::studies::study::{WhatIf, run_if};
 use crate::topology::{Cost, LinkClass};
 use crate::workload::Workload;
 
-mod bootstrap;
 mod catch_up;
+mod paired;
 
-pub use bootstrap::{Ratio, ratio_of};
 pub use catch_up::{CatchUp, catch_ups};
+pub use paired::{Ratio, ratio_of};
 
 /// By how much links are made faster to see what that brings.
 const STEP: f64 = 1.25;
@@ -322,5 +321,5 @@ pub fn break_even(
 #[must_use]
 pub fn ratio(own: &ClusterResult, other: &ClusterResult, equal: Equal) -> Ratio {
     let [own, other] = [own, other].map(|result| result.per(equal).expect("a known cost or power"));
-    ratio_of(&own, &other, Streams::new(0))
+    ratio_of(&own, &other)
 }

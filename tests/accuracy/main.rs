@@ -1,5 +1,6 @@
 //! How far are predictions from measurements?
 
+mod auto;
 #[path = "../common/mod.rs"]
 mod common;
 mod exchanges;

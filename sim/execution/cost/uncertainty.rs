@@ -8,9 +8,10 @@
 //!   T'(x) = T(x) · e^ε,   ε drawn from the family's law of ln(measured / predicted)             (1)
 //! ```
 //!
-//! from the stream `calibration/PROFILE/FAMILY` of the run's seed. Vanilla and MoE++ under the same
+//! from the stream `calibration/DEVICE/FAMILY` of the run's seed. Vanilla and MoE++ under the same
 //! seed, or one GPU in two networks, therefore meet the same kernels and links, and what they share
-//! cancels from the gain; two different GPUs err each for itself. Left out:
+//! cancels from the gain; two different GPUs err each for itself, but for a chip with other links, whose figures are
+//! those of the chip that was measured and which errs as it does (`Profile::errs_as`). Left out:
 //! errors that differ from shape to shape within a family, which cancel less (a family's factor is
 //! drawn as wide as the error of one row, though, and rows' errors average out in a layer); and
 //! errors of the loop's overheads, which are fitted to the paper's whole table.
@@ -59,7 +60,7 @@ impl Uncertainty {
         let of_experts = choice.map(|choice| choice.evidence());
         let all_to_all = profile.collectives.get(&CollectiveOp::AllToAll);
         let inter_node = profile.inter_node.as_ref();
-        let named = |family: String| format!("{}/{family}", profile.name);
+        let named = |family: String| format!("{}/{family}", profile.errs_as());
         Self {
             families: [
                 (

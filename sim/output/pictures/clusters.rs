@@ -34,7 +34,7 @@ fn title(clusters: &[ComparedCluster], unit: &str) -> String {
     match clusters.get(1) {
         None => format!("{unit} on {best}"),
         Some(second) if !second.differs_from_best => {
-            format!("{best} and {}: no difference shown in {unit}", second.cluster)
+            format!("{best} and {}: within noise in {unit}", second.cluster)
         }
         Some(_) => format!("{best} gives the most {unit}"),
     }

@@ -1,6 +1,6 @@
 //! What would let a cluster catch up with the best.
 
-use super::{ClusterCase, ClusterResult, Equal, Knob, best_first, break_even, ratio};
+use super::{ClusterCase, ClusterResult, Equal, Knob, Ratio, best_first, break_even, ratio};
 use crate::execution::outcome::TooLong;
 use crate::topology::LinkClass;
 
@@ -15,8 +15,8 @@ pub struct CatchUp {
     pub gb_per_s: [f64; 2],
 }
 
-/// For each cluster, in the order given, what would let it catch up; none for the best, for those that do not
-/// differ from it, and where no link matters.
+/// For each cluster, in the order given, what would let it catch up; none for the best, for those within noise of it
+/// or ahead of it per GPU, and where no link matters.
 ///
 /// # Errors
 /// If a run exceeds representable time.
@@ -28,10 +28,17 @@ pub fn catch_ups(
     let order = best_first(results, equal);
     let one = |at: usize| {
         let leader = &results[order[0]];
-        let behind = at != order[0] && ratio(&results[at], leader, equal).differs();
+        let behind = at != order[0]
+            && ratio(&results[at], leader, equal).differs()
+            && is_behind(&ratio(&results[at], leader, Equal::Gpus));
         if behind { catch_up(&cluster_cases[at], &results[at], leader) } else { Ok(None) }
     };
     (0..results.len()).map(one).collect()
+}
+
+/// Whether a ratio is below one, beyond noise.
+fn is_behind(ratio: &Ratio) -> bool {
+    ratio.mean < 1.0 && ratio.differs()
 }
 
 fn catch_up(

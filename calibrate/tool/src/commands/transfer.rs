@@ -11,7 +11,7 @@ use moesim::config::{
 use moesim::kernels::devices::DataSheet;
 use moesim::kernels::measurements::{Between, GemmRow};
 use moesim::kernels::profile::{Precision, Profile};
-use moesim::kernels::unmeasured::UnmeasuredDevice;
+use moesim::kernels::unmeasured::{UnmeasuredDevice, keep_family_exchanges};
 
 use super::{Refused, say, write_profile};
 use crate::{emit, gemm};
@@ -130,6 +130,7 @@ fn foretold(sheet: &DataSheet, timings: &Timings) -> Result<(Profile, String), R
     let Timings { gemm, copies } = timings;
     let (mut profile, mut rule) =
         UnmeasuredDevice { sheet: Some(sheet), gemm, copies }.profile(&others);
+    keep_family_exchanges(&mut profile, sheet.nearest, &others);
     for precision in [Precision::Bf16, Precision::Fp8, Precision::Fp8Block] {
         let rows: Vec<GemmRow> =
             gemm.iter().filter(|row| row.precision == precision).copied().collect();

@@ -83,10 +83,9 @@ fn ratio(
 ) -> io::Result<()> {
     let (name, best, mean) = (&cluster.cluster, &leader.cluster, cluster.ratio_to_best.value());
     match cluster.ratio_to_best.interval() {
-        Some((low, high)) if !cluster.differs_from_best => writeln!(
-            out,
-            "{name} and {best}: no difference shown ({low:.2} to {high:.2} of the best)"
-        ),
+        Some((low, high)) if !cluster.differs_from_best => {
+            writeln!(out, "{name} is within noise of {best} ({low:.2} to {high:.2} of it)")
+        }
         Some((low, high)) => {
             writeln!(out, "{name} gives {mean:.2} of {best} ({low:.2} to {high:.2})")
         }
