@@ -71,7 +71,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
 
 /// The file or built-in file of a name, and what it is.
 fn find(name: &str, kind: Option<Kind>) -> Result<(Kind, Source), Failure> {
-    if Path::new(name).exists() {
+    if Path::new(name).symlink_metadata().is_ok() {
         let source = Source::read(Path::new(name))?;
         let kind = kind.map_or_else(|| Kind::guess(&source), Ok)?;
         return Ok((kind, source));

@@ -31,7 +31,9 @@ pub use scenario::{
     COMMAND_LINE, Case, CaseSpec, Ingredients, Overrides, Scenario, ScenarioSource, ScenarioSpec,
     Seeds,
 };
-pub use source::{Diagnostic, Excerpt, MAX_FILE_BYTES, NetworkFile, Source, Style, foreign};
+pub use source::{
+    Diagnostic, Excerpt, MAX_FILE_BYTES, NetworkFile, Source, Style, foreign, read_result,
+};
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::prices::{built_in_prices, read_prices};
 pub use topology::{

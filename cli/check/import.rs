@@ -42,6 +42,14 @@ pub(crate) struct ImportArgs {
 }
 
 pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.file.is_dir() {
+        let inside = args.file.join("config.json");
+        let help = match inside.exists() {
+            true => format!("name the file in it: {}", inside.display()),
+            false => "name a model's config.json, or counts of experts".to_owned(),
+        };
+        return Err(Diagnostic::of(args.file.display().to_string(), "is a folder", help).into());
+    }
     let source = Source::read(&args.file)?;
     if is_counts(source.text()) {
         return counts(args, &source, out);

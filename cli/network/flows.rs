@@ -43,10 +43,10 @@ pub struct FlowsArgs {
     #[arg(long, conflicts_with = "file")]
     matrix: Option<PathBuf>,
     /// GPUs that take part in the pattern; sets the number of nodes of the default topology.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     gpus: Option<u32>,
     /// GPUs of one group of the pattern; all of them if not given.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     group: Option<u32>,
     /// Mean bytes of a pair in the pattern, or bytes of one count of the matrix.
     #[arg(long, default_value = "1 MiB", value_parser = quantity::<Bytes>)]

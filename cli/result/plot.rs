@@ -4,11 +4,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{Failure, output};
-use moesim::config::{Diagnostic, Kind as FileKind, Overrides, ScenarioSource};
+use moesim::config::{Diagnostic, Kind as FileKind, Overrides, ScenarioSource, read_result};
 use moesim::execution::Scope;
 use moesim::output::pictures::{self, Picture};
 use moesim::output::report::comparison::Comparison;
@@ -94,6 +93,16 @@ enum Found {
 }
 
 impl Found {
+    /// The list that a picture would be of, where it is empty.
+    fn nothing_under(&self) -> Option<&'static str> {
+        match self {
+            Self::Study(run) => run.results.is_empty().then_some("results"),
+            Self::Comparison(of) => of.clusters.is_empty().then_some("clusters"),
+            Self::Plan(plan) => plan.candidates.is_empty().then_some("candidates"),
+            _ => None,
+        }
+    }
+
     /// The pictures that fit it, the best first.
     fn kinds(&self) -> &'static [Kind] {
         match self {
@@ -200,31 +209,26 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
         Diagnostic::of(name, found, help)
     })?;
     let has = |key: &str| value.get(key).is_some();
-    Ok(if value.is_array() {
-        Found::Errors(typed(value, name)?)
+    let found = if value.is_array() {
+        Found::Errors(read_result(name, &text)?)
     } else if has("results") {
-        Found::Study(typed(value, name)?)
+        Found::Study(read_result(name, &text)?)
     } else if has("clusters") {
-        Found::Comparison(typed(value, name)?)
+        Found::Comparison(read_result(name, &text)?)
     } else if has("candidates") {
-        Found::Plan(typed(value, name)?)
+        Found::Plan(read_result(name, &text)?)
     } else if has("link_use") {
-        Found::Flows(typed(value, name)?)
+        Found::Flows(read_result(name, &text)?)
     } else {
         return Err(Diagnostic::of(name, "is JSON, but no result that can be drawn", help).into());
-    })
-}
-
-/// A result as its type, or what it lacks.
-fn typed<T: DeserializeOwned>(value: Value, name: &str) -> Result<T, Diagnostic> {
-    serde_path_to_error::deserialize(value).map_err(|error| Diagnostic {
-        key: error.path().iter().next().map_or_else(String::new, |_| error.path().to_string()),
-        ..Diagnostic::of(
-            name,
-            error.into_inner().to_string(),
-            "take the file as this version of moesim wrote it",
-        )
-    })
+    };
+    match found.nothing_under() {
+        None => Ok(found),
+        Some(key) => {
+            let found = "the list is empty: there is nothing to draw";
+            Err(Diagnostic { key: key.to_owned(), ..Diagnostic::of(name, found, help) }.into())
+        }
+    }
 }
 
 fn read(path: &Path, name: &str) -> Result<String, Failure> {

@@ -72,7 +72,8 @@ pub(crate) fn run(args: &ReproduceArgs, out: &mut dyn Write) -> Result<(), Failu
         n => format!(", and {} more of {} values", n - 1, same + n),
     };
     let help = if changed.is_empty() {
-        "the same moesim, arguments and files gave other numbers: this is a defect, please report it"
+        "the same moesim, arguments and files gave other numbers: if the result was edited since, take it as it was \
+         written; if not, this is a defect, please report it"
             .to_owned()
     } else {
         changed.join("; ")

@@ -16,16 +16,30 @@ pub(crate) struct MemoryArgs {
     /// Override a key. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Do not end with an error where it does not fit.
+    #[arg(long)]
+    allow_oom: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    // What does not fit is shown, not refused.
+    // What does not fit is shown first, then refused as `run` does.
     let set = crate::with_oom(&args.set, true);
     let scenario = ScenarioSource::open(&args.scenario, Overrides::new(set))?.load()?;
     let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
     let result = MemoryResult::of(made_by, &scenario);
-    if args.json { crate::output::json(out, &result) } else { Ok(result.write_text(out)?) }
+    if args.json {
+        crate::output::json(out, &result)?
+    } else {
+        result.write_text(out)?
+    }
+    if result.does_not_fit.is_empty() {
+        return Ok(());
+    }
+    out.flush()?;
+    let asked = crate::with_oom(&args.set, args.allow_oom);
+    ScenarioSource::open(&args.scenario, Overrides::new(asked))?.load()?;
+    Ok(())
 }

@@ -121,7 +121,7 @@ pub fn built_in_of_any_kind(name: &str) -> Option<(Kind, Source)> {
 pub fn built_in_or_file(kind: Kind, name: &str) -> Result<Source, Diagnostic> {
     match built_in(kind, name) {
         Some(source) => Ok(source),
-        None if Path::new(name).exists() => Source::read(Path::new(name)),
+        None if Path::new(name).symlink_metadata().is_ok() => Source::read(Path::new(name)),
         None => Err(unknown(name, &[kind], Path::new(""))),
     }
 }

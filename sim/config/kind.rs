@@ -84,6 +84,17 @@ const TELLING: [(&str, Kind); 10] = [
     ("gpu", Kind::Topology),
 ];
 
+/// What a device's data sheet is, which is none of these kinds, and which command takes it.
+const DATA_SHEET: (&str, &str) = (
+    "is the data sheet of a device",
+    "`calibrate transfer --sheet FILE --out NAME.toml` makes a profile of it, which scenarios name",
+);
+
+/// Whether the keys at the top of a file are a data sheet's.
+fn is_data_sheet(keys: &[String]) -> bool {
+    ["bf16", "memory_bandwidth", "sms"].iter().all(|key| keys.iter().any(|own| own == key))
+}
+
 impl Kind {
     /// The word that names it in scenario files and before overrides.
     #[must_use]
@@ -148,7 +159,11 @@ impl Kind {
     /// # Errors
     /// If it is no TOML, or has none of the telling keys.
     pub fn guess(source: &Source) -> Result<Self, Diagnostic> {
-        Self::of_keys(&source.top_keys()?).ok_or_else(|| {
+        let keys = source.top_keys()?;
+        if is_data_sheet(&keys) {
+            return Err(Diagnostic::of(source.name(), DATA_SHEET.0, DATA_SHEET.1));
+        }
+        Self::of_keys(&keys).ok_or_else(|| {
             Diagnostic::of(
                 source.name(),
                 "it cannot be told what this file is meant to be",
@@ -175,7 +190,11 @@ impl Kind {
     /// # Errors
     /// If the text is no TOML or not of the layout of `T`; a file of another kind is told by its name.
     pub(super) fn parse<T: DeserializeOwned>(self, source: &Source) -> Result<T, Diagnostic> {
+        let is_sheet = || source.top_keys().is_ok_and(|keys| is_data_sheet(&keys));
         source.parse().map_err(|mistake| match Self::of_text(source.text()) {
+            _ if mistake.place == source.name() && is_sheet() => {
+                Diagnostic::of(source.name(), DATA_SHEET.0, DATA_SHEET.1)
+            }
             Some(other) if other != self && mistake.place == source.name() => {
                 other.instead_of(self, source.name())
             }
@@ -219,7 +238,11 @@ impl Kind {
         if let Some((found, help)) = foreign(text) {
             return Some(Diagnostic::of(place, found, help));
         }
-        let kind = Self::of_text(text)?;
+        let keys = Source::built_in("", text).top_keys().ok()?;
+        if is_data_sheet(&keys) {
+            return Some(Diagnostic::of(place, DATA_SHEET.0, DATA_SHEET.1));
+        }
+        let kind = Self::of_keys(&keys)?;
         Some(Diagnostic::of(place, format!("is {}", kind.with_article()), kind.taken_by()))
     }
 }

@@ -18,6 +18,7 @@ use crate::topology::Topology;
 use crate::workload::Workload;
 
 mod checks;
+mod effect;
 mod ingredients;
 mod overrides;
 mod spec;
@@ -63,6 +64,8 @@ pub struct Scenario {
     pub oom: Vec<String>,
     /// Whether workloads that do not fit into memory are run nevertheless.
     pub allow_oom: bool,
+    /// What was asked for and changes nothing, each with the reason.
+    pub without_effect: Vec<String>,
     /// Tells these inputs from others: a hash of every text read, overrides included.
     pub fingerprint: u64,
 }
@@ -184,12 +187,14 @@ impl ScenarioSource {
             profile_borrowed,
             oom: Vec::new(),
             allow_oom: spec.allow_oom,
+            without_effect: Vec::new(),
             fingerprint: self.read.get(),
             profile,
             topology,
         };
         self.layouts(&spec, &scenario)?;
         scenario.oom = self.too_large(&scenario)?;
+        scenario.without_effect = scenario.without_effect(&spec, &self.overrides);
         Ok(scenario)
     }
 
@@ -331,7 +336,7 @@ impl ScenarioSource {
         let source = self.part_as(name, &key, Kind::Workload, Some(role))?;
         let workload = super::workload(&source)?;
         if let Some(misfit) = crate::execution::run::misfit(topology, &workload) {
-            let help = "change the workload's [layout], or name a topology it divides";
+            let help = checks::layout_help(topology, &workload);
             return Err(self.source.mistake_at_key(&key, misfit, help));
         }
         if let Err(none) = checks::runnable(kernels, &workload) {

@@ -23,6 +23,7 @@ mod missing;
 mod network_file;
 mod plain_words;
 mod render;
+mod results;
 mod rows;
 mod samples;
 pub use diagnostic::Diagnostic;
@@ -34,6 +35,7 @@ use missing::missing;
 pub use network_file::NetworkFile;
 use plain_words::in_plain_words;
 pub use render::Style;
+pub use results::read_result;
 use samples::home_of;
 pub(super) use samples::table_of;
 
@@ -69,16 +71,11 @@ impl Source {
     /// If it cannot be read, is larger than [`MAX_FILE_BYTES`], or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
-        let unreadable = |e: std::io::Error| {
-            Diagnostic::of(
-                &name,
-                format!("cannot be read: {e}"),
-                "check the path and its permissions",
-            )
-        };
+        let unreadable = |e: std::io::Error| Diagnostic::unreadable(&name, &e);
         let size = std::fs::metadata(path).map_err(unreadable)?;
         if !size.is_file() {
-            return Err(Diagnostic::of(&name, "is not a regular file", "name a TOML file"));
+            let found = if size.is_dir() { "is a folder" } else { "is not a regular file" };
+            return Err(Diagnostic::of(&name, found, "name a file in its place"));
         }
         if size.len() > MAX_FILE_BYTES {
             return Err(Diagnostic::of(

@@ -3,7 +3,7 @@
 //! Every entry of `[vary]` is one axis: a key as `--set` takes it and its values, listed or as a
 //! range. Axes cross. A `[[zip]]` table is one axis whose keys move together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +99,10 @@ impl SweepPlan {
     /// The first mistake found in the plan itself. The scenarios it makes are read by
     /// [`SweepPlan::scenario_at`].
     pub fn read(path: &Path, extra: &[String]) -> Result<Self, Diagnostic> {
+        let name = path.display().to_string();
+        if path.symlink_metadata().is_err() && super::built_in_of_any_kind(&name).is_some() {
+            return Err(super::unknown(&name, &[Kind::Plan], Path::new("")));
+        }
         let source = Source::read(path)?;
         Self::of(source, path.parent().map(Path::to_path_buf).unwrap_or_default(), extra)
     }
@@ -143,7 +147,14 @@ impl SweepPlan {
             folder,
             fixed,
         };
+        if plan.axes.is_empty() {
+            let found = "nothing varies: there is no key under [vary], and no [[zip]]";
+            let help = "give a key its values, as in \"workload.batch.tokens_per_gpu\" = [512, 1024], or run the \
+                        scenario once with `moesim run`";
+            return Err(Diagnostic::of(plan.source.name(), found, help));
+        }
         plan.refuse_repeated_keys()?;
+        plan.refuse_repeated_values()?;
         if plan.points() > MAX_TASKS {
             let found = format!("the axes cross to {} points", plan.points());
             return Err(plan.source.mistake_at_key(
@@ -162,6 +173,24 @@ impl SweepPlan {
                 if seen.insert(key, ()).is_some() {
                     let found = format!("`{key}` varies twice");
                     let help = "let each key vary in one place";
+                    return Err(self.source.mistake(axis.span.clone(), found, help));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A step that stands twice would count its runs twice.
+    fn refuse_repeated_values(&self) -> Result<(), Diagnostic> {
+        for axis in &self.axes {
+            let mut seen = BTreeSet::new();
+            for step in &axis.steps {
+                let texts: Vec<String> = step.iter().map(Value::to_string).collect();
+                let said = texts.join(", ");
+                if !seen.insert(texts) {
+                    let found =
+                        format!("the value {said} of {} stands twice", axis.keys.join(", "));
+                    let help = "list each value once: its runs would count twice";
                     return Err(self.source.mistake(axis.span.clone(), found, help));
                 }
             }

@@ -75,9 +75,12 @@ impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Count<LEAST, M
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
                 u32::try_from(number).ok().filter(|n| (LEAST..=MOST).contains(n)).ok_or_else(|| {
-                    E::custom(format!(
-                        "found {number}{HELP_FOLLOWS}give a whole number from {LEAST} to {MOST}"
-                    ))
+                    let asked = if LEAST == MOST {
+                        format!("give {MOST}, the only one that this moesim reads")
+                    } else {
+                        format!("give a whole number from {LEAST} to {MOST}")
+                    };
+                    E::custom(format!("found {number}{HELP_FOLLOWS}{asked}"))
                 })
             }
         }

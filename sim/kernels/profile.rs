@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use crate::base::units::{Bandwidth, SimDuration};
 use crate::kernels::Device;
 use crate::kernels::curves::Curves;
-use crate::kernels::devices::DataSheet;
 use crate::kernels::experts::ExpertsPrior;
 use crate::kernels::gemm::GemmPrior;
 use crate::kernels::ramp::Ramp;
@@ -138,18 +137,4 @@ pub struct Profile {
     pub pair_bandwidth: Option<Bandwidth>,
     /// What leaves the node, where it is known.
     pub inter_node: Option<InterNodeFit>,
-}
-
-impl Profile {
-    /// The device whose errors this one shares: that of the same chip whose measurements it was carried over from,
-    /// or itself. What the tables of a chip leave open is as far off on the chip with other links.
-    #[must_use]
-    pub fn errs_as(&self) -> &str {
-        let from = self.memory.evidence.transferred_from();
-        let table = from.and_then(|from| from.split([':', ',']).next());
-        let donor = table.and_then(DataSheet::of_file);
-        donor
-            .filter(|sheet| sheet.device().is_chip_of(&self.data_sheet))
-            .map_or(&self.name, |s| s.name)
-    }
 }

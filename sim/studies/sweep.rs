@@ -13,6 +13,7 @@ use crate::execution::outcome::TooLong;
 use crate::studies::study;
 
 mod columns;
+mod idle;
 mod journal;
 mod read;
 mod results;
@@ -21,6 +22,7 @@ mod shared;
 mod summary;
 
 pub use columns::{COLUMNS, Description};
+pub use idle::changed_nothing;
 pub use journal::{
     DAMAGED, Finished, Journal, JournalError, NAME as JOURNAL, Record, Shape, finished,
 };

@@ -284,7 +284,7 @@ fn the_memory_table_adds_up() {
     let cached = json(&[&ep8[..], &["--set", "workload.batch.context=2048"]].concat());
     let doubled = &cached["workloads"][0]["memory"]["kv_cache_bytes"];
     assert_eq!(*doubled, 2 * memory["kv_cache_bytes"].as_u64().unwrap());
-    let training = [&ep8[..], &["--set", "workload.batch.phase=training"]].concat();
+    let training = [&ep8[..], &["--set", "workload.batch.phase=training", "--allow-oom"]].concat();
     let memory = json(&training)["workloads"][0]["memory"].clone();
     assert!(
         memory["gradients_bytes"].as_u64().unwrap()
@@ -292,6 +292,19 @@ fn the_memory_table_adds_up() {
     );
     assert_eq!(memory["kv_cache_bytes"], 0);
     assert!(text(&training).contains("fp32 gradients"));
+}
+
+/// `memory` and `run` go by one ledger: the bytes of the table are those that are refused, and both end alike.
+#[test]
+fn memory_shows_what_run_refuses_and_ends_as_it_does() {
+    let [shown, refused] = ["memory", "run"].map(|command| moesim(&[command, "04-memory.toml"]));
+    assert_eq!([shown.status.code(), refused.status.code()], [Some(1), Some(1)]);
+    assert_eq!(shown.stderr, refused.stderr);
+    let table = String::from_utf8(shown.stdout).unwrap();
+    let total = table.lines().find(|line| line.starts_with("total")).unwrap();
+    let needed = total.trim_start_matches("total").trim();
+    let said = String::from_utf8(refused.stderr).unwrap().replace('\n', " ");
+    assert!(said.contains(&format!("needs {needed} on a GPU")), "{needed}: {said}");
 }
 
 /// A topology that does not state its GPUs' memory is not checked, and that is said.
@@ -319,4 +332,50 @@ fn the_paper_fits_its_gpus() {
     for workload in report["workloads"].as_array().unwrap() {
         assert_eq!(workload["memory"]["fits"], true, "{workload}");
     }
+}
+
+/// What was asked for and changes nothing is said with the result, and really changes nothing.
+#[test]
+fn what_changes_nothing_is_said_and_changes_nothing() {
+    let small = ["seeds=0..1", "tau=[0.75]", "counted=moe-layer", "workload.batch.micro_batches=1"];
+    let idle =
+        ["topology.nodes.scale-up.nvswitch.latency=9 us", "topology.nodes.nic.bandwidth=50 Gb/s"];
+    let run = |set: &[&str]| {
+        let set = set.iter().flat_map(|line| ["--set", line]);
+        json(&["run", "paper"].into_iter().chain(set).collect::<Vec<&str>>())
+    };
+    let (plain, asked) =
+        (run(&small), run(&[small, [idle[0], idle[1], "epsilon=0.02", "network=exact"]].concat()));
+    let said = asked["cautions"].to_string();
+    for what in [
+        "nvswitch.latency changes nothing here: the start-ups of nccl were measured",
+        "nic.bandwidth changes nothing here: no byte leaves a node",
+        "epsilon changes nothing here",
+    ] {
+        assert!(said.contains(what), "{said}");
+    }
+    assert!(!plain["cautions"].to_string().contains("changes nothing"), "{plain}");
+    let alone = run(&[small, [idle[0], idle[1], small[0], small[1]]].concat());
+    for (before, after) in
+        plain["results"].as_array().unwrap().iter().zip(alone["results"].as_array().unwrap())
+    {
+        assert_eq!(before["tokens_per_s"], after["tokens_per_s"]);
+    }
+}
+
+/// An axis of a sweep that moves no result is named.
+#[test]
+fn an_axis_that_changes_no_result_is_named() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("idle-axis");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let plan = folder.join("plan.toml");
+    let text_of = "schema = 1\nname = \"idle\"\nscenario = \"paper\"\nseeds = \"0..1\"\n[set]\n\
+                   counted = \"moe-layer\"\ntau = [0.75]\n\"workload.batch.micro_batches\" = 1\n[vary]\n\
+                   \"topology.nodes.nic.bandwidth\" = [\"200 Gb/s\", \"400 Gb/s\"]\n\
+                   \"workload.batch.tokens_per_gpu\" = [512, 1024]\n";
+    std::fs::write(&plan, text_of).unwrap();
+    let told = text(&["sweep", plan.to_str().unwrap()]);
+    assert!(told.contains("topology.nodes.nic.bandwidth changed no result"), "{told}");
+    assert!(!told.contains("tokens_per_gpu changed no result"), "{told}");
 }

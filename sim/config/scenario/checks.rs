@@ -179,6 +179,32 @@ impl ScenarioSource {
     }
 }
 
+/// Groups of experts that are named to the user.
+const NAMED: usize = 3;
+
+/// The nearest groups of experts that a topology divides into, as a remedy.
+pub(super) fn layout_help(topology: &Topology, workload: &Workload) -> String {
+    let (gpus, layout) = (topology.gpus(), &workload.layout);
+    let places = workload.model.experts.ffn + layout.places.redundant();
+    let of_stages = |stages: u32| -> Vec<u32> {
+        let groups = 1..=(gpus / stages).min(places);
+        let divides = |n: &u32| (gpus / stages).is_multiple_of(*n) && places.is_multiple_of(*n);
+        groups.filter(divides).collect()
+    };
+    let own = layout.pipeline_parallel;
+    let stages = if own <= gpus && gpus.is_multiple_of(own) { own } else { 1 };
+    let mut groups = of_stages(stages);
+    let away = |n: u32| (f64::from(n) / f64::from(layout.expert_parallel)).ln().abs();
+    groups.sort_by(|a, b| away(*a).total_cmp(&away(*b)));
+    groups.truncate(NAMED);
+    let named: Vec<String> = groups.iter().map(|n| n.to_string()).collect();
+    let pipeline = if stages == own { "" } else { " with layout.pipeline_parallel = 1" };
+    format!(
+        "give layout.expert_parallel = {}{pipeline}, or name a topology that the layout divides",
+        named.join(" or ")
+    )
+}
+
 /// What is wrong with a workload for what is counted, and how to fix it.
 fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, String)> {
     let (counted, layout) = (scenario.counted, &workload.layout);

@@ -127,7 +127,10 @@ impl FromStr for Seeds {
 impl<'de> Deserialize<'de> for Seeds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wrong = |(found, help)| D::Error::custom(format!("{found}{HELP_FOLLOWS}{help}"));
-        String::deserialize(deserializer)?.parse().map_err(wrong)
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => text.parse().map_err(wrong),
+            other => other.to_string().parse().map_err(wrong),
+        }
     }
 }
 

@@ -84,7 +84,8 @@ const TOML: &str = "a line is `key = value` or `[table]`; texts stand in \"quote
                     decimal numbers have digits before and after the point";
 
 /// Parts of messages of the TOML reader, and what to do; the first that is found counts.
-const SYNTAX: [(&str, &str); 9] = [
+const SYNTAX: [(&str, &str); 10] = [
+    ("keys cannot be empty", "write the key before the `=`: key = value"),
     ("duplicate key", "give each key and each table once: remove one of the two, or rename it"),
     ("must be quoted", "put texts and quantities into \"quotes\": \"fp8\", \"450 GB/s\""),
     (

@@ -38,6 +38,21 @@ use layers::Layers;
 /// GPUs that share the experts in an imported workload: those of one node, a stated guess.
 const GPUS: u64 = 8;
 
+/// Keys of a workload, and those of a config.json that they are written from.
+const WRITTEN: [(&str, &[&str]); 11] = [
+    ("model.layers", &layers::NUMBER),
+    ("model.hidden", &["hidden_size", "d_model"]),
+    ("model.intermediate", &experts::INNER),
+    ("model.heads", &["num_attention_heads", "n_heads", "n_head"]),
+    ("model.head_dim", &["head_dim", "attention_head_dim", "kv_channels", "qk_nope_head_dim"]),
+    ("model.key_value_heads", &["num_key_value_heads", "num_kv_heads", "attn_config.kv_n_heads"]),
+    ("model.vocabulary", &["vocab_size"]),
+    ("model.sliding_window", &["sliding_window"]),
+    ("experts.ffn", &experts::NUMBER),
+    ("experts.top_k", &experts::CHOSEN),
+    ("layout.expert_parallel", &experts::NUMBER),
+];
+
 /// What the user says beside the config.json.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImportAs<'a> {
@@ -81,10 +96,14 @@ struct Described {
 /// # Errors
 /// If the text is no such file, lacks a size, or describes what is not simulated.
 pub fn import_config(place: &str, text: &str, asked: ImportAs<'_>) -> Result<Imported, Diagnostic> {
-    let described = describe(&mut Keys::open(place, text)?, asked)?;
+    let mut keys = Keys::open(place, text)?;
+    let described = describe(&mut keys, asked)?;
     let text = described.workload(asked, place)?;
     // What was written must be what the simulator reads.
-    super::workload(&Source::built_in(place, &text))?;
+    super::workload(&Source::built_in(place, &text)).map_err(|mistake| {
+        let from = WRITTEN.iter().find(|(key, _)| *key == mistake.key);
+        keys.blamed(mistake, from.map_or(&[], |(_, names)| names))
+    })?;
     Ok(Imported { text, account: described.account })
 }
 

@@ -1,4 +1,7 @@
 //! Whether a workload fits, and the nearest layouts that do.
+//!
+//! One rule: the ledger of the rank that is given most under the first seed, which `moesim memory` prints. Bounds on
+//! its rows spare the draw where any rows fit.
 
 use super::{Ledger, hottest_rows, in_gb, row_bounds};
 use crate::base::units::Bytes;
@@ -22,22 +25,21 @@ pub enum Fit {
     },
 }
 
-/// Layouts that are named to the user.
+/// Layouts that are named to the user, and that are tried for it beyond those that fit with even loads.
 const NAMED: usize = 3;
+const TRIED: usize = 8;
 
 /// Whether a workload fits; gates are drawn under `seed` only where the answer depends on them.
 #[must_use]
 pub fn fit(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) -> Fit {
     let Some(memory) = topology.gpu().memory else { return Fit::NotStated };
     let gpus = topology.gpus();
-    let [least, most] = row_bounds(workload);
+    let most = row_bounds(workload)[1];
     if Ledger::of(workload, (counted, gpus), most).total() <= memory {
         return Fit::Fits;
     }
-    let mut ledger = Ledger::of(workload, (counted, gpus), least);
-    if ledger.total() <= memory {
-        ledger = Ledger::of(workload, (counted, gpus), hottest_rows(workload, seed));
-    }
+    let asked = Asked { counted, gpus, memory, seed };
+    let ledger = asked.ledger(workload);
     if ledger.total() <= memory {
         return Fit::Fits;
     }
@@ -48,17 +50,35 @@ pub fn fit(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) 
         in_gb(memory),
         ledger.arithmetic()
     );
-    Fit::TooLarge { found, help: remedy(topology, workload, counted, memory) }
+    Fit::TooLarge { found, help: remedy(asked, workload) }
 }
 
-fn remedy(topology: &Topology, workload: &Workload, counted: Scope, memory: Bytes) -> String {
-    let (fitting, least) = others(topology.gpus(), workload, counted, memory);
+/// What is counted on how many GPUs of how much memory, and the seed of the gates.
+#[derive(Clone, Copy)]
+struct Asked {
+    counted: Scope,
+    gpus: u32,
+    memory: Bytes,
+    seed: u64,
+}
+
+impl Asked {
+    /// The ledger of the rank that is given most.
+    fn ledger(self, workload: &Workload) -> Ledger {
+        Ledger::of(workload, (self.counted, self.gpus), hottest_rows(workload, self.seed))
+    }
+}
+
+fn remedy(asked: Asked, workload: &Workload) -> String {
+    let Asked { counted, gpus, memory, .. } = asked;
+    let (even, least) = others(asked, workload);
+    let sized = even.into_iter().take(TRIED).map(|([experts, stages], _)| {
+        let other = laid_out(workload, [experts, stages]);
+        ([experts, stages], asked.ledger(&other).total())
+    });
+    let fitting: Vec<Sized> = sized.filter(|(_, bytes)| *bytes <= memory).take(NAMED).collect();
     let anyway = "--allow-oom runs it anyway";
-    let recomputed = if counted.has_backward() {
-        recomputing(topology, workload, counted, memory)
-    } else {
-        None
-    };
+    let recomputed = if counted.has_backward() { recomputing(asked, workload) } else { None };
     if let Some(said) = recomputed {
         return format!("{said}; {anyway}");
     }
@@ -70,53 +90,45 @@ fn remedy(topology: &Topology, workload: &Workload, counted: Scope, memory: Byte
             )
         });
         return format!(
-            "no layout of these {} GPUs fits{least}: take more GPUs, fewer tokens or a narrower dtype; \
-             {anyway}",
-            topology.gpus()
+            "no layout of these {gpus} GPUs fits{least}: take more GPUs, fewer tokens or a narrower dtype; \
+             {anyway}"
         );
     }
     let named: Vec<String> = fitting
         .into_iter()
-        .take(NAMED)
         .map(|([experts, stages], bytes)| {
             format!("expert_parallel = {experts}, pipeline_parallel = {stages} ({})", in_gb(bytes))
         })
         .collect();
-    format!("nearest layouts that fit with even loads: {}; {anyway}", named.join(", or "))
+    format!("nearest layouts that fit: {}; {anyway}", named.join(", or "))
 }
 
 /// The least recomputation with which the layout fits as it is, in words.
-fn recomputing(
-    topology: &Topology,
-    workload: &Workload,
-    counted: Scope,
-    memory: Bytes,
-) -> Option<String> {
+fn recomputing(asked: Asked, workload: &Workload) -> Option<String> {
     [Recompute::Selective, Recompute::Full].into_iter().find_map(|recompute| {
         let mut other = workload.clone();
         other.training.recompute = recompute;
-        let rows = row_bounds(&other)[0];
-        let bytes = Ledger::of(&other, (counted, topology.gpus()), rows).total();
+        let bytes = asked.ledger(&other).total();
         let word = recompute.word();
-        (bytes <= memory).then(|| {
-            format!(
-                "with training.recompute = \"{word}\" it needs {} with even loads",
-                in_gb(bytes)
-            )
-        })
+        (bytes <= asked.memory)
+            .then(|| format!("with training.recompute = \"{word}\" it needs {}", in_gb(bytes)))
     })
 }
 
-/// A layout, and the bytes of its fullest GPU with even loads.
+/// A layout, and the bytes of its fullest GPU.
 type Sized = ([u32; 2], Bytes);
 
-/// Layouts of this many GPUs that fit, the nearest first, and the smallest of all.
-fn others(
-    gpus: u32,
-    workload: &Workload,
-    counted: Scope,
-    memory: Bytes,
-) -> (Vec<Sized>, Option<(Bytes, [u32; 2])>) {
+/// The workload in another layout.
+fn laid_out(workload: &Workload, [experts, stages]: [u32; 2]) -> Workload {
+    let mut other = workload.clone();
+    other.layout.expert_parallel = experts;
+    other.layout.pipeline_parallel = stages;
+    other
+}
+
+/// Layouts of this many GPUs that fit if loads are even, the nearest first, and the smallest of all.
+fn others(asked: Asked, workload: &Workload) -> (Vec<Sized>, Option<(Bytes, [u32; 2])>) {
+    let Asked { counted, gpus, memory, .. } = asked;
     let own = [workload.layout.expert_parallel, workload.layout.pipeline_parallel];
     let places = workload.model.experts.ffn + workload.layout.places.redundant();
     let (mut fitting, mut least) = (Vec::new(), None);
@@ -129,9 +141,7 @@ fn others(
             if !places.is_multiple_of(experts) || !even || [experts, stages] == own {
                 continue;
             }
-            let mut other = workload.clone();
-            other.layout.expert_parallel = experts;
-            other.layout.pipeline_parallel = stages;
+            let other = laid_out(workload, [experts, stages]);
             let bytes = Ledger::of(&other, (counted, gpus), row_bounds(&other)[0]).total();
             if least.is_none_or(|(smallest, _)| bytes < smallest) {
                 least = Some((bytes, [experts, stages]));

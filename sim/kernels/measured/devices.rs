@@ -5,6 +5,7 @@
 
 use crate::base::units::{Bandwidth, FlopRate};
 use crate::kernels::Device;
+use crate::kernels::profile::Profile;
 
 /// A device: its names, its peaks and where they are printed.
 #[derive(Clone, Copy, Debug)]
@@ -229,5 +230,19 @@ impl DataSheet {
             memory_bandwidth: Bandwidth::from_bytes_per_sec(self.memory_gb_per_s * 1e9),
             sms: self.sms,
         }
+    }
+}
+
+impl Profile {
+    /// The device whose errors this one shares: that of the same chip whose measurements it was carried over from,
+    /// or itself. What the tables of a chip leave open is as far off on the chip with other links.
+    #[must_use]
+    pub fn errs_as(&self) -> &str {
+        let from = self.memory.evidence.transferred_from();
+        let table = from.and_then(|from| from.split([':', ',']).next());
+        let donor = table.and_then(DataSheet::of_file);
+        donor
+            .filter(|sheet| sheet.device().is_chip_of(&self.data_sheet))
+            .map_or(&self.name, |s| s.name)
     }
 }

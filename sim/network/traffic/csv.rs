@@ -44,6 +44,13 @@ pub fn read_transfers(text: &str, gpus: u32) -> Result<Traffic, BadLine> {
     for (number, line) in lines {
         traffic.push(transfer(number, line, gpus)?);
     }
+    if traffic.is_empty() {
+        return Err(BadLine::at(
+            1,
+            "there is no flow below the header",
+            format!("give a line for each flow: {HEADER}, such as 0,8,1000000,0"),
+        ));
+    }
     Ok(traffic)
 }
 
@@ -93,6 +100,9 @@ pub fn read_matrix(text: &str, unit: Bytes, gpus: u32) -> Result<Traffic, BadLin
     let lines: Vec<(usize, &str)> =
         (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()).collect();
     let ranks = lines.len();
+    if ranks == 0 {
+        return Err(BadLine::at(1, "there is no row", "give a row and a column for each GPU"));
+    }
     if ranks > gpus as usize {
         return Err(BadLine::at(
             1,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
+use super::shared::table::{Column, Table};
 
 /// Loads of every layer over some batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,18 +71,20 @@ impl GateLoads {
 
     fn write_layers(&self, out: &mut dyn Write) -> io::Result<()> {
         let factors = self.layers.first().map_or(&[][..], |layer| &layer.drop_by_factor);
-        let drops: Vec<String> =
-            factors.iter().map(|[factor, _]| format!("{:>9}", format!("drop@{factor}"))).collect();
-        writeln!(
-            out,
-            "layer  max/mean    cv   gini {}  load of each expert over the mean",
-            drops.join("")
-        )?;
+        let figures = [10, 6, 7].map(Column::right).into_iter();
+        let drops = factors.iter().map(|_| Column::right(9));
+        let picture_at = Column::left(0).after(2);
+        let columns = std::iter::once(Column::right(5).after(0)).chain(figures).chain(drops);
+        let mut table = Table::of(columns.chain([picture_at]));
+        let heads = ["layer", "max/mean", "cv", "gini"].map(str::to_owned).into_iter();
+        let heads = heads.chain(factors.iter().map(|[factor, _]| format!("drop@{factor}")));
+        table.row(heads.chain(["load of each expert over the mean".to_owned()]));
         for (at, layer) in self.layers.iter().enumerate() {
             let picture = picture(&layer.slots_by_expert, self.ffn_experts);
-            writeln!(out, "{at:>5} {}  {picture}", columns(layer))?;
+            table.row(cells(at.to_string(), layer).into_iter().chain([picture]));
         }
-        writeln!(out, " mean {}", columns(&self.mean_layer()))
+        table.row(cells("mean".to_owned(), &self.mean_layer()));
+        table.write(out)
     }
 
     /// Means over layers.
@@ -124,11 +127,12 @@ impl GateLoads {
     }
 }
 
-fn columns(layer: &LayerLoads) -> String {
+fn cells(first: String, layer: &LayerLoads) -> Vec<String> {
     let LayerLoads { max_over_mean, cv, gini, .. } = layer;
     let drops = layer.drop_by_factor.iter();
-    let drops: Vec<String> = drops.map(|[_, drop]| format!("{:>7.1} %", 100.0 * drop)).collect();
-    format!("{max_over_mean:>9.2} {cv:>5.2} {gini:>6.3}{}", drops.join(""))
+    let drops = drops.map(|[_, drop]| format!("{:.1} %", 100.0 * drop));
+    let own = [first, format!("{max_over_mean:.2}"), format!("{cv:.2}"), format!("{gini:.3}")];
+    own.into_iter().chain(drops).collect()
 }
 
 /// The least load over the mean that each character stands for.

@@ -8,14 +8,16 @@ use serde_json::Value;
 
 use super::shared::made_by::MadeBy;
 use super::shared::setting::{not_stated, workloads};
+use super::shared::table::{Column, Table, fitting};
 use super::shared::word;
 use crate::base::units::Bytes;
 use crate::config::Scenario;
 use crate::execution::memory::{Ledger, What, hottest_rows, in_gb};
 use crate::workload::{Phase, Training, Workload};
 
-/// Columns beside the labels that fit 80 characters.
-const COLUMNS: usize = 4;
+/// Width of labels, and the least of a column beside them: four fit 80 characters where names are short.
+const LABELS: usize = 30;
+const NARROWEST: usize = 11;
 
 /// What lies in the memory of the fullest GPU; sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,7 +169,8 @@ impl MemoryResult {
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { scenario, gpus, gpu, topology, .. } = self;
         writeln!(out, "{scenario}: the fullest of {gpus} x {gpu} ({topology})")?;
-        for few in self.workloads.chunks(COLUMNS) {
+        let names = self.workloads.iter().map(|one| one.model.as_str());
+        for few in self.workloads.chunks(fitting(LABELS, NARROWEST, names)) {
             writeln!(out)?;
             columns(out, few)?;
         }
@@ -177,41 +180,44 @@ impl MemoryResult {
 }
 
 fn columns(out: &mut dyn Write, few: &[WorkloadMemory]) -> io::Result<()> {
-    let mut line = |label: &str, of: &dyn Fn(&WorkloadMemory) -> String| {
-        write!(out, "{label:<30}")?;
-        for one in few {
-            let mut text: String = of(one).chars().take(11).collect();
-            if text.is_empty() {
-                text.push('-');
-            }
-            write!(out, " {text:>11}")?;
-        }
-        writeln!(out)
-    };
-    line("model", &|one| one.model.clone())?;
-    line("", &|one| one.tau.map_or_else(|| "no τ".to_owned(), |tau| format!("τ={tau}")))?;
+    let figures = few.iter().map(|_| Column::right(NARROWEST + 1));
+    let mut table = Table::of(std::iter::once(Column::left(LABELS)).chain(figures));
+    lines(few, &mut |label, of| {
+        let shown = |one| Some(of(one)).filter(|text| !text.is_empty());
+        let cells = few.iter().map(|one| shown(one).unwrap_or_else(|| "-".to_owned()));
+        table.row(std::iter::once(label.to_owned()).chain(cells));
+    });
+    table.write(out)
+}
+
+/// A label, and its cell of a workload.
+type Line<'a> = &'a mut dyn FnMut(&str, &dyn Fn(&WorkloadMemory) -> String);
+
+fn lines(few: &[WorkloadMemory], line: Line<'_>) {
+    line("model", &|one| one.model.clone());
+    line("", &|one| one.tau.map_or_else(|| "no τ".to_owned(), |tau| format!("τ={tau}")));
     for what in What::ALL {
         if few.iter().any(|one| one.memory.kinds.of(what).0 > 0) {
             line(what.label(), &|one| match one.memory.kinds.of(what) {
                 Bytes(0) => String::new(),
                 bytes => in_gb(bytes),
-            })?;
+            });
         }
     }
-    line("total", &|one| in_gb(Bytes(one.memory.total_bytes)))?;
+    line("total", &|one| in_gb(Bytes(one.memory.total_bytes)));
     if few.iter().all(|one| one.memory.capacity_bytes.is_none()) {
-        return Ok(());
+        return;
     }
     let capacity = |one: &WorkloadMemory| one.memory.capacity_bytes;
     line("memory of the GPU", &|one| {
         capacity(one).map_or_else(String::new, |bytes| in_gb(Bytes(bytes)))
-    })?;
+    });
     line("free", &|one| match one.memory.free_bytes {
         Some(missing @ ..0) => format!("-{}", in_gb(Bytes(missing.unsigned_abs()))),
         Some(free) => in_gb(Bytes(free.unsigned_abs())),
         None => String::new(),
-    })?;
-    line("rows of the hottest rank", &|one| one.memory.hottest_rows.to_string())
+    });
+    line("rows of the hottest rank", &|one| one.memory.hottest_rows.to_string());
 }
 
 fn notes(out: &mut dyn Write, result: &MemoryResult) -> io::Result<()> {

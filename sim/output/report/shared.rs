@@ -5,6 +5,7 @@ pub mod link_use;
 pub mod made_by;
 pub mod setting;
 pub mod stands_on;
+pub(super) mod table;
 pub mod value;
 pub mod word;
 pub(super) mod wrapped;

@@ -7,7 +7,7 @@ use crate::base::near::advice;
 use crate::base::statistics::Estimate;
 use crate::config::{Diagnostic, Drawing, SweepPlan};
 use crate::output::plot::{Axis, LineChart, Point, Series};
-use crate::studies::sweep::{Cell, Results, summarise};
+use crate::studies::sweep::{Cell, Results, changed_nothing, summarise};
 
 /// The most lines of a table on a terminal; all are in the files.
 const MOST_LINES: usize = 40;
@@ -49,6 +49,13 @@ pub fn write_sweep(out: &mut dyn Write, plan: &SweepPlan, results: &Results) -> 
     }
     if lines.len() > MOST_LINES {
         writeln!(out, "… and {} more lines in the files", lines.len() - MOST_LINES)?;
+    }
+    for axis in plan.axes.iter().filter(|axis| changed_nothing(results, &varied, &axis.keys)) {
+        writeln!(
+            out,
+            "{} changed no result: nothing that is counted waits for it",
+            axis.keys.join(", ")
+        )?;
     }
     Ok(())
 }

@@ -345,4 +345,45 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
     ("overheads that are none, by a flag", Args(&["compare", "a100-4x8", "--overheads", "what"])),
     ("a cluster compared with itself", Args(&["compare", "a100-4x8", "a100-4x8"])),
     ("a cluster planned with twice", Args(&["plan", "a100-4x8", "a100-4x8", "--layer-ms", "2"])),
+    ("a data sheet given to check", Given("tests/data/cases/12-h20-sheet.toml", CHECK)),
+    ("a config.json with half a layer", Text(HALF_A_LAYER, IMPORT)),
+    ("a config.json with a null", Text(NULL_LAYERS, IMPORT)),
+    ("a config.json whose tokens choose too many", Text(TOO_MANY_CHOSEN, IMPORT)),
+    ("a folder given to import", Args(&["import", "."])),
+    ("a built-in name given to sweep", Args(&["sweep", "paper"])),
+    ("a plan that varies nothing", Text(NOTHING_VARIES, SWEEP)),
+    ("a plan with a value twice", Text(TWICE, SWEEP)),
+    ("flows without a flow", Text("source,destination,bytes,start_s\n", &["flows", "wrong.toml"])),
+    ("seeds that are one number", Args(&["run", "paper", "--set", "seeds=0"])),
+    ("an override without a key", Args(&["run", "paper", "--set", "=1"])),
+    ("a schema of a later moesim", Scenario("schema    = 1", "schema    = 9")),
+    (
+        "a layout that 72 GPUs do not divide into",
+        Args(&[
+            "run",
+            "paper",
+            "--set",
+            "topology=gb200-nvl72",
+            "--set",
+            "workload.layout.expert_parallel=16",
+        ]),
+    ),
+    ("a result without rows", Text("{\"results\": []}", &["plot", "wrong.toml"])),
+    ("a result with a number that none holds", Text(ABSURD, &["plot", "wrong.toml"])),
+    ("a result with a text for a number", Text(TEXT_FOR_NUMBER, &["plot", "wrong.toml"])),
 ];
+
+const CHECK: &[&str] = &["check", "wrong.toml"];
+const IMPORT: &[&str] = &["import", "wrong.toml"];
+const SWEEP: &[&str] = &["sweep", "wrong.toml"];
+const HALF_A_LAYER: &str = "{\"model_type\": \"mixtral\", \"hidden_size\": 64, \"num_local_experts\": 8,\n\
+                            \"num_hidden_layers\": 8.5}\n";
+const NULL_LAYERS: &str = "{\"model_type\": \"mixtral\", \"hidden_size\": 64, \"num_local_experts\": 8,\n\
+                           \"num_hidden_layers\": null}\n";
+const TOO_MANY_CHOSEN: &str = "{\"model_type\": \"mixtral\", \"hidden_size\": 64, \"num_local_experts\": 8,\n\
+    \"num_experts_per_tok\": 9, \"num_hidden_layers\": 2, \"intermediate_size\": 64,\n\
+    \"num_attention_heads\": 4, \"num_key_value_heads\": 4, \"vocab_size\": 100}\n";
+const NOTHING_VARIES: &str = "schema = 1\nname = \"p\"\nscenario = \"paper\"\n[vary]\n";
+const TWICE: &str = "schema = 1\nname = \"p\"\nscenario = \"paper\"\n[vary]\ntau = [0.5, 0.5]\n";
+const ABSURD: &str = "{\"clusters\": [\n{\"cluster\": \"a\", \"usd\": 1e300}]}\n";
+const TEXT_FOR_NUMBER: &str = "{\"workload\": \"a\",\n\"tau\": \"small\",\n\"clusters\": []}\n";

@@ -20,7 +20,7 @@ pub(super) const NUMBER: [&str; 6] = [
 ];
 
 /// Keys that say how many a token chooses.
-const CHOSEN: [&str; 8] = [
+pub(super) const CHOSEN: [&str; 8] = [
     "num_experts_per_tok",
     "num_experts_per_token",
     "experts_per_token",
@@ -32,7 +32,7 @@ const CHOSEN: [&str; 8] = [
 ];
 
 /// Keys of an expert's inner size, before `intermediate_size`.
-const INNER: [&str; 5] = [
+pub(super) const INNER: [&str; 5] = [
     "moe_intermediate_size",
     "expert_ffn_hidden_size",
     "ffn_config.ffn_hidden_size",

@@ -16,6 +16,12 @@ const FLATTENED: [&str; 2] = ["attn_config", "ffn_config"];
 /// Keys of the outer object that hold for the language model inside it.
 const INHERITED: [&str; 3] = ["quantization_config", "tie_word_embeddings", "compression_config"];
 
+/// A value as the file has it, at a length that people read.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }
+}
+
 /// The keys of the model's text part.
 pub(super) struct Keys<'a> {
     place: &'a str,
@@ -101,9 +107,9 @@ impl<'a> Keys<'a> {
         };
         if found.is_none() {
             let found = if value.is_array() {
-                "differs from layer to layer, which is not simulated"
+                "differs from layer to layer, which is not simulated".to_owned()
             } else {
-                "is not a whole number"
+                format!("found {}, not a whole number", shown(value))
             };
             return Err(self.mistake(
                 name,
@@ -123,6 +129,10 @@ impl<'a> Keys<'a> {
     /// If none of them is.
     pub fn needed(&mut self, names: &[&str]) -> Result<u64, Diagnostic> {
         self.count(names)?.ok_or_else(|| {
+            if let Some(null) = names.iter().find(|name| self.keys.contains_key(**name)) {
+                let help = "give its number, or write the workload by hand, from `mixtral-8x7b`";
+                return self.mistake(null, "found null, not a whole number", help);
+            }
             let of = if names.len() == 1 { "lacks the key" } else { "has none of the keys" };
             let inside = self.inside.map_or_else(String::new, |name| format!("{name} "));
             Diagnostic::of(
@@ -157,6 +167,23 @@ impl<'a> Keys<'a> {
     /// How many keys were read.
     pub fn used(&self) -> usize {
         self.read.len()
+    }
+
+    /// The mistake that the workload written from these keys has, at the key that it was written from: the file that
+    /// the user has is the config.json. `names` are those that the key may be written from.
+    pub fn blamed(&self, written: Diagnostic, names: &[&str]) -> Diagnostic {
+        let named = names.iter().find(|name| self.has(name));
+        let help = written.help;
+        match named {
+            Some(name) => {
+                let value = self.keys.get(*name).map_or_else(String::new, shown);
+                self.mistake(name, format!("found {value}: {}", written.found), help)
+            }
+            None => self.refusal(
+                format!("written as a workload, {}: {}", written.key, written.found),
+                help,
+            ),
+        }
     }
 
     /// A mistake of the whole file.

@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::keys::Keys;
 use crate::config::Diagnostic;
 
+/// Keys that say how many layers there are.
+pub(super) const NUMBER: [&str; 4] = ["num_hidden_layers", "num_layers", "n_layers", "n_layer"];
+
 /// The layers of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layers {
@@ -25,7 +28,7 @@ impl Layers {
     /// # Errors
     /// If they follow no order that is simulated.
     pub fn of(keys: &mut Keys<'_>) -> Result<Self, Diagnostic> {
-        let number = keys.needed(&["num_hidden_layers", "num_layers", "n_layers", "n_layer"])?;
+        let number = keys.needed(&NUMBER)?;
         let with_experts = with_experts(keys, number)?;
         let leading = with_experts.iter().take_while(|has| !**has).count();
         if leading == with_experts.len() {

@@ -6,6 +6,7 @@ use super::{ComparedCluster, Comparison};
 use crate::output::report::shared::knobs::by_size;
 use crate::output::report::shared::setting::write_settings;
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
+use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
 use crate::output::report::shared::value::spoken;
 use crate::output::report::shared::word::Word;
@@ -45,34 +46,34 @@ pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<
 }
 
 fn table(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-    let unit = comparison.equal.unit();
-    writeln!(
-        out,
-        "\n{:<22} {:>5} {unit:>17} {:>7} {:>13}  {:<10}",
-        "cluster", "GPUs", "of best", "gain, %", "binds"
-    )?;
+    let figures = [6, 18, 8, 14].map(Column::right);
+    let binds = Column::left(0).after(2);
+    let mut table = Table::of(std::iter::once(Column::left(22)).chain(figures).chain([binds]));
+    table.row(["cluster", "GPUs", comparison.equal.unit(), "of best", "gain, %", "binds"]);
     for cluster in &comparison.clusters {
-        writeln!(
-            out,
-            "{:<22} {:>5} {:>17} {:>7.2} {:>13}  {:<10}",
-            cluster.cluster,
-            cluster.gpus,
+        table.row([
+            cluster.cluster.clone(),
+            cluster.gpus.to_string(),
             digits(comparison.per(cluster).unwrap_or_default()),
-            cluster.ratio_to_best.value(),
+            format!("{:.2}", cluster.ratio_to_best.value()),
             cluster.increase_percent.shown(1),
-            cluster.binds.as_deref().unwrap_or("no link")
-        )?;
+            cluster.binds.clone().unwrap_or_else(|| "no link".to_owned()),
+        ]);
     }
+    writeln!(out)?;
+    table.write(out)?;
     writeln!(out)
 }
 
 fn elasticities(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\npercent of throughput for one percent of")?;
+    let mut table = Table::of([Column::left(24).after(2), Column::left(0).after(1)]);
     for cluster in &comparison.clusters {
         let all = by_size(&cluster.elasticities).into_iter();
         let all: Vec<String> = all.map(|(knob, e)| format!("{knob} {:.2}", e.max(0.0))).collect();
-        writeln!(out, "  {:<22} {}", cluster.cluster, all.join("   "))?;
+        table.row([cluster.cluster.clone(), all.join("   ")]);
     }
+    table.write(out)?;
     writeln!(out)
 }
 
@@ -127,7 +128,13 @@ fn catch_up(
 
 /// What each cluster costs and draws, the network apart.
 fn costs(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{:<22} {:>13} {:>11}   network share", "by the price book", "USD", "W")?;
+    let mut table = Table::of([
+        Column::left(22),
+        Column::right(14),
+        Column::right(12),
+        Column::left(0).after(3),
+    ]);
+    table.row(["by the price book", "USD", "W", "network share"]);
     for cluster in &comparison.clusters {
         let [usd, watts] = [cluster.usd, cluster.watts].map(known);
         let share = |part: f64, all: Option<f64>| {
@@ -135,9 +142,11 @@ fn costs(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
         };
         let of_usd = share(cluster.network_usd, cluster.usd);
         let of_watts = share(cluster.network_watts, cluster.watts);
-        let name = &cluster.cluster;
-        writeln!(out, "{name:<22} {usd:>13} {watts:>11}   {of_usd} of USD, {of_watts} of W")?;
+        let name = cluster.cluster.clone();
+        table.row([name, usd, watts, format!("{of_usd} of USD, {of_watts} of W")]);
     }
+    writeln!(out)?;
+    table.write(out)?;
     let dated = &comparison.prices_of;
     writeln!(out, "prices of {dated}, most of them stated guesses: `moesim topology`")
 }

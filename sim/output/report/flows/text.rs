@@ -6,6 +6,7 @@ use super::FlowsResult;
 use crate::base::statistics::{Rule, quantile_of_sorted};
 use crate::base::units::SimDuration;
 use crate::network::fluid::Engine;
+use crate::output::report::shared::table::{Column, Table};
 
 /// When a GPU has sent and received its last byte, in seconds; none if it has no byte to.
 type Ends = (Option<f64>, Option<f64>);
@@ -26,11 +27,14 @@ pub(super) fn write(result: &FlowsResult, out: &mut dyn Write) -> io::Result<()>
     if let (Some(sent), Some(received)) = (&result.sent_s, &result.arrival_s) {
         ends(sent, received, out)?;
     }
-    writeln!(out, "\nbusiest links                  class        busy")?;
+    let mut table = Table::of([Column::left(30), Column::left(12).after(1), Column::right(8)]);
+    table.row(["busiest links", "class", "busy"]);
     for busy in &result.busiest_links {
-        let percent = 100.0 * busy.busy_share;
-        writeln!(out, "  {:<28} {:<11} {percent:>5.1} %", busy.link, busy.class)?;
+        let percent = format!("{:.1} %", 100.0 * busy.busy_share);
+        table.row([format!("  {}", busy.link), busy.class.clone(), percent]);
     }
+    writeln!(out)?;
+    table.write(out)?;
     let by = result.upgrades_by.name();
     writeln!(out, "\nmakespan if a class of links were 10 % faster, {by}")?;
     for upgrade in &result.upgrades {

@@ -7,6 +7,7 @@ use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
 use crate::output::report::shared::setting::write_settings;
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
+use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
 
 pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
@@ -35,6 +36,21 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     let told = plan.told();
     let (spoken, cluster, probability) = (told.spoken(), &told.cluster, told.probability);
     let asked = plan.asked_probability;
+    // So far off that no draw of any candidate comes near: which is closest says nothing of τ.
+    if !plan.met && plan.candidates.iter().all(|one| one.probability < 5e-4) {
+        let fastest =
+            plan.candidates.iter().max_by(|a, b| a.tokens_per_s.total_cmp(&b.tokens_per_s));
+        let fastest = fastest.unwrap_or(told);
+        return writeln!(
+            out,
+            "Nothing comes near the target of {} tokens/s. The fastest, {} on {}, gives {}, {:.1e} of it.",
+            shown_target(told.target_tokens_per_s),
+            fastest.spoken(),
+            fastest.cluster,
+            digits(fastest.tokens_per_s),
+            fastest.tokens_per_s / told.target_tokens_per_s
+        );
+    }
     if plan.met {
         writeln!(
             out,
@@ -57,6 +73,11 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
         told.quality_noise,
         if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
     )
+}
+
+/// A target as people write it: powers of ten where digits say nothing.
+fn shown_target(tokens_per_s: f64) -> String {
+    if tokens_per_s < 1e12 { digits(tokens_per_s) } else { format!("{tokens_per_s:.1e}") }
 }
 
 /// The three largest shares of the time.
@@ -93,11 +114,10 @@ fn helps(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "\n{:<22} {:>8} {:>12} {:>12} {:>12}",
-        "cluster", "τ", "tokens/s", "probability", "quality"
-    )?;
+    let figures = [9, 13, 13, 13].map(Column::right);
+    let mark = Column::left(0).after(1);
+    let mut table = Table::of(std::iter::once(Column::left(22)).chain(figures).chain([mark]));
+    table.row(["cluster", "τ", "tokens/s", "probability", "quality"]);
     for candidate in &plan.candidates {
         let taken = plan.recommended.as_ref() == Some(candidate);
         let mark = match (taken, plan.front.contains(candidate)) {
@@ -106,16 +126,17 @@ fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
             (false, false) if !candidate.fits => "does not fit into memory",
             (false, false) => "",
         };
-        writeln!(
-            out,
-            "{:<22} {:>8} {:>12} {:>12.3} {:>12.1} {mark}",
-            candidate.cluster,
+        table.row([
+            candidate.cluster.clone(),
             tau_word(candidate),
             digits(candidate.tokens_per_s),
-            candidate.probability,
-            candidate.quality
-        )?;
+            format!("{:.3}", candidate.probability),
+            format!("{:.1}", candidate.quality),
+            mark.to_owned(),
+        ]);
     }
+    writeln!(out)?;
+    table.write(out)?;
     for candidate in &plan.candidates {
         if let Some(arithmetic) = &candidate.too_large {
             writeln!(out, "{}, τ {}: {arithmetic}", candidate.cluster, tau_word(candidate))?;

@@ -151,10 +151,11 @@ pub(in crate::output) fn write_settings(
     write_phase(out, first.workloads.iter())
 }
 
-/// What to be careful of: another GPU's profile, memory that is not stated.
+/// What to be careful of: another GPU's profile, memory that is not stated, what changes nothing.
 pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let stated = not_stated(scenario).map(str::to_owned);
-    scenario.borrowed().into_iter().chain(stated).collect()
+    let idle = scenario.without_effect.iter().cloned();
+    scenario.borrowed().into_iter().chain(stated).chain(idle).collect()
 }
 
 /// The phase that `auto` went by, where a workload names none.

@@ -7,6 +7,7 @@ use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
 use crate::output::report::shared::setting::write_phase;
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
+use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::decimals_of;
 
 /// The study's table, then where the time goes.
@@ -45,17 +46,20 @@ fn published(row: &StudyRow) -> Option<f64> {
 fn results(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     let any_published = result.results.iter().any(|row| published(row).is_some());
     let time = result.counted.label();
-    write!(out, "{:<6}{:>6} {:>6} {:>7} {time:>18} {:>16}", "", "", "", "FFN", "throughput")?;
-    writeln!(out, "{}", if any_published { "  published" } else { "" })?;
-    write!(
-        out,
-        "{:<6}{:>6} {:>6} {:>7} {:>18} {:>16}",
-        "model", "expts", "tau", "share", "ms", "increase %"
-    )?;
-    writeln!(out, "{}", if any_published { "     %  error" } else { "" })?;
-    for row in &result.results {
-        line(row, any_published, out)?;
+    let widths = [6, 7, 8, 19, 17].map(Column::right);
+    let beside = Column::left(0);
+    let mut table = Table::of(std::iter::once(Column::left(6)).chain(widths).chain([beside]));
+    let mut heads = [
+        vec!["", "", "", "FFN", time, "throughput"],
+        vec!["model", "expts", "tau", "share", "ms", "increase %"],
+    ];
+    if any_published {
+        heads[0].push("  published");
+        heads[1].push("     %  error");
     }
+    heads.into_iter().for_each(|head| table.row(head));
+    result.results.iter().for_each(|row| table.row(line(row, any_published)));
+    table.write(out)?;
     writeln!(out)?;
     if result.counted == Scope::TrainingStep {
         utilisation(result, out)?;
@@ -79,24 +83,24 @@ fn results(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// One row; with a column of what was published where any row has such.
-fn line(row: &StudyRow, any_published: bool, out: &mut dyn Write) -> io::Result<()> {
-    let (model, ms) = (&row.model, &row.time.ms);
-    let (expts, tau) = (experts(row), tau_cell(row));
-    write!(
-        out,
-        "{model:<6}{expts:>6} {tau:>6} {:>7.3} {:>18} {:>16}",
-        row.ffn_share.value(),
+fn line(row: &StudyRow, any_published: bool) -> Vec<String> {
+    let ms = &row.time.ms;
+    let mut cells = vec![
+        row.model.clone(),
+        experts(row),
+        tau_cell(row),
+        format!("{:.3}", row.ffn_share.value()),
         ms.shown(decimals_of(ms.value())),
         row.increase_percent.shown(1),
-    )?;
-    if any_published {
-        match (row.increase_percent.mean, published(row)) {
-            (Some(ours), Some(theirs)) => write!(out, " {theirs:>6.1} {:>+6.1}", ours - theirs)?,
-            (Some(_), None) => write!(out, "  {:>5}", "-")?,
-            (None, _) => {}
+    ];
+    match (row.increase_percent.mean, published(row)) {
+        (Some(ours), Some(theirs)) if any_published => {
+            cells.push(format!(" {theirs:>6.1} {:>+6.1}", ours - theirs));
         }
+        (Some(_), None) if any_published => cells.push("      -".to_owned()),
+        _ => {}
     }
-    writeln!(out)
+    cells
 }
 
 fn experts(row: &StudyRow) -> String {
@@ -150,12 +154,14 @@ fn beside_exchanges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
 fn ranges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     let cover = Range::COVERAGE * 100.0;
     writeln!(out, "{cover}% prediction interval, calibration error included")?;
-    writeln!(out, "{:<6}{:>6} {:>6} {:>26} {:>20}", "model", "expts", "tau", "ms", "increase %")?;
+    let widths = [6, 7, 27, 21].map(Column::right);
+    let mut table = Table::of(std::iter::once(Column::left(6)).chain(widths));
+    table.row(["model", "expts", "tau", "ms", "increase %"]);
     for row in &result.results {
-        let (name, expts, tau) = (&row.model, experts(row), tau_cell(row));
         let (time, gain) = (row.time.predicted.shown(), row.predicted_increase_percent.shown());
-        writeln!(out, "{name:<6}{expts:>6} {tau:>6} {time:>26} {gain:>20}")?;
+        table.row([row.model.clone(), experts(row), tau_cell(row), time, gain]);
     }
+    table.write(out)?;
     writeln!(out)?;
     writeln!(
         out,

@@ -1,0 +1,106 @@
+//! What was asked for and changes nothing: said with the result, as a key that looks as if it counted is worse than none.
+
+use super::{Overrides, ROLES, Scenario, ScenarioSpec};
+use crate::network::Rates;
+use crate::network::fluid::Engine;
+use crate::workload::Workload;
+
+impl Scenario {
+    /// Keys of the scenario and overrides that change nothing here, each with the reason.
+    pub(super) fn without_effect(&self, spec: &ScenarioSpec, overrides: &Overrides) -> Vec<String> {
+        let mut said = Vec::new();
+        let moepp = || self.cases.iter().flat_map(|case| &case.moepp);
+        if spec.tau.is_some() && moepp().next().is_none() {
+            said.push("tau changes nothing here: no comparison names a `moepp`".to_owned());
+        }
+        // A scenario's own `breakdown` is not what was asked for where only its τ were overridden.
+        let asked = overrides.names("breakdown") || !overrides.names("tau");
+        if let Some(tau) = self.breakdown_tau.filter(|_| asked)
+            && !moepp().any(|workload| workload.model.experts.tau == Some(tau))
+        {
+            said.push(format!("breakdown = {tau} changes nothing here: nothing runs at this τ"));
+        }
+        let certain = |engine: &Engine| matches!(engine, Engine::ClosedForm | Engine::Exact);
+        if spec.epsilon.is_some() && self.network.engine.as_ref().is_some_and(certain) {
+            let engine = "the engine that `network` names has no steps to size by it";
+            said.push(format!("epsilon changes nothing here: {engine}"));
+        }
+        let kinds = ["workload"].into_iter().chain(ROLES);
+        let mut keys =
+            kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
+        if !self.counted.is_whole_model() && keys.any(|key| key == "batch.context") {
+            let counted = self.counted.word();
+            said.push(format!(
+                "batch.context changes nothing here: attention is no part of counted = \"{counted}\""
+            ));
+        }
+        said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
+        said
+    }
+
+    fn workloads(&self) -> impl Iterator<Item = &Workload> {
+        self.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp))
+    }
+
+    /// An override of the topology that changes nothing.
+    fn of_topology(&self, line: &str) -> Option<String> {
+        let key = key_of(line)?;
+        let last = key.rsplit('.').next()?;
+        if last == "latency" {
+            let by = self.measured_startups()?;
+            return Some(format!(
+                "topology.{key} changes nothing here: the start-ups of {by} were measured, the route's latency \
+                 included"
+            ));
+        }
+        let beyond = key.contains(".nic.") || key.starts_with("fabric.");
+        if beyond && ["bandwidth", "oversubscription"].contains(&last) && self.stays_in_nodes() {
+            let per_node = self.topology.gpus_per_node();
+            return Some(format!(
+                "topology.{key} changes nothing here: no byte leaves a node, as each group lies in one of \
+                 {per_node} GPUs"
+            ));
+        }
+        None
+    }
+
+    /// The libraries that carry exchanges, where the start-ups of all are measured.
+    fn measured_startups(&self) -> Option<String> {
+        if self.counted.is_whole_model() || self.counted.has_backward() {
+            return None;
+        }
+        let mut names = Vec::new();
+        for workload in self.workloads() {
+            let carrier = self.carrier(workload).ok()?;
+            let Rates { dispatch, combine, other } = carrier.rates;
+            let across = workload.layout.expert_parallel > self.topology.gpus_per_node();
+            let of = [dispatch, combine, other]
+                .map(|rates| if across { rates.across_nodes } else { rates.within_node });
+            if of.iter().any(|startup| startup.alpha.is_none()) {
+                return None;
+            }
+            let name = carrier.library.word();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// Whether nothing that is counted crosses from one node to another.
+    fn stays_in_nodes(&self) -> bool {
+        let per_node = self.topology.gpus_per_node();
+        let within = |workload: &Workload| {
+            let layout = &workload.layout;
+            let [group, tensor] = [layout.expert_parallel, layout.tensor_parallel];
+            let alone = layout.pipeline_parallel == 1 || !self.counted.is_whole_model();
+            group <= per_node && per_node.is_multiple_of(group) && tensor <= per_node && alone
+        };
+        !self.counted.has_backward() && self.workloads().all(within)
+    }
+}
+
+/// The key of a `--set` line.
+fn key_of(line: &str) -> Option<&str> {
+    line.split('=').next().map(str::trim)
+}
