@@ -2,7 +2,7 @@
 //! another tool's network file as a topology.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -42,14 +42,7 @@ pub(crate) struct ImportArgs {
 }
 
 pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    if args.file.is_dir() {
-        let inside = args.file.join("config.json");
-        let help = match inside.exists() {
-            true => format!("name the file in it: {}", inside.display()),
-            false => "name a model's config.json, or counts of experts".to_owned(),
-        };
-        return Err(Diagnostic::of(args.file.display().to_string(), "is a folder", help).into());
-    }
+    refuse_folder(&args.file)?;
     let source = Source::read(&args.file)?;
     if is_counts(source.text()) {
         return counts(args, &source, out);
@@ -137,6 +130,19 @@ fn network(
         }
     }
     Ok(())
+}
+
+/// Refuses a folder, and names the config.json in it.
+fn refuse_folder(path: &Path) -> Result<(), Failure> {
+    if !path.is_dir() {
+        return Ok(());
+    }
+    let inside = path.join("config.json");
+    let help = match inside.exists() {
+        true => format!("name the file in it: {}", inside.display()),
+        false => "name a model's config.json, or counts of experts".to_owned(),
+    };
+    Err(Diagnostic::of(path.display().to_string(), "is a folder", help).into())
 }
 
 /// Counts of experts as a table that `moesim gate fit` reads.

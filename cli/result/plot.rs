@@ -222,13 +222,14 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
     } else {
         return Err(Diagnostic::of(name, "is JSON, but no result that can be drawn", help).into());
     };
-    match found.nothing_under() {
-        None => Ok(found),
-        Some(key) => {
-            let found = "the list is empty: there is nothing to draw";
-            Err(Diagnostic { key: key.to_owned(), ..Diagnostic::of(name, found, help) }.into())
-        }
-    }
+    refuse_empty(found, name, help)
+}
+
+/// Refuses a result whose list is empty.
+fn refuse_empty(found: Found, name: &str, help: &str) -> Result<Found, Failure> {
+    let Some(key) = found.nothing_under() else { return Ok(found) };
+    let mistake = Diagnostic::of(name, "the list is empty: there is nothing to draw", help);
+    Err(Diagnostic { key: key.to_owned(), ..mistake }.into())
 }
 
 fn read(path: &Path, name: &str) -> Result<String, Failure> {

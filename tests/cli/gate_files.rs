@@ -48,7 +48,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["schema=2"],
-        "--set schema=2: schema: found 2\n  help: give a whole number from 1 to 1",
+        "--set schema=2: schema: found 2\n  help: give 1, the only one that this moesim reads",
     ),
     (
         "moe-1b",

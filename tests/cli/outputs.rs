@@ -130,7 +130,7 @@ fn control_characters_in_names_reach_neither_terminals_nor_pictures() {
 fn a_megabyte_in_a_field_is_not_echoed() {
     let here = folder("long");
     let long = "x".repeat(1_000_000);
-    let text = format!("schema = 1\nname = \"n\"\nscenario = \"{long}\"\n");
+    let text = format!("schema = 1\nname = \"n\"\nscenario = \"{long}\"\n[vary]\ntau = [1.0]\n");
     fs::write(here.join("plan.toml"), text).expect("a file of ours");
     let (_, told) = said(&moesim(&here, &["sweep", "plan.toml"]));
     assert!(told.len() < 8_000 && told.contains(" characters … "), "{} bytes", told.len());

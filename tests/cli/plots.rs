@@ -191,8 +191,8 @@ fn what_is_no_result_is_refused_with_a_way_out_and_nothing_is_written() {
         ("trace.pftrace", "trace.pftrace: is a trace: open it at ui.perfetto.dev"),
         ("empty.csv", "empty.csv: has no rows"),
         ("list.json", "list.json: holds no file with predictions"),
-        ("clusters.json", "clusters.json: missing field `workload`"),
-        ("half.json", "half.json: results[0]: missing field `model`"),
+        ("clusters.json", "the key `workload` is missing"),
+        ("half.json", "results[0]: the key `model` is missing"),
         ("begun", "begun: holds no results.parquet"),
         (".", ".: holds no results.parquet"),
     ] {

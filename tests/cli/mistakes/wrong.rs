@@ -359,14 +359,7 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
     ("a schema of a later moesim", Scenario("schema    = 1", "schema    = 9")),
     (
         "a layout that 72 GPUs do not divide into",
-        Args(&[
-            "run",
-            "paper",
-            "--set",
-            "topology=gb200-nvl72",
-            "--set",
-            "workload.layout.expert_parallel=16",
-        ]),
+        Args(&["compare", "gb200-nvl72", "--set", "workload.layout.expert_parallel=16"]),
     ),
     ("a result without rows", Text("{\"results\": []}", &["plot", "wrong.toml"])),
     ("a result with a number that none holds", Text(ABSURD, &["plot", "wrong.toml"])),

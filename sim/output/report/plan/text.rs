@@ -38,18 +38,7 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     let asked = plan.asked_probability;
     // So far off that no draw of any candidate comes near: which is closest says nothing of τ.
     if !plan.met && plan.candidates.iter().all(|one| one.probability < 5e-4) {
-        let fastest =
-            plan.candidates.iter().max_by(|a, b| a.tokens_per_s.total_cmp(&b.tokens_per_s));
-        let fastest = fastest.unwrap_or(told);
-        return writeln!(
-            out,
-            "Nothing comes near the target of {} tokens/s. The fastest, {} on {}, gives {}, {:.1e} of it.",
-            shown_target(told.target_tokens_per_s),
-            fastest.spoken(),
-            fastest.cluster,
-            digits(fastest.tokens_per_s),
-            fastest.tokens_per_s / told.target_tokens_per_s
-        );
+        return nothing_near(plan, out);
     }
     if plan.met {
         writeln!(
@@ -72,6 +61,22 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
         told.quality,
         told.quality_noise,
         if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
+    )
+}
+
+/// The answer where no candidate comes near the target.
+fn nothing_near(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+    let told = plan.told();
+    let fastest = plan.candidates.iter().max_by(|a, b| a.tokens_per_s.total_cmp(&b.tokens_per_s));
+    let fastest = fastest.unwrap_or(told);
+    writeln!(
+        out,
+        "Nothing comes near the target of {} tokens/s. The fastest, {} on {}, gives {}, {:.1e} of it.",
+        shown_target(told.target_tokens_per_s),
+        fastest.spoken(),
+        fastest.cluster,
+        digits(fastest.tokens_per_s),
+        fastest.tokens_per_s / told.target_tokens_per_s
     )
 }
 
