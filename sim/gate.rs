@@ -38,6 +38,7 @@
 //! What it leaves out: counts drawn without tokens are as if tokens did not persist.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::base::streams::Streams;
 use crate::workload::{
@@ -67,7 +68,7 @@ pub use layer::ffn_share;
 use limit::Limits;
 use replay::Replay;
 use scheme::{Choices, Scores};
-use sequences::Sequences;
+use sequences::{Pool, Sequences};
 
 /// Up to this many tokens per GPU, `Sampling::Auto` draws token by token.
 const EXACT_UP_TO: u32 = 64;
@@ -87,6 +88,8 @@ pub struct Gate {
     /// One for each round of each layer.
     layers: Vec<Layer>,
     sequences: Option<Sequences>,
+    /// By layer, where a pool stands for the sequences; drawn when it is first asked for.
+    pools: Vec<OnceLock<Pool>>,
     limits: Option<Limits>,
     replay: Option<Replay>,
     keeps_tokens: bool,
@@ -135,8 +138,18 @@ impl Gate {
         let (experts, gating) = (workload.experts_of_round(), &workload.gating);
         let batch = &workload.batch;
         let limits = Limits::of(&experts, batch, workload.capacity, gating, &layers, streams);
+        let in_group =
+            workload.sequences_per_gpu() as usize * workload.layout.expert_parallel as usize;
+        // Tokens with a number of slots of their own, and those that find their experts in few groups, are more than
+        // their chances.
+        let pooled =
+            !matches!(
+                gating.scheme,
+                Scheme::TopP { .. } | Scheme::ExpertChoice | Scheme::GroupLimited { .. }
+            ) && sequences.as_ref().is_some_and(|of| of.can_be_pooled(in_group, groups::SHORT));
         let mut gate = Self {
             streams,
+            pools: vec![OnceLock::new(); if pooled { layers.len() } else { 0 }],
             experts,
             scheme: gating.scheme,
             scoring: gating.scoring,

@@ -11,7 +11,6 @@ use moesim::config::{self, Case, Diagnostic, Kind, Overrides, Scenario, Scenario
 use moesim::output::report::Asked;
 use moesim::output::report::explanation::Explanation;
 use moesim::studies::compare::{ClusterCase, evaluate};
-use moesim::studies::study::{self, WhatIf};
 use moesim::workload::Workload;
 
 /// A scenario, or the JSON of a run of one.
@@ -48,17 +47,8 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
     let cluster_case = ClusterCase::new(own.ingredients.topology.clone(), own, &book);
     let result = evaluate(&cluster_case, threads::available())?;
     let scenario = &cluster_case.scenario;
-    let seed = scenario.seeds.start;
-    let vanilla = study::run_if(
-        scenario,
-        &scenario.cases[0].vanilla,
-        scenario.overheads,
-        seed,
-        &WhatIf::NOTHING,
-        None,
-    )?;
     let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
-    let told = Explanation::of(made_by, &cluster_case, &result, &vanilla);
+    let told = Explanation::of(made_by, &cluster_case, &result, &result.vanilla_outcome);
     if args.json { crate::output::json(out, &told) } else { Ok(told.write_text(out)?) }
 }
 

@@ -26,7 +26,12 @@ impl Progress {
 
     /// One more is done.
     pub(crate) fn step(&self) {
-        self.0.inc(1);
+        self.done(1);
+    }
+
+    /// So many more are done.
+    pub(crate) fn done(&self, steps: usize) {
+        self.0.inc(steps as u64);
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::Failure;
 use crate::output::Files;
+use crate::output::progress::Progress;
 use moesim::base::threads;
 use moesim::config::Diagnostic;
 use moesim::output::pictures::predicted_measured;
@@ -46,7 +47,9 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
         return every(&rows, folder, out);
     }
     let threads = args.threads.map_or_else(threads::available, usize::from);
-    let verdicts = systems::judge(rows, threads);
+    let progress = Progress::new(rows.len() as u64, "rows", false);
+    let verdicts = systems::judge_told(rows, threads, |done| progress.done(done));
+    drop(progress);
     if let Some(folder) = &args.plot {
         super::draw(folder, predicted_measured::of_systems(&verdicts))?;
     }

@@ -20,6 +20,6 @@ pub use forward::Forward;
 pub use parallel_grid::ParallelGrid;
 pub use rebalance::Rebalancing;
 pub use replicas::Replicas;
-pub use step::{At, ExchangePhase, Step, StepPlanner};
+pub use step::{At, Drawn, ExchangePhase, Step, StepPlanner};
 pub use totals::Totals;
 pub use training::{Grid, TrainingStep, draws_of};

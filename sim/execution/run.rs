@@ -9,7 +9,7 @@ use crate::execution::cost::{
     drawn,
 };
 use crate::execution::lowering::{
-    AllToAll, Forward, Grid, ParallelGrid, Rebalancing, Replicas, StepPlanner, TrainingStep,
+    AllToAll, Drawn, Forward, Grid, ParallelGrid, Rebalancing, Replicas, StepPlanner, TrainingStep,
     draws_of,
 };
 use crate::execution::machine::{Finished, Machine, Observer};
@@ -51,6 +51,9 @@ pub struct Inputs<'a> {
     /// What calibration leaves open: each seed draws one sample of it. None, and every seed takes
     /// predictions as they are.
     pub uncertainty: Option<&'a Uncertainty>,
+    /// What runs of this workload under this seed have drawn before, by the same way of an all-to-all. None, and a
+    /// run draws for itself alone.
+    pub drawn: Option<&'a Drawn>,
 }
 
 /// Why a workload's layout does not fit a topology, if it does not.
@@ -118,6 +121,9 @@ fn simulate_perturbed<'a>(
     if let Some(engine) = inputs.network.engine {
         return run_with(engine, inputs, seed, observer);
     }
+    // The second run draws what the first did.
+    let own = Drawn::default();
+    let inputs = &Inputs { drawn: inputs.drawn.or(Some(&own)), ..*inputs };
     // An observer receives one run only, so the choice is made without it.
     let epsilon = inputs.network.epsilon;
     let flows = Flows::of(inputs);
@@ -130,6 +136,7 @@ fn simulate_perturbed<'a>(
     match (tried, better, observer) {
         (Tried::Whole(outcome), None, None) => Ok(*outcome),
         (_, better, observer) => {
+            let observer = observer.map(|observer| observer as &mut dyn Observer);
             run_with(better.unwrap_or(Engine::ClosedForm), inputs, seed, observer)
         }
     }
@@ -242,6 +249,7 @@ fn planner<'a>(inputs: &'a Inputs<'a>, seed: u64) -> StepPlanner<'a> {
         AllToAll { algorithm, gpus_per_node },
         inputs.kernels,
     )
+    .with_drawn(inputs.drawn)
     .with_rebalancing(rebalancing)
     .with_shared_products(&collectives(inputs))
 }

@@ -43,6 +43,12 @@ impl Counts {
         }
     }
 
+    /// Choices of single tokens that are kept.
+    #[must_use]
+    pub fn drawn_cells(&self) -> usize {
+        self.drawn.as_ref().map_or(0, Vec::len)
+    }
+
     /// The rule by which tokens chose.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {

@@ -1,5 +1,7 @@
 //! The streams and scratch space of one layer and micro-batch, and counts drawn without tokens.
 
+mod pooled;
+
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -18,6 +20,7 @@ const WALK_BITS: u32 = 28;
 pub(super) struct Draw<'a> {
     pub(super) gate: &'a Gate,
     pub(super) layer: &'a Layer,
+    layer_number: u32,
     pub(super) ffn: ChaCha8Rng,
     pub(super) others: ChaCha8Rng,
     /// Draws that all layers have in common.
@@ -32,16 +35,28 @@ pub(super) struct Draw<'a> {
 
 impl<'a> Draw<'a> {
     pub(super) fn new(gate: &'a Gate, layer: u32, micro_batch: u32) -> Self {
-        let place = format!("layer={layer}/micro_batch={micro_batch}");
-        let named = |what: &str, place: &str| gate.streams.named(&format!("gate/{what}/{place}"));
         let sequences = gate.sequences.as_ref();
+        let sequences = sequences.map(|of| of.cursor(gate.streams, layer, micro_batch));
+        Self::at(gate, layer, &format!("micro_batch={micro_batch}"), sequences)
+    }
+
+    /// The same for the sequences of a pool.
+    fn of_pool(gate: &'a Gate, layer: u32) -> Self {
+        let sequences = gate.sequences.as_ref();
+        let sequences = sequences.map(|of| of.cursor_of_pool(gate.streams, layer));
+        Self::at(gate, layer, "pool", sequences)
+    }
+
+    fn at(gate: &'a Gate, layer: u32, batch: &str, sequences: Option<Cursor<'a>>) -> Self {
+        let named = |what: &str| gate.streams.named(&format!("gate/{what}/layer={layer}/{batch}"));
         Self {
             gate,
             layer: &gate.layers[layer as usize],
-            ffn: named("ffn", &place),
-            others: named("others", &place),
-            common: named("common", &format!("micro_batch={micro_batch}")),
-            sequences: sequences.map(|of| of.cursor(gate.streams, layer, micro_batch)),
+            layer_number: layer,
+            ffn: named("ffn"),
+            others: named("others"),
+            common: gate.streams.named(&format!("gate/common/{batch}")),
+            sequences,
             gpu: 0,
             rates: Rates::default(),
             inclusion: vec![],
@@ -150,30 +165,20 @@ impl<'a> Draw<'a> {
         let scheme = self.gate.scheme;
         let by_group = matches!(scheme, Scheme::GroupLimited { .. } | Scheme::Grouped { .. });
         let full = slots == u64::from(tokens) * u64::from(self.gate.experts.top_k);
-        if self.short_sequences(full, out) {
+        let pooled = full && self.expect_pooled().is_some();
+        if !pooled && self.short_sequences(full, out) {
             return;
         }
-        let expected = &mut self.expected[0];
-        if self.sequences.is_none() && !by_group {
+        if pooled {
+            // What the pool expects is what is drawn below.
+        } else if self.sequences.is_none() && !by_group {
             inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);
-            expected.set(tokens.into(), &self.inclusion);
+            self.expected[0].set(tokens.into(), &self.inclusion);
         } else {
-            expected.clear(out.len());
+            self.expected[0].clear(out.len());
             for (sequence, length) in self.sequences() {
-                self.rates_of(sequence);
-                let rates = &self.rates.ffn;
-                match scheme {
-                    Scheme::GroupLimited { groups, most } => {
-                        let rule = groups::GroupRule { groups, most, slots: each };
-                        rule.inclusion(rates, length, &mut self.ffn, &mut self.inclusion);
-                    }
-                    Scheme::Grouped { groups } => {
-                        groups::grouped_inclusion(rates, groups, each, &mut self.inclusion);
-                    }
-                    _ => inclusion::from_rates(rates, each, &mut self.inclusion),
-                }
                 let share = f64::from(length) / all;
-                self.expected[0].add(f64::from(tokens) * share, &self.inclusion);
+                self.expect_ffn(sequence, length, each, f64::from(tokens) * share);
             }
         }
         let (rng, expected) = (&mut self.ffn, &self.expected[0]);
@@ -182,6 +187,23 @@ impl<'a> Draw<'a> {
         } else {
             sample::counts_with_sum(rng, tokens, slots, expected, out);
         }
+    }
+
+    /// Expects `tokens` tokens of a sequence that has this many in the batch, each with this many FFN slots.
+    fn expect_ffn(&mut self, sequence: usize, length: u32, each: f64, tokens: f64) {
+        self.rates_of(sequence);
+        let rates = &self.rates.ffn;
+        match self.gate.scheme {
+            Scheme::GroupLimited { groups, most } => {
+                let rule = groups::GroupRule { groups, most, slots: each };
+                rule.inclusion(rates, length, &mut self.ffn, &mut self.inclusion);
+            }
+            Scheme::Grouped { groups } => {
+                groups::grouped_inclusion(rates, groups, each, &mut self.inclusion);
+            }
+            _ => inclusion::from_rates(rates, each, &mut self.inclusion),
+        }
+        self.expected[0].add(tokens, &self.inclusion);
     }
 
     /// Counts of FFN experts token by token, where experts are in groups of which a token takes some, sequences are short
@@ -213,31 +235,20 @@ impl<'a> Draw<'a> {
     /// Counts of both classes where sequences differ in how they choose between them.
     fn mixed_counts(&mut self, ffn: &mut [u32], others: &mut [u32], tokens: &mut [u32]) {
         let (all, top_k) = (self.gate.tokens_per_gpu, self.gate.experts.top_k as usize);
-        let mut mean = vec![0.0; top_k + 1];
-        let mut own = mean.clone();
-        for (expected, out) in self.expected.iter_mut().zip([&ffn, &others]) {
-            expected.clear(out.len());
-        }
-        for (sequence, length) in self.sequences() {
-            self.rates_of(sequence);
-            own.fill(0.0);
-            self.layer.slots_table.add(self.rates.offset, 1.0, &mut own);
-            let slots: f64 = own.iter().enumerate().map(|(f, p)| f as f64 * p).sum();
-            let sides = [
-                (&self.rates.ffn, 1.0 - own[0], slots),
-                (&self.rates.others, 1.0 - own[top_k], top_k as f64 - slots),
-            ];
-            for (expected, (rates, with, slots)) in self.expected.iter_mut().zip(sides) {
-                if slots > 1e-9 {
-                    let each = (slots / with).clamp(1.0, rates.len() as f64);
-                    inclusion::from_rates(rates, each, &mut self.inclusion);
-                    expected.add(slots / each * f64::from(length), &self.inclusion);
+        let mean = self.expect_pooled().unwrap_or_else(|| {
+            for (expected, out) in self.expected.iter_mut().zip([&ffn, &others]) {
+                expected.clear(out.len());
+            }
+            let (mut mean, mut own) = (vec![0.0; top_k + 1], vec![0.0; top_k + 1]);
+            for (sequence, length) in self.sequences() {
+                own.fill(0.0);
+                self.expect_mixed(sequence, f64::from(length), &mut own);
+                for (mean, own) in mean.iter_mut().zip(&own) {
+                    *mean += own * f64::from(length) / f64::from(all);
                 }
             }
-            for (mean, own) in mean.iter_mut().zip(&own) {
-                *mean += own * f64::from(length) / f64::from(all);
-            }
-        }
+            mean
+        });
         sample::multinomial(&mut self.others, all, &mean, tokens);
         let slots = slots_of(tokens);
         let classes = [
@@ -248,6 +259,26 @@ impl<'a> Draw<'a> {
             if slots > 0 {
                 expected.scale_to(slots as f64);
                 sample::counts_with_sum(rng, with, slots, expected, out);
+            }
+        }
+    }
+
+    /// Expects `tokens` tokens of a sequence, of both classes, and adds to `own` how likely each has 0, 1, …, K FFN
+    /// slots.
+    fn expect_mixed(&mut self, sequence: usize, tokens: f64, own: &mut [f64]) {
+        let top_k = self.gate.experts.top_k as usize;
+        self.rates_of(sequence);
+        self.layer.slots_table.add(self.rates.offset, 1.0, own);
+        let slots: f64 = own.iter().enumerate().map(|(f, p)| f as f64 * p).sum();
+        let sides = [
+            (&self.rates.ffn, 1.0 - own[0], slots),
+            (&self.rates.others, 1.0 - own[top_k], top_k as f64 - slots),
+        ];
+        for (expected, (rates, with, slots)) in self.expected.iter_mut().zip(sides) {
+            if slots > 1e-9 {
+                let each = (slots / with).clamp(1.0, rates.len() as f64);
+                inclusion::from_rates(rates, each, &mut self.inclusion);
+                expected.add(slots / each * tokens, &self.inclusion);
             }
         }
     }

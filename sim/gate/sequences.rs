@@ -1,7 +1,7 @@
 //! The sequences of a workload: the law of `law` with loadings fitted or drawn, domains and drift.
 //!
 //! Where no recording was fitted, the loadings of (1) in `law` are drawn once a run: the deviations of
-//! a sequence have variance σ², a share of which lies in [`RANK`] dimensions that layers have in
+//! a sequence have variance σ², a share of which lies in `law::DRAWN_RANK` dimensions that layers have in
 //! common. Domain m, drawn for each sequence, adds a deviation δ_mli ~ N(0, σ_m²) that is fixed for the
 //! run. A share of the common latents drifts with all sequences of a micro-batch b together:
 //!
@@ -40,6 +40,10 @@ use crate::base::streams::Streams;
 use crate::workload::Workload;
 
 mod drawn;
+mod pool;
+
+use pool::MEMBERS;
+pub(super) use pool::Pool;
 
 /// Sequences, and as many opposite to them, over which b of (2) is centred.
 const CENTRE_PAIRS: usize = 128;
@@ -198,10 +202,29 @@ impl Sequences {
         Cursor {
             of: self,
             layer: layer as usize,
+            micro_batch: of,
             shared: streams.named(&format!("gate/latents/micro_batch={of}")),
             own: streams.named(&format!("gate/own/layer={layer}/micro_batch={of}")),
             drifted: self.drifted(streams, micro_batch),
         }
+    }
+
+    /// The same for the members of a pool of sequences.
+    pub(super) fn cursor_of_pool(&self, streams: Streams, layer: u32) -> Cursor<'_> {
+        Cursor {
+            of: self,
+            layer: layer as usize,
+            micro_batch: 0,
+            shared: streams.named("gate/latents/pool"),
+            own: streams.named(&format!("gate/own/layer={layer}/pool")),
+            drifted: vec![0.0; self.law.rank],
+        }
+    }
+
+    /// Whether a pool can stand for these sequences of a group: they are more than its members, have up to `most`
+    /// tokens each, and do not drift.
+    pub(super) fn can_be_pooled(&self, number: usize, most: u32) -> bool {
+        number > MEMBERS && self.sequence_tokens <= most && self.drift <= 0.0
     }
 
     /// √a m(b) of (1).
@@ -225,6 +248,7 @@ impl Sequences {
 pub(super) struct Cursor<'a> {
     of: &'a Sequences,
     layer: usize,
+    micro_batch: u32,
     shared: ChaCha8Rng,
     own: ChaCha8Rng,
     drifted: Vec<f64>,
@@ -258,6 +282,12 @@ impl Cursor<'_> {
             let before = at as u32 * whole;
             (gpu * per_gpu + at, whole.min(tokens - before))
         })
+    }
+
+    /// The members of the pool that stand for the sequences of one GPU.
+    pub(super) fn members(&self, streams: Streams, gpu: usize) -> impl Iterator<Item = usize> {
+        let per_gpu = self.of.per_gpu;
+        pool::members(streams, self.micro_batch, gpu * per_gpu, per_gpu)
     }
 
     /// The rates at which a sequence chooses experts.

@@ -22,6 +22,7 @@
 use crate::base::statistics::{Estimate, mean};
 use crate::base::threads::in_parallel;
 use crate::config::{Case, Scenario};
+use crate::execution::lowering::Drawn;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::studies::compare::{Knob, sensitivities};
 use crate::studies::study::{WhatIf, run_if};

@@ -16,8 +16,9 @@ use crate::base::statistics::Estimate;
 use crate::base::statistics::roots::Bracket;
 use crate::base::threads::in_parallel;
 use crate::config::Scenario;
+use crate::execution::lowering::Drawn;
 use crate::execution::outcome::{Outcome, TooLong};
-use crate::studies::study::{WhatIf, run_if};
+use crate::studies::study::{WhatIf, run_keeping};
 use crate::topology::{Cost, LinkClass};
 use crate::workload::Workload;
 
@@ -40,6 +41,8 @@ pub struct ClusterCase {
     pub scenario: Scenario,
     /// Price and power of the cluster by a price book.
     pub cost: Cost,
+    /// What the gates of the compared workload decide under the first seed.
+    drawn: Drawn,
 }
 
 impl ClusterCase {
@@ -47,7 +50,18 @@ impl ClusterCase {
     #[must_use]
     pub fn new(name: String, scenario: Scenario, book: &crate::topology::PriceBook) -> Self {
         let cost = Cost::of(&scenario.topology, book);
-        Self { name, scenario, cost }
+        Self { name, scenario, cost, drawn: Drawn::default() }
+    }
+
+    /// The workload that is compared, and what its gates decide under the first seed.
+    fn drawn(&self) -> (&Workload, &Drawn) {
+        (self.own(), &self.drawn)
+    }
+
+    /// The same cluster case, of which nothing has run.
+    pub(super) fn again(&self) -> Self {
+        let (name, scenario) = (self.name.clone(), self.scenario.clone());
+        Self { name, scenario, cost: self.cost, drawn: Drawn::default() }
     }
 
     fn vanilla(&self) -> &Workload {
@@ -108,6 +122,8 @@ pub struct ClusterResult {
     pub moepp: Vec<f64>,
     /// Elasticities, equation (1), largest first.
     pub sensitivities: Vec<(Knob, f64)>,
+    /// One run of vanilla, for its accounts.
+    pub vanilla_outcome: Outcome,
     /// One run of MoE++, for its accounts.
     pub outcome: Outcome,
 }
@@ -217,24 +233,12 @@ pub fn compare(
 /// If a run exceeds representable time.
 pub fn evaluate(cluster_case: &ClusterCase, threads: usize) -> Result<ClusterResult, TooLong> {
     let scenario = &cluster_case.scenario;
-    let seeds: Vec<u64> = scenario.seeds.clone().collect();
-    let both = [cluster_case.vanilla(), cluster_case.own()];
-    let outcomes = in_parallel(2 * seeds.len(), threads, |at| {
-        run_if(scenario, both[at % 2], scenario.overheads, seeds[at / 2], &WhatIf::NOTHING, None)
-    });
-    let mut vanilla = Vec::new();
-    let mut moepp = Vec::new();
-    let mut kept = None;
-    for (at, outcome) in outcomes.into_iter().enumerate() {
-        let outcome = outcome?;
-        if at % 2 == 0 {
-            vanilla.push(outcome.tokens_per_sec());
-        } else {
-            moepp.push(outcome.tokens_per_sec());
-            kept.get_or_insert(outcome);
-        }
-    }
-    let outcome = kept.ok_or(TooLong)?;
+    let (kinds, outcomes) = outcomes(cluster_case, threads)?;
+    let of = |kind: usize| outcomes.iter().skip(kind).step_by(kinds);
+    let vanilla: Vec<f64> = of(0).map(Outcome::tokens_per_sec).collect();
+    let moepp: Vec<f64> = of(kinds - 1).map(Outcome::tokens_per_sec).collect();
+    let vanilla_outcome = of(0).next().cloned().ok_or(TooLong)?;
+    let outcome = of(kinds - 1).next().cloned().ok_or(TooLong)?;
     Ok(ClusterResult {
         name: cluster_case.name.clone(),
         gpus: scenario.topology.gpus(),
@@ -242,11 +246,32 @@ pub fn evaluate(cluster_case: &ClusterCase, threads: usize) -> Result<ClusterRes
         profile: scenario.ingredients.profile.clone(),
         profile_borrowed: scenario.profile_borrowed,
         cost: cluster_case.cost,
-        sensitivities: sensitivities(scenario, cluster_case.own(), moepp[0], threads)?,
+        sensitivities: sensitivities(scenario, cluster_case.drawn(), moepp[0], threads)?,
         vanilla,
         moepp,
+        vanilla_outcome,
         outcome,
     })
+}
+
+/// How many workloads run, and what becomes of each under every seed, workload by workload within a seed.
+fn outcomes(cluster_case: &ClusterCase, threads: usize) -> Result<(usize, Vec<Outcome>), TooLong> {
+    let scenario = &cluster_case.scenario;
+    let seeds: Vec<u64> = scenario.seeds.clone().collect();
+    // Where there is no MoE++ workload, vanilla is compared with itself.
+    let both: &[&Workload] = match scenario.cases[0].moepp.first() {
+        Some(moepp) => &[cluster_case.vanilla(), moepp],
+        None => &[cluster_case.vanilla()],
+    };
+    let kinds = both.len();
+    let outcomes = in_parallel(kinds * seeds.len(), threads, |at| {
+        let (of, seed) = (at % kinds, seeds[at / kinds]);
+        let run = (both[of], scenario.overheads, seed);
+        let first = of == kinds - 1 && seed == scenario.seeds.start;
+        let drawn = first.then_some(&cluster_case.drawn);
+        run_keeping(scenario, run, &WhatIf::NOTHING, None, drawn)
+    });
+    Ok((kinds, outcomes.into_iter().collect::<Result<_, _>>()?))
 }
 
 /// Knobs that the cluster has.
@@ -257,19 +282,20 @@ fn knobs(scenario: &Scenario) -> Vec<Knob> {
     classes.chain(std::iter::once(Knob::Startup)).collect()
 }
 
-/// Elasticities of a workload that reaches `base` tokens per second under the first seed, equation (1).
+/// Elasticities of a workload that reaches `base` tokens per second under the first seed, equation (1); what its gates
+/// decide under that seed is kept.
 ///
 /// # Errors
 /// If a run exceeds representable time.
 pub fn sensitivities(
     scenario: &Scenario,
-    workload: &Workload,
+    own: (&Workload, &Drawn),
     base: f64,
     threads: usize,
 ) -> Result<Vec<(Knob, f64)>, TooLong> {
     let knobs = knobs(scenario);
     let better = in_parallel(knobs.len(), threads, |at| {
-        tokens_per_sec(scenario, workload, &knobs[at].better(STEP))
+        tokens_per_sec(scenario, own, &knobs[at].better(STEP))
     });
     let mut found = Vec::new();
     for (knob, tokens) in knobs.into_iter().zip(better) {
@@ -282,11 +308,12 @@ pub fn sensitivities(
 /// A workload's throughput under the first seed if things were otherwise.
 fn tokens_per_sec(
     scenario: &Scenario,
-    workload: &Workload,
+    (workload, drawn): (&Workload, &Drawn),
     what_if: &WhatIf,
 ) -> Result<f64, TooLong> {
     let seed = scenario.seeds.start;
-    let outcome = run_if(scenario, workload, scenario.overheads, seed, what_if, None)?;
+    let run = (workload, scenario.overheads, seed);
+    let outcome = run_keeping(scenario, run, what_if, None, Some(drawn))?;
     Ok(outcome.tokens_per_sec())
 }
 
@@ -303,7 +330,7 @@ pub fn break_even(
     let gpus = f64::from(cluster_case.scenario.topology.gpus());
     let reaches = |factor: f64| {
         let faster = WhatIf::faster(class, factor);
-        let tokens = tokens_per_sec(&cluster_case.scenario, cluster_case.own(), &faster)?;
+        let tokens = tokens_per_sec(&cluster_case.scenario, cluster_case.drawn(), &faster)?;
         Ok(tokens / gpus >= target)
     };
     if !reaches(MOST)? {

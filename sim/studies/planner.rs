@@ -256,11 +256,7 @@ fn evaluate_candidate(
     let found =
         question.cluster_cases.iter().find(|cluster_case| cluster_case.name == chosen.cluster);
     let cluster_case = found.ok_or(TooLong)?;
-    let mut own = ClusterCase {
-        name: cluster_case.name.clone(),
-        scenario: cluster_case.scenario.clone(),
-        cost: cluster_case.cost,
-    };
+    let mut own = cluster_case.again();
     own.scenario.seeds.end = own.scenario.seeds.start + 1;
     let case = &mut own.scenario.cases[0];
     match chosen.tau {

@@ -10,6 +10,7 @@ use crate::config::{Case, Diagnostic, Scenario};
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::execution::cost::{Overheads, Uncertainty};
+use crate::execution::lowering::Drawn;
 use crate::execution::machine::Observer;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::execution::provenance;
@@ -150,6 +151,21 @@ pub fn run_if(
     what_if: &WhatIf,
     observer: Option<&mut dyn Observer>,
 ) -> Result<Outcome, TooLong> {
+    run_keeping(scenario, (workload, overheads, seed), what_if, observer, None)
+}
+
+/// As [`run_if`] of a workload, with these overheads, under a seed; runs that differ in what would be otherwise share
+/// what their gates decided.
+///
+/// # Errors
+/// If it exceeds representable time.
+pub fn run_keeping(
+    scenario: &Scenario,
+    (workload, overheads, seed): (&Workload, Overheads, u64),
+    what_if: &WhatIf,
+    observer: Option<&mut dyn Observer>,
+    drawn: Option<&Drawn>,
+) -> Result<Outcome, TooLong> {
     let (topology, profile) = (&scenario.topology, &scenario.profile);
     let kernels = Kernels::new(profile, topology.gpu().device());
     let open = || Uncertainty::of(&kernels, workload);
@@ -171,6 +187,7 @@ pub fn run_if(
         network: scenario.network,
         counted: scenario.counted,
         uncertainty: uncertainty.as_ref(),
+        drawn,
     };
     // An observer that outlives these inputs is lent for as long as they live.
     simulate_observed(&inputs, seed, observer.map(|observer| observer as &mut dyn Observer))

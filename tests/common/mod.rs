@@ -97,6 +97,7 @@ pub fn ideal<'a>(
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
         uncertainty: None,
+        drawn: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gate_pools;
 mod gate_property;
 mod gate_schemes;
 mod kernels;

@@ -1,9 +1,16 @@
 //! What one group does in one layer of one micro-batch: the gate's counts turned into each
 //! member's work and the group's two exchanges.
 
+mod drawn;
 mod member;
+mod planned;
 
+use drawn::Decided;
+pub use drawn::Drawn;
 use member::{Member, MemberWork, nonzero, outside_experts, rows_of, sent_by};
+pub use planned::{ExchangePhase, Step};
+
+use std::borrow::Cow;
 
 use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
@@ -16,68 +23,8 @@ use crate::execution::cost::{
     CollectiveTimes, KernelTimes, LayerCost, ZeroComputationSlots, shared_op,
 };
 use crate::gate::{Counts, Gate};
-use crate::network::Exchange;
 use crate::placement::{Placement, Plans};
 use crate::workload::{Scheme, Workload};
-
-/// The two exchanges of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangePhase {
-    /// Tokens to their experts.
-    Dispatch,
-    /// Results back.
-    Combine,
-}
-
-/// One group's step: each member's work, and the bytes of the dispatch.
-#[derive(Clone, Debug, Default)]
-pub struct Step {
-    parts: Vec<MemberWork>,
-    dispatch: Dispatch,
-    /// What the gate decided in it; nothing in a backward step.
-    totals: Totals,
-}
-
-impl Step {
-    /// What the member does before the dispatch.
-    #[must_use]
-    pub fn before(&self, rank: usize) -> &[Op] {
-        &self.parts[rank].before
-    }
-
-    /// What the member can do while the dispatch is under way.
-    #[must_use]
-    pub fn local(&self, rank: usize) -> &[Op] {
-        &self.parts[rank].local
-    }
-
-    /// What the member does for the slots that reached it.
-    #[must_use]
-    pub fn experts(&self, rank: usize) -> &[Op] {
-        &self.parts[rank].experts
-    }
-
-    /// What the member does once results are back.
-    #[must_use]
-    pub fn after(&self, rank: usize) -> &[Op] {
-        &self.parts[rank].after
-    }
-
-    /// Weight gradients of the member's experts and of everything else, in a backward step.
-    #[must_use]
-    pub fn weights(&self, rank: usize) -> &[Vec<Op>; 2] {
-        &self.parts[rank].weights
-    }
-
-    /// One of the two exchanges, among these members.
-    #[must_use]
-    pub fn exchange(&self, exchange_phase: ExchangePhase, members: Vec<GpuId>) -> Exchange {
-        match exchange_phase {
-            ExchangePhase::Dispatch => self.dispatch.dispatch_exchange(members),
-            ExchangePhase::Combine => self.dispatch.combine_exchange(members),
-        }
-    }
-}
 
 /// Which step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +48,8 @@ pub struct StepPlanner<'a> {
     gate: Gate,
     /// Taken out while a step is planned.
     plans: Option<Plans<'a>>,
+    /// What earlier runs of this workload under this seed have drawn.
+    drawn: Option<&'a Drawn>,
     rebalancing: Option<Rebalancing<'a>>,
     cost: LayerCost<'a>,
     all_to_all: AllToAll,
@@ -145,6 +94,7 @@ impl<'a> StepPlanner<'a> {
             counted,
             gate,
             plans: Some(Plans::new(workload)),
+            drawn: None,
             rebalancing: None,
             cost,
             all_to_all,
@@ -158,6 +108,13 @@ impl<'a> StepPlanner<'a> {
             spare: Vec::new(),
             rows: Vec::new(),
         }
+    }
+
+    /// The same with what earlier runs have drawn: of the same workload and seed, by the same way of an all-to-all.
+    #[must_use]
+    pub const fn with_drawn(mut self, drawn: Option<&'a Drawn>) -> Self {
+        self.drawn = drawn;
+        self
     }
 
     /// The same with parameters moved from plan to plan, where that is counted.
@@ -190,7 +147,12 @@ impl<'a> StepPlanner<'a> {
         let ranks = self.workload.layout.expert_parallel as usize;
         let first = group as usize * ranks;
         let micro_batch = micro_batch + self.workload.layout.places.lead_in();
-        let counts = self.gate.counts(round, micro_batch, first..first + ranks);
+        let key = [round, micro_batch, group, first_gpu.0];
+        let kept = self.drawn.and_then(|drawn| drawn.of(key));
+        let counts = kept.as_ref().map_or_else(
+            || Cow::Owned(self.gate.counts(round, micro_batch, first..first + ranks)),
+            |kept| Cow::Borrowed(&kept.counts),
+        );
         let mut step = self.spare.pop().unwrap_or_default();
         step.parts.resize_with(ranks, MemberWork::default);
         let mut plans = self.plans.take().expect("put back after each step");
@@ -198,15 +160,18 @@ impl<'a> StepPlanner<'a> {
         let shares = self.rebalancing.as_mut().map_or_else(Vec::new, |rebalancing| {
             rebalancing.shares(&mut plans, &self.gate, at, first_gpu).to_vec()
         });
-        let placement = plans.of(&self.gate, at, first);
+        let placement = kept.as_ref().and_then(|kept| kept.placement.as_ref());
+        let placement = placement.unwrap_or_else(|| plans.of(&self.gate, at, first));
         let mut rows = std::mem::take(&mut self.rows);
         rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
-        if self.counted == Scope::Experts {
-            step.dispatch.clear(ranks);
-        } else if let Some(alike) = alike {
-            step.dispatch.clone_from(&alike.dispatch);
-        } else {
-            step.dispatch.plan(&self.all_to_all, &counts, placement, self.slot, first_gpu);
+        let known = kept.as_ref().map(|kept| &kept.dispatch);
+        match alike.map(|alike| &alike.dispatch).or(known) {
+            _ if self.counted == Scope::Experts => step.dispatch.clear(ranks),
+            Some(known) => step.dispatch.clone_from(known),
+            None => step.dispatch.plan(&self.all_to_all, &counts, placement, self.slot, first_gpu),
+        }
+        if kept.is_none() && !backward {
+            self.keep(key, &counts, &step.dispatch, placement);
         }
         for (rank, rows) in rows.iter().enumerate() {
             let mut part = std::mem::take(&mut step.parts[rank]);
@@ -232,6 +197,16 @@ impl<'a> StepPlanner<'a> {
             self.totals.add(&step.totals);
         }
         step
+    }
+
+    fn keep(&self, key: [u32; 4], counts: &Counts, dispatch: &Dispatch, placement: &Placement) {
+        let Some(drawn) = self.drawn else { return };
+        let planned = self.workload.layout.places.seen().is_some();
+        drawn.keep(key, || Decided {
+            counts: counts.clone(),
+            dispatch: dispatch.clone(),
+            placement: planned.then(|| placement.clone()),
+        });
     }
 
     /// Counts a planned step once more.

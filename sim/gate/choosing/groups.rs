@@ -58,17 +58,23 @@ impl GroupRule {
             .collect();
         let tokens = length.saturating_mul(2).clamp(GROUP_TOKENS.0, GROUP_TOKENS.1);
         let mut kept = vec![0u32; groups];
-        let mut order: Vec<(f64, usize)> = vec![(0.0, 0); groups];
+        let mut scores = vec![0.0; groups];
         for _ in 0..tokens {
-            for (g, (&(sum, rest), place)) in of_group.iter().zip(&mut order).enumerate() {
+            for (&(sum, rest), score) in of_group.iter().zip(&mut scores) {
                 let [a, b]: [f64; 2] = std::array::from_fn(|_| Exp1.sample(rng));
                 let first = a / sum;
                 let second = if rest > 0.0 { first + b / rest } else { f64::INFINITY };
                 // The sigmoid of −ln(time), of the two best.
-                *place = (1.0 / (1.0 + first) + 1.0 / (1.0 + second), g);
+                *score = 1.0 / (1.0 + first) + 1.0 / (1.0 + second);
             }
-            order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
-            order[..most].iter().for_each(|&(_, g)| kept[g] += 1);
+            // Groups are few: counting those before each is quicker than to sort them.
+            for (g, kept) in kept.iter_mut().enumerate() {
+                let better = |(other, score): (usize, &f64)| {
+                    *score > scores[g] || (*score == scores[g] && other < g)
+                };
+                *kept +=
+                    u32::from(scores.iter().enumerate().filter(|&at| better(at)).count() < most);
+            }
         }
         let chance: Vec<f64> =
             (0..rates.len()).map(|i| f64::from(kept[i / per_group]) / f64::from(tokens)).collect();

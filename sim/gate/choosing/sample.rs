@@ -69,6 +69,24 @@ impl Expected {
         Self { mean, variance }
     }
 
+    /// Expects of `tokens` tokens these means and variances each.
+    pub(in crate::gate) fn set_each(&mut self, tokens: f64, mean: &[f64], variance: &[f64]) {
+        for (sums, each) in [(&mut self.mean, mean), (&mut self.variance, variance)] {
+            sums.clear();
+            sums.extend(each.iter().map(|x| tokens * x));
+        }
+    }
+
+    /// Means, by expert.
+    pub(in crate::gate) fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// Variances, by expert.
+    pub(in crate::gate) fn variance(&self) -> &[f64] {
+        &self.variance
+    }
+
     /// Expects just these tokens.
     pub(in crate::gate) fn set(&mut self, tokens: f64, inclusion: &[f64]) {
         self.clear(inclusion.len());

@@ -5,13 +5,11 @@ use rand_distr::{Distribution, StandardNormal};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::super::inclusion;
-use super::super::law::{Law, LayerLaw};
+use super::super::law::{DRAWN_RANK as RANK, Law, LayerLaw};
 use super::super::layer::Layer;
 use crate::base::streams::Streams;
 use crate::workload::{Persistence, Spread};
 
-/// Dimensions of drawn latents: what recordings of gpt-oss-20b need.
-pub(super) const RANK: usize = 8;
 /// Points of the normal distribution over which drawn laws are centred, and rounds of doing so.
 const CENTRE: (usize, usize) = (32, 6);
 /// Spread of top scores with gating residuals over that without: 0.105 / 0.12 [moepp, fig. 6].

@@ -14,9 +14,10 @@
 //! is fitted to these rows; constants come from tables of kernels and links.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::Path;
 
-use crate::base::threads::in_parallel;
+use crate::base::threads::as_they_finish;
 use crate::config::Diagnostic;
 use plan::Plan;
 pub use predict::Prediction;
@@ -79,16 +80,34 @@ pub fn rows(file: Option<&Path>) -> Result<Vec<Row>, Diagnostic> {
 /// Judges every row, in order.
 #[must_use]
 pub fn judge(rows: Vec<Row>, threads: usize) -> Vec<Verdict> {
+    judge_told(rows, threads, |_| ())
+}
+
+/// The same, telling after each run for how many rows it was the last that they waited for.
+pub fn judge_told(rows: Vec<Row>, threads: usize, mut told: impl FnMut(usize)) -> Vec<Verdict> {
     let plans: Vec<Result<Plan, String>> = rows.iter().map(plan::of).collect();
+    told(plans.iter().filter(|plan| plan.is_err()).count());
     // Rows that differ in the unit alone share their runs.
-    let mut setups: BTreeMap<String, &Plan> = BTreeMap::new();
+    let mut setups: BTreeMap<String, Vec<&Plan>> = BTreeMap::new();
     for plan in plans.iter().flatten() {
-        setups.entry(plan.setup()).or_insert(plan);
+        setups.entry(plan.setup()).or_default().push(plan);
     }
-    let setups: Vec<(String, &Plan)> = setups.into_iter().collect();
-    let runs = in_parallel(setups.len(), threads, |at| predict::seconds(setups[at].1));
+    let setups: Vec<(String, Vec<&Plan>)> = setups.into_iter().collect();
+    let mut runs: BTreeMap<usize, Result<Seconds, String>> = BTreeMap::new();
+    let run = |(): &mut (), at: usize| (at, predict::seconds(setups[at].1[0]));
+    let Ok(()) = as_they_finish(
+        setups.len(),
+        threads,
+        |_| (),
+        run,
+        |(at, seconds)| {
+            told(setups[at].1.len());
+            runs.insert(at, seconds);
+            Ok::<(), Infallible>(())
+        },
+    );
     let taken: BTreeMap<&str, &Result<Seconds, String>> =
-        setups.iter().map(|(setup, _)| setup.as_str()).zip(&runs).collect();
+        setups.iter().map(|(setup, _)| setup.as_str()).zip(runs.values()).collect();
     let verdict = |(row, plan): (Row, &Result<Plan, String>)| {
         let measured = row.measured().ok();
         let outcome = plan.as_ref().map_err(String::clone).and_then(|plan| {

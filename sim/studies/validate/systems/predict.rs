@@ -254,6 +254,7 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         network: scenario.network,
         counted: scenario.counted,
         uncertainty: None,
+        drawn: None,
     };
     let outcome = simulate(&inputs, 0).map_err(|too_long| too_long.to_string())?;
     Ok(seconds_of(&outcome, plan))

@@ -1,0 +1,57 @@
+//! Counts of a GPU whose sequences are members of a pool: the layer's pool, and what its members expect.
+
+use super::Draw;
+use crate::gate::Gate;
+use crate::gate::sequences::Pool;
+
+impl Draw<'_> {
+    /// The pool of this layer, where sequences are members of one.
+    fn pool(&self) -> Option<&Pool> {
+        let pools = &self.gate.pools;
+        let pool = pools.get(self.layer_number as usize)?;
+        Some(pool.get_or_init(|| pool_of(self.gate, self.layer_number)))
+    }
+
+    /// Expects what this GPU's sequences choose, of both classes, for each of their tokens, and says how likely a
+    /// token has 0, 1, …, K FFN slots; nothing where sequences are no members of a pool.
+    pub(super) fn expect_pooled(&mut self) -> Option<Vec<f64>> {
+        let pool = self.pool()?;
+        let members = self.sequences.as_ref()?.members(self.gate.streams, self.gpu);
+        let mut mean = pool.mean(members);
+        let variances: Vec<f64> =
+            mean.iter().zip(pool.variances()).map(|(mean, of_mean)| mean * of_mean).collect();
+        let (ffn, all) = (self.gate.experts.ffn as usize, self.gate.experts.total() as usize);
+        let slots = mean.split_off(all);
+        let tokens = f64::from(self.gate.tokens_per_gpu);
+        let classes = [0..ffn, ffn..all];
+        for (expected, class) in self.expected.iter_mut().zip(classes) {
+            expected.set_each(tokens, &mean[class.clone()], &variances[class]);
+        }
+        Some(slots)
+    }
+}
+
+/// Draws the pool of one layer.
+fn pool_of(gate: &Gate, layer: u32) -> Pool {
+    let mut draw = Draw::of_pool(gate, layer);
+    let (all, top_k) = (gate.experts.total() as usize, gate.experts.top_k as usize);
+    let classes = [gate.experts.ffn as usize, gate.experts.zero_computation.total() as usize];
+    let mut slots = vec![0.0; top_k + 1];
+    Pool::of(all + top_k + 1, |member, [means, variances]| {
+        for (expected, experts) in draw.expected.iter_mut().zip(classes) {
+            expected.clear(experts);
+        }
+        slots.fill(0.0);
+        if classes[1] == 0 {
+            draw.expect_ffn(member, 1, top_k as f64, 1.0);
+        } else {
+            draw.expect_mixed(member, 1.0, &mut slots);
+        }
+        for expected in &draw.expected {
+            means.extend_from_slice(expected.mean());
+            variances.extend_from_slice(expected.variance());
+        }
+        means.extend_from_slice(&slots);
+        variances.resize(means.len(), 0.0);
+    })
+}
