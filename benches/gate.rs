@@ -40,6 +40,25 @@ fn counts_of_2048_sequences(bencher: Bencher<'_, '_>) {
     });
 }
 
+/// One layer of a step of decoding: 256 sequences on each of 72 GPUs, DeepSeek-V3's gate; 50 ms on one core, from the
+/// second step on.
+#[divan::bench]
+fn a_token_of_each_of_18432_sequences(bencher: Bencher<'_, '_>) {
+    let overrides = [
+        "batch.tokens_per_gpu=256",
+        "batch.sequence_tokens=1",
+        "layout.expert_parallel=72",
+        "layout.places=\"replicated\"",
+        "layout.redundant=32",
+    ];
+    let gate = Gate::new(&of("deepseek-v3", &overrides), Streams::new(1));
+    let mut step = 0;
+    bencher.counter(ItemsCount::new(18_432_u32)).bench_local(|| {
+        step += 1;
+        gate.counts(3, black_box(step), 0..72)
+    });
+}
+
 /// One layer of 8 × 8,192 tokens over 16 + 4 experts, token by token; all sequences alike, or not.
 #[divan::bench(args = ["gate.sequence_sd=0", "gate.sequence_sd=0.3"])]
 fn tokens_one_by_one(bencher: Bencher<'_, '_>, sequences: &str) {

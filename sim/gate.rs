@@ -68,7 +68,7 @@ pub use layer::ffn_share;
 use limit::Limits;
 use replay::Replay;
 use scheme::{Choices, Scores};
-use sequences::{Pool, Sequences};
+use sequences::{Pool, RatePool, Sequences};
 
 /// Up to this many tokens per GPU, `Sampling::Auto` draws token by token.
 const EXACT_UP_TO: u32 = 64;
@@ -90,6 +90,8 @@ pub struct Gate {
     sequences: Option<Sequences>,
     /// By layer, where a pool stands for the sequences; drawn when it is first asked for.
     pools: Vec<OnceLock<Pool>>,
+    /// The same where tokens are drawn one by one.
+    rate_pools: Vec<OnceLock<RatePool>>,
     limits: Option<Limits>,
     replay: Option<Replay>,
     keeps_tokens: bool,
@@ -138,18 +140,11 @@ impl Gate {
         let (experts, gating) = (workload.experts_of_round(), &workload.gating);
         let batch = &workload.batch;
         let limits = Limits::of(&experts, batch, workload.capacity, gating, &layers, streams);
-        let in_group =
-            workload.sequences_per_gpu() as usize * workload.layout.expert_parallel as usize;
-        // Tokens with a number of slots of their own, and those that find their experts in few groups, are more than
-        // their chances.
-        let pooled =
-            !matches!(
-                gating.scheme,
-                Scheme::TopP { .. } | Scheme::ExpertChoice | Scheme::GroupLimited { .. }
-            ) && sequences.as_ref().is_some_and(|of| of.can_be_pooled(in_group, groups::SHORT));
+        let [pools, rate_pools] = pooled_layers(workload, sequences.as_ref(), layers.len());
         let mut gate = Self {
             streams,
-            pools: vec![OnceLock::new(); if pooled { layers.len() } else { 0 }],
+            pools: vec![OnceLock::new(); pools],
+            rate_pools: vec![OnceLock::new(); rate_pools],
             experts,
             scheme: gating.scheme,
             scoring: gating.scoring,
@@ -308,6 +303,22 @@ impl Gate {
         times.iter_mut().for_each(|time| *time = -time.ln());
         let scores = Scores::new(self.experts.total() as usize, times);
         scheme::of(self.scheme, &self.experts).choose(&scores)
+    }
+}
+
+/// How many layers have pools of chances, and of rates: all or none.
+fn pooled_layers(workload: &Workload, sequences: Option<&Sequences>, layers: usize) -> [usize; 2] {
+    let in_group = workload.sequences_per_gpu() as usize * workload.layout.expert_parallel as usize;
+    let scheme = workload.gating.scheme;
+    // A top-p token has a number of slots of its own, and under expert choice no token chooses.
+    let none = matches!(scheme, Scheme::TopP { .. } | Scheme::ExpertChoice)
+        || !sequences.is_some_and(|of| of.can_be_pooled(in_group, groups::SHORT));
+    let by_token = matches!(scheme, Scheme::GroupLimited { .. })
+        && workload.experts_of_round().zero_computation.total() == 0;
+    match (none, by_token) {
+        (true, _) => [0, 0],
+        (false, false) => [layers, 0],
+        (false, true) => [0, layers],
     }
 }
 

@@ -210,11 +210,14 @@ impl<'a> Draw<'a> {
     /// and every token has all its `slots`; says whether that was done.
     fn short_sequences(&mut self, all_slots: bool, out: &mut [u32]) -> bool {
         let Scheme::GroupLimited { groups, most } = self.gate.scheme else { return false };
+        let rule = groups::GroupRule { groups, most, slots: f64::from(self.gate.experts.top_k) };
+        if all_slots && self.draw_pooled(&rule, out) {
+            return true;
+        }
         let short = |of: &Cursor<'_>| of.tokens_of_sequence() <= groups::SHORT;
         if !all_slots || !self.sequences.as_ref().is_some_and(short) {
             return false;
         }
-        let rule = groups::GroupRule { groups, most, slots: f64::from(self.gate.experts.top_k) };
         for (sequence, length) in self.sequences() {
             self.rates_of(sequence);
             rule.draw_tokens(&self.rates.ffn, length, &mut self.ffn, out);

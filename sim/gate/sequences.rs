@@ -43,7 +43,7 @@ mod drawn;
 mod pool;
 
 use pool::MEMBERS;
-pub(super) use pool::Pool;
+pub(super) use pool::{Pool, RatePool};
 
 /// Sequences, and as many opposite to them, over which b of (2) is centred.
 const CENTRE_PAIRS: usize = 128;

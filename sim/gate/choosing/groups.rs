@@ -16,7 +16,9 @@
 //! needs: arrivals t_i ~ Exp(w_i/Σw) of all experts, the M groups with the best two scores 1/(1 + t), and the
 //! K first arrivals within them. Nothing is approximated there.
 
-use rand::RngExt;
+mod arrivals;
+
+use arrivals::{Arrivals, Rates, Sums, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
@@ -89,88 +91,66 @@ impl GroupRule {
         rng: &mut ChaCha8Rng,
         out: &mut [u32],
     ) {
-        let (most, slots) = (self.most as usize, self.slots.round() as usize);
         let per_group = rates.len() / self.groups as usize;
-        let total: f64 = rates.iter().sum();
-        let mut arrivals: Vec<Arrivals<'_>> =
-            rates.chunks_exact(per_group).map(|rates| Arrivals::of(rates, total)).collect();
-        let mut order: Vec<(f64, usize)> = vec![(0.0, 0); arrivals.len()];
+        let scale = 1.0 / rates.iter().sum::<f64>();
+        let mut seen = vec![vec![]; self.groups as usize];
+        let mut arrivals: Vec<_> = rates
+            .chunks_exact(per_group)
+            .zip(&mut seen)
+            .map(|(rates, seen)| Arrivals::of(Rates(rates, scale), seen))
+            .collect();
         for _ in 0..tokens {
-            for (group, (place, arrivals)) in order.iter_mut().zip(&mut arrivals).enumerate() {
-                arrivals.begin();
-                let scores =
-                    [0, 1].map(|at| arrivals.time(at, rng).map_or(0.0, |t| 1.0 / (1.0 + t)));
-                *place = (scores[0] + scores[1], group);
-            }
-            order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
-            let mut taken = vec![0; most];
-            for _ in 0..slots {
-                let soonest = (0..most)
-                    .filter_map(|at| Some((arrivals[order[at].1].time(taken[at], rng)?, at)))
-                    .min_by(|a, b| a.0.total_cmp(&b.0));
-                let Some((_, at)) = soonest else { break };
-                let group = order[at].1;
-                out[group * per_group + arrivals[group].seen[taken[at]].1] += 1;
-                taken[at] += 1;
-            }
+            self.draw_token(&mut arrivals, rng, out);
         }
     }
-}
 
-/// The arrivals of the experts of one group for one token, drawn one after another as they are asked for: the next
-/// comes after a wait with the rate of those that have not come, and is each of them in proportion to its rate.
-struct Arrivals<'a> {
-    rates: &'a [f64],
-    /// Rates of the group, in units in which all experts' sum to one.
-    sum: f64,
-    scale: f64,
-    /// What has come: when, and who.
-    seen: Vec<(f64, usize)>,
-    left: f64,
-}
-
-impl<'a> Arrivals<'a> {
-    fn of(rates: &'a [f64], total: f64) -> Self {
-        let sum = rates.iter().sum::<f64>();
-        Self { rates, sum, scale: 1.0 / total, seen: Vec::with_capacity(rates.len()), left: sum }
-    }
-
-    fn begin(&mut self) {
-        self.seen.clear();
-        self.left = self.sum;
-    }
-
-    /// When expert number `at` to come does; nothing where fewer have any rate.
-    fn time(&mut self, at: usize, rng: &mut ChaCha8Rng) -> Option<f64> {
-        while self.seen.len() <= at {
-            if self.seen.len() == self.rates.len() || self.left <= 0.0 {
-                return None;
-            }
-            let wait: f64 = Exp1.sample(rng);
-            let before = self.seen.last().map_or(0.0, |(time, _)| *time);
-            let expert = self.next(rng);
-            self.seen.push((before + wait / (self.left * self.scale), expert));
-            self.left -= self.rates[expert];
+    /// The same of a sequence whose rates are added up within each group, in units in which all sum to one.
+    pub(in crate::gate) fn draw_pooled(
+        &self,
+        sums: &[f32],
+        tokens: u32,
+        rng: &mut ChaCha8Rng,
+        seen: &mut Vec<Vec<(f64, usize)>>,
+        out: &mut [u32],
+    ) {
+        let per_group = sums.len() / self.groups as usize;
+        seen.resize(self.groups as usize, vec![]);
+        let mut arrivals: Vec<_> = sums
+            .chunks_exact(per_group)
+            .zip(seen)
+            .map(|(sums, seen)| Arrivals::of(Sums(sums), seen))
+            .collect();
+        for _ in 0..tokens {
+            self.draw_token(&mut arrivals, rng, out);
         }
-        Some(self.seen[at].0)
     }
 
-    /// One of those that have not come, in proportion to their rates.
-    fn next(&self, rng: &mut ChaCha8Rng) -> usize {
-        let come = |expert: usize| self.seen.iter().any(|&(_, other)| other == expert);
-        let mut mass = self.left * rng.random::<f64>();
-        let mut last = 0;
-        for (expert, rate) in self.rates.iter().enumerate() {
-            if come(expert) {
-                continue;
-            }
-            last = expert;
-            mass -= rate;
-            if mass < 0.0 {
-                break;
-            }
+    /// Adds what one token chooses to `out`.
+    fn draw_token<W: Weights>(
+        &self,
+        arrivals: &mut [Arrivals<'_, W>],
+        rng: &mut ChaCha8Rng,
+        out: &mut [u32],
+    ) {
+        let (most, slots) = (self.most as usize, self.slots.round() as usize);
+        let per_group = out.len() / arrivals.len();
+        let mut order: Vec<(f64, usize)> = Vec::with_capacity(arrivals.len());
+        for (group, arrivals) in arrivals.iter_mut().enumerate() {
+            arrivals.begin();
+            let scores = [0, 1].map(|at| arrivals.time(at, rng).map_or(0.0, |t| 1.0 / (1.0 + t)));
+            order.push((scores[0] + scores[1], group));
         }
-        last
+        order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
+        let mut taken = vec![0; most];
+        for _ in 0..slots {
+            let soonest = (0..most)
+                .filter_map(|at| Some((arrivals[order[at].1].time(taken[at], rng)?, at)))
+                .min_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((_, at)) = soonest else { break };
+            let group = order[at].1;
+            out[group * per_group + arrivals[group].seen[taken[at]].1] += 1;
+            taken[at] += 1;
+        }
     }
 }
 

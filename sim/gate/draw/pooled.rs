@@ -2,7 +2,9 @@
 
 use super::Draw;
 use crate::gate::Gate;
-use crate::gate::sequences::Pool;
+use crate::gate::choosing::groups::GroupRule;
+use crate::gate::sequences::{Pool, RatePool};
+use crate::workload::Scheme;
 
 impl Draw<'_> {
     /// The pool of this layer, where sequences are members of one.
@@ -29,6 +31,33 @@ impl Draw<'_> {
         }
         Some(slots)
     }
+
+    /// Adds what the tokens of this GPU choose by a rule, drawn one by one, to `out`; says whether sequences are
+    /// members of a pool, and so whether that was done.
+    pub(super) fn draw_pooled(&mut self, rule: &GroupRule, out: &mut [u32]) -> bool {
+        let pools = &self.gate.rate_pools;
+        let Some(pool) = pools.get(self.layer_number as usize) else { return false };
+        let pool = pool.get_or_init(|| rate_pool_of(self.gate, self.layer_number));
+        let Some(sequences) = &self.sequences else { return false };
+        let members = sequences.members(self.gate.streams, self.gpu);
+        let mut seen = vec![];
+        for (member, (_, length)) in members.zip(self.sequences()) {
+            rule.draw_pooled(pool.of_member(member), length, &mut self.ffn, &mut seen, out);
+        }
+        true
+    }
+}
+
+/// Draws the rates of the pool of one layer.
+fn rate_pool_of(gate: &Gate, layer: u32) -> RatePool {
+    let mut draw = Draw::of_pool(gate, layer);
+    let groups = match gate.scheme {
+        Scheme::GroupLimited { groups, .. } => groups as usize,
+        _ => 1,
+    };
+    RatePool::of((gate.experts.ffn as usize, groups), |member, out| {
+        out.extend_from_slice(&draw.rates_of(member).ffn);
+    })
 }
 
 /// Draws the pool of one layer.

@@ -14,8 +14,9 @@
 //! all layers: what layers have in common, and what a step tells of the next, stays.
 //!
 //! The mean of P members is off the law's by a P-th of its variance, for all GPUs alike: 4 % of an expert's load at
-//! the spread of gpt-oss-20b's sequences (CV 1.3), beside 60 % by which popularity differs. Gates that choose among
-//! groups of experts have no pools: what a token chooses there is more than chances of experts.
+//! the spread of gpt-oss-20b's sequences (CV 1.3), beside 60 % by which popularity differs. Where gates choose among
+//! groups of experts, what a token chooses is more than chances of experts: tokens are drawn one by one there, with
+//! the rates of members ([`RatePool`]), which takes a tenth of the time that drawing the rates themselves does.
 
 use rand::RngExt;
 
@@ -72,6 +73,43 @@ impl Pool {
     /// By column, what the variance of a count is of its mean.
     pub(in crate::gate) fn variances(&self) -> &[f64] {
         &self.variances
+    }
+}
+
+/// The rates of each member in one layer, for gates whose tokens choose among groups of experts.
+#[derive(Clone, Debug)]
+pub(in crate::gate) struct RatePool {
+    experts: usize,
+    /// `[member × expert]`, added up within each group; all of a member sum to one.
+    sums: Vec<f32>,
+}
+
+impl RatePool {
+    /// A pool of members whose rates `of` tells.
+    pub(in crate::gate) fn of(
+        (experts, groups): (usize, usize),
+        mut of: impl FnMut(usize, &mut Vec<f64>),
+    ) -> Self {
+        let mut sums = Vec::with_capacity(MEMBERS * experts);
+        let mut rates = vec![];
+        for member in 0..MEMBERS {
+            rates.clear();
+            of(member, &mut rates);
+            let total: f64 = rates.iter().sum();
+            for group in rates.chunks_exact(experts / groups) {
+                let mut sum = 0.0;
+                sums.extend(group.iter().map(|rate| {
+                    sum += rate / total;
+                    sum as f32
+                }));
+            }
+        }
+        Self { experts, sums }
+    }
+
+    /// The rates of a member, added up within each group.
+    pub(in crate::gate) fn of_member(&self, member: usize) -> &[f32] {
+        &self.sums[member * self.experts..][..self.experts]
     }
 }
 
