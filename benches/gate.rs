@@ -40,8 +40,7 @@ fn counts_of_2048_sequences(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// One layer of a step of decoding: 256 sequences on each of 72 GPUs, DeepSeek-V3's gate; 50 ms on one core, from the
-/// second step on.
+/// One layer of a step of decoding: 256 sequences on each of 72 GPUs, DeepSeek-V3's gate.
 #[divan::bench]
 fn a_token_of_each_of_18432_sequences(bencher: Bencher<'_, '_>) {
     let overrides = [

@@ -142,12 +142,8 @@ pub fn advise(question: &Question<'_>, threads: usize) -> Result<Advice, TooLong
         placed: !pair[1].zero_computation_local,
     };
     let (verdict, because) = evidence.judge();
-    let knobs = sensitivities(
-        scenario,
-        (pair[0], &Drawn::default()),
-        vanilla[0].tokens_per_sec(),
-        threads,
-    )?;
+    let own = (pair[0], &Drawn::default());
+    let knobs = sensitivities(scenario, own, vanilla[0].tokens_per_sec(), threads)?;
     let time = |outcomes: &[Outcome]| {
         Estimate::of(&outcomes.iter().map(|one| 1e3 * one.counted_secs()).collect::<Vec<_>>())
     };

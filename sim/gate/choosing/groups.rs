@@ -69,14 +69,7 @@ impl GroupRule {
                 // The sigmoid of −ln(time), of the two best.
                 *score = 1.0 / (1.0 + first) + 1.0 / (1.0 + second);
             }
-            // Groups are few: counting those before each is quicker than to sort them.
-            for (g, kept) in kept.iter_mut().enumerate() {
-                let better = |(other, score): (usize, &f64)| {
-                    *score > scores[g] || (*score == scores[g] && other < g)
-                };
-                *kept +=
-                    u32::from(scores.iter().enumerate().filter(|&at| better(at)).count() < most);
-            }
+            count_best(most, &scores, &mut kept);
         }
         let chance: Vec<f64> =
             (0..rates.len()).map(|i| f64::from(kept[i / per_group]) / f64::from(tokens)).collect();
@@ -151,6 +144,16 @@ impl GroupRule {
             out[group * per_group + arrivals[group].seen[taken[at]].1] += 1;
             taken[at] += 1;
         }
+    }
+}
+
+/// Counts the groups of the `most` best scores, which are few: those before each are counted sooner than sorted.
+fn count_best(most: usize, scores: &[f64], counts: &mut [u32]) {
+    for (g, count) in counts.iter_mut().enumerate() {
+        let better = |(other, score): (usize, &f64)| {
+            *score > scores[g] || (*score == scores[g] && other < g)
+        };
+        *count += u32::from(scores.iter().enumerate().filter(|&at| better(at)).count() < most);
     }
 }
 

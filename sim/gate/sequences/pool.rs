@@ -16,7 +16,7 @@
 //! The mean of P members is off the law's by a P-th of its variance, for all GPUs alike: 4 % of an expert's load at
 //! the spread of gpt-oss-20b's sequences (CV 1.3), beside 60 % by which popularity differs. Where gates choose among
 //! groups of experts, what a token chooses is more than chances of experts: tokens are drawn one by one there, with
-//! the rates of members ([`RatePool`]), which takes a tenth of the time that drawing the rates themselves does.
+//! the rates of members ([`RatePool`]), which is quicker than to draw rates anew.
 
 use rand::RngExt;
 
