@@ -269,10 +269,10 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Bytes of one token's hidden vector.
+    /// Bytes of one token's hidden vector between kernels: 16 bits a number, whatever products compute in.
     #[must_use]
     pub const fn token_bytes(&self) -> Bytes {
-        Bytes(self.model.hidden as u64 * self.batch.dtype.bytes())
+        Bytes(self.model.hidden as u64 * Dtype::Bf16.bytes())
     }
 
     /// Bytes of one token's hidden vector on its way to an expert.

@@ -7,14 +7,17 @@
 //! gate        gemm(T, N, D) [two-layer: gemm(T, 8N, D) + gemm(T, N, 8N)]  + softmax and top-K   (1)
 //!             + gemm(T, N, N) from the second layer on, with the gating residual [moepp, eq. 6]
 //!             autonomy of experts: gemm(T, N·r, D) and the norms of N·r numbers instead [aoe]
-//! permute     2·b·D bytes for each slot that leaves the token order                             (2)
+//! permute     2·b_d·D bytes for each slot that leaves the token order                           (2)
 //! FFN, grouped      experts(m_1 … m_n)                                                          (3)
 //! FFN, sequential   Σ_e  2·gemm(m_e, H, D) + gemm(m_e, D, H)  +  κ·b·(7D + 5H)·m_e / BW  +  v   (4)
 //! copy              b·7D bytes, sequential;   b·3D bytes, grouped                               (5)
 //! constant          b·12D bytes, sequential;  b·4D bytes, grouped [moepp, eq. 5]                (6)
 //! zero              nothing but its visit
-//! mix         b·D bytes read for each slot, b·D written for each token                          (7)
+//! mix         b_c·D bytes read for each slot, 2·D written for each token                        (7)
 //! ```
+//!
+//! b_d and b_c are bytes of a number in a dispatch and a combine; tokens between kernels have 16 bits a number whatever
+//! products compute in, so b = 2 in (4) to (6).
 //!
 //! The element counts of (4)–(6) are those of the loop over experts in MoE++'s public code, run op
 //! by op: gather (read and write D), `silu` (2H), product (3H), scale by the mixing weight (2D), add
@@ -50,6 +53,9 @@ mod measured;
 mod operations;
 mod roofline;
 mod uncertainty;
+
+/// What tokens are in between kernels, whatever the format of products.
+const PLAIN: Dtype = Dtype::Bf16;
 
 pub use attention::Scores;
 pub use backward::WeightGradients;
@@ -214,7 +220,7 @@ impl<'a> LayerCost<'a> {
     /// Permute, eq. (2), for the slots of one GPU that leave the token order.
     #[must_use]
     pub fn permute(&self, slots: u64) -> Op {
-        let bytes = Bytes(2 * slots * self.workload.token_bytes().0);
+        let bytes = Bytes(2 * slots * self.workload.dispatch_bytes().0);
         Op { reason: Reason::Permute, time: self.memory(bytes) }
     }
 
@@ -222,7 +228,8 @@ impl<'a> LayerCost<'a> {
     #[must_use]
     pub fn mix(&self, slots: u64) -> Op {
         let tokens = u64::from(self.workload.batch.tokens_per_gpu);
-        let bytes = Bytes((slots + tokens) * self.workload.token_bytes().0);
+        let (result, token) = (self.workload.combine_bytes().0, self.workload.token_bytes().0);
+        let bytes = Bytes(slots * result + tokens * token);
         Op { reason: Reason::Mix, time: self.memory(bytes) }
     }
 
@@ -283,11 +290,22 @@ impl<'a> LayerCost<'a> {
         time += self.memory(Bytes((4 + recomputed) * slots * inter));
         if self.quantises {
             time += dense::quantising(self.workload, self.kernels, 2 * slots * inter);
+            time += self.turned(slots);
         }
         inputs.push(Op { reason: Reason::FfnBackward, time });
         if let Some(gradients) = &self.weight_gradients {
             let time = gradients.time(rows);
             weights.push(Op { reason: Reason::FfnWeightGradients, time });
+        }
+    }
+
+    /// Rows and gradients that a dispatch brought in fp8 are read and written once more, turned: weight gradients
+    /// need their scales along the other side [deepseekv3, §3.3.2]. Rows that were dispatched in 16 bits are
+    /// quantised both ways at once (`quantising`).
+    fn turned(&self, slots: u64) -> SimDuration {
+        match self.workload.batch.dispatch_dtype {
+            Dtype::Fp8 => self.memory(Bytes(4 * slots * self.workload.dispatch_bytes().0)),
+            Dtype::Bf16 => SimDuration::ZERO,
         }
     }
 
@@ -297,17 +315,21 @@ impl<'a> LayerCost<'a> {
         Op { reason: Reason::RoutingBackward, time: self.gate(first).time.times(2) }
     }
 
-    /// Permute backward: the same rows the other way.
+    /// Permute backward: gradients of the same rows the other way, in the format of a combine.
     #[must_use]
     pub fn permute_backward(&self, slots: u64) -> Op {
-        Op { reason: Reason::RoutingBackward, time: self.permute(slots).time }
+        let bytes = Bytes(2 * slots * self.workload.combine_bytes().0);
+        Op { reason: Reason::RoutingBackward, time: self.memory(bytes) }
     }
 
-    /// Mix backward: a gradient for each slot, and one for its weight from its result.
+    /// Mix backward: a gradient for each slot, in the format of a dispatch, and one for its weight from its result.
     #[must_use]
     pub fn mix_backward(&self, slots: u64) -> Op {
-        let tokens = u64::from(self.workload.batch.tokens_per_gpu);
-        let bytes = Bytes((2 * slots + tokens) * self.workload.token_bytes().0);
+        let Workload { batch, .. } = self.workload;
+        let tokens = u64::from(batch.tokens_per_gpu) * self.workload.token_bytes().0;
+        let (gradient, result) =
+            (self.workload.dispatch_bytes().0, self.workload.combine_bytes().0);
+        let bytes = Bytes(slots * (gradient + result) + tokens);
         Op { reason: Reason::RoutingBackward, time: self.memory(bytes) }
     }
 
@@ -370,7 +392,7 @@ impl<'a> LayerCost<'a> {
             }
             Execution::Grouped => {
                 let elements = hidden * (3 * slots.copy + 4 * slots.constant);
-                let bytes = Bytes(elements * self.workload.batch.dtype.bytes());
+                let bytes = Bytes(elements * PLAIN.bytes());
                 ops.push(Op { reason: Reason::ZeroComputation, time: self.memory(bytes) });
             }
         }
@@ -388,7 +410,7 @@ impl<'a> LayerCost<'a> {
 
     /// Memory traffic of the loop over experts: `factor` times `elements`, launches not counted.
     fn loop_traffic(&self, elements: u64, factor: f64) -> SimDuration {
-        let bytes = elements as f64 * self.workload.batch.dtype.bytes() as f64;
+        let bytes = elements as f64 * PLAIN.bytes() as f64;
         self.kernels.memory_bound(Bytes((bytes * factor).round() as u64), 0)
     }
 

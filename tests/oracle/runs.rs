@@ -148,6 +148,28 @@ fn zero_computation_work_hides_under_the_dispatch_when_there_is_room() {
     drop(cluster);
 }
 
+/// Between kernels tokens have 16 bits a number whatever products compute in: rows are permuted as they are
+/// dispatched, results are mixed as they come back, and zero-computation experts copy tokens.
+#[test]
+fn products_in_fp8_change_no_bytes_of_tokens() {
+    let cluster = topology(&["gpu.peak_fp8=200 TFLOP/s"]);
+    let kernels = roofline(100.0, 1000.0);
+    let of = |formats: &[&str], reason| {
+        let load = workload(&[&MOEPP[..], formats].concat());
+        run(&ideal(&cluster, &load, &kernels, Scope::MoeLayer)).blame[0].of(reason)
+    };
+    let plain = ["batch.dtype=bf16", "batch.dispatch_dtype=bf16"];
+    let products = ["batch.dtype=fp8", "batch.dispatch_dtype=bf16"];
+    let sent = ["batch.dtype=fp8", "batch.dispatch_dtype=fp8"];
+    for reason in [Reason::Permute, Reason::Mix] {
+        assert_eq!(of(&products, reason), of(&plain, reason), "{reason:?}");
+    }
+    assert_eq!(of(&sent, Reason::Mix), of(&plain, Reason::Mix), "results come back in 16 bits");
+    // At these rates a launch costs nothing: half the bytes take half the time.
+    let (narrow, wide) = (of(&sent, Reason::Permute), of(&plain, Reason::Permute));
+    assert!(narrow.times(2).ps().abs_diff(wide.ps()) <= 2, "{narrow:?} {wide:?}");
+}
+
 /// Two stages of one GPU each, no exchange within a stage: with m micro-batches of t each and a
 /// handover h, the last is done after (m + 1)·t + h: one stage's fill and m turns.
 #[test]

@@ -61,14 +61,11 @@
 
 mod scores;
 
-use super::KernelTimes;
+use super::{KernelTimes, PLAIN};
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::workload::{Attention, Dtype, Phase, Recompute, SlidingWindow, Workload};
 use scores::scores;
-
-/// What norms, adds, attention scores and the output compute in, whatever the format of products.
-const PLAIN: Dtype = Dtype::Bf16;
 
 /// A pass of a layer's dense parts: forward, or what the backward pass adds for inputs and for weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

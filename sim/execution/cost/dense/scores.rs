@@ -1,8 +1,7 @@
 //! Scores of attention and what they mix: equations (3) and (3') of the parent.
 
-use super::PLAIN;
 use crate::base::units::{Bytes, SimDuration};
-use crate::execution::cost::{KernelTimes, Scores};
+use crate::execution::cost::{KernelTimes, PLAIN, Scores};
 use crate::workload::{Attention, Phase, SlidingWindow, Workload};
 
 /// (3) of all heads on a GPU.

@@ -8,6 +8,7 @@
 //! balanced, random      independent uniform picks: multinomial counts
 //! a of b groups         the same within the best a of b groups of experts
 //! capacity 1, padded    exactly equal counts
+//! token-drop            the same: what Megatron-Bridge calls so drops and pads to capacity 1 (its `apply_moe_token_drop`)
 //! real, production      the shipped workload's gate, or the preset gpt-oss-serving
 //! ```
 
@@ -263,7 +264,7 @@ fn routing(
         notes.push("routing of real traffic assumed to vary as in gpt-oss-20b".to_owned());
         return Ok(None);
     }
-    let padded = has_any(words, &["capacity 1"]);
+    let padded = has_any(words, &["capacity 1", "token-drop"]);
     let known = padded || has_any(words, &["balance", "random", "uniform"]);
     if !known {
         let unknown = !words.is_empty() && !has_any(words, &["not stated"]);
