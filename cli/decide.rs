@@ -3,4 +3,5 @@
 pub(super) mod advise;
 pub(super) mod compare;
 pub(super) mod explain;
+pub(super) mod layouts;
 pub(super) mod plan;

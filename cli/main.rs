@@ -28,7 +28,7 @@ mod smoke;
 mod sweep;
 mod validate;
 
-use decide::{advise, compare, explain, plan};
+use decide::{advise, compare, explain, layouts, plan};
 use network::{flows, topology};
 use result::{plot, reproduce, timeline};
 use validate::fit_overheads;
@@ -52,6 +52,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Find the τ that meets a target at the least loss of quality.
     Plan(plan::PlanArgs),
+    /// Find the best layouts of a workload on clusters: EP, TP, PP, micro-batch, library, τ.
+    Layouts(layouts::LayoutsArgs),
     /// Compare clusters: throughput, MoE++'s gain, what binds, what would help.
     Compare(compare::CompareArgs),
     /// Say whether MoE++ pays here, why, and where that turns.
@@ -188,6 +190,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Run(args)) => run::run(&args, out),
         Some(Command::Sweep(args)) => sweep::run(&args, out),
         Some(Command::Plan(args)) => plan::run(&args, out),
+        Some(Command::Layouts(args)) => layouts::run(&args, out),
         Some(Command::Compare(args)) => compare::run(&args, out),
         Some(Command::Advise(args)) => advise::run(&args, out),
         Some(Command::Explain(args)) => explain::run(&args, out),

@@ -27,7 +27,7 @@ pub(crate) struct ReproduceArgs {
 /// The commit that was built, where whoever built it said so in the environment.
 const COMMIT: Option<&str> = option_env!("MOESIM_COMMIT");
 
-const HELP: &str = "name JSON that moesim run, memory, compare, plan, advise, explain, flows, topology or gate printed";
+const HELP: &str = "name JSON that moesim run, memory, compare, plan, layouts, advise, explain, flows, topology or gate printed";
 
 /// What the result of the command that is running is made by.
 pub(crate) fn made_by(inputs: impl IntoIterator<Item = Input>) -> MadeBy {

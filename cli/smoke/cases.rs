@@ -183,6 +183,10 @@ const CASES: &[(&str, &[&str])] = &[
         "$compare | --json",
         &["topology.toml", "vanilla.toml", "moepp.toml", "loop.toml", "prices.toml"],
     ),
+    (
+        "layouts @topology.toml --prices @prices.toml $small --for cost | --ep 1,2 --tokens 32 --json",
+        &["topology.toml", "moepp.toml", "prices.toml"],
+    ),
     ("$compare --equal cost | --set workload.batch.micro_batches=1", &["prices.toml"]),
     ("explain @run.json", &["run.json"]),
     ("explain @scenario.toml | --tau 0.75 --workload moepp", PARTS),

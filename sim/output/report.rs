@@ -8,6 +8,7 @@ pub mod advice;
 pub mod comparison;
 pub mod explanation;
 pub mod flows;
+pub mod layouts;
 pub mod loads;
 pub mod memory;
 pub mod plan;

@@ -10,6 +10,7 @@ mod files;
 mod full_disk;
 mod gate_commands;
 mod gate_files;
+mod layouts;
 mod mistakes;
 mod models;
 mod network_bad_input;

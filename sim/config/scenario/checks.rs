@@ -41,6 +41,13 @@ impl Scenario {
     /// Why the scenario cannot run a workload that was made of one of its own, and what to do; none if it can.
     #[must_use]
     pub fn refusal(&self, workload: &Workload) -> Option<(String, String)> {
+        let too_large = || self.beyond_memory(workload).filter(|_| !self.allow_oom);
+        self.unrunnable(workload).or_else(too_large)
+    }
+
+    /// The same, whatever the memory.
+    #[must_use]
+    pub fn unrunnable(&self, workload: &Workload) -> Option<(String, String)> {
         let (experts, group) = (&workload.model.experts, workload.layout.expert_parallel);
         let places = experts.ffn + workload.layout.places.redundant();
         if !places.is_multiple_of(group) {
@@ -57,7 +64,6 @@ impl Scenario {
         }
         layout_mistake(self, workload)
             .or_else(|| self.carrier(workload).err().map(|none| (none.found, none.help)))
-            .or_else(|| self.beyond_memory(workload).filter(|_| !self.allow_oom))
     }
 
     /// The overheads by name, why where none were named, and whether any workload has use for them.

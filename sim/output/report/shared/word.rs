@@ -7,6 +7,7 @@ use crate::execution::Scope;
 use crate::network::fluid::Engine;
 use crate::studies::advise::Verdict;
 use crate::studies::compare::Equal;
+use crate::studies::layouts::Objective;
 use crate::workload::Phase;
 
 /// A choice with a word of its own.
@@ -55,6 +56,14 @@ impl Word for Verdict {
 
     fn word_of(self) -> &'static str {
         self.word()
+    }
+}
+
+impl Word for Objective {
+    const WORDS: &'static [Self] = <Self as crate::base::choice::Choice>::ALL;
+
+    fn word_of(self) -> &'static str {
+        crate::base::choice::Choice::word(self)
     }
 }
 

@@ -1,0 +1,138 @@
+//! The result of `moesim layouts`: the best layouts of a workload, and what became of the others.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::shared::made_by::MadeBy;
+use super::shared::setting::Setting;
+use super::shared::word;
+use crate::studies::compare::ClusterCase;
+use crate::studies::layouts::{Candidate, MARGIN, Objective, Search};
+
+mod text;
+
+/// The layouts that none beats, and how they were found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayoutsResult {
+    /// How it was made.
+    #[serde(default)]
+    pub made_by: MadeBy,
+    /// The workload.
+    pub workload: String,
+    /// What is wanted most.
+    #[serde(with = "word")]
+    pub objective: Objective,
+    /// How many layouts there were, on all clusters.
+    pub layouts: usize,
+    /// How many the workload or a cluster does not allow.
+    pub refused: usize,
+    /// Why, of one of them.
+    pub refused_why: Option<String>,
+    /// How many do not fit into memory.
+    pub too_large: usize,
+    /// The arithmetic of one of them.
+    pub too_large_why: Option<String>,
+    /// How many were dropped by their bounds.
+    pub bounded: usize,
+    /// How many were run.
+    pub simulated: usize,
+    /// What bounds give away.
+    pub bound_margin: f64,
+    /// Of those that were run, those that none beats in throughput and step time at the same τ, the best first.
+    pub front: Vec<LaidOut>,
+    /// Overrides.
+    pub set: Vec<String>,
+    /// What was taken for each cluster.
+    pub settings: Vec<Setting>,
+}
+
+/// A layout and what it gives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaidOut {
+    /// The cluster.
+    pub cluster: String,
+    /// GPUs that share one copy of the FFN experts.
+    pub expert_parallel: u32,
+    /// GPUs that share each dense product.
+    pub tensor_parallel: u32,
+    /// Pipeline stages.
+    pub pipeline_parallel: u32,
+    /// Tokens on a GPU in one micro-batch.
+    pub tokens_per_gpu: u32,
+    /// What carries dispatch and combine.
+    pub exchange: String,
+    /// τ.
+    pub tau: Option<f64>,
+    /// Tokens per second, all GPUs together, mean over seeds.
+    pub tokens_per_s: f64,
+    /// The same for each US dollar, where that is the objective.
+    pub tokens_per_s_per_usd: Option<f64>,
+    /// Time of a step in milliseconds.
+    pub step_ms: f64,
+    /// The bound on that.
+    pub step_ms_least: f64,
+    /// The part of the step that takes most.
+    pub binds: String,
+    /// Its share.
+    pub binds_share: f64,
+}
+
+impl LaidOut {
+    fn of(candidate: &Candidate, clusters: &[ClusterCase], objective: Objective) -> Self {
+        let layout = &candidate.layout;
+        Self {
+            cluster: clusters[candidate.cluster].name.clone(),
+            expert_parallel: layout.expert_parallel,
+            tensor_parallel: layout.tensor_parallel,
+            pipeline_parallel: layout.pipeline_parallel,
+            tokens_per_gpu: layout.tokens_per_gpu,
+            exchange: layout.library.word().to_owned(),
+            tau: layout.tau,
+            tokens_per_s: candidate.tokens_per_sec,
+            tokens_per_s_per_usd: (objective == Objective::Cost).then_some(candidate.rate),
+            step_ms: candidate.step_ms,
+            step_ms_least: candidate.least_ms,
+            binds: candidate.binds.0.label().to_owned(),
+            binds_share: candidate.binds.1,
+        }
+    }
+}
+
+impl LayoutsResult {
+    /// Of a search.
+    #[must_use]
+    pub fn of(
+        made_by: MadeBy,
+        (objective, set): (Objective, &[String]),
+        clusters: &[ClusterCase],
+        found: &Search,
+    ) -> Self {
+        let front = found.front.iter();
+        let setting = |case: &ClusterCase| Setting::on(&case.name, &case.scenario);
+        Self {
+            made_by,
+            workload: clusters.first().map_or_else(String::new, |case| case.own().name.clone()),
+            objective,
+            layouts: found.all,
+            refused: found.refused.0,
+            refused_why: found.refused.1.clone(),
+            too_large: found.too_large.0,
+            too_large_why: found.too_large.1.clone(),
+            bounded: found.bounded,
+            simulated: found.run.len(),
+            bound_margin: MARGIN,
+            front: front.map(|&at| LaidOut::of(&found.run[at], clusters, objective)).collect(),
+            set: set.to_vec(),
+            settings: clusters.iter().map(setting).collect(),
+        }
+    }
+
+    /// The table.
+    ///
+    /// # Errors
+    /// If `out` cannot be written to.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        text::write(self, out)
+    }
+}

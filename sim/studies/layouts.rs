@@ -1,0 +1,245 @@
+//! The layouts of a workload on clusters: which are best, found without running them all.
+//!
+//! A *layout* is a choice of expert-, tensor- and pipeline-parallel sizes, micro-batch, exchange library and τ. The
+//! tokens of a step follow the micro-batch in a forward pass, whose micro-batches are multiplied by the stages, so
+//! that all GPUs have tokens; a training step keeps its tokens, and the number of micro-batches follows.
+//!
+//! Layouts that the workload, the cluster or its memory do not allow are counted and left. Of the others the time is
+//! bounded from below (`bound`): a run of one layer of one micro-batch with an even gate, times layers and
+//! micro-batches of a GPU. A layout is run whole only if no layout that was run beats its bound both in throughput
+//! and in the time of a step, so that the front of all layouts is that of those that were run, as far as the bound
+//! holds. Layouts of different τ are different in quality and never drop each other.
+
+use crate::base::choice::Choice;
+use crate::base::statistics::mean;
+use crate::base::threads::in_parallel;
+use crate::execution::outcome::{Outcome, TooLong};
+use crate::studies::advise::{Part, shares};
+use crate::studies::compare::ClusterCase;
+use crate::studies::study::{WhatIf, run_if};
+use crate::workload::Workload;
+
+mod bound;
+mod space;
+
+pub use bound::{MARGIN, least_secs};
+pub use space::{Layout, Space};
+
+/// What is wanted most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objective {
+    /// Tokens per second, all GPUs together.
+    Throughput,
+    /// The shortest step.
+    Latency,
+    /// Tokens per second and US dollar.
+    Cost,
+}
+
+impl Choice for Objective {
+    const ALL: &'static [Self] = &[Self::Throughput, Self::Latency, Self::Cost];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::Latency => "latency",
+            Self::Cost => "cost",
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Self::Throughput => "The most tokens per second, all GPUs together",
+            Self::Latency => "The shortest step",
+            Self::Cost => "The most tokens per second and US dollar",
+        }
+    }
+}
+
+/// A layout that was run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Which cluster, by its place among those asked.
+    pub cluster: usize,
+    /// The layout.
+    pub layout: Layout,
+    /// Tokens per second, mean over seeds.
+    pub tokens_per_sec: f64,
+    /// Tokens per second for what the objective counts: a dollar, or the whole cluster.
+    pub rate: f64,
+    /// Time of a step in milliseconds, mean over seeds.
+    pub step_ms: f64,
+    /// The bound on that.
+    pub least_ms: f64,
+    /// The part of the step that takes most, and its share.
+    pub binds: (Part, f64),
+}
+
+impl Candidate {
+    /// Whether it is at least as good in both, and better in one, at the same τ.
+    fn beats(&self, other: &Self) -> bool {
+        let as_good = self.rate >= other.rate && self.step_ms <= other.step_ms;
+        let better = self.rate > other.rate || self.step_ms < other.step_ms;
+        self.layout.tau == other.layout.tau && as_good && better
+    }
+}
+
+/// What became of the layouts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Search {
+    /// Those that were run, the best first.
+    pub run: Vec<Candidate>,
+    /// Indices of those that none beats, by rate.
+    pub front: Vec<usize>,
+    /// How many there were, on all clusters.
+    pub all: usize,
+    /// How many the workload or a cluster does not allow, and a reason of one of them.
+    pub refused: (usize, Option<String>),
+    /// How many do not fit into memory, and the arithmetic of one of them.
+    pub too_large: (usize, Option<String>),
+    /// How many were dropped by their bounds.
+    pub bounded: usize,
+}
+
+/// A layout that may be run, with its bound.
+struct Open {
+    cluster: usize,
+    layout: Layout,
+    workload: Workload,
+    tokens: f64,
+    least_secs: f64,
+    rate_bound: f64,
+}
+
+impl Open {
+    /// Whether a layout that was run is better than this one can be, at the same τ.
+    fn is_beaten_by(&self, run: &[Candidate]) -> bool {
+        run.iter().any(|run| {
+            run.layout.tau == self.layout.tau
+                && run.rate >= self.rate_bound
+                && run.step_ms <= 1e3 * self.least_secs
+        })
+    }
+}
+
+/// Layouts that are run at once, between looks at what they beat; whatever the number of threads, so that what is
+/// dropped does not depend on it.
+const BATCH: usize = 8;
+
+/// Searches the layouts of a space on every cluster; `exhaustive` runs them all.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn search(
+    cluster_cases: &[ClusterCase],
+    space: &Space,
+    objective: Objective,
+    exhaustive: bool,
+    threads: usize,
+) -> Result<Search, TooLong> {
+    let mut found = Search::default();
+    let mut open = allowed(cluster_cases, space, objective, &mut found);
+    let bounds = in_parallel(open.len(), threads, |at| {
+        least_secs(&cluster_cases[open[at].cluster].scenario, &open[at].workload)
+    });
+    for (open, bound) in open.iter_mut().zip(bounds) {
+        open.least_secs = bound?;
+        open.rate_bound *= open.tokens / open.least_secs;
+    }
+    open.sort_by(|a, b| match objective {
+        Objective::Latency => a.least_secs.total_cmp(&b.least_secs),
+        Objective::Throughput | Objective::Cost => b.rate_bound.total_cmp(&a.rate_bound),
+    });
+    for now in open.chunks(BATCH) {
+        let kept: Vec<&Open> =
+            now.iter().filter(|open| exhaustive || !open.is_beaten_by(&found.run)).collect();
+        found.bounded += now.len() - kept.len();
+        let ran =
+            in_parallel(kept.len(), threads, |at| candidate(cluster_cases, kept[at], objective));
+        for one in ran {
+            found.run.push(one?);
+        }
+    }
+    found.run.sort_by(|a, b| match objective {
+        Objective::Latency => a.step_ms.total_cmp(&b.step_ms),
+        Objective::Throughput | Objective::Cost => b.rate.total_cmp(&a.rate),
+    });
+    let all = 0..found.run.len();
+    let beaten = |at: &usize| found.run.iter().any(|other| other.beats(&found.run[*at]));
+    found.front = all.filter(|at| !beaten(at)).collect();
+    Ok(found)
+}
+
+/// One more layout that is left, and why, of the first.
+fn count(into: &mut (usize, Option<String>), why: String) {
+    into.0 += 1;
+    into.1.get_or_insert(why);
+}
+
+/// The layouts that can be run; counts the others.
+fn allowed(
+    cluster_cases: &[ClusterCase],
+    space: &Space,
+    objective: Objective,
+    found: &mut Search,
+) -> Vec<Open> {
+    let mut open = Vec::new();
+    for (cluster, case) in cluster_cases.iter().enumerate() {
+        let scenario = &case.scenario;
+        for layout in space.layouts(scenario, case.own()) {
+            found.all += 1;
+            let workload = match layout.of(scenario, case.own()) {
+                Ok(workload) => workload,
+                Err(why) => {
+                    count(&mut found.refused, why);
+                    continue;
+                }
+            };
+            if let Some((why, _)) = scenario.unrunnable(&workload) {
+                count(&mut found.refused, why);
+            } else if let Some((why, _)) =
+                scenario.beyond_memory(&workload).filter(|_| !scenario.allow_oom)
+            {
+                count(&mut found.too_large, why);
+            } else {
+                let (tokens, rate_bound) =
+                    (space::tokens(scenario, &workload), unit(case, objective));
+                open.push(Open { cluster, layout, workload, tokens, least_secs: 0.0, rate_bound });
+            }
+        }
+    }
+    open
+}
+
+/// What a cluster's throughput is multiplied by under an objective.
+fn unit(case: &ClusterCase, objective: Objective) -> f64 {
+    match objective {
+        Objective::Throughput | Objective::Latency => 1.0,
+        Objective::Cost => 1.0 / case.cost.total().usd.unwrap_or(f64::INFINITY),
+    }
+}
+
+fn candidate(
+    cluster_cases: &[ClusterCase],
+    open: &Open,
+    objective: Objective,
+) -> Result<Candidate, TooLong> {
+    let case = &cluster_cases[open.cluster];
+    let scenario = &case.scenario;
+    let run =
+        |seed| run_if(scenario, &open.workload, scenario.overheads, seed, &WhatIf::NOTHING, None);
+    let outcomes = scenario.seeds.clone().map(run).collect::<Result<Vec<Outcome>, _>>()?;
+    let of = |value: fn(&Outcome) -> f64| mean(&outcomes.iter().map(value).collect::<Vec<_>>());
+    let tokens_per_sec = of(Outcome::tokens_per_sec);
+    let parts = Part::ALL.into_iter().zip(shares(&outcomes));
+    let binds = parts.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((Part::Ffn, 0.0));
+    Ok(Candidate {
+        cluster: open.cluster,
+        layout: open.layout,
+        tokens_per_sec,
+        rate: tokens_per_sec * unit(case, objective),
+        step_ms: of(|outcome| 1e3 * outcome.counted_secs()),
+        least_ms: 1e3 * open.least_secs,
+        binds,
+    })
+}

@@ -1,0 +1,152 @@
+//! Which layouts there are, and the workload of each.
+
+use crate::config::Scenario;
+use crate::workload::{ExchangeLibrary, Workload};
+
+/// One way to lay a workload over a cluster.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layout {
+    /// GPUs that share one copy of the FFN experts.
+    pub expert_parallel: u32,
+    /// GPUs that share each dense product.
+    pub tensor_parallel: u32,
+    /// Pipeline stages.
+    pub pipeline_parallel: u32,
+    /// Tokens on a GPU in one micro-batch.
+    pub tokens_per_gpu: u32,
+    /// What carries dispatch and combine.
+    pub library: ExchangeLibrary,
+    /// τ; none for vanilla, and where the workload says the share of FFN slots itself.
+    pub tau: Option<f64>,
+}
+
+/// The values to combine; an empty list stands for the usual ones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Space {
+    /// Expert-parallel sizes; usually all that divide experts and GPUs.
+    pub expert_parallel: Vec<u32>,
+    /// Tensor-parallel sizes; usually powers of two within a node, if attention counts.
+    pub tensor_parallel: Vec<u32>,
+    /// Stages; usually 1, 2, 4 and 8, if the whole model counts.
+    pub pipeline_parallel: Vec<u32>,
+    /// Tokens on a GPU; usually the workload's, a quarter and a half of it, twice and four times.
+    pub tokens_per_gpu: Vec<u32>,
+    /// Exchange libraries; usually all that the cluster's profile has.
+    pub libraries: Vec<ExchangeLibrary>,
+    /// τ; usually the workload's own.
+    pub taus: Vec<f64>,
+}
+
+impl Space {
+    /// All layouts of a workload on a cluster, those among them that it does not allow too.
+    pub(super) fn layouts(&self, scenario: &Scenario, workload: &Workload) -> Vec<Layout> {
+        let topology = &scenario.topology;
+        let (gpus, counted) = (topology.gpus(), scenario.counted);
+        let places = workload.model.experts.ffn + workload.layout.places.redundant();
+        let own = workload.batch.tokens_per_gpu;
+        let powers =
+            |most: u32| (0..).map(|power| 1 << power).take_while(move |size| *size <= most);
+        let or = |given: &[u32], usual: &mut dyn Iterator<Item = u32>| {
+            if given.is_empty() { usual.collect() } else { given.to_vec() }
+        };
+        let whole = counted.is_whole_model();
+        let divides = |size: &u32| places.is_multiple_of(*size) && gpus.is_multiple_of(*size);
+        let experts = or(&self.expert_parallel, &mut (1..=places.min(gpus)).filter(divides));
+        let within = if whole { topology.gpus_per_node().min(8) } else { 1 };
+        let tensor = or(&self.tensor_parallel, &mut powers(within));
+        let stages = or(&self.pipeline_parallel, &mut powers(if whole { 8 } else { 1 }));
+        let usual = [own / 4, own / 2, own, own.saturating_mul(2), own.saturating_mul(4)];
+        let tokens = or(&self.tokens_per_gpu, &mut usual.into_iter().filter(|tokens| *tokens > 0));
+        let first = Layout {
+            expert_parallel: 1,
+            tensor_parallel: 1,
+            pipeline_parallel: 1,
+            tokens_per_gpu: own,
+            library: ExchangeLibrary::Auto,
+            tau: None,
+        };
+        let all = each(vec![first], &experts, |layout, size| layout.expert_parallel = size);
+        let all = each(all, &tensor, |layout, size| layout.tensor_parallel = size);
+        let all = each(all, &stages, |layout, size| layout.pipeline_parallel = size);
+        let all = each(all, &tokens, |layout, tokens| layout.tokens_per_gpu = tokens);
+        let all =
+            each(all, &self.libraries(scenario, workload), |layout, own| layout.library = own);
+        each(all, &self.taus(workload), |layout, tau| layout.tau = tau)
+    }
+
+    /// The τ given, where τ decides anything, else the workload's own.
+    fn taus(&self, workload: &Workload) -> Vec<Option<f64>> {
+        match (self.taus.as_slice(), workload.model.experts.tau) {
+            ([], tau) => vec![tau],
+            (_, None) => vec![None],
+            (taus, Some(_)) => taus.iter().copied().map(Some).collect(),
+        }
+    }
+
+    /// The libraries given, else the workload's where it names one, else all that `auto` could mean.
+    fn libraries(&self, scenario: &Scenario, workload: &Workload) -> Vec<ExchangeLibrary> {
+        if !self.libraries.is_empty() {
+            return self.libraries.clone();
+        }
+        if workload.stack.exchange != ExchangeLibrary::Auto {
+            return vec![workload.stack.exchange];
+        }
+        let carried = |library: &ExchangeLibrary| {
+            let mut own = workload.clone();
+            own.stack.exchange = *library;
+            *library != ExchangeLibrary::Auto && scenario.carrier(&own).is_ok()
+        };
+        let found: Vec<_> = ExchangeLibrary::ALL.into_iter().filter(carried).collect();
+        if found.is_empty() { vec![ExchangeLibrary::Auto] } else { found }
+    }
+}
+
+/// Every layout with every value.
+fn each<T: Copy>(all: Vec<Layout>, values: &[T], set: impl Fn(&mut Layout, T)) -> Vec<Layout> {
+    let with = |layout: &Layout, value: T| {
+        let mut own = *layout;
+        set(&mut own, value);
+        own
+    };
+    let values_of = |layout: Layout| values.iter().map(move |value| (layout, *value));
+    all.into_iter().flat_map(values_of).map(|(layout, value)| with(&layout, value)).collect()
+}
+
+impl Layout {
+    /// The workload laid out so, or why its tokens cannot be divided so.
+    pub(super) fn of(&self, scenario: &Scenario, base: &Workload) -> Result<Workload, String> {
+        let mut own = base.clone();
+        own.stack.phase = Some(base.phase());
+        own.stack.exchange = self.library;
+        if !self.library.takes_sms() {
+            own.stack.sms = None;
+        }
+        own.layout.expert_parallel = self.expert_parallel;
+        own.layout.tensor_parallel = self.tensor_parallel;
+        own.layout.pipeline_parallel = self.pipeline_parallel;
+        own.batch.tokens_per_gpu = self.tokens_per_gpu;
+        if own.model.experts.tau.is_some() {
+            own.model.experts.tau = self.tau;
+        }
+        let now = u64::from(base.batch.micro_batches) * u64::from(self.pipeline_parallel);
+        let now = now / u64::from(base.layout.pipeline_parallel);
+        own.batch.micro_batches = if scenario.counted.has_backward() {
+            let all = now * u64::from(base.batch.tokens_per_gpu);
+            let each = u64::from(self.tokens_per_gpu);
+            if !all.is_multiple_of(each) {
+                return Err(format!("{all} tokens of a replica do not divide into {each} each"));
+            }
+            u32::try_from(all / each).map_err(|_| "too many micro-batches".to_owned())?
+        } else {
+            u32::try_from(now.max(1)).map_err(|_| "too many micro-batches".to_owned())?
+        };
+        Ok(own)
+    }
+}
+
+/// Tokens of a step, all GPUs together.
+pub(super) fn tokens(scenario: &Scenario, workload: &Workload) -> f64 {
+    let first_stage = scenario.topology.gpus() / workload.layout.pipeline_parallel;
+    let batch = &workload.batch;
+    f64::from(first_stage) * f64::from(batch.tokens_per_gpu) * f64::from(batch.micro_batches)
+}

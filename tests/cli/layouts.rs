@@ -1,0 +1,81 @@
+//! Does the search of layouts find what running all of them finds?
+//!
+//! A pass says that on small spaces, forward and training, the front is that of all layouts, and that no bound lies
+//! above the time that was run. It does not say so of larger spaces, whose bounds are made the same way.
+
+use moesim::config::{self, CaseSpec, Overrides, ScenarioSource, ScenarioSpec};
+use moesim::execution::Scope;
+use moesim::output::report::layouts::LayoutsResult;
+use moesim::studies::compare::ClusterCase;
+use moesim::studies::layouts::{Objective, Search, Space, search};
+
+fn cluster(topology: &str, counted: Scope, set: &[&str]) -> ClusterCase {
+    let pair = CaseSpec { vanilla: "moe-1b".to_owned(), moepp: Some("moepp-1b".to_owned()) };
+    let spec = ScenarioSpec::new("t", topology, counted, "0..2".parse().unwrap(), pair);
+    let small = ["workload.batch.micro_batches=4", "workload.model.layers=4"];
+    let set = small.iter().chain(set).map(|line| (*line).to_owned()).collect();
+    let scenario = ScenarioSource::of_spec(&spec, Overrides::new(set)).load().unwrap();
+    let book = config::read_prices(&config::built_in_prices()).unwrap();
+    ClusterCase::new(topology.to_owned(), scenario, &book)
+}
+
+fn small() -> Space {
+    Space {
+        expert_parallel: vec![1, 4, 8, 16, 3],
+        tensor_parallel: vec![1, 2],
+        pipeline_parallel: vec![1, 2],
+        tokens_per_gpu: vec![512, 2048],
+        ..Space::default()
+    }
+}
+
+fn front(found: &Search) -> Vec<String> {
+    found.front.iter().map(|&at| format!("{:?}", found.run[at].layout)).collect()
+}
+
+fn compared(counted: Scope, set: &[&str], objective: Objective) -> Search {
+    let clusters = [cluster("h100-4x8-rail", counted, set), cluster("a100-4x8", counted, set)];
+    let all = search(&clusters, &small(), objective, true, 2).unwrap();
+    let some = search(&clusters, &small(), objective, false, 2).unwrap();
+    assert_eq!(all.bounded, 0);
+    for found in [&all, &some] {
+        let counted = found.refused.0 + found.too_large.0 + found.bounded + found.run.len();
+        assert_eq!(counted, found.all);
+        assert!(found.refused.0 > 0, "3 divides no experts");
+    }
+    for one in &all.run {
+        assert!(one.least_ms <= one.step_ms, "the bound lies above the run: {one:?}");
+    }
+    assert_eq!(front(&all), front(&some));
+    assert_eq!(all.run[0], some.run[0], "the best is the same");
+    some
+}
+
+#[test]
+fn the_front_of_a_forward_pass_is_that_of_all_layouts() {
+    let found = compared(Scope::ModelForward, &[], Objective::Throughput);
+    assert!(found.bounded > found.all / 4, "bounds drop: {found:?}");
+    compared(Scope::MoeLayer, &[], Objective::Latency);
+}
+
+#[test]
+fn the_front_of_a_training_step_is_that_of_all_layouts() {
+    let trains = ["workload.batch.phase=training"];
+    compared(Scope::TrainingStep, &trains, Objective::Cost);
+}
+
+#[test]
+fn a_result_has_its_counts_and_its_front() {
+    let clusters = [cluster("h100-4x8-rail", Scope::MoeLayer, &[])];
+    let found = search(&clusters, &small(), Objective::Throughput, false, 2).unwrap();
+    let asked = (Objective::Throughput, &[][..]);
+    let result = LayoutsResult::of(Default::default(), asked, &clusters, &found);
+    assert_eq!(result.front.len(), found.front.len());
+    let mut text = Vec::new();
+    result.write_text(&mut text).unwrap();
+    // Lines break where a terminal ends.
+    let text = String::from_utf8(text).unwrap().replace('\n', " ");
+    assert!(text.contains("dropped by their bounds"), "{text}");
+    let json = serde_json::to_string(&result).unwrap();
+    assert_eq!(serde_json::from_str::<LayoutsResult>(&json).unwrap(), result);
+}
