@@ -17,13 +17,15 @@ impl NetworkFile {
     /// The kind of this text, if it is of one.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
-        let kinds: [(Self, fn(&str) -> bool); 4] = [
-            (Self::AstraSim, is_astra_sim),
-            (Self::SimAi, is_simai),
-            (Self::Matrix, is_matrix),
-            (Self::NcclXml, is_nccl_xml),
-        ];
-        kinds.into_iter().find_map(|(kind, is_one)| is_one(text).then_some(kind))
+        if is_astra_sim(text) {
+            Some(Self::AstraSim)
+        } else if is_simai(text) {
+            Some(Self::SimAi)
+        } else if is_matrix(text) {
+            Some(Self::Matrix)
+        } else {
+            is_nccl_xml(text).then_some(Self::NcclXml)
+        }
     }
 
     /// What it is, in words.
