@@ -286,8 +286,7 @@ impl Cursor<'_> {
 
     /// The members of the pool that stand for the sequences of one GPU.
     pub(super) fn members(&self, streams: Streams, gpu: usize) -> impl Iterator<Item = usize> {
-        let per_gpu = self.of.per_gpu;
-        pool::members(streams, self.micro_batch, gpu * per_gpu, per_gpu)
+        pool::members(streams, self.micro_batch, gpu, self.of.per_gpu)
     }
 
     /// The rates at which a sequence chooses experts.

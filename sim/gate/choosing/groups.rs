@@ -86,14 +86,10 @@ impl GroupRule {
     ) {
         let per_group = rates.len() / self.groups as usize;
         let scale = 1.0 / rates.iter().sum::<f64>();
-        let mut seen = vec![vec![]; self.groups as usize];
-        let mut arrivals: Vec<_> = rates
-            .chunks_exact(per_group)
-            .zip(&mut seen)
-            .map(|(rates, seen)| Arrivals::of(Rates(rates, scale), seen))
-            .collect();
+        let mut space = TokenSpace::default();
+        let groups = || rates.chunks_exact(per_group).map(|rates| Rates(rates, scale));
         for _ in 0..tokens {
-            self.draw_token(&mut arrivals, rng, out);
+            self.draw_token(groups, rng, &mut space, out);
         }
     }
 
@@ -103,48 +99,63 @@ impl GroupRule {
         sums: &[f32],
         tokens: u32,
         rng: &mut ChaCha8Rng,
-        seen: &mut Vec<Vec<(f64, usize)>>,
+        space: &mut TokenSpace,
         out: &mut [u32],
     ) {
         let per_group = sums.len() / self.groups as usize;
-        seen.resize(self.groups as usize, vec![]);
-        let mut arrivals: Vec<_> = sums
-            .chunks_exact(per_group)
-            .zip(seen)
-            .map(|(sums, seen)| Arrivals::of(Sums(sums), seen))
-            .collect();
         for _ in 0..tokens {
-            self.draw_token(&mut arrivals, rng, out);
+            self.draw_token(|| sums.chunks_exact(per_group).map(Sums), rng, space, out);
         }
     }
 
-    /// Adds what one token chooses to `out`.
-    fn draw_token<W: Weights>(
+    /// Adds what one token chooses of experts in these groups to `out`.
+    fn draw_token<W: Weights, I: Iterator<Item = W>>(
         &self,
-        arrivals: &mut [Arrivals<'_, W>],
+        groups: impl Fn() -> I,
         rng: &mut ChaCha8Rng,
+        space: &mut TokenSpace,
         out: &mut [u32],
     ) {
         let (most, slots) = (self.most as usize, self.slots.round() as usize);
-        let per_group = out.len() / arrivals.len();
-        let mut order: Vec<(f64, usize)> = Vec::with_capacity(arrivals.len());
-        for (group, arrivals) in arrivals.iter_mut().enumerate() {
-            arrivals.begin();
-            let scores = [0, 1].map(|at| arrivals.time(at, rng).map_or(0.0, |t| 1.0 / (1.0 + t)));
-            order.push((scores[0] + scores[1], group));
+        let per_group = out.len() / self.groups as usize;
+        let TokenSpace { arrivals, order, ahead } = space;
+        arrivals.resize_with(self.groups as usize, Arrivals::default);
+        order.clear();
+        for (group, (weights, arrivals)) in groups().zip(&mut *arrivals).enumerate() {
+            arrivals.begin(&weights);
+            let mut score =
+                |at| arrivals.time(&weights, at, rng).map_or(0.0, |time| 1.0 / (1.0 + time));
+            order.push((score(0) + score(1), group));
         }
         order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
-        let mut taken = vec![0; most];
+        // When the next of each group comes, and how many of it were taken.
+        ahead.clear();
+        ahead.extend(order[..most].iter().map(|&(_, group)| (arrivals[group].known(0), 0)));
+        let mut last: Option<usize> = None;
         for _ in 0..slots {
-            let soonest = (0..most)
-                .filter_map(|at| Some((arrivals[order[at].1].time(taken[at], rng)?, at)))
-                .min_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((_, at)) = soonest else { break };
+            if let Some(at) = last {
+                let group = order[at].1;
+                if let Some(weights) = groups().nth(group) {
+                    ahead[at].0 = arrivals[group].time(&weights, ahead[at].1, rng);
+                }
+            }
+            let soonest =
+                ahead.iter().enumerate().filter_map(|(at, (time, _))| Some(((*time)?, at)));
+            let Some((_, at)) = soonest.min_by(|a, b| a.0.total_cmp(&b.0)) else { break };
             let group = order[at].1;
-            out[group * per_group + arrivals[group].seen[taken[at]].1] += 1;
-            taken[at] += 1;
+            out[group * per_group + arrivals[group].who(ahead[at].1)] += 1;
+            ahead[at].1 += 1;
+            last = Some(at);
         }
     }
+}
+
+/// What drawing a token needs room for, kept from token to token.
+#[derive(Debug, Default)]
+pub(in crate::gate) struct TokenSpace {
+    arrivals: Vec<Arrivals>,
+    order: Vec<(f64, usize)>,
+    ahead: Vec<(Option<f64>, usize)>,
 }
 
 /// Counts the groups of the `most` best scores, which are few: those before each are counted sooner than sorted.

@@ -2,7 +2,7 @@
 
 use super::Draw;
 use crate::gate::Gate;
-use crate::gate::choosing::groups::GroupRule;
+use crate::gate::choosing::groups::{GroupRule, TokenSpace};
 use crate::gate::sequences::{Pool, RatePool};
 use crate::workload::Scheme;
 
@@ -40,9 +40,9 @@ impl Draw<'_> {
         let pool = pool.get_or_init(|| rate_pool_of(self.gate, self.layer_number));
         let Some(sequences) = &self.sequences else { return false };
         let members = sequences.members(self.gate.streams, self.gpu);
-        let mut seen = vec![];
+        let mut space = TokenSpace::default();
         for (member, (_, length)) in members.zip(self.sequences()) {
-            rule.draw_pooled(pool.of_member(member), length, &mut self.ffn, &mut seen, out);
+            rule.draw_pooled(pool.of_member(member), length, &mut self.ffn, &mut space, out);
         }
         true
     }

@@ -3,15 +3,10 @@
 //! In a step of decoding a GPU holds hundreds of sequences with a token each, and a group tens of thousands. What
 //! a GPU's counts are drawn from is the sum over its sequences of their chances; drawing each sequence's costs
 //! 10⁵ instructions a layer, and the sum knows them only by their mean. So [`MEMBERS`] sequences of the same law
-//! are drawn once a layer, and sequence s of the group is member
-//!
-//! ```text
-//!   j(s) = (a_c s + b_c) mod P,     c = ⌊s / P⌋,  a_c odd                                     (1)
-//! ```
-//!
-//! of the pool, with a_c and b_c drawn for each c: every P sequences in a row are all members once, in an order of
-//! their own. j is the same in all layers and, in decoding, in all steps, and the members' latents are the same in
-//! all layers: what layers have in common, and what a step tells of the next, stays.
+//! are drawn once a layer, and each sequence of the group is one of them, drawn with replacement: that of P in a row
+//! each is one once would make the sums of a node's GPUs more even than they are. Which one is the same in all layers
+//! and, in decoding, in all steps, and the members' latents are the same in all layers: what layers have in common, and
+//! what a step tells of the next, stays.
 //!
 //! The mean of P members is off the law's by a P-th of its variance, for all GPUs alike: 4 % of an expert's load at
 //! the spread of gpt-oss-20b's sequences (CV 1.3), beside 60 % by which popularity differs. Where gates choose among
@@ -22,8 +17,8 @@ use rand::RngExt;
 
 use crate::base::streams::Streams;
 
-/// Sequences of a pool, a power of two.
-pub(in crate::gate) const MEMBERS: usize = 1 << 10;
+/// Sequences of a pool.
+pub(in crate::gate) const MEMBERS: usize = 1024;
 
 /// A chance of one in the pool's units.
 const ONE: f64 = 65_535.0;
@@ -113,23 +108,13 @@ impl RatePool {
     }
 }
 
-/// The members that stand for `number` sequences from the `first` on [(1)].
+/// The members that stand for the `number` sequences of one GPU.
 pub(super) fn members(
     streams: Streams,
     micro_batch: u32,
-    first: usize,
+    gpu: usize,
     number: usize,
 ) -> impl Iterator<Item = usize> {
-    let order = move |cycle: usize| {
-        let mut rng = streams.named(&format!("gate/pool/{cycle}/micro_batch={micro_batch}"));
-        [rng.random_range(0..MEMBERS / 2) * 2 + 1, rng.random_range(0..MEMBERS)]
-    };
-    let mut of = (first / MEMBERS, order(first / MEMBERS));
-    (first..first + number).map(move |sequence| {
-        if of.0 != sequence / MEMBERS {
-            of = (sequence / MEMBERS, order(sequence / MEMBERS));
-        }
-        let [step, offset] = of.1;
-        (step * (sequence % MEMBERS) + offset) % MEMBERS
-    })
+    let mut rng = streams.named(&format!("gate/pool/gpu={gpu}/micro_batch={micro_batch}"));
+    (0..number).map(move |_| rng.random_range(0..MEMBERS))
 }

@@ -85,7 +85,9 @@ impl Weights for Sums<'_> {
         }
         loop {
             let mass = (sum * rng.random::<f64>()) as f32;
-            let expert = self.0.partition_point(|below| *below <= mass).min(self.experts() - 1);
+            // Compared with all at once, which is sooner than to search among few.
+            let below = self.0.iter().map(|sum| u32::from(*sum <= mass)).sum::<u32>();
+            let expert = (below as usize).min(self.experts() - 1);
             if !has_come(come, expert) {
                 return expert;
             }
@@ -95,38 +97,47 @@ impl Weights for Sums<'_> {
 
 /// The arrivals of the experts of one group for one token, drawn one after another as they are asked for: the next
 /// comes after a wait with the rate of those that have not come, and is each of them in proportion to its rate.
-pub(super) struct Arrivals<'a, W> {
-    weights: W,
-    /// Rates of the group.
-    sum: f64,
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
     /// What has come: when, and who.
-    pub(super) seen: &'a mut Vec<(f64, usize)>,
+    seen: Vec<(f64, usize)>,
+    /// Rates of those that have not.
     left: f64,
 }
 
-impl<'a, W: Weights> Arrivals<'a, W> {
-    pub(super) fn of(weights: W, seen: &'a mut Vec<(f64, usize)>) -> Self {
-        let sum = weights.sum();
-        Self { weights, sum, seen, left: sum }
-    }
-
-    pub(super) fn begin(&mut self) {
+impl Arrivals {
+    pub(super) fn begin(&mut self, weights: &impl Weights) {
         self.seen.clear();
-        self.left = self.sum;
+        self.left = weights.sum();
     }
 
     /// When expert number `at` to come does; nothing where fewer have any rate.
-    pub(super) fn time(&mut self, at: usize, rng: &mut ChaCha8Rng) -> Option<f64> {
+    pub(super) fn time(
+        &mut self,
+        weights: &impl Weights,
+        at: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<f64> {
         while self.seen.len() <= at {
-            if self.seen.len() == self.weights.experts() || self.left <= 0.0 {
+            if self.seen.len() == weights.experts() || self.left <= 0.0 {
                 return None;
             }
             let wait: f64 = Exp1.sample(rng);
             let before = self.seen.last().map_or(0.0, |(time, _)| *time);
-            let expert = self.weights.next(self.left, self.seen, rng);
-            self.seen.push((before + wait / (self.left * self.weights.scale()), expert));
-            self.left -= self.weights.rate(expert);
+            let expert = weights.next(self.left, &self.seen, rng);
+            self.seen.push((before + wait / (self.left * weights.scale()), expert));
+            self.left -= weights.rate(expert);
         }
         Some(self.seen[at].0)
+    }
+
+    /// When expert number `at` came, if it has.
+    pub(super) fn known(&self, at: usize) -> Option<f64> {
+        self.seen.get(at).map(|(time, _)| *time)
+    }
+
+    /// Who came as number `at`.
+    pub(super) fn who(&self, at: usize) -> usize {
+        self.seen[at].1
     }
 }
