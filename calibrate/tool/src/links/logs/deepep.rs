@@ -105,7 +105,7 @@ fn best(line: &str) -> Option<(&'static str, u32, Option<f64>)> {
     let us = rest.split_once(" us").and_then(|(before, _)| {
         // One time, or that of the notification and that of the transfer.
         let mut sum = None;
-        for word in before.rsplit(|c: char| c == ' ' || c == ',' || c == ':') {
+        for word in before.rsplit([' ', ',', ':']) {
             match word.parse::<f64>() {
                 Ok(us) if us > 0.0 && us.is_finite() => sum = Some(sum.unwrap_or(0.0) + us),
                 _ if word == "+" => {}
