@@ -85,7 +85,7 @@ enum Command {
     New(check::new::NewArgs),
     /// Check a file, or a built-in one: is it sound, and if not, why.
     Check(check::CheckArgs),
-    /// Write a model's config.json as a workload file.
+    /// Write a model's config.json, counts of experts or a network file as a file of moesim.
     Import(check::import::ImportArgs),
     /// Describe a cluster: counts, bounds, cost, and a picture.
     Topology(topology::TopologyArgs),

@@ -50,11 +50,8 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     if let Some(kind) = NetworkFile::of(source.text()) {
         return network(args, &source, kind, out);
     }
+    refuse_unknown(&source)?;
     refuse_given(&source, "a model", "of a cluster", &[("--gpu", args.gpu.is_some())])?;
-    let is_config = source.text().trim_start().starts_with('{');
-    if let Some((found, help)) = foreign(source.text()).filter(|_| !is_config) {
-        return Err(Diagnostic::of(source.name(), found, help).into());
-    }
     let asked = ImportAs {
         name: &name_of(args),
         source: args.source.as_deref(),
@@ -80,6 +77,21 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     }
     Ok(())
 }
+
+/// What is no JSON may be a file of another tool or command; else nobody knows it.
+fn refuse_unknown(source: &Source) -> Result<(), Failure> {
+    let text = source.text().trim();
+    if text.starts_with('{') {
+        return Ok(());
+    }
+    let unknown = "is no file that moesim imports, or a part of one";
+    let found = if text.is_empty() { "is empty" } else { unknown };
+    let (found, help) = foreign(text).unwrap_or((found, WHOLE_FILES));
+    Err(Diagnostic::of(source.name(), found, help).into())
+}
+
+const WHOLE_FILES: &str = "name a model's config.json, counts of experts, or a network file of ASTRA-sim, SimAI, \
+                           `nvidia-smi topo -m` or NCCL, whole; `moesim import --help` says more";
 
 /// Refuses an option that says something of what this file does not hold.
 fn refuse_given(

@@ -106,7 +106,7 @@ fn simai_gives_every_link_and_its_own_gpu() {
     assert_eq!(cluster.gpus(), 4);
     assert!((rate(&cluster, 0, 1) - 450.0).abs() < 1e-9);
     assert!((rate(&cluster, 0, 2) - 50.0).abs() < 1e-9);
-    assert!(told.iter().any(|line| line.contains("error rates of 1 links")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("error rates (1 of the links)")), "{told:?}");
 }
 
 #[test]
@@ -128,6 +128,12 @@ fn what_a_network_file_lacks_is_asked_for() {
     assert!(told.contains("no built-in topology has a GPU `H999`"), "{told}");
     let told = refusal(&["import", &file("two-nodes.yml"), "--gpu", "H100", "--ffn-slots", "2"]);
     assert!(told.contains("--ffn-slots"), "{told}");
+    let told = refusal(&["import", &file("h100-nccl.xml"), "--gpu", "A100"]);
+    assert!(told.contains("compute capability 9, and A100-SXM4-80GB has 8"), "{told}");
+    let told = refusal(&["import", &file("dgx-h100-matrix.txt"), "--gpu", "L40S"]);
+    assert!(told.contains("has NVLinks, and L40S has none"), "{told}");
+    let told = refusal(&["import", &file("simai"), "--gpu", "A100"]);
+    assert!(told.contains("names H100 as its GPU"), "{told}");
     let config = format!("{}/tests/data/cases/09-config.json", env!("CARGO_MANIFEST_DIR"));
     let told = refusal(&["import", &config, "--gpu", "H100"]);
     assert!(told.contains("--gpu"), "{told}");

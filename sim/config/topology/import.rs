@@ -8,7 +8,7 @@
 //! and what else is missing is written as a stated guess, to be changed. What a file says and a topology
 //! cannot hold is refused or listed as left out.
 
-use crate::config::{Diagnostic, NetworkFile, Source};
+use crate::config::{Diagnostic, NetworkFile, Source, is_same_gpu};
 
 mod astra_sim;
 mod gpu;
@@ -127,11 +127,15 @@ pub fn import_network(
     };
     let own = (kind == NetworkFile::SimAi).then(|| simai::gpu(text)).flatten();
     let gpu = Gpu::named(place, asked.gpu.or(own), kind)?;
+    if let Some(own) = own.filter(|own| !is_same_gpu(own, &gpu.name)) {
+        let found = format!("names {own} as its GPU, and --gpu says {}", gpu.name);
+        return Err(at_line(place, text, 1, found, "leave --gpu out, or change the file"));
+    }
     let sketch = match kind {
         NetworkFile::AstraSim => astra_sim::sketch(place, text),
         NetworkFile::SimAi => simai::sketch(place, text),
         NetworkFile::Matrix => matrix::sketch(place, text, &gpu),
-        NetworkFile::NcclXml => nccl_xml::sketch(place, text),
+        NetworkFile::NcclXml => nccl_xml::sketch(place, text, &gpu),
     }?;
     let gpus = match &sketch.layout {
         Layout::Nodes(nodes) => nodes.count * nodes.gpus_per_node,

@@ -40,6 +40,26 @@ impl Gpu {
         let blackwell = ["B2", "B3", "GB2", "GB3"];
         if blackwell.iter().any(|start| self.name.starts_with(start)) { 50.0 } else { 25.0 }
     }
+
+    /// Its CUDA compute capability, major version alone, where its name tells it [CUDA GPUs, developer.nvidia.com].
+    pub(super) fn capability(&self) -> Option<u32> {
+        let starts: [(&str, u32); 8] = [
+            ("A100", 8),
+            ("A800", 8),
+            ("L40", 8),
+            ("H", 9),
+            ("B2", 10),
+            ("B3", 10),
+            ("GB", 10),
+            ("RTX PRO", 12),
+        ];
+        starts.iter().find(|(start, _)| self.name.starts_with(start)).map(|(_, major)| *major)
+    }
+
+    /// Whether it is one of those that are known to have no NVLink.
+    pub(super) fn lacks_nvlink(&self) -> bool {
+        ["L40", "RTX PRO"].iter().any(|start| self.name.starts_with(start))
+    }
 }
 
 /// Each GPU of built-in topologies, once.

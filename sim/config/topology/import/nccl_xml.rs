@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Node};
 
-use super::{Layout, Nics, Nodes, ScaleUp, Sketch, at_line};
+use super::{Gpu, Layout, Nics, Nodes, ScaleUp, Sketch, at_line};
 use crate::config::Diagnostic;
 
 const HELP: &str = "give what NCCL writes with NCCL_TOPO_DUMP_FILE=topo.xml";
@@ -30,7 +30,7 @@ struct FoundGpu<'a> {
     bridge: Option<&'a str>,
 }
 
-pub(super) fn sketch(place: &str, text: &str) -> Result<Sketch, Diagnostic> {
+pub(super) fn sketch(place: &str, text: &str, named: &Gpu) -> Result<Sketch, Diagnostic> {
     let document = Document::parse(text).map_err(|e| {
         let line = (e.pos().row as usize).max(1);
         at_line(place, text, line, format!("is not read as XML: {e}"), HELP)
@@ -44,12 +44,13 @@ pub(super) fn sketch(place: &str, text: &str) -> Result<Sketch, Diagnostic> {
     let Some(first) = found.first() else {
         return Err(Diagnostic::of(place, "has no <gpu>", HELP));
     };
+    is_named(place, text, first, named)?;
     let gpus = found.len() as u32;
     let mut guesses = vec!["latencies: the file has none".to_owned()];
     let scale_up = scale_up(place, text, &found)?;
     if matches!(scale_up, ScaleUp::Pcie { .. }) {
         guesses.push(
-            "peer_to_peer (`nvidia-smi topo -p2p r` tells it), and the link between sockets"
+            "peer_to_peer = false (`nvidia-smi topo -p2p r` tells it), 60 GB/s between sockets"
                 .to_owned(),
         );
     }
@@ -57,6 +58,20 @@ pub(super) fn sketch(place: &str, text: &str) -> Result<Sketch, Diagnostic> {
     let scale_up = (gpus > 1).then_some(scale_up);
     let nodes = Nodes { count: 1, gpus_per_node: gpus, scale_up, nics, fabric: None };
     Ok(Sketch { layout: Layout::Nodes(nodes), guesses, left_out })
+}
+
+/// Whether the GPU that was named is of the architecture that the file tells.
+fn is_named(place: &str, text: &str, first: &FoundGpu<'_>, named: &Gpu) -> Result<(), Diagnostic> {
+    let own = first.capability / 10;
+    match named.capability() {
+        Some(major) if major != own => {
+            let found =
+                format!("has GPUs of compute capability {own}, and {} has {major}", named.name);
+            let help = "name the GPU of this machine with --gpu";
+            Err(at_line(place, text, first.line, found, help))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn gpu<'a>(node: Node<'a, '_>, line: usize) -> FoundGpu<'a> {

@@ -54,7 +54,7 @@ pub(super) fn sketch(place: &str, text: &str) -> Result<Sketch, Diagnostic> {
     let left_out = if lossy == 0 {
         vec![]
     } else {
-        vec![format!("error rates of {lossy} links: none loses anything")]
+        vec![format!("error rates ({lossy} of the links): none loses anything")]
     };
     Ok(Sketch { layout: Layout::Graph(graph), guesses: vec![], left_out })
 }
