@@ -55,6 +55,9 @@ pub(super) fn sketch(place: &str, text: &str, named: &Gpu) -> Result<Sketch, Dia
         );
     }
     let (nics, left_out) = nics(&document, gpus, first.slot_gb_per_s);
+    if first.slot_gb_per_s.is_none() && nics.is_some_and(|nics| nics.slot_gb_per_s.is_some()) {
+        guesses.push("slots of 63 GB/s: the file has no link_speed of the GPUs'".to_owned());
+    }
     let scale_up = (gpus > 1).then_some(scale_up);
     let nodes = Nodes { count: 1, gpus_per_node: gpus, scale_up, nics, fabric: None };
     Ok(Sketch { layout: Layout::Nodes(nodes), guesses, left_out })
