@@ -43,11 +43,12 @@ pub(crate) struct PlanArgs {
     /// Leave out clusters that cost more, GPUs and network, in US dollars by the price book.
     #[arg(long, value_name = "USD", value_parser = positive)]
     max_usd: Option<f64>,
-    /// τ to look at first; the edge between them is found by bisection.
-    #[arg(long, value_delimiter = ',', value_parser = tau,
-          default_value = "0.1,0.15,0.25,0.4,0.5,0.75,1,1.5,2")]
+    /// τ to look at first; the edge between them is found by bisection. Default: 0.1,0.15,0.25,0.4,0.5,0.75,1,1.5,2 and
+    /// those of --quality.
+    #[arg(long, value_delimiter = ',', value_parser = tau)]
     tau: Vec<f64>,
-    /// Quality over τ: a CSV with columns tau and quality. Default: the paper's.
+    /// Quality over τ: a CSV with columns tau (empty for vanilla) and quality, and noise if the points' standard deviations
+    /// are known. Default: the paper's.
     #[arg(long, value_name = "FILE")]
     quality: Option<PathBuf>,
     #[command(flatten)]
@@ -59,6 +60,9 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// τ to look at where none are named.
+const TAUS: [f64; 9] = [0.1, 0.15, 0.25, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0];
 
 fn share(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
@@ -110,6 +114,10 @@ pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         (_, _, most) => Target::LayerMs(most.unwrap_or(f64::INFINITY)),
     };
     let mut taus = args.tau.clone();
+    if taus.is_empty() {
+        taus.extend(TAUS);
+        taus.extend(trend.taus());
+    }
     taus.sort_by(f64::total_cmp);
     taus.dedup();
     let question = Question {

@@ -85,7 +85,7 @@ impl Kind {
 enum Found {
     Study(StudyResult),
     Comparison(Comparison),
-    Plan(PlanResult),
+    Plan(Box<PlanResult>),
     Flows(FlowsResult),
     Errors(Vec<FileErrors>),
     Table(Results),
@@ -216,7 +216,7 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
     } else if has("clusters") {
         Found::Comparison(read_result(name, &text)?)
     } else if has("candidates") {
-        Found::Plan(read_result(name, &text)?)
+        Found::Plan(Box::new(read_result(name, &text)?))
     } else if has("link_use") {
         Found::Flows(read_result(name, &text)?)
     } else {

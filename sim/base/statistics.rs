@@ -9,8 +9,10 @@ mod estimate;
 pub mod linear;
 mod moments;
 mod quantile;
+mod rising;
 pub mod roots;
 
 pub use estimate::{COVERAGE, Estimate, Range};
 pub use moments::{mean, squared_deviations, variance};
 pub use quantile::{Rule, quantile, quantile_of_sorted};
+pub use rising::rising;

@@ -8,12 +8,20 @@
 //! ```
 //!
 //! with `m` and `s` the mean and standard deviation of `ln x_s` and `F` Student's distribution: the
-//! predictive distribution of one more value [geisser93]. Throughput falls with τ, so the largest τ that
-//! meets the target is found between the grid's values by bisection.
+//! predictive distribution of one more value [geisser93]. Where seeds show no spread (one alone, or all alike), the
+//! number `k` of those that meet the target is all that is known, and
+//!
+//! ```text
+//!   P = (k + ½) / (n + 1)                                                         (2)
+//! ```
+//!
+//! by Jeffreys' prior [brown01]: ¾ at most from one seed. Throughput falls with τ, so the largest τ that meets the target
+//! is found between the grid's values by bisection, among τ of as many digits as quality can tell apart
+//! ([`Trend::resolution`]). Recommended is what meets the target at the highest expected quality, and nothing that was
+//! measured as worse than another that meets it.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::base::statistics::roots::Bracket;
 use crate::base::statistics::{mean, variance};
 use crate::base::threads::in_parallel;
 use crate::execution::blame::Reason;
@@ -25,7 +33,7 @@ use crate::workload::Workload;
 
 pub mod quality;
 
-pub use quality::{Quality, Trend};
+pub use quality::{Doubt, Law, NoiseFrom, Quality, Trend};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,8 +71,8 @@ pub struct Candidate {
     pub target: f64,
     /// Equation (1).
     pub probability: f64,
-    /// Expected quality.
-    pub quality: Quality,
+    /// Expected quality; none of vanilla where it was not measured.
+    pub quality: Option<Quality>,
     /// The arithmetic of what does not fit into the GPUs' memory; such a candidate is not recommended unless asked to
     /// run all the same.
     pub too_large: Option<String>,
@@ -75,6 +83,11 @@ impl Candidate {
     #[must_use]
     pub fn mean(&self) -> f64 {
         mean(&self.tokens_per_sec)
+    }
+
+    /// Expected quality, if it is known.
+    fn expected(&self) -> Option<f64> {
+        self.quality.map(|quality| quality.expected)
     }
 
     /// How far the mean lies above the target, in percent of the target.
@@ -119,8 +132,8 @@ pub struct Question<'a> {
     pub trend: &'a Trend,
 }
 
-/// Bisections between grid values: τ to 1/32 of a grid step.
-const BISECTIONS: u32 = 5;
+/// Between grid values τ is told to 1/32 of their distance at best.
+const FINEST: f64 = 1.0 / 32.0;
 
 /// Finds the τ.
 ///
@@ -131,17 +144,8 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     for cluster_case in question.cluster_cases {
         candidates.extend(candidates_of(question, cluster_case, threads)?);
     }
-    let meets = |at: &usize| candidates[*at].probability >= question.probability;
+    let best = best(question, &candidates);
     let all = || 0..candidates.len();
-    let best = all().filter(meets).max_by(|&a, &b| {
-        // What was measured is worth more than what a line promises beyond it.
-        let known = |at: usize| !candidates[at].quality.extrapolated;
-        let quality = |at: usize| candidates[at].quality.expected;
-        known(a)
-            .cmp(&known(b))
-            .then(quality(a).total_cmp(&quality(b)))
-            .then(candidates[a].mean().total_cmp(&candidates[b].mean()))
-    });
     // Far from the target a larger spread is a larger probability, which brings no candidate closer to the target: only
     // whole percents count.
     let percent = |at: usize| (100.0 * candidates[at].probability).round();
@@ -154,14 +158,7 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
             pa.total_cmp(&pb).then(ma.total_cmp(&mb))
         })
         .unwrap_or(0);
-    let beaten = |at: usize| {
-        all().filter(fits).any(|other| {
-            let (a, b) = (&candidates[at], &candidates[other]);
-            let as_good = b.mean() >= a.mean() && b.quality.expected >= a.quality.expected;
-            as_good && (b.mean() > a.mean() || b.quality.expected > a.quality.expected)
-        })
-    };
-    let front = all().filter(|at| fits(at) && !beaten(*at)).collect();
+    let front = all().filter(|at| fits(at) && !is_beaten(&candidates[*at], &candidates)).collect();
     let chosen = best.unwrap_or(closest);
     let result = evaluate_candidate(question, &candidates[chosen], threads)?;
     Ok(Plan {
@@ -174,6 +171,54 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
         knobs: result.sensitivities,
         candidates,
     })
+}
+
+/// Of those that meet the target, the one of the highest expected quality, then the fastest.
+///
+/// None that the user measured as worse than another that meets it: a rising curve may pool away what was measured.
+fn best(question: &Question<'_>, candidates: &[Candidate]) -> Option<usize> {
+    let trend = question.trend;
+    let meets = |at: &usize| candidates[*at].probability >= question.probability;
+    let all = || (0..candidates.len()).filter(meets);
+    let measured = all().filter_map(|at| trend.measured(candidates[at].tau));
+    let most = measured.fold(f64::NEG_INFINITY, f64::max);
+    let is_worse = |at: usize| trend.by_points(candidates[at].tau).is_some_and(|own| own < most);
+    all().filter(|at| !is_worse(*at)).max_by(|&a, &b| {
+        // What was measured is worth more than what a line promises beyond it.
+        let known = |at: usize| candidates[at].quality.is_some_and(|own| !own.extrapolated);
+        let quality = |at: usize| candidates[at].expected().unwrap_or(f64::NEG_INFINITY);
+        known(a)
+            .cmp(&known(b))
+            .then(quality(a).total_cmp(&quality(b)))
+            .then(candidates[a].mean().total_cmp(&candidates[b].mean()))
+    })
+}
+
+/// Whether another that fits is as good in quality and throughput, and better in one; what has no known quality is on no
+/// front.
+fn is_beaten(own: &Candidate, candidates: &[Candidate]) -> bool {
+    let Some(quality) = own.expected() else { return true };
+    candidates.iter().filter(|other| other.too_large.is_none()).any(|other| {
+        let Some(theirs) = other.expected() else { return false };
+        let (mean, own) = (other.mean(), own.mean());
+        mean >= own && theirs >= quality && (mean > own || theirs > quality)
+    })
+}
+
+/// τ between two, of as few digits as tell them apart in quality: multiples of a power of ten, rising.
+fn between(low: f64, high: f64, trend: &Trend) -> Vec<f64> {
+    let told = trend.resolution(low, high);
+    if !told.is_finite() {
+        return Vec::new();
+    }
+    let coarse = told.max(f64::MIN_POSITIVE).log10().floor() as i32;
+    let finest = ((high - low) * FINEST).log10().ceil() as i32;
+    let digits = coarse.max(finest);
+    // A quotient of whole numbers is the closest number to what its digits say.
+    let scale = 10_f64.powi(digits.abs());
+    let at = |k: f64| if digits < 0 { k / scale } else { k * scale };
+    let first = if digits < 0 { low * scale } else { low / scale }.floor();
+    (0..=1000).map(|k| at(first + f64::from(k))).filter(|tau| low < *tau && *tau < high).collect()
 }
 
 fn candidates_of(
@@ -195,12 +240,13 @@ fn candidates_of(
     let meets = |candidate: &Candidate| candidate.probability >= question.probability;
     let edge = found.windows(2).skip(1).find(|pair| meets(&pair[0]) && !meets(&pair[1]));
     if let Some((low, high)) = edge.and_then(|pair| Some((pair[0].tau?, pair[1].tau?))) {
-        Bracket { low, high }.try_halved(BISECTIONS, |tau| {
-            let tried = at(tau)?;
-            let enough = meets(&tried);
+        let mut left = &between(low, high, question.trend)[..];
+        while !left.is_empty() {
+            let middle = left.len() / 2;
+            let tried = at(left[middle])?;
+            left = if meets(&tried) { &left[middle + 1..] } else { &left[..middle] };
             found.push(tried);
-            Ok(enough)
-        })?;
+        }
         found[1..].sort_by(|a, b| a.tau.unwrap_or(0.0).total_cmp(&b.tau.unwrap_or(0.0)));
     }
     Ok(found)
@@ -234,7 +280,7 @@ fn candidate(
     })
 }
 
-/// Equation (1); for a single value, or values that do not differ, certainty.
+/// Equation (1), or (2) where values do not differ.
 #[must_use]
 pub fn probability(values: &[f64], target: f64) -> f64 {
     let n = values.len() as f64;
@@ -243,7 +289,10 @@ pub fn probability(values: &[f64], target: f64) -> f64 {
     let missing = target.ln() - mean(&logs);
     match StudentsT::new(0.0, 1.0, n - 1.0) {
         Ok(t) if spread > 0.0 => 1.0 - t.cdf(missing / spread),
-        _ => f64::from(missing <= 0.0),
+        _ => {
+            let met = values.iter().filter(|value| **value >= target).count() as f64;
+            (met + 0.5) / (n + 1.0)
+        }
     }
 }
 
@@ -305,11 +354,20 @@ mod tests {
     }
 
     #[test]
-    fn certainty_needs_no_spread() {
-        assert_eq!(probability(&[2.0], 1.0), 1.0);
-        assert_eq!(probability(&[2.0], 3.0), 0.0);
-        assert_eq!(probability(&[2.0, 2.0], 3.0), 0.0);
+    fn seeds_that_show_no_spread_show_no_certainty() {
+        assert_eq!(probability(&[2.0], 1.0), 0.75);
+        assert_eq!(probability(&[2.0], 3.0), 0.25);
+        assert!((probability(&[2.0, 2.0], 3.0) - 0.5 / 3.0).abs() < 1e-12);
+        assert!((probability(&[2.0; 8], 1.0) - 8.5 / 9.0).abs() < 1e-12);
         let half = probability(&[1.0, 4.0, 2.0], 2.0);
         assert!((half - 0.5).abs() < 1e-9, "{half}");
+    }
+
+    #[test]
+    fn tau_between_two_have_no_more_digits_than_quality_tells() {
+        let trend = Trend::published("1B").unwrap();
+        assert_eq!(between(0.25, 0.4, &trend), [0.3]);
+        assert_eq!(between(0.1, 0.15, &trend), [0.11, 0.12, 0.13, 0.14]);
+        assert!(between(1.0, 1.5, &trend).is_empty(), "{:?}", between(1.0, 1.5, &trend));
     }
 }

@@ -18,6 +18,7 @@ mod network_flows_command;
 mod networks;
 mod nonsense;
 mod outputs;
+mod planner;
 mod plots;
 mod prices;
 mod program;

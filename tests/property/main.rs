@@ -10,4 +10,5 @@ mod network_sharing;
 mod network_sharing_large;
 #[path = "../support/plain.rs"]
 mod plain;
+mod rising;
 mod training;

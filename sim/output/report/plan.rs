@@ -10,7 +10,7 @@ use super::shared::made_by::MadeBy;
 use super::shared::setting::Setting;
 use super::shared::stands_on::{Basis, bases};
 use crate::studies::compare::ClusterCase;
-use crate::studies::planner::{Candidate, Plan, Trend};
+use crate::studies::planner::{Candidate, Doubt, Law, NoiseFrom, Plan, Trend};
 
 mod text;
 
@@ -51,17 +51,68 @@ pub struct PlanResult {
     pub left_out: Vec<LeftOut>,
 }
 
-/// The line that quality follows over ln τ.
+/// What quality follows over ln τ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QualityTrend {
     /// Where the points come from.
     pub quality_source: String,
-    /// Its slope.
+    /// A line, or a curve through a user's points.
     #[serde(default)]
-    pub quality_slope: f64,
-    /// How far single points scatter about it.
+    pub quality_law: String,
+    /// The slope of a line.
     #[serde(default)]
-    pub quality_scatter: f64,
+    pub quality_slope: Option<f64>,
+    /// How far single points scatter about it, if that is known.
+    #[serde(default)]
+    pub quality_scatter: Option<f64>,
+    /// What tells that.
+    #[serde(default)]
+    pub quality_scatter_from: String,
+    /// What speaks against it.
+    #[serde(default)]
+    pub quality_doubts: Vec<String>,
+}
+
+impl QualityTrend {
+    fn of(trend: &Trend) -> Self {
+        let law = match trend.law() {
+            Law::Line => "a line in ln τ",
+            Law::Rising => "a rising curve through them, straight in ln τ between them",
+            Law::Falling => "a falling curve through them, straight in ln τ between them",
+        };
+        let from = match trend.noise_from() {
+            NoiseFrom::Stated => "as stated",
+            NoiseFrom::Repeats => "by points at the same τ",
+            NoiseFrom::Departures => "about it",
+            NoiseFrom::Nothing => "unknown",
+        };
+        Self {
+            quality_source: trend.source.clone(),
+            quality_law: law.to_owned(),
+            quality_slope: trend.slope(),
+            quality_scatter: trend.noise(),
+            quality_scatter_from: from.to_owned(),
+            quality_doubts: trend.doubts().into_iter().map(doubt).collect(),
+        }
+    }
+}
+
+/// What speaks against a law, in words.
+fn doubt(doubt: Doubt) -> String {
+    match doubt {
+        Doubt::OneTau(tau) => {
+            format!("quality was measured at τ = {tau} alone: nothing says how it changes")
+        }
+        Doubt::Falls => {
+            "quality falls with τ, as a loss would: more must be better here".to_owned()
+        }
+        Doubt::BeyondNoise { times } => format!(
+            "the points lie {times:.1} times farther from any such curve than their noise says: a poor fit"
+        ),
+        Doubt::ExplainsLittle { share } => {
+            format!("it explains {:.0} % of how the points differ: a poor fit", 100.0 * share)
+        }
+    }
 }
 
 /// A cluster that costs more than was allowed.
@@ -91,10 +142,10 @@ pub struct PlanCandidate {
     pub margin_percent: f64,
     /// With what probability a fresh draw meets the target.
     pub probability: f64,
-    /// Expected quality.
-    pub quality: f64,
-    /// How far single points of quality scatter about that.
-    pub quality_noise: f64,
+    /// Expected quality; none of vanilla where it was not measured.
+    pub quality: Option<f64>,
+    /// How sure that is: how far single points scatter about a line, or the standard error of a curve, if it is known.
+    pub quality_noise: Option<f64>,
     /// Whether τ lies outside the measured ones.
     pub quality_extrapolated: bool,
     /// Whether it fits into the GPUs' memory.
@@ -112,9 +163,9 @@ impl PlanCandidate {
             target_tokens_per_s: candidate.target,
             margin_percent: candidate.margin_percent(),
             probability: candidate.probability,
-            quality: candidate.quality.expected,
-            quality_noise: candidate.quality.noise,
-            quality_extrapolated: candidate.quality.extrapolated,
+            quality: candidate.quality.map(|quality| quality.expected),
+            quality_noise: candidate.quality.and_then(|quality| quality.noise),
+            quality_extrapolated: candidate.quality.is_some_and(|quality| quality.extrapolated),
             fits: candidate.too_large.is_none(),
             too_large: candidate.too_large.clone(),
         }
@@ -122,7 +173,7 @@ impl PlanCandidate {
 
     /// In a sentence.
     pub(in crate::output) fn spoken(&self) -> String {
-        self.tau.map_or("vanilla".to_owned(), |tau| format!("τ = {tau:.3}"))
+        self.tau.map_or("vanilla".to_owned(), |tau| format!("τ = {tau}"))
     }
 }
 
@@ -159,11 +210,7 @@ impl PlanResult {
             blame: blame.map(|(reason, share)| (reason.key().to_owned(), *share)).collect(),
             elasticities: elasticities(&answer.knobs),
             stands_on: bases(&answer.stands_on),
-            quality: QualityTrend {
-                quality_source: asked.trend.source.clone(),
-                quality_slope: asked.trend.slope(),
-                quality_scatter: asked.trend.noise(),
-            },
+            quality: QualityTrend::of(asked.trend),
             gate_draws_per_layer: answer.gate_draws,
             set: asked.set.to_vec(),
             settings: cluster_cases.iter().map(setting).collect(),

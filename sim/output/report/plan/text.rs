@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use super::{PlanCandidate, PlanResult};
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
-use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::setting::{Setting, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
+use crate::output::report::shared::wrapped::wrapped;
 
 pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     answer(plan, out)?;
@@ -17,13 +18,10 @@ pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     write_gate_draws(out, plan.gate_draws_per_layer)?;
     helps(plan, out)?;
     table(plan, out)?;
-    writeln!(
-        out,
-        "\nquality: averages of {}, a line in ln τ with\nslope {:.2}; single points scatter ± {:.2} about it, so smaller differences are not\nshown by the data.",
-        plan.quality.quality_source, plan.quality.quality_slope, plan.quality.quality_scatter
-    )?;
+    quality(plan, out)?;
     if let Some(first) = plan.settings.first() {
         first.write_counted(out)?;
+        spread(first, out)?;
     }
     for left_out in &plan.left_out {
         let (name, usd, dated) = (&left_out.cluster, left_out.usd, &left_out.prices_of);
@@ -34,8 +32,8 @@ pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
 
 fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     let told = plan.told();
-    let (spoken, cluster, probability) = (told.spoken(), &told.cluster, told.probability);
-    let asked = plan.asked_probability;
+    let (spoken, cluster) = (told.spoken(), &told.cluster);
+    let [probability, asked] = [told.probability, plan.asked_probability].map(|p| sure(p, 2));
     // So far off that no draw of any candidate comes near: which is closest says nothing of τ.
     if !plan.met && plan.candidates.iter().all(|one| one.probability < 5e-4) {
         return nothing_near(plan, out);
@@ -43,23 +41,22 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     if plan.met {
         writeln!(
             out,
-            "Take {spoken} on {cluster}: it meets the target with probability {probability:.2} (asked: {asked:.2})."
+            "Take {spoken} on {cluster}: it meets the target with probability {probability} (asked: {asked})."
         )?;
     } else {
         writeln!(
             out,
-            "Nothing meets the target with {:.0} %. Closest: {spoken} on {cluster}, with probability {probability:.2}.",
-            100.0 * asked
+            "Nothing meets the target with {:.0} %. Closest: {spoken} on {cluster}, with probability {probability}.",
+            100.0 * plan.asked_probability
         )?;
     }
     writeln!(
         out,
-        "It gives {} tokens/s, {:+.1} % of the target's {}; quality {:.1} ± {:.1}{}.",
+        "It gives {} tokens/s, {:+.1} % of the target's {}; quality {}{}.",
         digits(told.tokens_per_s),
         told.margin_percent,
         digits(told.target_tokens_per_s),
-        told.quality,
-        told.quality_noise,
+        quality_of(told, decimals(plan), true),
         if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
     )
 }
@@ -123,6 +120,7 @@ fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     let mark = Column::left(0).after(1);
     let mut table = Table::of(std::iter::once(Column::left(22)).chain(figures).chain([mark]));
     table.row(["cluster", "τ", "tokens/s", "probability", "quality"]);
+    let decimals = decimals(plan);
     for candidate in &plan.candidates {
         let taken = plan.recommended.as_ref() == Some(candidate);
         let mark = match (taken, plan.front.contains(candidate)) {
@@ -135,8 +133,8 @@ fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
             candidate.cluster.clone(),
             tau_word(candidate),
             digits(candidate.tokens_per_s),
-            format!("{:.3}", candidate.probability),
-            format!("{:.1}", candidate.quality),
+            sure(candidate.probability, 3),
+            quality_of(candidate, decimals, false),
             mark.to_owned(),
         ]);
     }
@@ -151,5 +149,81 @@ fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn tau_word(candidate: &PlanCandidate) -> String {
-    candidate.tau.map_or("vanilla".to_owned(), |tau| format!("{tau:.3}"))
+    candidate.tau.map_or("vanilla".to_owned(), |tau| format!("{tau}"))
+}
+
+/// A probability, neither 0 nor 1: no number of seeds shows either.
+fn sure(probability: f64, decimals: usize) -> String {
+    let shown = format!("{probability:.decimals$}");
+    let least = 10_f64.powi(-(decimals as i32));
+    match shown.parse::<f64>() {
+        Ok(0.0) => format!("<{least}"),
+        Ok(1.0) => format!(">{}", 1.0 - least),
+        _ => shown,
+    }
+}
+
+/// Expected quality, with how sure it is; `–` where nothing was measured.
+fn quality_of(candidate: &PlanCandidate, decimals: usize, with_noise: bool) -> String {
+    let Some(quality) = candidate.quality else { return "–".to_owned() };
+    match candidate.quality_noise.filter(|_| with_noise) {
+        Some(noise) => format!("{quality:.decimals$} ± {noise:.decimals$}"),
+        None => format!("{quality:.decimals$}"),
+    }
+}
+
+/// Decimals that tell candidates apart: the first of the noise, or of a fiftieth of their range.
+fn decimals(plan: &PlanResult) -> usize {
+    let known = || plan.candidates.iter().filter_map(|one| one.quality);
+    let range = known().fold(f64::NEG_INFINITY, f64::max) - known().fold(f64::INFINITY, f64::min);
+    let noise = plan.told().quality_noise.or(plan.quality.quality_scatter);
+    let size = noise.filter(|noise| *noise > 0.0).unwrap_or(range / 50.0);
+    if size > 0.0 && size.is_finite() {
+        (-size.log10().floor()).clamp(0.0, 6.0) as usize
+    } else {
+        1
+    }
+}
+
+/// What quality follows, how sure that is, and what speaks against it.
+fn quality(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+    let trend = &plan.quality;
+    let what = if trend.quality_slope.is_some() { "averages" } else { "points" };
+    let slope = trend.quality_slope.map(|slope| format!(" with slope {slope:.2}"));
+    let from = &trend.quality_scatter_from;
+    let scatter = match trend.quality_scatter {
+        Some(noise) => {
+            let decimals = decimals(plan) + 1;
+            format!(
+                "single points scatter ± {noise:.decimals$} {from}, so smaller differences are not shown by the data."
+            )
+        }
+        None => "how far points scatter is unknown: give a column noise, or points at the same τ."
+            .to_owned(),
+    };
+    let law = &trend.quality_law;
+    let text = format!(
+        "{what} of {}, {law}{}; {scatter}",
+        trend.quality_source,
+        slope.unwrap_or_default()
+    );
+    writeln!(out)?;
+    wrapped(out, "quality: ", &text)?;
+    for doubt in &trend.quality_doubts {
+        wrapped(out, "warning: ", doubt)?;
+    }
+    if plan.candidates.iter().any(|one| one.tau.is_none() && one.quality.is_none()) {
+        wrapped(out, "", "vanilla: its quality is not given (a line of the file with no τ)")?;
+    }
+    Ok(())
+}
+
+/// Says so where seeds cannot show a spread.
+fn spread(setting: &Setting, out: &mut dyn Write) -> io::Result<()> {
+    if setting.seeds[1] - setting.seeds[0] > 1 {
+        return Ok(());
+    }
+    let text = "one seed shows no spread: 0.75 where it meets the target, 0.25 where it does not, by Jeffreys' prior; \
+                more seeds (--seeds 0..8) tell";
+    wrapped(out, "probability: ", text)
 }

@@ -1,0 +1,80 @@
+//! The table that quality is read from: a line for each point.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::base::statistics::mean;
+use crate::config::{Diagnostic, TAU};
+
+/// One point of one model.
+#[derive(Deserialize)]
+pub(super) struct Row {
+    #[serde(default)]
+    pub(super) model: Option<String>,
+    pub(super) tau: Option<f64>,
+    #[serde(alias = "average_accuracy_percent")]
+    pub(super) quality: f64,
+    #[serde(default)]
+    pub(super) noise: Option<f64>,
+}
+
+impl Row {
+    fn is_sound(&self) -> bool {
+        let tau = self.tau.is_none_or(|tau| TAU.contains(&tau));
+        tau && self.quality.abs() <= MOST_QUALITY
+            && self.noise.is_none_or(|noise| NOISE.contains(&noise))
+    }
+}
+
+/// Quality beyond this, either way, is no share, score or loss: its squares would overflow.
+const MOST_QUALITY: f64 = 1e6;
+
+/// Noise that weights can be made of.
+const NOISE: std::ops::RangeInclusive<f64> = 1e-9..=MOST_QUALITY;
+
+/// The rows of a table of quality.
+pub(super) fn rows(name: &str, csv: &[u8]) -> Result<Vec<Row>, Diagnostic> {
+    const COLUMNS: &str = "columns: tau, quality, noise if known, and model if several";
+    let text = String::from_utf8_lossy(csv);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
+    let mut rows: Vec<Row> = Vec::new();
+    for (at, row) in reader.deserialize().enumerate() {
+        let row: Row = row.map_err(|error| Diagnostic::of_csv((name, &text), &error, COLUMNS))?;
+        if !row.is_sound() {
+            let (least, most) = (TAU.start(), TAU.end());
+            let help = format!(
+                "give τ from {least} to {most}, quality up to {MOST_QUALITY}, noise above zero"
+            );
+            let found = "τ, quality and noise are not usable numbers";
+            return Err(Diagnostic::at_line(name, (&text, at + 2), found, help));
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// The rows of one model: its own, and those that name none.
+pub(super) fn of<'a>(name: &str, rows: &'a [Row], model: &str) -> Result<Vec<&'a Row>, Diagnostic> {
+    let is_own = |row: &&Row| row.model.as_deref().is_none_or(|own| own == model);
+    let own: Vec<&Row> = rows.iter().filter(is_own).collect();
+    if own.iter().any(|row| row.tau.is_some()) {
+        return Ok(own);
+    }
+    let models: BTreeSet<&str> = rows.iter().filter_map(|row| row.model.as_deref()).collect();
+    Err(Diagnostic::of(
+        name,
+        format!("has no quality of `{model}` at any τ"),
+        format!(
+            "models in it: {}; give a curve of your own with --quality FILE",
+            models.into_iter().collect::<Vec<_>>().join(", ")
+        ),
+    ))
+}
+
+/// Vanilla's quality: the mean of what was measured.
+pub(super) fn vanilla(own: &[&Row]) -> Option<f64> {
+    let given: Vec<f64> =
+        own.iter().filter(|row| row.tau.is_none()).map(|row| row.quality).collect();
+    (!given.is_empty()).then(|| mean(&given))
+}
