@@ -137,6 +137,33 @@ pub struct Layout {
     pub places: Places,
 }
 
+impl Layout {
+    /// GPUs of the smallest replica: whole groups of experts, and of tensors and contexts, in every stage.
+    #[must_use]
+    pub fn replica(&self) -> u64 {
+        let shared = u64::from(self.tensor_parallel) * u64::from(self.context_parallel);
+        let experts = u64::from(self.expert_parallel);
+        let group = if shared == 0 { experts } else { experts / gcd(experts, shared) * shared };
+        u64::from(self.pipeline_parallel).saturating_mul(group)
+    }
+
+    /// How many of these GPUs whole replicas use, the first ones; the others idle.
+    #[must_use]
+    pub fn in_use(&self, gpus: u32) -> u32 {
+        let replica = self.replica();
+        // No more than `gpus`.
+        if replica == 0 { 0 } else { gpus - (u64::from(gpus) % replica) as u32 }
+    }
+}
+
+/// The greatest number that divides both.
+const fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 /// How unevenly the FFN experts of one layer are chosen, over all traffic.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Popularity {

@@ -42,12 +42,13 @@ pub(crate) fn seeds(text: &str) -> Result<Seeds, String> {
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
 pub(crate) struct ComparisonArgs {
-    /// The vanilla workload: built in, or a file.
-    #[arg(long, default_value = "moe-1b")]
-    pub(crate) vanilla: String,
-    /// The MoE++ workload to compare with it.
-    #[arg(long, default_value = "moepp-1b")]
-    pub(crate) moepp: String,
+    /// The vanilla workload: built in, or a file. Alone, nothing is said of MoE++. Default, with no --moepp: moe-1b
+    /// and moepp-1b.
+    #[arg(long, value_name = "WORKLOAD")]
+    vanilla: Option<String>,
+    /// The MoE++ workload to compare with it, or alone.
+    #[arg(long, value_name = "WORKLOAD")]
+    moepp: Option<String>,
     /// What is counted: experts, moe-layer, model-forward, layer-training or training-step.
     #[arg(long, default_value = "moe-layer", value_parser = scope)]
     counted: Scope,
@@ -72,7 +73,46 @@ pub(crate) struct ComparisonArgs {
     allow_oom: bool,
 }
 
+/// The workloads of a comparison, as they were named.
+pub(crate) enum Named<'a> {
+    /// A vanilla workload and its MoE++ twin.
+    Pair {
+        /// The vanilla one.
+        vanilla: &'a str,
+        /// The other.
+        moepp: &'a str,
+    },
+    /// One workload, vanilla or MoE++.
+    Alone(&'a str),
+}
+
+impl Named<'_> {
+    /// The workload that is compared.
+    pub(crate) const fn own(&self) -> &str {
+        match self {
+            Self::Pair { moepp, .. } | Self::Alone(moepp) => moepp,
+        }
+    }
+
+    /// The one that its gain is over.
+    pub(crate) const fn vanilla(&self) -> Option<&str> {
+        match self {
+            Self::Pair { vanilla, .. } => Some(vanilla),
+            Self::Alone(_) => None,
+        }
+    }
+}
+
 impl ComparisonArgs {
+    /// The workloads: those named, else the 1B pair.
+    pub(crate) fn named(&self) -> Named<'_> {
+        match (self.vanilla.as_deref(), self.moepp.as_deref()) {
+            (Some(vanilla), Some(moepp)) => Named::Pair { vanilla, moepp },
+            (Some(one), None) | (None, Some(one)) => Named::Alone(one),
+            (None, None) => Named::Pair { vanilla: "moe-1b", moepp: "moepp-1b" },
+        }
+    }
+
     /// The scenario on each cluster, and the name that the cluster goes by: its own, and that of its path
     /// where another file of that name, in another folder, came before.
     pub(crate) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
@@ -95,7 +135,12 @@ impl ComparisonArgs {
             Some((topology, profile)) => (topology, Some(profile)),
             None => (cluster, None),
         };
-        let compare = CaseSpec { vanilla: self.vanilla.clone(), moepp: Some(self.moepp.clone()) };
+        let compare = match self.named() {
+            Named::Pair { vanilla, moepp } => {
+                CaseSpec { vanilla: vanilla.to_owned(), moepp: Some(moepp.to_owned()) }
+            }
+            Named::Alone(one) => CaseSpec { vanilla: one.to_owned(), moepp: None },
+        };
         let mut spec =
             ScenarioSpec::new("compare", topology, self.counted, self.seeds.clone(), compare);
         spec.calibration_uncertainty = !self.no_calibration_error;
@@ -103,10 +148,12 @@ impl ComparisonArgs {
         spec.overheads.clone_from(&self.overheads);
         let overrides = Overrides::new(crate::with_oom(&self.set, self.allow_oom));
         let source = ScenarioSource::of_spec(&spec, overrides);
+        let source = if self.vanilla.is_none() { source.alone() } else { source };
         let scenario = source.load().map_err(|mistake| self.as_argument(cluster, mistake))?;
         if self.strict {
             refuse_borrowed(&scenario)?;
         }
+        self.refuse_vanilla_as_moepp(&scenario)?;
         self.refuse_another_model(&scenario)?;
         let taus = scenario.cases[0].moepp.len();
         if taus > 1 {
@@ -119,10 +166,23 @@ impl ComparisonArgs {
 }
 
 impl ComparisonArgs {
+    /// Refuses a vanilla workload that is named as the MoE++ one, alone.
+    fn refuse_vanilla_as_moepp(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
+        let alone = self.vanilla.is_none() && scenario.cases[0].moepp.is_empty();
+        let own = &scenario.cases[0].vanilla;
+        if !alone || own.model.experts.zero_computation.total() > 0 {
+            return Ok(());
+        }
+        let found = format!("`{}` has no zero-computation experts", own.name);
+        Err(Diagnostic::of("--moepp", found, "name it with --vanilla"))
+    }
+
     /// Refuses a gain of one model over another: what differs then is not what MoE++ changes.
     fn refuse_another_model(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
         let case = &scenario.cases[0];
         let Some(moepp) = case.moepp.first() else { return Ok(()) };
+        let named = self.named();
+        let vanilla = named.vanilla().unwrap_or_default();
         let [base, own] = [&case.vanilla.model, &moepp.model];
         if (base.layers, base.hidden) == (own.layers, own.hidden) {
             return Ok(());
@@ -130,12 +190,16 @@ impl ComparisonArgs {
         let found = format!(
             "`{}` has {} layers of hidden size {}, `{}` {} of {}: a gain of one model over another is not \
              MoE++'s",
-            self.moepp, own.layers, own.hidden, self.vanilla, base.layers, base.hidden
+            named.own(),
+            own.layers,
+            own.hidden,
+            vanilla,
+            base.layers,
+            base.hidden
         );
         let help = format!(
-            "write its MoE++ twin: `moesim show {} > twin.toml`, give [experts] zero, copy, constant and tau \
-             as in `moesim show moepp-1b`, then --moepp twin.toml",
-            self.vanilla
+            "write its MoE++ twin: `moesim show {vanilla} > twin.toml`, give [experts] zero, copy, constant and tau \
+             as in `moesim show moepp-1b`, then --moepp twin.toml; or name one of them alone"
         );
         Err(Diagnostic::of("--moepp", found, help))
     }
@@ -145,9 +209,14 @@ impl ComparisonArgs {
         if mistake.place != config::COMMAND_LINE {
             return mistake;
         }
+        let named = self.named();
+        let of = |flag: &'static str| move |name: &str| format!("{flag} {name}");
         let flag = match mistake.key.as_str() {
-            "compare[0].vanilla" => Some(format!("--vanilla {}", self.vanilla)),
-            "compare[0].moepp" => Some(format!("--moepp {}", self.moepp)),
+            "compare[0].vanilla" if self.vanilla.is_none() && self.moepp.is_some() => {
+                Some(format!("--moepp {}", named.own()))
+            }
+            "compare[0].vanilla" => named.vanilla().or(Some(named.own())).map(of("--vanilla")),
+            "compare[0].moepp" => Some(format!("--moepp {}", named.own())),
             "overheads" => self.overheads.as_ref().map(|name| format!("--overheads {name}")),
             _ => None,
         };

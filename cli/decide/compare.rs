@@ -48,11 +48,12 @@ pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
     let results = compare(&cluster_cases, threads::available())?;
     let catch_ups = catch_ups(&cluster_cases, &results, args.equal)?;
     let own = cluster_cases.iter().flat_map(|case| &case.scenario.ingredients.inputs);
+    let named = args.comparison.named();
     let asked = Compared {
         made_by: crate::reproduce::made_by(own.cloned().chain(prices)),
         equal: args.equal,
-        workload: &args.comparison.moepp,
-        vanilla: &args.comparison.vanilla,
+        workload: named.own(),
+        vanilla: named.vanilla(),
         set: &args.comparison.set,
         prices_of: &book.date,
     };

@@ -23,7 +23,7 @@ pub(crate) struct LayoutsArgs {
     /// What is wanted most.
     #[arg(long = "for", value_parser = choice::parser::<Objective>(), default_value = "throughput")]
     objective: Objective,
-    /// Expert-parallel sizes. Default: all that divide experts and GPUs.
+    /// Expert-parallel sizes. Default: all that divide experts and leave at most an eighth of the GPUs idle.
     #[arg(long, value_name = "GPUS", value_delimiter = ',', value_parser = size)]
     ep: Vec<u32>,
     /// Tensor-parallel sizes. Default: powers of two within a node, where attention counts.

@@ -73,14 +73,39 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Refuses a model whose share of FFN slots does not depend on τ: all τ would come out alike.
 fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure> {
-    let mut moepp = scenario.cases.iter().flat_map(|case| &case.moepp);
-    if moepp.all(|workload| workload.model.experts.tau.is_some()) {
+    let case = &scenario.cases[0];
+    let own = case.moepp.first().unwrap_or(&case.vanilla);
+    let experts = &own.model.experts;
+    if experts.tau.is_some() || experts.zero_computation.total() == 0 {
         return Ok(());
     }
     let found =
         format!("`{name}` says itself what share of slots FFN experts get, so τ decides nothing");
     let help = "name a workload with experts.tau, or vary the share itself in a sweep";
     Err(Diagnostic::of("--moepp", found, help).into())
+}
+
+/// How quality depends on τ; nothing where one vanilla workload stands alone.
+fn trend(args: &PlanArgs, first: &ClusterCase) -> Result<Option<Trend>, Diagnostic> {
+    let model = &first.scenario.cases[0].vanilla.model.name;
+    let vanilla_alone = !first.is_pair() && first.own().model.experts.tau.is_none();
+    match &args.quality {
+        Some(path) => Trend::read(path, model).map(Some),
+        None if vanilla_alone => Ok(None),
+        None => Trend::published(model).map(Some),
+    }
+}
+
+/// The τ named, else those of [`TAUS`] and those at which quality was measured.
+fn taus(args: &PlanArgs, trend: Option<&Trend>) -> Vec<f64> {
+    let mut taus = args.tau.clone();
+    if taus.is_empty() {
+        taus.extend(TAUS);
+        taus.extend(trend.iter().flat_map(|trend| trend.taus()));
+    }
+    taus.sort_by(f64::total_cmp);
+    taus.dedup();
+    taus
 }
 
 pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -102,30 +127,20 @@ pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         let found = "every cluster costs more".to_owned();
         return Err(Diagnostic::of("--max-usd", found, "allow more, or name other clusters").into());
     };
-    refuse_if_tau_is_idle(&args.comparison.moepp, &first.scenario)?;
-    let model = &first.scenario.cases[0].vanilla.model.name;
-    let trend = match &args.quality {
-        Some(path) => Trend::read(path, model)?,
-        None => Trend::published(model)?,
-    };
+    refuse_if_tau_is_idle(args.comparison.named().own(), &first.scenario)?;
+    let trend = trend(args, first)?;
     let target = match (args.tokens_per_s, args.step_ms, args.layer_ms) {
         (Some(least), _, _) => Target::TokensPerSec(least),
         (_, Some(most), _) => Target::StepMs(most),
         (_, _, most) => Target::LayerMs(most.unwrap_or(f64::INFINITY)),
     };
-    let mut taus = args.tau.clone();
-    if taus.is_empty() {
-        taus.extend(TAUS);
-        taus.extend(trend.taus());
-    }
-    taus.sort_by(f64::total_cmp);
-    taus.dedup();
+    let taus = taus(args, trend.as_ref());
     let question = Question {
         cluster_cases: &cluster_cases,
         taus: &taus,
         target,
         probability: args.probability,
-        trend: &trend,
+        trend: trend.as_ref(),
     };
     let answer = plan(&question, threads::available())?;
     let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
@@ -133,13 +148,13 @@ pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let asked = Planned {
         made_by: crate::reproduce::made_by(own.chain(quality).chain(prices)),
         probability: args.probability,
-        trend: &trend,
+        trend: trend.as_ref(),
         set: &args.comparison.set,
         left_out: too_dear,
     };
     let result = PlanResult::of(asked, &cluster_cases, &answer);
     if let Some(path) = &args.plot {
-        output::chart(&pictures::front_chart(&result), path)?;
+        output::chart(&pictures::front_chart(&result, "--plot")?, path)?;
     }
     if args.json { output::json(out, &result) } else { Ok(result.write_text(out)?) }
 }

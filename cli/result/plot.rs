@@ -157,7 +157,7 @@ fn draw(args: &PlotArgs, found: &Found, kind: Kind, name: &str) -> Result<Pictur
             Picture::Bars(pictures::throughput_chart(comparison))
         }
         Found::Comparison(comparison) => Picture::Spots(pictures::cost_chart(comparison, name)?),
-        Found::Plan(plan) => Picture::Lines(pictures::front_chart(plan)),
+        Found::Plan(plan) => Picture::Lines(pictures::front_chart(plan, name)?),
         Found::Flows(flows) => Picture::Heat(pictures::flow_links_chart(flows, name)?),
         Found::Errors(files) => Picture::Bars(pictures::errors_chart(files, name)?),
         Found::Counts(table) => Picture::Heat(pictures::loads_chart(table, name)?),

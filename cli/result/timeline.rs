@@ -54,9 +54,9 @@ pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     let scenario = source.load()?;
     let workload = choose(&scenario, args.workload.as_deref(), args.tau)?;
     let seed = args.seed.unwrap_or(scenario.seeds.start);
-    let gpus = scenario.topology.gpus();
+    let gpus = workload.layout.in_use(scenario.topology.gpus());
     if let Some(rank) = args.ranks.iter().find(|rank| **rank >= gpus) {
-        let help = format!("GPUs are numbered 0 to {}", gpus - 1);
+        let help = format!("GPUs that are used are numbered 0 to {}", gpus - 1);
         return Err(Diagnostic::of("--ranks", format!("there is no GPU {rank}"), help).into());
     }
     let outcome = study::run(&scenario, workload, scenario.overheads, seed)?;

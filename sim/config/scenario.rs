@@ -96,6 +96,8 @@ pub struct ScenarioSource {
     source: Source,
     folder: PathBuf,
     overrides: Overrides,
+    /// Whether a workload may stand alone that is MoE++.
+    alone: bool,
     /// Files that were handed over and need not be read, by name.
     beside: BTreeMap<String, String>,
     /// Hash of what has been read so far.
@@ -126,6 +128,12 @@ impl ScenarioSource {
         Self::of(source, PathBuf::new(), overrides, BTreeMap::new())
     }
 
+    /// The same, whose workload may be MoE++ where it stands alone, in place of a vanilla one.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
     /// A scenario whose text, and that of the files it names, is handed over: as if `files` lay in one
     /// folder and the file `name` of it were opened.
     ///
@@ -151,7 +159,7 @@ impl ScenarioSource {
         let source = source.with_overrides(overrides.of_scenario());
         let read = Cell::new(source.fold_into(0));
         let inputs = RefCell::new(source.inputs(&[]).into_iter().collect());
-        Self { source, folder, overrides, beside, read, inputs }
+        Self { source, folder, overrides, alone: false, beside, read, inputs }
     }
 
     /// Reads and checks everything that the scenario names.
@@ -288,6 +296,9 @@ impl ScenarioSource {
         on: (&Topology, &Kernels<'_>),
     ) -> Result<Case, Diagnostic> {
         let table = &spec.compare[at];
+        if self.alone && table.moepp.is_none() {
+            return self.lone(self.workload(&table.vanilla, at, on, ROLES[1])?, taus);
+        }
         let vanilla = self.workload(&table.vanilla, at, on, ROLES[0])?;
         if vanilla.model.experts.zero_computation.total() > 0 {
             return Err(self.source.mistake_at_key(
@@ -323,6 +334,20 @@ impl ScenarioSource {
             workload
         };
         Ok(Case { vanilla, moepp: taus.iter().map(at).collect() })
+    }
+
+    /// The case of a workload alone, at the one τ that is given.
+    fn lone(&self, mut alone: Workload, taus: Option<&[f64]>) -> Result<Case, Diagnostic> {
+        match (taus, &mut alone.model.experts.tau) {
+            (None, _) => {}
+            (Some([tau]), Some(own)) => *own = *tau,
+            (Some(_), _) => {
+                let found = format!("does not apply to `{}` alone", alone.name);
+                let help = "give one τ, to a workload that has one";
+                return Err(self.source.mistake_at_key("tau", found, help));
+            }
+        }
+        Ok(Case { vanilla: alone, moepp: Vec::new() })
     }
 
     fn workload(

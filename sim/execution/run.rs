@@ -56,18 +56,31 @@ pub struct Inputs<'a> {
     pub drawn: Option<&'a Drawn>,
 }
 
-/// Why a workload's layout does not fit a topology, if it does not.
+/// Why not even one replica of a workload fits into a topology, if none does.
+///
+/// GPUs that a last, incomplete replica would have idle ([`crate::workload::Layout::in_use`]).
 #[must_use]
 pub fn misfit(topology: &Topology, workload: &Workload) -> Option<String> {
     let (gpus, layout) = (topology.gpus(), &workload.layout);
+    if layout.in_use(gpus) > 0 {
+        return None;
+    }
     let (experts, stages) = (layout.expert_parallel, layout.pipeline_parallel);
-    let fits = u64::from(gpus).is_multiple_of(u64::from(experts) * u64::from(stages));
-    (!fits).then(|| {
-        format!(
-            "{gpus} GPUs cannot be divided into {stages} pipeline stages of groups of {experts} \
-             GPUs"
-        )
-    })
+    let shared = layout.tensor_parallel * layout.context_parallel;
+    let groups = if shared > 1 {
+        format!("groups of {experts} for experts and {shared} for tensors and contexts")
+    } else {
+        format!("groups of {experts}")
+    };
+    let (replica, s) = (layout.replica(), if stages == 1 { "" } else { "s" });
+    Some(format!(
+        "not even one replica fits: {stages} pipeline stage{s} of {groups} take {replica} GPUs, and there are {gpus}"
+    ))
+}
+
+/// GPUs that a run uses: those of whole replicas.
+fn in_use(inputs: &Inputs<'_>) -> u32 {
+    inputs.workload.layout.in_use(inputs.topology.gpus())
 }
 
 /// Most flows that a run whose engine is chosen by itself may have carried one by one.
@@ -262,7 +275,7 @@ fn collectives<'a>(inputs: &'a Inputs<'a>) -> CollectiveTimes<'a> {
 fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> TrainingStep<'a> {
     let (workload, topology) = (inputs.workload, inputs.topology);
     let grid = Grid {
-        gpus: topology.gpus(),
+        gpus: in_use(inputs),
         group: workload.layout.expert_parallel,
         stages: workload.layout.pipeline_parallel,
     };
@@ -270,7 +283,7 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
     let replicas = Replicas::new(
         workload,
         (inputs.kernels, collectives(inputs)),
-        (topology.gpus() / grid.stages, whole),
+        (grid.gpus / grid.stages, whole),
         slowdown(topology, NCCL_SMS),
     );
     let sms = inputs.exchange_sms.unwrap_or(NCCL_SMS);
@@ -326,7 +339,7 @@ fn execute<'a, P: Program>(
 /// Tokens that go through the model: those of the first stage's GPUs.
 fn tokens(inputs: &Inputs<'_>) -> u64 {
     let (batch, layout) = (&inputs.workload.batch, &inputs.workload.layout);
-    let first_stage = u64::from(inputs.topology.gpus() / layout.pipeline_parallel);
+    let first_stage = u64::from(in_use(inputs) / layout.pipeline_parallel);
     first_stage * u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches)
 }
 
@@ -337,7 +350,7 @@ fn grid(inputs: &Inputs<'_>) -> ParallelGrid {
         Bytes(u64::from(workload.batch.tokens_per_gpu) * workload.token_bytes().0);
     let waits = stages > 1 && inputs.counted == Scope::ModelForward;
     ParallelGrid {
-        gpus: inputs.topology.gpus(),
+        gpus: in_use(inputs),
         group: workload.layout.expert_parallel,
         stages,
         layers: workload.layers_per_gpu() * workload.gating.scheme.rounds(),

@@ -68,6 +68,12 @@ impl ClusterCase {
         &self.scenario.cases[0].vanilla
     }
 
+    /// Whether a vanilla workload and its MoE++ twin are compared, not one workload alone.
+    #[must_use]
+    pub fn is_pair(&self) -> bool {
+        !self.scenario.cases[0].moepp.is_empty()
+    }
+
     /// The workload that is compared: MoE++ if there is one.
     #[must_use]
     pub fn own(&self) -> &Workload {

@@ -63,6 +63,8 @@ pub struct Candidate {
     pub cluster: usize,
     /// The layout.
     pub layout: Layout,
+    /// GPUs of the cluster that it leaves idle.
+    pub idle_gpus: u32,
     /// Tokens per second, mean over seeds.
     pub tokens_per_sec: f64,
     /// Tokens per second for what the objective counts: a dollar, or the whole cluster.
@@ -226,6 +228,7 @@ fn candidate(
 ) -> Result<Candidate, TooLong> {
     let case = &cluster_cases[open.cluster];
     let scenario = &case.scenario;
+    let gpus = scenario.topology.gpus();
     let run =
         |seed| run_if(scenario, &open.workload, scenario.overheads, seed, &WhatIf::NOTHING, None);
     let outcomes = scenario.seeds.clone().map(run).collect::<Result<Vec<Outcome>, _>>()?;
@@ -236,6 +239,7 @@ fn candidate(
     Ok(Candidate {
         cluster: open.cluster,
         layout: open.layout,
+        idle_gpus: gpus - open.workload.layout.in_use(gpus),
         tokens_per_sec,
         rate: tokens_per_sec * unit(case, objective),
         step_ms: of(|outcome| 1e3 * outcome.counted_secs()),

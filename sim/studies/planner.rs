@@ -24,6 +24,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::base::statistics::{mean, variance};
 use crate::base::threads::in_parallel;
+use crate::config::Case;
 use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::kernels::TimedBasis;
@@ -128,8 +129,8 @@ pub struct Question<'a> {
     pub target: Target,
     /// With what probability.
     pub probability: f64,
-    /// How quality depends on τ.
-    pub trend: &'a Trend,
+    /// How quality depends on τ; none where no τ is varied.
+    pub trend: Option<&'a Trend>,
 }
 
 /// Between grid values τ is told to 1/32 of their distance at best.
@@ -180,9 +181,10 @@ fn best(question: &Question<'_>, candidates: &[Candidate]) -> Option<usize> {
     let trend = question.trend;
     let meets = |at: &usize| candidates[*at].probability >= question.probability;
     let all = || (0..candidates.len()).filter(meets);
-    let measured = all().filter_map(|at| trend.measured(candidates[at].tau));
+    let measured = all().filter_map(|at| trend?.measured(candidates[at].tau));
     let most = measured.fold(f64::NEG_INFINITY, f64::max);
-    let is_worse = |at: usize| trend.by_points(candidates[at].tau).is_some_and(|own| own < most);
+    let by_points = |at: usize| trend.and_then(|trend| trend.by_points(candidates[at].tau));
+    let is_worse = |at: usize| by_points(at).is_some_and(|own| own < most);
     all().filter(|at| !is_worse(*at)).max_by(|&a, &b| {
         // What was measured is worth more than what a line promises beyond it.
         let known = |at: usize| candidates[at].quality.is_some_and(|own| !own.extrapolated);
@@ -206,8 +208,8 @@ fn is_beaten(own: &Candidate, candidates: &[Candidate]) -> bool {
 }
 
 /// τ between two, of as few digits as tell them apart in quality: multiples of a power of ten, rising.
-fn between(low: f64, high: f64, trend: &Trend) -> Vec<f64> {
-    let told = trend.resolution(low, high);
+fn between(low: f64, high: f64, trend: Option<&Trend>) -> Vec<f64> {
+    let told = trend.map_or(0.1 * low, |trend| trend.resolution(low, high));
     if !told.is_finite() {
         return Vec::new();
     }
@@ -221,14 +223,27 @@ fn between(low: f64, high: f64, trend: &Trend) -> Vec<f64> {
     (0..=1000).map(|k| at(first + f64::from(k))).filter(|tau| low < *tau && *tau < high).collect()
 }
 
+/// The vanilla workload and that of which τ is varied: one that stands alone is vanilla, or MoE++.
+fn roles(case: &Case) -> [Option<&Workload>; 2] {
+    let is_moepp = |workload: &Workload| workload.model.experts.tau.is_some();
+    match case.moepp.first() {
+        Some(moepp) => [Some(&case.vanilla), Some(moepp)],
+        None if is_moepp(&case.vanilla) => [None, Some(&case.vanilla)],
+        None => [Some(&case.vanilla), None],
+    }
+}
+
 fn candidates_of(
     question: &Question<'_>,
     cluster_case: &ClusterCase,
     threads: usize,
 ) -> Result<Vec<Candidate>, TooLong> {
-    let case = &cluster_case.scenario.cases[0];
-    let mut found = vec![candidate(question, cluster_case, &case.vanilla, None, threads)?];
-    let Some(moepp) = case.moepp.first() else { return Ok(found) };
+    let [vanilla, moepp] = roles(&cluster_case.scenario.cases[0]);
+    let mut found = Vec::new();
+    if let Some(vanilla) = vanilla {
+        found.push(candidate(question, cluster_case, vanilla, None, threads)?);
+    }
+    let Some(moepp) = moepp else { return Ok(found) };
     let at = |tau: f64| {
         let mut workload = moepp.clone();
         workload.model.experts.tau = Some(tau);
@@ -238,7 +253,8 @@ fn candidates_of(
         found.push(at(tau)?);
     }
     let meets = |candidate: &Candidate| candidate.probability >= question.probability;
-    let edge = found.windows(2).skip(1).find(|pair| meets(&pair[0]) && !meets(&pair[1]));
+    let first = usize::from(vanilla.is_some());
+    let edge = found.windows(2).skip(first).find(|pair| meets(&pair[0]) && !meets(&pair[1]));
     if let Some((low, high)) = edge.and_then(|pair| Some((pair[0].tau?, pair[1].tau?))) {
         let mut left = &between(low, high, question.trend)[..];
         while !left.is_empty() {
@@ -247,7 +263,7 @@ fn candidates_of(
             left = if meets(&tried) { &left[middle + 1..] } else { &left[..middle] };
             found.push(tried);
         }
-        found[1..].sort_by(|a, b| a.tau.unwrap_or(0.0).total_cmp(&b.tau.unwrap_or(0.0)));
+        found[first..].sort_by(|a, b| a.tau.unwrap_or(0.0).total_cmp(&b.tau.unwrap_or(0.0)));
     }
     Ok(found)
 }
@@ -276,7 +292,7 @@ fn candidate(
         probability,
         tokens_per_sec,
         target,
-        quality: question.trend.at(tau),
+        quality: question.trend.and_then(|trend| trend.at(tau)),
     })
 }
 
@@ -311,7 +327,8 @@ fn evaluate_candidate(
     match chosen.tau {
         None => case.moepp.clear(),
         Some(tau) => {
-            case.moepp.iter_mut().for_each(|workload| workload.model.experts.tau = Some(tau))
+            let own = case.moepp.first_mut().unwrap_or(&mut case.vanilla);
+            own.model.experts.tau = Some(tau);
         }
     }
     evaluate(&own, threads)
@@ -366,8 +383,8 @@ mod tests {
     #[test]
     fn tau_between_two_have_no_more_digits_than_quality_tells() {
         let trend = Trend::published("1B").unwrap();
-        assert_eq!(between(0.25, 0.4, &trend), [0.3]);
-        assert_eq!(between(0.1, 0.15, &trend), [0.11, 0.12, 0.13, 0.14]);
-        assert!(between(1.0, 1.5, &trend).is_empty(), "{:?}", between(1.0, 1.5, &trend));
+        assert_eq!(between(0.25, 0.4, Some(&trend)), [0.3]);
+        assert_eq!(between(0.1, 0.15, Some(&trend)), [0.11, 0.12, 0.13, 0.14]);
+        assert!(between(1.0, 1.5, Some(&trend)).is_empty());
     }
 }

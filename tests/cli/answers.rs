@@ -104,7 +104,7 @@ fn the_planner_takes_the_largest_tau_that_meets_the_target() {
         taus: &taus,
         target: Target::TokensPerSec(target),
         probability: 0.9,
-        trend: &trend,
+        trend: Some(&trend),
     };
     let answer = plan(&question, 2).unwrap();
     let best = &answer.candidates[answer.best.expect("0.25 meets it")];

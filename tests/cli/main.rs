@@ -1,6 +1,7 @@
 //! Does the command line help its users?
 
 mod advice;
+mod alone;
 mod answers;
 mod cases;
 mod choices;
@@ -10,6 +11,7 @@ mod files;
 mod full_disk;
 mod gate_commands;
 mod gate_files;
+mod idle;
 mod layouts;
 mod mistakes;
 mod models;

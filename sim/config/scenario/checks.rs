@@ -9,7 +9,7 @@ use crate::kernels::profile::Profile;
 use crate::kernels::{Kernels, NoKernel};
 use crate::network::Unavailable;
 use crate::topology::Topology;
-use crate::workload::{Execution, Phase, Workload};
+use crate::workload::{Execution, Layout, Phase, Workload};
 
 /// Overheads of a loop over experts, of the shipped ones.
 const LOOP: &str = "moepp-loop";
@@ -56,7 +56,7 @@ impl Scenario {
             return Some((found, "give a divisor".to_owned()));
         }
         if let Some(misfit) = crate::execution::run::misfit(&self.topology, workload) {
-            return Some((misfit, "change the layout".to_owned()));
+            return Some((misfit, layout_help(&self.topology, workload)));
         }
         let kernels = Kernels::new(&self.profile, self.topology.gpu().device());
         if let Err(none) = runnable(&kernels, workload) {
@@ -185,30 +185,21 @@ impl ScenarioSource {
     }
 }
 
-/// Groups of experts that are named to the user.
-const NAMED: usize = 3;
-
-/// The nearest groups of experts that a topology divides into, as a remedy.
+/// What to do where not even one replica fits.
 pub(super) fn layout_help(topology: &Topology, workload: &Workload) -> String {
     let (gpus, layout) = (topology.gpus(), &workload.layout);
     let places = workload.model.experts.ffn + layout.places.redundant();
-    let of_stages = |stages: u32| -> Vec<u32> {
-        let groups = 1..=(gpus / stages).min(places);
-        let divides = |n: &u32| (gpus / stages).is_multiple_of(*n) && places.is_multiple_of(*n);
-        groups.filter(divides).collect()
+    let with = |experts: u32| {
+        let other = Layout { expert_parallel: experts, ..layout.clone() };
+        places.is_multiple_of(experts) && other.in_use(gpus) > 0
     };
-    let own = layout.pipeline_parallel;
-    let stages = if own <= gpus && gpus.is_multiple_of(own) { own } else { 1 };
-    let mut groups = of_stages(stages);
-    let away = |n: u32| (f64::from(n) / f64::from(layout.expert_parallel)).ln().abs();
-    groups.sort_by(|a, b| away(*a).total_cmp(&away(*b)));
-    groups.truncate(NAMED);
-    let named: Vec<String> = groups.iter().map(|n| n.to_string()).collect();
-    let pipeline = if stages == own { "" } else { " with layout.pipeline_parallel = 1" };
-    format!(
-        "give layout.expert_parallel = {}{pipeline}, or name a topology that the layout divides",
-        named.join(" or ")
-    )
+    let largest = (1..=gpus.min(places)).rev().find(|experts| with(*experts));
+    match largest {
+        Some(experts) if experts < layout.expert_parallel => {
+            format!("give layout.expert_parallel = {experts} or less, or a topology of more GPUs")
+        }
+        _ => "give fewer stages or smaller groups, or a topology of more GPUs".to_owned(),
+    }
 }
 
 /// What is wrong with a workload for what is counted, and how to fix it.
@@ -239,16 +230,7 @@ fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, S
             format!("`{name}` has {layers} layers with experts for {parts} parts of stages");
         return Some((found, "give fewer stages or chunks".to_owned()));
     }
-    let per_stage = scenario.topology.gpus() / stages;
-    let shared = layout.tensor_parallel * layout.context_parallel;
-    (!per_stage.is_multiple_of(shared)).then(|| {
-        let found = format!(
-            "{per_stage} GPUs of a stage do not divide into groups of tensor_parallel x \
-             context_parallel = {} x {} GPUs of `{name}`",
-            layout.tensor_parallel, layout.context_parallel
-        );
-        (found, "change one of them, or the number of GPUs".to_owned())
-    })
+    None
 }
 
 /// Whether the GPU computes in the workload's format, and the profile has the experts' kernel that it

@@ -18,10 +18,10 @@ pub struct Ingredients {
     pub overheads_named: bool,
 }
 
-/// One vanilla workload and its MoE++ versions.
+/// One vanilla workload and its MoE++ versions, or one workload alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// The vanilla workload.
+    /// The vanilla workload; where `moepp` is empty the one that stands alone, which may be MoE++.
     pub vanilla: Workload,
     /// The MoE++ workload at each τ asked for.
     pub moepp: Vec<Workload>,

@@ -33,7 +33,7 @@ const TRIED: usize = 8;
 #[must_use]
 pub fn fit(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) -> Fit {
     let Some(memory) = topology.gpu().memory else { return Fit::NotStated };
-    let gpus = topology.gpus();
+    let gpus = workload.layout.in_use(topology.gpus());
     let most = row_bounds(workload)[1];
     if Ledger::of(workload, (counted, gpus), most).total() <= memory {
         return Fit::Fits;

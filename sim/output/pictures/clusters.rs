@@ -12,7 +12,11 @@ pub fn throughput_chart(comparison: &Comparison) -> StackedBars {
     let mut bars = Vec::new();
     for cluster in &comparison.clusters {
         let per = comparison.per(cluster).unwrap_or_default();
-        let vanilla = per * cluster.vanilla_tokens_per_s / cluster.tokens_per_s;
+        let Some(vanilla) = cluster.vanilla_tokens_per_s else {
+            bars.push(Bar { name: cluster.cluster.clone(), parts: vec![per] });
+            continue;
+        };
+        let vanilla = per * vanilla / cluster.tokens_per_s;
         let name = format!("{} vanilla", cluster.cluster);
         bars.push(Bar { name, parts: vec![vanilla, 0.0] });
         let parts = vec![vanilla.min(per), (per - vanilla).max(0.0)];
@@ -22,7 +26,10 @@ pub fn throughput_chart(comparison: &Comparison) -> StackedBars {
         title: title(&comparison.clusters, unit),
         below: workloads(comparison),
         axis: Axis::from_zero(unit),
-        parts: vec!["vanilla".to_owned(), "gained by MoE++".to_owned()],
+        parts: match comparison.vanilla {
+            Some(_) => vec!["vanilla".to_owned(), "gained by MoE++".to_owned()],
+            None => vec![comparison.workload.clone()],
+        },
         bars,
     }
 }
@@ -41,7 +48,10 @@ fn title(clusters: &[ComparedCluster], unit: &str) -> String {
 }
 
 fn workloads(comparison: &Comparison) -> String {
-    format!("{} against {}", comparison.workload, comparison.vanilla)
+    match &comparison.vanilla {
+        Some(vanilla) => format!("{} against {vanilla}", comparison.workload),
+        None => format!("{} alone", comparison.workload),
+    }
 }
 
 /// Throughput against cost (or power): the more a cluster gives for its price, the steeper its ray.
@@ -67,7 +77,7 @@ pub fn cost_chart(comparison: &Comparison, place: &str) -> Result<Spots, Diagnos
             x,
             y: cluster.tokens_per_s / 1e6,
             interval: None,
-            before: Some(cluster.vanilla_tokens_per_s / 1e6),
+            before: cluster.vanilla_tokens_per_s.map(|tokens| tokens / 1e6),
         });
     }
     let ratio = |spot: &Spot| spot.y / spot.x;
@@ -88,8 +98,9 @@ pub fn cost_chart(comparison: &Comparison, place: &str) -> Result<Spots, Diagnos
     Ok(Spots {
         title,
         below: format!(
-            "{}; open marks: vanilla. What the price book counts: moesim topology",
-            workloads(comparison)
+            "{}{}. What the price book counts: moesim topology",
+            workloads(comparison),
+            if comparison.vanilla.is_some() { "; open marks: vanilla" } else { "" }
         ),
         x: Axis::from_zero(label),
         y: Axis::from_zero("million tokens/s"),

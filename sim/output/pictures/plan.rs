@@ -1,38 +1,22 @@
 //! What `moesim plan` found: quality against throughput, and the Pareto front.
 
+use crate::config::Diagnostic;
 use crate::output::plot::{Axis, LineChart, Point, Series};
-use crate::output::report::plan::{PlanCandidate, PlanResult};
+use crate::output::report::plan::{PlanCandidate, PlanResult, sure};
 
 /// Candidates of each cluster, those that none beats in both, the target and what is recommended.
-#[must_use]
-pub fn front_chart(plan: &PlanResult) -> LineChart {
-    let place =
-        |candidate: &PlanCandidate| Some((candidate.tokens_per_s / 1e6, candidate.quality?));
-    let plain = |(x, y)| Point { x, y, interval: None };
-    let mut front: Vec<Point> = plan.front.iter().filter_map(place).map(plain).collect();
-    front.sort_by(|a, b| a.x.total_cmp(&b.x));
-    let front_style = 6;
-    let mut own = Series::new("Pareto front", front);
-    (own.marked, own.style) = (false, Some(front_style));
-    let mut series = vec![own];
-    // What does not fit into memory is no choice, and what has no known quality no place.
-    for candidate in plan.candidates.iter().filter(|candidate| candidate.fits) {
-        let Some(placed) = place(candidate) else { continue };
-        let name = &candidate.cluster;
-        let at = series.iter().position(|own| own.name == *name).unwrap_or_else(|| {
-            let mut own = Series::new(name, Vec::new());
-            (own.joined, own.style) = (false, Some(series.len() - 1));
-            series.push(own);
-            series.len() - 1
-        });
-        series[at].points.push(plain(placed));
+///
+/// # Errors
+/// If no candidate has a quality: `place` says of which result.
+pub fn front_chart(plan: &PlanResult, place: &str) -> Result<LineChart, Diagnostic> {
+    if plan.candidates.iter().all(|one| one.quality.is_none()) {
+        let found = "has no quality to draw against throughput";
+        return Err(Diagnostic::of(place, found, "give --quality FILE, or a model of the paper"));
     }
-    for own in &mut series {
-        own.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-    }
+    let mut series = candidates(plan);
     let told = plan.told();
     let spoken = told.spoken();
-    let bar = place(told).map(|(x, y)| {
+    let bar = placed(told).map(|(x, y)| {
         let interval = told.quality_noise.map(|noise| (y - noise, y + noise));
         Point { x, y, interval }
     });
@@ -49,18 +33,54 @@ pub fn front_chart(plan: &PlanResult) -> LineChart {
     (line.marked, line.style) = (false, Some(1));
     series.extend([line, taken]);
     let cluster = &told.cluster;
-    LineChart {
+    Ok(LineChart {
         title: if plan.met {
             format!("{spoken} on {cluster} meets the target at the best quality")
         } else {
             format!("No τ meets the target; {spoken} on {cluster} comes closest")
         },
         below: format!(
-            "with probability {:.2} (asked: {}); bar: ± noise of quality, where known",
-            told.probability, plan.asked_probability
+            "with probability {} (asked: {}); bar: ± noise of quality, where known",
+            sure(told.probability, 2),
+            plan.asked_probability
         ),
         x: Axis::linear("million tokens/s"),
         y: Axis::linear("quality"),
         series,
+    })
+}
+
+/// Where a candidate stands, if its quality is known.
+fn placed(candidate: &PlanCandidate) -> Option<(f64, f64)> {
+    Some((candidate.tokens_per_s / 1e6, candidate.quality?))
+}
+
+fn plain((x, y): (f64, f64)) -> Point {
+    Point { x, y, interval: None }
+}
+
+/// The front, then the candidates of each cluster.
+fn candidates(plan: &PlanResult) -> Vec<Series> {
+    let mut front: Vec<Point> = plan.front.iter().filter_map(placed).map(plain).collect();
+    front.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let front_style = 6;
+    let mut own = Series::new("Pareto front", front);
+    (own.marked, own.style) = (false, Some(front_style));
+    let mut series = vec![own];
+    // What does not fit into memory is no choice, and what has no known quality no place.
+    for candidate in plan.candidates.iter().filter(|candidate| candidate.fits) {
+        let Some(place) = placed(candidate) else { continue };
+        let name = &candidate.cluster;
+        let at = series.iter().position(|own| own.name == *name).unwrap_or_else(|| {
+            let mut own = Series::new(name, Vec::new());
+            (own.joined, own.style) = (false, Some(series.len() - 1));
+            series.push(own);
+            series.len() - 1
+        });
+        series[at].points.push(plain(place));
     }
+    for own in &mut series {
+        own.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    }
+    series
 }

@@ -24,13 +24,13 @@ pub struct Comparison {
     /// How it was made.
     #[serde(default)]
     pub made_by: MadeBy,
-    /// The workload that is compared: MoE++.
+    /// The workload that is compared: MoE++, or the one that stands alone.
     pub workload: String,
     /// Its τ, where it has one.
     #[serde(default)]
     pub tau: Option<f64>,
-    /// The workload that its gain is over.
-    pub vanilla: String,
+    /// The workload that its gain is over; none where one workload stands alone.
+    pub vanilla: Option<String>,
     /// What clusters have equally much of.
     #[serde(with = "word")]
     pub equal: Equal,
@@ -70,10 +70,10 @@ pub struct ComparedCluster {
     pub network_usd: f64,
     /// The network's part of the power.
     pub network_watts: f64,
-    /// Tokens per second of MoE++, mean over seeds.
+    /// Tokens per second of the workload that is compared, mean over seeds.
     pub tokens_per_s: f64,
-    /// Tokens per second of vanilla.
-    pub vanilla_tokens_per_s: f64,
+    /// Tokens per second of vanilla, where it is compared with.
+    pub vanilla_tokens_per_s: Option<f64>,
     /// The same of MoE++ for each GPU.
     pub tokens_per_s_per_gpu: Option<f64>,
     /// For each US dollar.
@@ -116,14 +116,14 @@ impl Comparison {
         let order = best_first(results, equal);
         let one = |&at: &usize| {
             let ratio = ratio(&results[at], &results[order[0]], equal);
-            ComparedCluster::of(&results[at], ratio, catch_ups[at])
+            ComparedCluster::of((&results[at], vanilla.is_some()), ratio, catch_ups[at])
         };
         let setting = |case: &ClusterCase| Setting::on(&case.name, &case.scenario);
         Self {
             made_by,
             workload: workload.to_owned(),
             tau: cluster_cases.first().and_then(|case| case.own().model.experts.tau),
-            vanilla: vanilla.to_owned(),
+            vanilla: vanilla.map(str::to_owned),
             equal,
             set: set.to_vec(),
             settings: cluster_cases.iter().map(setting).collect(),
@@ -159,8 +159,8 @@ pub struct Compared<'a> {
     pub equal: Equal,
     /// The MoE++ workload as it was named.
     pub workload: &'a str,
-    /// The vanilla workload as it was named.
-    pub vanilla: &'a str,
+    /// The vanilla workload as it was named, where there is one beside it.
+    pub vanilla: Option<&'a str>,
     /// Overrides.
     pub set: &'a [String],
     /// The date of the price book.
@@ -168,7 +168,7 @@ pub struct Compared<'a> {
 }
 
 impl ComparedCluster {
-    fn of(result: &ClusterResult, ratio: Ratio, found: Option<CatchUp>) -> Self {
+    fn of((result, is_pair): (&ClusterResult, bool), ratio: Ratio, found: Option<CatchUp>) -> Self {
         let factor = found.and_then(|found| found.factor);
         let gb_per_s = found.map(|found| found.gb_per_s);
         let (total, network) = (result.cost.total(), result.cost.network());
@@ -185,11 +185,11 @@ impl ComparedCluster {
             network_usd: network.usd,
             network_watts: network.watts,
             tokens_per_s: mean(&result.moepp),
-            vanilla_tokens_per_s: mean(&result.vanilla),
+            vanilla_tokens_per_s: is_pair.then(|| mean(&result.vanilla)),
             tokens_per_s_per_gpu: mean_per(result, Equal::Gpus),
             tokens_per_s_per_usd: mean_per(result, Equal::Cost),
             tokens_per_s_per_w: mean_per(result, Equal::Power),
-            increase_percent: result.gain_percent().into(),
+            increase_percent: is_pair.then(|| result.gain_percent()).into(),
             ratio_to_best: Mean {
                 mean: Some(ratio.mean),
                 low: ratio.interval.map(|ends| ends.0),

@@ -58,6 +58,9 @@ pub struct LaidOut {
     pub tensor_parallel: u32,
     /// Pipeline stages.
     pub pipeline_parallel: u32,
+    /// GPUs of the cluster that it leaves idle.
+    #[serde(default)]
+    pub idle_gpus: u32,
     /// Tokens on a GPU in one micro-batch.
     pub tokens_per_gpu: u32,
     /// What carries dispatch and combine.
@@ -86,6 +89,7 @@ impl LaidOut {
             expert_parallel: layout.expert_parallel,
             tensor_parallel: layout.tensor_parallel,
             pipeline_parallel: layout.pipeline_parallel,
+            idle_gpus: candidate.idle_gpus,
             tokens_per_gpu: layout.tokens_per_gpu,
             exchange: layout.library.word().to_owned(),
             tau: layout.tau,

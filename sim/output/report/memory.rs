@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::shared::made_by::MadeBy;
-use super::shared::setting::{not_stated, workloads};
+use super::shared::setting::{idle_gpus, not_stated, workloads, write_idle};
 use super::shared::table::{Column, Table, fitting};
 use super::shared::word;
 use crate::base::units::Bytes;
@@ -74,7 +74,7 @@ impl MemoryUse {
     #[must_use]
     pub fn of(scenario: &Scenario, workload: &Workload) -> Self {
         let rows = hottest_rows(workload, scenario.seeds.start);
-        let asked = (scenario.counted, scenario.topology.gpus());
+        let asked = (scenario.counted, workload.layout.in_use(scenario.topology.gpus()));
         let ledger = Ledger::of(&scenario.carried(workload), asked, rows);
         let capacity = scenario.topology.gpu().memory;
         let total = ledger.total();
@@ -107,6 +107,9 @@ pub struct MemoryResult {
     /// GPUs of the cluster.
     #[serde(default)]
     pub gpus: u32,
+    /// Those that no workload uses, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
     /// Their name.
     pub gpu: String,
     /// Each workload's ledger.
@@ -155,6 +158,7 @@ impl MemoryResult {
             scenario: scenario.name.clone(),
             topology: scenario.ingredients.topology.clone(),
             gpus: scenario.topology.gpus(),
+            idle: idle_gpus(scenario),
             gpu: scenario.topology.gpu().name.clone(),
             workloads: workloads(scenario).map(one).collect(),
             does_not_fit: scenario.oom.clone(),
@@ -169,6 +173,7 @@ impl MemoryResult {
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { scenario, gpus, gpu, topology, .. } = self;
         writeln!(out, "{scenario}: the fullest of {gpus} x {gpu} ({topology})")?;
+        write_idle(out, &self.idle)?;
         let names = self.workloads.iter().map(|one| one.model.as_str());
         for few in self.workloads.chunks(fitting(LABELS, NARROWEST, names)) {
             writeln!(out)?;

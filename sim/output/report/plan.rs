@@ -38,9 +38,9 @@ pub struct PlanResult {
     pub elasticities: BTreeMap<String, f64>,
     /// What its time stands on.
     pub stands_on: Vec<Basis>,
-    /// How quality depends on τ.
+    /// How quality depends on τ; none where no τ is varied.
     #[serde(flatten)]
-    pub quality: QualityTrend,
+    pub quality: Option<QualityTrend>,
     /// How often gates were drawn for each layer, where not for every micro-batch and group.
     pub gate_draws_per_layer: Option<u32>,
     /// Overrides.
@@ -183,8 +183,8 @@ pub struct Planned<'a> {
     pub made_by: MadeBy,
     /// With what probability the target is to be met.
     pub probability: f64,
-    /// How quality depends on τ.
-    pub trend: &'a Trend,
+    /// How quality depends on τ; none where no τ is varied.
+    pub trend: Option<&'a Trend>,
     /// Overrides.
     pub set: &'a [String],
     /// Clusters that cost more than was allowed.
@@ -210,7 +210,7 @@ impl PlanResult {
             blame: blame.map(|(reason, share)| (reason.key().to_owned(), *share)).collect(),
             elasticities: elasticities(&answer.knobs),
             stands_on: bases(&answer.stands_on),
-            quality: QualityTrend::of(asked.trend),
+            quality: asked.trend.map(QualityTrend::of),
             gate_draws_per_layer: answer.gate_draws,
             set: asked.set.to_vec(),
             settings: cluster_cases.iter().map(setting).collect(),
@@ -230,5 +230,16 @@ impl PlanResult {
     /// If `out` cannot be written to.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         text::write(self, out)
+    }
+}
+
+/// A probability, neither 0 nor 1: no number of seeds shows either.
+pub(in crate::output) fn sure(probability: f64, decimals: usize) -> String {
+    let shown = format!("{probability:.decimals$}");
+    let least = 10_f64.powi(-(decimals as i32));
+    match shown.parse::<f64>() {
+        Ok(0.0) => format!("<{least}"),
+        Ok(1.0) => format!(">{}", 1.0 - least),
+        _ => shown,
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::memory::MemoryUse;
 use super::shared::link_use::{LinkGroup, link_use};
 use super::shared::made_by::{Asked, MadeBy};
-use super::shared::setting::{PhaseTaken, cautions};
+use super::shared::setting::{PhaseTaken, cautions, idle_gpus};
 use super::shared::stands_on::{Basis, bases};
 use super::shared::value::{self, Mean, Predicted};
 use super::shared::word;
@@ -49,6 +49,9 @@ pub struct StudyResult {
     pub topology: String,
     /// GPUs of the cluster.
     pub gpus: u32,
+    /// Those that no workload uses, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
     /// Their name.
     pub gpu: String,
     /// SMs of each.
@@ -194,6 +197,7 @@ impl StudyResult {
             counted: scenario.counted,
             topology: from.topology.clone(),
             gpus: scenario.topology.gpus(),
+            idle: idle_gpus(scenario),
             gpu: gpu.name.clone(),
             gpu_sms: gpu.sms,
             profile: from.profile.clone(),
@@ -290,7 +294,8 @@ impl Utilisation {
             Dtype::Bf16 => None,
         };
         let peak = of_format.unwrap_or(gpu.peak_bf16).flops_per_sec();
-        let tokens = row.tokens_per_sec.mean / f64::from(scenario.topology.gpus());
+        let in_use = row.workload.layout.in_use(scenario.topology.gpus());
+        let tokens = row.tokens_per_sec.mean / f64::from(in_use);
         let flops = tokens * operations_per_token(&row.workload);
         Self {
             model_tflops_per_gpu: flops / 1e12,

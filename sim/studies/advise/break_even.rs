@@ -205,7 +205,7 @@ fn grid(question: &Question<'_>, varied: Varied) -> Vec<f64> {
         Varied::ExpertParallel => {
             let layout = &question.moepp().layout;
             let places = question.moepp().model.experts.ffn + layout.places.redundant();
-            let stage = question.scenario.topology.gpus() / layout.pipeline_parallel;
+            let stage = layout.in_use(question.scenario.topology.gpus()) / layout.pipeline_parallel;
             let fits = |size: &u32| places.is_multiple_of(*size) && stage.is_multiple_of(*size);
             (1..=stage.min(places)).filter(fits).map(f64::from).collect()
         }

@@ -23,7 +23,7 @@ pub struct Layout {
 /// The values to combine; an empty list stands for the usual ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Space {
-    /// Expert-parallel sizes; usually all that divide experts and GPUs.
+    /// Expert-parallel sizes; usually all that divide experts and leave no more than an eighth of the GPUs idle.
     pub expert_parallel: Vec<u32>,
     /// Tensor-parallel sizes; usually powers of two within a node, if attention counts.
     pub tensor_parallel: Vec<u32>,
@@ -36,6 +36,9 @@ pub struct Space {
     /// τ; usually the workload's own.
     pub taus: Vec<f64>,
 }
+
+/// The part of the GPUs that a group size which nobody named may leave idle is one over this. A stated choice.
+const MOST_IDLE: u32 = 8;
 
 impl Space {
     /// All layouts of a workload on a cluster, those among them that it does not allow too.
@@ -50,7 +53,7 @@ impl Space {
             if given.is_empty() { usual.collect() } else { given.to_vec() }
         };
         let whole = counted.is_whole_model();
-        let divides = |size: &u32| places.is_multiple_of(*size) && gpus.is_multiple_of(*size);
+        let divides = |size: &u32| places.is_multiple_of(*size) && gpus % size <= gpus / MOST_IDLE;
         let experts = or(&self.expert_parallel, &mut (1..=places.min(gpus)).filter(divides));
         let within = if whole { topology.gpus_per_node().min(8) } else { 1 };
         let tensor = or(&self.tensor_parallel, &mut powers(within));
@@ -146,7 +149,8 @@ impl Layout {
 
 /// Tokens of a step, all GPUs together.
 pub(super) fn tokens(scenario: &Scenario, workload: &Workload) -> f64 {
-    let first_stage = scenario.topology.gpus() / workload.layout.pipeline_parallel;
+    let layout = &workload.layout;
+    let first_stage = layout.in_use(scenario.topology.gpus()) / layout.pipeline_parallel;
     let batch = &workload.batch;
     f64::from(first_stage) * f64::from(batch.tokens_per_gpu) * f64::from(batch.micro_batches)
 }

@@ -275,7 +275,7 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
     ("a workload given to validate", Given(WORKLOAD, &["validate", "wrong.toml"])),
     (
         "a vanilla model of another shape than the MoE++ one",
-        Args(&["compare", "h100-4x8-rail", "--vanilla", "gpt-oss-20b"]),
+        Args(&["compare", "h100-4x8-rail", "--vanilla", "gpt-oss-20b", "--moepp", "moepp-1b"]),
     ),
     (
         "more SMs for exchanges than the GPU has",
@@ -358,8 +358,15 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
     ("an override without a key", Args(&["run", "paper", "--set", "=1"])),
     ("a schema of a later moesim", Scenario("schema    = 1", "schema    = 9")),
     (
-        "a layout that 72 GPUs do not divide into",
-        Args(&["compare", "gb200-nvl72", "--set", "workload.layout.expert_parallel=16"]),
+        "a layout of which 72 GPUs hold no replica",
+        Args(&[
+            "compare",
+            "gb200-nvl72",
+            "--set",
+            "workload.layout.expert_parallel=16",
+            "--set",
+            "workload.layout.pipeline_parallel=6",
+        ]),
     ),
     ("a result without rows", Text("{\"results\": []}", &["plot", "wrong.toml"])),
     ("a result with a number that none holds", Text(ABSURD, &["plot", "wrong.toml"])),

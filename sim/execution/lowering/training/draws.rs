@@ -24,7 +24,7 @@ const DRAWS: u32 = 8;
 #[must_use]
 pub fn draws_of(topology: &Topology, workload: &Workload) -> Option<u32> {
     let (layout, group) = (&workload.layout, workload.layout.expert_parallel);
-    let groups = topology.gpus() / (layout.pipeline_parallel * group);
+    let groups = layout.in_use(topology.gpus()) / (layout.pipeline_parallel * group);
     let node = topology.gpus_per_node();
     let alike = workload.gating.spread.drift == 0.0
         && matches!(layout.places, Places::Contiguous | Places::RoundRobin)

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{AdviceResult, AdvisedBreakEven, GainAt};
 use crate::output::report::shared::knobs::by_size;
-use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::setting::{write_idle, write_settings};
 use crate::output::report::shared::value::{digits, spoken};
 use crate::output::report::shared::word::Word;
 use crate::output::report::shared::wrapped::wrapped;
@@ -22,6 +22,7 @@ pub(super) fn write(advice: &AdviceResult, out: &mut dyn Write) -> io::Result<()
         "",
         &format!("{own} on {on}: {gain} % more throughput than {}.", vanilla.workload),
     )?;
+    write_idle(out, &setting.idle)?;
     let times = [vanilla.counted_ms, moepp.counted_ms].map(digits);
     writeln!(out, "{} ms, vanilla {} ms.", times[1], times[0])?;
     let (worth, idle) = (advice.worth_percent, advice.idle_percent);

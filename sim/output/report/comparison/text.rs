@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{ComparedCluster, Comparison};
 use crate::output::report::shared::knobs::by_size;
-use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::setting::{write_idle_of, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
@@ -15,7 +15,11 @@ use crate::studies::compare::Equal;
 pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     let own = spoken(&comparison.workload, comparison.tau);
     let equal = comparison.equal.word_of();
-    writeln!(out, "{own} against {}, at equal {equal}", comparison.vanilla)?;
+    match &comparison.vanilla {
+        Some(vanilla) => writeln!(out, "{own} against {vanilla}, at equal {equal}")?,
+        None => writeln!(out, "{own} alone, at equal {equal}: no gain of MoE++ is asked")?,
+    }
+    write_idle_of(out, &comparison.settings)?;
     if let Some(first) = comparison.settings.first() {
         first.write_counted(out)?;
     }
@@ -37,28 +41,46 @@ pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<
     if comparison.equal != Equal::Gpus {
         costs(comparison, out)?;
     }
-    let drawn = comparison.settings.first().is_some_and(|first| first.calibration_uncertainty);
-    let drawn = drawn && leader.increase_percent.low.is_some();
-    let drawn = if drawn { ", calibration error drawn with them" } else { "" };
-    writeln!(out, "\n±: 95% over seeds{drawn}")?;
+    intervals(comparison, leader, out)?;
     writeln!(out, "binds: the link class or startup with the largest elasticity")?;
     write_settings(out, &comparison.settings)
 }
 
+/// What intervals are, where any are shown.
+fn intervals(
+    comparison: &Comparison,
+    leader: &ComparedCluster,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let drawn = comparison.settings.first().is_some_and(|first| first.calibration_uncertainty);
+    let drawn = drawn && leader.ratio_to_best.low.is_some();
+    let drawn = if drawn { ", calibration error drawn with them" } else { "" };
+    match comparison.vanilla {
+        Some(_) => writeln!(out, "\n±: 95% over seeds{drawn}"),
+        None if comparison.clusters.len() > 1 => {
+            writeln!(out, "\nintervals: 95% over seeds{drawn}")
+        }
+        None => writeln!(out),
+    }
+}
+
 fn table(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-    let figures = [6, 18, 8, 14].map(Column::right);
+    let gain = comparison.vanilla.is_some();
+    let figures = [6, 18, 8].into_iter().chain(gain.then_some(14)).map(Column::right);
     let binds = Column::left(0).after(2);
     let mut table = Table::of(std::iter::once(Column::left(22)).chain(figures).chain([binds]));
-    table.row(["cluster", "GPUs", comparison.equal.unit(), "of best", "gain, %", "binds"]);
+    let head = ["cluster", "GPUs", comparison.equal.unit(), "of best"].into_iter();
+    table.row(head.chain(gain.then_some("gain, %")).chain(["binds"]));
     for cluster in &comparison.clusters {
-        table.row([
+        let figures = [
             cluster.cluster.clone(),
             cluster.gpus.to_string(),
             digits(comparison.per(cluster).unwrap_or_default()),
             format!("{:.2}", cluster.ratio_to_best.value()),
-            cluster.increase_percent.shown(1),
-            cluster.binds.clone().unwrap_or_else(|| "no link".to_owned()),
-        ]);
+        ];
+        let shown = gain.then(|| cluster.increase_percent.shown(1));
+        let binds = cluster.binds.clone().unwrap_or_else(|| "no link".to_owned());
+        table.row(figures.into_iter().chain(shown).chain([binds]));
     }
     writeln!(out)?;
     table.write(out)?;

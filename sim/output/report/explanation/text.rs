@@ -6,12 +6,13 @@ use super::{ExplainedRun, Explanation};
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
-use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::setting::{write_idle, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::value::digits;
 use crate::output::report::shared::value::spoken;
 
 pub(super) fn write(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {
+    write_idle(out, &told.setting.idle)?;
     match &told.moepp {
         Some(moepp) => pair(told, moepp, out)?,
         None => {

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{PlanCandidate, PlanResult};
+use super::{PlanCandidate, PlanResult, sure};
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
-use crate::output::report::shared::setting::{Setting, write_settings};
+use crate::output::report::shared::setting::{Setting, write_idle_of, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
@@ -13,6 +13,7 @@ use crate::output::report::shared::wrapped::wrapped;
 
 pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     answer(plan, out)?;
+    write_idle_of(out, &plan.settings)?;
     writeln!(out, "Time goes to {}.", blame(plan).join(", "))?;
     write_stands_on(out, &plan.stands_on)?;
     write_gate_draws(out, plan.gate_draws_per_layer)?;
@@ -50,13 +51,17 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
             100.0 * plan.asked_probability
         )?;
     }
+    let quality = match told.quality {
+        Some(_) => format!("; quality {}", quality_of(told, decimals(plan), true)),
+        None => String::new(),
+    };
     writeln!(
         out,
-        "It gives {} tokens/s, {:+.1} % of the target's {}; quality {}{}.",
+        "It gives {} tokens/s, {:+.1} % of the target's {}{}{}.",
         digits(told.tokens_per_s),
         told.margin_percent,
         digits(told.target_tokens_per_s),
-        quality_of(told, decimals(plan), true),
+        quality,
         if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
     )
 }
@@ -152,17 +157,6 @@ fn tau_word(candidate: &PlanCandidate) -> String {
     candidate.tau.map_or("vanilla".to_owned(), |tau| format!("{tau}"))
 }
 
-/// A probability, neither 0 nor 1: no number of seeds shows either.
-fn sure(probability: f64, decimals: usize) -> String {
-    let shown = format!("{probability:.decimals$}");
-    let least = 10_f64.powi(-(decimals as i32));
-    match shown.parse::<f64>() {
-        Ok(0.0) => format!("<{least}"),
-        Ok(1.0) => format!(">{}", 1.0 - least),
-        _ => shown,
-    }
-}
-
 /// Expected quality, with how sure it is; `–` where nothing was measured.
 fn quality_of(candidate: &PlanCandidate, decimals: usize, with_noise: bool) -> String {
     let Some(quality) = candidate.quality else { return "–".to_owned() };
@@ -176,7 +170,8 @@ fn quality_of(candidate: &PlanCandidate, decimals: usize, with_noise: bool) -> S
 fn decimals(plan: &PlanResult) -> usize {
     let known = || plan.candidates.iter().filter_map(|one| one.quality);
     let range = known().fold(f64::NEG_INFINITY, f64::max) - known().fold(f64::INFINITY, f64::min);
-    let noise = plan.told().quality_noise.or(plan.quality.quality_scatter);
+    let scatter = || plan.quality.as_ref()?.quality_scatter;
+    let noise = plan.told().quality_noise.or_else(scatter);
     let size = noise.filter(|noise| *noise > 0.0).unwrap_or(range / 50.0);
     if size > 0.0 && size.is_finite() {
         (-size.log10().floor()).clamp(0.0, 6.0) as usize
@@ -187,7 +182,10 @@ fn decimals(plan: &PlanResult) -> usize {
 
 /// What quality follows, how sure that is, and what speaks against it.
 fn quality(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
-    let trend = &plan.quality;
+    let Some(trend) = &plan.quality else {
+        writeln!(out)?;
+        return wrapped(out, "quality: ", "not asked for, as one vanilla workload stands alone");
+    };
     let what = if trend.quality_slope.is_some() { "averages" } else { "points" };
     let slope = trend.quality_slope.map(|slope| format!(" with slope {slope:.2}"));
     let from = &trend.quality_scatter_from;
@@ -212,7 +210,8 @@ fn quality(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     for doubt in &trend.quality_doubts {
         wrapped(out, "warning: ", doubt)?;
     }
-    if plan.candidates.iter().any(|one| one.tau.is_none() && one.quality.is_none()) {
+    let unknown = |one: &PlanCandidate| one.tau.is_none() && one.quality.is_none();
+    if plan.candidates.iter().any(unknown) {
         wrapped(out, "", "vanilla: its quality is not given (a line of the file with no τ)")?;
     }
     Ok(())

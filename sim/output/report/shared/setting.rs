@@ -25,6 +25,9 @@ pub struct Setting {
     pub calibration_uncertainty: bool,
     /// The topology's name or file.
     pub topology: String,
+    /// GPUs that no workload uses, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
     /// Its GPU.
     pub gpu: String,
     /// The profile that kernels and links were taken from.
@@ -89,6 +92,7 @@ impl Setting {
             seeds: [scenario.seeds.start, scenario.seeds.end],
             calibration_uncertainty: scenario.calibration_uncertainty,
             topology: from.topology.clone(),
+            idle: idle_gpus(scenario),
             gpu: scenario.topology.gpu().name.clone(),
             profile: from.profile.clone(),
             profile_borrowed: scenario.profile_borrowed,
@@ -137,6 +141,49 @@ impl Setting {
         }
         Ok(())
     }
+}
+
+/// The GPUs of a cluster that the layout of a workload leaves idle, in words; none where all are used.
+#[must_use]
+pub(in crate::output) fn idle_gpus(scenario: &Scenario) -> Vec<String> {
+    let gpus = scenario.topology.gpus();
+    let mut found: Vec<String> = Vec::new();
+    for layout in workloads(scenario).map(|workload| &workload.layout) {
+        let (used, replica) = (layout.in_use(gpus), layout.replica());
+        let said = format!(
+            "{} of {gpus} GPUs idle: replicas of {replica} use {used}; the idle ones cost and draw as the others",
+            gpus - used
+        );
+        if used < gpus && !found.contains(&said) {
+            found.push(said);
+        }
+    }
+    found
+}
+
+/// The lines of [`idle_gpus`].
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub(in crate::output) fn write_idle(out: &mut dyn Write, idle: &[String]) -> io::Result<()> {
+    idle.iter().try_for_each(|line| wrapped(out, "", line))
+}
+
+/// The same of each of several clusters, by name.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub(in crate::output) fn write_idle_of(
+    out: &mut dyn Write,
+    settings: &[Setting],
+) -> io::Result<()> {
+    for setting in settings {
+        let name = setting.cluster.as_ref().unwrap_or(&setting.topology);
+        for line in &setting.idle {
+            wrapped(out, &format!("{name}: "), line)?;
+        }
+    }
+    Ok(())
 }
 
 /// What was taken for each cluster, and of all the phase that was assumed.

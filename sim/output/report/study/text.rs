@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{StudyResult, StudyRow, breakdown, network};
 use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
-use crate::output::report::shared::setting::write_phase;
+use crate::output::report::shared::setting::{write_idle, write_phase};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::decimals_of;
@@ -27,6 +27,7 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
 fn heading(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     let StudyResult { scenario, gpus, gpu, topology, profile, .. } = result;
     writeln!(out, "{scenario}: {gpus} x {gpu} ({topology})")?;
+    write_idle(out, &result.idle)?;
     writeln!(out, "counted: {}", result.counted.description())?;
     writeln!(out, "profile {profile}, overheads {}", result.overheads_in_words)?;
     for line in &result.cautions {

@@ -1,0 +1,88 @@
+//! Is a model without a twin, vanilla or MoE++, compared and planned by itself?
+//!
+//! A pass says that a workload alone gives what `moesim run` gives for it, and that nothing is said of a gain that was not
+//! asked for.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{folder, moesim};
+
+const FEW: [&str; 6] = [
+    "--seeds",
+    "0..2",
+    "--set",
+    "workload.batch.micro_batches=1",
+    "--set",
+    "workload.model.layers=2",
+];
+
+fn said(here: &Path, args: &[&str], more: &[&str]) -> String {
+    let output = moesim(here, &[args, &FEW, more].concat());
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn json(here: &Path, args: &[&str]) -> Value {
+    serde_json::from_str(&said(here, args, &["--json"])).expect("JSON")
+}
+
+#[test]
+fn a_vanilla_model_alone_is_compared_and_has_no_gain() {
+    let here = folder("alone-compare");
+    let asked = ["compare", "h100-4x8-rail", "a100-4x8", "--vanilla", "mixtral-8x7b"];
+    let text = said(&here, &asked, &["--plot", "alone.svg"]);
+    assert!(text.starts_with("mixtral-8x7b alone, at equal gpus"), "{text}");
+    assert!(!text.contains("gain, %") && !text.contains("±:"), "{text}");
+    let compared = json(&here, &asked);
+    assert!(compared["vanilla"].is_null(), "{compared}");
+    for cluster in compared["clusters"].as_array().expect("clusters") {
+        assert!(cluster["throughput_increase_percent"].is_null(), "{cluster}");
+        assert!(cluster["vanilla_tokens_per_s"].is_null(), "{cluster}");
+        assert!(cluster["tokens_per_s"].as_f64().expect("a number") > 0.0, "{cluster}");
+    }
+    std::fs::write(here.join("alone.json"), compared.to_string()).expect("a file of ours");
+    let drawn = moesim(&here, &["plot", "alone.json"]);
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    // An MoE++ model that has no vanilla one beside it.
+    let moepp =
+        json(&here, &["compare", "h100-4x8-rail", "--moepp", "longcat-flash", "--allow-oom"]);
+    assert_eq!(moepp["workload"], "longcat-flash");
+    let wrong = moesim(&here, &["compare", "h100-4x8-rail", "--moepp", "mixtral-8x7b"]);
+    let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(told.contains("no zero-computation experts") && told.contains("--vanilla"), "{told}");
+}
+
+#[test]
+fn a_workload_alone_gives_what_it_gives_in_a_pair() {
+    let here = folder("alone-pair");
+    let certain = ["compare", "a100-4x8", "--no-calibration-error"];
+    let of = |more: &[&str]| json(&here, &[&certain[..], more].concat())["clusters"][0].clone();
+    let pair = of(&["--vanilla", "moe-1b", "--moepp", "moepp-1b"]);
+    assert_eq!(pair, of(&[]), "the pair is what is taken where nothing is named");
+    assert_eq!(pair["vanilla_tokens_per_s"], of(&["--vanilla", "moe-1b"])["tokens_per_s"]);
+    let moepp = of(&["--moepp", "moepp-1b", "--set", "moepp.experts.tau=0.75"]);
+    assert_eq!(pair["tokens_per_s"], moepp["tokens_per_s"]);
+}
+
+#[test]
+fn a_model_alone_is_planned_without_the_candidates_that_it_has_not() {
+    let here = folder("alone-plan");
+    let target = ["--layer-ms", "1000"];
+    let vanilla = [&["plan", "h100-4x8-rail", "--vanilla", "mixtral-8x7b"][..], &target].concat();
+    let plan = json(&here, &vanilla);
+    assert_eq!(plan["candidates"].as_array().expect("candidates").len(), 1, "{plan}");
+    assert!(plan["recommended"]["tau"].is_null() && plan["met"] == true, "{plan}");
+    let text = said(&here, &vanilla, &[]);
+    assert!(text.starts_with("Take vanilla on h100-4x8-rail: it meets"), "{text}");
+    assert!(text.contains("quality: not asked for"), "{text}");
+    let drawn = moesim(&here, &[&vanilla[..], &FEW, &["--plot", "no.svg"]].concat());
+    assert_eq!(drawn.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&drawn.stderr).contains("no quality to draw"));
+    let moepp = ["plan", "a100-4x8", "--moepp", "moepp-1b", "--tau", "0.5,1"];
+    let plan = json(&here, &[&moepp[..], &target].concat());
+    let taus: Vec<&Value> =
+        plan["candidates"].as_array().expect("candidates").iter().map(|one| &one["tau"]).collect();
+    assert_eq!(taus, [&Value::from(0.5), &Value::from(1.0)]);
+}
