@@ -35,6 +35,8 @@
 //! Other schemes: token by token a scheme decides itself (see `scheme`), from scores −ln(time of
 //! arrival); without tokens, as `rules` says. A chain of experts has a gate for each round.
 //!
+//! Steps of decoding: where tokens are drawn one by one and persist, scores go on from step to step.
+//!
 //! What it leaves out: counts drawn without tokens are as if tokens did not persist.
 
 use std::ops::Range;
@@ -84,7 +86,10 @@ pub struct Gate {
     tokens_per_gpu: u32,
     exact: bool,
     difficulty_sd: f64,
-    persistence: Persistence,
+    /// Of each round of each layer, or one for all.
+    persistence: Vec<Persistence>,
+    /// Whether a micro-batch is a step of decoding: one token of each sequence.
+    steps: bool,
     /// One for each round of each layer.
     layers: Vec<Layer>,
     sequences: Option<Sequences>,
@@ -127,7 +132,8 @@ impl Gate {
             cycle.map(|of| Layer::of_law(&experts, gating, of, law.slots)).collect();
         let sequences = Sequences::of_law(workload, law, &mut layers, streams);
         let mut gate = Self::with(workload, streams, layers, Some(sequences));
-        gate.persistence = law.persistence;
+        gate.persistence =
+            (0..gate.layers.len()).map(|at| law.persistence_of(at % law.layers.len())).collect();
         gate
     }
 
@@ -151,7 +157,8 @@ impl Gate {
             tokens_per_gpu: batch.tokens_per_gpu,
             exact: is_exact(gating, batch),
             difficulty_sd: gating.difficulty_sd,
-            persistence: gating.spread.persistence,
+            persistence: vec![gating.spread.persistence],
+            steps: batch.sequence_tokens == 1,
             layers,
             sequences,
             limits,
@@ -277,6 +284,18 @@ impl Gate {
         }
         let limits = self.limits.as_ref().filter(|_| self.is_top_k());
         limits.map(|limits| limits.lost_of(&mut weights))
+    }
+
+    /// How choices in a round of a layer persist.
+    fn persistence_of(&self, round: u32) -> Persistence {
+        self.persistence[round as usize % self.persistence.len()]
+    }
+
+    /// Whether scores in a round of a layer are carried from one micro-batch, a step of decoding, to the next.
+    fn carries_scores(&self, round: u32) -> bool {
+        let law = self.persistence_of(round);
+        let persist = law.share > 0.0 || law.depth > 0.0;
+        self.steps && self.exact && self.sequences.is_some() && persist
     }
 
     /// Whether the scheme is to take the K best of all experts, by scores as they are.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::base::units::Bytes;
 
-pub use law::{Law, LayerLaw};
+pub use law::{Latents, Law, LayerLaw, Lengths};
 pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, ZeroComputation};
 pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};

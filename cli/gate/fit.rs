@@ -30,9 +30,9 @@ pub(super) struct FitArgs {
     /// Judge by this recording; else by every second sequence, after fitting the others.
     #[arg(long, value_name = "TRACE")]
     judge: Option<PathBuf>,
-    /// Dimensions of the latents that layers share.
-    #[arg(long, default_value_t = DEFAULT_RANK as u8, value_parser = clap::value_parser!(u8).range(0..=64))]
-    rank: u8,
+    /// Dimensions of the latents that layers share: as many as there are sequences, unless given.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=4095))]
+    rank: Option<u16>,
     /// Seed of what the law draws.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -83,18 +83,18 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let experts = fitted.experts().max(held_out.experts()).max(whole.experts());
     let (fitted, held_out) = (fitted.with_experts(experts), held_out.with_experts(experts));
     let counts = fitted.counts();
-    let law = fit::fit(&counts, args.rank.into(), streams).with_persistence_of(&fitted, streams);
+    let rank = args.rank.map_or(DEFAULT_RANK, usize::from);
+    let law = fit::fit(&counts, rank, streams).with_persistence_of(&fitted, streams);
     let judgement = judge::judge(&law, &counts, &held_out, streams);
     let errors = (args.bootstrap > 0)
-        .then(|| judge::bootstrap(&counts, args.rank.into(), args.bootstrap.into(), streams));
+        .then(|| judge::bootstrap(&counts, rank, args.bootstrap.into(), streams));
     if let Some(path) = &args.out {
         let whole = whole.with_experts(experts);
-        let law = fit::fit(&whole.counts(), args.rank.into(), streams)
-            .with_persistence_of(&whole, streams);
+        let law = fit::fit(&whole.counts(), rank, streams).with_persistence_of(&whole, streams);
         let provenance = json!({
             "written_by": concat!("moesim ", env!("CARGO_PKG_VERSION"), " gate fit"),
             "trace": args.trace.display().to_string(), "trace_shape": shape_json(&whole),
-            "order": args.order, "rank": args.rank, "seed": args.seed,
+            "order": args.order, "rank": law.rank, "seed": args.seed,
             "judged_on": args.judge.as_ref().map_or_else(
                 || "every second sequence, by a fit of the others".to_owned(),
                 |path| path.display().to_string(),
@@ -105,7 +105,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let popularity: Vec<Vec<f64>> =
         (0..fitted.layers()).map(|layer| counts.inclusion(layer)).collect();
-    let summary = Summary::of(&law, &popularity);
+    let summary = Summary::of(&counts, streams);
     let share = args.order.as_ref().map(|order| {
         let ffn = kinds(order).unwrap_or_default().iter().find(|(kind, _)| *kind == 0).map(|k| k.1);
         let of_layer = |pi: &Vec<f64>| pi[..ffn.unwrap_or(0).min(pi.len())].iter().sum::<f64>();

@@ -9,7 +9,7 @@ use super::law::Walk;
 use super::layer::Layer;
 use super::sequences::{Cursor, Rates};
 use super::{Gate, groups, inclusion, sample};
-use crate::workload::Scheme;
+use crate::workload::{Persistence, Scheme};
 
 /// Words of random numbers that one GPU may use of a stream; 2¹⁶ GPUs fit the 2⁶⁸ words of ChaCha.
 const WINDOW_BITS: u32 = 52;
@@ -26,6 +26,9 @@ pub(super) struct Draw<'a> {
     /// Draws that all layers have in common.
     common: ChaCha8Rng,
     sequences: Option<Cursor<'a>>,
+    persistence: Persistence,
+    /// The step of decoding, where scores are carried from step to step.
+    step: Option<u32>,
     gpu: usize,
     rates: Rates,
     inclusion: Vec<f64>,
@@ -37,7 +40,13 @@ impl<'a> Draw<'a> {
     pub(super) fn new(gate: &'a Gate, layer: u32, micro_batch: u32) -> Self {
         let sequences = gate.sequences.as_ref();
         let sequences = sequences.map(|of| of.cursor(gate.streams, layer, micro_batch));
-        Self::at(gate, layer, &format!("micro_batch={micro_batch}"), sequences)
+        let mut draw = Self::at(gate, layer, &format!("micro_batch={micro_batch}"), sequences);
+        if gate.carries_scores(layer) {
+            draw.step = Some(micro_batch);
+            draw.ffn = gate.streams.named(&format!("gate/ffn/layer={layer}/steps"));
+            draw.common = gate.streams.named("gate/common/steps");
+        }
+        draw
     }
 
     /// The same for the sequences of a pool.
@@ -57,6 +66,8 @@ impl<'a> Draw<'a> {
             others: named("others"),
             common: gate.streams.named(&format!("gate/common/{batch}")),
             sequences,
+            persistence: gate.persistence_of(layer),
+            step: None,
             gpu: 0,
             rates: Rates::default(),
             inclusion: vec![],
@@ -118,7 +129,12 @@ impl<'a> Draw<'a> {
             rng.set_word_pos(begin + (1 << WALK_BITS));
             copy
         });
-        Walk::new(mean_times, self.gate.experts.top_k as usize, self.gate.persistence, order, rngs)
+        let top_k = self.gate.experts.top_k as usize;
+        let walk = Walk::new(mean_times, top_k, self.persistence, order, rngs);
+        match self.step {
+            Some(step) => walk.at_step(step),
+            None => walk,
+        }
     }
 
     /// How much longer than others the next token waits for experts that do not compute; a token

@@ -3,5 +3,6 @@
 pub mod domains;
 pub mod fit;
 pub mod judge;
+mod persistence;
 pub mod statistics;
 pub mod summary;

@@ -2,7 +2,7 @@
 //!
 //! Tokens of one sequence like the same experts, in every layer. For sequence s, layer l and FFN
 //! expert i, with latents h_s of a few dimensions that all layers share, normal or drawn
-//! from those of recorded sequences:
+//! from those of recorded sequences (see `latents`):
 //!
 //! ```text
 //!   z_sli = μ_li + Σ_k W_lik h_sk + R_li u_sli,      u ~ N(0, 1)                               (1)
@@ -26,7 +26,7 @@
 //! tokens. A share c of the variance of v and e is one draw for all layers, given to the experts of
 //! each layer in order of popularity (ids mean nothing across layers), so the choices of a token in
 //! one layer tell of those in others. (2) holds to the last digit whatever b, φ and c
-//! are: how tokens persist changes no load.
+//! are: how tokens persist changes no load. b and φ are a layer's own where they were fitted.
 //!
 //! Tested on a recording of gpt-oss-20b (`tests/accuracy/gate_traces.rs`). What it leaves out: that near layers
 //! tell more of each other than far ones (0.38 at lag 1, 0.21 at lag 16 there; one value here); slow
@@ -34,16 +34,19 @@
 
 use std::ops::Range;
 
-use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1, StandardNormal};
+use rand_distr::{Distribution, StandardNormal};
 
-use super::inclusion;
-use super::pick::Picker;
-use super::sample::{self, Race};
+use super::{inclusion, sample};
 use crate::base::streams::Streams;
-pub use crate::workload::{Law, LayerLaw};
-use crate::workload::{Persistence, Recording, Scoring, SequenceCounts};
+pub use crate::workload::{Latents, Law, LayerLaw, Lengths};
+use crate::workload::{Persistence, Recording, SequenceCounts};
+
+mod latents;
+mod walk;
+
+pub(super) use latents::Drawn;
+pub(super) use walk::{Walk, exponential_of};
 
 /// Words of random numbers that one sequence may use of a layer's stream.
 pub(super) const SEQUENCE_BITS: u32 = 20;
@@ -51,13 +54,10 @@ pub(super) const SEQUENCE_BITS: u32 = 20;
 /// Dimensions of drawn latents: what recordings of gpt-oss-20b need.
 pub(super) const DRAWN_RANK: usize = 8;
 
-/// Share of the variance of latents that is blurred when they are drawn from recorded ones.
-const BLUR: f64 = 0.1;
-
 impl LayerLaw {
     /// The rates w of one sequence [(1)] from its latents and the layer's own draws, divided by the
     /// largest, whose logarithm is returned.
-    pub(super) fn rates(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) -> f64 {
+    pub(super) fn rates(&self, latents: &Drawn, rng: &mut ChaCha8Rng, out: &mut Vec<f64>) -> f64 {
         self.deviations(latents, rng, out);
         for (z, mu) in out.iter_mut().zip(&self.log_weights) {
             *z += mu;
@@ -75,20 +75,30 @@ impl LayerLaw {
             log_weights: self.log_weights[experts.clone()].to_vec(),
             loadings: self.loadings[experts.start * rank..experts.end * rank].to_vec(),
             own: self.own[experts].to_vec(),
+            persistence: self.persistence,
         }
     }
 
     /// A law under which all sequences are alike.
     pub(super) fn even(log_weights: Vec<f64>, rank: usize) -> Self {
         let experts = log_weights.len();
-        Self { log_weights, loadings: vec![0.0; experts * rank], own: vec![0.0; experts] }
+        let (loadings, own) = (vec![0.0; experts * rank], vec![0.0; experts]);
+        Self { log_weights, loadings, own, persistence: None }
     }
 
     /// What one sequence's logits differ by from μ [(1)].
-    pub(super) fn deviations(&self, latents: &[f64], rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
+    pub(super) fn deviations(&self, latents: &Drawn, rng: &mut ChaCha8Rng, out: &mut Vec<f64>) {
         out.clear();
+        let latents = match latents {
+            Drawn::All(latents) => latents,
+            Drawn::One(k, h) => {
+                let rank = self.loadings.len() / self.own.len();
+                out.extend(self.loadings.chunks_exact(rank).map(|row| row[*k] * h));
+                return self.add_own(rng, out);
+            }
+        };
         let rank = latents.len();
-        if let Ok(latents) = <&[f64; DRAWN_RANK]>::try_from(latents) {
+        if let Ok(latents) = <&[f64; DRAWN_RANK]>::try_from(latents.as_slice()) {
             // A number of dimensions that the compiler knows takes half the time.
             let rows = self.loadings.as_chunks::<DRAWN_RANK>().0;
             out.extend(rows.iter().map(|row| {
@@ -170,33 +180,20 @@ impl Law {
     pub fn without_sequences(&self, inclusion: &[Vec<f64>]) -> Self {
         let even = |shares: &Vec<f64>| LayerLaw {
             log_weights: inclusion::weights_for(shares).iter().map(|w| w.ln()).collect(),
-            loadings: vec![0.0; shares.len() * self.rank],
+            loadings: vec![],
             own: vec![0.0; shares.len()],
+            persistence: None,
         };
-        let layers = inclusion.iter().map(even).collect();
-        let recorded = vec![];
-        Self { layers, recorded, persistence: Persistence::default(), ..*self }
+        let (layers, latents) = (inclusion.iter().map(even).collect(), Latents::Normal);
+        Self { rank: 0, slots: self.slots, layers, latents, persistence: Persistence::default() }
     }
 
-    /// Draws the latents of a sequence.
-    ///
-    /// A recorded sequence's, blurred: a draw is never quite one that was recorded, and keeps its
-    /// mean and variance.
-    pub(super) fn latents(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
-        let recorded = self.recorded.choose(rng);
-        let mut normal = || -> f64 { StandardNormal.sample(rng) };
-        match recorded {
-            None => (0..self.rank).map(|_| normal()).collect(),
-            Some(of) => {
-                of.iter().map(|h| (1.0 - BLUR).sqrt() * h + BLUR.sqrt() * normal()).collect()
-            }
-        }
-    }
-
-    /// Draws the latents of sequence number `sequence`.
-    fn latents_of(&self, rng: &mut ChaCha8Rng, sequence: usize) -> Vec<f64> {
+    /// Draws the latents of sequence number `sequence`, all of which are spread evenly over the recorded ones.
+    fn latents_of(&self, rng: &mut ChaCha8Rng, sequence: usize) -> Drawn {
+        // Multiples of the golden ratio, less whole numbers, leave no gap.
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
         rng.set_word_pos((sequence as u128) << SEQUENCE_BITS);
-        self.latents(rng)
+        self.latents_at((GOLDEN * (sequence as f64 + 0.5)).fract(), rng)
     }
 
     /// Counts of sequences of these lengths.
@@ -208,7 +205,7 @@ impl Law {
         let mut shared = streams.named("gate/latents");
         let (mut rates, mut pi) = (vec![], vec![]);
         let mut expected = sample::Expected::default();
-        let latents: Vec<Vec<f64>> =
+        let latents: Vec<Drawn> =
             (0..tokens.len()).map(|s| self.latents_of(&mut shared, s)).collect();
         for (layer, law) in self.layers.iter().enumerate() {
             let mut own = streams.named(&format!("gate/own/layer={layer}"));
@@ -250,7 +247,7 @@ impl Law {
                 let mut walk = Walk::new(
                     mean_times,
                     top_k,
-                    self.persistence,
+                    self.persistence_of(layer),
                     law.by_popularity(),
                     [rng, common],
                 );
@@ -264,114 +261,4 @@ impl Law {
         }
         Recording::new(experts, layers, top_k, starts, ids)
     }
-}
-
-/// The tokens of one sequence in one layer, one after another.
-pub(super) struct Walk {
-    mean_times: Vec<f64>,
-    persistence: Persistence,
-    /// The layer's own scores, and those it has in common with others.
-    scores: [Scores; 2],
-    race: Race,
-    /// Experts by popularity.
-    order: Vec<usize>,
-}
-
-/// Scores of all experts that persist from token to token [(3)].
-struct Scores {
-    rng: ChaCha8Rng,
-    lasting: Vec<f64>,
-    begun: bool,
-}
-
-impl Scores {
-    /// Moves on to the next token and adds `weight` times its scores to `out`, in this order.
-    fn add_next(&mut self, law: Persistence, weight: f64, order: &[usize], out: &mut [f64]) {
-        let kept = if self.begun { law.decay } else { 0.0 };
-        let fresh = (1.0 - kept * kept).sqrt();
-        let (lasting, passing) = (weight * law.share.sqrt(), weight * (1.0 - law.share).sqrt());
-        self.begun = true;
-        for (v, &expert) in self.lasting.iter_mut().zip(order) {
-            let [z, e]: [f64; 2] = std::array::from_fn(|_| StandardNormal.sample(&mut self.rng));
-            *v = kept * *v + fresh * z;
-            out[expert] += lasting * *v + passing * e;
-        }
-    }
-}
-
-impl Walk {
-    pub(super) fn new(
-        mean_times: Vec<f64>,
-        top_k: usize,
-        persistence: Persistence,
-        order: Vec<usize>,
-        rngs: [ChaCha8Rng; 2],
-    ) -> Self {
-        let lasting = vec![0.0; mean_times.len()];
-        let scores = rngs.map(|rng| Scores { rng, lasting: lasting.clone(), begun: false });
-        Self { mean_times, persistence, scores, race: Race::new(top_k), order }
-    }
-
-    /// The experts of the next token, first to last.
-    pub(super) fn next(&mut self) -> impl Iterator<Item = usize> {
-        self.next_with(usize::MAX, 1.0)
-    }
-
-    /// The same for a token for which experts from `others` on take `slower` times as long.
-    pub(super) fn next_with(&mut self, others: usize, slower: f64) -> impl Iterator<Item = usize> {
-        if self.is_memoryless() {
-            let means = self.mean_times.iter().enumerate();
-            let means = means.map(|(i, mean)| if i < others { *mean } else { mean * slower });
-            self.race.run(&mut self.scores[0].rng, means);
-        } else {
-            let mut times = vec![];
-            self.next_times(others, slower, &mut times);
-            self.race.finish(times.into_iter());
-        }
-        self.race.winners()
-    }
-
-    /// When each expert arrives for the next token, appended to `out`.
-    pub(super) fn next_times(&mut self, others: usize, slower: f64, out: &mut Vec<f64>) {
-        let factor = |expert: usize| if expert < others { 1.0 } else { slower };
-        if self.is_memoryless() {
-            let rng = &mut self.scores[0].rng;
-            out.extend(self.mean_times.iter().enumerate().map(|(i, mean)| {
-                let wait: f64 = Exp1.sample(rng);
-                wait * mean * factor(i)
-            }));
-            return;
-        }
-        let depth = self.persistence.depth;
-        let [own, common] = &mut self.scores;
-        let mut x = vec![0.0; self.mean_times.len()];
-        own.add_next(self.persistence, (1.0 - depth).sqrt(), &self.order, &mut x);
-        if depth > 0.0 {
-            common.add_next(self.persistence, depth.sqrt(), &self.order, &mut x);
-        }
-        let times = x.iter().zip(&self.mean_times).enumerate();
-        out.extend(times.map(|(i, (x, mean))| exponential_of(*x) * mean * factor(i)));
-    }
-
-    /// The same tokens in law, where they are independent, by a quicker way.
-    pub(super) fn into_picker(self, ffn: usize, top_k: usize) -> Picker {
-        let [own, _] = self.scores;
-        Picker::new(self.mean_times, ffn, top_k, own.rng)
-    }
-
-    /// Whether tokens are independent.
-    pub(super) fn is_memoryless(&self) -> bool {
-        self.persistence.share <= 0.0 && self.persistence.depth <= 0.0
-    }
-
-    /// Experts, and the mixing weight of each, that the last race chose.
-    pub(super) fn weights(&self, scoring: Scoring) -> impl Iterator<Item = (usize, f64)> {
-        self.race.weights(scoring)
-    }
-}
-
-/// The exponential variable at the same rank as a normal score: −ln(1 − tail), tail = 1 − Φ(x).
-pub(super) fn exponential_of(x: f64) -> f64 {
-    let tail = 0.5 * statrs::function::erf::erfc(x * std::f64::consts::FRAC_1_SQRT_2);
-    -(-tail).ln_1p()
 }

@@ -34,7 +34,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::inclusion;
-use super::law::{Law, LayerLaw, SEQUENCE_BITS};
+use super::law::{Latents, Law, LayerLaw, SEQUENCE_BITS};
 use super::layer::Layer;
 use crate::base::streams::Streams;
 use crate::workload::Workload;
@@ -122,7 +122,7 @@ impl Sequences {
             layers.iter().map(|of| LayerLaw::even(weights(of), law.rank)).collect()
         };
         let laws = cycle().map(|layer| layer.part(law.rank, 0..ffn)).collect();
-        let own = Law { layers: laws, recorded: law.recorded.clone(), ..*law };
+        let own = Law { layers: laws, latents: law.latents.clone(), ..*law };
         let mut sequences = Self::with(workload, own, others);
         if law.experts() > ffn {
             for (number, layer) in layers.iter_mut().enumerate() {
@@ -174,15 +174,20 @@ impl Sequences {
         let mut rng = streams.named(&format!("gate/centre/others/layer={layer}"));
         let laws = [&self.law.layers[layer], &self.others[layer]];
         let (ffn, all) = (laws[0].own.len(), laws[0].own.len() + laws[1].own.len());
+
         let (mut deviations, mut rates) = ([vec![], vec![]], [vec![], vec![]]);
-        for pair in 0..CENTRE_PAIRS {
-            let latents = self.law.latents(&mut rng);
+        // Recorded sequences have no opposites: their deviations are not symmetric.
+        let normal = matches!(self.law.latents, Latents::Normal);
+        let signs: &[f64] = if normal { &[1.0, -1.0] } else { &[1.0] };
+        let number = 2 * CENTRE_PAIRS / signs.len();
+        for pair in 0..number {
+            let latents = self.law.latents_at((pair as f64 + 0.5) / number as f64, &mut rng);
             for (law, out) in laws.iter().zip(&mut deviations) {
                 law.deviations(&latents, &mut rng, out);
             }
             let domain = (!self.domains.is_empty())
                 .then(|| &self.domains[pair % self.domains.len()][layer * all..][..all]);
-            for sign in [1.0, -1.0] {
+            for sign in signs {
                 for (class, first) in [(0, 0), (1, ffn)] {
                     let logits = laws[class].log_weights.iter().zip(&deviations[class]);
                     rates[class].clear();
@@ -206,6 +211,7 @@ impl Sequences {
             shared: streams.named(&format!("gate/latents/micro_batch={of}")),
             own: streams.named(&format!("gate/own/layer={layer}/micro_batch={of}")),
             drifted: self.drifted(streams, micro_batch),
+            of_pool: false,
         }
     }
 
@@ -217,7 +223,8 @@ impl Sequences {
             micro_batch: 0,
             shared: streams.named("gate/latents/pool"),
             own: streams.named(&format!("gate/own/layer={layer}/pool")),
-            drifted: vec![0.0; self.law.rank],
+            drifted: vec![],
+            of_pool: true,
         }
     }
 
@@ -230,7 +237,7 @@ impl Sequences {
     /// √a m(b) of (1).
     fn drifted(&self, streams: Streams, micro_batch: u32) -> Vec<f64> {
         if self.drift <= 0.0 {
-            return vec![0.0; self.law.rank];
+            return vec![];
         }
         let at = f64::from(micro_batch) / self.drift_micro_batches;
         let (knot, along) = (at.floor(), at.fract() * FRAC_PI_2);
@@ -252,6 +259,7 @@ pub(super) struct Cursor<'a> {
     shared: ChaCha8Rng,
     own: ChaCha8Rng,
     drifted: Vec<f64>,
+    of_pool: bool,
 }
 
 /// How likely one sequence is to choose each expert.
@@ -294,9 +302,15 @@ impl Cursor<'_> {
         let window = (sequence as u128) << SEQUENCE_BITS;
         self.shared.set_word_pos(window);
         self.own.set_word_pos(window);
-        let mut latents = self.of.law.latents(&mut self.shared);
-        for (h, drifted) in latents.iter_mut().zip(&self.drifted) {
-            *h = (1.0 - self.of.drift).sqrt() * *h + drifted;
+        let mut latents = if self.of_pool {
+            // Members stand for recorded sequences as evenly as they can.
+            let share = (sequence as f64 + 0.5) / MEMBERS as f64;
+            self.of.law.latents_at(share, &mut self.shared)
+        } else {
+            self.of.law.latents(&mut self.shared)
+        };
+        if self.of.drift > 0.0 {
+            latents = latents.drifted(self.of.drift, &self.drifted);
         }
         let ffn_scale = self.of.law.layers[self.layer].rates(&latents, &mut self.own, &mut out.ffn);
         let others = self.of.others.get(self.layer);

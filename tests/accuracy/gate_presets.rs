@@ -8,7 +8,6 @@ use std::path::Path;
 use moesim::base::streams::Streams;
 use moesim::config::{built_in_workload, read_domain_counts, read_recording, workload};
 use moesim::gate::Gate;
-use moesim::gate::fit::{DEFAULT_RANK, fit};
 use moesim::gate::summary::Summary;
 use moesim::workload::{Popularity, Workload};
 
@@ -46,11 +45,7 @@ fn presets_by_domain_are_those_of_the_counts() {
 #[test]
 fn the_serving_preset_is_that_of_the_recording() {
     let recording = read_recording(&trace("gpt_oss_20b_decode_20k.parquet")).unwrap();
-    let counts = recording.counts();
-    let law = fit(&counts, DEFAULT_RANK, Streams::new(1));
-    let popularity: Vec<Vec<f64>> =
-        (0..recording.layers()).map(|layer| counts.inclusion(layer)).collect();
-    let summary = Summary::of(&law, &popularity);
+    let summary = Summary::of(&recording.counts(), Streams::new(1));
     let gating = with_preset("gpt-oss-serving").gating;
     let common = gating.spread.common;
     assert!((common / summary.sequence_common - 1.0).abs() < 0.10, "{summary:?}");

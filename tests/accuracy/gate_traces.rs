@@ -12,9 +12,10 @@ use moesim::base::streams::Streams;
 use moesim::base::table::{Column, Table};
 use moesim::config::{built_in_workload, workload};
 use moesim::gate::Gate;
-use moesim::gate::fit::fit;
+use moesim::gate::fit::{DEFAULT_RANK, fit};
 use moesim::gate::judge::{Judgement, judge};
-use moesim::workload::{Capacity, Law, Origin, Recording, Workload};
+use moesim::gate::statistics::{Uneven, overlap, overlap_by_layer};
+use moesim::workload::{Capacity, Law, Origin, Recording, Sampling, SequenceCounts, Workload};
 
 const STREAMS: Streams = Streams::new(1);
 
@@ -33,7 +34,7 @@ fn recording(name: &str) -> Recording {
 }
 
 fn fitted(train: &Recording) -> Law {
-    fit(&train.counts(), 8, STREAMS).with_persistence_of(train, STREAMS)
+    fit(&train.counts(), DEFAULT_RANK, STREAMS).with_persistence_of(train, STREAMS)
 }
 
 fn judged(train: &Recording, held_out: &Recording) -> Judgement {
@@ -69,6 +70,133 @@ fn loads_of_held_out_sequences_are_predicted() {
     }
     let mean = bias.iter().sum::<f64>() / bias.len() as f64;
     assert!(mean.abs() < 0.05, "{bias:?}");
+}
+
+/// The two recordings of gpt-oss-20b: other sequences of the same traffic.
+fn both() -> [Recording; 2] {
+    ["gpt_oss_20b_decode_20k.parquet", "gpt_oss_20b_decode_more.parquet"].map(recording)
+}
+
+/// In how many (sequence, layer) one expert is chosen by over 90 % of the tokens.
+fn taken_by_one(counts: &SequenceCounts, layers: usize) -> f64 {
+    let tokens = counts.tokens();
+    let taken = |sequence: usize, layer: usize| {
+        let most = counts.of(sequence, layer).iter().max().copied().unwrap_or(0);
+        f64::from(most) > 0.9 * f64::from(tokens[sequence])
+    };
+    let pairs = (0..tokens.len()).flat_map(|s| (0..layers).map(move |layer| (s, layer)));
+    let found = pairs.filter(|&(s, layer)| taken(s, layer)).count();
+    found as f64 / (tokens.len() * layers) as f64
+}
+
+/// Fitted on one recording, judged by the other, both ways: loads are as near as those of the recording that was
+/// fitted, which is 4 to 7 %; more, as from a law of a few dimensions or of sequences that count alike, is the law's
+/// own error. So are the tails of single sequences: such a law let one expert take nearly all of a sequence's tokens
+/// in 12 to 14 % of (sequence, layer) where 2 to 3 % are recorded, and the 90th percentile of max/mean was 7 % off.
+#[test]
+fn loads_of_other_sequences_are_predicted() {
+    let [one, other] = both();
+    let (mut errors, mut tails, mut taken) = ([[0.0; 2]; 3], vec![], [0.0; 2]);
+    for (train, held_out) in [(&one, &other), (&other, &one)] {
+        let judgement = judged(train, held_out);
+        for (errors, batch) in errors.iter_mut().zip(&judgement.batches) {
+            errors[0] += batch.peak_error();
+            errors[1] += batch.fitted_peak_error();
+        }
+        let small = &judgement.batches[0];
+        let p90 = |of: &[f64]| of.iter().sum::<f64>();
+        tails.push(p90(&small.modelled.peak_p90) / p90(&small.seen.peak_p90) - 1.0);
+        let drawn = fitted(train).counts(&train.counts().tokens().repeat(8), STREAMS);
+        taken[0] += taken_by_one(&drawn, train.layers());
+        taken[1] += taken_by_one(&train.counts(), train.layers());
+    }
+    for [law, floor] in errors {
+        assert!(law < 1.06 * floor, "{} beside {}", law / 2.0, floor / 2.0);
+    }
+    assert!(taken[0] < 2.0 * taken[1], "one expert takes all: {taken:?}");
+    assert!(tails.iter().sum::<f64>().abs() / 2.0 < 0.03, "90th percentile of max/mean: {tails:?}");
+}
+
+/// Tokens of each layer repeat their experts as often as those of other sequences do: layer 0 hardly, others much.
+#[test]
+fn layers_persist_each_in_its_own_way() {
+    let [train, held_out] = both();
+    let walked = fitted(&train).recording(&[200; 100], STREAMS);
+    for gap in [1, 4] {
+        let [seen, drawn] = [&held_out, &walked].map(|of| overlap_by_layer(of, gap).unwrap());
+        let off: Vec<f64> =
+            drawn.iter().zip(&seen).map(|(drawn, seen)| drawn / seen - 1.0).collect();
+        let mean = off.iter().map(|off| off.abs()).sum::<f64>() / off.len() as f64;
+        assert!(mean < 0.08 && off[0].abs() < 0.15, "{gap}: {mean} {off:?}");
+    }
+}
+
+/// Mean over layers and GPUs of max/mean load of each GPU's own tokens.
+fn peak(workload: &Workload, streams: Streams, gpus: usize) -> f64 {
+    let gate = Gate::new(workload, streams);
+    let layers = workload.model.layers;
+    let peaks = (0..layers).flat_map(|layer| {
+        let counts = gate.counts(layer, 0, 0..gpus);
+        let of = |gpu: usize| {
+            let load: Vec<u64> = counts.kept_by(gpu)[..32].iter().map(|&n| u64::from(n)).collect();
+            Uneven::of(&load).peak
+        };
+        (0..gpus).map(of).collect::<Vec<f64>>()
+    });
+    peaks.sum::<f64>() / (f64::from(layers) * gpus as f64)
+}
+
+/// gpt-oss-20b as far as gates go.
+fn of_gpt_oss(tokens_per_gpu: u32, sequence_tokens: u32) -> Workload {
+    let mut workload = shipped("moe-2b");
+    (workload.model.experts.top_k, workload.model.layers) = (4, 24);
+    workload.batch.tokens_per_gpu = tokens_per_gpu;
+    workload.batch.sequence_tokens = sequence_tokens;
+    workload
+}
+
+/// A recording replayed and its law drawn spread tokens alike: as steps of decoding, and as short prompts.
+///
+/// Max/mean has a standard error of 1.2 % over 96 GPUs, whose layers share sequences, and the difference of two one
+/// of 1.7 %: within 4 %.
+#[test]
+fn a_replay_and_the_law_of_its_recording_agree() {
+    let recording = recording("gpt_oss_20b_decode_20k.parquet");
+    let law = Arc::new(fitted(&recording));
+    for (tokens, sequence_tokens) in [(512, 1), (32, 1), (516, 43)] {
+        let of = |origin: Origin| {
+            let mut workload = of_gpt_oss(tokens, sequence_tokens);
+            // Counts of short prompts lack how near tokens repeat each other.
+            workload.gating.sampling = Sampling::Exact;
+            workload.gating.origin = origin;
+            peak(&workload, STREAMS, 96)
+        };
+        let replayed = of(Origin::Recording(Arc::new(recording.clone())));
+        let drawn = of(Origin::Law(law.clone()));
+        assert!((drawn / replayed - 1.0).abs() < 0.04, "{tokens}: {replayed} {drawn}");
+    }
+}
+
+/// Steps of decoding under a law repeat as many experts as successive tokens of the recording.
+#[test]
+fn scores_are_carried_from_step_to_step() {
+    let recording = recording("gpt_oss_20b_decode_20k.parquet");
+    let mut workload = of_gpt_oss(64, 1);
+    workload.gating.origin = Origin::Law(Arc::new(fitted(&recording)));
+    let gate = Gate::new(&workload, STREAMS).keeping_tokens();
+    let (mut common, mut slots) = (0, 0);
+    for layer in 0..24 {
+        let [now, next] = [20, 21].map(|step| gate.counts(layer, step, 0..8));
+        for gpu in 0..8 {
+            let steps = now.drawn_on(gpu).unwrap().zip(next.drawn_on(gpu).unwrap());
+            for (now, next) in steps {
+                common += now.iter().filter(|id| next.contains(id)).count();
+                slots += now.len();
+            }
+        }
+    }
+    let (drawn, seen) = (common as f64 / slots as f64, overlap(&recording, 1).unwrap());
+    assert!((drawn / seen - 1.0).abs() < 0.10, "{drawn}, recorded {seen}");
 }
 
 /// A law that is fitted to what a known law drew predicts fresh draws of the known law.

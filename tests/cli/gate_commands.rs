@@ -11,7 +11,7 @@ use moesim::base::streams::Streams;
 use moesim::base::table::Table;
 use moesim::config::{built_in_workload, law_json, read_law, workload};
 use moesim::gate::Gate;
-use moesim::workload::{Law, LayerLaw, Origin, Persistence};
+use moesim::workload::{Latents, Law, LayerLaw, Lengths, Origin, Persistence};
 
 /// A folder of its own for a test, empty.
 fn folder(name: &str) -> PathBuf {
@@ -44,22 +44,42 @@ fn a_law() -> Law {
         log_weights: (0..16).map(|i| first - 0.1 * f64::from(i)).collect(),
         loadings: (0..32).map(|i| 0.01 * f64::from(i) - 0.1).collect(),
         own: vec![1.0 / 3.0; 16],
+        persistence: Some((0.25, 1.0 / 3.0)),
     };
     Law {
         rank: 2,
         slots: 2.0,
         layers: vec![layer(0.0), layer(-0.7)],
-        recorded: vec![vec![0.1, -1.0 / 7.0], vec![1.5, 0.2]],
+        latents: Latents::Recorded(
+            vec![vec![0.1, -1.0 / 7.0], vec![1.5, 0.2]],
+            Lengths::of(&[300, 20]),
+        ),
         persistence: Persistence { share: 0.5, decay: 0.7, depth: 0.9 },
     }
 }
 
-/// To the last digit, with the latents of recorded sequences.
+/// To the last digit, wherever its latents come from.
 #[test]
 fn a_law_is_read_back_as_it_was_written() {
     let path = folder("law").join("law.json");
-    std::fs::write(&path, law_json(&a_law(), serde_json::json!({"from": "a test"}))).unwrap();
-    assert_eq!(read_law(&path).unwrap(), a_law());
+    let each = Latents::Sequences(Lengths::of(&[300, 20]));
+    for latents in [a_law().latents, each, Latents::Normal] {
+        let law = Law { latents, ..a_law() };
+        std::fs::write(&path, law_json(&law, serde_json::json!({"from": "a test"}))).unwrap();
+        assert_eq!(read_law(&path).unwrap(), law);
+    }
+}
+
+/// Files written before lengths were kept, in which recorded sequences count alike.
+#[test]
+fn a_law_without_lengths_is_read() {
+    let path = folder("old-law").join("law.json");
+    let mut file: serde_json::Value =
+        serde_json::from_str(&law_json(&a_law(), serde_json::Value::Null)).unwrap();
+    file.as_object_mut().unwrap().remove("tokens");
+    std::fs::write(&path, file.to_string()).unwrap();
+    let Latents::Recorded(_, lengths) = read_law(&path).unwrap().latents else { panic!() };
+    assert_eq!(lengths.tokens(), [1, 1]);
 }
 
 #[test]
@@ -75,8 +95,12 @@ fn each_mistake_in_a_law_has_its_message() {
     let mut law = a_law();
     law.layers[1].own[3] = -1.0;
     assert_eq!(told(&law), "layer 1 holds a number that is not a logit");
-    let recorded = vec![vec![0.0]];
-    assert_eq!(told(&Law { recorded, ..a_law() }), "a recorded sequence has not 2 latents");
+    let latents = Latents::Recorded(vec![vec![0.0]], Lengths::of(&[7]));
+    assert_eq!(told(&Law { latents, ..a_law() }), "a recorded sequence has not 2 latents");
+    assert_eq!(
+        told(&Law { latents: Latents::Sequences(Lengths::of(&[7])), ..a_law() }),
+        "has not the tokens of 2 recorded sequences"
+    );
     let persistence = Persistence { share: 2.0, decay: 0.0, depth: 0.0 };
     assert_eq!(told(&Law { persistence, ..a_law() }), "has a persistence outside 0 to 1");
     std::fs::write(&path, "{\"schema\": 1,\n 7}").unwrap();

@@ -9,10 +9,14 @@ use toml::Spanned;
 
 use super::{Diagnostic, Kind, Source};
 use crate::base::table::Table;
-use crate::workload::{Experts, Law, LayerLaw, Origin, Persistence, Recording, Scheme};
+use crate::workload::{
+    Experts, Latents, Law, LayerLaw, Lengths, Origin, Persistence, Recording, Scheme,
+};
 
 /// The largest law file that is read.
 const MAX_LAW_BYTES: u64 = 256 << 20;
+/// The most dimensions of latents, one less than the sequences that they were fitted to.
+const MAX_RANK: usize = 4_095;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +28,12 @@ struct LawFile {
     rank: usize,
     slots: f64,
     persistence: PersistenceTable,
+    /// Latents of each recorded sequence; none where they are normal, or each dimension is a sequence.
+    #[serde(default)]
     recorded: Vec<Vec<f64>>,
+    /// Tokens of each recorded sequence; all count alike in files of latents that do not say.
+    #[serde(default)]
+    tokens: Vec<u32>,
     layers: Vec<LayerTable>,
 }
 
@@ -42,6 +51,9 @@ struct LayerTable {
     log_weights: Vec<f64>,
     loadings: Vec<f64>,
     own: Vec<f64>,
+    /// b and φ of this layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    persistence: Option<(f64, f64)>,
 }
 
 /// The text of a law file that [`read_law`] reads back to the last digit.
@@ -52,6 +64,12 @@ pub fn law_json(law: &Law, provenance: Value) -> String {
         log_weights: layer.log_weights.clone(),
         loadings: layer.loadings.clone(),
         own: layer.own.clone(),
+        persistence: layer.persistence,
+    };
+    let (recorded, tokens) = match &law.latents {
+        Latents::Normal => (vec![], vec![]),
+        Latents::Recorded(of, lengths) => (of.clone(), lengths.tokens()),
+        Latents::Sequences(lengths) => (vec![], lengths.tokens()),
     };
     let file = LawFile {
         schema: 1,
@@ -59,7 +77,8 @@ pub fn law_json(law: &Law, provenance: Value) -> String {
         rank: law.rank,
         slots: law.slots,
         persistence: PersistenceTable { share, decay, depth },
-        recorded: law.recorded.clone(),
+        recorded,
+        tokens,
         layers: law.layers.iter().map(layer).collect(),
     };
     serde_json::to_string(&file).expect("numbers and lists have a text")
@@ -94,7 +113,7 @@ fn law_of(file: LawFile) -> Result<Law, String> {
         return Err(format!("is of schema {}, not 1", file.schema));
     }
     let experts = file.layers.first().map_or(0, |layer| layer.log_weights.len());
-    if experts == 0 || experts > 8_192 || file.layers.len() > 512 || file.rank > 64 {
+    if experts == 0 || experts > 8_192 || file.layers.len() > 512 || file.rank > MAX_RANK {
         return Err("has no layers and experts, or too many".to_owned());
     }
     if !(file.slots > 0.0 && file.slots <= experts as f64) {
@@ -119,6 +138,11 @@ fn law_of(file: LawFile) -> Result<Law, String> {
     if !file.recorded.iter().all(finite) {
         return Err(format!("a recorded sequence has not {} latents", file.rank));
     }
+    let latents = latents_of(file.recorded, &file.tokens, file.rank)?;
+    let of_layers = file.layers.iter().filter_map(|layer| layer.persistence);
+    if !of_layers.clone().all(|(b, phi)| [b, phi].iter().all(|x| (0.0..=1.0).contains(x))) {
+        return Err("has a layer's persistence outside 0 to 1".to_owned());
+    }
     let PersistenceTable { share, decay, depth } = file.persistence;
     if ![share, decay, depth].iter().all(|x| (0.0..=1.0).contains(x)) {
         return Err("has a persistence outside 0 to 1".to_owned());
@@ -127,13 +151,34 @@ fn law_of(file: LawFile) -> Result<Law, String> {
         log_weights: layer.log_weights,
         loadings: layer.loadings,
         own: layer.own,
+        persistence: layer.persistence,
     };
     Ok(Law {
         rank: file.rank,
         slots: file.slots,
         layers: file.layers.into_iter().map(layer).collect(),
-        recorded: file.recorded,
+        latents,
         persistence: Persistence { share, decay, depth },
+    })
+}
+
+/// Where latents come from that a file gives so.
+fn latents_of(recorded: Vec<Vec<f64>>, tokens: &[u32], rank: usize) -> Result<Latents, String> {
+    let sequences = if recorded.is_empty() { rank } else { recorded.len() };
+    let alike = vec![1; sequences];
+    let tokens = match (recorded.is_empty(), tokens.is_empty()) {
+        (true, true) => return Ok(Latents::Normal),
+        (false, true) => &alike,
+        (_, false) => tokens,
+    };
+    if tokens.len() != sequences || tokens.iter().all(|&n| n == 0) {
+        return Err(format!("has not the tokens of {sequences} recorded sequences"));
+    }
+    let lengths = Lengths::of(tokens);
+    Ok(if recorded.is_empty() {
+        Latents::Sequences(lengths)
+    } else {
+        Latents::Recorded(recorded, lengths)
     })
 }
 

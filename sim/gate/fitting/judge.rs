@@ -17,9 +17,9 @@ use crate::workload::{Recording, SequenceCounts};
 /// Sizes of batches at which loads are compared.
 pub const BATCHES: [u32; 3] = [512, 2_048, 8_192];
 /// Sequences that the law draws for loads.
-const DRAWN: usize = 768;
+const DRAWN: usize = 2_048;
 /// Batches of each size.
-const DRAWS: usize = 400;
+const DRAWS: usize = 2_000;
 /// Sequences, and tokens of each at most, that the law draws token by token.
 const WALKED: (usize, u32) = (60, 200);
 

@@ -1,8 +1,8 @@
 //! How uneven, how persistent and how correlated choices are: one set of statistics for
 //! recordings and for models, so that each can be judged by the other.
 //!
-//! A batch of B tokens is made of whole sequences in random order until it holds B tokens or more
-//! (prefill-like). For the load r_i of expert i over the mean load in a layer and batch:
+//! A batch of B tokens is made of whole sequences, drawn with replacement, until it holds B tokens or more
+//! (prefill-like): without replacement, batches that are most of a recording would all be alike. For the load r_i of expert i over the mean load in a layer and batch:
 //!
 //! ```text
 //!   peak = max_i r_i      cv = √(Σ (r_i − 1)²/N)      gini = Σ_i Σ_j |r_i − r_j| / 2N²
@@ -13,7 +13,7 @@
 //! the normalised mutual information of first choices, I(X;Y)/√(H(X)H(Y)), corrected for the
 //! bias of counting, (|X|−1)(|Y|−1)/2T nats [miller55].
 
-use rand::seq::SliceRandom;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::base::statistics::{Rule, mean, quantile_of_sorted, squared_deviations};
@@ -84,18 +84,12 @@ pub fn batches(
 ) {
     assert!(counts.all_tokens() > 0, "loads of no tokens");
     let cells = counts.layers * counts.experts;
-    let mut order: Vec<usize> = (0..counts.sequences()).collect();
     let mut load = vec![0u64; cells];
     for _ in 0..draws {
         load.fill(0);
         let mut tokens = 0;
-        // Each batch starts with a fresh shuffle, so that batches are alike; a batch larger than
-        // the recording goes round again.
-        order.shuffle(rng);
-        let mut next = 0;
         while tokens < batch_tokens {
-            let sequence = order[next % order.len()];
-            next += 1;
+            let sequence = rng.random_range(0..counts.sequences());
             tokens += counts.tokens[sequence];
             for (load, &n) in load.iter_mut().zip(&counts.counts[sequence * cells..][..cells]) {
                 *load += u64::from(n);
@@ -194,18 +188,25 @@ pub fn mean_correlation(rows: &[Vec<f64>]) -> f64 {
 /// Nothing where no sequence is long enough.
 #[must_use]
 pub fn overlap(recording: &Recording, gap: usize) -> Option<f64> {
-    let (mut common, mut slots) = (0u64, 0u64);
+    overlap_by_layer(recording, gap).map(|layers| mean(&layers))
+}
+
+/// The same by layer.
+#[must_use]
+pub fn overlap_by_layer(recording: &Recording, gap: usize) -> Option<Vec<f64>> {
+    let (mut common, mut pairs) = (vec![0u64; recording.layers()], 0u64);
     for tokens in recording.sequences() {
         for token in tokens.start..tokens.end.saturating_sub(gap) {
-            for layer in 0..recording.layers() {
+            pairs += 1;
+            for (layer, common) in common.iter_mut().enumerate() {
                 let later = recording.chosen(token + gap, layer);
                 let now = recording.chosen(token, layer);
-                common += now.iter().filter(|id| later.contains(id)).count() as u64;
-                slots += recording.top_k() as u64;
+                *common += now.iter().filter(|id| later.contains(id)).count() as u64;
             }
         }
     }
-    (slots > 0).then(|| common as f64 / slots as f64)
+    let slots = (pairs * recording.top_k() as u64) as f64;
+    (pairs > 0).then(|| common.iter().map(|&n| n as f64 / slots).collect())
 }
 
 /// Normalised mutual information of first choices `lag` layers apart, mean over layers.

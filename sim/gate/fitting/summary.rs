@@ -1,7 +1,11 @@
 //! A fitted law in a few numbers, as a workload's `[gate]` takes them.
 
 use crate::base::statistics::{Rule, mean, quantile};
-use crate::workload::Law;
+use crate::base::streams::Streams;
+use crate::workload::SequenceCounts;
+
+use super::super::law::DRAWN_RANK;
+use super::fit::fit;
 
 /// A law in a few numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,9 +20,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The numbers of a law whose experts are popular in these proportions, `[layer][expert]`.
+    /// The numbers of the law of these counts with as many latents as laws have that are drawn.
+    ///
+    /// # Panics
+    /// If there are fewer than two sequences.
     #[must_use]
-    pub fn of(law: &Law, popularity: &[Vec<f64>]) -> Self {
+    pub fn of(counts: &SequenceCounts, streams: Streams) -> Self {
+        let law = fit(counts, DRAWN_RANK, streams);
+        let popularity = (0..counts.layers).map(|layer| counts.inclusion(layer));
+        let popularity: Vec<Vec<f64>> = popularity.collect();
         let alphas: Vec<f64> = popularity.iter().map(|shares| concentration(shares)).collect();
         let (mut shared, mut own) = (0.0, 0.0);
         for layer in &law.layers {

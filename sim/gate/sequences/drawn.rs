@@ -5,7 +5,7 @@ use rand_distr::{Distribution, StandardNormal};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::super::inclusion;
-use super::super::law::{DRAWN_RANK as RANK, Law, LayerLaw};
+use super::super::law::{DRAWN_RANK as RANK, Latents, Law, LayerLaw};
 use super::super::layer::Layer;
 use crate::base::streams::Streams;
 use crate::workload::{Persistence, Spread};
@@ -45,8 +45,8 @@ pub(super) fn ffn_law(
         }
         law
     });
-    let (layers, recorded) = (laws.collect(), vec![]);
-    Law { rank: RANK, slots, layers, recorded, persistence: Persistence::default() }
+    let (layers, latents) = (laws.collect(), Latents::Normal);
+    Law { rank: RANK, slots, layers, latents, persistence: Persistence::default() }
 }
 
 /// The same for the other experts, each with the spread of an FFN expert.
@@ -79,6 +79,7 @@ fn layer_law(
         loadings: (0..experts * RANK).map(|_| each * normal()).collect(),
         own: vec![sd * (1.0 - common).sqrt(); experts],
         log_weights,
+        persistence: None,
     }
 }
 
