@@ -105,6 +105,7 @@ impl Command {
         match self {
             Self::Plan(args) => args.plot.as_deref(),
             Self::Compare(args) => args.plot.as_deref(),
+            Self::Layouts(args) => args.plot.as_deref(),
             Self::Timeline(args) => Some(&args.out),
             Self::Plot(args) => args.file(),
             Self::Import(args) => args.out.as_deref(),

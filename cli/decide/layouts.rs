@@ -7,11 +7,14 @@ use clap::Args;
 
 use crate::arguments::choice;
 use crate::arguments::comparison::{ComparisonArgs, price_book, tau};
+use crate::output::progress::Progress;
 use crate::{Failure, output};
 use moesim::base::threads;
+use moesim::config::Diagnostic;
+use moesim::output::pictures;
 use moesim::output::report::layouts::LayoutsResult;
 use moesim::studies::compare::{ClusterCase, Equal};
-use moesim::studies::layouts::{Objective, Space, search};
+use moesim::studies::layouts::{Objective, Space, search_told};
 use moesim::workload::ExchangeLibrary;
 
 /// A workload, clusters, and what may be varied.
@@ -49,9 +52,23 @@ pub(crate) struct LayoutsArgs {
     /// A price book; the built-in one if not given.
     #[arg(long)]
     prices: Option<PathBuf>,
+    /// Draw the layouts that none beats, throughput against step time, into this .svg or .png.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// Refuses an answer without a layout: says why none can be run.
+fn refuse_none(clusters: &[String], result: &LayoutsResult) -> Result<(), Failure> {
+    if !result.front.is_empty() {
+        return Ok(());
+    }
+    let found = format!("no layout of {} can be run: {}", result.workload, result.counted());
+    let why = result.too_large_why.as_ref().or(result.refused_why.as_ref());
+    let why = why.map_or_else(|| "name other sizes".to_owned(), |why| format!("of one: {why}"));
+    Err(Diagnostic::of(clusters.join(", "), found, why).into())
 }
 
 fn size(text: &str) -> Result<u32, String> {
@@ -85,10 +102,18 @@ pub(crate) fn run(args: &LayoutsArgs, out: &mut dyn Write) -> Result<(), Failure
         libraries: args.library.clone(),
         taus: args.tau.clone(),
     };
-    let found = search(&clusters, &space, args.objective, args.exhaustive, threads::available())?;
+    let progress = Progress::new(0, "steps of layouts", false);
+    let told = |done: usize, all: usize| progress.of(done, all);
+    let asked = (args.objective, args.exhaustive);
+    let found = search_told(&clusters, &space, asked, threads::available(), &told)?;
+    drop(progress);
     let own = clusters.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
     let made_by = crate::reproduce::made_by(own.chain(prices));
     let asked = (args.objective, args.comparison.set.as_slice());
     let result = LayoutsResult::of(made_by, asked, &clusters, &found);
+    refuse_none(&args.clusters, &result)?;
+    if let Some(path) = &args.plot {
+        output::chart(&pictures::layouts_chart(&result), path)?;
+    }
     if args.json { output::json(out, &result) } else { Ok(result.write_text(out)?) }
 }

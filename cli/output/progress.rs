@@ -29,6 +29,12 @@ impl Progress {
         self.done(1);
     }
 
+    /// So many of so many are done.
+    pub(crate) fn of(&self, done: usize, all: usize) {
+        self.0.set_length(all as u64);
+        self.0.set_position(done as u64);
+    }
+
     /// So many more are done.
     pub(crate) fn done(&self, steps: usize) {
         self.0.inc(steps as u64);

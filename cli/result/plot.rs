@@ -12,6 +12,7 @@ use moesim::execution::Scope;
 use moesim::output::pictures::{self, Picture};
 use moesim::output::report::comparison::Comparison;
 use moesim::output::report::flows::FlowsResult;
+use moesim::output::report::layouts::LayoutsResult;
 use moesim::output::report::plan::PlanResult;
 use moesim::output::report::study::StudyResult;
 use moesim::output::report::{any_drawing, chart, spoken};
@@ -65,7 +66,7 @@ enum Kind {
     Throughput,
     /// Of a comparison: throughput against cost, or power.
     Cost,
-    /// Of a plan: quality against throughput, and the Pareto front.
+    /// Of a plan: quality against throughput, and the Pareto front; of layouts: throughput against step time.
     Front,
     /// Of a validation: how far off predictions are.
     Errors,
@@ -86,6 +87,7 @@ enum Found {
     Study(StudyResult),
     Comparison(Comparison),
     Plan(Box<PlanResult>),
+    Layouts(Box<LayoutsResult>),
     Flows(FlowsResult),
     Errors(Vec<FileErrors>),
     Table(Results),
@@ -99,6 +101,7 @@ impl Found {
             Self::Study(run) => run.results.is_empty().then_some("results"),
             Self::Comparison(of) => of.clusters.is_empty().then_some("clusters"),
             Self::Plan(plan) => plan.candidates.is_empty().then_some("candidates"),
+            Self::Layouts(found) => found.front.is_empty().then_some("front"),
             _ => None,
         }
     }
@@ -110,7 +113,7 @@ impl Found {
             Self::Study(_) => &[Kind::Gain, Kind::Breakdown, Kind::Links, Kind::Cluster],
             Self::Comparison(of) if of.equal == Equal::Gpus => &[Kind::Throughput, Kind::Cost],
             Self::Comparison(_) => &[Kind::Cost, Kind::Throughput],
-            Self::Plan(_) => &[Kind::Front],
+            Self::Plan(_) | Self::Layouts(_) => &[Kind::Front],
             Self::Flows(_) => &[Kind::Links],
             Self::Errors(_) => &[Kind::Errors],
             Self::Table(_) => &[Kind::Lines],
@@ -157,6 +160,7 @@ fn draw(args: &PlotArgs, found: &Found, kind: Kind, name: &str) -> Result<Pictur
             Picture::Bars(pictures::throughput_chart(comparison))
         }
         Found::Comparison(comparison) => Picture::Spots(pictures::cost_chart(comparison, name)?),
+        Found::Layouts(found) => Picture::Lines(pictures::layouts_chart(found)),
         Found::Plan(plan) => Picture::Lines(pictures::front_chart(plan, name)?),
         Found::Flows(flows) => Picture::Heat(pictures::flow_links_chart(flows, name)?),
         Found::Errors(files) => Picture::Bars(pictures::errors_chart(files, name)?),
@@ -217,6 +221,8 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
         Found::Comparison(read_result(name, &text)?)
     } else if has("candidates") {
         Found::Plan(Box::new(read_result(name, &text)?))
+    } else if has("front") && has("objective") {
+        Found::Layouts(Box::new(read_result(name, &text)?))
     } else if has("link_use") {
         Found::Flows(read_result(name, &text)?)
     } else {

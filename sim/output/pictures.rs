@@ -8,6 +8,7 @@ use crate::output::plot::{
 mod cluster;
 mod clusters;
 mod counts;
+mod layouts;
 mod links;
 mod plan;
 pub mod predicted_measured;
@@ -17,6 +18,7 @@ mod validation;
 pub use cluster::cluster_chart;
 pub use clusters::{cost_chart, throughput_chart};
 pub use counts::{is_counts, loads_chart};
+pub use layouts::layouts_chart;
 pub use links::{flow_links_chart, links_chart};
 pub use plan::front_chart;
 pub use study::{breakdown_chart, gain_chart};

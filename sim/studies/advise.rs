@@ -24,6 +24,7 @@ use crate::base::threads::in_parallel;
 use crate::config::{Case, Scenario};
 use crate::execution::lowering::Drawn;
 use crate::execution::outcome::{Outcome, TooLong};
+use crate::kernels::TimedBasis;
 use crate::studies::compare::{Knob, sensitivities};
 use crate::studies::study::{WhatIf, run_if};
 use crate::workload::Workload;
@@ -85,18 +86,21 @@ pub struct Advice {
     pub loads: [Loads; 2],
     /// Elasticities of vanilla, largest first.
     pub knobs: Vec<(Knob, f64)>,
+    /// What MoE++'s time stands on.
+    pub stands_on: Vec<TimedBasis>,
     /// Where the verdict turns.
     pub break_evens: Vec<BreakEven>,
 }
 
 /// A scenario of one of its cases, whose MoE++ workload is derived from the vanilla one where it has none, and
-/// what that changes.
+/// what that changes. A derived one has this τ, or that of the recipe.
 ///
 /// # Errors
 /// What is found and what to do, where none can be derived or it cannot run.
 pub fn paired(
     scenario: &Scenario,
     case: &Case,
+    tau: Option<f64>,
 ) -> Result<(Scenario, Vec<String>), (String, String)> {
     let mut own = scenario.clone();
     own.cases = vec![case.clone()];
@@ -109,7 +113,13 @@ pub fn paired(
         return Ok((own, Vec::new()));
     }
     let help = "name an MoE++ workload beside it, under `moepp`";
-    let twin = case.vanilla.moepp_twin().map_err(|found| (found, help.to_owned()))?;
+    let mut twin = case.vanilla.moepp_twin().map_err(|found| (found, help.to_owned()))?;
+    if let Some(tau) = tau {
+        twin.workload.model.experts.tau = Some(tau);
+        for change in twin.changes.iter_mut().filter(|change| change.starts_with("τ = ")) {
+            *change = format!("τ = {tau}, as was asked");
+        }
+    }
     if let Some(refusal) = own.refusal(&twin.workload) {
         return Err(refusal);
     }
@@ -156,6 +166,7 @@ pub fn advise(question: &Question<'_>, threads: usize) -> Result<Advice, TooLong
         ffn_share,
         shares,
         loads: pair.map(|workload| Loads::of(workload, scenario.seeds.clone())),
+        stands_on: moepp[0].stands_on.clone(),
         break_evens: break_even::all(question, &knobs, threads)?,
         knobs,
     })

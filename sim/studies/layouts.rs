@@ -139,15 +139,25 @@ pub fn search(
     exhaustive: bool,
     threads: usize,
 ) -> Result<Search, TooLong> {
+    search_told(cluster_cases, space, (objective, exhaustive), threads, &|_, _| {})
+}
+
+/// As [`search`], telling how many steps of how many are done: a layout is one for its bound and one for its run.
+///
+/// # Errors
+/// If a run exceeds representable time.
+pub fn search_told(
+    cluster_cases: &[ClusterCase],
+    space: &Space,
+    (objective, exhaustive): (Objective, bool),
+    threads: usize,
+    told: &dyn Fn(usize, usize),
+) -> Result<Search, TooLong> {
     let mut found = Search::default();
     let mut open = allowed(cluster_cases, space, objective, &mut found);
-    let bounds = in_parallel(open.len(), threads, |at| {
-        least_secs(&cluster_cases[open[at].cluster].scenario, &open[at].workload)
-    });
-    for (open, bound) in open.iter_mut().zip(bounds) {
-        open.least_secs = bound?;
-        open.rate_bound *= open.tokens / open.least_secs;
-    }
+    let all = 2 * open.len();
+    bounds(cluster_cases, &mut open, threads, told)?;
+    let mut done = open.len();
     open.sort_by(|a, b| match objective {
         Objective::Latency => a.least_secs.total_cmp(&b.least_secs),
         Objective::Throughput | Objective::Cost => b.rate_bound.total_cmp(&a.rate_bound),
@@ -161,6 +171,8 @@ pub fn search(
         for one in ran {
             found.run.push(one?);
         }
+        done += now.len();
+        told(done, all);
     }
     found.run.sort_by(|a, b| match objective {
         Objective::Latency => a.step_ms.total_cmp(&b.step_ms),
@@ -211,6 +223,42 @@ fn allowed(
         }
     }
     open
+}
+
+/// Bounds all layouts. Those that differ in stages and micro-batches alone share the run of their layer.
+fn bounds(
+    cluster_cases: &[ClusterCase],
+    open: &mut [Open],
+    threads: usize,
+    told: &dyn Fn(usize, usize),
+) -> Result<(), TooLong> {
+    let layer = |open: &Open| (open.cluster, Layout { pipeline_parallel: 1, ..open.layout });
+    let mut first: Vec<usize> = Vec::new();
+    let of: Vec<usize> = (0..open.len())
+        .map(|at| {
+            let known = first.iter().position(|&own| layer(&open[own]) == layer(&open[at]));
+            known.unwrap_or_else(|| {
+                first.push(at);
+                first.len() - 1
+            })
+        })
+        .collect();
+    let mut secs: Vec<f64> = Vec::with_capacity(first.len());
+    for now in first.chunks(BATCH) {
+        let runs = in_parallel(now.len(), threads, |at| {
+            let own = &open[now[at]];
+            bound::layer_secs(&cluster_cases[own.cluster].scenario, &own.workload)
+        });
+        for run in runs {
+            secs.push(run?);
+        }
+        told(open.len() * secs.len() / first.len(), 2 * open.len());
+    }
+    for (open, of) in open.iter_mut().zip(of) {
+        open.least_secs = bound::passes(&open.workload) * secs[of];
+        open.rate_bound *= open.tokens / open.least_secs;
+    }
+    Ok(())
 }
 
 /// What a cluster's throughput is multiplied by under an objective.

@@ -27,7 +27,7 @@ fn asked(set: &[&str], vanilla_only: bool) -> (Scenario, Vec<String>) {
     let scenario = scenario(set);
     let mut case = scenario.cases[1].clone();
     case.moepp.retain(|own| own.model.experts.tau == Some(0.75) && !vanilla_only);
-    paired(&scenario, &case).unwrap()
+    paired(&scenario, &case, None).unwrap()
 }
 
 fn answer(scenario: &Scenario, derived: bool) -> Advice {
@@ -128,6 +128,35 @@ fn a_gate_without_a_twin_is_refused_with_its_reason() {
     let told = moesim(&here, &["advise", "pangu-pro-moe", "--topology", "h100-4x8-rail"]);
     let told = String::from_utf8_lossy(&told.stderr).into_owned();
     assert!(told.contains("takes equally many experts of each group"), "{told}");
+}
+
+#[test]
+fn a_twin_has_the_tau_that_is_asked_for() {
+    let here = folder("advice-tau");
+    let asked = ["advise", "moe-1b", "--topology", "a100-4x8", "--tau", "0.4", "--seeds", "0..2"];
+    let set = ["--set", "workload.model.layers=1", "--set", "workload.batch.micro_batches=1"];
+    let printed = moesim(&here, &[&asked[..], &set].concat());
+    let told = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    assert!(told.contains("moe-1b as MoE++ at τ = 0.4") && told.contains("as was asked"), "{told}");
+    assert!(told.contains("τ: now 0.40;") && told.contains("stands on: "), "{told}");
+}
+
+#[test]
+fn what_advice_cannot_be_given_on_is_answered_with_what_can() {
+    let here = folder("advice-wrong");
+    let on = ["--topology", "a100-4x8"];
+    for (args, code, found, help) in [
+        (vec!["mixtral-8x7b"], 1, "is a workload: on which cluster?", "--topology h100-4x8-rail"),
+        (vec!["paper", on[0], on[1]], 1, "is a scenario", "--set topology=a100-4x8"),
+        (vec!["moepp-1b", on[0], on[1]], 1, "is MoE++ already", "name a scenario that has both"),
+        (vec!["moe-1b", on[0], on[1], "--worth", "1e300"], 2, "a gain in percent", "--worth"),
+    ] {
+        let output = moesim(&here, &[&["advise"][..], &args].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+        assert!(told.contains(found) && told.contains(help), "{args:?}: {told}");
+    }
 }
 
 /// A vanilla model on a cluster, as printed; `UPDATE_EXPECT=1` rewrites it.

@@ -3,11 +3,16 @@
 //! A pass says that on small spaces, forward and training, the front is that of all layouts, and that no bound lies
 //! above the time that was run. It does not say so of larger spaces, whose bounds are made the same way.
 
+use std::fs;
+use std::path::Path;
+
 use moesim::config::{self, CaseSpec, Overrides, ScenarioSource, ScenarioSpec};
 use moesim::execution::Scope;
 use moesim::output::report::layouts::LayoutsResult;
 use moesim::studies::compare::ClusterCase;
-use moesim::studies::layouts::{Objective, Search, Space, search};
+use moesim::studies::layouts::{Objective, Search, Space, search, search_told};
+
+use crate::program::{folder, moesim};
 
 fn cluster(topology: &str, counted: Scope, set: &[&str]) -> ClusterCase {
     let pair = CaseSpec { vanilla: "moe-1b".to_owned(), moepp: Some("moepp-1b".to_owned()) };
@@ -78,4 +83,68 @@ fn a_result_has_its_counts_and_its_front() {
     assert!(text.contains("dropped by their bounds"), "{text}");
     let json = serde_json::to_string(&result).unwrap();
     assert_eq!(serde_json::from_str::<LayoutsResult>(&json).unwrap(), result);
+}
+
+#[test]
+fn progress_reaches_its_end_and_never_goes_back() {
+    let clusters = [cluster("h100-4x8-rail", Scope::MoeLayer, &[])];
+    let steps = std::cell::RefCell::new(Vec::new());
+    let told = |done: usize, all: usize| steps.borrow_mut().push((done, all));
+    search_told(&clusters, &small(), (Objective::Throughput, false), 2, &told).unwrap();
+    let steps = steps.into_inner();
+    assert!(steps.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 == pair[1].1));
+    assert!(steps.last().is_some_and(|(done, all)| done == all), "{steps:?}");
+}
+
+const ASKED: [&str; 13] = [
+    "layouts",
+    "h100-4x8-rail",
+    "a100-4x8",
+    "--ep",
+    "1,8",
+    "--tokens",
+    "1024,2048",
+    "--tau",
+    "0.5,1",
+    "--seeds",
+    "0..1",
+    "--set",
+    "workload.batch.micro_batches=1",
+];
+
+/// The layouts of the 1B pair, as printed; `UPDATE_EXPECT=1` rewrites it.
+#[test]
+fn layouts_are_printed_as_they_were_within_a_terminal_and_drawn_alike() {
+    let here = folder("layouts-golden");
+    let printed = moesim(&here, &[&ASKED[..], &["--plot", "now.svg"]].concat());
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let told = String::from_utf8(printed.stdout).unwrap();
+    let table = told.split("\n\n").nth(1).expect("a table");
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layouts.txt");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, &told).unwrap();
+    }
+    assert_eq!(
+        told,
+        fs::read_to_string(&path).unwrap(),
+        "UPDATE_EXPECT=1, and read the difference"
+    );
+    let stored = moesim(&here, &[&ASKED[..], &["--json"]].concat());
+    fs::write(here.join("found.json"), stored.stdout).unwrap();
+    let drawn = moesim(&here, &["plot", "found.json", "--out", "later.svg"]);
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    let [now, later] = ["now.svg", "later.svg"].map(|name| fs::read(here.join(name)).unwrap());
+    assert!(now == later && String::from_utf8_lossy(&now).contains("gives the most"));
+}
+
+#[test]
+fn where_no_layout_can_be_run_the_command_fails_and_says_why() {
+    let here = folder("layouts-none");
+    let one = ["layouts", "a100-4x8", "--ep", "3", "--tp", "1", "--tokens", "512"];
+    let none = moesim(&here, &one);
+    let told = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert_eq!((none.status.code(), none.stdout.len()), (Some(1), 0), "{told}");
+    assert!(told.contains("no layout of moepp-1b can be run: 1 layout: 1 not allowed"), "{told}");
+    assert!(told.contains("do not spread evenly over 3 GPUs"), "{told}");
 }

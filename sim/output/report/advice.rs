@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::shared::knobs::elasticities;
 use super::shared::made_by::MadeBy;
 use super::shared::setting::Setting;
+use super::shared::stands_on::{Basis, bases};
 use super::shared::value::{self, Mean};
 use super::shared::word;
 use crate::studies::advise::{
@@ -52,6 +53,9 @@ pub struct AdviceResult {
     pub proportional_percent: f64,
     /// Percent of vanilla's throughput for one percent of each knob.
     pub elasticities: BTreeMap<String, f64>,
+    /// What MoE++'s time stands on.
+    #[serde(default)]
+    pub stands_on: Vec<Basis>,
     /// Where the verdict turns.
     pub break_evens: Vec<AdvisedBreakEven>,
     /// What was asked and what was taken.
@@ -206,6 +210,7 @@ impl AdviceResult {
             increase_percent: answer.gain_percent.into(),
             proportional_percent: answer.proportional_percent,
             elasticities: elasticities(&answer.knobs),
+            stands_on: bases(&answer.stands_on),
             break_evens: answer.break_evens.iter().map(AdvisedBreakEven::of).collect(),
             setting: Setting::of(question.scenario),
         }

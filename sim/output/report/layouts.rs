@@ -132,6 +132,16 @@ impl LayoutsResult {
         }
     }
 
+    /// What became of them, counted.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        let s = if self.layouts == 1 { "" } else { "s" };
+        format!(
+            "{} layout{s}: {} not allowed, {} too large for the memory, {} dropped by their bounds, {} simulated",
+            self.layouts, self.refused, self.too_large, self.bounded, self.simulated
+        )
+    }
+
     /// The table.
     ///
     /// # Errors

@@ -11,9 +11,10 @@
 use super::Question;
 use crate::base::statistics::mean;
 use crate::base::threads::in_parallel;
+use crate::execution::lowering::Drawn;
 use crate::execution::outcome::TooLong;
 use crate::studies::compare::Knob;
-use crate::studies::study::{WhatIf, run_if};
+use crate::studies::study::{WhatIf, run_keeping};
 use crate::topology::LinkClass;
 use crate::workload::{Origin, Workload};
 
@@ -124,7 +125,10 @@ fn break_even(
         Varied::Tau => Some(vanilla_times(question, threads)?),
         _ => None,
     };
-    let gain = |at: f64| gain_over(question, (varied, at), base.as_deref(), threads);
+    // Runs that differ in links alone share what their gates decided.
+    let shared = Shared::of(question, varied);
+    let known = Known { base: base.as_deref(), shared: &shared };
+    let gain = |at: f64| gain_over(question, (varied, at), &known, threads);
     for at in grid(question, varied) {
         match gain(at)? {
             Ok(gain_percent) => found.curve.push(Point { at, gain_percent }),
@@ -220,15 +224,34 @@ fn vanilla_times(question: &Question<'_>, threads: usize) -> Result<Vec<f64>, To
     let mut vanilla = question.vanilla().clone();
     vanilla.stack.phase = Some(vanilla.phase());
     shorten(question, &mut vanilla);
-    times(question, &[&vanilla], &WhatIf::NOTHING, threads)
+    times(question, &[&vanilla], (&WhatIf::NOTHING, &Shared::default()), threads)
 }
 
-/// The mean gain in percent with one thing at a value, or why it cannot be run. `base` has vanilla's times by seed,
-/// where they are known.
+/// What runs of one break-even know of each other.
+struct Known<'a> {
+    /// Vanilla's times by seed, where it does not change.
+    base: Option<&'a [f64]>,
+    /// What gates decided, where they do not change.
+    shared: &'a Shared,
+}
+
+/// What the gates of vanilla and MoE++ decided under each seed; nothing where they decide anew at every value.
+#[derive(Default)]
+struct Shared(Vec<Drawn>);
+
+impl Shared {
+    fn of(question: &Question<'_>, varied: Varied) -> Self {
+        let seeds = question.scenario.seeds.clone().take(SEEDS).count();
+        let of_links = matches!(varied, Varied::Bandwidth(_));
+        Self((0..if of_links { 2 * seeds } else { 0 }).map(|_| Drawn::default()).collect())
+    }
+}
+
+/// The mean gain in percent with one thing at a value, or why it cannot be run.
 fn gain_over(
     question: &Question<'_>,
     (varied, at): (Varied, f64),
-    base: Option<&[f64]>,
+    known: &Known<'_>,
     threads: usize,
 ) -> Result<Result<f64, String>, TooLong> {
     let mut pair = [question.vanilla().clone(), question.moepp().clone()];
@@ -255,10 +278,11 @@ fn gain_over(
     }
     pair.iter_mut().for_each(|workload| shorten(question, workload));
     let [vanilla, moepp] = &pair;
-    let (base, own): (Vec<f64>, Vec<f64>) = if let Some(base) = base {
-        (base.to_vec(), times(question, &[moepp], &what_if, threads)?)
+    let nothing = Shared::default();
+    let (base, own): (Vec<f64>, Vec<f64>) = if let Some(base) = known.base {
+        (base.to_vec(), times(question, &[moepp], (&what_if, &nothing), threads)?)
     } else {
-        let both = times(question, &[vanilla, moepp], &what_if, threads)?;
+        let both = times(question, &[vanilla, moepp], (&what_if, known.shared), threads)?;
         both.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip()
     };
     let gains: Vec<f64> =
@@ -270,7 +294,7 @@ fn gain_over(
 fn times(
     question: &Question<'_>,
     workloads: &[&Workload],
-    what_if: &WhatIf,
+    (what_if, shared): (&WhatIf, &Shared),
     threads: usize,
 ) -> Result<Vec<f64>, TooLong> {
     let scenario = question.scenario;
@@ -278,7 +302,8 @@ fn times(
     let each = workloads.len();
     let runs = in_parallel(each * seeds.len(), threads, |at| {
         let (own, seed) = (workloads[at % each], seeds[at / each]);
-        run_if(scenario, own, scenario.overheads, seed, what_if, None)
+        let run = (own, scenario.overheads, seed);
+        run_keeping(scenario, run, what_if, None, shared.0.get(at))
     });
     runs.into_iter().map(|run| run.map(|outcome| outcome.counted_secs())).collect()
 }

@@ -25,7 +25,17 @@ pub const MARGIN: f64 = 0.05;
 /// # Errors
 /// If the run exceeds representable time.
 pub fn least_secs(scenario: &Scenario, workload: &Workload) -> Result<f64, TooLong> {
-    let stages = workload.layout.pipeline_parallel;
+    Ok(passes(workload) * layer_secs(scenario, workload)?)
+}
+
+/// How often a GPU of the workload goes through a layer, the margin taken off.
+pub(super) fn passes(workload: &Workload) -> f64 {
+    let of_stage = f64::from(workload.model.layers / workload.layout.pipeline_parallel);
+    (1.0 - MARGIN) * f64::from(workload.batch.micro_batches) * of_stage
+}
+
+/// `t₁` or `w₁`, in seconds: the same for any number of stages and micro-batches.
+pub(super) fn layer_secs(scenario: &Scenario, workload: &Workload) -> Result<f64, TooLong> {
     let mut one = workload.clone();
     one.model.layers = 1;
     one.model.dense.leading_layers = 0;
@@ -37,19 +47,16 @@ pub fn least_secs(scenario: &Scenario, workload: &Workload) -> Result<f64, TooLo
     one.gating.spread = Spread::NONE;
     one.gating.origin = Origin::Drawn;
     one.model.vocabulary = 1;
-    let stages_layers = f64::from(workload.model.layers / stages);
-    let passes = f64::from(workload.batch.micro_batches) * stages_layers;
-    let layer = if scenario.counted.has_backward() {
+    if scenario.counted.has_backward() {
         // What is done once a step cancels.
         let [first, both] = [1, 2].map(|micro_batches| {
             one.batch.micro_batches = micro_batches;
             own_secs(scenario, &one)
         });
-        (both? - first?).max(0.0)
+        Ok((both? - first?).max(0.0))
     } else {
-        one_run(scenario, &one)?.counted_secs()
-    };
-    Ok((1.0 - MARGIN) * passes * layer)
+        Ok(one_run(scenario, &one)?.counted_secs())
+    }
 }
 
 fn one_run(scenario: &Scenario, one: &Workload) -> Result<Outcome, TooLong> {

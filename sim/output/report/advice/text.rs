@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{AdviceResult, AdvisedBreakEven, GainAt};
 use crate::output::report::shared::knobs::by_size;
 use crate::output::report::shared::setting::{write_idle, write_settings};
+use crate::output::report::shared::stands_on::write_stands_on;
 use crate::output::report::shared::value::{digits, spoken};
 use crate::output::report::shared::word::Word;
 use crate::output::report::shared::wrapped::wrapped;
@@ -35,6 +36,7 @@ pub(super) fn write(advice: &AdviceResult, out: &mut dyn Write) -> io::Result<()
         let text = format!("from {}: {}", vanilla.workload, advice.derived.join("; "));
         wrapped(out, "derived: ", &text)?;
     }
+    write_stands_on(out, &advice.stands_on)?;
     shares(advice, out)?;
     turns(advice, out)?;
     writeln!(out)?;

@@ -4,9 +4,11 @@ use std::io::{self, Write};
 
 use super::{LaidOut, LayoutsResult};
 use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
 use crate::output::report::shared::word::Word;
 use crate::output::report::shared::wrapped::wrapped;
+use crate::studies::advise::Part;
 use crate::studies::layouts::Objective;
 
 pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
@@ -19,15 +21,12 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
         )?,
         None => writeln!(out, "No layout of {} can be run.", result.workload)?,
     }
-    let counts = format!(
-        "{} layouts: {} not allowed, {} do not fit into memory, {} dropped by their bounds, {} simulated",
-        result.layouts, result.refused, result.too_large, result.bounded, result.simulated
-    );
-    wrapped(out, "", &counts)?;
+    wrapped(out, "", &result.counted())?;
     table(result, out)?;
     let margin = 100.0 * result.bound_margin;
     let front = format!(
-        "none of the same τ has more throughput and a shorter step; bounds give away {margin:.0} %"
+        "none of the same τ has more throughput and a shorter step; bounds give away {margin:.0} %; \
+         binds: what takes most of the step"
     );
     wrapped(out, "listed: ", &front)?;
     for (label, why) in [
@@ -58,34 +57,68 @@ fn spoken(best: &LaidOut) -> String {
     )
 }
 
+/// The front; what all of it has alike stands in the line before it.
 fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
-    if result.front.is_empty() {
-        return Ok(());
-    }
-    let cost = result.objective == Objective::Cost;
-    let unit = if cost { "per USD" } else { "tokens/s" };
-    writeln!(
-        out,
-        "\n{:<16} {:>4} {:>3} {:>3} {:>7} {:<18} {:>5} {unit:>10} {:>9}  binds",
-        "cluster", "EP", "TP", "PP", "tokens", "exchange", "τ", "step ms"
-    )?;
+    let Some(first) = result.front.first() else { return Ok(()) };
+    let differs = |same: &dyn Fn(&LaidOut) -> bool| !result.front.iter().all(same);
+    let cluster = differs(&|one| one.cluster == first.cluster);
+    let tau = differs(&|one| one.tau == first.tau);
+    let idle = differs(&|one| one.idle_gpus == 0);
+    let unit = if result.objective == Objective::Cost { "per USD" } else { "tokens/s" };
+    let figures = [3, 4, 4, 7, 10, 9].into_iter().map(Column::right);
+    let more = [tau.then_some(6), idle.then_some(5)].into_iter().flatten().map(Column::right);
+    let names = [Column::left(13).after(2), Column::left(0).after(1)];
+    let mut table = Table::of(figures.chain(more).chain(names));
+    let head = ["EP", "TP", "PP", "tokens", unit, "step ms"].map(str::to_owned);
+    let optional = [tau.then(|| "τ".to_owned()), idle.then(|| "idle".to_owned())];
+    let names = ["binds".to_owned(), "exchange".to_owned()];
+    table.row(head.into_iter().chain(optional.into_iter().flatten()).chain(names));
+    let clusters = clusters(result);
     for one in &result.front {
         let rate = one.tokens_per_s_per_usd.unwrap_or(one.tokens_per_s);
-        let tau = one.tau.map_or_else(|| "-".to_owned(), |tau| tau.to_string());
-        writeln!(
-            out,
-            "{:<16} {:>4} {:>3} {:>3} {:>7} {:<18} {tau:>5} {:>10} {:>9}  {} {:.0} %",
-            one.cluster,
-            one.expert_parallel,
-            one.tensor_parallel,
-            one.pipeline_parallel,
-            one.tokens_per_gpu,
-            one.exchange,
-            digits(rate),
-            digits(one.step_ms),
-            one.binds,
-            100.0 * one.binds_share
-        )?;
+        let sizes = [one.expert_parallel, one.tensor_parallel, one.pipeline_parallel];
+        let sizes = sizes.into_iter().chain([one.tokens_per_gpu]).map(|size| size.to_string());
+        let rates = [digits(rate), digits(one.step_ms)];
+        let own = one.tau.map_or_else(|| "-".to_owned(), |tau| tau.to_string());
+        let optional = [tau.then_some(own), idle.then(|| one.idle_gpus.to_string())];
+        let mark = clusters.iter().position(|name| *name == one.cluster).unwrap_or(0) + 1;
+        let mark = if cluster { format!(" [{mark}]") } else { String::new() };
+        let binds = format!("{} {:.0} %", short(&one.binds), 100.0 * one.binds_share);
+        let names = [binds, format!("{}{mark}", one.exchange)];
+        table.row(sizes.chain(rates).chain(optional.into_iter().flatten()).chain(names));
+    }
+    writeln!(out)?;
+    table.write(out)?;
+    if cluster {
+        for (at, name) in clusters.iter().enumerate() {
+            wrapped(out, &format!("[{}] ", at + 1), name)?;
+        }
     }
     writeln!(out)
+}
+
+/// The clusters of the front, in the order of it.
+fn clusters(result: &LayoutsResult) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for one in &result.front {
+        if !names.contains(&one.cluster.as_str()) {
+            names.push(&one.cluster);
+        }
+    }
+    names
+}
+
+/// The part of a step that takes most, in a word.
+fn short(label: &str) -> &str {
+    let part = Part::ALL.into_iter().find(|part| part.label() == label);
+    match part {
+        Some(Part::Ffn) => "experts",
+        Some(Part::Exchange) => "exchange",
+        Some(Part::Dense) => "dense",
+        Some(Part::Routing) => "gate",
+        Some(Part::Launch) => "launches",
+        Some(Part::Waiting) => "waiting",
+        Some(Part::Others) => "others",
+        None => label,
+    }
 }
