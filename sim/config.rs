@@ -44,7 +44,7 @@ pub use workload::{
     Account, ImportAs, Imported, ImportedCounts, import_config, import_counts, is_counts, law_json,
     read_domain_counts, read_law, read_recording, workload,
 };
-pub use written::{Count, Number, Ratio, TAU, Written};
+pub use written::{Count, Number, Numbers, Ratio, TAU, Written};
 
 #[cfg(test)]
 mod tests;

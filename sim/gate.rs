@@ -14,7 +14,8 @@
 //!   alike in MoE++ 7B [moepp, fig. 4].
 //! * b is such that the mean FFN share of all slots is φ' = σ(logit φ(τ) + λ) (see `classes`).
 //!   φ(τ) = τN_FFN/(τN_FFN + N_ZC) is the equilibrium of the balance loss [moepp, eq. 7]; λ is how far
-//!   the language loss pulls towards FFN experts: 0.12 in layer 12 of the published 7B model.
+//!   the language loss pulls towards FFN experts: 0.12 in layer 12 of the published 7B model. It may differ by layer:
+//!   from −0.06 in the first to 0.48 in a later one of two small models.
 //!
 //! Two ways to draw. *Exact*: token by token; slow. *Counts*: the number of tokens with f FFN slots is
 //! multinomial over P(f), which fixes the numbers of slots of either class; within a class, counts
@@ -129,7 +130,7 @@ impl Gate {
         assert!(known, "a law of {have} experts for {ffn}");
         let cycle = law.layers.iter().cycle().take(workload.gates() as usize);
         let mut layers: Vec<Layer> =
-            cycle.map(|of| Layer::of_law(&experts, gating, of, law.slots)).collect();
+            cycle.zip(0..).map(|of| Layer::of_law(&experts, gating, of, law.slots)).collect();
         let sequences = Sequences::of_law(workload, law, &mut layers, streams);
         let mut gate = Self::with(workload, streams, layers, Some(sequences));
         gate.persistence =

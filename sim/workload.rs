@@ -195,8 +195,8 @@ pub enum Sampling {
 pub struct Gating {
     /// How unevenly FFN experts are chosen.
     pub popularity: Popularity,
-    /// Logit shift λ of the FFN share away from eq. 7's equilibrium.
-    pub ffn_logit_shift: f64,
+    /// Logit shift λ of the FFN share away from eq. 7's equilibrium, by layer, begun again where there are more layers.
+    pub ffn_logit_shift: Vec<f64>,
     /// The FFN share, where it is known from a measurement; it replaces τ and λ.
     pub ffn_share: Option<f64>,
     /// Relative popularity of one zero, copy and constant expert; only ratios matter.

@@ -108,9 +108,11 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let summary = Summary::of(&counts, streams);
     let share = args.order.as_ref().map(|order| {
         let ffn = kinds(order).unwrap_or_default().iter().find(|(kind, _)| *kind == 0).map(|k| k.1);
-        let of_layer = |pi: &Vec<f64>| pi[..ffn.unwrap_or(0).min(pi.len())].iter().sum::<f64>();
-        let slots = mean(&popularity.iter().map(of_layer).collect::<Vec<f64>>());
-        (slots, shift(slots / fitted.top_k() as f64, ffn.unwrap_or(0), experts, args.tau))
+        let ffn = ffn.unwrap_or(0);
+        let of_layer = |pi: &Vec<f64>| pi[..ffn.min(pi.len())].iter().sum::<f64>();
+        let slots: Vec<f64> = popularity.iter().map(of_layer).collect();
+        let shift = |slots: f64| shift(slots / fitted.top_k() as f64, ffn, experts, args.tau);
+        Share { slots: mean(&slots), shifts: slots.iter().map(|&slots| shift(slots)).collect() }
     });
     let report = Report { law: &law, judgement: &judgement, summary, errors, share };
     if args.json {
@@ -187,8 +189,15 @@ struct Report<'a> {
     summary: Summary,
     /// Standard errors of the law's max/mean at each size of batch, mean over layers.
     errors: Option<Vec<f64>>,
-    /// FFN experts per token, and λ.
-    share: Option<(f64, Option<f64>)>,
+    share: Option<Share>,
+}
+
+/// How many slots go to FFN experts.
+struct Share {
+    /// FFN experts per token, mean over layers.
+    slots: f64,
+    /// λ of each layer, where τ is known.
+    shifts: Option<Vec<f64>>,
 }
 
 impl Report<'_> {
@@ -259,10 +268,13 @@ impl Report<'_> {
             self.summary.sequence_sd,
             self.summary.sequence_common
         )?;
-        if let Some((slots, shift)) = self.share {
+        if let Some(Share { slots, shifts }) = &self.share {
             write!(out, "FFN experts per token: {slots:.3}")?;
-            if let Some(shift) = shift {
-                write!(out, ", ffn_logit_shift = {shift:.3} from eq. 7's equilibrium")?;
+            if let Some(shifts) = shifts {
+                let shifts: Vec<String> =
+                    shifts.iter().map(|shift| format!("{shift:.3}")).collect();
+                let shifts = shifts.join(", ");
+                write!(out, ", ffn_logit_shift = [{shifts}] by layer from eq. 7's equilibrium")?;
             }
             writeln!(out)?;
         }
@@ -281,8 +293,8 @@ impl Report<'_> {
         report["sequence_sd"] = self.summary.sequence_sd.into();
         report["sequence_common"] = self.summary.sequence_common.into();
         report["law_max_over_mean_standard_error"] = json!(self.errors);
-        report["ffn_experts_per_token"] = json!(self.share.map(|share| share.0));
-        report["ffn_logit_shift"] = json!(self.share.and_then(|share| share.1));
+        report["ffn_experts_per_token"] = json!(self.share.as_ref().map(|share| share.slots));
+        report["ffn_logit_shift"] = json!(self.share.as_ref().map(|share| &share.shifts));
         report
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 use super::source::HELP_FOLLOWS;
@@ -125,6 +125,47 @@ impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Number<LEAST, 
             }
         }
         deserializer.deserialize_any(NumberVisitor::<LEAST, MOST>).map(Self)
+    }
+}
+
+/// A number within bounds, in thousandths, or a list of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbers<const LEAST: i64, const MOST: i64>(pub Vec<f64>);
+
+impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Numbers<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumbersVisitor<const LEAST: i64, const MOST: i64>;
+        impl<'de, const LEAST: i64, const MOST: i64> Visitor<'de> for NumbersVisitor<LEAST, MOST> {
+            type Value = Vec<f64>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let (least, most) = (LEAST as f64 / 1e3, MOST as f64 / 1e3);
+                write!(f, "a number from {least} to {most}, or a list of them")
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Vec<f64>, E> {
+                let one = Number::<LEAST, MOST>::deserialize(number.into_deserializer())?;
+                Ok(vec![one.0])
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Vec<f64>, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<f64>, A::Error> {
+                let mut numbers = vec![];
+                while let Some(Number::<LEAST, MOST>(number)) = list.next_element()? {
+                    numbers.push(number);
+                }
+                if numbers.is_empty() {
+                    return Err(A::Error::custom(format!(
+                        "is an empty list{HELP_FOLLOWS}give a number for each layer, or one for all"
+                    )));
+                }
+                Ok(numbers)
+            }
+        }
+        deserializer.deserialize_any(NumbersVisitor::<LEAST, MOST>).map(Self)
     }
 }
 

@@ -16,6 +16,13 @@
 //!   Σ_i (1 − e^{−q_i t_f}) = f,      m(f) = Σ_i q_i e^{−q_i t_f},      Σ_i q_i = 1              (2)
 //! ```
 //!
+//! Of two picks no more than m(1) is needed, which is known exactly: an expert is the first of its class with
+//! probability q_i, and leaves 1 − q_i.
+//!
+//! ```text
+//!   m(1) = 1 − Σ_i q_i²                                                                        (3)
+//! ```
+//!
 //! b is solved so that the mean number of FFN slots over θ is K·φ'. The mean over θ is taken by
 //! Gauss–Hermite quadrature with [`NODES`] nodes, exact for polynomials in θ up to degree 13.
 //! What it leaves out: in (2) a random mass is replaced by its mean, which is exact for equal experts
@@ -106,6 +113,44 @@ impl Classes {
             }
         }
     }
+}
+
+/// P(0), P(1), P(2) FFN slots of a token that chooses two experts, at offset `b`, where FFN and other experts have
+/// these masses left after one of their own was picked.
+///
+/// The mean mass left is 1 − Σ q², q being the shares of a class [(3)], and for two picks (1) needs no more of a
+/// sequence: one that likes few experts of a class has less left of it and is more likely to pick of the other next.
+pub(super) fn two_slots(difficulty_sd: f64, b: f64, [ffn_left, others_left]: [f64; 2]) -> [f64; 3] {
+    let mut p = [0.0; 3];
+    for (node, weight) in NODES {
+        let tilt = (b - difficulty_sd * node).exp();
+        let first = 1.0 / (1.0 + tilt);
+        let again = ffn_left / (ffn_left + tilt);
+        let after_other = 1.0 / (1.0 + tilt * others_left);
+        p[0] += weight * (1.0 - first) * (1.0 - after_other);
+        p[2] += weight * first * again;
+    }
+    p[1] = 1.0 - p[0] - p[2];
+    p
+}
+
+/// The mean mass that is left of a class with these rates after a pick of its own.
+pub(super) fn left_after_one(rates: &[f64]) -> f64 {
+    let total: f64 = rates.iter().sum();
+    (1.0 - rates.iter().map(|rate| rate * rate).sum::<f64>() / (total * total)).max(0.0)
+}
+
+/// The b at which the mean over sequences at offsets b + `ratio`, with these masses left, is `share` of two slots.
+pub(super) fn offset_of_two(difficulty_sd: f64, share: f64, sequences: &[(f64, [f64; 2])]) -> f64 {
+    let wanted = 2.0 * share * sequences.len() as f64;
+    let sum = |b: f64| -> f64 {
+        let slots = |&(ratio, left): &(f64, [f64; 2])| {
+            let [_, one, two] = two_slots(difficulty_sd, b + ratio, left);
+            one + 2.0 * two
+        };
+        sequences.iter().map(slots).sum()
+    };
+    OFFSETS.halved(40, |b| sum(b) > wanted).middle()
 }
 
 /// Beyond this offset distributions are taken as at it; steps of the table on either side of zero.

@@ -5,6 +5,7 @@ mod pooled;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::classes::{left_after_one, two_slots};
 use super::law::Walk;
 use super::layer::Layer;
 use super::sequences::{Cursor, Rates};
@@ -287,7 +288,13 @@ impl<'a> Draw<'a> {
     fn expect_mixed(&mut self, sequence: usize, tokens: f64, own: &mut [f64]) {
         let top_k = self.gate.experts.top_k as usize;
         self.rates_of(sequence);
-        self.layer.slots_table.add(self.rates.offset, 1.0, own);
+        if top_k == 2 {
+            let left = [&self.rates.ffn, &self.rates.others].map(|rates| left_after_one(rates));
+            let p = two_slots(self.gate.difficulty_sd, self.rates.offset, left);
+            own.iter_mut().zip(p).for_each(|(own, p)| *own += p);
+        } else {
+            self.layer.slots_table.add(self.rates.offset, 1.0, own);
+        }
         let slots: f64 = own.iter().enumerate().map(|(f, p)| f as f64 * p).sum();
         let sides = [
             (&self.rates.ffn, 1.0 - own[0], slots),

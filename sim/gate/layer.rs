@@ -33,17 +33,22 @@ impl Layer {
     /// A layer whose popularity is drawn from `streams`.
     pub(super) fn new(experts: &Experts, gating: &Gating, streams: Streams, layer: u32) -> Self {
         let others = other_shares(experts, gating.zero_computation_weights);
-        let share = ffn_share(experts, gating);
+        let share = ffn_share(experts, gating, layer as usize);
         Self::of(experts, gating, popularity(experts, gating, streams, layer), others, share)
     }
 
     /// A layer whose experts are as popular as those of a fitted law, of FFN experts alone or of all.
-    pub(super) fn of_law(experts: &Experts, gating: &Gating, law: &LayerLaw, slots: f64) -> Self {
+    pub(super) fn of_law(
+        experts: &Experts,
+        gating: &Gating,
+        (law, layer): (&LayerLaw, usize),
+        slots: f64,
+    ) -> Self {
         let ffn = experts.ffn as usize;
         let mut shares = law.shares();
         if shares.len() == ffn {
             let others = other_shares(experts, gating.zero_computation_weights);
-            return Self::of(experts, gating, shares, others, ffn_share(experts, gating));
+            return Self::of(experts, gating, shares, others, ffn_share(experts, gating, layer));
         }
         let mut inclusion = vec![];
         inclusion::from_rates(&shares, slots, &mut inclusion);
@@ -102,9 +107,9 @@ impl Layer {
     }
 }
 
-/// φ' of the module's documentation: the mean share of slots that go to FFN experts.
+/// φ' of the module's documentation: the mean share of a layer's slots that go to FFN experts.
 #[must_use]
-pub fn ffn_share(experts: &Experts, gating: &Gating) -> f64 {
+pub fn ffn_share(experts: &Experts, gating: &Gating, layer: usize) -> f64 {
     if experts.zero_computation.total() == 0 {
         return 1.0;
     }
@@ -117,7 +122,8 @@ pub fn ffn_share(experts: &Experts, gating: &Gating) -> f64 {
             Scheme::NullExperts => ffn / (ffn + others),
             _ => experts.ffn_share_at_balance(),
         };
-        let odds_against = (1.0 - share) / share * (-gating.ffn_logit_shift).exp();
+        let shift = gating.ffn_logit_shift.iter().cycle().nth(layer).copied().unwrap_or(0.0);
+        let odds_against = (1.0 - share) / share * (-shift).exp();
         1.0 / (1.0 + odds_against)
     })
 }

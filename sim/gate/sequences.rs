@@ -24,8 +24,8 @@
 //! ```
 //!
 //! in place of b (see `classes`), and b is such that the mean FFN share over sequences is φ'.
-//! Within (2), what a class has left after some of its experts were picked is the layer's, not
-//! the sequence's.
+//! Where tokens choose two experts, what a class has left after one of its own was picked is the sequence's; where they
+//! choose more, it is the layer's.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -33,6 +33,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::classes::{left_after_one, offset_of_two};
 use super::inclusion;
 use super::law::{Latents, Law, LayerLaw, SEQUENCE_BITS};
 use super::layer::Layer;
@@ -73,9 +74,11 @@ impl Sequences {
             return None;
         }
         let experts = workload.experts_of_round();
-        let slots = f64::from(experts.top_k) * super::ffn_share(&experts, &workload.gating);
+        let slots =
+            |layer| f64::from(experts.top_k) * super::ffn_share(&experts, &workload.gating, layer);
+        let slots: Vec<f64> = (0..layers.len()).map(slots).collect();
         let residual = workload.model.gating_residual;
-        let law = drawn::ffn_law(spread, slots, layers, residual, streams);
+        let law = drawn::ffn_law(spread, &slots, layers, residual, streams);
         let mut others = vec![];
         if experts.zero_computation.total() > 0 {
             others = drawn::other_laws(spread, layers, residual, streams);
@@ -99,7 +102,7 @@ impl Sequences {
         if spread.domain_sd > 0.0 {
             sequences.domains = (0..spread.domains).map(domain).collect();
         }
-        sequences.centre(layers, streams);
+        sequences.centre(workload, layers, streams);
         Some(sequences)
     }
 
@@ -129,7 +132,7 @@ impl Sequences {
                 layer.share = sequences.mean_share(number, law.slots);
             }
         }
-        sequences.centre(layers, streams);
+        sequences.centre(workload, layers, streams);
         sequences
     }
 
@@ -148,13 +151,21 @@ impl Sequences {
     }
 
     /// Solves b of (2) for each layer.
-    fn centre(&mut self, layers: &[Layer], streams: Streams) {
+    fn centre(&mut self, workload: &Workload, layers: &[Layer], streams: Streams) {
+        let difficulty_sd = workload.gating.difficulty_sd;
+        let two = workload.experts_of_round().top_k == 2;
         for (layer, of) in layers.iter().enumerate().take(self.others.len()) {
-            let mut ratios = vec![];
-            self.sample(layer, streams, |[ffn, others]| {
-                ratios.push(others.iter().sum::<f64>().ln() - ffn.iter().sum::<f64>().ln());
+            let mut sequences = vec![];
+            self.sample(layer, streams, |classes| {
+                let [ffn, others] = classes.map(|rates| rates.iter().sum::<f64>().ln());
+                sequences.push((others - ffn, classes.map(left_after_one)));
             });
-            self.offsets[layer] = of.slots_table.offset_for(of.share, &ratios);
+            self.offsets[layer] = if two {
+                offset_of_two(difficulty_sd, of.share, &sequences)
+            } else {
+                let ratios: Vec<f64> = sequences.iter().map(|(ratio, _)| *ratio).collect();
+                of.slots_table.offset_for(of.share, &ratios)
+            };
         }
     }
 

@@ -5,6 +5,7 @@ mod auto;
 mod common;
 mod exchanges;
 mod experts;
+mod gate_moepp;
 mod gate_presets;
 mod gate_traces;
 mod study;

@@ -252,7 +252,7 @@ fn the_ffn_share_is_that_of_the_balance_loss() {
         for sampling in [Sampling::Counts, Sampling::Exact] {
             let mut workload = shipped("moepp-1b");
             workload.model.experts.tau = Some(tau);
-            workload.gating.ffn_logit_shift = shift;
+            workload.gating.ffn_logit_shift = vec![shift];
             workload.gating.sampling = sampling;
             workload.batch.tokens_per_gpu = 8192;
             let phi = tau * 16.0 / (tau * 16.0 + 4.0);

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::super::Numbers;
 use super::preset::{self, PresetWord};
 use super::{Count, Diagnostic, Number, Source, files, needs_zero_computation};
 use crate::workload::{
@@ -20,7 +21,7 @@ pub(super) struct GateTable {
     preset: Option<PresetWord>,
     popularity_sd: Option<Number<0, 5_000>>,
     popularity_concentration: Option<Spanned<Number<10, 1_000_000_000>>>,
-    ffn_logit_shift: Option<Spanned<Number<-10_000, 10_000>>>,
+    ffn_logit_shift: Option<Spanned<Numbers<-10_000, 10_000>>>,
     ffn_share: Option<Spanned<Ratio>>,
     zero_weight: Option<Weight>,
     copy_weight: Option<Weight>,
@@ -107,7 +108,10 @@ impl GateTable {
         let difficulty = self.difficulty_sd.as_ref().map(|sd| sd.get_ref().0);
         Ok(Gating {
             popularity,
-            ffn_logit_shift: self.ffn_logit_shift.as_ref().map_or(0.0, |shift| shift.get_ref().0),
+            ffn_logit_shift: self
+                .ffn_logit_shift
+                .as_ref()
+                .map_or(vec![], |s| s.get_ref().0.clone()),
             ffn_share: self.ffn_share.as_ref().map(|share| share.get_ref().0),
             zero_computation_weights: weights,
             difficulty_sd: difficulty.unwrap_or(DEFAULT_DIFFICULTY_SD),

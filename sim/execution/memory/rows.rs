@@ -12,7 +12,10 @@ use crate::workload::Workload;
 pub fn row_bounds(workload: &Workload) -> [u64; 2] {
     let tokens = u64::from(workload.batch.tokens_per_gpu);
     let slots = u64::from(workload.slots_per_round());
-    let share = ffn_share(&workload.experts_of_round(), &workload.gating);
+    let experts = workload.experts_of_round();
+    let share = |layer: u32| ffn_share(&experts, &workload.gating, layer as usize);
+    // In the layer that gives FFN experts most.
+    let share = (0..workload.gates()).map(share).fold(0.0, f64::max);
     let even = (tokens * slots) as f64 * share;
     let most = slots.min(u64::from(workload.experts_per_gpu()));
     [even as u64, u64::from(workload.layout.expert_parallel) * tokens * most]

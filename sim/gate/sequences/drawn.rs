@@ -27,7 +27,7 @@ fn spread_of(spread: Spread, residual: bool) -> (f64, f64) {
 /// A law of FFN experts with drawn loadings whose mean is the layers' popularity.
 pub(super) fn ffn_law(
     spread: Spread,
-    slots: f64,
+    slots: &[f64],
     layers: &[Layer],
     residual: bool,
     streams: Streams,
@@ -36,7 +36,7 @@ pub(super) fn ffn_law(
     let laws = layers.iter().enumerate().map(|(layer, of)| {
         let experts = of.ffn_shares.len();
         let mut target = vec![];
-        inclusion::capped(&of.ffn_shares, slots.min(experts as f64), &mut target);
+        inclusion::capped(&of.ffn_shares, slots[layer].min(experts as f64), &mut target);
         let log_weights = inclusion::weights_for(&target).iter().map(|w| w.ln()).collect();
         let name = format!("gate/loadings/layer={layer}");
         let mut law = layer_law(log_weights, sd, common, streams, &name);
@@ -46,7 +46,7 @@ pub(super) fn ffn_law(
         law
     });
     let (layers, latents) = (laws.collect(), Latents::Normal);
-    Law { rank: RANK, slots, layers, latents, persistence: Persistence::default() }
+    Law { rank: RANK, slots: slots[0], layers, latents, persistence: Persistence::default() }
 }
 
 /// The same for the other experts, each with the spread of an FFN expert.
