@@ -84,7 +84,7 @@ pub(crate) fn refuse_unpriced(
     let (what, key) = if equal == Equal::Power { ("power", "watts") } else { ("price", "usd") };
     Err(Diagnostic::of(
         cluster_case.name.clone(),
-        format!("has no {what}: the price book of {dated} does not know that of its GPU, {gpu}"),
+        format!("has no {what}: the price book of {dated} does not know that of the GPU `{gpu}`"),
         format!(
             "give `{key}` of [gpu.\"{gpu}\"] in a copy of topologies/prices.toml with --prices, or \
              compare at equal gpus"

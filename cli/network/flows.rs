@@ -270,7 +270,7 @@ fn read_text(path: &PathBuf) -> Result<String, Failure> {
     let name = path.display().to_string();
     let help = "check the path, its permissions, and that it is UTF-8 text";
     let text = std::fs::read_to_string(path);
-    Ok(text.map_err(|e| Diagnostic::of(name, format!("cannot be read: {e}"), help))?)
+    Ok(text.map_err(|e| Diagnostic::unreadable_but(name, &e, help))?)
 }
 
 /// Refuses what would not fit the memory that is free.

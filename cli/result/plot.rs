@@ -241,9 +241,8 @@ fn refuse_empty(found: Found, name: &str, help: &str) -> Result<Found, Failure> 
 fn read(path: &Path, name: &str) -> Result<String, Failure> {
     let help =
         "name a result: JSON of moesim run, compare, plan, flows or validate, or a sweep's folder";
-    let unreadable = |error: std::io::Error| {
-        Failure::from(Diagnostic::of(name, format!("cannot be read: {error}"), help))
-    };
+    let unreadable =
+        |error: std::io::Error| Failure::from(Diagnostic::unreadable_but(name, &error, help));
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes).map_err(unreadable)?;

@@ -227,7 +227,7 @@ fn a_gpu_without_a_profile_is_refused_with_the_remedy() {
         &["compare", "tpu-v4-512-torus", "--seeds", "0..1"],
     ] {
         let told = refusal(command);
-        assert!(told.contains("there is no profile of its GPU, TPU v4"), "{told}");
+        assert!(told.contains("its GPU is called `TPU v4`, and no profile"), "{told}");
         assert!(told.contains("calibrate transfer"), "{told}");
         assert!(told.contains("h200-sxm (NVIDIA H200)"), "{told}");
     }

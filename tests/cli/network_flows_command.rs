@@ -109,3 +109,50 @@ fn a_sick_link_is_weighed_by_what_it_can_still_carry() {
     let told = nic.makespan_change_percent_at_10_percent_faster;
     assert!(told < -5.0 && (told - change).abs() < 0.1, "{told} %, made so {change} %");
 }
+
+#[test]
+fn tables_stay_within_a_terminal_whatever_the_names() {
+    let here = crate::program::folder("flows-names");
+    let [one, other] = ["a", "b"].map(|letter| letter.repeat(32));
+    let link = |from: &str, to: &str| {
+        format!(
+            "{{ from = \"{from}\", to = \"{to}\", bandwidth = \"100 GB/s\", latency = \"1 us\", class = \"nvlink\" }},\n"
+        )
+    };
+    let links = [link("gpu0", &one), link(&one, &other), link("gpu1", &other)].concat();
+    let text = format!(
+        "schema = 1\nname = \"long\"\nsource = \"made up\"\n[gpu]\nname = \"a GPU of a very long name that its maker \
+         liked well enough to print\"\npeak_bf16 = \"100 TFLOP/s\"\nmemory_bandwidth = \"1000 GB/s\"\nmemory = \"80 GB\"\nsms = 100\n\
+         [graph]\ngpus = 2\ngpus_per_node = 2\nswitches = [\"{one}\", \"{other}\"]\nlinks = [\n{links}]\n"
+    );
+    std::fs::write(here.join("long.toml"), text).expect("a file of ours");
+    for args in [
+        &["topology", "long.toml"][..],
+        &["flows", "--topology", "long.toml", "--pattern", "uniform"],
+    ] {
+        let output = crate::program::moesim(&here, args);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
+        assert!(told.contains('…'), "{told}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_round_in_a_circle_is_said_to() {
+    let here = crate::program::folder("flows-circle");
+    std::os::unix::fs::symlink("round.csv", here.join("round.csv")).expect("a link of ours");
+    for args in [
+        &["flows", "round.csv", "--topology", "a100-4x8"][..],
+        &["plot", "round.csv"],
+        &["plan", "a100-4x8", "--layer-ms", "1", "--quality", "round.csv"],
+    ] {
+        let output = crate::program::moesim(&here, args);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            told.contains("is a symbolic link that leads round in a circle"),
+            "{args:?}: {told}"
+        );
+    }
+}

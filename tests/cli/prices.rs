@@ -94,7 +94,7 @@ fn unknown_prices_are_refused_with_a_remedy() {
     };
     let (done, said) = compare("cost");
     assert!(!done, "{said}");
-    for part in ["two-tier-8", "GPU, any", "`usd`", "[gpu.\"any\"]", "--prices"] {
+    for part in ["two-tier-8", "the GPU `any`", "`usd`", "[gpu.\"any\"]", "--prices"] {
         assert!(said.contains(part), "no {part} in {said}");
     }
     let (done, said) = compare("power");

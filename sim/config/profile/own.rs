@@ -84,7 +84,7 @@ pub fn no_profile(topology: &str, gpu: &str) -> Diagnostic {
     let known: Vec<String> = devices().map(|(name, device)| format!("{name} ({device})")).collect();
     Diagnostic::of(
         topology,
-        format!("there is no profile of its GPU, {gpu}"),
+        format!("its GPU is called `{gpu}`, and no profile is of one of that name"),
         format!(
             "profiles: {}; make one with `calibrate transfer --sheet SHEET.toml --out PROFILE.toml` \
              from its data sheet and, better, a few timings, and name it; or name another GPU's, \

@@ -79,16 +79,26 @@ impl Diagnostic {
     /// A file that cannot be read, and what to look at.
     #[must_use]
     pub fn unreadable(place: impl Into<String>, error: &std::io::Error) -> Self {
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => "check the path",
+            _ => "check the path and its permissions",
+        };
+        Self::unreadable_but(place, error, help)
+    }
+
+    /// The same, with help of what was wanted.
+    #[must_use]
+    pub fn unreadable_but(
+        place: impl Into<String>,
+        error: &std::io::Error,
+        help: impl Into<String>,
+    ) -> Self {
         // Of a link that leads round in a circle the system says no more than that it gave up.
         const LOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
         if cfg!(unix) && error.raw_os_error() == Some(LOOP) {
             let found = "is a symbolic link that leads round in a circle";
             return Self::of(place, found, "name the file itself, or make the link anew");
         }
-        let help = match error.kind() {
-            std::io::ErrorKind::NotFound => "check the path",
-            _ => "check the path and its permissions",
-        };
         Self::of(place, format!("cannot be read: {error}"), help)
     }
 

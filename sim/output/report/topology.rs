@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
+use super::shared::table::elided;
+use super::shared::wrapped::wrapped;
 use crate::topology::{Bounds, Cost, Known, LinkClass, Price, PriceBook, Topology, VertexKind};
 
 /// A cluster.
@@ -110,9 +112,11 @@ impl ClusterDescription {
     /// If `out` cannot be written to.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { name, family, gpus, gpus_per_node, gpu, .. } = self;
-        writeln!(out, "{name} ({family})")?;
+        wrapped(out, "", &format!("{name} ({family})"))?;
         let nodes = gpus / gpus_per_node.max(&1);
-        writeln!(out, "  {gpus} GPUs: {nodes} nodes of {gpus_per_node} {gpu}")?;
+        let s = if nodes == 1 { "" } else { "s" };
+        let gpu = elided(gpu, 40);
+        writeln!(out, "  {gpus} GPUs: {nodes} node{s} of {gpus_per_node} {gpu}")?;
         for (kind, count) in self.vertices_in_order() {
             writeln!(out, "  {count:>8} × {kind}")?;
         }
@@ -137,6 +141,7 @@ impl ClusterDescription {
         let counted = self.bounds_from_all_routes == Some(true);
         let sampled = if counted { "" } else { ", from a sample of routes" };
         writeln!(out, "\nat best, by data sheets{sampled}")?;
+        let decided_by = elided(decided_by, 26);
         writeln!(out, "  uniform all-to-all {rate:>10.1} GB/s per GPU, decided by {decided_by}")?;
         writeln!(out, "  bisection          {half:>10.1} GB/s, both directions")
     }
@@ -154,7 +159,7 @@ impl ClusterDescription {
             writeln!(out, "  {part:<18} {usd:>15} {watts:>12} {each:>12}")?;
         }
         if self.cluster_cost_usd.is_none() {
-            writeln!(out, "  (the price book has no price of the GPU {})", self.gpu)?;
+            writeln!(out, "  (the price book has no price of the GPU {})", elided(&self.gpu, 36))?;
         }
         Ok(())
     }

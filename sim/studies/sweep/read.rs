@@ -66,13 +66,14 @@ impl Results {
     }
 
     fn from_csv(place: &str, path: &Path) -> Result<Self, Diagnostic> {
-        let unfit = |error: csv::Error| Diagnostic {
-            line: error.position().map(|at| at.line() as usize),
-            ..Diagnostic::of(
-                place,
-                format!("cannot be read: {error}"),
-                "name a CSV file with a header",
-            )
+        let help = "name a CSV file with a header";
+        let unfit = |error: csv::Error| {
+            let line = error.position().map(|at| at.line() as usize);
+            let mistake = match error.kind() {
+                csv::ErrorKind::Io(error) => Diagnostic::unreadable_but(place, error, help),
+                _ => Diagnostic::of(place, format!("cannot be read: {error}"), help),
+            };
+            Diagnostic { line, ..mistake }
         };
         let mut reader = csv::Reader::from_path(path).map_err(unfit)?;
         let head = reader.headers().map_err(unfit)?.clone();

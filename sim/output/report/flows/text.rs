@@ -6,16 +6,20 @@ use super::FlowsResult;
 use crate::base::statistics::{Rule, quantile_of_sorted};
 use crate::base::units::SimDuration;
 use crate::network::fluid::Engine;
-use crate::output::report::shared::table::{Column, Table};
+use crate::output::report::shared::table::{Column, Table, elided};
+use crate::output::report::shared::wrapped::wrapped;
 
 /// When a GPU has sent and received its last byte, in seconds; none if it has no byte to.
 type Ends = (Option<f64>, Option<f64>);
+
+/// The longest name of a link that leaves room for the rest of 80 columns.
+const LINK: usize = 54;
 
 /// GPUs listed as the last to be done.
 const LAST: usize = 8;
 
 pub(super) fn write(result: &FlowsResult, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} flows over {}", result.flows, result.topology)?;
+    wrapped(out, "", &format!("{} flows over {}", result.flows, result.topology))?;
     writeln!(out, "makespan          {}", time(result.makespan_s))?;
     writeln!(out, "lower bound       {}", time(result.lower_bound_s))?;
     // The steps of the quantised engine aim at ε, and nothing proves that they meet it.
@@ -31,7 +35,7 @@ pub(super) fn write(result: &FlowsResult, out: &mut dyn Write) -> io::Result<()>
     table.row(["busiest links", "class", "busy"]);
     for busy in &result.busiest_links {
         let percent = format!("{:.1} %", 100.0 * busy.busy_share);
-        table.row([format!("  {}", busy.link), busy.class.clone(), percent]);
+        table.row([format!("  {}", elided(&busy.link, LINK)), busy.class.clone(), percent]);
     }
     writeln!(out)?;
     table.write(out)?;

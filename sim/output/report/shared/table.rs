@@ -79,6 +79,18 @@ impl Table {
     }
 }
 
+/// A name of at most this many characters, its middle left out where it is longer.
+#[must_use]
+pub fn elided(name: &str, most: usize) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= most {
+        return name.to_owned();
+    }
+    let end = (most - 1) / 2;
+    let start = most - 1 - end;
+    letters[..start].iter().chain(&['…']).chain(&letters[letters.len() - end..]).collect()
+}
+
 /// How many columns as wide as the longest of `names`, but no narrower than `least` and with a gap of one, fit into 80
 /// characters beside labels of `labels`; at least one.
 #[must_use]
@@ -102,6 +114,13 @@ mod tests {
         let expected =
             "model          expts  by\nqwen3-30b-a3b 128+32  nvlink\n0.6B             8+0\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        assert_eq!(elided("leaf1:nic25", 11), "leaf1:nic25");
+        assert_eq!(elided("leaf1:nic25", 8), "leaf…c25");
+        assert_eq!(elided("ααααβ", 3), "α…β");
     }
 
     #[test]
