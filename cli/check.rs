@@ -51,7 +51,9 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
         }
         Kind::Profile => format!("of {}", read_profile(&source, Path::new(name))?.device),
         Kind::Overheads => {
-            format!("traffic factor {}", config::overheads(&source)?.traffic_factor)
+            let overheads = config::overheads(&source)?.overheads;
+            let slot = overheads.slot_traffic.0;
+            format!("traffic factor {}, {slot} bytes a slot", overheads.traffic_factor)
         }
         Kind::Plan => {
             let plan = SweepPlan::read(Path::new(name), &[])?;

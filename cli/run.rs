@@ -17,6 +17,7 @@ use moesim::output::pictures;
 use moesim::output::report;
 use moesim::output::report::Asked;
 use moesim::output::report::study::StudyResult;
+use moesim::studies::paper::range;
 use moesim::studies::study;
 use moesim::studies::study::Row;
 use moesim::workload::Dtype;
@@ -78,11 +79,13 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
     if let Some(path) = &args.profile {
         refuse_unmeasured_fp8(path, &scenario)?;
     }
-    let rows = study::study(&scenario, args.threads.map_or_else(threads::available, usize::from))?;
+    let threads = args.threads.map_or_else(threads::available, usize::from);
+    let rows = study::study(&scenario, threads)?;
+    let allowed = range::allowed(&scenario, &rows, threads)?;
     let asked =
         Asked { scenario: name.to_owned(), set, moesim: env!("CARGO_PKG_VERSION").to_owned() };
     let made_by = super::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
-    let result = StudyResult::of(asked, made_by, &scenario, &rows);
+    let result = StudyResult::of(asked, made_by, &scenario, &rows).with_allowed(&allowed);
     if let Some(folder) = &args.plot {
         draw(folder, &result, &scenario, &rows)?;
     }

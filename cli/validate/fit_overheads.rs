@@ -9,7 +9,7 @@ use crate::{Failure, output};
 use moesim::base::threads;
 use moesim::config::Overrides;
 use moesim::execution::cost::Overheads;
-use moesim::studies::paper::{self, fit, predictor::Predictor};
+use moesim::studies::paper::{self, candidates, predictor::Predictor};
 
 /// What to fit to, and where to write.
 #[derive(Args)]
@@ -32,18 +32,23 @@ pub(crate) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let read = args.from.as_deref().map(paper::read).transpose()?;
     let rows = read.as_deref().unwrap_or_else(|| paper::built_in());
     let predictor = Predictor::new(Overrides::new(args.set.clone()), threads::available())?;
-    let fit = fit::fit(&predictor, rows)?;
+    let fit = predictor.fit(rows)?;
     if let Some(path) = &args.out {
         let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
-        output::write(path, fit::file_text(&name, &fit, &args.fitted_to))?;
+        output::write(path, candidates::file_text(&name, &fit, &args.fitted_to))?;
     }
-    let Overheads { traffic_factor, expert_visit, layer } = fit.overheads;
+    let Overheads { traffic_factor, slot_traffic, expert_visit, layer, overlap } =
+        fit.taken.overheads;
     writeln!(
         out,
-        "traffic factor {traffic_factor:.2}, {expert_visit} an expert visit, {layer} a layer: mean \
-         |error| {:.1} % over {} rows",
+        "traffic factor {traffic_factor:.2}, {} bytes a slot, {expert_visit} an expert visit,\n\
+         {layer} a layer, overlap {overlap}: mean |error| {:.1} % over {} rows\n\
+         micro-batches of {} tokens; {} other structures and micro-batches fit as well",
+        slot_traffic.0,
         fit.residual * 100.0,
-        fit.rows
+        fit.rows,
+        fit.taken.tokens_per_gpu,
+        fit.alternatives.len()
     )?;
     for left_out in predictor.judge_leaving_out(rows)? {
         if let (Some(time), Some(increase)) =

@@ -1,27 +1,48 @@
 //! Overheads files: what a loop over experts costs beyond its kernels, and what says so. They are
-//! written by `paper::fit`.
+//! written by `paper::file`.
 
 use serde::Deserialize;
 
 use super::{Count, Diagnostic, Kind, Number, Source, Written};
-use crate::base::units::SimDuration;
+use crate::base::units::{Bytes, SimDuration};
 use crate::execution::cost::Overheads;
 
+/// Overheads, and what else the rows that they were fitted to allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FittedOverheads {
+    /// Those that a run takes.
+    pub overheads: Overheads,
+    /// Others that fit about as well, each with the tokens of a GPU's micro-batch that it was fitted at.
+    pub alternatives: Vec<(u32, Overheads)>,
+    /// Hidden sizes of the models among the rows; empty where that is not known.
+    pub hidden: Vec<u32>,
+}
+
+impl From<Overheads> for FittedOverheads {
+    /// Overheads that no rows were fitted to.
+    fn from(overheads: Overheads) -> Self {
+        Self { overheads, alternatives: Vec::new(), hidden: Vec::new() }
+    }
+}
+
+/// Schema 2; schema 1 knew no `slot_traffic` and no `overlap`, nothing and 1.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    #[serde(rename = "schema")]
-    _schema: Count<1, 1>,
+    schema: Count<1, 2>,
     #[serde(rename = "name")]
     _name: String,
     traffic_factor: Number<1_000, 1_000_000>,
+    slot_traffic: Option<Written<Bytes>>,
     expert_visit: Written<SimDuration>,
     layer: Written<SimDuration>,
-    #[serde(rename = "fitted")]
-    _fitted: Option<Fitted>,
+    overlap: Option<Number<1_000, 1_000_000>>,
+    fitted: Option<Fitted>,
+    #[serde(default)]
+    alternative: Vec<Alternative>,
 }
 
-/// Kept for people: what the figures were fitted to, and how well they reproduce it.
+/// For people, what the figures were fitted to and how well they reproduce it; and its hidden sizes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fitted {
@@ -31,17 +52,62 @@ struct Fitted {
     _rows: u32,
     #[serde(rename = "mean_absolute_relative_error")]
     _error: f64,
+    #[serde(rename = "left_out_error")]
+    _left_out: Option<f64>,
+    #[serde(default)]
+    hidden: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alternative {
+    tokens_per_gpu: Count<1, 1_000_000_000>,
+    traffic_factor: Number<1_000, 1_000_000>,
+    slot_traffic: Written<Bytes>,
+    expert_visit: Written<SimDuration>,
+    layer: Written<SimDuration>,
+    overlap: Number<1_000, 1_000_000>,
+    #[serde(rename = "left_out_error")]
+    _left_out: f64,
 }
 
 /// Reads an overheads file.
 ///
 /// # Errors
 /// The first mistake found.
-pub fn overheads(source: &Source) -> Result<Overheads, Diagnostic> {
+pub fn overheads(source: &Source) -> Result<FittedOverheads, Diagnostic> {
     let file: File = Kind::Overheads.parse(source)?;
-    Ok(Overheads {
-        traffic_factor: file.traffic_factor.0,
-        expert_visit: file.expert_visit.0,
-        layer: file.layer.0,
+    let missing = |key: &str| {
+        let help = "schema 2 has `slot_traffic = \"0 B\"` and `overlap = 1.0` where nothing is known of them";
+        source.mistake_without_span(key, "missing from a file of schema 2", help)
+    };
+    let (slot, overlap) = match (file.schema.0, &file.slot_traffic, &file.overlap) {
+        (2, None, _) => return Err(missing("slot_traffic")),
+        (2, _, None) => return Err(missing("overlap")),
+        (_, slot, overlap) => (
+            slot.as_ref().map_or(Bytes(0), |slot| slot.0),
+            overlap.as_ref().map_or(1.0, |overlap| overlap.0),
+        ),
+    };
+    let alternative = |other: &Alternative| {
+        let overheads = Overheads {
+            traffic_factor: other.traffic_factor.0,
+            slot_traffic: other.slot_traffic.0,
+            expert_visit: other.expert_visit.0,
+            layer: other.layer.0,
+            overlap: other.overlap.0,
+        };
+        (other.tokens_per_gpu.0, overheads)
+    };
+    Ok(FittedOverheads {
+        overheads: Overheads {
+            traffic_factor: file.traffic_factor.0,
+            slot_traffic: slot,
+            expert_visit: file.expert_visit.0,
+            layer: file.layer.0,
+            overlap,
+        },
+        alternatives: file.alternative.iter().map(alternative).collect(),
+        hidden: file.fitted.map(|fitted| fitted.hidden).unwrap_or_default(),
     })
 }

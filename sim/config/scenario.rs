@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::is_same_gpu;
+use super::overheads::FittedOverheads;
 use super::{Diagnostic, Kind, Source, built_in, built_in_or_file, unknown};
 use crate::base::inputs::Input;
 use crate::execution::Scope;
@@ -42,6 +43,8 @@ pub struct Scenario {
     pub profile: Profile,
     /// What a loop over experts costs beyond its kernels.
     pub overheads: Overheads,
+    /// The same with what else it may be.
+    pub fitted_overheads: FittedOverheads,
     /// What is counted.
     pub counted: Scope,
     /// How tokens are moved to their experts and back, where it says so; else the library decides.
@@ -174,10 +177,12 @@ impl ScenarioSource {
         let (profile_name, profile) = self.profile_for(&topology, spec.profile.as_deref())?;
         let profile_borrowed = !is_same_gpu(&profile.device, &topology.gpu().name);
         let cases = self.cases(&spec, &topology, &profile)?;
-        let (overheads_name, overheads) = self.overheads_for(&cases, spec.overheads.as_deref())?;
+        let (overheads_name, fitted_overheads) =
+            self.overheads_for(&cases, spec.overheads.as_deref())?;
         let mut scenario = Scenario {
             name: spec.name.clone(),
-            overheads,
+            overheads: fitted_overheads.overheads,
+            fitted_overheads,
             counted: spec.counted,
             all_to_all: spec.all_to_all.map(Into::into),
             network: self.network(&spec)?,

@@ -24,6 +24,8 @@ pub enum Reason {
     FfnGemm,
     /// Memory-bound work of FFN experts: gathering, activation, scaling, adding.
     FfnMemory,
+    /// Finding, sorting and indexing the slots of FFN experts, in a loop over experts.
+    FfnIndexing,
     /// Experts that every token has on its own GPU, as far as no exchange hides them.
     SharedExperts,
     /// Zero, copy and constant experts, as far as no exchange hides them.
@@ -68,7 +70,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of a layer.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Dense,
         Self::Gate,
         Self::Permute,
@@ -76,6 +78,7 @@ impl Reason {
         Self::Dispatch,
         Self::FfnGemm,
         Self::FfnMemory,
+        Self::FfnIndexing,
         Self::SharedExperts,
         Self::ZeroComputation,
         Self::Launch,
@@ -109,6 +112,7 @@ impl Reason {
             Self::Dispatch => "dispatch",
             Self::FfnGemm => "FFN matrix products",
             Self::FfnMemory => "FFN memory traffic",
+            Self::FfnIndexing => "FFN slot indexing",
             Self::SharedExperts => "shared experts",
             Self::ZeroComputation => "zero-computation experts",
             Self::Launch => "launch and synchronise",
@@ -159,6 +163,7 @@ impl Reason {
             self,
             Self::Permute
                 | Self::FfnMemory
+                | Self::FfnIndexing
                 | Self::ZeroComputation
                 | Self::Mix
                 | Self::RoutingBackward
@@ -177,6 +182,7 @@ impl Reason {
             Self::Dispatch => "dispatch",
             Self::FfnGemm => "ffn_gemm",
             Self::FfnMemory => "ffn_memory",
+            Self::FfnIndexing => "ffn_indexing",
             Self::SharedExperts => "shared_experts",
             Self::ZeroComputation => "zero_computation",
             Self::Launch => "launch",

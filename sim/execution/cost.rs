@@ -9,7 +9,7 @@
 //!             autonomy of experts: gemm(T, N·r, D) and the norms of N·r numbers instead [aoe]
 //! permute     2·b_d·D bytes for each slot that leaves the token order                           (2)
 //! FFN, grouped      experts(m_1 … m_n)                                                          (3)
-//! FFN, sequential   Σ_e  2·gemm(m_e, H, D) + gemm(m_e, D, H)  +  κ·b·(7D + 5H)·m_e / BW  +  v   (4)
+//! FFN, sequential   Σ_e  2·gemm(m_e, H, D) + gemm(m_e, D, H)  +  (κ·b·(7D + 5H) + s)·m_e / BW  (4)
 //! copy              b·7D bytes, sequential;   b·3D bytes, grouped                               (5)
 //! constant          b·12D bytes, sequential;  b·4D bytes, grouped [moepp, eq. 5]                (6)
 //! zero              nothing but its visit
@@ -22,9 +22,9 @@
 //! The element counts of (4)–(6) are those of the loop over experts in MoE++'s public code, run op
 //! by op: gather (read and write D), `silu` (2H), product (3H), scale by the mixing weight (2D), add
 //! into the output (3D); the constant expert adds its 2×D product, softmax and two scaled terms (5D).
-//! κ, `v` and a cost per layer are the [`Overheads`] of such a loop: what it spends beyond touching
-//! each of these once. They are fitted (see the overheads file) and κ = 1, v = 0 is the ideal. κ
-//! stands for what is unfused or unknown within an FFN expert, and so applies to (4) alone. `v` is
+//! κ and `s`, and what the host adds (`overheads`), are the [`Overheads`] of such a loop: what it spends beyond touching
+//! each of these once. They are fitted (see the overheads file); κ = 1 and no other cost is the ideal. κ and `s`
+//! stand for what is unfused or unknown within an FFN expert, and so apply to (4) alone. A visit is
 //! paid for each FFN expert and once for each *kind* of zero-computation expert: experts of a kind
 //! differ in one vector at most and run as one batch. (The published rows cannot tell this from a
 //! visit to each: all have one zero, one copy and two constant experts. With a visit to each, eight
@@ -51,6 +51,7 @@ mod gate;
 mod links;
 mod measured;
 mod operations;
+mod overheads;
 mod roofline;
 mod routing;
 mod uncertainty;
@@ -69,6 +70,7 @@ pub(crate) use gate::gate;
 use gate::{quantises_apart, share_after_gate};
 pub use links::drawn;
 pub use operations::operations_per_token;
+pub use overheads::{Launches, Overheads};
 pub use roofline::Roofline;
 pub use uncertainty::{Factors, PerturbedKernels, Uncertainty};
 
@@ -125,23 +127,6 @@ pub fn experts_ask(workload: &Workload) -> ExpertsAsk<'_> {
         phase: workload.phase(),
         slots: u64::from(batch.tokens_per_gpu) * u64::from(top_k),
     }
-}
-
-/// What a loop over experts costs beyond its kernels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Overheads {
-    /// κ: memory traffic as a multiple of touching each operand once.
-    pub traffic_factor: f64,
-    /// v: launching and synchronising for one FFN expert, or for one kind of zero-computation expert.
-    pub expert_visit: SimDuration,
-    /// Launching and synchronising once for each layer.
-    pub layer: SimDuration,
-}
-
-impl Overheads {
-    /// None: every operand is touched once and launches are free.
-    pub const NONE: Self =
-        Self { traffic_factor: 1.0, expert_visit: SimDuration::ZERO, layer: SimDuration::ZERO };
 }
 
 /// Slots of zero-computation experts worked on by one GPU.
@@ -277,6 +262,7 @@ impl<'a> LayerCost<'a> {
             time += dense::quantising(self.workload, self.kernels, 2 * slots * inter);
             time += self.turned(slots);
         }
+        time += self.launches(Launches { layers: 0, visits: rows.len() as u64 }, time).time;
         inputs.push(Op { reason: Reason::FfnBackward, time });
         if let Some(gradients) = &self.weight_gradients {
             let time = gradients.time(rows);
@@ -290,12 +276,13 @@ impl<'a> LayerCost<'a> {
         Op { reason: Reason::RoutingBackward, time: self.gate(first).time.times(2) }
     }
 
-    /// Zero-computation experts backward: twice the forward traffic.
-    pub fn zero_computation_backward(&self, slots: ZeroComputationSlots, ops: &mut Vec<Op>) {
-        let from = ops.len();
-        self.zero_computation(slots, ops);
-        let time = ops.drain(from..).map(|op| op.time.times(2)).sum();
-        ops.push(Op { reason: Reason::LocalBackward, time });
+    /// Zero-computation experts backward: twice the forward traffic and visits.
+    #[must_use]
+    pub fn zero_computation_backward(&self, slots: ZeroComputationSlots) -> Op {
+        let device = self.zero_computation(slots).time.times(2);
+        let launches = Launches { layers: 0, visits: 2 * u64::from(slots.kinds_visited) };
+        let time = device + self.launches(launches, device).time;
+        Op { reason: Reason::LocalBackward, time }
     }
 
     fn sequential_ffn(&mut self, rows: &[u32], ops: &mut Vec<Op>) {
@@ -304,13 +291,14 @@ impl<'a> LayerCost<'a> {
         let elements = 7 * u64::from(hidden) + moves * u64::from(inter);
         let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
         let products = rows.iter().map(|&m| self.products_of(m)).sum();
-        let visits = self.overheads.expert_visit.times(rows.len() as u64);
-        ops.push(Op { reason: Reason::Launch, time: visits });
         ops.push(Op { reason: Reason::FfnGemm, time: products });
         ops.push(Op {
             reason: Reason::FfnMemory,
             time: self.loop_traffic(slots * elements, self.overheads.traffic_factor),
         });
+        let indexed = Bytes(self.overheads.slot_traffic.0.saturating_mul(slots));
+        let time = self.kernels.memory_bound(indexed, 0);
+        ops.push(Op { reason: Reason::FfnIndexing, time });
     }
 
     /// The products of one expert over `m` rows, remembered: rows repeat all the time.
@@ -333,36 +321,20 @@ impl<'a> LayerCost<'a> {
         time
     }
 
-    /// Zero-computation experts of one GPU, eq. (5) and (6), appended to `ops`.
-    pub fn zero_computation(&self, slots: ZeroComputationSlots, ops: &mut Vec<Op>) {
-        if slots.kinds_visited == 0 {
-            return;
-        }
+    /// Zero-computation experts of one GPU, eq. (5) and (6), but for their launches.
+    #[must_use]
+    pub fn zero_computation(&self, slots: ZeroComputationSlots) -> Op {
         let hidden = u64::from(self.workload.model.hidden);
-        match self.workload.execution {
+        let time = match self.workload.execution {
             Execution::Sequential => {
-                let visits = self.overheads.expert_visit.times(u64::from(slots.kinds_visited));
-                ops.push(Op { reason: Reason::Launch, time: visits });
-                let elements = hidden * (7 * slots.copy + 12 * slots.constant);
-                let time = self.loop_traffic(elements, 1.0);
-                ops.push(Op { reason: Reason::ZeroComputation, time });
+                self.loop_traffic(hidden * (7 * slots.copy + 12 * slots.constant), 1.0)
             }
             Execution::Grouped => {
                 let elements = hidden * (3 * slots.copy + 4 * slots.constant);
-                let bytes = Bytes(elements * PLAIN.bytes());
-                ops.push(Op { reason: Reason::ZeroComputation, time: self.memory(bytes) });
+                self.memory(Bytes(elements * PLAIN.bytes()))
             }
-        }
-    }
-
-    /// What a layer of the loop over experts costs once, whatever its tokens.
-    #[must_use]
-    pub const fn layer(&self) -> Op {
-        let time = match self.workload.execution {
-            Execution::Sequential => self.overheads.layer,
-            Execution::Grouped => SimDuration::ZERO,
         };
-        Op { reason: Reason::Launch, time }
+        Op { reason: Reason::ZeroComputation, time }
     }
 
     /// Memory traffic of the loop over experts: `factor` times `elements`, launches not counted.

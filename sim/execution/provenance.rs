@@ -166,7 +166,9 @@ fn parts_of(
         Reason::Permute | Reason::FfnMemory | Reason::ZeroComputation | Reason::Mix => {
             alone(kernels.memory_basis())
         }
-        Reason::Launch if workload.execution == Execution::Sequential => alone(of_loop()),
+        Reason::FfnIndexing | Reason::Launch if workload.execution == Execution::Sequential => {
+            alone(of_loop())
+        }
         Reason::DenseBackward | Reason::LocalBackward => {
             alone(derived(Part::Dense, "backward products", "the forward tables"))
         }

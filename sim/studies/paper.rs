@@ -22,9 +22,12 @@ use crate::config::Diagnostic;
 use crate::workload::Workload;
 
 pub mod baseline;
+pub mod candidates;
 pub mod fit;
 pub mod judge;
+pub mod parts;
 pub mod predictor;
+pub mod range;
 pub mod verdict;
 
 /// One row of the paper's table.

@@ -7,7 +7,9 @@
 
 use std::process::Command;
 
+use moesim::base::units::Bytes;
 use moesim::config::{Overrides, Scenario, ScenarioSource};
+use moesim::studies::paper::range::allowed;
 use moesim::studies::paper::{self, PaperRow, baseline::Baseline, predictor::Predictor};
 use moesim::studies::study::study;
 use serde_json::Value;
@@ -64,18 +66,61 @@ fn json_has_the_promised_fields() {
     }
 }
 
-/// The fit's mean error was 1.7 % in time when it was made; half as much again is the margin.
+/// The fit's mean error was 2.1 % in time when it was made; half as much again is the margin.
 #[test]
 fn the_papers_rows_are_reproduced_and_beat_the_ideal() {
     let predictor = Predictor::new(Overrides::default(), 2).unwrap();
     let judged = predictor.judge(paper::built_in(), paper::built_in()).unwrap();
     assert_eq!(judged.rows, 12);
     let error = judged.ours.time_mape.unwrap();
-    assert!(error < 0.026, "{error}");
+    assert!(error < 0.032, "{error}");
     let (ideal, errors) = judged.baselines[0];
     assert_eq!(ideal, Baseline::Ideal);
     assert!(errors.time_mape.unwrap() > 5.0 * error);
     assert!(errors.increase_mae_points > judged.ours.increase_mae_points);
+}
+
+/// What the fit and the ranges reckon with is what the simulator says: the overlap of sums stands for the sum of
+/// overlaps, and four micro-batches for all.
+#[test]
+fn parts_of_a_row_stand_for_its_run() {
+    let predictor = Predictor::new(Overrides::default(), 2).unwrap();
+    let overheads = predictor.overheads();
+    assert!(overheads.overlap > 1.0 && overheads.slot_traffic > Bytes(0), "{overheads:?}");
+    let rows = paper::built_in();
+    let parts = predictor.parts(rows, predictor.tokens_per_gpu()).unwrap();
+    let times = predictor.times_ms(rows, overheads).unwrap();
+    assert_eq!(parts.len(), rows.len());
+    for ((row, time), (published, parts)) in rows.iter().zip(times).zip(parts) {
+        assert_eq!(published, row.expert_forward_ms);
+        let off = parts.time_ms(&overheads) / time.unwrap() - 1.0;
+        assert!(off.abs() < 0.02, "{row:?}: {off}");
+    }
+}
+
+#[test]
+fn what_the_fit_allows_holds_the_prediction_and_names_what_is_extrapolated() {
+    let scenario = scenario(&["seeds=0..1", "tau=[0.1, 1.0]"]);
+    let rows = study(&scenario, 2).unwrap();
+    let ranges = allowed(&scenario, &rows, 2).unwrap();
+    for (row, range) in rows.iter().zip(&ranges) {
+        let range = range.unwrap();
+        let [low, high] = range.time_ms;
+        let name = &row.workload.name;
+        assert!(low <= row.time_ms.mean && row.time_ms.mean <= high && low < high, "{name}");
+        let increase = row.increase_percent.map(|increase| increase.mean);
+        assert_eq!(increase.is_some(), range.increase_percent.is_some(), "{name}");
+        if let (Some(increase), Some([low, high])) = (increase, range.increase_percent) {
+            assert!(low <= increase && increase <= high, "{name}");
+        }
+        assert_eq!(range.extrapolated, row.workload.model.hidden != 768, "{name}");
+        // One hidden size cannot tell a cost of slots from traffic: at twice that size they part.
+        let wide = high / low > 1.25;
+        assert_eq!(wide, range.extrapolated, "{name}: {low} to {high}");
+    }
+    let whole = self::scenario(&["counted=moe-layer", "seeds=0..1", "tau=[0.1]", SMALL[2]]);
+    let rows = study(&whole, 2).unwrap();
+    assert!(allowed(&whole, &rows, 2).unwrap().iter().all(Option::is_none));
 }
 
 #[test]

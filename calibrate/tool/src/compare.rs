@@ -9,7 +9,7 @@ use moesim::base::statistics::{Rule, quantile};
 use moesim::base::units::SimDuration;
 use moesim::config::{Kind, built_in};
 use moesim::execution::blame::Op;
-use moesim::execution::cost::{LayerCost, Overheads, ZeroComputationSlots};
+use moesim::execution::cost::{Launches, LayerCost, Overheads, ZeroComputationSlots};
 use moesim::kernels::Kernels;
 use moesim::kernels::profile::Profile;
 use moesim::workload::{
@@ -128,11 +128,8 @@ fn predict(
     }
     let kernels = Kernels::new(profile, profile.data_sheet);
     let sequential = workload.execution == Execution::Sequential;
-    let overheads = of_loop.unwrap_or(Overheads {
-        traffic_factor: 1.0,
-        expert_visit: kernels.launch().times(LAUNCHES),
-        layer: SimDuration::ZERO,
-    });
+    let overheads = of_loop
+        .unwrap_or(Overheads { expert_visit: kernels.launch().times(LAUNCHES), ..Overheads::NONE });
     // The grouped layer that was measured ran the kernel of this profile, where it has one.
     let mut workload = workload.clone();
     if profile.experts.keys().any(|(kernel, _)| kernel == KERNEL) {
@@ -149,7 +146,9 @@ fn predict(
     if !sequential {
         ops.push(cost.permute(sum(ffn)));
     }
+    let before = ops.len();
     cost.ffn(ffn, &mut ops);
+    let mut device: SimDuration = ops[before..].iter().map(|op| op.time).sum();
     if !sequential {
         ops.push(cost.mix(sum(ffn)));
     }
@@ -163,7 +162,10 @@ fn predict(
     };
     let zero_slots =
         ZeroComputationSlots { copy: sum(copy), constant: sum(constant), kinds_visited };
-    cost.zero_computation(zero_slots, &mut ops);
+    let zero = cost.zero_computation(zero_slots);
+    device += zero.time;
+    let visits = ffn.len() as u64 + u64::from(kinds_visited);
+    ops.extend([zero, cost.launches(Launches { layers: 1, visits }, device)]);
     Some(ops.iter().map(|op| op.time.secs()).sum())
 }
 

@@ -10,7 +10,7 @@
 //! which waits for the kernel before it; κ ≥ 1 says how much slower than long copies ops move bytes
 //! that are too small to fill the device. Ops faster than that, because they find in a cache what the
 //! op before them left, count as κ = 1: no overhead, and the simulator knows no less. Whole layers are
-//! not used. A cost of each layer as such is not measured: it is none.
+//! not used. What is not measured, a cost of each slot or layer as such and an overlap of host and device, is none.
 
 use std::fmt::Write as _;
 
@@ -59,7 +59,7 @@ pub fn fit(profile: &Profile, samples: &[Sample]) -> Option<Fitted> {
     let overheads = Overheads {
         traffic_factor: factor,
         expert_visit: SimDuration::from_secs(visit),
-        layer: SimDuration::ZERO,
+        ..Overheads::NONE
     };
     let sizes = errors(&[visit, factor]).iter().map(|e| e.exp_m1().abs()).sum::<f64>();
     Some(Fitted { overheads, rows: rows.len(), off: sizes / rows.len() as f64 })
@@ -73,11 +73,13 @@ pub fn toml(fitted: &Fitted, name: &str, origin: &[String]) -> String {
     for line in origin {
         let _ = writeln!(out, "# {}", line.replace('\n', " "));
     }
-    let Overheads { traffic_factor, expert_visit, layer } = fitted.overheads;
+    let Overheads { traffic_factor, slot_traffic, expert_visit, layer, overlap } = fitted.overheads;
     let us = |time: SimDuration| format!("\"{} us\"", time.secs() * 1e6);
-    let _ = writeln!(out, "schema         = 1\nname           = \"{name}\"");
+    let _ = writeln!(out, "schema         = 2\nname           = \"{name}\"");
     let _ = writeln!(out, "traffic_factor = {traffic_factor:?}");
+    let _ = writeln!(out, "slot_traffic   = \"{} B\"", slot_traffic.0);
     let _ = writeln!(out, "expert_visit   = {}\nlayer          = {}", us(expert_visit), us(layer));
+    let _ = writeln!(out, "overlap        = {overlap:?}");
     let _ = writeln!(out, "\n[fitted]\nto   = \"the small ops of the loop, measured alone\"");
     let _ = writeln!(out, "rows = {}", fitted.rows);
     let _ = writeln!(out, "mean_absolute_relative_error = {:?}", rounded(fitted.off));
@@ -116,7 +118,7 @@ mod tests {
         };
         let samples: Vec<Sample> = (10..28).map(|log| sample(1 << log)).collect();
         let found = fit(&profile, &samples).expect("samples of the loop");
-        let Overheads { traffic_factor, expert_visit, layer } = found.overheads;
+        let Overheads { traffic_factor, expert_visit, layer, .. } = found.overheads;
         assert!((traffic_factor / 2.5 - 1.0).abs() < 0.05, "{traffic_factor}");
         assert!((expert_visit.secs() / 17e-6 - 1.0).abs() < 0.05, "{expert_visit:?}");
         assert_eq!(layer, SimDuration::ZERO);
@@ -126,7 +128,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let read = moesim::config::overheads(&moesim::config::Source::read(&file).unwrap());
         std::fs::remove_file(file).unwrap();
-        assert_eq!(read.expect("an overheads file"), found.overheads);
+        assert_eq!(read.expect("an overheads file").overheads, found.overheads);
         assert_eq!(fit(&profile, &[]), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::overrides::ROLES;
 use super::{Case, Ingredients, Scenario, ScenarioSource, ScenarioSpec, key_of};
+use crate::config::overheads::FittedOverheads;
 use crate::config::{Diagnostic, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu};
 use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::memory::{self, Fit};
@@ -134,11 +135,11 @@ impl ScenarioSource {
         &self,
         cases: &[Case],
         named: Option<&str>,
-    ) -> Result<(String, Overheads), Diagnostic> {
+    ) -> Result<(String, FittedOverheads), Diagnostic> {
         let own = if cases.iter().any(Case::has_loop) { LOOP } else { NO_OVERHEADS };
         let name = named.unwrap_or(own);
         if name == NO_OVERHEADS {
-            return Ok((NO_OVERHEADS.to_owned(), Overheads::NONE));
+            return Ok((NO_OVERHEADS.to_owned(), FittedOverheads::from(Overheads::NONE)));
         }
         let source = self.part(name, "overheads", Kind::Overheads)?;
         Ok((source.name().to_owned(), overheads(&source)?))

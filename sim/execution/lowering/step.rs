@@ -20,7 +20,7 @@ use crate::base::units::{ExpertId, GpuId};
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::cost::{
-    CollectiveTimes, KernelTimes, LayerCost, ZeroComputationSlots, shared_op,
+    CollectiveTimes, KernelTimes, Launches, LayerCost, ZeroComputationSlots, shared_op,
 };
 use crate::gate::{Counts, Gate};
 use crate::placement::{Placement, Plans};
@@ -252,14 +252,33 @@ impl<'a> StepPlanner<'a> {
         if round.is_multiple_of(rounds) {
             part.local.extend(nonzero(self.beside[1]));
         }
-        self.zero_computation(placement, of, part);
-        part.experts.push(self.cost.layer());
-        self.cost.ffn(of.rows, &mut part.experts);
+        self.plan_experts(placement, of, part);
         if self.counted == Scope::Experts {
             // Nothing hides anything here: what counts is the experts' own time.
             let local = std::mem::take(&mut part.local);
             part.experts.extend(local);
         }
+    }
+
+    /// FFN experts and zero-computation experts of one member with their launches: one stretch, or where local work
+    /// runs beside the dispatch two.
+    fn plan_experts(&mut self, placement: &Placement, of: Member<'_>, part: &mut MemberWork) {
+        let slots = self.zero_computation_slots(placement, of);
+        let zero_computation = self.cost.zero_computation(slots);
+        let mut launches = Launches { layers: 1, visits: of.rows.len() as u64 };
+        let of_kinds = u64::from(slots.kinds_visited);
+        let from = part.experts.len();
+        self.cost.ffn(of.rows, &mut part.experts);
+        if self.workload.zero_computation_local && self.counted != Scope::Experts {
+            let of_kinds = Launches { layers: 0, visits: of_kinds };
+            part.local.extend(nonzero(self.cost.launches(of_kinds, zero_computation.time)));
+            part.local.extend(nonzero(zero_computation));
+        } else {
+            launches.visits += of_kinds;
+            part.experts.extend(nonzero(zero_computation));
+        }
+        let device = part.experts[from..].iter().map(|op| op.time).sum();
+        part.experts.insert(from, self.cost.launches(launches, device));
     }
 
     /// The same backward: mix, experts, permute and gate, and what is in front of them, in this order.
@@ -290,30 +309,20 @@ impl<'a> StepPlanner<'a> {
             other_weights.extend(nonzero(weights));
         }
         let mut slots = self.zero_computation_slots(placement, of);
-        if self.workload.gating.scheme != Scheme::NullExperts {
-            slots.kinds_visited =
-                slots.kinds_visited.min(u32::from(slots.copy + slots.constant > 0));
-            self.cost.zero_computation_backward(slots, &mut part.local);
-        }
+        slots.kinds_visited = slots.kinds_visited.min(u32::from(slots.copy + slots.constant > 0));
+        part.local.push(self.cost.zero_computation_backward(slots));
     }
 
     /// Zero-computation work of one member: on its own tokens, or, if such experts are placed like
     /// FFN experts, on all tokens that chose those it owns. Null experts are no work, not even a visit.
-    fn zero_computation(&self, placement: &Placement, of: Member<'_>, part: &mut MemberWork) {
-        let local = self.workload.zero_computation_local;
-        let slots = self.zero_computation_slots(placement, of);
-        if self.workload.gating.scheme == Scheme::NullExperts {
-            return;
-        }
-        let ops = if local { &mut part.local } else { &mut part.experts };
-        self.cost.zero_computation(slots, ops);
-    }
-
     fn zero_computation_slots(
         &self,
         placement: &Placement,
         of: Member<'_>,
     ) -> ZeroComputationSlots {
+        if self.workload.gating.scheme == Scheme::NullExperts {
+            return ZeroComputationSlots::default();
+        }
         let local = self.workload.zero_computation_local;
         let kinds = self.workload.model.experts.zero_computation;
         let first = self.workload.model.experts.ffn as usize;

@@ -21,10 +21,12 @@ use crate::execution::blame::Reason;
 use crate::execution::cost::operations_per_token;
 use crate::execution::lowering::draws_of;
 use crate::execution::run::{NCCL_SMS, slowdown};
+use crate::studies::paper::range::Allowed;
 use crate::studies::paper::{self, PaperRow};
 use crate::studies::study::Row;
 use crate::workload::Dtype;
 
+mod allowed;
 mod breakdown;
 mod network;
 mod text;
@@ -126,6 +128,9 @@ pub struct StudyRow {
     /// Of a training step: throughput as the field reports it.
     #[serde(flatten)]
     pub utilisation: Option<Utilisation>,
+    /// Of experts alone: what other overheads give that fit the published rows about as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_by_fit: Option<AllowedByFit>,
     /// Of experts alone: what the paper published for this row, where it did.
     #[serde(flatten)]
     pub published: Published,
@@ -144,6 +149,18 @@ pub struct StudyRow {
     pub network: Option<NetworkUse>,
     /// How full links are, by class and direction.
     pub link_use: Vec<LinkGroup>,
+}
+
+/// What overheads of other structures, and other micro-batches, give that fit the published rows about as well
+/// (`studies::paper`): each from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AllowedByFit {
+    /// In milliseconds.
+    pub expert_forward_ms: [f64; 2],
+    /// In percent; none for vanilla.
+    pub throughput_increase_percent: Option<[f64; 2]>,
+    /// Whether no fitted row has the model's hidden size.
+    pub extrapolated: bool,
 }
 
 /// Throughput of training: model operations, those computed again not counted.
@@ -216,6 +233,19 @@ impl StudyResult {
         }
     }
 
+    /// With what the fit of the overheads allows each row.
+    #[must_use]
+    pub fn with_allowed(mut self, allowed: &[Option<Allowed>]) -> Self {
+        for (row, allowed) in self.results.iter_mut().zip(allowed) {
+            row.allowed_by_fit = allowed.map(|allowed| AllowedByFit {
+                expert_forward_ms: allowed.time_ms,
+                throughput_increase_percent: allowed.increase_percent,
+                extrapolated: allowed.extrapolated,
+            });
+        }
+        self
+    }
+
     /// The tables: results, what they stand on, where the time goes; at most 80 columns.
     ///
     /// # Errors
@@ -248,6 +278,7 @@ impl StudyRow {
             predicted_increase_percent: predicted.and_then(|p| p.increase_percent).into(),
             tokens_per_s: row.tokens_per_sec.into(),
             utilisation: (counted == Scope::TrainingStep).then(|| Utilisation::of(scenario, row)),
+            allowed_by_fit: None,
             published: Published::of(scenario, row),
             blame: blame(counted, row),
             stands_on: bases(&row.stands_on),

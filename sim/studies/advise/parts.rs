@@ -68,6 +68,7 @@ impl Part {
         match reason {
             Reason::FfnGemm
             | Reason::FfnMemory
+            | Reason::FfnIndexing
             | Reason::FfnBackward
             | Reason::FfnWeightGradients => Self::Ffn,
             Reason::Dispatch | Reason::Combine | Reason::BackwardExchange => Self::Exchange,

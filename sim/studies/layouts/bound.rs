@@ -73,6 +73,7 @@ fn own_secs(scenario: &Scenario, one: &Workload) -> Result<f64, TooLong> {
         Reason::Permute,
         Reason::FfnGemm,
         Reason::FfnMemory,
+        Reason::FfnIndexing,
         Reason::Launch,
         Reason::Mix,
         Reason::DenseBackward,

@@ -1,9 +1,10 @@
 //! Predictions of the paper's rows, judged.
 
+use super::PaperRow;
 use super::baseline::{self, Baseline};
+use super::fit::{self, Structure};
 use super::predictor::Predictor;
 use super::verdict::{Errors, Judgement, Verdict};
-use super::{PaperRow, fit};
 use crate::execution::outcome::TooLong;
 
 impl Predictor {
@@ -34,7 +35,7 @@ impl Predictor {
         Ok(Verdict { file: file.to_owned(), all, skipped, left_out })
     }
 
-    /// Judges each model's rows predicted with overheads fitted to the other models' rows.
+    /// Judges each model's rows predicted with overheads of the same structure fitted to the other models' rows.
     ///
     /// # Errors
     /// If a run exceeds representable time.
@@ -46,8 +47,9 @@ impl Predictor {
             if others.is_empty() {
                 continue;
             }
-            let fitted = fit::fit(self, &others)?;
-            let times = self.times_ms(&own, fitted.overheads)?;
+            let parts = self.parts(&others, self.tokens_per_gpu())?;
+            let fitted = fit::fit(&parts, Structure::of(&self.overheads()));
+            let times = self.times_ms(&own, fitted)?;
             judgements.push(judgement(&model, &own, &times, &others));
         }
         Ok(judgements)

@@ -1,6 +1,8 @@
 //! The simulator, as a predictor of the paper's rows.
 
 use super::PaperRow;
+use super::fit::Row;
+use super::parts::Parts;
 use crate::base::threads::in_parallel;
 use crate::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use crate::execution::cost::Overheads;
@@ -50,6 +52,28 @@ impl Predictor {
     #[must_use]
     pub const fn overheads(&self) -> Overheads {
         self.scenario.overheads
+    }
+
+    /// Tokens of a GPU's micro-batch.
+    #[must_use]
+    pub fn tokens_per_gpu(&self) -> u32 {
+        self.scenario.cases.first().map_or(0, |case| case.vanilla.batch.tokens_per_gpu)
+    }
+
+    /// The published time and the parts of each row of a known model, in micro-batches of so many tokens; rows that
+    /// these do not divide are left out.
+    ///
+    /// # Errors
+    /// If a run exceeds representable time.
+    pub fn parts(&self, rows: &[PaperRow], tokens_per_gpu: u32) -> Result<Vec<Row>, TooLong> {
+        let parts = in_parallel(rows.len(), self.threads, |row| {
+            let row = &rows[row];
+            let Some(workload) = self.workload_of(row) else { return Ok(None) };
+            let parts = Parts::of(&self.scenario, &workload, tokens_per_gpu)?;
+            Ok(parts.map(|parts| (row.expert_forward_ms, parts)))
+        });
+        let parts: Vec<Option<Row>> = parts.into_iter().collect::<Result<_, TooLong>>()?;
+        Ok(parts.into_iter().flatten().collect())
     }
 
     /// The expert forward time of each row under `overheads`, in milliseconds; none for rows whose

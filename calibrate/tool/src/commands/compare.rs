@@ -42,7 +42,7 @@ fn load(args: &CompareArgs) -> Result<(Vec<Compared>, String, Coverage), Refused
     let of_loop = beside.join(format!("{}.toml", loop_name(&profile.name)));
     let of_loop = if of_loop.exists() {
         let source = Source::read(&of_loop)?;
-        Some(moesim::config::overheads(&source)?)
+        Some(moesim::config::overheads(&source)?.overheads)
     } else {
         None
     };

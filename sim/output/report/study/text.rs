@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{StudyResult, StudyRow, breakdown, network};
+use super::{StudyResult, StudyRow, allowed, breakdown, network};
 use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
 use crate::output::report::shared::setting::{write_idle, write_phase};
@@ -14,6 +14,7 @@ use crate::output::report::shared::value::decimals_of;
 pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     heading(result, out)?;
     results(result, out)?;
+    allowed::write(result, out)?;
     network::write(result, out)?;
     write_stands_on(out, result.results.iter().flat_map(|row| &row.stands_on))?;
     write_phase(out, result.results.iter().map(|row| &row.workload))?;
@@ -104,11 +105,11 @@ fn line(row: &StudyRow, any_published: bool) -> Vec<String> {
     cells
 }
 
-fn experts(row: &StudyRow) -> String {
+pub(super) fn experts(row: &StudyRow) -> String {
     format!("{}+{}", row.ffn_experts, row.zero_computation_experts)
 }
 
-fn tau_cell(row: &StudyRow) -> String {
+pub(super) fn tau_cell(row: &StudyRow) -> String {
     row.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"))
 }
 
