@@ -8,6 +8,7 @@ use clap::Args;
 pub(super) mod import;
 pub(super) mod list;
 pub(super) mod new;
+pub(super) mod schema;
 pub(super) mod show;
 
 use super::Failure;

@@ -83,6 +83,8 @@ enum Command {
     Show(check::show::ShowArgs),
     /// Start a topology, workload, scenario or plan of one's own.
     New(check::new::NewArgs),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(check::schema::SchemaArgs),
     /// Check a file, or a built-in one: is it sound, and if not, why.
     Check(check::CheckArgs),
     /// Write a model's config.json, counts of experts or a network file as a file of moesim.
@@ -210,6 +212,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::List) => check::list::run(out),
         Some(Command::Show(args)) => check::show::run(&args, out),
         Some(Command::New(args)) => check::new::run(&args, out),
+        Some(Command::Schema(args)) => check::schema::run(&args, out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Import(args)) => check::import::run(&args, out),
         Some(Command::Topology(args)) => topology::run(&args, out),

@@ -9,6 +9,7 @@ mod kind;
 mod overheads;
 mod profile;
 mod scenario;
+mod schema;
 mod source;
 mod sweep_plan;
 mod topology;
@@ -31,6 +32,7 @@ pub use scenario::{
     COMMAND_LINE, Case, CaseSpec, Ingredients, Overrides, Scenario, ScenarioSource, ScenarioSpec,
     Seeds,
 };
+pub use schema::schema;
 pub use source::{
     Diagnostic, Excerpt, MAX_FILE_BYTES, NetworkFile, Source, Style, foreign, read_result,
 };

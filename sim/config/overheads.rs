@@ -1,6 +1,7 @@
 //! Overheads files: what a loop over experts costs beyond its kernels, and what says so. They are
 //! written by `paper::file`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Count, Diagnostic, Kind, Number, Source, Written};
@@ -26,9 +27,9 @@ impl From<Overheads> for FittedOverheads {
 }
 
 /// Schema 2; schema 1 knew no `slot_traffic` and no `overlap`, nothing and 1.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(in crate::config) struct File {
     schema: Count<1, 2>,
     #[serde(rename = "name")]
     _name: String,
@@ -43,7 +44,7 @@ struct File {
 }
 
 /// For people, what the figures were fitted to and how well they reproduce it; and its hidden sizes.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Fitted {
     #[serde(rename = "to")]
@@ -58,7 +59,7 @@ struct Fitted {
     hidden: Vec<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Alternative {
     tokens_per_gpu: Count<1, 1_000_000_000>,

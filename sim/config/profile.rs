@@ -18,7 +18,7 @@ use crate::kernels::profile::{
 };
 use crate::kernels::times::fused::{SITE_AXES, TILE_AXES};
 
-mod file;
+pub(in crate::config) mod file;
 mod links;
 mod own;
 mod residuals;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -62,25 +63,31 @@ pub struct SweepPlan {
     fixed: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(in crate::config) struct File {
     #[serde(rename = "schema")]
     _schema: Count<1, 1>,
     name: String,
+    #[schemars(with = "String")]
     scenario: Spanned<String>,
+    #[schemars(with = "Option<String>")]
     seeds: Option<Spanned<String>>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     set: BTreeMap<String, Value>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     vary: BTreeMap<Spanned<String>, Spanned<Value>>,
     #[serde(default)]
+    #[schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")]
     zip: Vec<Spanned<BTreeMap<String, Value>>>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, DrawingTable>")]
     plot: BTreeMap<Spanned<String>, DrawingTable>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DrawingTable {
     x: String,

@@ -3,6 +3,7 @@
 //! The kind of scale-up and of fabric is the name of a table (`[fabric.rail-optimized]`), because
 //! enums tagged from within lose the places of their values.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Count, Diagnostic, Kind, Source, Written};
@@ -50,9 +51,9 @@ pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
     built.map_err(|e| source.mistake_at_key(&e.key, e.found, e.help))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(in crate::config) struct File {
     #[serde(rename = "schema")]
     _schema: Count<1, 1>,
     name: String,
@@ -63,7 +64,7 @@ struct File {
     graph: Option<GraphFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GpuFile {
     name: String,
@@ -87,7 +88,7 @@ impl GpuFile {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NodesFile {
     count: Count<1, 1_048_576>,
@@ -97,7 +98,7 @@ struct NodesFile {
     nic: Option<NicFile>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ScaleUpFile {
     Nvswitch(LinkFile),
@@ -106,7 +107,7 @@ enum ScaleUpFile {
 }
 
 /// A plain link.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LinkFile {
     bandwidth: Written<Bandwidth>,
@@ -123,7 +124,7 @@ const fn plain(bandwidth: Written<Bandwidth>, latency: Written<SimDuration>) -> 
     Cable { bandwidth: bandwidth.0, latency: latency.0, lanes: 1 }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PcieFile {
     gpus_per_switch: Count<1, 64>,
@@ -135,7 +136,7 @@ struct PcieFile {
     peer_to_peer: bool,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NicFile {
     per_node: Count<1, 65_536>,

@@ -3,6 +3,7 @@
 //! Bounds keep every later product far from overflow: slots of a GPU fit 32 bits
 //! (2²⁴ tokens × 64 slots), and one count matrix has at most 2¹³ experts per GPU.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -35,10 +36,11 @@ use scheme::SchemeTable;
 use stack::{ExchangeTable, KernelsTable, PhaseWord};
 use training::TrainingTable;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(in crate::config) struct File {
     schema: Count<1, 1>,
+    #[schemars(with = "String")]
     name: Spanned<String>,
     #[serde(rename = "source")]
     _source: String,
@@ -60,9 +62,10 @@ struct File {
     training: Option<TrainingTable>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExpertsTable {
+    #[schemars(with = "Count<1, 4_096>")]
     ffn: Spanned<Count<1, 4_096>>,
     #[serde(default)]
     zero: Count<0, 1_024>,
@@ -70,37 +73,43 @@ struct ExpertsTable {
     copy: Count<0, 1_024>,
     #[serde(default)]
     constant: Count<0, 1_024>,
+    #[schemars(with = "Count<1, 64>")]
     top_k: Spanned<Count<1, 64>>,
+    #[schemars(with = "Option<Number<1, 1_000_000>>")]
     tau: Option<Spanned<Number<1, 1_000_000>>>,
     execution: ExecutionWord,
+    #[schemars(with = "Option<PlaceWord>")]
     zero_computation: Option<Spanned<PlaceWord>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ExecutionWord {
     Sequential,
     Grouped,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum PlaceWord {
     Local,
     Placed,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SlotsTable {
     #[serde(default)]
     policy: PolicyWord,
+    #[schemars(with = "Option<Number<1, 1_000_000>>")]
     factor: Option<Spanned<Number<1, 1_000_000>>>,
+    #[schemars(with = "Option<ShareWord>")]
     of: Option<Spanned<ShareWord>>,
+    #[schemars(with = "Option<DropWord>")]
     by: Option<Spanned<DropWord>>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum PolicyWord {
     #[default]
@@ -109,21 +118,21 @@ enum PolicyWord {
     DropAndPad,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ShareWord {
     Slots,
     Tokens,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum DropWord {
     Position,
     Probability,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchTable {
     tokens_per_gpu: Count<1, 16_777_216>,
@@ -136,7 +145,7 @@ struct BatchTable {
     phase: Option<PhaseWord>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum DtypeWord {
     Bf16,

@@ -26,5 +26,6 @@ mod prices;
 mod program;
 mod reproduce;
 mod results;
+mod schemas;
 mod sweep;
 mod timeline;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -13,20 +14,23 @@ use crate::kernels::profile::LogErrors;
 /// An efficiency or another positive factor.
 pub(super) type Factor = Number<1, 1_000_000>;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct File {
+pub(in crate::config) struct File {
     pub(super) schema: i64,
     pub(super) name: String,
     pub(super) device: String,
+    #[schemars(with = "String")]
     pub(super) table: Spanned<String>,
     pub(super) data_sheet: DataSheet,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Gemm>")]
     pub(super) gemm: BTreeMap<Spanned<String>, Gemm>,
     #[serde(default)]
     pub(super) experts: Vec<Experts>,
     pub(super) memory: Memory,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Collective>")]
     pub(super) collective: BTreeMap<Spanned<String>, Collective>,
     #[serde(default)]
     pub(super) exchange: Vec<ExchangeFile>,
@@ -34,7 +38,7 @@ pub(super) struct File {
     pub(super) inter_node: Option<InterNode>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DataSheet {
     pub(super) bf16: Written<FlopRate>,
@@ -46,7 +50,7 @@ pub(super) struct DataSheet {
     pub(super) source: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Gemm {
     pub(super) launch: Written<SimDuration>,
@@ -60,7 +64,7 @@ pub(super) struct Gemm {
     pub(super) evidence: EvidenceFile,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KrigingFile {
     pub(super) scales: Vec<ScaleFile>,
@@ -68,19 +72,22 @@ pub(super) struct KrigingFile {
     pub(super) clip: Option<Factor>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScaleFile {
     pub(super) share: Factor,
     pub(super) lengths: Vec<Factor>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Experts {
     pub(super) kernel: String,
+    #[schemars(with = "String")]
     pub(super) precision: Spanned<String>,
+    #[schemars(with = "String")]
     pub(super) tiles: Spanned<String>,
+    #[schemars(with = "Option<String>")]
     pub(super) measured_tiles: Option<Spanned<String>>,
     pub(super) launch: Written<SimDuration>,
     pub(super) small_efficiency: Factor,
@@ -104,14 +111,14 @@ pub(super) struct Experts {
 }
 
 /// Half-widths in units of the kriging's standard deviation.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IntervalFile {
     pub(super) known: Factor,
     pub(super) absent: Factor,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Memory {
     pub(super) efficiency: Factor,
@@ -119,7 +126,7 @@ pub(super) struct Memory {
     pub(super) evidence: EvidenceFile,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Collective {
     pub(super) ramp: Vec<RampFile>,
@@ -128,13 +135,13 @@ pub(super) struct Collective {
 }
 
 /// How far off numbers of GPUs or groups are that were not measured.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Unseen {
     pub(super) evidence: EvidenceFile,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RampFile {
     pub(super) gpus: Count<2, 65_536>,
@@ -144,10 +151,11 @@ pub(super) struct RampFile {
     pub(super) ramp_bytes: Written<Bytes>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExchangeFile {
     pub(super) name: String,
+    #[schemars(with = "String")]
     pub(super) library: Spanned<String>,
     pub(super) bytes: Factor,
     pub(super) prior: Vec<ExchangePriorFile>,
@@ -157,7 +165,7 @@ pub(super) struct ExchangeFile {
     pub(super) unseen_groups: Option<Unseen>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExchangePriorFile {
     pub(super) groups: Count<1, 65_536>,
@@ -172,7 +180,7 @@ pub(super) struct ExchangePriorFile {
     pub(super) slot: Written<SimDuration>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InterNode {
     pub(super) efficiency: Factor,
@@ -180,14 +188,14 @@ pub(super) struct InterNode {
     pub(super) evidence: EvidenceFile,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AlphaFile {
     pub(super) nodes: Count<2, 65_536>,
     pub(super) alpha: Written<SimDuration>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EvidenceFile {
     pub(super) fitted_on: String,
@@ -201,8 +209,9 @@ pub(super) struct EvidenceFile {
 }
 
 /// Quantiles of log errors at the levels of [`LogErrors`].
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Number<-100_000, 100_000>>")]
+#[schemars(with = "Vec<Number<-100_000, 100_000>>")]
 pub(super) struct LogErrorsFile(pub(super) LogErrors);
 
 impl TryFrom<Vec<Number<-100_000, 100_000>>> for LogErrorsFile {
@@ -221,7 +230,7 @@ impl TryFrom<Vec<Number<-100_000, 100_000>>> for LogErrorsFile {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResidualFile {
     pub(super) median: Number<0, 1_000_000>,

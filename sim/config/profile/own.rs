@@ -6,6 +6,7 @@
 //! 6000`). A100, H100 and H200 parts differ by form in
 //! clocks, memory and links, so a profile of one form is not taken for another.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::built_in_profiles;
@@ -59,7 +60,7 @@ pub fn is_same_gpu(one: &str, other: &str) -> bool {
 }
 
 /// The part of a profile that says what it was measured on.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Measured {
     device: String,
 }

@@ -5,16 +5,17 @@
 use std::ops::Range;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::words::{AllToAllWord, NetworkWord, scope};
+use super::words::{AllToAllWord, CountedWord, NetworkWord, scope};
 use crate::config::source::HELP_FOLLOWS;
 use crate::config::{Count, Number};
 use crate::execution::Scope;
 
 /// A scenario as its file states it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioSpec {
     schema: Count<1, 1>,
@@ -28,6 +29,7 @@ pub struct ScenarioSpec {
     pub overheads: Option<String>,
     /// What is counted.
     #[serde(with = "scope")]
+    #[schemars(with = "CountedWord")]
     pub counted: Scope,
     pub(super) all_to_all: Option<AllToAllWord>,
     #[serde(default)]
@@ -83,7 +85,7 @@ impl ScenarioSpec {
 }
 
 /// Two workloads to compare: files, or built in.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseSpec {
     /// The vanilla workload.

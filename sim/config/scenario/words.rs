@@ -1,14 +1,15 @@
 //! Words of scenario files: what is counted, how tokens travel, which engine shares links.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::execution::Scope;
 use crate::network::collective::Algorithm;
 use crate::network::fluid::Engine;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum CountedWord {
+pub(super) enum CountedWord {
     Experts,
     MoeLayer,
     ModelForward,
@@ -16,7 +17,7 @@ enum CountedWord {
     TrainingStep,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AllToAllWord {
     Direct,
@@ -36,7 +37,7 @@ impl From<AllToAllWord> for Algorithm {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum NetworkWord {
     #[default]

@@ -1,5 +1,6 @@
 //! The layouts of the fabric tables.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{LinkFile, plain};
@@ -9,7 +10,7 @@ use crate::topology::{
     Cable, Clos, Detour, Dragonfly, DragonflyPlus, Fabric, HyperX, Reach, Spread, Torus, Trunk,
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum FabricFile {
     SingleSwitch(SingleSwitchFile),
@@ -25,25 +26,25 @@ pub(super) enum FabricFile {
     FullMesh(LinkFile),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SingleSwitchFile {}
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum SpreadFile {
     Spray,
     Ecmp,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum DetourFile {
     Minimal,
     Valiant,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClosFile {
     nodes_per_leaf: Count<1, 1_048_576>,
@@ -53,7 +54,7 @@ pub(super) struct ClosFile {
     pod: Option<PodFile>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TrunkFile {
     oversubscription: Ratio<10, 1_000_000>,
@@ -61,7 +62,7 @@ struct TrunkFile {
     lane_bandwidth: Option<Written<Bandwidth>>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PodFile {
     leaves: Count<1, 1_048_576>,
@@ -70,7 +71,7 @@ struct PodFile {
     lane_bandwidth: Option<Written<Bandwidth>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DragonflyFile {
     ports_per_router: Count<1, 1024>,
@@ -81,7 +82,7 @@ pub(super) struct DragonflyFile {
     detour: Option<DetourFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DragonflyPlusFile {
     groups: Count<2, 4096>,
@@ -92,7 +93,7 @@ pub(super) struct DragonflyPlusFile {
 }
 
 /// A trunk of equal cables.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LanesFile {
     lanes: Count<1, 65_536>,
@@ -108,7 +109,7 @@ impl LanesFile {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GridFile {
     dims: Vec<Count<2, 65_536>>,

@@ -1,5 +1,6 @@
 //! The layout of a cluster listed link by link.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -8,23 +9,26 @@ use crate::base::units::{Bandwidth, SimDuration};
 use crate::config::{Count, Diagnostic, Source, Written};
 use crate::topology::{Cable, ExplicitGraph, ExplicitLink, LinkClass};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GraphFile {
     gpus: Count<1, 1_048_576>,
+    #[schemars(with = "Option<Count<1, 1_048_576>>")]
     gpus_per_node: Option<Spanned<Count<1, 1_048_576>>>,
     #[serde(default)]
     switches: Vec<String>,
     links: Vec<GraphLinkFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GraphLinkFile {
+    #[schemars(with = "String")]
     from: Spanned<String>,
     to: String,
     bandwidth: Written<Bandwidth>,
     latency: Written<SimDuration>,
+    #[schemars(with = "Option<String>")]
     class: Option<Spanned<String>>,
     lanes: Option<Count<1, 65_536>>,
     one_way: Option<bool>,

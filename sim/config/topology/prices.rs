@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{Count, Diagnostic, Kind, Number, Source};
@@ -38,9 +39,9 @@ pub fn read_prices(source: &Source) -> Result<PriceBook, Diagnostic> {
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(in crate::config) struct File {
     #[serde(rename = "schema")]
     _schema: Count<1, 1>,
     date: String,
@@ -55,7 +56,7 @@ struct File {
     cable: CableFile,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EachFile {
     usd_per_gbps: Number<0, 1_000_000_000>,
@@ -63,7 +64,7 @@ struct EachFile {
 }
 
 /// A GPU that is not sold has no price, and one that nobody measured no power.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GpuFile {
     usd: Option<Number<1, 1_000_000_000_000>>,
@@ -81,13 +82,13 @@ impl GpuFile {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScaleUpFile {
     nvswitch: EachFile,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct CableFile {
     nic: EachFile,

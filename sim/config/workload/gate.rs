@@ -1,5 +1,6 @@
 //! `[gate]` of a workload file: its network, and how it spreads tokens.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -13,19 +14,26 @@ use crate::workload::{
 type Ratio = Number<0, 1_000>;
 type Weight = Spanned<Number<1, 1_000_000>>;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GateTable {
     network: Option<NetworkWord>,
     residual: Option<bool>,
     preset: Option<PresetWord>,
     popularity_sd: Option<Number<0, 5_000>>,
+    #[schemars(with = "Option<Number<10, 1_000_000_000>>")]
     popularity_concentration: Option<Spanned<Number<10, 1_000_000_000>>>,
+    #[schemars(with = "Option<Numbers<-10_000, 10_000>>")]
     ffn_logit_shift: Option<Spanned<Numbers<-10_000, 10_000>>>,
+    #[schemars(with = "Option<Ratio>")]
     ffn_share: Option<Spanned<Ratio>>,
+    #[schemars(with = "Option<Number<1, 1_000_000>>")]
     zero_weight: Option<Weight>,
+    #[schemars(with = "Option<Number<1, 1_000_000>>")]
     copy_weight: Option<Weight>,
+    #[schemars(with = "Option<Number<1, 1_000_000>>")]
     constant_weight: Option<Weight>,
+    #[schemars(with = "Option<Number<0, 5_000>>")]
     difficulty_sd: Option<Spanned<Number<0, 5_000>>>,
     sequence_sd: Option<Number<0, 5_000>>,
     sequence_common: Option<Ratio>,
@@ -40,11 +48,13 @@ pub(super) struct GateTable {
     sampling: SamplingWord,
     #[serde(default)]
     scoring: ScoringWord,
+    #[schemars(with = "Option<String>")]
     law: Option<Spanned<String>>,
+    #[schemars(with = "Option<String>")]
     trace: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ScoringWord {
     #[default]
@@ -52,14 +62,14 @@ enum ScoringWord {
     Sigmoid,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum NetworkWord {
     Linear,
     TwoLayer,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum SamplingWord {
     #[default]

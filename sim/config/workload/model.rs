@@ -1,5 +1,6 @@
 //! `[model]` and `[dense]` of a workload file: the transformer around the experts.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -7,9 +8,10 @@ use super::gate::GateTable;
 use super::{Count, Diagnostic, Source, name_of};
 use crate::workload::{Attention, Dense, Experts, Model, SlidingWindow};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelTable {
+    #[schemars(with = "String")]
     name: Spanned<String>,
     pub(super) layers: Count<1, 512>,
     hidden: Count<1, 65_536>,
@@ -22,11 +24,17 @@ pub(super) struct ModelTable {
     vocabulary: Count<1, 10_000_000>,
     #[serde(default)]
     tied: bool,
+    #[schemars(with = "Option<Count<1, 1_024>>")]
     key_value_heads: Option<Spanned<Count<1, 1_024>>>,
+    #[schemars(with = "Option<Count<1, 65_536>>")]
     query_rank: Option<Spanned<Count<1, 65_536>>>,
+    #[schemars(with = "Option<Count<1, 65_536>>")]
     key_value_rank: Option<Spanned<Count<1, 65_536>>>,
+    #[schemars(with = "Option<Count<1, 1_024>>")]
     rope_dim: Option<Spanned<Count<1, 1_024>>>,
+    #[schemars(with = "Option<Count<1, 10_000_000>>")]
     sliding_window: Option<Spanned<Count<1, 10_000_000>>>,
+    #[schemars(with = "Option<Count<2, 512>>")]
     sliding_window_pattern: Option<Spanned<Count<2, 512>>>,
 }
 
@@ -35,11 +43,12 @@ const fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DenseTable {
     #[serde(default)]
     leading_layers: Count<0, 512>,
+    #[schemars(with = "Option<Count<0, 64>>")]
     between: Option<Spanned<Count<0, 64>>>,
     intermediate: Option<Count<1, 262_144>>,
     #[serde(default)]

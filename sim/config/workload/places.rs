@@ -1,26 +1,33 @@
 //! `[layout]` of a workload file: groups, stages, and which expert lives where.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Diagnostic, Source};
 use crate::workload::{Layout, Places, Seen};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LayoutTable {
+    #[schemars(with = "Count<1, 4_096>")]
     expert_parallel: Spanned<Count<1, 4_096>>,
+    #[schemars(with = "Count<1, 512>")]
     pipeline_parallel: Spanned<Count<1, 512>>,
     tensor_parallel: Option<Count<1, 64>>,
     context_parallel: Option<Count<1, 512>>,
     places: Option<PlacesWord>,
+    #[schemars(with = "Option<Count<1, 65_536>>")]
     redundant: Option<Spanned<Count<1, 65_536>>>,
+    #[schemars(with = "Option<Count<1, 64>>")]
     seen_micro_batches: Option<Spanned<Count<1, 64>>>,
+    #[schemars(with = "Option<Count<0, 100_000>>")]
     seen_ago: Option<Spanned<Count<0, 100_000>>>,
+    #[schemars(with = "Option<Count<1, 100_000>>")]
     replan_every: Option<Spanned<Count<1, 100_000>>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum PlacesWord {
     Contiguous,

@@ -2,26 +2,35 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Diagnostic, ExpertsTable, Number, Source, zero_computation_of};
 use crate::workload::Scheme;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SchemeTable {
+    #[schemars(with = "Option<KindWord>")]
     kind: Option<Spanned<KindWord>>,
+    #[schemars(with = "Option<Number<1, 64_000>>")]
     ffn_slots: Option<Spanned<Number<1, 64_000>>>,
+    #[schemars(with = "Option<Count<1, 1_024>>")]
     groups: Option<Spanned<Count<1, 1_024>>>,
+    #[schemars(with = "Option<Count<1, 1_024>>")]
     groups_chosen: Option<Spanned<Count<1, 1_024>>>,
+    #[schemars(with = "Option<Number<1, 1_000>>")]
     p: Option<Spanned<Number<1, 1_000>>>,
+    #[schemars(with = "Option<Number<10, 100_000>>")]
     sharpness: Option<Spanned<Number<10, 100_000>>>,
+    #[schemars(with = "Option<Count<1, 65_536>>")]
     rank: Option<Spanned<Count<1, 65_536>>>,
+    #[schemars(with = "Option<Count<1, 64>>")]
     rounds: Option<Spanned<Count<1, 64>>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum KindWord {
     TopK,

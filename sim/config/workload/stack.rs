@@ -1,25 +1,28 @@
 //! `[kernels]` and `[exchange]` of a workload file: the software that it runs on.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Diagnostic, Source};
 use crate::workload::{ExchangeLibrary, Execution, ExpertsKernel, Phase, Stack};
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KernelsTable {
+    #[schemars(with = "Option<String>")]
     experts: Option<Spanned<String>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExchangeTable {
     library: Option<LibraryWord>,
+    #[schemars(with = "Option<Count<1, 4_096>>")]
     sms: Option<Spanned<Count<1, 4_096>>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum LibraryWord {
     Auto,
@@ -30,7 +33,7 @@ enum LibraryWord {
     NvlinkTwoSided,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum PhaseWord {
     Training,

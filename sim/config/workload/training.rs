@@ -1,16 +1,20 @@
 //! `[training]` of a workload file: how a training step is put together.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Diagnostic, Source};
 use crate::workload::{Layout, PipelineSchedule, Recompute, Training, Zero};
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrainingTable {
+    #[schemars(with = "Option<ScheduleWord>")]
     schedule: Option<Spanned<ScheduleWord>>,
+    #[schemars(with = "Option<Count<1, 64>>")]
     chunks: Option<Spanned<Count<1, 64>>>,
+    #[schemars(with = "Option<bool>")]
     paired: Option<Spanned<bool>>,
     recompute: Option<RecomputeWord>,
     zero: Option<Count<0, 2>>,
@@ -18,7 +22,7 @@ pub(super) struct TrainingTable {
     gradients: Option<GradientWord>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 enum ScheduleWord {
     #[serde(rename = "1f1b")]
     OneForwardOneBackward,
@@ -28,7 +32,7 @@ enum ScheduleWord {
     DualPipe,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum RecomputeWord {
     None,
@@ -36,7 +40,7 @@ enum RecomputeWord {
     Full,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum GradientWord {
     Fp32,

@@ -1,0 +1,80 @@
+//! Are the JSON Schemas in `docs/schemas` those of this version, and do they know every key that is read?
+//!
+//! A pass says that each published schema is what `moesim schema` prints, that every key of every built-in file is in the
+//! schema of its kind, and that a key that no file has is not. `tests/run` also checks shipped files against the schemas
+//! with taplo. After a deliberate change, run with `UPDATE_EXPECT=1` and read the difference.
+
+use std::fs;
+use std::path::Path;
+
+use moesim::base::choice::Choice;
+use moesim::config::{Kind, built_in, built_in_names, schema};
+use serde_json::Value;
+use toml::Value as Toml;
+
+#[test]
+fn published_schemas_are_those_of_this_version() {
+    for kind in Kind::ALL {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("docs/schemas/{}.json", kind.word()));
+        let told = serde_json::to_string_pretty(&schema(*kind)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&path, &told).expect("a writable source tree");
+        }
+        let published = fs::read_to_string(&path).unwrap_or_default();
+        assert!(told == published, "docs/schemas/{}.json: UPDATE_EXPECT=1", kind.word());
+    }
+}
+
+#[test]
+fn every_key_of_built_in_files_is_in_the_schema_of_their_kind() {
+    for kind in Kind::ALL {
+        let schema = schema(*kind);
+        for name in built_in_names(*kind) {
+            let text = built_in(*kind, &name).unwrap().text().to_owned();
+            let file = Toml::Table(text.parse().unwrap());
+            if let Err(key) = known(&schema, &schema, &file) {
+                panic!("{kind} {name}: the schema does not know {key}");
+            }
+        }
+        let typo: Toml = Toml::Table("schema = 1\nschemaa = 1".parse().unwrap());
+        assert_eq!(known(&schema, &schema, &typo), Err(".schemaa".to_owned()), "{kind}");
+    }
+}
+
+/// Whether a schema has every key of a value; the first that it has not.
+fn known(root: &Value, schema: &Value, value: &Toml) -> Result<(), String> {
+    let alternatives = resolved(root, schema);
+    match value {
+        Toml::Table(table) => {
+            for (key, inner) in table {
+                let of_key = alternatives.iter().find_map(|schema| {
+                    let own = schema.get("properties").and_then(|all| all.get(key));
+                    own.or_else(|| schema.get("additionalProperties").filter(|any| **any != false))
+                });
+                let within = of_key.ok_or_else(|| format!(".{key}"))?;
+                known(root, within, inner).map_err(|deeper| format!(".{key}{deeper}"))?;
+            }
+            Ok(())
+        }
+        Toml::Array(items) => items.iter().try_for_each(|item| {
+            let of_items = alternatives.iter().find_map(|schema| schema.get("items"));
+            of_items.map_or(Ok(()), |schema| known(root, schema, item))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The schemas that a value may meet, references followed.
+fn resolved<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
+    if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
+        return resolved(root, root.pointer(pointer.trim_start_matches('#')).unwrap());
+    }
+    let lists = ["anyOf", "oneOf", "allOf"].into_iter();
+    let inner: Vec<&Value> = lists
+        .filter_map(|list| schema.get(list)?.as_array())
+        .flatten()
+        .flat_map(|schema| resolved(root, schema))
+        .collect();
+    std::iter::once(schema).chain(inner).collect()
+}
