@@ -6,7 +6,6 @@
 mod built_in;
 mod data_sheet;
 mod kind;
-mod overheads;
 mod profile;
 mod scenario;
 mod schema;
@@ -22,7 +21,7 @@ pub use built_in::{
 };
 pub use data_sheet::{Timings, data_sheet, read_timings};
 pub use kind::Kind;
-pub use overheads::{FittedOverheads, overheads};
+pub use profile::overheads::{FittedOverheads, overheads};
 pub use profile::{
     BuiltInProfile, built_in_profile, built_in_profiles, profile, profile_with_built_in_table,
     read_profile,

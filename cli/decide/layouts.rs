@@ -42,7 +42,7 @@ pub(crate) struct LayoutsArgs {
     #[arg(long, value_delimiter = ',', value_parser = library)]
     library: Vec<ExchangeLibrary>,
     /// τ; layouts of different τ never drop each other. Default: the workload's.
-    #[arg(long, value_delimiter = ',', value_parser = tau)]
+    #[arg(long, value_delimiter = ',', value_parser = tau, allow_negative_numbers = true)]
     tau: Vec<f64>,
     /// Run every layout, those too that their bounds would drop.
     #[arg(long)]

@@ -26,13 +26,13 @@ pub(crate) struct PlanArgs {
     #[arg(required = true, num_args = 1..)]
     clusters: Vec<String>,
     /// At least this many tokens per second, all GPUs together.
-    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
+    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive, allow_negative_numbers = true)]
     tokens_per_s: Option<f64>,
     /// At most this many milliseconds for a step of all micro-batches.
-    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
+    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive, allow_negative_numbers = true)]
     step_ms: Option<f64>,
     /// At most this many milliseconds for a layer of a micro-batch, on average.
-    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
+    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive, allow_negative_numbers = true)]
     layer_ms: Option<f64>,
     /// With this probability.
     #[arg(long, default_value_t = 0.9, value_parser = share)]
@@ -41,11 +41,11 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     prices: Option<PathBuf>,
     /// Leave out clusters that cost more, GPUs and network, in US dollars by the price book.
-    #[arg(long, value_name = "USD", value_parser = positive)]
+    #[arg(long, value_name = "USD", value_parser = positive, allow_negative_numbers = true)]
     max_usd: Option<f64>,
     /// τ to look at first; the edge between them is found by bisection. Default: 0.1,0.15,0.25,0.4,0.5,0.75,1,1.5,2 and
     /// those of --quality.
-    #[arg(long, value_delimiter = ',', value_parser = tau)]
+    #[arg(long, value_delimiter = ',', value_parser = tau, allow_negative_numbers = true)]
     tau: Vec<f64>,
     /// Quality over τ: a CSV with columns tau (empty for vanilla) and quality, and noise if the points' standard deviations
     /// are known. Default: the paper's.
@@ -151,6 +151,7 @@ pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         trend: trend.as_ref(),
         set: &args.comparison.set,
         left_out: too_dear,
+        target_is_time: !matches!(target, Target::TokensPerSec(_)),
     };
     let result = PlanResult::of(asked, &cluster_cases, &answer);
     if let Some(path) = &args.plot {

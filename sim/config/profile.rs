@@ -20,6 +20,7 @@ use crate::kernels::times::fused::{SITE_AXES, TILE_AXES};
 
 pub(in crate::config) mod file;
 mod links;
+pub(in crate::config) mod overheads;
 mod own;
 mod residuals;
 use file::{EvidenceFile, Experts, File, Gemm, InterNode, KrigingFile, ResidualFile, ScaleFile};

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::is_same_gpu;
-use super::overheads::FittedOverheads;
 use super::{Diagnostic, Kind, Source, built_in, built_in_or_file, unknown};
+use super::{FittedOverheads, is_same_gpu};
 use crate::base::inputs::Input;
 use crate::execution::Scope;
 use crate::execution::cost::Overheads;
@@ -177,7 +176,7 @@ impl ScenarioSource {
         let (profile_name, profile) = self.profile_for(&topology, spec.profile.as_deref())?;
         let profile_borrowed = !is_same_gpu(&profile.device, &topology.gpu().name);
         let cases = self.cases(&spec, &topology, &profile)?;
-        let (overheads_name, fitted_overheads) =
+        let (loop_name, fitted_overheads) =
             self.overheads_for(&cases, spec.overheads.as_deref())?;
         let mut scenario = Scenario {
             name: spec.name.clone(),
@@ -193,7 +192,7 @@ impl ScenarioSource {
             ingredients: Ingredients {
                 topology: topology_source.name().to_owned(),
                 profile: profile_name,
-                overheads: overheads_name,
+                overheads: loop_name,
                 overheads_named: spec.overheads.is_some(),
                 inputs: self.inputs.borrow().iter().cloned().collect(),
             },

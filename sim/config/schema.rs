@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::scenario::{ScenarioSpec, Seeds};
 use super::{Count, Kind, Number, Numbers, Ratio, Written};
-use super::{overheads, profile, sweep_plan, topology, workload};
+use super::{profile, sweep_plan, topology, workload};
 use crate::base::choice::Choice;
 use crate::base::units::Quantity;
 
@@ -25,7 +25,7 @@ pub fn schema(kind: Kind) -> Value {
         Kind::Topology => generator.into_root_schema_for::<topology::File>(),
         Kind::Workload => generator.into_root_schema_for::<workload::File>(),
         Kind::Profile => generator.into_root_schema_for::<profile::file::File>(),
-        Kind::Overheads => generator.into_root_schema_for::<overheads::File>(),
+        Kind::Overheads => generator.into_root_schema_for::<profile::overheads::File>(),
         Kind::Plan => generator.into_root_schema_for::<sweep_plan::File>(),
         Kind::Prices => generator.into_root_schema_for::<topology::prices::File>(),
     };
@@ -107,7 +107,7 @@ impl<Q: Quantity> JsonSchema for Written<Q> {
         let units: Vec<&str> = units.chain(spelled).collect();
         json_schema!({
             "type": "string",
-            "pattern": format!("^\\s*[-+0-9._]+([eE][-+]?[0-9]+)?\\s*({})\\s*$", units.join("|")),
+            "pattern": format!("^\\s*[+0-9._]+([eE][-+]?[0-9]+)?\\s*({})\\s*$", units.join("|")),
             "examples": [Q::EXAMPLE],
         })
     }

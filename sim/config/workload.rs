@@ -168,6 +168,7 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let zero_computation = zero_computation_of(&file.experts).total();
     let scheme = file.scheme.scheme(source, &file.experts)?;
     let gating = file.gate.gating(source, zero_computation == 0, scheme)?;
+    check_shifts(source, &gating, file.model.layers.0 * scheme.rounds())?;
     let capacity = capacity_of(source, &file.slots)?;
     let said_by = share_said_by(&gating, &file.experts);
     let experts = experts_of(source, &file.experts, said_by, capacity == Capacity::Dropless)?;
@@ -226,6 +227,20 @@ fn zero_computation_of(experts: &ExpertsTable) -> ZeroComputation {
 }
 
 /// The key that says what share of slots FFN experts get, where it is not τ that decides.
+/// The FFN share's shift is one for all gates, or one for each.
+fn check_shifts(source: &Source, gating: &Gating, gates: u32) -> Result<(), Diagnostic> {
+    let shifts = gating.ffn_logit_shift.len();
+    if shifts <= 1 || shifts == gates as usize {
+        return Ok(());
+    }
+    let found = format!("has {shifts} values for {gates} layers");
+    Err(source.mistake_at_key(
+        "gate.ffn_logit_shift",
+        found,
+        "give one for each layer, or one for all",
+    ))
+}
+
 fn share_said_by(gating: &Gating, experts: &ExpertsTable) -> Option<&'static str> {
     let ffn = experts.ffn.get_ref().0 as usize;
     match &gating.origin {

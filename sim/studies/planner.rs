@@ -20,6 +20,8 @@
 //! ([`Trend::resolution`]). Recommended is what meets the target at the highest expected quality, and nothing that was
 //! measured as worse than another that meets it.
 
+use std::cmp::Ordering;
+
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::base::statistics::{mean, variance};
@@ -150,13 +152,18 @@ pub fn plan(question: &Question<'_>, threads: usize) -> Result<Plan, TooLong> {
     // Far from the target a larger spread is a larger probability, which brings no candidate closer to the target: only
     // whole percents count.
     let percent = |at: usize| (100.0 * candidates[at].probability).round();
-    let nearness = |at: usize| (percent(at), candidates[at].margin_percent());
+    // Of those alike whose mean meets it, the better quality.
+    let nearness = |at: usize| {
+        let margin = candidates[at].margin_percent();
+        let quality = candidates[at].quality.as_ref().map_or(f64::NEG_INFINITY, |of| of.expected);
+        [percent(at), margin.min(0.0), if margin >= 0.0 { quality } else { 0.0 }, margin]
+    };
     let fits = |at: &usize| candidates[*at].too_large.is_none();
     let closest = all()
         .filter(fits)
         .max_by(|&a, &b| {
-            let ((pa, ma), (pb, mb)) = (nearness(a), nearness(b));
-            pa.total_cmp(&pb).then(ma.total_cmp(&mb))
+            let pairs = nearness(a).into_iter().zip(nearness(b));
+            pairs.fold(Ordering::Equal, |so_far, (a, b)| so_far.then(a.total_cmp(&b)))
         })
         .unwrap_or(0);
     let front = all().filter(|at| fits(at) && !is_beaten(&candidates[*at], &candidates)).collect();
@@ -384,7 +391,9 @@ mod tests {
     fn tau_between_two_have_no_more_digits_than_quality_tells() {
         let trend = Trend::published("1B").unwrap();
         assert_eq!(between(0.25, 0.4, Some(&trend)), [0.3]);
-        assert_eq!(between(0.1, 0.15, Some(&trend)), [0.11, 0.12, 0.13, 0.14]);
+        assert_eq!(between(0.1, 0.5, Some(&trend)), [0.2, 0.3, 0.4]);
+        // The line rises by less than its scatter.
+        assert!(between(0.1, 0.15, Some(&trend)).is_empty());
         assert!(between(1.0, 1.5, Some(&trend)).is_empty());
     }
 }

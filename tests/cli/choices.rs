@@ -243,3 +243,34 @@ fn another_gpus_profile_is_said_by_explain_and_timeline_too() {
         assert!(good && text.contains("applied to"), "{command:?}: {text}");
     }
 }
+
+#[test]
+fn loop_overheads_say_what_was_set_and_where_they_were_fitted() {
+    let folder = folder("loop");
+    small(&folder, "h100-4x8-rail", "experts");
+    let run = ["run", "small.toml", "--set", FEW, "--set", "seeds=0..1"];
+    let (_, own) = said(&folder, &run);
+    assert!(own.contains("moepp-loop: fitted on A100-SXM4-80GB, applied to H100"), "{own}");
+    assert!(own.contains("range over loop costs"), "{own}");
+    // What was fitted allows nothing once a figure of it is set.
+    let set = [&run[..], &["--set", "overheads.slot_traffic='1 MB'"]].concat();
+    let (_, other) = said(&folder, &set);
+    assert!(other.contains("overheads moepp-loop with --set"), "{other}");
+    assert!(!other.contains("range over loop costs"), "{other}");
+    let none = [&set[..], &["--set", "overheads='none'"]].concat();
+    refused(&folder, &none, "they are `none`");
+}
+
+#[test]
+fn shifts_by_layer_are_as_many_as_layers() {
+    let folder = folder("shifts");
+    let shift = |list: &str| format!("gate.ffn_logit_shift={list}");
+    let shown = |list: &str| said(&folder, &["gate", "show", "moepp-1b", "--set", &shift(list)]);
+    let twelve = format!("{:?}", [0.1; 12]);
+    assert!(shown("0.1").0 && shown(&twelve).0, "{}", shown(&twelve).1);
+    refused(
+        &folder,
+        &["gate", "show", "moepp-1b", "--set", &shift("[3, -3]")],
+        "has 2 values for 12 layers",
+    );
+}

@@ -86,3 +86,24 @@ fn one_seed_promises_three_quarters_at_most() {
         "{sure}"
     );
 }
+
+#[test]
+fn a_time_out_of_reach_asks_for_fewer_tokens_and_one_seed_for_more_seeds() {
+    let folder = program::folder("planner-time");
+    let plan = |target: &[&str]| {
+        let args = ["plan", "a100-4x8", "--seeds", "0..1", "--tau", "0.25,0.75"];
+        let few = ["--set", "workload.batch.micro_batches=1"];
+        let output = moesim(&folder, &[&args[..], target, &few].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let short = plan(&["--layer-ms", "1"]);
+    assert!(short.contains("fewer tokens per GPU") && !short.contains("times the GPUs"), "{short}");
+    let enough = plan(&["--layer-ms", "100"]);
+    assert!(enough.contains("One seed tells no probability above 0.75"), "{enough}");
+    assert!(!enough.contains("To meet it on average"), "{enough}");
+    // Of those that meet it on average alike, the best quality is named.
+    assert!(enough.contains("Closest: τ = 0.75"), "{enough}");
+    let few = plan(&["--tokens-per-s", "1e9"]);
+    assert!(few.contains("times the GPUs"), "{few}");
+}

@@ -2,8 +2,9 @@
 
 use super::overrides::ROLES;
 use super::{Case, Ingredients, Scenario, ScenarioSource, ScenarioSpec, key_of};
-use crate::config::overheads::FittedOverheads;
-use crate::config::{Diagnostic, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu};
+use crate::config::{
+    Diagnostic, FittedOverheads, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu,
+};
 use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
@@ -80,6 +81,16 @@ impl Scenario {
         }
     }
 
+    /// Says that the overheads were fitted on another GPU, where a workload runs a loop.
+    #[must_use]
+    pub fn overheads_borrowed(&self) -> Option<String> {
+        let (of, to) = (self.fitted_overheads.gpu.as_ref()?, &self.topology.gpu().name);
+        let has_loop = self.cases.iter().any(Case::has_loop);
+        let name = &self.ingredients.overheads;
+        (has_loop && !is_same_gpu(of, to))
+            .then(|| format!("overheads {name}: fitted on {of}, applied to {to}"))
+    }
+
     /// Says that the profile is of another GPU, where it is.
     #[must_use]
     pub fn borrowed(&self) -> Option<String> {
@@ -138,11 +149,23 @@ impl ScenarioSource {
     ) -> Result<(String, FittedOverheads), Diagnostic> {
         let own = if cases.iter().any(Case::has_loop) { LOOP } else { NO_OVERHEADS };
         let name = named.unwrap_or(own);
+        let mut set = self.overrides.of(Kind::Overheads.key());
         if name == NO_OVERHEADS {
+            if let Some((prefix, key)) = set.next().filter(|_| named.is_some()) {
+                let found = "sets a key of the overheads, and they are `none`";
+                let help = "name some, such as overheads=moepp-loop, or leave this out";
+                return Err(Diagnostic::of(format!("--set {prefix}{key}"), found, help));
+            }
             return Ok((NO_OVERHEADS.to_owned(), FittedOverheads::from(Overheads::NONE)));
         }
         let source = self.part(name, "overheads", Kind::Overheads)?;
-        Ok((source.name().to_owned(), overheads(&source)?))
+        let mut fitted = overheads(&source)?;
+        if set.next().is_none() {
+            return Ok((source.name().to_owned(), fitted));
+        }
+        // What was fitted no longer says what else may be.
+        fitted.alternatives.clear();
+        Ok((format!("{} with --set", source.name()), fitted))
     }
 
     /// Every workload says what its count needs, its layout divides the GPUs and layers, and its exchanges have a

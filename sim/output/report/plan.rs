@@ -49,6 +49,9 @@ pub struct PlanResult {
     pub settings: Vec<Setting>,
     /// Clusters that cost more than was allowed.
     pub left_out: Vec<LeftOut>,
+    /// Whether the target was a time, which more GPUs do not shorten.
+    #[serde(default)]
+    pub target_is_time: bool,
 }
 
 /// What quality follows over ln τ.
@@ -189,6 +192,8 @@ pub struct Planned<'a> {
     pub set: &'a [String],
     /// Clusters that cost more than was allowed.
     pub left_out: Vec<LeftOut>,
+    /// Whether the target is a time.
+    pub target_is_time: bool,
 }
 
 impl PlanResult {
@@ -215,6 +220,7 @@ impl PlanResult {
             set: asked.set.to_vec(),
             settings: cluster_cases.iter().map(setting).collect(),
             left_out: asked.left_out,
+            target_is_time: asked.target_is_time,
         }
     }
 

@@ -296,6 +296,16 @@ impl StudyRow {
         self.workload.tau
     }
 
+    /// FFN and zero-computation experts, as tables have them.
+    fn experts_cell(&self) -> String {
+        format!("{}+{}", self.ffn_experts, self.zero_computation_experts)
+    }
+
+    /// τ, as tables have it.
+    fn tau_cell(&self) -> String {
+        self.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"))
+    }
+
     /// Time blamed on a reason, in milliseconds.
     #[must_use]
     pub fn blame_ms(&self, reason: Reason) -> Option<f64> {

@@ -36,6 +36,8 @@ pub struct Fit {
     pub rows: usize,
     /// Hidden sizes of their models.
     pub hidden: Vec<u32>,
+    /// The GPU they were measured on.
+    pub gpu: String,
     /// What else the rows allow.
     pub alternatives: Vec<Candidate>,
 }
@@ -78,7 +80,8 @@ impl Predictor {
             .filter_map(|(row, time)| Some((time? / row.expert_forward_ms - 1.0).abs()))
             .collect();
         let residual = errors.iter().sum::<f64>() / errors.len().max(1) as f64;
-        Ok(Fit { taken, residual, rows: known.len(), hidden, alternatives })
+        let gpu = self.gpu().to_owned();
+        Ok(Fit { taken, residual, rows: known.len(), hidden, gpu, alternatives })
     }
 }
 
@@ -130,14 +133,15 @@ pub fn file_text(name: &str, fit: &Fit, fitted_to: &str) -> String {
          #\n\
          # What a loop over experts costs beyond its kernels (see sim/execution/cost/overheads.rs): memory traffic as\n\
          # a multiple of touching each operand once, indexing each slot of an FFN expert, launching and\n\
-         # synchronising for each expert visited and once for each layer, and how far host and device overlap\n\
-         # (1: not at all).\n\
+         # synchronising for each expert visited and once for each layer. Host and device overlap: together they take\n\
+         # (host^p + device^p)^(1/p) with p = overlap, the sum of both at 1, ever closer to the longer above.\n\
          schema         = 2\n\
          name           = \"{name}\"\n{}\n\
          [fitted]\n\
          to     = \"{fitted_to}\"\n\
          rows   = {}\n\
          hidden = {:?}\n\
+         gpu    = {:?}\n\
          mean_absolute_relative_error = {:.4}\n\
          left_out_error = {:.4}\n\
          \n\
@@ -146,6 +150,7 @@ pub fn file_text(name: &str, fit: &Fit, fitted_to: &str) -> String {
         keys(&fit.taken.overheads),
         fit.rows,
         fit.hidden,
+        fit.gpu,
         fit.residual,
         fit.taken.left_out,
     );

@@ -54,6 +54,12 @@ impl Predictor {
         self.scenario.overheads
     }
 
+    /// The GPU's name.
+    #[must_use]
+    pub fn gpu(&self) -> &str {
+        &self.scenario.topology.gpu().name
+    }
+
     /// Tokens of a GPU's micro-batch.
     #[must_use]
     pub fn tokens_per_gpu(&self) -> u32 {

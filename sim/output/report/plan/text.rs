@@ -98,7 +98,6 @@ fn blame(plan: &PlanResult) -> Vec<String> {
 }
 
 fn helps(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
-    let told = plan.told();
     let knobs = by_size(&plan.elasticities).into_iter();
     let helps: Vec<String> = knobs
         .filter(|(_, e)| *e > 0.02)
@@ -108,8 +107,29 @@ fn helps(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     if !helps.is_empty() {
         writeln!(out, "Of the network, what would help: {}.", helps.join(", "))?;
     }
-    if plan.met {
+    if plan.met { Ok(()) } else { what_would_meet_it(plan, out) }
+}
+
+/// What would meet a target that nothing meets with the probability asked for.
+fn what_would_meet_it(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+    let told = plan.told();
+    let one_seed = plan.settings.iter().any(|one| one.seeds[1] - one.seeds[0] == 1);
+    if one_seed && told.margin_percent >= 0.0 {
+        writeln!(
+            out,
+            "One seed tells no probability above 0.75: give more, such as --seeds 0..5."
+        )?;
+    }
+    if told.margin_percent >= 0.0 {
         return Ok(());
+    }
+    if plan.target_is_time {
+        return writeln!(
+            out,
+            "To meet it on average: fewer tokens per GPU (more GPUs do not shorten a step), or {:.4}\n\
+             times as long.",
+            told.target_tokens_per_s / told.tokens_per_s
+        );
     }
     writeln!(
         out,

@@ -202,7 +202,8 @@ pub(in crate::output) fn write_settings(
 pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let stated = not_stated(scenario).map(str::to_owned);
     let idle = scenario.without_effect.iter().cloned();
-    scenario.borrowed().into_iter().chain(stated).chain(idle).collect()
+    let borrowed = scenario.borrowed().into_iter().chain(scenario.overheads_borrowed());
+    borrowed.chain(stated).chain(idle).collect()
 }
 
 /// The phase that `auto` went by, where a workload names none.

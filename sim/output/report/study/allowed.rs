@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::StudyResult;
-use super::text::{experts, tau_cell};
 use crate::output::report::shared::table::{Column, Table};
+use crate::output::report::shared::value::digits;
 
 /// The range of each row, then models of other sizes than those fitted to; nothing where there is no range.
 pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
@@ -18,10 +18,11 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
     let mut table = Table::of(std::iter::once(Column::left(6)).chain(widths));
     table.row(["model", "expts", "tau", "expert forward, ms", "increase, %"]);
     for (row, allowed) in &rows {
-        let range = |[low, high]: [f64; 2]| format!("{low:.0} to {high:.0}");
-        let increase = allowed.throughput_increase_percent.map_or_else(|| "-".to_owned(), range);
-        let time = range(allowed.expert_forward_ms);
-        table.row([row.model.clone(), experts(row), tau_cell(row), time, increase]);
+        let time = allowed.expert_forward_ms.map(digits).join(" to ");
+        let increase = allowed
+            .throughput_increase_percent
+            .map_or_else(|| "-".to_owned(), |[low, high]| format!("{low:.1} to {high:.1}"));
+        table.row([row.model.clone(), row.experts_cell(), row.tau_cell(), time, increase]);
     }
     table.write(out)?;
     writeln!(out)?;

@@ -89,8 +89,8 @@ fn line(row: &StudyRow, any_published: bool) -> Vec<String> {
     let ms = &row.time.ms;
     let mut cells = vec![
         row.model.clone(),
-        experts(row),
-        tau_cell(row),
+        row.experts_cell(),
+        row.tau_cell(),
         format!("{:.3}", row.ffn_share.value()),
         ms.shown(decimals_of(ms.value())),
         row.increase_percent.shown(1),
@@ -103,14 +103,6 @@ fn line(row: &StudyRow, any_published: bool) -> Vec<String> {
         _ => {}
     }
     cells
-}
-
-pub(super) fn experts(row: &StudyRow) -> String {
-    format!("{}+{}", row.ffn_experts, row.zero_computation_experts)
-}
-
-pub(super) fn tau_cell(row: &StudyRow) -> String {
-    row.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"))
 }
 
 /// Throughput of training as the field reports it.
@@ -161,7 +153,7 @@ fn ranges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     table.row(["model", "expts", "tau", "ms", "increase %"]);
     for row in &result.results {
         let (time, gain) = (row.time.predicted.shown(), row.predicted_increase_percent.shown());
-        table.row([row.model.clone(), experts(row), tau_cell(row), time, gain]);
+        table.row([row.model.clone(), row.experts_cell(), row.tau_cell(), time, gain]);
     }
     table.write(out)?;
     writeln!(out)?;

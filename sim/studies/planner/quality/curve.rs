@@ -15,7 +15,8 @@
 //! ```
 //!
 //! and unknown where that leaves no degree of freedom: points that rise say nothing of their noise. The curve falls
-//! instead if what rises is not within the noise and what falls leaves less. A curve is doubted where stated noise
+//! instead if what falls leaves less and what rises is beyond the stated noise; of unknown noise, if what falls leaves
+//! less than [`CLEARLY`] of what rises leaves. A curve is doubted where stated noise
 //! explains its residuals with less than [`UNLIKELY`] (χ²), or, of unknown noise, where it explains less than half of
 //! the variance.
 
@@ -26,6 +27,9 @@ use crate::base::statistics::rising;
 
 /// Residuals less probable than this are more than noise.
 const UNLIKELY: f64 = 0.01;
+
+/// Of what a rising curve leaves: a falling one that leaves less is clearly better.
+const CLEARLY: f64 = 0.5;
 
 /// The curve.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +73,11 @@ impl Curve {
             (left(&knots, &fitted), fitted)
         });
         let free = |fitted: &[f64]| knots.len() - levels(fitted);
-        let falls = down.0 < up.0 && !(stated && tail(up.0, free(&up.1)) >= UNLIKELY);
+        let falls = if stated {
+            down.0 < up.0 && tail(up.0, free(&up.1)) < UNLIKELY
+        } else {
+            down.0 < CLEARLY * up.0
+        };
         let (left, fitted) = if falls { down } else { up };
         let repeats = points.len() - knots.len();
         let free_of_all = points.len() - levels(&fitted);

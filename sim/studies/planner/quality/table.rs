@@ -20,10 +20,17 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn is_sound(&self) -> bool {
-        let tau = self.tau.is_none_or(|tau| TAU.contains(&tau));
-        tau && self.quality.abs() <= MOST_QUALITY
-            && self.noise.is_none_or(|noise| NOISE.contains(&noise))
+    /// The first column whose number nothing can be made of, and that number.
+    fn unusable(&self) -> Option<(&'static str, f64)> {
+        let quality = -MOST_QUALITY..=MOST_QUALITY;
+        let columns = [
+            ("tau", self.tau, &TAU),
+            ("quality", Some(self.quality), &quality),
+            ("noise", self.noise, &NOISE),
+        ];
+        columns.into_iter().find_map(|(column, number, range)| {
+            Some((column, number.filter(|number| !range.contains(number))?))
+        })
     }
 }
 
@@ -41,13 +48,13 @@ pub(super) fn rows(name: &str, csv: &[u8]) -> Result<Vec<Row>, Diagnostic> {
     let mut rows: Vec<Row> = Vec::new();
     for (at, row) in reader.deserialize().enumerate() {
         let row: Row = row.map_err(|error| Diagnostic::of_csv((name, &text), &error, COLUMNS))?;
-        if !row.is_sound() {
+        if let Some((column, number)) = row.unusable() {
             let (least, most) = (TAU.start(), TAU.end());
             let help = format!(
                 "give τ from {least} to {most}, quality up to {MOST_QUALITY}, noise above zero"
             );
-            let found = "τ, quality and noise are not usable numbers";
-            return Err(Diagnostic::at_line(name, (&text, at + 2), found, help));
+            let (place, found) = ((at + 2, column), format!("found {number:e}"));
+            return Err(Diagnostic::in_cell((name, &text), place, found, &help));
         }
         rows.push(row);
     }

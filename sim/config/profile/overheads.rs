@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Count, Diagnostic, Kind, Number, Source, Written};
 use crate::base::units::{Bytes, SimDuration};
+use crate::config::{Count, Diagnostic, Kind, Number, Source, Written};
 use crate::execution::cost::Overheads;
 
 /// Overheads, and what else the rows that they were fitted to allow.
@@ -17,12 +17,14 @@ pub struct FittedOverheads {
     pub alternatives: Vec<(u32, Overheads)>,
     /// Hidden sizes of the models among the rows; empty where that is not known.
     pub hidden: Vec<u32>,
+    /// The GPU that the rows were measured on, where that is known.
+    pub gpu: Option<String>,
 }
 
 impl From<Overheads> for FittedOverheads {
     /// Overheads that no rows were fitted to.
     fn from(overheads: Overheads) -> Self {
-        Self { overheads, alternatives: Vec::new(), hidden: Vec::new() }
+        Self { overheads, alternatives: Vec::new(), hidden: Vec::new(), gpu: None }
     }
 }
 
@@ -57,6 +59,7 @@ struct Fitted {
     _left_out: Option<f64>,
     #[serde(default)]
     hidden: Vec<u32>,
+    gpu: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -100,6 +103,7 @@ pub fn overheads(source: &Source) -> Result<FittedOverheads, Diagnostic> {
         };
         (other.tokens_per_gpu.0, overheads)
     };
+    let (hidden, gpu) = file.fitted.map(|fitted| (fitted.hidden, fitted.gpu)).unwrap_or_default();
     Ok(FittedOverheads {
         overheads: Overheads {
             traffic_factor: file.traffic_factor.0,
@@ -109,6 +113,7 @@ pub fn overheads(source: &Source) -> Result<FittedOverheads, Diagnostic> {
             overlap,
         },
         alternatives: file.alternative.iter().map(alternative).collect(),
-        hidden: file.fitted.map(|fitted| fitted.hidden).unwrap_or_default(),
+        hidden,
+        gpu,
     })
 }
