@@ -31,7 +31,7 @@ fn every_key_of_built_in_files_is_in_the_schema_of_their_kind() {
     for kind in Kind::ALL {
         let schema = schema(*kind);
         for name in built_in_names(*kind) {
-            let text = built_in(*kind, &name).unwrap().text().to_owned();
+            let text = built_in(*kind, name).unwrap().text().to_owned();
             let file = Toml::Table(text.parse().unwrap());
             if let Err(key) = known(&schema, &schema, &file) {
                 panic!("{kind} {name}: the schema does not know {key}");

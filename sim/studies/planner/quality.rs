@@ -369,8 +369,8 @@ mod tests {
             "{}",
             wrong("tau,quality\n0.1,fine\n")
         );
-        assert!(wrong("tau,quality\n-1,3\n").contains("not usable numbers"));
-        assert!(wrong("tau,quality,noise\n1,3,0\n").contains("not usable numbers"));
+        assert!(wrong("tau,quality\n-1,3\n").contains("tau: found -1"));
+        assert!(wrong("tau,quality,noise\n1,3,0\n").contains("noise: found 0"));
         assert!(wrong("tau,quality,noise\n1,3,1\n2,4,\n").contains("1 of 2 points"));
         assert!(wrong("model,tau,quality\nx,0.5,3\n").contains("models in it: x"));
         assert!(wrong("").contains("has no quality"));

@@ -40,6 +40,12 @@ const MOST_QUALITY: f64 = 1e6;
 /// Noise that weights can be made of.
 const NOISE: std::ops::RangeInclusive<f64> = 1e-9..=MOST_QUALITY;
 
+/// A number as people write it.
+fn shown(number: f64) -> String {
+    let plain = number == 0.0 || number.is_nan() || (1e-3..1e7).contains(&number.abs());
+    if plain { number.to_string() } else { format!("{number:e}") }
+}
+
 /// The rows of a table of quality.
 pub(super) fn rows(name: &str, csv: &[u8]) -> Result<Vec<Row>, Diagnostic> {
     const COLUMNS: &str = "columns: tau, quality, noise if known, and model if several";
@@ -53,7 +59,7 @@ pub(super) fn rows(name: &str, csv: &[u8]) -> Result<Vec<Row>, Diagnostic> {
             let help = format!(
                 "give τ from {least} to {most}, quality up to {MOST_QUALITY}, noise above zero"
             );
-            let (place, found) = ((at + 2, column), format!("found {number:e}"));
+            let (place, found) = ((at + 2, column), format!("found {}", shown(number)));
             return Err(Diagnostic::in_cell((name, &text), place, found, &help));
         }
         rows.push(row);
