@@ -97,9 +97,9 @@ fn a_time_out_of_reach_asks_for_fewer_tokens_and_one_seed_for_more_seeds() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     };
-    let short = plan(&["--layer-ms", "1"]);
+    let short = plan(&["--layer-ms", "0.5"]);
     assert!(short.contains("fewer tokens per GPU") && !short.contains("times the GPUs"), "{short}");
-    let enough = plan(&["--layer-ms", "100"]);
+    let enough = plan(&["--layer-ms", "1"]);
     assert!(enough.contains("One seed tells no probability above 0.75"), "{enough}");
     assert!(!enough.contains("To meet it on average"), "{enough}");
     // Of those that meet it on average alike, the best quality is named.
