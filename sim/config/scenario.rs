@@ -174,7 +174,6 @@ impl ScenarioSource {
         let topology_source = self.part(&spec.topology, "topology", Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
         let (profile_name, profile) = self.profile_for(&topology, spec.profile.as_deref())?;
-        let profile_borrowed = !is_same_gpu(&profile.device, &topology.gpu().name);
         let cases = self.cases(&spec, &topology, &profile)?;
         let (loop_name, fitted_overheads) =
             self.overheads_for(&cases, spec.overheads.as_deref())?;
@@ -196,7 +195,7 @@ impl ScenarioSource {
                 overheads_named: spec.overheads.is_some(),
                 inputs: self.inputs.borrow().iter().cloned().collect(),
             },
-            profile_borrowed,
+            profile_borrowed: !is_same_gpu(&profile.device, &topology.gpu().name),
             oom: Vec::new(),
             allow_oom: spec.allow_oom,
             without_effect: Vec::new(),
