@@ -7,9 +7,9 @@ use clap::Args;
 
 use crate::{Failure, output};
 use moesim::base::threads;
-use moesim::config::Overrides;
+use moesim::config::{Diagnostic, Overrides};
 use moesim::execution::cost::Overheads;
-use moesim::studies::paper::{self, candidates, predictor::Predictor};
+use moesim::studies::paper::{self, PaperRow, candidates, predictor::Predictor};
 
 /// What to fit to, and where to write.
 #[derive(Args)]
@@ -28,10 +28,14 @@ pub(crate) struct FitArgs {
     set: Vec<String>,
 }
 
+/// Numbers that are fitted at a time.
+const FREE: usize = 3;
+
 pub(crate) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let read = args.from.as_deref().map(paper::read).transpose()?;
     let rows = read.as_deref().unwrap_or_else(|| paper::built_in());
     let predictor = Predictor::new(Overrides::new(args.set.clone()), threads::available())?;
+    refuse_too_few(args, &predictor, rows)?;
     let fit = predictor.fit(rows)?;
     if let Some(path) = &args.out {
         let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
@@ -62,6 +66,20 @@ pub(crate) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
                 increase
             )?;
         }
+    }
+    Ok(())
+}
+
+/// Refuses tables that cannot tell the numbers that are fitted.
+fn refuse_too_few(args: &FitArgs, predictor: &Predictor, rows: &[PaperRow]) -> Result<(), Failure> {
+    let known = rows.iter().filter(|row| predictor.workload_of(row).is_some()).count();
+    if known < FREE {
+        let place =
+            args.from.as_deref().map_or_else(String::new, |path| path.display().to_string());
+        let found =
+            format!("has {known} rows of models that are known, and {FREE} numbers are fitted");
+        let help = "the models are 0.6B, 1B, 2B and 7B with the paper's numbers of experts";
+        return Err(Diagnostic::of(place, found, help).into());
     }
     Ok(())
 }

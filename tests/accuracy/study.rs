@@ -88,7 +88,7 @@ fn parts_of_a_row_stand_for_its_run() {
     let overheads = predictor.overheads();
     assert!(overheads.overlap > 1.0 && overheads.slot_traffic > Bytes(0), "{overheads:?}");
     let rows = paper::built_in();
-    let parts = predictor.parts(rows, predictor.tokens_per_gpu()).unwrap();
+    let parts = predictor.parts(rows, None).unwrap().unwrap();
     let times = predictor.times_ms(rows, overheads).unwrap();
     assert_eq!(parts.len(), rows.len());
     for ((row, time), (published, parts)) in rows.iter().zip(times).zip(parts) {

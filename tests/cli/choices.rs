@@ -274,3 +274,22 @@ fn shifts_by_layer_are_as_many_as_layers() {
         "has 2 values for 12 layers",
     );
 }
+
+#[test]
+fn overheads_are_fitted_at_the_scenarios_own_micro_batch_or_not_at_all() {
+    let folder = folder("fit");
+    let set =
+        ["--set", "workload.batch.tokens_per_gpu=1536", "--set", "workload.batch.micro_batches=4"];
+    let (good, text) = said(&folder, &[&["fit-overheads"][..], &set].concat());
+    assert!(good && text.contains("micro-batches of 1536 tokens"), "{text}");
+    let head = "model,ffn_experts,zero_computation_experts,tau,expert_forward_ms,\
+                throughput_increase_percent\n";
+    fs::write(folder.join("rows.csv"), format!("{head}9B,8,0,,535.3,\n")).expect("a file of ours");
+    refused(&folder, &["fit-overheads", "--from", "rows.csv"], "has 0 rows of models");
+    // Rows that cannot tell the numbers apart leave the search where it began; nothing is not a number.
+    fs::write(folder.join("rows.csv"), head.to_owned() + &"0.6B,8,0,,535.3,\n".repeat(3))
+        .expect("a file of ours");
+    let (good, text) =
+        said(&folder, &[&["fit-overheads", "--from", "rows.csv"][..], &set].concat());
+    assert!(good && !text.contains("NaN"), "{text}");
+}

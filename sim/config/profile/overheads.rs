@@ -1,5 +1,5 @@
 //! Overheads files: what a loop over experts costs beyond its kernels, and what says so. They are
-//! written by `paper::file`.
+//! written by `paper::candidates`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

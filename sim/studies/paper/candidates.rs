@@ -18,6 +18,8 @@ const AS_GOOD: f64 = 1.5;
 pub struct Candidate {
     /// Tokens of a GPU's micro-batch.
     pub tokens_per_gpu: u32,
+    /// What was fitted.
+    pub structure: Structure,
     /// The fit to all rows.
     pub overheads: Overheads,
     /// Root mean square of relative errors, each model's rows predicted by a fit to the others'; of the fit itself
@@ -55,22 +57,13 @@ impl Predictor {
         let mut hidden: Vec<u32> = workloads.map(|workload| workload.model.hidden).collect();
         hidden.sort_unstable();
         hidden.dedup();
-        let mut candidates = Vec::new();
-        for tokens_per_gpu in TOKENS_PER_GPU {
-            let parts = self.parts(&known, tokens_per_gpu)?;
-            for structure in Structure::all() {
-                candidates.push(candidate(&known, &parts, tokens_per_gpu, structure));
-            }
-        }
+        let (own, candidates) = (self.tokens_per_gpu(), self.candidates(&known)?);
         let least = candidates.iter().map(|one| one.left_out).fold(f64::INFINITY, f64::min);
-        let own = self.tokens_per_gpu();
-        let by_slot = |one: &&Candidate| {
-            one.tokens_per_gpu == own && Structure::of(&one.overheads).per_slot == PerSlot::Cost
-        };
+        let by_slot =
+            |one: &&Candidate| one.tokens_per_gpu == own && one.structure.per_slot == PerSlot::Cost;
         let best = |a: &&Candidate, b: &&Candidate| a.left_out.total_cmp(&b.left_out);
-        let taken = candidates.iter().filter(by_slot).min_by(best).copied();
-        let Some(taken) = taken.or_else(|| candidates.iter().min_by(best).copied()) else {
-            unreachable!("structures are tried at every micro-batch")
+        let Some(taken) = candidates.iter().filter(by_slot).min_by(best).copied() else {
+            unreachable!("workloads are whole in their own micro-batches")
         };
         let allowed = |one: &Candidate| *one != taken && one.left_out <= AS_GOOD * least;
         let alternatives = candidates.into_iter().filter(allowed).collect();
@@ -82,6 +75,21 @@ impl Predictor {
         let residual = errors.iter().sum::<f64>() / errors.len().max(1) as f64;
         let gpu = self.gpu().to_owned();
         Ok(Fit { taken, residual, rows: known.len(), hidden, gpu, alternatives })
+    }
+
+    /// Every structure at every micro-batch that divides the rows' tokens, their own first.
+    fn candidates(&self, known: &[PaperRow]) -> Result<Vec<Candidate>, TooLong> {
+        let own = self.tokens_per_gpu();
+        let others = TOKENS_PER_GPU.into_iter().filter(|tokens| *tokens != own).map(Some);
+        let mut candidates = Vec::new();
+        for tokens_per_gpu in std::iter::once(None).chain(others) {
+            let Some(parts) = self.parts(known, tokens_per_gpu)? else { continue };
+            let tokens_per_gpu = tokens_per_gpu.unwrap_or(own);
+            for structure in Structure::all() {
+                candidates.push(candidate(known, &parts, tokens_per_gpu, structure));
+            }
+        }
+        Ok(candidates)
     }
 }
 
@@ -106,7 +114,7 @@ fn candidate(
     }
     let squares = errors.iter().map(|error| error * error).sum::<f64>();
     let left_out = (squares / errors.len().max(1) as f64).sqrt();
-    Candidate { tokens_per_gpu, overheads, left_out }
+    Candidate { tokens_per_gpu, structure, overheads, left_out }
 }
 
 /// As they are written.
@@ -154,7 +162,7 @@ pub fn file_text(name: &str, fit: &Fit, fitted_to: &str) -> String {
         fit.residual,
         fit.taken.left_out,
     );
-    for Candidate { tokens_per_gpu, overheads, left_out } in &fit.alternatives {
+    for Candidate { tokens_per_gpu, overheads, left_out, .. } in &fit.alternatives {
         let _ = write!(
             text,
             "\n[[alternative]]\ntokens_per_gpu = {tokens_per_gpu}\n{}left_out_error = {left_out:.4}\n",

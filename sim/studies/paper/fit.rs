@@ -110,7 +110,12 @@ pub fn fit(rows: &[Row], structure: Structure) -> Overheads {
             there[i] += step;
             errors(there).iter().zip(&here).map(|(b, a)| (b - a) / step).collect()
         });
-        at = bounded_step(at, structure.least(), &here, &slopes.collect::<Vec<Vec<f64>>>());
+        let next = bounded_step(at, structure.least(), &here, &slopes.collect::<Vec<Vec<f64>>>());
+        // Rows that cannot tell the numbers apart leave no step.
+        if next.iter().any(|number| !number.is_finite()) {
+            break;
+        }
+        at = next;
     }
     structure.overheads(at)
 }

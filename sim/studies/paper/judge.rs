@@ -47,7 +47,7 @@ impl Predictor {
             if others.is_empty() {
                 continue;
             }
-            let parts = self.parts(&others, self.tokens_per_gpu())?;
+            let parts = self.parts(&others, None)?.unwrap_or_default();
             let fitted = fit::fit(&parts, Structure::of(&self.overheads()));
             let times = self.times_ms(&own, fitted)?;
             judgements.push(judgement(&model, &own, &times, &others));

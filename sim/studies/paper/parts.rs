@@ -42,16 +42,17 @@ pub struct Parts {
 
 impl Parts {
     /// The parts of `workload` in a scenario that counts experts alone, its tokens in micro-batches of
-    /// `tokens_per_gpu`; none where these do not divide them.
+    /// `tokens_per_gpu`, or its own; none where these do not divide them.
     ///
     /// # Errors
     /// If a run exceeds representable time.
     pub fn of(
         scenario: &Scenario,
         workload: &Workload,
-        tokens_per_gpu: u32,
+        tokens_per_gpu: Option<u32>,
     ) -> Result<Option<Self>, TooLong> {
         let batch = &workload.batch;
+        let tokens_per_gpu = tokens_per_gpu.unwrap_or(batch.tokens_per_gpu);
         let tokens = u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches);
         let whole = tokens / u64::from(tokens_per_gpu);
         if whole == 0 || whole * u64::from(tokens_per_gpu) != tokens {

@@ -66,20 +66,27 @@ impl Predictor {
         self.scenario.cases.first().map_or(0, |case| case.vanilla.batch.tokens_per_gpu)
     }
 
-    /// The published time and the parts of each row of a known model, in micro-batches of so many tokens; rows that
-    /// these do not divide are left out.
+    /// The published time and the parts of each row of a known model, in micro-batches of so many tokens, or their
+    /// own; none where these do not divide a row's tokens.
     ///
     /// # Errors
     /// If a run exceeds representable time.
-    pub fn parts(&self, rows: &[PaperRow], tokens_per_gpu: u32) -> Result<Vec<Row>, TooLong> {
-        let parts = in_parallel(rows.len(), self.threads, |row| {
-            let row = &rows[row];
-            let Some(workload) = self.workload_of(row) else { return Ok(None) };
-            let parts = Parts::of(&self.scenario, &workload, tokens_per_gpu)?;
-            Ok(parts.map(|parts| (row.expert_forward_ms, parts)))
+    pub fn parts(
+        &self,
+        rows: &[PaperRow],
+        tokens_per_gpu: Option<u32>,
+    ) -> Result<Option<Vec<Row>>, TooLong> {
+        let known: Vec<(f64, Workload)> = rows
+            .iter()
+            .filter_map(|row| Some((row.expert_forward_ms, self.workload_of(row)?)))
+            .collect();
+        let parts = in_parallel(known.len(), self.threads, |row| {
+            let (published, workload) = &known[row];
+            let parts = Parts::of(&self.scenario, workload, tokens_per_gpu)?;
+            Ok(parts.map(|parts| (*published, parts)))
         });
         let parts: Vec<Option<Row>> = parts.into_iter().collect::<Result<_, TooLong>>()?;
-        Ok(parts.into_iter().flatten().collect())
+        Ok(parts.into_iter().collect())
     }
 
     /// The expert forward time of each row under `overheads`, in milliseconds; none for rows whose

@@ -33,13 +33,15 @@ pub fn allowed(
     if scenario.counted != Scope::Experts || fitted.alternatives.is_empty() {
         return Ok(vec![None; rows.len()]);
     }
+    // One draw of calibration error would move all of the range.
+    let certain = Scenario { calibration_uncertainty: false, ..scenario.clone() };
     let mut tokens: Vec<u32> = fitted.alternatives.iter().map(|(tokens, _)| *tokens).collect();
     tokens.sort_unstable();
     tokens.dedup();
     let jobs = rows.len() * tokens.len();
     let parts = in_parallel(jobs, threads, |job| {
         let workload = &rows[job / tokens.len()].workload;
-        Parts::of(scenario, workload, tokens[job % tokens.len()])
+        Parts::of(&certain, workload, Some(tokens[job % tokens.len()]))
     });
     let parts: Vec<Option<Parts>> = parts.into_iter().collect::<Result<_, _>>()?;
     let time_under = |row: usize, (at, overheads): &(u32, _)| {
