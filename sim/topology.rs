@@ -12,6 +12,8 @@
 //! What this leaves out: queues, packets, and routes that depend on load. A route that is chosen
 //! among equals (ECMP over planes, Valiant's detour) is chosen by a fixed hash of its two ends.
 
+use std::collections::BTreeMap;
+
 use crate::base::units::{Bandwidth, Bytes, FlopRate, GpuId, LinkId, SimDuration};
 use crate::kernels::Device;
 
@@ -69,6 +71,15 @@ impl GpuSpec {
             sms: self.sms,
         }
     }
+}
+
+/// A name that no link of a cluster has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSuchLink {
+    /// The name.
+    pub name: String,
+    /// Those that links have.
+    pub known: Vec<String>,
 }
 
 /// A cluster, built valid: every GPU reaches every other.
@@ -249,6 +260,35 @@ impl Topology {
     fn given_name(&self, vertex: VertexId) -> Option<&str> {
         let switch = vertex.0.checked_sub(self.gpus)? as usize;
         self.switch_names.get(switch).map(String::as_str)
+    }
+
+    /// The same cluster with these links, by name, at shares of their bandwidth.
+    ///
+    /// # Errors
+    /// The first name that no link has, and the names of all links.
+    pub fn with_health(mut self, shares: &BTreeMap<String, f64>) -> Result<Self, NoSuchLink> {
+        if shares.is_empty() {
+            return Ok(self);
+        }
+        let ids = (0..self.links.len() as u32).map(LinkId);
+        let by_name: BTreeMap<String, LinkId> = ids.map(|id| (self.link_name(id), id)).collect();
+        for (name, &share) in shares {
+            assert!(share > 0.0 && share <= 1.0, "a link at {share} of its bandwidth");
+            match by_name.get(name) {
+                Some(link) => self.links[link.index()].health = share,
+                None => {
+                    let known = by_name.into_keys().collect();
+                    return Err(NoSuchLink { name: name.clone(), known });
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Links that are not in full health.
+    pub fn sick_links(&self) -> impl Iterator<Item = (LinkId, f64)> {
+        let links = (0_u32..).map(LinkId).zip(&self.links);
+        links.filter(|(_, link)| link.health < 1.0).map(|(id, link)| (id, link.health))
     }
 
     /// The link of this name, if there is one.

@@ -257,7 +257,7 @@ impl Source {
                     "write KEY=VALUE, as in --set nodes.count=4",
                 ));
             };
-            let (key, value) = (key.trim(), value.trim());
+            let (key, value) = (quoted_steps(key.trim()), value.trim());
             let line = format!("{key} = {value}");
             let line = match DeTable::parse(&line) {
                 Ok(_) => line,
@@ -325,6 +325,19 @@ impl Source {
             _ => self.mistake_without_span("", found, help),
         }
     }
+}
+
+/// A dotted key as TOML: steps that hold other characters than a bare key may, such as a link's name, in quotes.
+fn quoted_steps(key: &str) -> String {
+    let bare = |step: &str| step.chars().all(|c| c.is_ascii_alphanumeric() || "_- ".contains(c));
+    if key.contains(['"', '\'']) {
+        return key.to_owned();
+    }
+    let steps = key.split('.').map(|step| match bare(step) {
+        true => step.to_owned(),
+        false => format!("{:?}", step.trim()),
+    });
+    steps.collect::<Vec<_>>().join(".")
 }
 
 /// The key up to the step of a name: what stands below an unknown key does not matter.

@@ -3,10 +3,13 @@
 //! The kind of scale-up and of fabric is the name of a table (`[fabric.rail-optimized]`), because
 //! enums tagged from within lose the places of their values.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Count, Diagnostic, Kind, Source, Written};
+use super::{Count, Diagnostic, Kind, Number, Source, Written};
+use crate::base::near::{did_you_mean, nearest};
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 use crate::topology::{
     Cable, Fabric, GpuSpec, Nics, Node, PcieTree, ScaleUp, Topology, Unbuildable,
@@ -48,7 +51,18 @@ pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
                 .to_owned(),
         }),
     };
-    built.map_err(|e| source.mistake_at_key(&e.key, e.found, e.help))
+    let built = built.map_err(|e| source.mistake_at_key(&e.key, e.found, e.help))?;
+    let shares = file.health.into_iter().map(|(link, share)| (link, share.0)).collect();
+    built.with_health(&shares).map_err(|unknown| {
+        let key = format!("health.{:?}", unknown.name);
+        let near = nearest(&unknown.name, unknown.known.iter().map(String::as_str));
+        let help = if near.is_empty() {
+            format!("links are named as \"{}\", one direction each", unknown.known[0])
+        } else {
+            did_you_mean(&near)
+        };
+        source.mistake_at_key(&key, format!("there is no link `{}`", unknown.name), help)
+    })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -62,6 +76,8 @@ pub(in crate::config) struct File {
     nodes: Option<NodesFile>,
     fabric: Option<FabricFile>,
     graph: Option<GraphFile>,
+    #[serde(default)]
+    health: BTreeMap<String, Number<1, 1000>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

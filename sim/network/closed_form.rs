@@ -228,7 +228,7 @@ impl<'a> ClosedForm<'a> {
             Spread::Ecmp => ecmp_efficiency(flows, link.lanes),
             Spread::Spray => 1.0,
         };
-        link.bandwidth.scaled(share * hashed)
+        link.bandwidth_left().scaled(share * hashed)
     }
 
     fn startup_of(&self, exchange: &Exchange) -> Startup {

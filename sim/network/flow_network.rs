@@ -124,7 +124,7 @@ impl<'a> FlowNetwork<'a> {
         let delivered = topology
             .links()
             .iter()
-            .map(|link| link.bandwidth.bytes_per_sec() * efficiency.of(link.class));
+            .map(|link| link.bandwidth_left().bytes_per_sec() * efficiency.of(link.class));
         Self {
             topology,
             rates,
@@ -230,7 +230,8 @@ impl<'a> FlowNetwork<'a> {
                 *flows = flows.saturating_add_signed(change);
                 let share = self.efficiency.of(link.class);
                 let hashed = ecmp_efficiency(*flows, link.lanes);
-                self.sharing.set_capacity(id, link.bandwidth.bytes_per_sec() * share * hashed);
+                let whole = link.bandwidth_left().bytes_per_sec();
+                self.sharing.set_capacity(id, whole * share * hashed);
             }
         }
     }

@@ -71,9 +71,9 @@ pub fn build_problem(
     degradations: &[LinkDegradation],
 ) -> Problem {
     let links = topology.links();
-    let delivered = links
-        .iter()
-        .map(|link| link.bandwidth.bytes_per_sec() * transport.rates.efficiency.of(link.class));
+    let delivered = links.iter().map(|link| {
+        link.bandwidth_left().bytes_per_sec() * transport.rates.efficiency.of(link.class)
+    });
     let mut problem = Problem::new(delivered.collect());
     let mut route = Vec::new();
     let hops = traffic.iter().next().map_or(0, |first| {

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! *Half to half*: the first half of the GPUs sends uniformly to the second and back; the sum of
-//! both directions' bytes over the time of (1), data-sheet bandwidths. It is what the routes get out
+//! both directions' bytes over the time of (1), data-sheet bandwidths times health. It is what the routes get out
 //! of the bisection, which is at most the cut itself.
 
 use super::{LinkClass, Topology};
@@ -93,7 +93,7 @@ fn slowest_link(
     let links = || topology.links().iter().zip(&routes);
     if counted {
         let time = |(link, routes): (&super::Link, &f64)| {
-            (routes / link.bandwidth.bytes_per_sec(), link.class)
+            (routes / link.bandwidth_left().bytes_per_sec(), link.class)
         };
         return links()
             .map(time)
@@ -104,7 +104,7 @@ fn slowest_link(
     let time_of = |class: LinkClass| {
         let own = || links().filter(|(link, _)| link.class == class);
         let crossed: f64 = own().map(|(_, routes)| routes).sum();
-        let bandwidth: f64 = own().map(|(link, _)| link.bandwidth.bytes_per_sec()).sum();
+        let bandwidth: f64 = own().map(|(link, _)| link.bandwidth_left().bytes_per_sec()).sum();
         (if bandwidth > 0.0 { crossed * scale / bandwidth } else { 0.0 }, class)
     };
     let slowest = LinkClass::ALL.into_iter().map(time_of).max_by(|a, b| a.0.total_cmp(&b.0));

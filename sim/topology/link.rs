@@ -169,6 +169,16 @@ pub struct Link {
     pub class: LinkClass,
     /// Cables in the trunk; one for a plain link.
     pub lanes: u32,
+    /// The share of its bandwidth that is left: 1 where it is in full health, never 0.
+    pub health: f64,
+}
+
+impl Link {
+    /// What its data sheet says, times the share of it that is left.
+    #[must_use]
+    pub fn bandwidth_left(&self) -> Bandwidth {
+        self.bandwidth.scaled(self.health)
+    }
 }
 
 /// How traffic is spread over the lanes of a trunk.

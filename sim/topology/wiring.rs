@@ -61,7 +61,7 @@ impl Wiring {
 
     pub fn one_way(&mut self, from: VertexId, to: VertexId, cable: Cable, class: LinkClass) {
         let Cable { bandwidth, latency, lanes } = cable;
-        self.links.push(Link { from, to, bandwidth, latency, class, lanes });
+        self.links.push(Link { from, to, bandwidth, latency, class, lanes, health: 1.0 });
     }
 
     /// Adds the link from `a` to `b` and, as the next number, the one back.

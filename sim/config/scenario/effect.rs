@@ -3,6 +3,7 @@
 use super::{Overrides, ROLES, Scenario, ScenarioSpec};
 use crate::network::Rates;
 use crate::network::fluid::Engine;
+use crate::topology::{Link, LinkClass};
 use crate::workload::Workload;
 
 impl Scenario {
@@ -35,7 +36,33 @@ impl Scenario {
             ));
         }
         said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
+        said.extend(self.of_health());
         said
+    }
+
+    /// Links in poor health that nothing crosses.
+    fn of_health(&self) -> Option<String> {
+        let links = self.topology.links();
+        let own = |link: &Link| matches!(link.class, LinkClass::Nvlink | LinkClass::Xgmi);
+        let nvlink = links.iter().any(own);
+        let beyond = |link: &Link| match link.class {
+            // Where GPUs have links of their own, PCI Express leads to NICs.
+            LinkClass::Pcie | LinkClass::Socket => nvlink,
+            class => !class.within_node(),
+        };
+        let sick = self.topology.sick_links().map(|(link, _)| link);
+        let mut idle = sick.filter(|link| beyond(&links[link.index()]));
+        let first = idle.next().filter(|_| self.stays_in_nodes())?;
+        let more = match idle.count() {
+            0 => String::new(),
+            more => format!(" and of {more} more links"),
+        };
+        let per_node = self.topology.gpus_per_node();
+        Some(format!(
+            "the health of {}{more} changes nothing here: no byte leaves a node, as each group lies in one of \
+             {per_node} GPUs",
+            self.topology.link_name(first)
+        ))
     }
 
     fn workloads(&self) -> impl Iterator<Item = &Workload> {

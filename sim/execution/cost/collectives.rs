@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!   one node       the profile's NCCL table of this collective and n, where it has one, its part     (1)
-//!                  in proportion to S by B over that of the table's device
+//!                  in proportion to S by B over that of the table's device, and by the health of the
+//!                  sickest link within a node
 //!                  else  a + S·(n − 1)/n / (B·η)            B the GPU's scale-up link              (2)
 //!   several nodes  a_N + S·(n − 1)/n / (g·B_nic·η_nic)      a ring through all NICs of the group   (3)
 //! ```
@@ -68,7 +69,7 @@ impl<'a> CollectiveTimes<'a> {
             && let Some([start, moving]) = self.kernels.collective(op, group.gpus, bytes)
         {
             let TableScale { links, startup } = self.rates.table;
-            return start.scaled(startup) + moving.scaled(1.0 / links);
+            return start.scaled(startup) + moving.scaled(1.0 / (links * self.health_within()));
         }
         let (n, twice) =
             (f64::from(group.gpus), f64::from(u8::from(op == CollectiveOp::AllReduce)));
@@ -86,11 +87,18 @@ impl<'a> CollectiveTimes<'a> {
         start.unwrap_or_default() + SimDuration::from_secs(moved / (rings * rate))
     }
 
+    /// The health of the sickest link within a node: a ring waits for its slowest link, and groups for one another.
+    fn health_within(&self) -> f64 {
+        let links = self.topology.links().iter().filter(|link| link.class.within_node());
+        links.map(|link| link.health).fold(1.0, f64::min)
+    }
+
     /// What the slowest link of the first of these classes that the cluster has delivers, in bytes per second.
     fn rate_of(&self, classes: &[LinkClass]) -> Option<f64> {
         classes.iter().find_map(|&class| {
             let links = self.topology.links().iter().filter(|link| link.class == class);
-            let slowest = links.map(|link| link.bandwidth.bytes_per_sec()).reduce(f64::min)?;
+            let slowest =
+                links.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min)?;
             Some(slowest * self.rates.efficiency.of(class))
         })
     }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
+use super::shared::setting::sick_links;
 use super::shared::table::elided;
 use super::shared::wrapped::wrapped;
 use crate::topology::{Bounds, Cost, Known, LinkClass, Price, PriceBook, Topology, VertexKind};
@@ -32,6 +33,9 @@ pub struct ClusterDescription {
     pub vertices: BTreeMap<String, usize>,
     /// Links one way, by class.
     pub links: Vec<LinkCount>,
+    /// Links that are not in full health, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poor_health: Option<String>,
     /// What each GPU gets of a uniform all-to-all at best, in GB/s.
     pub uniform_all_to_all_gb_per_s: Option<f64>,
     /// The class of link that decides it.
@@ -93,6 +97,7 @@ impl ClusterDescription {
             gpus_per_node: topology.gpus_per_node(),
             vertices: vertices(topology),
             links: links(topology),
+            poor_health: sick_links(topology),
             uniform_all_to_all_gb_per_s: bounds.map(|b| b.uniform_all_to_all.gb_per_sec()),
             decided_by: bounds.map(|b| b.decided_by.name().to_owned()),
             bisection_gb_per_s: bounds.map(|b| b.bisection.gb_per_sec()),
@@ -104,6 +109,11 @@ impl ClusterDescription {
             prices_of: book.date.clone(),
             parts: parts(&cost),
         }
+    }
+
+    /// The links in poor health, in a sentence.
+    fn write_health(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.poor_health.iter().try_for_each(|line| wrapped(out, "  ", line))
     }
 
     /// The tables.
@@ -124,6 +134,7 @@ impl ClusterDescription {
         for LinkCount { class, one_way_links, gb_per_s } in &self.links {
             writeln!(out, "  {class:<18} {one_way_links:>8} {gb_per_s:>8.1} GB/s")?;
         }
+        self.write_health(out)?;
         self.write_bounds(out)?;
         self.write_cost(out)
     }

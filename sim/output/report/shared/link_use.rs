@@ -31,10 +31,10 @@ fn groups(topology: &Topology) -> Vec<Group> {
     groups
 }
 
-/// The share of its data-sheet bandwidth that each link carries, given bytes per second.
+/// The share that each link carries of what its data sheet and its health leave, given bytes per second.
 pub(in crate::output) fn shares(topology: &Topology, bytes_per_s: &[f64]) -> Vec<f64> {
     let links = topology.links().iter().zip(bytes_per_s);
-    links.map(|(link, bytes)| bytes / link.bandwidth.bytes_per_sec()).collect()
+    links.map(|(link, bytes)| bytes / link.bandwidth_left().bytes_per_sec()).collect()
 }
 
 /// How full the links of one class and direction are.
@@ -48,9 +48,9 @@ pub struct LinkGroup {
     pub to: String,
     /// How many there are.
     pub links: usize,
-    /// The bandwidth of the busiest, in GB/s.
+    /// The bandwidth of the busiest that its health leaves, in GB/s.
     pub gb_per_s_each: f64,
-    /// The share of its data-sheet bandwidth that a link carries, mean over the group.
+    /// The share that a link carries of its data-sheet bandwidth times its health, mean over the group.
     pub mean_share: f64,
     /// The share of the busiest.
     pub max_share: f64,
@@ -79,7 +79,7 @@ pub fn link_use(topology: &Topology, bytes_per_s: &[f64]) -> Vec<LinkGroup> {
             from: group.from.name().to_owned(),
             to: group.to.name().to_owned(),
             links: group.links.len(),
-            gb_per_s_each: topology.links()[busiest.index()].bandwidth.gb_per_sec(),
+            gb_per_s_each: topology.links()[busiest.index()].bandwidth_left().gb_per_sec(),
             mean_share: mean(&group.links),
             max_share: of(&busiest),
             busiest: topology.link_name(busiest),

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::word;
 use super::wrapped::wrapped;
+use crate::base::units::LinkId;
 use crate::config::Scenario;
 use crate::execution::Scope;
+use crate::topology::Topology;
 use crate::workload::{Phase, Workload};
 
 /// What was taken for one cluster.
@@ -132,14 +134,10 @@ impl Setting {
     /// If `out` cannot be written to.
     pub fn write_taken(&self, out: &mut dyn Write) -> io::Result<()> {
         let name = self.cluster.as_ref().unwrap_or(&self.topology);
-        writeln!(out, "{name}: profile {}, overheads {}", self.profile, self.overheads_in_words)?;
-        for line in &self.cautions {
-            writeln!(out, "{name}: {line}")?;
-        }
-        for line in &self.does_not_fit {
-            writeln!(out, "{name}: does not fit, run as asked: {line}")?;
-        }
-        Ok(())
+        let label = format!("{name}: ");
+        let taken = format!("profile {}, overheads {}", self.profile, self.overheads_in_words);
+        wrapped(out, &label, &taken)?;
+        write_doubts(out, &label, (&self.cautions, &self.does_not_fit))
     }
 }
 
@@ -186,6 +184,24 @@ pub(in crate::output) fn write_idle_of(
     Ok(())
 }
 
+/// Cautions, and what does not fit into memory, behind a label.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub(in crate::output) fn write_doubts(
+    out: &mut dyn Write,
+    label: &str,
+    (cautions, does_not_fit): (&[String], &[String]),
+) -> io::Result<()> {
+    for line in cautions {
+        wrapped(out, label, line)?;
+    }
+    for line in does_not_fit {
+        wrapped(out, label, &format!("does not fit, run as asked: {line}"))?;
+    }
+    Ok(())
+}
+
 /// What was taken for each cluster, and of all the phase that was assumed.
 pub(in crate::output) fn write_settings(
     out: &mut dyn Write,
@@ -203,7 +219,29 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let stated = not_stated(scenario).map(str::to_owned);
     let idle = scenario.without_effect.iter().cloned();
     let borrowed = scenario.borrowed().into_iter().chain(scenario.overheads_borrowed());
-    borrowed.chain(stated).chain(idle).collect()
+    let sick = sick_links(&scenario.topology);
+    borrowed.chain(stated).chain(idle).chain(sick).collect()
+}
+
+/// Most links in poor health that are named.
+const NAMED: usize = 4;
+
+/// Which links of a cluster are not in full health, in words; none where all are.
+#[must_use]
+pub(in crate::output) fn sick_links(topology: &Topology) -> Option<String> {
+    let mut sick: Vec<_> = topology.sick_links().collect();
+    sick.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+    let said = |&(link, share): &(LinkId, f64)| {
+        let percent = (1e5 * share).round() / 1e3;
+        format!("{} at {percent} % of its bandwidth", topology.link_name(link))
+    };
+    let (named, others) = sick.split_at(sick.len().min(NAMED));
+    let named: Vec<String> = named.iter().map(said).collect();
+    let more = match others.len() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    (!sick.is_empty()).then(|| format!("links in poor health: {}{more}", named.join(", ")))
 }
 
 /// The phase that `auto` went by, where a workload names none.

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use super::{StudyResult, StudyRow, allowed, breakdown, network};
 use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
-use crate::output::report::shared::setting::{write_idle, write_phase};
+use crate::output::report::shared::setting::{write_doubts, write_idle, write_phase};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::decimals_of;
+use crate::output::report::shared::wrapped::wrapped;
 
 /// The study's table, then where the time goes.
 pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
@@ -30,13 +31,8 @@ fn heading(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{scenario}: {gpus} x {gpu} ({topology})")?;
     write_idle(out, &result.idle)?;
     writeln!(out, "counted: {}", result.counted.description())?;
-    writeln!(out, "profile {profile}, overheads {}", result.overheads_in_words)?;
-    for line in &result.cautions {
-        writeln!(out, "{line}")?;
-    }
-    for line in &result.does_not_fit {
-        writeln!(out, "does not fit, run as asked: {line}")?;
-    }
+    wrapped(out, "", &format!("profile {profile}, overheads {}", result.overheads_in_words))?;
+    write_doubts(out, "", (&result.cautions, &result.does_not_fit))?;
     writeln!(out)
 }
 

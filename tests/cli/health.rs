@@ -1,0 +1,107 @@
+//! Do links in poor health slow down what crosses them, and does every command say so?
+//!
+//! A pass says that a share in `[health]` scales what a link carries, for exchanges by every engine and for collectives, that
+//! full health changes nothing, and that what crosses no sick link is said not to. It does not say how a transport recovers
+//! from errors.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{folder, moesim};
+
+const SCENARIO: &str = "schema = 1\nname = \"s\"\ntopology = \"a100-4x8\"\ncounted = \"moe-layer\"\nseeds = \"0..2\"\n\
+                        tau = [0.75]\n[[compare]]\nvanilla = \"moe-1b\"\nmoepp = \"moepp-1b\"\n";
+
+/// One micro-batch of two layers; groups of 16 cross from node to node.
+const SET: [&str; 6] = [
+    "--set",
+    "workload.batch.micro_batches=1",
+    "--set",
+    "workload.layout.expert_parallel=16",
+    "--set",
+    "workload.model.layers=2",
+];
+
+fn said(here: &Path, args: &[&str], more: &[&str]) -> String {
+    let output = moesim(here, &[args, &SET, more].concat());
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Milliseconds of the vanilla and the MoE++ row of `moesim run`.
+fn times(here: &Path, more: &[&str]) -> [f64; 2] {
+    let result: Value =
+        serde_json::from_str(&said(here, &["run", "s.toml", "--json"], more)).expect("JSON");
+    [0, 1].map(|row| result["results"][row]["makespan_ms"].as_f64().expect("a number"))
+}
+
+fn here(name: &str) -> std::path::PathBuf {
+    let here = folder(name);
+    fs::write(here.join("s.toml"), SCENARIO).expect("a file of ours");
+    here
+}
+
+#[test]
+fn a_sick_link_slows_what_crosses_it_under_every_engine() {
+    let here = here("health-run");
+    let whole = times(&here, &[]);
+    assert_eq!(whole, times(&here, &["--set", "topology.health.nic3:leaf3=1"]));
+    let sick = ["--set", "topology.health.nic3:leaf3=0.2"];
+    let by = |engine: &str| times(&here, &[&sick[..], &["--set", engine]].concat());
+    let exact = by("network=exact");
+    for engine in ["network=auto", "network=closed-form", "network=exact"] {
+        let times = by(engine);
+        for row in 0..2 {
+            assert!(times[row] > 1.3 * whole[row], "{engine}: {times:?}, healthy {whole:?}");
+            let off = times[row] / exact[row] - 1.0;
+            assert!(off.abs() < 0.02, "{engine}: {times:?}, exact {exact:?}");
+        }
+    }
+    let half = times(&here, &["--set", "topology.health.nic3:leaf3=0.5"]);
+    assert!(half[0] < exact[0] && half[0] > whole[0], "{half:?} between {whole:?} and {exact:?}");
+    let inside = times(&here, &["--set", "topology.health.gpu3:node-switch0=0.05"]);
+    assert!(inside[0] > whole[0], "{inside:?}, healthy {whole:?}");
+}
+
+#[test]
+fn commands_name_sick_links_and_what_does_not_cross_them() {
+    let here = here("health-said");
+    let sick = ["--set", "topology.health.nic3:leaf3=0.2"];
+    let words = "links in poor health: nic3:leaf3 at 20 % of its bandwidth";
+    let commands: [&[&str]; 5] = [
+        &["run", "s.toml"],
+        &["explain", "s.toml"],
+        &["compare", "a100-4x8"],
+        &["plan", "a100-4x8", "--layer-ms", "1000", "--tau", "1"],
+        &["advise", "s.toml"],
+    ];
+    for command in commands {
+        let text = said(&here, command, &sick).replace('\n', " ");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{command:?}: {text}");
+        assert!(!text.contains("changes nothing here"), "{command:?}: {text}");
+    }
+    let cluster = moesim(&here, &["topology", "a100-4x8", "--set", "health.nic3:leaf3=0.2"]);
+    assert!(String::from_utf8_lossy(&cluster.stdout).contains(words));
+    let inside = ["--set", "workload.layout.expert_parallel=8"];
+    let text = said(&here, &["run", "s.toml"], &[&sick[..], &inside].concat());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("the health of nic3:leaf3 changes nothing here"), "{text}");
+}
+
+#[test]
+fn collectives_wait_for_the_sickest_link() {
+    let here = here("health-collectives");
+    let step = ["--set", "counted=training-step", "--set", "workload.batch.micro_batches=2"];
+    let whole = times(&here, &step);
+    let sick = ["--set", "topology.health.leaf3:nic3=0.1"];
+    let slow = times(&here, &[&step[..], &sick].concat());
+    assert!(slow[0] > whole[0], "{slow:?}, healthy {whole:?}");
+    let tensor = ["--set", "counted=model-forward", "--set", "workload.layout.tensor_parallel=4"];
+    let whole = times(&here, &tensor);
+    let slow =
+        times(&here, &[&tensor[..], &["--set", "topology.health.gpu9:node-switch1=0.1"]].concat());
+    assert!(slow[0] > whole[0], "{slow:?}, healthy {whole:?}");
+}
