@@ -19,7 +19,7 @@ use moesim::config::{
     profile_with_built_in_table, read_profile, unknown,
 };
 use moesim::execution::memory::{Parameters, parameters};
-use moesim::output::report;
+use moesim::output::report::{self, wrapped};
 use moesim::workload::Workload;
 
 /// A file to check.
@@ -68,8 +68,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
             format!("{} GPUs, of {}", book.gpus.len(), book.date)
         }
     };
-    writeln!(out, "{name}: a sound {kind}: {summary}")?;
-    Ok(())
+    Ok(wrapped(out, &format!("{name}: "), &format!("a sound {kind}: {summary}"))?)
 }
 
 /// The file or built-in file of a name, and what it is.

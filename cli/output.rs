@@ -14,10 +14,16 @@ use moesim::base::atomic_file::{self, Together};
 use moesim::base::inputs::Input;
 use moesim::config::{Diagnostic, Style};
 use moesim::output::plot::{Chart, Format, PlotError, render};
+use moesim::output::schema::{Labelled, Printed};
 
 pub(super) mod progress;
 
-/// Prints a result as JSON.
+/// Prints a result as JSON behind what it says it is.
+pub(super) fn result(out: &mut dyn Write, result: &impl Printed) -> Result<(), Failure> {
+    json(out, &Labelled::of(result))
+}
+
+/// Prints JSON.
 pub(super) fn json(out: &mut dyn Write, result: &impl Serialize) -> Result<(), Failure> {
     serde_json::to_writer_pretty(&mut *out, result).map_err(io::Error::from)?;
     Ok(writeln!(out)?)

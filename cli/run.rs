@@ -9,8 +9,10 @@ pub(super) mod memory;
 
 use super::Failure;
 use super::output::Files;
+use super::output::progress::during;
 use moesim::base::threads;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource, Source, read_profile};
+use moesim::execution::outcome::TooLong;
 use moesim::kernels::Device;
 use moesim::kernels::profile::Precision;
 use moesim::output::pictures;
@@ -80,8 +82,11 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
         refuse_unmeasured_fp8(path, &scenario)?;
     }
     let threads = args.threads.map_or_else(threads::available, usize::from);
-    let rows = study::study(&scenario, threads)?;
-    let allowed = range::allowed(&scenario, &rows, threads)?;
+    let (rows, allowed) = during("runs", || {
+        let rows = study::study(&scenario, threads)?;
+        let allowed = range::allowed(&scenario, &rows, threads)?;
+        Ok::<_, TooLong>((rows, allowed))
+    })?;
     let asked =
         Asked { scenario: name.to_owned(), set, moesim: env!("CARGO_PKG_VERSION").to_owned() };
     let made_by = super::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
@@ -90,7 +95,7 @@ pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result
         draw(folder, &result, &scenario, &rows)?;
     }
     if args.json {
-        return super::output::json(out, &result);
+        return super::output::result(out, &result);
     }
     if args.profile.is_some() {
         let gpu = scenario.topology.gpu();

@@ -3,4 +3,5 @@
 pub mod pictures;
 pub mod plot;
 pub mod report;
+pub mod schema;
 pub mod timeline;

@@ -7,6 +7,7 @@ use clap::Args;
 use super::explain::{chosen, named};
 use crate::Failure;
 use crate::arguments::comparison::{scope, seeds, tau};
+use crate::output::progress::during;
 use moesim::base::threads;
 use moesim::config::{
     self, CaseSpec, Diagnostic, Kind, Overrides, Scenario, ScenarioSource, ScenarioSpec, Seeds,
@@ -83,10 +84,10 @@ pub(crate) fn run(args: &AdviseArgs, out: &mut dyn Write) -> Result<(), Failure>
         .map_err(|(found, help)| Diagnostic::of(derived_of, found, help))?;
     let question =
         Question { scenario: &scenario, derived: !changes.is_empty(), worth_percent: args.worth };
-    let answer = advise(&question, threads::available())?;
+    let answer = during("runs", || advise(&question, threads::available()))?;
     let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
     let result = AdviceResult::of(made_by, &question, changes, &answer);
-    if args.json { crate::output::json(out, &result) } else { Ok(result.write_text(out)?) }
+    if args.json { crate::output::result(out, &result) } else { Ok(result.write_text(out)?) }
 }
 
 /// The scenario named, or that of a workload on a cluster.

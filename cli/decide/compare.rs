@@ -7,9 +7,11 @@ use clap::Args;
 
 use crate::arguments::choice;
 use crate::arguments::comparison::{ComparisonArgs, price_book};
+use crate::output::progress::during;
 use crate::{Failure, output};
 use moesim::base::threads;
 use moesim::config::Diagnostic;
+use moesim::execution::outcome::TooLong;
 use moesim::output::pictures::{self, Picture};
 use moesim::output::report::comparison::{Compared, Comparison};
 use moesim::studies::compare::{ClusterCase, Equal, catch_ups, compare};
@@ -45,8 +47,11 @@ pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         refuse_unpriced(args.equal, &cluster_case, &book)?;
         cluster_cases.push(cluster_case);
     }
-    let results = compare(&cluster_cases, threads::available())?;
-    let catch_ups = catch_ups(&cluster_cases, &results, args.equal)?;
+    let (results, catch_ups) = during("runs", || {
+        let results = compare(&cluster_cases, threads::available())?;
+        let catch_ups = catch_ups(&cluster_cases, &results, args.equal)?;
+        Ok::<_, TooLong>((results, catch_ups))
+    })?;
     let own = cluster_cases.iter().flat_map(|case| &case.scenario.ingredients.inputs);
     let named = args.comparison.named();
     let asked = Compared {
@@ -67,7 +72,7 @@ pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         };
         output::chart(&chart, path)?;
     }
-    if args.json { output::json(out, &comparison) } else { Ok(comparison.write_text(out)?) }
+    if args.json { output::result(out, &comparison) } else { Ok(comparison.write_text(out)?) }
 }
 
 /// Refuses a cluster of GPUs that the price book does not know, where that matters.

@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::Args;
 
 use crate::Failure;
+use crate::output::progress::during;
 use moesim::base::near::advice;
 use moesim::base::threads;
 use moesim::config::{self, Case, Diagnostic, Kind, Overrides, Scenario, ScenarioSource};
@@ -45,11 +46,11 @@ pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure
     own.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
     let book = config::read_prices(&config::built_in_prices())?;
     let cluster_case = ClusterCase::new(own.ingredients.topology.clone(), own, &book);
-    let result = evaluate(&cluster_case, threads::available())?;
+    let result = during("runs", || evaluate(&cluster_case, threads::available()))?;
     let scenario = &cluster_case.scenario;
     let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
     let told = Explanation::of(made_by, &cluster_case, &result, &result.vanilla_outcome);
-    if args.json { crate::output::json(out, &told) } else { Ok(told.write_text(out)?) }
+    if args.json { crate::output::result(out, &told) } else { Ok(told.write_text(out)?) }
 }
 
 /// The scenario's name and overrides: as given, or as a run's JSON records them.

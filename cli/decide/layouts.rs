@@ -115,5 +115,5 @@ pub(crate) fn run(args: &LayoutsArgs, out: &mut dyn Write) -> Result<(), Failure
     if let Some(path) = &args.plot {
         output::chart(&pictures::layouts_chart(&result), path)?;
     }
-    if args.json { output::json(out, &result) } else { Ok(result.write_text(out)?) }
+    if args.json { output::result(out, &result) } else { Ok(result.write_text(out)?) }
 }

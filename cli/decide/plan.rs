@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::arguments::comparison::{ComparisonArgs, positive, tau};
+use crate::output::progress::during;
 use crate::{Failure, output};
 use moesim::base::threads;
 use moesim::config::{Diagnostic, Scenario};
@@ -142,7 +143,7 @@ pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         probability: args.probability,
         trend: trend.as_ref(),
     };
-    let answer = plan(&question, threads::available())?;
+    let answer = during("runs", || plan(&question, threads::available()))?;
     let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
     let quality = args.quality.iter().filter_map(|path| output::input(path));
     let asked = Planned {
@@ -157,5 +158,5 @@ pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(path) = &args.plot {
         output::chart(&pictures::front_chart(&result, "--plot")?, path)?;
     }
-    if args.json { output::json(out, &result) } else { Ok(result.write_text(out)?) }
+    if args.json { output::result(out, &result) } else { Ok(result.write_text(out)?) }
 }

@@ -11,6 +11,7 @@ mod judgement;
 use super::super::arguments::comparison::tau;
 use super::super::{Failure, output};
 use super::recording::ExpertsArg;
+use crate::output::progress::Progress;
 use judgement::{judgement_json, shape_json};
 use moesim::base::statistics::mean;
 use moesim::base::streams::Streams;
@@ -84,10 +85,15 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (fitted, held_out) = (fitted.with_experts(experts), held_out.with_experts(experts));
     let counts = fitted.counts();
     let rank = args.rank.map_or(DEFAULT_RANK, usize::from);
+    let steps = 2 + u64::from(args.bootstrap > 0) + u64::from(args.out.is_some());
+    let progress = Progress::new(steps, "steps", false);
     let law = fit::fit(&counts, rank, streams).with_persistence_of(&fitted, streams);
+    progress.step();
     let judgement = judge::judge(&law, &counts, &held_out, streams);
+    progress.step();
     let errors = (args.bootstrap > 0)
         .then(|| judge::bootstrap(&counts, rank, args.bootstrap.into(), streams));
+    progress.step();
     if let Some(path) = &args.out {
         let whole = whole.with_experts(experts);
         let law = fit::fit(&whole.counts(), rank, streams).with_persistence_of(&whole, streams);
@@ -103,6 +109,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
         });
         output::write(path, law_json(&law, provenance))?;
     }
+    drop(progress);
     let popularity: Vec<Vec<f64>> =
         (0..fitted.layers()).map(|layer| counts.inclusion(layer)).collect();
     let summary = Summary::of(&counts, streams);
@@ -120,7 +127,11 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
         let inputs = files.filter_map(|path| output::input(path));
         return super::super::reproduce::print(out, report.json([&fitted, &held_out]), inputs);
     }
-    report.text([&fitted, &held_out], out)
+    report.text([&fitted, &held_out], out)?;
+    match &args.out {
+        Some(path) => Ok(writeln!(out, "law: {}", path.display())?),
+        None => Ok(()),
+    }
 }
 
 /// λ: how far a share of FFN slots is from that of eq. 7, in logits.

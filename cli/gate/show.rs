@@ -124,7 +124,7 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         (loads, inputs)
     };
     let result = print::result(super::super::reproduce::made_by(inputs), &loads);
-    if args.json { output::json(out, &result) } else { Ok(result.write_text(out)?) }
+    if args.json { output::result(out, &result) } else { Ok(result.write_text(out)?) }
 }
 
 fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {

@@ -192,7 +192,7 @@ fn print(
     let made_by = crate::reproduce::made_by(source.inputs(&[]).into_iter().chain(files));
     let result = FlowsResult::of(made_by, solved, machine);
     if args.json || args.format == Format::Json {
-        crate::output::json(out, &result)
+        crate::output::result(out, &result)
     } else {
         Ok(result.write_text(out)?)
     }

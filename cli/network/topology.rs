@@ -45,5 +45,5 @@ pub(crate) fn run(args: &TopologyArgs, out: &mut dyn Write) -> Result<(), Failur
     }
     let own = source.inputs(&[]).into_iter().chain(prices.inputs(&[]));
     let described = ClusterDescription::of(crate::reproduce::made_by(own), &topology, &book);
-    if args.json { crate::output::json(out, &described) } else { Ok(described.write_text(out)?) }
+    if args.json { crate::output::result(out, &described) } else { Ok(described.write_text(out)?) }
 }

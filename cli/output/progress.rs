@@ -3,9 +3,21 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use moesim::base::threads;
 
 /// A bar with the time left; draws nothing when quiet or where no person looks.
 pub(crate) struct Progress(ProgressBar);
+
+/// Does work while a bar shows how many of its runs are done; results do not depend on it.
+pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let progress = Progress::new(0, what, false);
+    let bar = progress.0.clone();
+    let told = move |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    threads::observed(told, work)
+}
 
 impl Progress {
     /// A bar of this many steps of something.

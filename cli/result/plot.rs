@@ -16,6 +16,7 @@ use moesim::output::report::layouts::LayoutsResult;
 use moesim::output::report::plan::PlanResult;
 use moesim::output::report::study::StudyResult;
 use moesim::output::report::{any_drawing, chart, spoken};
+use moesim::output::schema::ResultKind;
 use moesim::studies::compare::Equal;
 use moesim::studies::sweep::Results;
 use moesim::studies::validate::summary::FileErrors;
@@ -104,6 +105,18 @@ impl Found {
             Self::Layouts(found) => found.front.is_empty().then_some("front"),
             _ => None,
         }
+    }
+
+    /// A result of a kind that can be drawn.
+    fn read(kind: ResultKind, name: &str, text: &str) -> Option<Result<Self, Diagnostic>> {
+        Some(match kind {
+            ResultKind::Run => read_result(name, text).map(Self::Study),
+            ResultKind::Comparison => read_result(name, text).map(Self::Comparison),
+            ResultKind::Plan => read_result(name, text).map(|plan| Self::Plan(Box::new(plan))),
+            ResultKind::Layouts => read_result(name, text).map(|all| Self::Layouts(Box::new(all))),
+            ResultKind::Flows => read_result(name, text).map(Self::Flows),
+            _ => return None,
+        })
     }
 
     /// The pictures that fit it, the best first.
@@ -212,8 +225,13 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
         };
         Diagnostic::of(name, found, help)
     })?;
-    let has = |key: &str| value.get(key).is_some();
-    let found = if value.is_array() {
+    // Results of moesim before they were labelled are told by their keys.
+    let told = ResultKind::told(&value)
+        .map_err(|found| Diagnostic::of(name, found, "make the result again with this moesim"))?;
+    let has = |key: &str| told.is_none() && value.get(key).is_some();
+    let found = if let Some(found) = told.and_then(|kind| Found::read(kind, name, &text)) {
+        found?
+    } else if value.is_array() {
         Found::Errors(read_result(name, &text)?)
     } else if has("results") {
         Found::Study(read_result(name, &text)?)

@@ -91,7 +91,9 @@ fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
         Diagnostic::of(place, found, format!("use moesim {}", made_by.moesim))
     })?;
     // Others write files, or print no JSON: whoever made the result must not choose what is written here.
-    use crate::Command::{Compare, Explain, Flows, Gate, Memory, Plan, Run, Topology};
+    use crate::Command::{
+        Advise, Compare, Explain, Flows, Gate, Layouts, Memory, Plan, Run, Topology,
+    };
     if !matches!(
         command.command,
         None | Some(
@@ -99,6 +101,8 @@ fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
                 | Memory(_)
                 | Compare(_)
                 | Plan(_)
+                | Layouts(_)
+                | Advise(_)
                 | Explain(_)
                 | Flows(_)
                 | Topology(_)

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure>
     let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
     let result = MemoryResult::of(made_by, &scenario);
     if args.json {
-        crate::output::json(out, &result)?
+        crate::output::result(out, &result)?
     } else {
         result.write_text(out)?
     }

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::output::progress::during;
 use crate::{Failure, output};
 use moesim::base::threads;
 use moesim::config::{Diagnostic, Overrides};
 use moesim::execution::cost::Overheads;
+use moesim::execution::outcome::TooLong;
 use moesim::studies::paper::{self, PaperRow, candidates, predictor::Predictor};
 
 /// What to fit to, and where to write.
@@ -36,7 +38,10 @@ pub(crate) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let rows = read.as_deref().unwrap_or_else(|| paper::built_in());
     let predictor = Predictor::new(Overrides::new(args.set.clone()), threads::available())?;
     refuse_too_few(args, &predictor, rows)?;
-    let fit = predictor.fit(rows)?;
+    let (fit, left_out) = during("runs", || {
+        let fit = predictor.fit(rows)?;
+        Ok::<_, TooLong>((fit, predictor.judge_leaving_out(rows)?))
+    })?;
     if let Some(path) = &args.out {
         let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
         output::write(path, candidates::file_text(&name, &fit, &args.fitted_to))?;
@@ -54,7 +59,7 @@ pub(crate) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
         fit.taken.tokens_per_gpu,
         fit.alternatives.len()
     )?;
-    for left_out in predictor.judge_leaving_out(rows)? {
+    for left_out in left_out {
         if let (Some(time), Some(increase)) =
             (left_out.ours.time_mape, left_out.ours.increase_mae_points)
         {

@@ -1,11 +1,12 @@
 //! Files that a result was made from, by name and digest.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hashes::{fnv1a, fnv1a_on};
 
 /// A file that was read, or a built-in one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Input {
     /// Its path as it was opened, or the name of what is built in.
     pub name: String,

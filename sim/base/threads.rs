@@ -2,8 +2,9 @@
 //!
 //! Jobs are numbered, and a job is a function of its number alone, so that results are the same for any
 //! number of threads. Threads take the next number when they are free: whoever knows which jobs are long
-//! numbers those first. The pool is rayon's, with exactly as many threads as were asked for.
+//! numbers those first. Who waits for them may listen ([`observed`]). The pool is rayon's, with exactly as many threads as were asked for.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +12,52 @@ use std::sync::mpsc;
 
 /// Results that wait to be kept, at most; a thread with one more waits itself.
 const WAITING: usize = 1024;
+
+thread_local! {
+    static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
+}
+
+/// Who is told how many jobs of how many are done.
+struct Observer {
+    told: Box<dyn Fn(usize, usize)>,
+    done: usize,
+    all: usize,
+}
+
+/// Does work whose jobs `told` hears of: how many are done, and how many there are as far as is known yet. Those that jobs
+/// themselves begin do not count. Results do not depend on who listens.
+pub fn observed<T>(told: impl Fn(usize, usize) + 'static, work: impl FnOnce() -> T) -> T {
+    let observer = Observer { told: Box::new(told), done: 0, all: 0 };
+    OBSERVER.set(Some(observer));
+    let result = work();
+    OBSERVER.take();
+    result
+}
+
+/// The observer of the calling thread while a batch of jobs runs; put back at its end.
+struct Listening(Option<Observer>);
+
+impl Listening {
+    fn to(jobs: usize) -> Self {
+        let mut own = Self(OBSERVER.take());
+        own.tell(0, jobs);
+        own
+    }
+
+    fn tell(&mut self, done: usize, more: usize) {
+        if let Some(observer) = &mut self.0 {
+            observer.done += done;
+            observer.all += more;
+            (observer.told)(observer.done, observer.all);
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        OBSERVER.set(self.0.take());
+    }
+}
 
 /// Threads to use where nobody says how many: as many as the machine offers.
 #[must_use]
@@ -58,6 +105,11 @@ pub fn as_they_finish<S, T: Send, E>(
     mut keep: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     let threads = threads.min(jobs);
+    let mut listening = Listening::to(jobs);
+    let mut keep = move |result| {
+        listening.tell(1, 0);
+        keep(result)
+    };
     let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
     // Where the system grants no threads, the calling one does all: results are the same.
     let Some(pool) = (threads > 1).then(pool).flatten() else {
@@ -87,6 +139,7 @@ pub fn as_they_finish<S, T: Send, E>(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::rc::Rc;
     use std::sync::Barrier;
 
     use super::*;
@@ -127,6 +180,22 @@ mod tests {
             let kept = as_they_finish(100_000, threads, |_| (), job, |_| Err("full"));
             assert_eq!(kept, Err("full"));
             assert!(begun.into_inner() <= 2 * WAITING, "jobs went on");
+        }
+    }
+
+    #[test]
+    fn whoever_listens_hears_of_each_job_once_and_not_of_those_within() {
+        for threads in [1, 3] {
+            let heard = Rc::new(RefCell::new(Vec::new()));
+            let own = Rc::clone(&heard);
+            let work = || {
+                in_parallel(2, threads, |_| in_parallel(5, threads, |n| n));
+                in_parallel(1, threads, |n| n);
+            };
+            observed(move |done, all| own.borrow_mut().push((done, all)), work);
+            assert_eq!(heard.take(), [(0, 2), (1, 2), (2, 2), (2, 3), (3, 3)], "{threads}");
+            in_parallel(4, threads, |n| n);
+            assert!(heard.take().is_empty(), "nobody listens any more");
         }
     }
 

@@ -23,4 +23,5 @@ pub use shared::made_by::{Asked, MadeBy};
 pub use shared::setting::{PhaseTaken, Setting};
 pub use shared::stands_on::Basis;
 pub use shared::value::{Mean, Predicted, digits, spoken};
+pub use shared::wrapped::wrapped;
 pub use sweep::{any_drawing, chart, check_drawings, write_sweep};

@@ -65,6 +65,8 @@ pub struct Candidate {
     pub layout: Layout,
     /// GPUs of the cluster that it leaves idle.
     pub idle_gpus: u32,
+    /// Why it does not fit into memory, where it runs all the same.
+    pub too_large: Option<String>,
     /// Tokens per second, mean over seeds.
     pub tokens_per_sec: f64,
     /// Tokens per second for what the objective counts: a dollar, or the whole cluster.
@@ -111,6 +113,7 @@ struct Open {
     tokens: f64,
     least_secs: f64,
     rate_bound: f64,
+    too_large: Option<String>,
 }
 
 impl Open {
@@ -211,15 +214,24 @@ fn allowed(
             };
             if let Some((why, _)) = scenario.unrunnable(&workload) {
                 count(&mut found.refused, why);
-            } else if let Some((why, _)) =
-                scenario.beyond_memory(&workload).filter(|_| !scenario.allow_oom)
-            {
-                count(&mut found.too_large, why);
-            } else {
-                let (tokens, rate_bound) =
-                    (space::tokens(scenario, &workload), unit(case, objective));
-                open.push(Open { cluster, layout, workload, tokens, least_secs: 0.0, rate_bound });
+                continue;
             }
+            let too_large = scenario.beyond_memory(&workload).map(|(why, _)| why);
+            if let (Some(why), false) = (&too_large, scenario.allow_oom) {
+                count(&mut found.too_large, why.clone());
+                continue;
+            }
+            let (tokens, rate_bound) = (space::tokens(scenario, &workload), unit(case, objective));
+            let least_secs = 0.0;
+            open.push(Open {
+                cluster,
+                layout,
+                workload,
+                tokens,
+                least_secs,
+                rate_bound,
+                too_large,
+            });
         }
     }
     open
@@ -288,6 +300,7 @@ fn candidate(
         cluster: open.cluster,
         layout: open.layout,
         idle_gpus: gpus - open.workload.layout.in_use(gpus),
+        too_large: open.too_large.clone(),
         tokens_per_sec,
         rate: tokens_per_sec * unit(case, objective),
         step_ms: of(|outcome| 1e3 * outcome.counted_secs()),

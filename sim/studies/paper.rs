@@ -13,12 +13,13 @@
 //! others   increase = mean increase of the other models at the same τ                (3)
 //! ```
 
+use std::iter;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, Overrides, ScenarioSource};
 use crate::workload::Workload;
 
 pub mod baseline;
@@ -56,7 +57,7 @@ impl PaperRow {
         tau * ffn / (tau * ffn + zc)
     }
 
-    /// Whether this row is about `workload`.
+    /// Whether this row is about `workload`, none of whose sizes was changed.
     #[must_use]
     pub fn describes(&self, workload: &Workload) -> bool {
         let experts = &workload.model.experts;
@@ -69,7 +70,26 @@ impl PaperRow {
             && self.ffn_experts == experts.ffn
             && self.zero_computation_experts == zc
             && same_tau
+            && shipped().iter().any(|own| is_as_published(own, workload))
     }
+}
+
+/// The workloads of the built-in scenario, as the paper describes them.
+fn shipped() -> &'static [Workload] {
+    static SHIPPED: OnceLock<Vec<Workload>> = OnceLock::new();
+    SHIPPED.get_or_init(|| {
+        let paper = ScenarioSource::open("paper", Overrides::default());
+        let loaded = paper.and_then(|source| source.load());
+        let cases = loaded.map(|scenario| scenario.cases).unwrap_or_default();
+        cases.into_iter().flat_map(|case| iter::once(case.vanilla).chain(case.moepp)).collect()
+    })
+}
+
+/// Whether a workload is a shipped one but for τ: the same sizes, batch and layout.
+fn is_as_published(shipped: &Workload, workload: &Workload) -> bool {
+    let mut model = shipped.model.clone();
+    model.experts.tau = workload.model.experts.tau;
+    model == workload.model && shipped.batch == workload.batch && shipped.layout == workload.layout
 }
 
 /// In the names of the GPUs that the paper measured on.

@@ -1,28 +1,58 @@
 //! Are the JSON Schemas in `docs/schemas` those of this version, and do they know every key that is read?
 //!
 //! A pass says that each published schema is what `moesim schema` prints, that every key of every built-in file is in the
-//! schema of its kind, and that a key that no file has is not. `tests/run` also checks shipped files against the schemas
-//! with taplo. After a deliberate change, run with `UPDATE_EXPECT=1` and read the difference.
+//! schema of its kind, that a key that no file has is not, and that results of a later schema are refused. `tests/run` also
+//! checks shipped files against the schemas with taplo, and results of every command with `tests/results.py`. After a deliberate change, run with `UPDATE_EXPECT=1` and read the difference.
 
 use std::fs;
 use std::path::Path;
 
 use moesim::base::choice::Choice;
 use moesim::config::{Kind, built_in, built_in_names, schema};
+use moesim::output::schema::ResultKind;
 use serde_json::Value;
 use toml::Value as Toml;
 
+use crate::program::{folder, moesim};
+
 #[test]
 fn published_schemas_are_those_of_this_version() {
-    for kind in Kind::ALL {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("docs/schemas/{}.json", kind.word()));
-        let told = serde_json::to_string_pretty(&schema(*kind)).unwrap() + "\n";
+    let files = Kind::ALL.iter().map(|kind| (kind.word(), schema(*kind)));
+    let results = ResultKind::ALL.iter().map(|kind| (kind.word(), kind.schema()));
+    for (word, schema) in files.chain(results) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{word}.json"));
+        let told = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(&path, &told).expect("a writable source tree");
         }
         let published = fs::read_to_string(&path).unwrap_or_default();
-        assert!(told == published, "docs/schemas/{}.json: UPDATE_EXPECT=1", kind.word());
+        assert!(told == published, "docs/schemas/{word}.json: UPDATE_EXPECT=1");
+    }
+}
+
+#[test]
+fn results_say_what_they_are_and_others_are_refused() {
+    let here = folder("labelled-results");
+    let asked = ["topology", "two-tier-8", "--json"];
+    let told: Value = serde_json::from_slice(&moesim(&here, &asked).stdout).expect("JSON");
+    assert_eq!(told["schema"], "cluster-result/1");
+    let flows = ["flows", "--topology", "two-tier-8", "--pattern", "uniform", "--json"];
+    let flows = String::from_utf8(moesim(&here, &flows).stdout).expect("UTF-8");
+    assert!(flows.contains("\"schema\": \"flows-result/1\""), "{flows}");
+    // As moesim wrote it before results said what they are.
+    let unlabelled = flows.replacen("\"schema\": \"flows-result/1\",", "", 1);
+    let later = flows.replacen("flows-result/1", "flows-result/2", 1);
+    for (name, text, drawn) in
+        [("now", &flows, true), ("before", &unlabelled, true), ("later", &later, false)]
+    {
+        let file = format!("{name}.json");
+        fs::write(here.join(&file), text).expect("a file of ours");
+        let output = moesim(&here, &["plot", &file]);
+        assert_eq!(output.status.success(), drawn, "{name}");
+        if !drawn {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("is of schema \"flows-result/2\"; this moesim reads"), "{said}");
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 use crate::output::plot::{Axis, LineChart, Point, Series};
 use crate::output::report::layouts::{LaidOut, LayoutsResult};
 
-/// A line for each τ, or for each cluster where τ is one.
+/// A line for each cluster and τ, named by what differs.
 #[must_use]
 pub fn layouts_chart(result: &LayoutsResult) -> LineChart {
     let first = result.front.first();
     let one_tau = result.front.iter().all(|one| Some(one.tau) == first.map(|own| own.tau));
+    let one_cluster =
+        result.front.iter().all(|one| Some(&one.cluster) == first.map(|own| &own.cluster));
     let name = |one: &LaidOut| match one.tau.filter(|_| !one_tau) {
-        Some(tau) => format!("τ = {tau}"),
+        Some(tau) if one_cluster => format!("τ = {tau}"),
+        Some(tau) => format!("{}, τ = {tau}", one.cluster),
         None => one.cluster.clone(),
     };
     let mut series: Vec<Series> = Vec::new();

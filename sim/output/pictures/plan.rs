@@ -70,8 +70,11 @@ fn candidates(plan: &PlanResult) -> Vec<Series> {
     // What does not fit into memory is no choice, and what has no known quality no place.
     for candidate in plan.candidates.iter().filter(|candidate| candidate.fits) {
         let Some(place) = placed(candidate) else { continue };
-        let name = &candidate.cluster;
-        let at = series.iter().position(|own| own.name == *name).unwrap_or_else(|| {
+        let name = match candidate.tau {
+            Some(_) => candidate.cluster.clone(),
+            None => format!("{}, vanilla", candidate.cluster),
+        };
+        let at = series.iter().position(|own| own.name == name).unwrap_or_else(|| {
             let mut own = Series::new(name, Vec::new());
             (own.joined, own.style) = (false, Some(series.len() - 1));
             series.push(own);

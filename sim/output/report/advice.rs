@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::knobs::elasticities;
@@ -18,13 +19,14 @@ use crate::studies::advise::{
 mod text;
 
 /// Whether MoE++ pays, and what that rests on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdviceResult {
     /// How it was made.
     #[serde(default)]
     pub made_by: MadeBy,
     /// What to do.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Verdict>")]
     pub verdict: Verdict,
     /// Why, in a sentence.
     pub because: String,
@@ -48,6 +50,7 @@ pub struct AdviceResult {
     pub ffn_share: f64,
     /// MoE++'s gain in percent, paired by seed.
     #[serde(flatten, with = "value::throughput_increase_percent")]
+    #[schemars(with = "value::ThroughputIncreasePercent<Mean>")]
     pub increase_percent: Mean,
     /// The gain if FFN experts, exchanges and waiting shrank with the slots.
     pub proportional_percent: f64,
@@ -63,7 +66,7 @@ pub struct AdviceResult {
 }
 
 /// One of the two workloads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdvisedRun {
     /// Its name.
     pub workload: String,
@@ -80,7 +83,7 @@ pub struct AdvisedRun {
 }
 
 /// Where the verdict turns along one thing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdvisedBreakEven {
     /// `tau`, `bandwidth_gb_per_s`, `tokens_per_gpu` or `expert_parallel`.
     pub varied: String,
@@ -99,7 +102,7 @@ pub struct AdvisedBreakEven {
 }
 
 /// The mean gain at one value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GainAt {
     /// The value.
     pub at: f64,
@@ -108,7 +111,7 @@ pub struct GainAt {
 }
 
 /// Two neighbouring values: MoE++ pays at one and not at the other.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnAt {
     /// Where it pays.
     pub pays: GainAt,
@@ -117,7 +120,7 @@ pub struct TurnAt {
 }
 
 /// A value that could not be run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOutAt {
     /// The value.
     pub at: f64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::knobs::elasticities;
@@ -19,7 +20,7 @@ use crate::studies::compare::{
 mod text;
 
 /// Clusters against each other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// How it was made.
     #[serde(default)]
@@ -33,6 +34,7 @@ pub struct Comparison {
     pub vanilla: Option<String>,
     /// What clusters have equally much of.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Equal>")]
     pub equal: Equal,
     /// Overrides.
     pub set: Vec<String>,
@@ -46,7 +48,7 @@ pub struct Comparison {
 }
 
 /// One cluster among others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparedCluster {
     /// Its name.
     pub cluster: String,
@@ -82,9 +84,11 @@ pub struct ComparedCluster {
     pub tokens_per_s_per_w: Option<f64>,
     /// MoE++'s gain in percent, paired by seed.
     #[serde(flatten, with = "value::throughput_increase_percent")]
+    #[schemars(with = "value::ThroughputIncreasePercent<Mean>")]
     pub increase_percent: Mean,
     /// Its throughput over the best cluster's, at equal GPUs, cost or power, paired by seed.
     #[serde(flatten, with = "value::ratio_to_best")]
+    #[schemars(with = "value::RatioToBest<Mean>")]
     pub ratio_to_best: Mean,
     /// Whether that interval leaves 1 out.
     pub differs_from_best: bool,

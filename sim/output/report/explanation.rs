@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::knobs::elasticities;
@@ -17,7 +18,7 @@ use crate::studies::compare::{ClusterCase, ClusterResult};
 mod text;
 
 /// Why a workload takes what it takes, and what MoE++ changes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// How it was made.
     #[serde(default)]
@@ -34,6 +35,7 @@ pub struct Explanation {
     pub moepp: Option<ExplainedRun>,
     /// MoE++'s gain in percent, paired by seed.
     #[serde(flatten, with = "value::throughput_increase_percent")]
+    #[schemars(with = "value::ThroughputIncreasePercent<Mean>")]
     pub increase_percent: Mean,
     /// Percent of throughput for one percent of each knob.
     pub elasticities: BTreeMap<String, f64>,
@@ -42,7 +44,7 @@ pub struct Explanation {
 }
 
 /// One run of a workload, under the first seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainedRun {
     /// The workload.
     pub workload: String,

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::link_use::{LinkGroup, link_use};
@@ -13,7 +14,7 @@ use crate::studies::flows::{SOLVED_AGAIN, SolvedFlows};
 mod text;
 
 /// Who got their bytes when, what was busy, what faster links would bring.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowsResult {
     /// How it was made.
     #[serde(default)]
@@ -28,6 +29,7 @@ pub struct FlowsResult {
     pub makespan_s: f64,
     /// The engine that shared links.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Engine>")]
     pub engine: Engine,
     /// The relative error that finish times may have; what the quantised engine aims at.
     pub error_bound: f64,
@@ -53,6 +55,7 @@ pub struct FlowsResult {
     pub upgrades: Vec<Upgrade>,
     /// The engine that says so.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Engine>")]
     pub upgrades_by: Engine,
     /// Processor time of the process when the flows were solved, in seconds.
     pub cpu_s: f64,
@@ -61,7 +64,7 @@ pub struct FlowsResult {
 }
 
 /// A link and how it was used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BusyLink {
     /// Its name.
     pub link: String,
@@ -74,7 +77,7 @@ pub struct BusyLink {
 }
 
 /// What a class of links would bring if it were 10 % faster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Upgrade {
     /// The class.
     pub class: String,

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
@@ -13,7 +14,7 @@ use crate::studies::layouts::{Candidate, MARGIN, Objective, Search};
 mod text;
 
 /// The layouts that none beats, and how they were found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LayoutsResult {
     /// How it was made.
     #[serde(default)]
@@ -22,6 +23,7 @@ pub struct LayoutsResult {
     pub workload: String,
     /// What is wanted most.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Objective>")]
     pub objective: Objective,
     /// How many layouts there were, on all clusters.
     pub layouts: usize,
@@ -48,7 +50,7 @@ pub struct LayoutsResult {
 }
 
 /// A layout and what it gives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LaidOut {
     /// The cluster.
     pub cluster: String,
@@ -61,6 +63,9 @@ pub struct LaidOut {
     /// GPUs of the cluster that it leaves idle.
     #[serde(default)]
     pub idle_gpus: u32,
+    /// Why it does not fit into memory, where it runs all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_large: Option<String>,
     /// Tokens on a GPU in one micro-batch.
     pub tokens_per_gpu: u32,
     /// What carries dispatch and combine.
@@ -90,8 +95,12 @@ impl LaidOut {
             tensor_parallel: layout.tensor_parallel,
             pipeline_parallel: layout.pipeline_parallel,
             idle_gpus: candidate.idle_gpus,
+            too_large: candidate.too_large.clone(),
             tokens_per_gpu: layout.tokens_per_gpu,
-            exchange: layout.library.word().to_owned(),
+            exchange: match layout.expert_parallel {
+                1 => "none".to_owned(),
+                _ => layout.library.word().to_owned(),
+            },
             tau: layout.tau,
             tokens_per_s: candidate.tokens_per_sec,
             tokens_per_s_per_usd: (objective == Objective::Cost).then_some(candidate.rate),

@@ -2,13 +2,20 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
 use super::shared::table::{Column, Table};
 
+/// Columns of a terminal, those of figures before the capacity factors with the gap behind them, and the least for a
+/// picture.
+const WIDTH: usize = 80;
+const FIGURES: usize = 33;
+const NARROWEST: usize = 20;
+
 /// Loads of every layer over some batches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateLoads {
     /// How it was made.
     #[serde(default)]
@@ -34,7 +41,7 @@ pub struct GateLoads {
 }
 
 /// Loads of one layer: all batches together, and means over batches of how uneven one is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LayerLoads {
     /// Slots of each expert, all batches together.
     pub slots_by_expert: Vec<u64>,
@@ -58,7 +65,7 @@ impl GateLoads {
         self.write_layers(out)?;
         let shades: Vec<String> =
             SHADES.iter().map(|(least, shade)| format!("{shade} ≥ {least}")).collect();
-        writeln!(out, "\nFFN experts, over their mean: {}", shades.join("  "))?;
+        writeln!(out, "\nload of FFN experts over their mean: {}", shades.join("  "))?;
         let first = self.layers.first();
         if first.is_some_and(|layer| layer.slots_by_expert.len() > self.ffn_experts) {
             writeln!(
@@ -78,13 +85,28 @@ impl GateLoads {
         let mut table = Table::of(columns.chain([picture_at]));
         let heads = ["layer", "max/mean", "cv", "gini"].map(str::to_owned).into_iter();
         let heads = heads.chain(factors.iter().map(|[factor, _]| format!("drop@{factor}")));
-        table.row(heads.chain(["load of each expert over the mean".to_owned()]));
+        let each = self.experts_a_character(factors.len());
+        let head =
+            if each == 1 { "load by expert".to_owned() } else { format!("busiest of each {each}") };
+        table.row(heads.chain([head]));
         for (at, layer) in self.layers.iter().enumerate() {
-            let picture = picture(&layer.slots_by_expert, self.ffn_experts);
+            let picture = picture(&layer.slots_by_expert, self.ffn_experts, each);
             table.row(cells(at.to_string(), layer).into_iter().chain([picture]));
         }
         table.row(cells("mean".to_owned(), &self.mean_layer()));
         table.write(out)
+    }
+
+    /// How many experts a character stands for, so that all fit beside this many capacity factors.
+    fn experts_a_character(&self, factors: usize) -> usize {
+        let room = WIDTH.saturating_sub(FIGURES + 9 * factors).max(NARROWEST);
+        let all = self.layers.iter().map(|layer| layer.slots_by_expert.len()).max().unwrap_or(0);
+        let zero_computation = all.saturating_sub(self.ffn_experts);
+        let characters = |each: usize| {
+            let behind = if zero_computation > 0 { 1 + zero_computation.div_ceil(each) } else { 0 };
+            self.ffn_experts.div_ceil(each) + behind
+        };
+        (1..=all.max(1)).find(|&each| characters(each) <= room).unwrap_or(all.max(1))
     }
 
     /// Means over layers.
@@ -139,16 +161,33 @@ fn cells(first: String, layer: &LayerLoads) -> Vec<String> {
 const SHADES: [(f64, char); 6] =
     [(0.0, '·'), (0.25, '░'), (0.75, '▒'), (1.25, '▓'), (2.0, '█'), (4.0, '#')];
 
-fn picture(load: &[u64], ffn: usize) -> String {
-    let mean = load[..ffn].iter().sum::<u64>() as f64 / ffn as f64;
-    let mut text = String::new();
-    for (expert, &n) in load.iter().enumerate() {
-        if expert == ffn {
-            text.push('|');
-        }
-        let ratio = if mean > 0.0 { n as f64 / mean } else { 0.0 };
+/// A character for each of so many experts, that of the busiest.
+fn picture(load: &[u64], ffn: usize, each: usize) -> String {
+    let (ffn_load, others) = load.split_at(ffn.min(load.len()));
+    let mean = ffn_load.iter().sum::<u64>() as f64 / ffn as f64;
+    let shade = |loads: &[u64]| {
+        let most = loads.iter().copied().max().unwrap_or(0);
+        let ratio = if mean > 0.0 { most as f64 / mean } else { 0.0 };
         let shade = SHADES.iter().rev().find(|(least, _)| ratio >= *least);
-        text.push(shade.map_or(' ', |(_, shade)| *shade));
+        shade.map_or(' ', |(_, shade)| *shade)
+    };
+    let mut text: String = ffn_load.chunks(each).map(shade).collect();
+    if !others.is_empty() {
+        text.push('|');
+        text.extend(others.chunks(each).map(shade));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_shows_the_busiest_of_its_experts() {
+        assert_eq!(picture(&[1, 1, 1, 5, 2, 2, 2, 2], 8, 1), "▒▒▒█▒▒▒▒".replace('▒', "▒"));
+        assert_eq!(picture(&[2, 2, 2, 2, 0, 9], 4, 1), "▒▒▒▒|·#");
+        assert_eq!(picture(&[2, 2, 2, 2, 0, 9], 4, 2), "▒▒|#");
+        assert_eq!(picture(&[0, 0], 2, 1), "··");
+    }
 }

@@ -1,10 +1,12 @@
 //! What lies in the memory of the fullest GPU, as a table and as JSON.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::shared::made_by::MadeBy;
 use super::shared::setting::{idle_gpus, not_stated, workloads, write_idle};
@@ -20,7 +22,7 @@ const LABELS: usize = 30;
 const NARROWEST: usize = 11;
 
 /// What lies in the memory of the fullest GPU; sizes in bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryUse {
     /// Bytes of each kind: `KIND_bytes`.
     #[serde(flatten)]
@@ -37,6 +39,7 @@ pub struct MemoryUse {
     pub hottest_rows: u64,
     /// Training, prefill or decode.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Phase>")]
     pub phase: Phase,
 }
 
@@ -50,6 +53,25 @@ impl Kinds {
     pub fn of(&self, what: What) -> Bytes {
         let at = What::ALL.iter().position(|own| *own == what);
         Bytes(at.map_or(0, |at| self.0[at]))
+    }
+}
+
+impl JsonSchema for Kinds {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "kinds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let keys: Vec<String> =
+            What::ALL.iter().map(|what| format!("{}_bytes", what.key())).collect();
+        let bytes =
+            keys.iter().map(|key| (key.clone(), json!({ "type": "integer", "minimum": 0 })));
+        let properties: serde_json::Map<String, Value> = bytes.collect();
+        json_schema!({ "type": "object", "properties": properties, "required": keys })
     }
 }
 
@@ -95,7 +117,7 @@ fn free(capacity: Bytes, total: Bytes) -> i64 {
 }
 
 /// The result of `moesim memory`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryResult {
     /// How it was made.
     #[serde(default)]
@@ -122,7 +144,7 @@ pub struct MemoryResult {
 }
 
 /// One workload's ledger.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadMemory {
     /// The workload.
     pub workload: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::knobs::elasticities;
@@ -15,7 +16,7 @@ use crate::studies::planner::{Candidate, Doubt, Law, NoiseFrom, Plan, Trend};
 mod text;
 
 /// The τ that meets a target, or what comes closest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanResult {
     /// How it was made.
     #[serde(default)]
@@ -55,7 +56,7 @@ pub struct PlanResult {
 }
 
 /// What quality follows over ln τ.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QualityTrend {
     /// Where the points come from.
     pub quality_source: String,
@@ -119,7 +120,7 @@ fn doubt(doubt: Doubt) -> String {
 }
 
 /// A cluster that costs more than was allowed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
     /// The cluster.
     pub cluster: String,
@@ -131,7 +132,7 @@ pub struct LeftOut {
 }
 
 /// One τ on one cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanCandidate {
     /// The cluster.
     pub cluster: String,

@@ -8,4 +8,4 @@ pub mod stands_on;
 pub(super) mod table;
 pub mod value;
 pub mod word;
-pub(super) mod wrapped;
+pub mod wrapped;

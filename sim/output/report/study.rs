@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::memory::MemoryUse;
@@ -36,7 +37,7 @@ pub use network::NetworkUse;
 pub use time::CountedTime;
 
 /// A scenario's result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyResult {
     /// What the user asked for.
     pub asked: Asked,
@@ -46,6 +47,7 @@ pub struct StudyResult {
     pub scenario: String,
     /// What is counted.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Scope>")]
     pub counted: Scope,
     /// The topology's name or file.
     pub topology: String,
@@ -90,7 +92,7 @@ pub struct StudyResult {
 }
 
 /// One workload's result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyRow {
     /// The workload and its phase.
     #[serde(flatten)]
@@ -103,27 +105,34 @@ pub struct StudyRow {
     pub zero_computation_experts: u32,
     /// Realised share of slots given to FFN experts.
     #[serde(flatten, with = "value::ffn_share")]
+    #[schemars(with = "value::FfnShare<Mean>")]
     pub ffn_share: Mean,
     /// Share of slots dropped.
     #[serde(flatten, with = "value::drop_share")]
+    #[schemars(with = "value::DropShare<Mean>")]
     pub drop_share: Mean,
     /// Share of mixing weight dropped with them.
     #[serde(flatten, with = "value::dropped_weight_share")]
+    #[schemars(with = "value::DroppedWeightShare<Mean>")]
     pub dropped_weight_share: Mean,
     /// The time counted.
     #[serde(flatten)]
     pub time: CountedTime,
     /// Until the slowest GPU is done, in milliseconds.
     #[serde(flatten, with = "value::makespan_ms")]
+    #[schemars(with = "value::MakespanMs<Mean>")]
     pub makespan_ms: Mean,
     /// `t_vanilla / t − 1`, in percent; none for vanilla.
     #[serde(flatten, with = "value::throughput_increase_percent")]
+    #[schemars(with = "value::ThroughputIncreasePercent<Mean>")]
     pub increase_percent: Mean,
     /// Its prediction interval.
     #[serde(flatten, with = "value::throughput_increase_percent")]
+    #[schemars(with = "value::ThroughputIncreasePercent<Predicted>")]
     pub predicted_increase_percent: Predicted,
     /// Tokens per second through what is counted.
     #[serde(flatten, with = "value::tokens_per_s")]
+    #[schemars(with = "value::TokensPerS<Mean>")]
     pub tokens_per_s: Mean,
     /// Of a training step: throughput as the field reports it.
     #[serde(flatten)]
@@ -153,7 +162,7 @@ pub struct StudyRow {
 
 /// What overheads of other structures, and other micro-batches, give that fit the published rows about as well
 /// (`studies::paper`): each from the least to the most.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AllowedByFit {
     /// In milliseconds.
     pub expert_forward_ms: [f64; 2],
@@ -164,7 +173,7 @@ pub struct AllowedByFit {
 }
 
 /// Throughput of training: model operations, those computed again not counted.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Utilisation {
     /// Teraoperations of the model per second and GPU, all picks counted as FFN experts.
     pub model_tflops_per_gpu: f64,
@@ -178,7 +187,7 @@ pub struct Utilisation {
 }
 
 /// The paper's own result for a row [moepp, Table 3]; nothing where it has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Published {
     /// Expert forward time, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,7 +198,7 @@ pub struct Published {
 }
 
 /// SMs that exchanges hold, and how much longer kernels beside them take.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BesideExchanges {
     /// SMs held.
     pub sms: u32,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
@@ -12,7 +13,7 @@ use super::shared::wrapped::wrapped;
 use crate::topology::{Bounds, Cost, Known, LinkClass, Price, PriceBook, Topology, VertexKind};
 
 /// A cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterDescription {
     /// How it was made.
     #[serde(default)]
@@ -60,7 +61,7 @@ pub struct ClusterDescription {
 }
 
 /// Links of one class.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkCount {
     /// The class.
     pub class: String,
@@ -71,7 +72,7 @@ pub struct LinkCount {
 }
 
 /// Price and power of a part of the cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartCost {
     /// The part.
     pub part: String,

@@ -50,7 +50,7 @@ impl Space {
         let powers =
             |most: u32| (0..).map(|power| 1 << power).take_while(move |size| *size <= most);
         let or = |given: &[u32], usual: &mut dyn Iterator<Item = u32>| {
-            if given.is_empty() { usual.collect() } else { given.to_vec() }
+            if given.is_empty() { usual.collect() } else { once_each(given) }
         };
         let whole = counted.is_whole_model();
         let divides = |size: &u32| places.is_multiple_of(*size) && gpus % size <= gpus / MOST_IDLE;
@@ -72,8 +72,10 @@ impl Space {
         let all = each(all, &tensor, |layout, size| layout.tensor_parallel = size);
         let all = each(all, &stages, |layout, size| layout.pipeline_parallel = size);
         let all = each(all, &tokens, |layout, tokens| layout.tokens_per_gpu = tokens);
-        let all =
-            each(all, &self.libraries(scenario, workload), |layout, own| layout.library = own);
+        let libraries = self.libraries(scenario, workload);
+        let mut all = each(all, &libraries, |layout, own| layout.library = own);
+        // A group of one GPU exchanges nothing.
+        all.retain(|own| own.expert_parallel > 1 || Some(&own.library) == libraries.first());
         each(all, &self.taus(workload), |layout, tau| layout.tau = tau)
     }
 
@@ -82,14 +84,14 @@ impl Space {
         match (self.taus.as_slice(), workload.model.experts.tau) {
             ([], tau) => vec![tau],
             (_, None) => vec![None],
-            (taus, Some(_)) => taus.iter().copied().map(Some).collect(),
+            (taus, Some(_)) => once_each(taus).into_iter().map(Some).collect(),
         }
     }
 
     /// The libraries given, else the workload's where it names one, else all that `auto` could mean.
     fn libraries(&self, scenario: &Scenario, workload: &Workload) -> Vec<ExchangeLibrary> {
         if !self.libraries.is_empty() {
-            return self.libraries.clone();
+            return once_each(&self.libraries);
         }
         if workload.stack.exchange != ExchangeLibrary::Auto {
             return vec![workload.stack.exchange];
@@ -102,6 +104,17 @@ impl Space {
         let found: Vec<_> = ExchangeLibrary::ALL.into_iter().filter(carried).collect();
         if found.is_empty() { vec![ExchangeLibrary::Auto] } else { found }
     }
+}
+
+/// Values without those that came before.
+fn once_each<T: Copy + PartialEq>(values: &[T]) -> Vec<T> {
+    let mut found: Vec<T> = Vec::with_capacity(values.len());
+    for value in values {
+        if !found.contains(value) {
+            found.push(*value);
+        }
+    }
+    found
 }
 
 /// Every layout with every value.

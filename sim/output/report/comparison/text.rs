@@ -10,6 +10,7 @@ use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
 use crate::output::report::shared::value::spoken;
 use crate::output::report::shared::word::Word;
+use crate::output::report::shared::wrapped::wrapped;
 use crate::studies::compare::Equal;
 
 pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
@@ -89,13 +90,11 @@ fn table(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
 
 fn elasticities(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\npercent of throughput for one percent of")?;
-    let mut table = Table::of([Column::left(24).after(2), Column::left(0).after(1)]);
     for cluster in &comparison.clusters {
         let all = by_size(&cluster.elasticities).into_iter();
         let all: Vec<String> = all.map(|(knob, e)| format!("{knob} {:.2}", e.max(0.0))).collect();
-        table.row([cluster.cluster.clone(), all.join("   ")]);
+        wrapped(out, &format!("  {:<22} ", cluster.cluster), &all.join(", "))?;
     }
-    table.write(out)?;
     writeln!(out)
 }
 
@@ -105,18 +104,18 @@ fn ratio(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let (name, best, mean) = (&cluster.cluster, &leader.cluster, cluster.ratio_to_best.value());
-    match cluster.ratio_to_best.interval() {
+    let said = match cluster.ratio_to_best.interval() {
         Some((low, high)) if !cluster.differs_from_best => {
-            writeln!(out, "{name} is within noise of {best} ({low:.2} to {high:.2} of it)")
+            format!("{name} is within noise of {best} ({low:.2} to {high:.2} of it)")
         }
         Some((low, high)) => {
-            writeln!(out, "{name} gives {mean:.2} of {best} ({low:.2} to {high:.2})")
+            format!("{name} gives {mean:.2} of {best} ({low:.2} to {high:.2})")
         }
-        None => writeln!(
-            out,
+        None => format!(
             "{name} gives {mean:.2} of {best} under this one seed; more seeds give an interval"
         ),
-    }
+    };
+    wrapped(out, "", &said)
 }
 
 fn catch_up(
@@ -134,18 +133,17 @@ fn catch_up(
             format!("{:.1}", slowest * by)
         }
     };
-    match cluster.break_even_factor {
-        Some(factor) => writeln!(
-            out,
+    let said = match cluster.break_even_factor {
+        Some(factor) => format!(
             "{name} matches {best} per GPU with {class} links of {} GB/s (now {})",
             range(factor),
             range(1.0)
         ),
-        None => writeln!(
-            out,
+        None => format!(
             "{name} does not match {best} per GPU with any {class} bandwidth: the rest of its time alone is too long"
         ),
-    }
+    };
+    wrapped(out, "", &said)
 }
 
 /// What each cluster costs and draws, the network apart.

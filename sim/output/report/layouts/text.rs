@@ -29,6 +29,7 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
          binds: what takes most of the step"
     );
     wrapped(out, "listed: ", &front)?;
+    does_not_fit(result, out)?;
     for (label, why) in [
         ("not allowed, as one: ", &result.refused_why),
         ("too large, as one: ", &result.too_large_why),
@@ -84,7 +85,8 @@ fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
         let mark = clusters.iter().position(|name| *name == one.cluster).unwrap_or(0) + 1;
         let mark = if cluster { format!(" [{mark}]") } else { String::new() };
         let binds = format!("{} {:.0} %", short(&one.binds), 100.0 * one.binds_share);
-        let names = [binds, format!("{}{mark}", one.exchange)];
+        let large = if one.too_large.is_some() { " too large" } else { "" };
+        let names = [binds, format!("{}{mark}{large}", one.exchange)];
         table.row(sizes.chain(rates).chain(optional.into_iter().flatten()).chain(names));
     }
     writeln!(out)?;
@@ -95,6 +97,18 @@ fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out)
+}
+
+/// That layouts run which do not fit into memory, as was asked.
+fn does_not_fit(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
+    let mut large = result.front.iter().filter_map(|one| Some((one, one.too_large.as_ref()?)));
+    let Some((first, why)) = large.next() else { return Ok(()) };
+    let more = match large.count() {
+        0 => String::new(),
+        more => format!("; {more} more as well"),
+    };
+    let why = format!("{}: {why}{more}", spoken(first));
+    wrapped(out, "does not fit, run as asked: ", &why)
 }
 
 /// The clusters of the front, in the order of it.

@@ -14,7 +14,7 @@ use crate::output::report::shared::wrapped::wrapped;
 pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     answer(plan, out)?;
     write_idle_of(out, &plan.settings)?;
-    writeln!(out, "Time goes to {}.", blame(plan).join(", "))?;
+    wrapped(out, "", &format!("Time goes to {}.", blame(plan).join(", ")))?;
     write_stands_on(out, &plan.stands_on)?;
     write_gate_draws(out, plan.gate_draws_per_layer)?;
     helps(plan, out)?;
@@ -26,7 +26,8 @@ pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     }
     for left_out in &plan.left_out {
         let (name, usd, dated) = (&left_out.cluster, left_out.usd, &left_out.prices_of);
-        writeln!(out, "{name}: left out, as it costs {usd:.0} USD by prices of {dated}")?;
+        let why = format!("left out, as it costs {usd:.0} USD by prices of {dated}");
+        wrapped(out, &format!("{name}: "), &why)?;
     }
     write_settings(out, &plan.settings)
 }
@@ -39,31 +40,30 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     if !plan.met && plan.candidates.iter().all(|one| one.probability < 5e-4) {
         return nothing_near(plan, out);
     }
-    if plan.met {
-        writeln!(
-            out,
+    let answer = if plan.met {
+        format!(
             "Take {spoken} on {cluster}: it meets the target with probability {probability} (asked: {asked})."
-        )?;
+        )
     } else {
-        writeln!(
-            out,
+        format!(
             "Nothing meets the target with {:.0} %. Closest: {spoken} on {cluster}, with probability {probability}.",
             100.0 * plan.asked_probability
-        )?;
-    }
+        )
+    };
+    wrapped(out, "", &answer)?;
     let quality = match told.quality {
         Some(_) => format!("; quality {}", quality_of(told, decimals(plan), true)),
         None => String::new(),
     };
-    writeln!(
-        out,
+    let gives = format!(
         "It gives {} tokens/s, {:+.1} % of the target's {}{}{}.",
         digits(told.tokens_per_s),
         told.margin_percent,
         digits(told.target_tokens_per_s),
         quality,
         if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
-    )
+    );
+    wrapped(out, "", &gives)
 }
 
 /// The answer where no candidate comes near the target.
@@ -71,15 +71,15 @@ fn nothing_near(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     let told = plan.told();
     let fastest = plan.candidates.iter().max_by(|a, b| a.tokens_per_s.total_cmp(&b.tokens_per_s));
     let fastest = fastest.unwrap_or(told);
-    writeln!(
-        out,
+    let said = format!(
         "Nothing comes near the target of {} tokens/s. The fastest, {} on {}, gives {}, {:.1e} of it.",
         shown_target(told.target_tokens_per_s),
         fastest.spoken(),
         fastest.cluster,
         digits(fastest.tokens_per_s),
         fastest.tokens_per_s / told.target_tokens_per_s
-    )
+    );
+    wrapped(out, "", &said)
 }
 
 /// A target as people write it: powers of ten where digits say nothing.
@@ -102,10 +102,13 @@ fn helps(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     let helps: Vec<String> = knobs
         .filter(|(_, e)| *e > 0.02)
         .take(3)
-        .map(|(knob, e)| format!("{knob} ({e:.2} % of throughput for 1 %)"))
+        .map(|(knob, e)| match knob {
+            "startup" => format!("start-ups 1 % shorter, {e:.2} %"),
+            links => format!("{links} links 1 % faster, {e:.2} %"),
+        })
         .collect();
     if !helps.is_empty() {
-        writeln!(out, "Of the network, what would help: {}.", helps.join(", "))?;
+        wrapped(out, "", &format!("What would add to throughput: {}.", helps.join("; ")))?;
     }
     if plan.met { Ok(()) } else { what_would_meet_it(plan, out) }
 }
@@ -115,29 +118,28 @@ fn what_would_meet_it(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> 
     let told = plan.told();
     let one_seed = plan.settings.iter().any(|one| one.seeds[1] - one.seeds[0] == 1);
     if one_seed && told.margin_percent >= 0.0 {
-        writeln!(
+        wrapped(
             out,
-            "One seed tells no probability above 0.75: give more, such as --seeds 0..5."
+            "",
+            "One seed tells no probability above 0.75: give more, such as --seeds 0..5.",
         )?;
     }
     if told.margin_percent >= 0.0 {
         return Ok(());
     }
     if plan.target_is_time {
-        return writeln!(
-            out,
-            "To meet it on average: fewer tokens per GPU (more GPUs do not shorten a step), or {:.4}\n\
-             times as long.",
+        let said = format!(
+            "To meet it on average: fewer tokens per GPU (more GPUs do not shorten a step), or {:.4} times as long.",
             told.target_tokens_per_s / told.tokens_per_s
         );
+        return wrapped(out, "", &said);
     }
-    writeln!(
-        out,
-        "To meet it on average: {:.2} times the GPUs, in whole expert-parallel groups, or a \
-         target\nof {} tokens/s.",
+    let said = format!(
+        "To meet it on average: {:.2} times the GPUs, in whole expert-parallel groups, or a target of {} tokens/s.",
         told.target_tokens_per_s / told.tokens_per_s,
         digits(told.tokens_per_s)
-    )
+    );
+    wrapped(out, "", &said)
 }
 
 fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
@@ -167,7 +169,8 @@ fn table(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     table.write(out)?;
     for candidate in &plan.candidates {
         if let Some(arithmetic) = &candidate.too_large {
-            writeln!(out, "{}, τ {}: {arithmetic}", candidate.cluster, tau_word(candidate))?;
+            let label = format!("{}, τ {}: ", candidate.cluster, tau_word(candidate));
+            wrapped(out, &label, arithmetic)?;
         }
     }
     Ok(())

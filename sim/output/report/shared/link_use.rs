@@ -1,5 +1,6 @@
 //! How much of a cluster's links is used: by class and direction, and place by place.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::units::LinkId;
@@ -38,7 +39,7 @@ pub(in crate::output) fn shares(topology: &Topology, bytes_per_s: &[f64]) -> Vec
 }
 
 /// How full the links of one class and direction are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkGroup {
     /// The class of link.
     pub class: String,

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::word;
@@ -13,13 +14,14 @@ use crate::topology::Topology;
 use crate::workload::{Phase, Workload};
 
 /// What was taken for one cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Setting {
     /// The cluster's name, where several are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// What is counted.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Scope>")]
     pub counted: Scope,
     /// Seeds, half open.
     pub seeds: [u64; 2],
@@ -53,7 +55,7 @@ pub struct Setting {
 }
 
 /// The phase that was taken for a workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseTaken {
     /// The workload.
     pub workload: String,
@@ -61,6 +63,7 @@ pub struct PhaseTaken {
     pub tau: Option<f64>,
     /// Training, prefill or decode.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Phase>")]
     pub phase: Phase,
     /// Whether it was assumed.
     pub phase_assumed: bool,
@@ -220,7 +223,23 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let idle = scenario.without_effect.iter().cloned();
     let borrowed = scenario.borrowed().into_iter().chain(scenario.overheads_borrowed());
     let sick = sick_links(&scenario.topology);
-    borrowed.chain(stated).chain(idle).chain(sick).collect()
+    borrowed.chain(stated).chain(idle).chain(sick).chain(straddling(scenario)).collect()
+}
+
+/// That groups which would fit into a node lie across two, as their size does not divide it; none where none does.
+fn straddling(scenario: &Scenario) -> Option<String> {
+    let (gpus, per_node) = (scenario.topology.gpus(), scenario.topology.gpus_per_node());
+    let astride = |workload: &&Workload| {
+        let group = workload.layout.expert_parallel;
+        group < per_node
+            && !per_node.is_multiple_of(group)
+            && workload.layout.in_use(gpus) > per_node
+    };
+    let group = workloads(scenario).find(astride)?.layout.expert_parallel;
+    Some(format!(
+        "expert-parallel groups of {group} do not divide nodes of {per_node} GPUs: some lie across two nodes, and their \
+         exchanges leave them"
+    ))
 }
 
 /// Most links in poor health that are named.

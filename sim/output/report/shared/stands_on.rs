@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::wrapped::wrapped;
 use crate::kernels::{Support, TimedBasis};
 
 /// One kernel or library in a result, and how near it is to what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Basis {
     /// The part of the layer: experts, dense, gate, memory, exchange or overheads.
     pub part: String,

@@ -1,12 +1,17 @@
 //! Values with their intervals, under keys that share a beginning: `time_ms`, `time_ms_low`, `time_ms_high`.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_with::with_prefix;
 
 use crate::base::statistics::{Estimate, Range};
 
 /// A mean over seeds and the ends of its interval; flattened, with the name of the quantity before each key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mean {
     /// The mean; none where the quantity does not apply.
     #[serde(rename = "")]
@@ -67,7 +72,7 @@ impl From<Option<Estimate>> for Mean {
 }
 
 /// The ends of a 90 % prediction interval; none unless calibration error is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Predicted {
     /// The lower end.
     #[serde(rename = "_p05")]
@@ -92,13 +97,53 @@ impl From<Option<Range>> for Predicted {
     }
 }
 
-with_prefix!(pub(crate) ffn_share "ffn_share");
-with_prefix!(pub(crate) drop_share "drop_share");
-with_prefix!(pub(crate) dropped_weight_share "dropped_weight_share");
-with_prefix!(pub(crate) makespan_ms "makespan_ms");
-with_prefix!(pub(crate) throughput_increase_percent "throughput_increase_percent");
-with_prefix!(pub(crate) tokens_per_s "tokens_per_s");
-with_prefix!(pub(crate) ratio_to_best "ratio_to_best");
+/// A module for `#[serde(flatten, with = …)]` that puts a name before each key, and a type whose schema says so.
+macro_rules! prefixed {
+    ($module:ident, $schema:ident, $prefix:literal) => {
+        with_prefix!(pub(crate) $module $prefix);
+
+        pub(crate) struct $schema<T>(PhantomData<T>);
+
+        impl<T: JsonSchema> JsonSchema for $schema<T> {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                format!("{}{}", $prefix, T::schema_name()).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                with_keys_behind(T::json_schema(generator), $prefix)
+            }
+        }
+    };
+}
+
+/// An object's schema with a name before each of its keys.
+fn with_keys_behind(mut schema: Schema, prefix: &str) -> Schema {
+    let Some(object) = schema.as_object_mut() else { return schema };
+    if let Some(Value::Object(keys)) = object.get_mut("properties") {
+        let named = std::mem::take(keys).into_iter();
+        *keys = named.map(|(key, value)| (format!("{prefix}{key}"), value)).collect();
+    }
+    if let Some(Value::Array(required)) = object.get_mut("required") {
+        for key in required {
+            if let Value::String(name) = key {
+                *name = format!("{prefix}{name}");
+            }
+        }
+    }
+    schema
+}
+
+prefixed!(ffn_share, FfnShare, "ffn_share");
+prefixed!(drop_share, DropShare, "drop_share");
+prefixed!(dropped_weight_share, DroppedWeightShare, "dropped_weight_share");
+prefixed!(makespan_ms, MakespanMs, "makespan_ms");
+prefixed!(throughput_increase_percent, ThroughputIncreasePercent, "throughput_increase_percent");
+prefixed!(tokens_per_s, TokensPerS, "tokens_per_s");
+prefixed!(ratio_to_best, RatioToBest, "ratio_to_best");
 
 /// A workload with its τ, if it has one.
 #[must_use]

@@ -1,5 +1,9 @@
 //! Choices of a closed set as the words that files and JSON have for them: `#[serde(with = "word")]`.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -83,4 +87,22 @@ pub(in crate::output) fn deserialize<'de, T: Word, D: Deserializer<'de>>(
         let all: Vec<&str> = T::WORDS.iter().map(|choice| choice.word_of()).collect();
         D::Error::custom(format!("`{word}` is none of {}", all.join(", ")))
     })
+}
+
+/// The schema of a choice: one of its words.
+pub struct OneOf<T>(PhantomData<T>);
+
+impl<T: Word> JsonSchema for OneOf<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "word".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = T::WORDS.iter().map(|choice| choice.word_of()).collect();
+        json_schema!({ "enum": words })
+    }
 }

@@ -6,7 +6,10 @@ use std::io::{self, Write};
 const WIDTH: usize = 80;
 
 /// A text behind a label, in lines of at most [`WIDTH`] columns.
-pub(in crate::output) fn wrapped(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn wrapped(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
     let indent = " ".repeat(label.chars().count());
     let mut line = label.to_owned();
     let mut begun = false;

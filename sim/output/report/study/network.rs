@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{StudyResult, word};
@@ -11,10 +12,11 @@ use crate::network::fluid::Engine;
 use crate::studies::study::Row;
 
 /// The exchanges of one workload, over all seeds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkUse {
     /// The engine; the costlier one where runs differ.
     #[serde(with = "word")]
+    #[schemars(with = "word::OneOf<Engine>")]
     pub engine: Engine,
     /// How tokens travel.
     #[serde(default)]

@@ -1,10 +1,13 @@
 //! The time that was counted, under the key of its scope: `expert_forward_ms`, `training_step_ms`, …
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::json;
 
 use super::{Mean, Predicted};
 use crate::execution::Scope;
@@ -25,6 +28,29 @@ const LOW: &str = "_low";
 const HIGH: &str = "_high";
 const P05: &str = "_p05";
 const P95: &str = "_p95";
+
+impl JsonSchema for CountedTime {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "counted-time".into()
+    }
+
+    /// The keys of every scope; a result has those of one.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut keys = serde_json::Map::new();
+        for scope in Scope::ALL {
+            for end in ["", LOW, HIGH, P05, P95] {
+                let what = format!("{}, in milliseconds", scope.label());
+                let number = json!({ "type": ["number", "null"], "description": what });
+                keys.insert(format!("{}{end}", scope.key()), number);
+            }
+        }
+        json_schema!({ "type": "object", "properties": keys })
+    }
+}
 
 impl Serialize for CountedTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
