@@ -18,6 +18,7 @@ use moesim::studies::planner::{Question, Target, Trend, plan};
 /// A model, clusters and a target.
 #[derive(Args)]
 #[command(
+    after_help = "Ends with status 0 whether or not anything meets the target; `met` in --json tells.",
     group(clap::ArgGroup::new("target").required(true)),
     override_usage = "moesim plan [OPTIONS] <TARGET> <CLUSTERS>...\n       \
                       TARGET: --tokens-per-s, --step-ms or --layer-ms with a NUMBER"

@@ -95,19 +95,7 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
         .then(|| judge::bootstrap(&counts, rank, args.bootstrap.into(), streams));
     progress.step();
     if let Some(path) = &args.out {
-        let whole = whole.with_experts(experts);
-        let law = fit::fit(&whole.counts(), rank, streams).with_persistence_of(&whole, streams);
-        let provenance = json!({
-            "written_by": concat!("moesim ", env!("CARGO_PKG_VERSION"), " gate fit"),
-            "trace": args.trace.display().to_string(), "trace_shape": shape_json(&whole),
-            "order": args.order, "rank": law.rank, "seed": args.seed,
-            "judged_on": args.judge.as_ref().map_or_else(
-                || "every second sequence, by a fit of the others".to_owned(),
-                |path| path.display().to_string(),
-            ),
-            "judgement": judgement_json(&judgement),
-        });
-        output::write(path, law_json(&law, provenance))?;
+        write_law(args, path, &whole.with_experts(experts), &judgement)?;
     }
     drop(progress);
     let popularity: Vec<Vec<f64>> =
@@ -132,6 +120,28 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Some(path) => Ok(writeln!(out, "law: {}", path.display())?),
         None => Ok(()),
     }
+}
+
+/// Writes the law of a whole recording, and how one of a part of it was judged.
+fn write_law(
+    args: &FitArgs,
+    path: &Path,
+    whole: &Recording,
+    judgement: &Judgement,
+) -> Result<(), Failure> {
+    let (rank, streams) = (args.rank.map_or(DEFAULT_RANK, usize::from), Streams::new(args.seed));
+    let law = fit::fit(&whole.counts(), rank, streams).with_persistence_of(whole, streams);
+    let provenance = json!({
+        "written_by": concat!("moesim ", env!("CARGO_PKG_VERSION"), " gate fit"),
+        "trace": args.trace.display().to_string(), "trace_shape": shape_json(whole),
+        "order": args.order, "rank": law.rank, "seed": args.seed,
+        "judged_on": args.judge.as_ref().map_or_else(
+            || "every second sequence, by a fit of the others".to_owned(),
+            |path| path.display().to_string(),
+        ),
+        "judgement": judgement_json(judgement),
+    });
+    output::write(path, law_json(&law, provenance))
 }
 
 /// λ: how far a share of FFN slots is from that of eq. 7, in logits.

@@ -158,7 +158,9 @@ fn of_recording(args: &ShowArgs, recording: &Recording) -> Loads {
 /// The workload, and what is read of it.
 fn named(args: &ShowArgs) -> Result<(Workload, Vec<Input>), Failure> {
     let source = built_in_or_file(Kind::Workload, &args.what)?;
-    let source = source.with_overrides(args.set.iter().map(String::as_str));
+    // As `moesim run` takes them.
+    let own = args.set.iter().map(|line| line.trim_start());
+    let source = source.with_overrides(own.map(|l| l.strip_prefix("workload.").unwrap_or(l)));
     Ok((workload(&source)?, source.inputs(&["law", "trace"])))
 }
 

@@ -125,13 +125,21 @@ fn stage(path: &Path, bytes: &[u8]) -> io::Result<Staged> {
         Err(error) => return Err(error),
     };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = builder().tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    let file = builder().tempfile_in(folder.unwrap_or(Path::new(".")));
+    let mut file = file.map_err(without_random_name)?;
     file.write_all(bytes)?;
     if let Some(there) = there {
         own_as(file.as_file(), &there)?;
     }
     file.as_file().sync_all()?;
     Ok(Staged::Whole(file, target))
+}
+
+/// An error of the system as it is: `tempfile` adds the random name, which says nothing to whoever named the target.
+fn without_random_name(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    let code = inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 /// Names of streams that may happen to be regular files: whoever opened those goes on writing to them.

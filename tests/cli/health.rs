@@ -56,7 +56,9 @@ fn a_sick_link_slows_what_crosses_it_under_every_engine() {
         for row in 0..2 {
             assert!(times[row] > 1.3 * whole[row], "{engine}: {times:?}, healthy {whole:?}");
             let off = times[row] / exact[row] - 1.0;
-            assert!(off.abs() < 0.02, "{engine}: {times:?}, exact {exact:?}");
+            // The closed form alone has no guarantee; `auto` shares what it cannot certify.
+            let most = if engine == "network=closed-form" { 0.1 } else { 0.02 };
+            assert!(off.abs() < most, "{engine}: {times:?}, exact {exact:?}");
         }
     }
     let half = times(&here, &["--set", "topology.health.nic3:leaf3=0.5"]);
@@ -94,7 +96,8 @@ fn commands_name_sick_links_and_what_does_not_cross_them() {
 #[test]
 fn collectives_wait_for_the_sickest_link() {
     let here = here("health-collectives");
-    let step = ["--set", "counted=training-step", "--set", "workload.batch.micro_batches=2"];
+    let trains = ["counted=training-step", "workload.batch.phase=training"];
+    let step = ["--set", trains[0], "--set", trains[1]];
     let whole = times(&here, &step);
     let sick = ["--set", "topology.health.leaf3:nic3=0.1"];
     let slow = times(&here, &[&step[..], &sick].concat());

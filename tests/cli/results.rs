@@ -16,14 +16,14 @@ use moesim::output::report::memory::MemoryResult;
 use moesim::output::report::plan::PlanResult;
 use moesim::output::report::study::StudyResult;
 use moesim::output::report::topology::ClusterDescription;
-use serde::Serialize;
+use moesim::output::schema::{Labelled, Printed};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::program::{folder, moesim};
 
 /// What a command prints with `--json`, as its type; the type's text is what the command prints without.
-fn read_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+fn read_back<T: Printed + DeserializeOwned + PartialEq + Debug>(
     args: &[&str],
     text_of: fn(&T, &mut dyn Write) -> io::Result<()>,
 ) -> T {
@@ -33,7 +33,11 @@ fn read_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(
     assert!(printed.status.success(), "{args:?}: {}", String::from_utf8_lossy(&printed.stderr));
     let result: T = serde_json::from_slice(&printed.stdout).unwrap();
     let value: Value = serde_json::from_slice(&printed.stdout).unwrap();
-    assert_eq!(serde_json::to_value(&result).unwrap(), value, "{args:?}: something was lost");
+    assert_eq!(
+        serde_json::to_value(Labelled::of(&result)).unwrap(),
+        value,
+        "{args:?}: something was lost"
+    );
     let mut text = Vec::new();
     text_of(&result, &mut text).unwrap();
     let plain = moesim(&here, args);
@@ -112,7 +116,7 @@ fn flows_read_back() {
     let printed = moesim(&here, &["flows", "--pattern", "zipf16", "--gpus", "16", "--json"]);
     let result: FlowsResult = serde_json::from_slice(&printed.stdout).unwrap();
     let value: Value = serde_json::from_slice(&printed.stdout).unwrap();
-    assert_eq!(serde_json::to_value(&result).unwrap(), value);
+    assert_eq!(serde_json::to_value(Labelled::of(&result)).unwrap(), value);
     let mut text = Vec::new();
     result.write_text(&mut text).unwrap();
     let plain = moesim(&here, &["flows", "--pattern", "zipf16", "--gpus", "16"]);

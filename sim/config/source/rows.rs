@@ -7,6 +7,15 @@ impl Diagnostic {
     /// What the reader of a CSV text says of it; `help` tells what columns it has.
     #[must_use]
     pub fn of_csv((place, text): (&str, &str), error: &csv::Error, help: &str) -> Self {
+        if let Some(separator) = other_separator(text) {
+            let found = format!("columns are separated by {separator}");
+            return Self::at_line(
+                place,
+                (text, 1),
+                found,
+                format!("separate them by commas; {help}"),
+            );
+        }
         let line = error.position().map(|at| at.line() as usize);
         match error.kind() {
             csv::ErrorKind::Deserialize { err, .. } => {
@@ -93,6 +102,13 @@ fn quoted_in<'m>(message: &'m str, before: &str) -> Option<&'m str> {
     message.strip_prefix(before)?.split('`').next()
 }
 
+/// What separates the columns of a first line without a comma, where it is what other programs write.
+fn other_separator(text: &str) -> Option<&'static str> {
+    let head = text.lines().next().filter(|head| !head.contains(','))?;
+    let known = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")];
+    known.into_iter().find(|(separator, _)| head.contains(*separator)).map(|(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +144,8 @@ mod tests {
             wrong.to_string(),
             "t.csv:1: has no column `seconds`\n  help: rename `second`, if it is that; the columns are name, seconds"
         );
+        let german = mistake("name;seconds\na;1,5\n").to_string();
+        assert!(german.starts_with("t.csv:1: columns are separated by semicolons"), "{german}");
         let short = mistake("name,seconds\na\n").to_string();
         assert!(
             short.starts_with("t.csv:2: has 1 cells, and the first line names 2 columns"),

@@ -39,7 +39,7 @@ pub struct LayoutsResult {
     pub bounded: usize,
     /// How many were run.
     pub simulated: usize,
-    /// What bounds give away.
+    /// The error that bounds allow for.
     pub bound_margin: f64,
     /// Of those that were run, those that none beats in throughput and step time at the same τ, the best first.
     pub front: Vec<LaidOut>,

@@ -25,7 +25,7 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
     table(result, out)?;
     let margin = 100.0 * result.bound_margin;
     let front = format!(
-        "none of the same τ has more throughput and a shorter step; bounds give away {margin:.0} %; \
+        "none of the same τ has more throughput and a shorter step; bounds allow for an error of {margin:.0} %; \
          binds: what takes most of the step"
     );
     wrapped(out, "listed: ", &front)?;

@@ -11,7 +11,7 @@ use crate::base::units::LinkId;
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::topology::Topology;
-use crate::workload::{Phase, Workload};
+use crate::workload::{Origin, Phase, Workload};
 
 /// What was taken for one cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -223,7 +223,32 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let idle = scenario.without_effect.iter().cloned();
     let borrowed = scenario.borrowed().into_iter().chain(scenario.overheads_borrowed());
     let sick = sick_links(&scenario.topology);
-    borrowed.chain(stated).chain(idle).chain(sick).chain(straddling(scenario)).collect()
+    borrowed
+        .chain(stated)
+        .chain(idle)
+        .chain(sick)
+        .chain(straddling(scenario))
+        .chain(repeated(scenario))
+        .collect()
+}
+
+/// That a law or recording has fewer layers than a model, and is repeated; none where none is.
+fn repeated(scenario: &Scenario) -> Option<String> {
+    let layers = |workload: &Workload| match &workload.gating.origin {
+        Origin::Drawn => None,
+        Origin::Law(law) => Some(law.layers.len()),
+        Origin::Recording(recording) => Some(recording.layers()),
+    };
+    workloads(scenario).find_map(|workload| {
+        let (known, all) = (layers(workload)?, workload.model.layers);
+        let fewer = known < all as usize;
+        fewer.then(|| {
+            format!(
+                "the recording or law of {} has {known} layers, repeated over {all}",
+                workload.name
+            )
+        })
+    })
 }
 
 /// That groups which would fit into a node lie across two, as their size does not divide it; none where none does.

@@ -64,6 +64,13 @@ pub(super) fn rows(name: &str, csv: &[u8]) -> Result<Vec<Row>, Diagnostic> {
         }
         rows.push(row);
     }
+    if rows.is_empty() {
+        return Err(Diagnostic::of(
+            name,
+            "holds no points",
+            format!("give a line for each τ; {COLUMNS}"),
+        ));
+    }
     Ok(rows)
 }
 
