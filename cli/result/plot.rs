@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Failure, output};
@@ -81,6 +82,12 @@ impl Kind {
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
+}
+
+/// What `moesim validate --json` prints, as far as it is drawn.
+#[derive(Deserialize)]
+struct Validated {
+    files: Vec<FileErrors>,
 }
 
 /// What a file turned out to hold.
@@ -231,8 +238,8 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
     let has = |key: &str| told.is_none() && value.get(key).is_some();
     let found = if let Some(found) = told.and_then(|kind| Found::read(kind, name, &text)) {
         found?
-    } else if value.is_array() {
-        Found::Errors(read_result(name, &text)?)
+    } else if has("files") {
+        Found::Errors(read_result::<Validated>(name, &text)?.files)
     } else if has("results") {
         Found::Study(read_result(name, &text)?)
     } else if has("clusters") {

@@ -27,7 +27,7 @@ pub(crate) struct ReproduceArgs {
 /// The commit that was built, where whoever built it said so in the environment.
 const COMMIT: Option<&str> = option_env!("MOESIM_COMMIT");
 
-const HELP: &str = "name JSON that moesim run, memory, compare, plan, layouts, advise, explain, flows, topology or gate printed";
+const HELP: &str = "name JSON that moesim run, memory, compare, plan, layouts, advise, explain, flows, topology, gate or validate printed";
 
 /// What the result of the command that is running is made by.
 pub(crate) fn made_by(inputs: impl IntoIterator<Item = Input>) -> MadeBy {
@@ -92,7 +92,7 @@ fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
     })?;
     // Others write files, or print no JSON: whoever made the result must not choose what is written here.
     use crate::Command::{
-        Advise, Compare, Explain, Flows, Gate, Layouts, Memory, Plan, Run, Topology,
+        Advise, Compare, Explain, Flows, Gate, Layouts, Memory, Plan, Run, Topology, Validate,
     };
     if !matches!(
         command.command,
@@ -107,6 +107,7 @@ fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
                 | Flows(_)
                 | Topology(_)
                 | Gate(_)
+                | Validate(_)
         )
     ) {
         return Err(Diagnostic::of(place, "was made by another command", HELP).into());

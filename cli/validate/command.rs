@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::Failure;
 use crate::arguments::choice;
+use crate::{Failure, output, reproduce};
+use moesim::base::inputs::Input;
 use moesim::base::table::Table;
-use moesim::config::{Diagnostic, Kind};
+use moesim::config::{Diagnostic, Kind, built_in_profiles};
 use moesim::output::pictures::predicted_measured;
 use moesim::studies::validate::summary::FileErrors;
 use moesim::studies::validate::{LeaveOut, Report, judge, summary};
@@ -38,7 +39,7 @@ pub(crate) struct ValidateArgs {
     /// Draw predicted against measured times of each file, as SVG and PNG files in this folder.
     #[arg(long, value_name = "FOLDER")]
     pub plot: Option<PathBuf>,
-    /// Print a JSON array with an object for each file.
+    /// Print JSON: under `files` an object for each file.
     #[arg(long)]
     pub json: bool,
 }
@@ -90,9 +91,9 @@ pub(super) fn run(
         found.plot(folder)?;
     }
     if args.json {
-        found.write_json(out)?
+        found.write_json(out)?;
     } else {
-        found.write_text(args, out)?
+        found.write_text(args, out)?;
     }
     found.mistakes.into_iter().next().map_or(Ok(()), |mistake| Err(mistake.into()))
 }
@@ -101,6 +102,8 @@ pub(super) fn run(
 struct Found {
     tables: Vec<(Vec<Report>, Table)>,
     others: Vec<Other>,
+    /// What was judged, and the profiles that come with moesim and predicted.
+    inputs: Vec<Input>,
     ignored: Vec<String>,
     mistakes: Vec<Diagnostic>,
 }
@@ -114,14 +117,21 @@ impl Found {
     ) -> Result<(), Diagnostic> {
         if path.extension().is_some_and(|e| e == "parquet") {
             match judge(path, leave_out) {
-                Ok(Some(judged)) => self.tables.push(judged),
+                Ok(Some(judged)) => {
+                    self.inputs.extend(output::input(path));
+                    self.inputs.extend(judged.0.iter().filter_map(profile_of));
+                    self.tables.push(judged);
+                }
                 Ok(None) => self.ignored.push(path.display().to_string()),
                 Err(mistake) => self.mistakes.push(mistake),
             }
             return Ok(());
         }
         match other(path)? {
-            Some(judged) => self.others.push(judged),
+            Some(judged) => {
+                self.inputs.extend(output::input(path));
+                self.others.push(judged);
+            }
             None => self.ignored.push(path.display().to_string()),
         }
         Ok(())
@@ -135,12 +145,11 @@ impl Found {
         self.tables.iter().flat_map(|(reports, _)| reports)
     }
 
-    fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn write_json(&self, out: &mut dyn Write) -> Result<(), Failure> {
         let tables = self.reports().map(|report| serde_json::to_value(FileErrors::of(report)));
-        let mut all = tables.collect::<Result<Vec<Value>, _>>()?;
+        let mut all = tables.collect::<Result<Vec<Value>, _>>().map_err(io::Error::from)?;
         all.extend(self.others.iter().map(|other| other.json.clone()));
-        serde_json::to_writer_pretty(&mut *out, &all)?;
-        writeln!(out)
+        reproduce::print(out, json!({ "files": all }), self.inputs.iter().cloned())
     }
 
     fn write_text(&self, args: &ValidateArgs, out: &mut dyn Write) -> io::Result<()> {
@@ -171,6 +180,12 @@ impl Found {
         }
         Ok(())
     }
+}
+
+/// The built-in profile that predicted a file.
+fn profile_of(report: &Report) -> Option<Input> {
+    let known = built_in_profiles().iter().find(|profile| profile.name == report.profile)?;
+    Some(Input::of(known.name, known.toml.as_bytes(), true))
 }
 
 /// The files of a folder, by name.

@@ -4,10 +4,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 
 use crate::Failure;
 use crate::output::Files;
 use crate::output::progress::Progress;
+use moesim::base::inputs::Input;
 use moesim::base::threads;
 use moesim::config::Diagnostic;
 use moesim::output::pictures::predicted_measured;
@@ -29,7 +31,7 @@ pub(crate) struct SystemsArgs {
     /// Draw predicted against measured values, as SVG and PNG files in this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["scenario", "export"])]
     plot: Option<PathBuf>,
-    /// Print a JSON array with an object for each row.
+    /// Print JSON: under `rows` an object for each row.
     #[arg(long, conflicts_with_all = ["scenario", "export"])]
     json: bool,
     /// Threads to use; results are the same for any number. Default: all cores.
@@ -55,7 +57,11 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
     }
     if args.json {
         let all: Vec<SystemRow> = verdicts.iter().map(SystemRow::of).collect();
-        return crate::output::json(out, &all);
+        let input = match file {
+            Some(path) => crate::output::input(path),
+            None => Some(Input::of(BUILT_IN_NAME, systems::BUILT_IN.as_bytes(), true)),
+        };
+        return crate::reproduce::print(out, json!({ "rows": all }), input);
     }
     Ok(write!(out, "{}", summary::text(&name_of(file), &verdicts))?)
 }

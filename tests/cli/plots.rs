@@ -173,7 +173,7 @@ fn what_is_no_result_is_refused_with_a_way_out_and_nothing_is_written() {
     fs::write(here.join("bytes.json"), [0xff, 0xfe, 0x00]).unwrap();
     fs::write(here.join("trace.pftrace"), [1, 2, 3]).unwrap();
     fs::write(here.join("empty.csv"), "").unwrap();
-    fs::write(here.join("list.json"), "[]").unwrap();
+    fs::write(here.join("list.json"), "{\"files\": []}").unwrap();
     fs::write(here.join("clusters.json"), "{\"equal\": \"cost\", \"clusters\": []}").unwrap();
     fs::write(
         here.join("half.json"),
@@ -203,8 +203,8 @@ fn what_is_no_result_is_refused_with_a_way_out_and_nothing_is_written() {
     }
     fs::write(
         here.join("good.json"),
-        "[{\"file\": \"a\", \"median_abs_error\": 0.1, \
-        \"p90_abs_error\": 0.2}]",
+        "{\"files\": [{\"file\": \"a\", \"median_abs_error\": 0.1, \
+        \"p90_abs_error\": 0.2}]}",
     )
     .unwrap();
     let message = refused(&here, &["plot", "good.json", "--out", "out.pdf"]);

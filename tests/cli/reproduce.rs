@@ -28,6 +28,19 @@ fn moesim(folder: &Path, args: &[&str]) -> Result<String, String> {
 const SMALL: [&str; 4] =
     ["--set", "workload.batch.micro_batches=1", "--set", "workload.model.layers=8"];
 
+/// A table of measurements, one of counts, and the first published systems.
+fn measurements(folder: &Path) {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("calibrate/data");
+    fs::create_dir(folder.join("measured")).expect("ours");
+    let table = "nccl_l40s.parquet";
+    fs::copy(data.join(table), folder.join("measured").join(table)).expect("a shipped file");
+    let counts = "domain,layer,expert,count\na,0,0,5\na,0,1,7\nb,0,0,6\nb,0,1,2\n";
+    fs::write(folder.join("counts.csv"), counts).expect("ours");
+    let systems = fs::read_to_string(data.join("systems/systems.csv")).expect("a shipped file");
+    let few: String = systems.split_inclusive('\n').take(4).collect();
+    fs::write(folder.join("few.csv"), few).expect("ours");
+}
+
 #[test]
 fn results_of_every_command_are_made_again() {
     let here = folder("all");
@@ -36,6 +49,7 @@ fn results_of_every_command_are_made_again() {
         "source,destination,bytes,start_s\n0,1,1000,0\n1,9,50000,0\n",
     )
     .expect("ours");
+    measurements(&here);
     let run = ["run", "paper", "--json", "--set", "counted=moe-layer", "--set", "seeds=0..1"];
     let two = ["own.toml=a100-sxm", "h100-4x8-rail", "--seeds", "0..2", "--json"];
     for (args, inputs) in [
@@ -48,6 +62,20 @@ fn results_of_every_command_are_made_again() {
         ),
         (vec!["topology", "own.toml", "--json"], &["own.toml"]),
         (vec!["gate", "show", "moepp-1b", "--micro-batches", "1", "--json"], &["moepp-1b"]),
+        (vec!["gate", "fit", "counts.csv", "--json"], &["counts.csv"]),
+        (
+            vec!["validate", "measured", "--json", "--plot", "no.svg"],
+            &["measured/nccl_l40s.parquet", "l40s"],
+        ),
+        (vec!["validate", "systems", "few.csv", "--json"], &["few.csv"]),
+        (
+            [
+                &["advise", "moe-1b", "--topology", "a100-4x8", "--seeds", "0..2", "--json"],
+                &SMALL[..],
+            ]
+            .concat(),
+            &["moe-1b"],
+        ),
     ] {
         let text = moesim(&here, &args).unwrap_or_else(|told| panic!("{args:?}: {told}"));
         let made_by = &serde_json::from_str::<Value>(&text).expect("JSON")["made_by"];
@@ -62,6 +90,7 @@ fn results_of_every_command_are_made_again() {
         }
         fs::write(here.join("result.json"), &text).expect("ours");
         let _ = fs::remove_file(here.join("no.svg"));
+        let _ = fs::remove_dir_all(here.join("no.svg"));
         let told =
             moesim(&here, &["reproduce", "result.json"]).unwrap_or_else(|told| panic!("{told}"));
         assert!(told.contains("reproduced, ") && told.contains("values are the same"), "{told}");

@@ -22,7 +22,7 @@ use crate::config::Diagnostic;
 use plan::Plan;
 pub use predict::Prediction;
 use predict::Seconds;
-pub use row::{BUILT_IN_NAME, Row};
+pub use row::{BUILT_IN, BUILT_IN_NAME, Row};
 
 mod hardware;
 mod model;

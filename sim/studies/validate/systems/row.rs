@@ -12,7 +12,8 @@ use super::words::has_any;
 use crate::config::{Diagnostic, Kind};
 
 /// The table that is built in.
-const BUILT_IN: &str = include_str!("../../../../calibrate/data/systems/systems.csv");
+/// The text of the table that is built in.
+pub const BUILT_IN: &str = include_str!("../../../../calibrate/data/systems/systems.csv");
 /// Its name in messages.
 pub const BUILT_IN_NAME: &str = "systems.csv (built in)";
 /// No table is larger.
