@@ -20,12 +20,11 @@ pub(crate) fn tau(text: &str) -> Result<f64, String> {
     fits.ok_or_else(|| format!("give a number from {least} to {most}"))
 }
 
-/// A number above zero.
+/// A number above zero whose inverse is a number too: a target of 1e-320 ms would be one of infinitely many tokens.
 pub(crate) fn positive(text: &str) -> Result<f64, String> {
-    match text.trim().parse::<f64>() {
-        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
-        _ => Err("give a number above zero".to_owned()),
-    }
+    let fits = |value: &f64| (1e-12..=1e18).contains(value);
+    let number = text.trim().parse::<f64>().ok().filter(fits);
+    number.ok_or_else(|| "give a number above zero, from 1e-12 to 1e18".to_owned())
 }
 
 /// What is counted, by its word.

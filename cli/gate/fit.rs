@@ -265,7 +265,9 @@ impl Report<'_> {
         writeln!(out, "\nstatistic                                seen    law   error")?;
         let mut line = |name: String, pair: Pair| {
             let Pair { seen, modelled } = pair;
-            writeln!(out, "{name:<38} {seen:>6.3} {modelled:>6.3} {:>+6.1} %", 100.0 * pair.error())
+            let error = pair.error().map(|error| format!("{:+.1} %", 100.0 * error));
+            let error = error.unwrap_or_else(|| "-".to_owned());
+            writeln!(out, "{name:<38} {seen:>6.3} {modelled:>6.3} {error:>8}")
         };
         for (gap, pair) in &self.judgement.overlap {
             line(format!("overlap of tokens {gap} apart"), *pair)?;
@@ -348,8 +350,7 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
             "domains": counts.domains, "layers": layers, "popularity_sd": popularity,
             "domain_sd": domain, "not_known": not_known(number),
         });
-        writeln!(out, "{report:#}")?;
-        return Ok(());
+        return super::super::reproduce::print(out, report, output::input(&args.trace));
     }
     writeln!(out, "domains: {}\n", counts.domains.join(", "))?;
     writeln!(out, "layer  popularity_sd        domain_sd        max/mean of the mix    cv")?;

@@ -291,6 +291,21 @@ fn shape_of(table: &Table) -> Result<(usize, usize), TableError> {
     if table.rows() == 0 {
         return Err(mistake(table, None, "has no rows".to_owned(), "give one row per token"));
     }
+    // What is beyond the limits would be left out in silence.
+    for (beyond, what, most) in [
+        (column_name(MOST_LAYERS, 0), "layers", MOST_LAYERS),
+        (column_name(0, MOST_CHOICES), "choices", MOST_CHOICES),
+    ] {
+        if table.has(&beyond) {
+            let help = format!("give the first {most} {what} in a file of their own");
+            return Err(mistake(
+                table,
+                Some(&beyond),
+                format!("is of more than {most} {what}"),
+                &help,
+            ));
+        }
+    }
     Ok((layers, top_k))
 }
 

@@ -58,6 +58,19 @@ fn quality_and_tau_beyond_all_measure_are_refused() {
     }
 }
 
+/// Found by the long run of mutants: the rate that meets such a time is infinite.
+#[test]
+fn targets_that_are_next_to_nothing_are_refused() {
+    let here = folder("target");
+    for target in ["5e-324", "1e-308", "1e300", "0", "-1", "inf", "nan"] {
+        for of in ["--layer-ms", "--step-ms", "--tokens-per-s"] {
+            let (code, out, told) = moesim(&here, &["plan", "a100-4x8", of, target]);
+            assert_eq!((code, out.as_str()), (Some(2), ""), "{of} {target}: {told}");
+            assert!(told.contains("from 1e-12 to 1e18"), "{of} {target}: {told}");
+        }
+    }
+}
+
 #[test]
 fn where_the_makespan_alone_is_wanted_no_other_time_is_shown() {
     let here = folder("makespan");
@@ -130,6 +143,23 @@ fn one_stray_expert_is_asked_about() {
     let (code, out, told) = moesim(&here, &["gate", "fit", "sound.parquet", "--experts", "9"]);
     assert_eq!(code, Some(0), "{told}");
     assert!(out.contains("2 of 9 experts per token"), "{out}");
+}
+
+/// Found by the long run of mutants: where neighbours share no expert, no error is relative to that.
+#[test]
+fn statistics_that_a_recording_has_nothing_of_have_no_relative_error() {
+    let here = folder("nothing");
+    let (tokens, path) = (480_i64, here.join("apart.parquet"));
+    let column = |of: &dyn Fn(i64) -> i64| {
+        Column::Integers((0..tokens).map(|token| Some(of(token))).collect())
+    };
+    let table = Table::new("recording").with("seq", column(&|token| token / 40));
+    table.with("l00_k0", column(&|token| token % 4)).write(&path).expect("ours");
+    let (code, out, told) = moesim(&here, &["gate", "fit", "apart.parquet"]);
+    assert_eq!(code, Some(0), "{told}");
+    let line = out.lines().find(|line| line.starts_with("overlap of tokens 1 apart"));
+    let line = line.unwrap_or_else(|| panic!("{out}"));
+    assert!(line.contains(" 0.000 ") && line.ends_with(" -"), "{line}");
 }
 
 #[test]

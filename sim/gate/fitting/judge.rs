@@ -33,10 +33,10 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Relative error of the law.
+    /// Relative error of the law; none where the recording has nothing of it.
     #[must_use]
-    pub fn error(self) -> f64 {
-        self.modelled / self.seen - 1.0
+    pub fn error(self) -> Option<f64> {
+        (self.seen != 0.0).then(|| self.modelled / self.seen - 1.0)
     }
 }
 
