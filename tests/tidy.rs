@@ -6,8 +6,12 @@
 
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/mutants.rs"]
+mod mutants;
 #[path = "tidy/sources.rs"]
 mod sources;
+#[path = "tidy/supply.rs"]
+mod supply;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -187,7 +191,7 @@ fn every_cited_key_is_listed() {
 fn every_source_file_named_exists() {
     let documents = ["", "docs", "calibrate", "topologies", "workloads", "scenarios", "notebooks"];
     let documents = documents.iter().flat_map(|folder| sources::documents(folder));
-    let code = ["sim", "cli", "calibrate/tool", "tests", "benches", "examples"];
+    let code = ["sim", "cli", "calibrate/tool", "tests", "benches", "examples", "fuzz/targets"];
     for (path, text) in code.iter().flat_map(|folder| sources(folder)).chain(documents) {
         let is_code = path.ends_with(".rs");
         let comments = text.lines().filter(|line| !is_code || line.trim_start().starts_with("//"));
@@ -206,7 +210,7 @@ fn every_source_file_named_exists() {
 
 #[test]
 fn files_are_of_a_readable_length() {
-    for folder in ["sim", "cli", "calibrate/tool", "tests", "benches", "examples"] {
+    for folder in ["sim", "cli", "calibrate/tool", "tests", "benches", "examples", "fuzz/targets"] {
         for (path, text) in sources(folder) {
             let lines = text.lines().count();
             let most = allowance(LONGER_FILES, &path).unwrap_or(MOST_LINES);

@@ -2,13 +2,16 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod fuzz_targets;
 mod gate_pools;
 mod gate_property;
 mod gate_schemes;
 mod kernels;
+mod network_metamorphic;
 mod network_sharing;
 mod network_sharing_large;
 #[path = "../support/plain.rs"]
 mod plain;
 mod rising;
+mod runs_metamorphic;
 mod training;
