@@ -108,7 +108,7 @@ impl Command {
             Self::Plan(args) => args.plot.as_deref(),
             Self::Compare(args) => args.plot.as_deref(),
             Self::Layouts(args) => args.plot.as_deref(),
-            Self::Timeline(args) => Some(&args.out),
+            Self::Timeline(args) => args.out.as_deref(),
             Self::Plot(args) => args.file(),
             Self::Import(args) => args.out.as_deref(),
             Self::New(args) => args.out.as_deref(),

@@ -1,15 +1,17 @@
 //! `moesim timeline`: one run as a Perfetto trace.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::Failure;
+use crate::output::Files;
 use moesim::base::near::{advice, quoted};
 use moesim::base::units::GpuId;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
-use moesim::output::report::Setting;
+use moesim::output::execution_trace::{ExecutionTraces, VERSION};
+use moesim::output::report::{Setting, wrapped};
 use moesim::output::timeline::Timeline;
 use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
@@ -21,8 +23,11 @@ pub(crate) struct TimelineArgs {
     /// A scenario file, or the name of a built-in one.
     scenario: String,
     /// The file to write; open it at ui.perfetto.dev.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "chakra")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write the run as Chakra execution traces, which ASTRA-sim reads, into this folder: WORKLOAD.GPU.et for each GPU.
+    #[arg(long, value_name = "FOLDER")]
+    chakra: Option<PathBuf>,
     /// The workload of the scenario to run. Default: its last.
     #[arg(long)]
     workload: Option<String>,
@@ -59,6 +64,10 @@ pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
         let help = format!("GPUs that are used are numbered 0 to {}", gpus - 1);
         return Err(Diagnostic::of("--ranks", format!("there is no GPU {rank}"), help).into());
     }
+    if let Some(folder) = &args.chakra {
+        execution_traces((&scenario, workload, seed), folder, out)?;
+    }
+    let Some(file) = &args.out else { return Ok(Setting::of(&scenario).write_taken(out)?) };
     let outcome = study::run(&scenario, workload, scenario.overheads, seed)?;
     let mut traced: Vec<u32> = args.ranks.clone();
     if gpus <= FEW && traced.is_empty() {
@@ -77,7 +86,7 @@ pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
     let nothing = WhatIf::NOTHING;
     study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let trace = timeline.trace();
-    crate::output::write(&args.out, &trace)?;
+    crate::output::write(file, &trace)?;
     traced.sort_unstable();
     traced.dedup();
     let named: Vec<String> = traced.iter().map(u32::to_string).collect();
@@ -90,13 +99,38 @@ pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
         named.join(" "),
         timeline.slices().len(),
         trace.len(),
-        args.out.display()
+        file.display()
     )?;
     let moved = timeline.link_bytes();
     for class in LinkClass::ALL.into_iter().filter(|class| moved.of(*class) > 0) {
         writeln!(out, "bytes over {} links: {}", class.name(), moved.of(class))?;
     }
     Ok(Setting::of(&scenario).write_taken(out)?)
+}
+
+/// Writes a run as Chakra's traces, a file for each GPU of the cluster: those that idle have an empty one.
+fn execution_traces(
+    (scenario, workload, seed): (&Scenario, &Workload, u64),
+    folder: &Path,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut traces = ExecutionTraces::new(scenario.topology.gpus());
+    let nothing = WhatIf::NOTHING;
+    study::run_if(scenario, workload, scenario.overheads, seed, &nothing, Some(&mut traces))?;
+    let mut files = Files::of(folder)?;
+    for (gpu, bytes) in traces.files().enumerate() {
+        files.add(&format!("{}.{gpu}.et", workload.name), bytes)?;
+    }
+    files.keep()?;
+    let line = format!(
+        "{} of {}, seed {seed}, as Chakra execution traces {VERSION}: {} messages, {}/{}.GPU.et",
+        workload.name,
+        scenario.name,
+        traces.messages(),
+        folder.display(),
+        workload.name
+    );
+    Ok(wrapped(out, "", &line)?)
 }
 
 /// The workload of a scenario of this name and τ.

@@ -17,8 +17,9 @@ use crate::topology::{ByClass, Topology};
 mod links;
 mod proto;
 
+use crate::output::protobuf::Message;
 use links::LinkUse;
-use proto::{Message, Trace};
+use proto::Trace;
 
 /// A stretch of a GPU's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -209,10 +209,15 @@ fn a_plan_recommends_nothing_that_does_not_fit_and_says_what_it_left_out() {
 #[test]
 fn published_gains_stand_beside_the_papers_gpus_alone() {
     let folder = folder("published");
-    let run = ["run", "paper", "--set", "seeds=0..1", "--set", FEW];
-    let (_, own) = said(&folder, &run);
-    let (_, other) = said(&folder, &[&run[..], &["--set", "topology=h100-4x8-rail"]].concat());
-    assert!(own.contains("published") && !other.contains("published"), "{other}");
+    let run =
+        ["run", "paper", "--set", "seeds=0..1", "--set", "tau=[0.75]", "--set", "breakdown=0.75"];
+    let with = |more: &[&str]| said(&folder, &[&run[..], more].concat()).1;
+    assert!(with(&[]).contains("published"));
+    // Another GPU, another batch, other sizes: nothing of that was published.
+    for set in ["topology=h100-4x8-rail", FEW, "workload.model.hidden=1024"] {
+        let other = with(&["--set", set]);
+        assert!(!other.contains("published"), "{set}: {other}");
+    }
 }
 
 #[test]

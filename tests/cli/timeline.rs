@@ -12,6 +12,7 @@ use moesim::base::units::{GpuId, SimDuration, SimTime};
 use moesim::config::{Overrides, ScenarioSource};
 use moesim::execution::blame::Reason;
 use moesim::execution::machine::{Fact, Moved, Observer};
+use moesim::output::execution_trace::ExecutionTraces;
 use moesim::output::timeline::Timeline;
 use moesim::studies::study::{self, WhatIf};
 use moesim::topology::LinkClass;
@@ -196,6 +197,129 @@ fn an_exchange_counts_from_when_its_bytes_could_first_move() {
                 at.sort_unstable();
                 assert_eq!(*from, at[nth], "{engine}: exchange {number} of the group of {first}");
             }
+        }
+    }
+}
+
+/// A node of a Chakra trace.
+#[derive(Debug)]
+struct Node {
+    kind: u64,
+    micros: u64,
+    after: Vec<u64>,
+    attributes: BTreeMap<String, u64>,
+}
+
+/// The nodes of a trace, by number: messages behind their lengths, the first of which is about all.
+fn nodes(mut file: &[u8]) -> BTreeMap<u64, Node> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for shift in (0..).step_by(7) {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        value
+    }
+    let mut messages = Vec::new();
+    while !file.is_empty() {
+        let length = varint(&mut file) as usize;
+        messages.push(&file[..length]);
+        file = &file[length..];
+    }
+    assert_eq!(fields(messages[0])[0].2, b"0.0.4");
+    let node = |message: &&[u8]| {
+        let all = fields(message);
+        let number = |field| all.iter().find(|own| own.0 == field).map_or(0, |own| own.1);
+        let after = all.iter().filter(|own| own.0 == 5).flat_map(|own| {
+            let (mut packed, mut numbers) = (own.2, Vec::new());
+            while !packed.is_empty() {
+                numbers.push(varint(&mut packed));
+            }
+            numbers
+        });
+        let attributes = all.iter().filter(|own| own.0 == 10).map(|own| {
+            let inner = fields(own.2);
+            (String::from_utf8(inner[0].2.to_vec()).unwrap(), inner[1].1)
+        });
+        let node = Node {
+            kind: number(3),
+            micros: number(7),
+            after: after.collect(),
+            attributes: attributes.collect(),
+        };
+        (number(1), node)
+    };
+    messages[1..].iter().map(node).collect()
+}
+
+/// Under every way that tokens travel, what Chakra's traces hold is what was exchanged and computed: every message once at
+/// either end, in an order that can be executed.
+#[test]
+fn execution_traces_hold_what_was_exchanged_and_computed() {
+    for all_to_all in ["direct", "two-hop", "pxn", "one-sided"] {
+        let set = [
+            "counted=moe-layer",
+            "workload.batch.micro_batches=1",
+            "workload.layout.expert_parallel=16",
+            &format!("all_to_all={all_to_all}"),
+            "topology=h100-4x8-rail",
+        ];
+        let overrides = Overrides::new(set.map(str::to_owned).to_vec());
+        let scenario = ScenarioSource::open("paper", overrides).unwrap().load().unwrap();
+        let workload = &scenario.cases[1].moepp[3];
+        let mut traces = ExecutionTraces::new(32);
+        let run = (workload, scenario.overheads, 0);
+        let observer: &mut dyn Observer = &mut traces;
+        let outcome =
+            study::run_if(&scenario, run.0, run.1, run.2, &WhatIf::NOTHING, Some(observer))
+                .unwrap();
+        let files: Vec<_> = traces.files().map(|file| nodes(&file)).collect();
+        // (from, to, tag) → bytes, at either end.
+        let ends = [5, 6].map(|kind| {
+            let mut found = BTreeMap::new();
+            for (gpu, file) in files.iter().enumerate() {
+                for node in file.values().filter(|node| node.kind == kind) {
+                    let of = |name: &str| node.attributes[name];
+                    assert_eq!(of(if kind == 5 { "comm_src" } else { "comm_dst" }), gpu as u64);
+                    let key = (of("comm_src"), of("comm_dst"), of("comm_tag"));
+                    assert!(found.insert(key, of("comm_size")).is_none(), "{key:?} twice");
+                }
+            }
+            found
+        });
+        assert_eq!(ends[0], ends[1], "{all_to_all}");
+        assert_eq!(ends[0].len(), traces.messages());
+        assert!(ends[0].values().all(|bytes| *bytes > 0));
+        let waits = [Reason::Dispatch, Reason::Combine];
+        for (gpu, file) in files.iter().enumerate() {
+            // Dependencies are known and lead nowhere back.
+            let mut done = std::collections::BTreeSet::new();
+            while done.len() < file.len() {
+                let ready = file.iter().filter(|(number, _)| !done.contains(*number));
+                let ready: Vec<u64> = ready
+                    .filter(|(_, node)| node.after.iter().all(|own| done.contains(own)))
+                    .map(|(number, _)| *number)
+                    .collect();
+                assert!(!ready.is_empty(), "GPU {gpu} waits for itself");
+                done.extend(ready);
+            }
+            let micros: u64 = file.values().map(|node| node.micros).sum();
+            let blame = &outcome.blame[gpu];
+            let computes = |reason: &Reason| !reason.is_wait() && !waits.contains(reason);
+            let computed: SimDuration =
+                Reason::ALL.into_iter().filter(computes).map(|reason| blame.of(reason)).sum();
+            assert!((micros as f64 - 1e3 * computed.ms()).abs() <= 1.0, "GPU {gpu}: {micros}");
+            // But for the first, a computation waits for messages, and messages for a computation.
+            let waiting = file.values().filter(|node| node.after.is_empty()).count();
+            assert!(
+                waiting < file.len() / 4,
+                "GPU {gpu}: {waiting} of {} wait for nothing",
+                file.len()
+            );
         }
     }
 }

@@ -373,6 +373,6 @@ mod tests {
         assert!(wrong("tau,quality,noise\n1,3,0\n").contains("noise: found 0"));
         assert!(wrong("tau,quality,noise\n1,3,1\n2,4,\n").contains("1 of 2 points"));
         assert!(wrong("model,tau,quality\nx,0.5,3\n").contains("models in it: x"));
-        assert!(wrong("").contains("has no quality"));
+        assert!(wrong("").contains("holds no points"));
     }
 }
