@@ -220,18 +220,7 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
         return Ok(if counts { Found::Counts(table) } else { Found::Table(table) });
     }
     let text = read(path, name)?;
-    let help = "name what moesim run, compare, plan, flows or validate printed with --json, or a \
-                sweep's folder";
-    let value: Value = serde_json::from_str(&text).map_err(|error| {
-        let found = match ending {
-            "pftrace" => "is a trace: open it at ui.perfetto.dev".to_owned(),
-            _ => match FileKind::misplaced(name, &text) {
-                Some(mistake) => return mistake,
-                None => format!("is no JSON: {error}"),
-            },
-        };
-        Diagnostic::of(name, found, help)
-    })?;
+    let value = json(name, &text, ending)?;
     // Results of moesim before they were labelled are told by their keys.
     let told = ResultKind::told(&value)
         .map_err(|found| Diagnostic::of(name, found, "make the result again with this moesim"))?;
@@ -251,9 +240,27 @@ fn find(path: &Path, name: &str) -> Result<Found, Failure> {
     } else if has("link_use") {
         Found::Flows(read_result(name, &text)?)
     } else {
-        return Err(Diagnostic::of(name, "is JSON, but no result that can be drawn", help).into());
+        let found = "is JSON, but no result that can be drawn";
+        return Err(Diagnostic::of(name, found, RESULTS).into());
     };
-    refuse_empty(found, name, help)
+    refuse_empty(found, name, RESULTS)
+}
+
+const RESULTS: &str = "name what moesim run, compare, plan, flows or validate printed with --json, or a sweep's \
+                       folder";
+
+/// A result's text as JSON, or what it is instead.
+fn json(name: &str, text: &str, ending: &str) -> Result<Value, Diagnostic> {
+    serde_json::from_str(text).map_err(|error| {
+        let found = match ending {
+            "pftrace" => "is a trace: open it at ui.perfetto.dev".to_owned(),
+            _ => match FileKind::misplaced(name, text) {
+                Some(mistake) => return mistake,
+                None => format!("is no JSON: {error}"),
+            },
+        };
+        Diagnostic::of(name, found, RESULTS)
+    })
 }
 
 /// Refuses a result whose list is empty.

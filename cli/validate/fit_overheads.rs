@@ -38,10 +38,8 @@ pub(crate) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let rows = read.as_deref().unwrap_or_else(|| paper::built_in());
     let predictor = Predictor::new(Overrides::new(args.set.clone()), threads::available())?;
     refuse_too_few(args, &predictor, rows)?;
-    let (fit, left_out) = during("runs", || {
-        let fit = predictor.fit(rows)?;
-        Ok::<_, TooLong>((fit, predictor.judge_leaving_out(rows)?))
-    })?;
+    let both = || Ok::<_, TooLong>((predictor.fit(rows)?, predictor.judge_leaving_out(rows)?));
+    let (fit, left_out) = during("runs", both)?;
     if let Some(path) = &args.out {
         let name = path.file_stem().map_or_else(|| "overheads".into(), |s| s.to_string_lossy());
         output::write(path, candidates::file_text(&name, &fit, &args.fitted_to))?;

@@ -205,17 +205,12 @@ fn allowed(
         let scenario = &case.scenario;
         for layout in space.layouts(scenario, case.own()) {
             found.all += 1;
-            let workload = match layout.of(scenario, case.own()) {
-                Ok(workload) => workload,
-                Err(why) => {
-                    count(&mut found.refused, why);
-                    continue;
-                }
-            };
-            if let Some((why, _)) = scenario.unrunnable(&workload) {
-                count(&mut found.refused, why);
+            let runnable = layout.of(scenario, case.own()).and_then(|workload| {
+                scenario.unrunnable(&workload).map_or(Ok(workload), |(why, _)| Err(why))
+            });
+            let Some(workload) = runnable.map_err(|why| count(&mut found.refused, why)).ok() else {
                 continue;
-            }
+            };
             let too_large = scenario.beyond_memory(&workload).map(|(why, _)| why);
             if let (Some(why), false) = (&too_large, scenario.allow_oom) {
                 count(&mut found.too_large, why.clone());
