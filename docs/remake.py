@@ -1,8 +1,9 @@
-"""Runs the commands that docs/answers.md shows and puts in what they print: `python3 docs/remake.py [--check]`.
+"""Runs the commands that pages of docs/ show and puts in what they print: `python3 docs/remake.py [--check]`.
 
 A shown command is a block that begins with ```console; its first lines up to the first without a trailing
 backslash are the command, the rest is what it prints. `--check` compares instead of writing, pictures
-included. MOESIM names the binary; target/release/moesim otherwise."""
+included. A refusal is shown where the page shows one already: a block with a line that begins with "error:".
+MOESIM names the binary; target/release/moesim otherwise."""
 
 import os
 import pathlib
@@ -14,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).parent.parent
 BINARY = os.environ.get("MOESIM", str(ROOT / "target" / "release" / "moesim"))
-PAGES = [ROOT / "docs" / "answers.md"]
+PAGES = [ROOT / "docs" / "answers.md", ROOT / "docs" / "transcripts.md"]
 PICTURES = "docs/pictures/"
 check = "--check" in sys.argv
 wrong = []
@@ -29,13 +30,14 @@ def remade(block, folder):
     pictures = [word for word in words if word.startswith(PICTURES)]
     there = [word.replace(PICTURES, f"{folder}/") if check else word for word in words[1:]]
     done = subprocess.run([BINARY, *there], capture_output=True, text=True, cwd=ROOT)
-    if done.returncode != 0:
+    refused = any(line.startswith("error:") for line in lines[end + 1 :])
+    if (done.returncode != 0) != refused:
         raise SystemExit(f"{command}\n{done.stderr}")
     for picture in pictures if check else []:
         made = pathlib.Path(folder) / picture.removeprefix(PICTURES)
         if made.read_bytes() != (ROOT / picture).read_bytes():
             wrong.append(picture)
-    said = done.stdout.replace(f"{folder}/", PICTURES)
+    said = (done.stdout + (done.stderr if refused else "")).replace(f"{folder}/", PICTURES)
     said = "\n".join(line.rstrip() for line in said.rstrip().split("\n"))
     return "```console\n" + "\n".join(lines[: end + 1]) + "\n" + said + "\n```"
 

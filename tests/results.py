@@ -14,19 +14,20 @@ from jsonschema import Draft7Validator
 
 ROOT = pathlib.Path(__file__).parent.parent
 BINARY = os.environ.get("MOESIM", str(ROOT / "target" / "release" / "moesim"))
+PAPER = "paper --set seeds=0..2 --set workload.batch.micro_batches=1"
 SMALL = "--set seeds=0..2 --set workload.batch.micro_batches=1 --set workload.model.layers=2"
 FEW = SMALL.replace("--set seeds=0..2", "--seeds 0..2")
 COMMANDS = [
-    f"run paper {SMALL}",
-    f"run paper {SMALL} --set counted=moe-layer --set calibration_uncertainty=true",
-    f"run paper {SMALL} --set counted=training-step --allow-oom",
-    f"memory paper {SMALL} --allow-oom",
+    f"run {PAPER}",
+    f"run {PAPER} --set counted=moe-layer --set calibration_uncertainty=true",
+    f"run {PAPER} --set counted=training-step --set workload.batch.phase=training --allow-oom",
+    f"memory {PAPER} --allow-oom",
     f"compare a100-4x8 h100-4x8-rail {FEW}",
     f"compare h100-4x8-rail --vanilla mixtral-8x7b {FEW}",
     f"plan a100-4x8 h100-4x8-rail --layer-ms 10 --tau 0.5,1 {FEW}",
     f"layouts h100-4x8-rail --ep 4,8 --tokens 2048 {FEW}",
     f"advise tests/data/cases/01-h100-experts.toml {SMALL}",
-    f"explain paper {SMALL} --set counted=model-forward --allow-oom",
+    f"explain {PAPER} --set counted=model-forward --allow-oom",
     "flows --topology two-tier-8 --pattern uniform",
     "flows --topology a100-4x8 --pattern zipf16 --makespan-only",
     "topology a100-4x8 --set health.gpu0:node-switch0=0.5",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
 use super::shared::table::{Column, Table};
+use super::shared::wrapped::wrapped;
 
 /// Columns of a terminal, those of figures before the capacity factors with the gap behind them, and the least for a
 /// picture.
@@ -65,7 +66,8 @@ impl GateLoads {
         self.write_layers(out)?;
         let shades: Vec<String> =
             SHADES.iter().map(|(least, shade)| format!("{shade} ≥ {least}")).collect();
-        writeln!(out, "\nload of FFN experts over their mean: {}", shades.join("  "))?;
+        writeln!(out)?;
+        wrapped(out, "load of FFN experts over their mean: ", &shades.join(", "))?;
         let first = self.layers.first();
         if first.is_some_and(|layer| layer.slots_by_expert.len() > self.ffn_experts) {
             writeln!(

@@ -10,13 +10,14 @@ use crate::output::report::shared::setting::{write_idle, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::value::digits;
 use crate::output::report::shared::value::spoken;
+use crate::output::report::shared::wrapped::wrapped;
 
 pub(super) fn write(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {
     write_idle(out, &told.setting.idle)?;
     match &told.moepp {
         Some(moepp) => pair(told, moepp, out)?,
         None => {
-            writeln!(out, "{} on {}", told.vanilla.workload, told.cluster)?;
+            wrapped(out, "", &format!("{} on {}", told.vanilla.workload, told.cluster))?;
             time(&told.vanilla, out)?;
             stands_on(&told.vanilla, out)?;
         }
@@ -27,29 +28,38 @@ pub(super) fn write(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {
 
 fn pair(told: &Explanation, own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
     let (vanilla, counted) = (&told.vanilla, told.setting.counted);
-    writeln!(
+    wrapped(
         out,
-        "{} on {}, {} × {}: {} % more throughput than {}.",
-        spoken(&own.workload, own.tau),
-        told.cluster,
-        told.gpus,
-        told.gpu,
-        told.increase_percent.shown(1),
-        vanilla.workload
+        "",
+        &format!(
+            "{} on {}, {} × {}: {} % more throughput than {}.",
+            spoken(&own.workload, own.tau),
+            told.cluster,
+            told.gpus,
+            told.gpu,
+            told.increase_percent.shown(1),
+            vanilla.workload
+        ),
     )?;
-    writeln!(
+    wrapped(
         out,
-        "{}: {} ms against vanilla's {} ms (seed {}).",
-        subject(counted),
-        digits(own.counted_ms),
-        digits(vanilla.counted_ms),
-        own.seed
+        "",
+        &format!(
+            "{}: {} ms against vanilla's {} ms (seed {}).",
+            subject(counted),
+            digits(own.counted_ms),
+            digits(vanilla.counted_ms),
+            own.seed
+        ),
     )?;
     let share = 100.0 * own.ffn_share;
-    writeln!(
+    wrapped(
         out,
-        "{share:.1} % of slots reach FFN experts: if all time went with them, the gain would be {:.0} %.",
-        100.0 * (100.0 / share - 1.0)
+        "",
+        &format!(
+            "{share:.1} % of slots reach FFN experts: if all time went with them, the gain would be {:.0} %.",
+            100.0 * (100.0 / share - 1.0)
+        ),
     )?;
     time(vanilla, out)?;
     change(vanilla, own, out)?;
@@ -82,7 +92,7 @@ fn time(run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
         |(reason, share): &(Reason, f64)| format!("{} {:.0} %", reason.label(), 100.0 * share);
     let parts: Vec<String> =
         shares.iter().filter(|(_, share)| *share > 0.0).take(4).map(said).collect();
-    writeln!(out, "Without MoE++ the time goes to {}.", parts.join(", "))
+    wrapped(out, "", &format!("Without MoE++ the time goes to {}.", parts.join(", ")))
 }
 
 /// What MoE++ took away, what it left, what it added.
@@ -100,14 +110,14 @@ fn change(vanilla: &ExplainedRun, own: &ExplainedRun, out: &mut dyn Write) -> io
     let removed = changes.iter().filter(|(_, change)| *change < -0.005 * whole);
     let removed: Vec<String> = removed.take(3).map(shortened).collect();
     if !removed.is_empty() {
-        writeln!(out, "MoE++ shortens {}.", removed.join(", "))?;
+        wrapped(out, "", &format!("MoE++ shortens {}.", removed.join(", ")))?;
     }
     let stays =
         |reason: &Reason| before(*reason) > 0.03 * whole && after(*reason) > 0.93 * before(*reason);
     let left = |reason: Reason| format!("{} ({} ms)", reason.label(), digits(after(reason)));
     let kept: Vec<String> = Reason::ALL.into_iter().filter(stays).map(left).collect();
     if !kept.is_empty() {
-        writeln!(out, "It leaves {}.", kept.join(", "))?;
+        wrapped(out, "", &format!("It leaves {}.", kept.join(", ")))?;
     }
     let grown = |(reason, change): &&(Reason, f64)| {
         *change > 0.005 * whole && before(*reason) < after(*reason)
@@ -119,28 +129,38 @@ fn change(vanilla: &ExplainedRun, own: &ExplainedRun, out: &mut dyn Write) -> io
     if added.is_empty() {
         return Ok(());
     }
-    writeln!(
+    wrapped(
         out,
-        "It adds {}; {} ms of zero-computation work hide under exchanges.",
-        added.join(", "),
-        digits(own.hidden_zero_computation_ms)
+        "",
+        &format!(
+            "It adds {}; {} ms of zero-computation work hide under exchanges.",
+            added.join(", "),
+            digits(own.hidden_zero_computation_ms)
+        ),
     )
 }
 
 fn ranks(own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
     let share = |ms: f64| 100.0 * ms / own.makespan_ms;
-    writeln!(
+    wrapped(
         out,
-        "GPU {} decides most often: it waits {:.0} % of the time, an average one {:.0} %.",
-        own.slowest_gpu,
-        share(own.slowest_gpu_waits_ms),
-        share(own.mean_gpu_waits_ms)
+        "",
+        &format!(
+            "GPU {} decides most often: it waits {:.0} % of the time, an average one {:.0} %.",
+            own.slowest_gpu,
+            share(own.slowest_gpu_waits_ms),
+            share(own.mean_gpu_waits_ms)
+        ),
     )
 }
 
 fn knobs(told: &Explanation, counted: Scope, out: &mut dyn Write) -> io::Result<()> {
     if counted == Scope::Experts {
-        return writeln!(out, "Links do not matter here: only the experts' own time is counted.");
+        return wrapped(
+            out,
+            "",
+            "Links do not matter here: only the experts' own time is counted.",
+        );
     }
     let all = by_size(&told.elasticities);
     let links: f64 = all.iter().map(|(_, e)| e.max(0.0)).sum();
@@ -151,12 +171,15 @@ fn knobs(told: &Explanation, counted: Scope, out: &mut dyn Write) -> io::Result<
     let named = all.iter().filter(|(_, e)| *e > 0.01);
     let named: Vec<String> = named.map(|(knob, e)| format!("{} {e:.2} %", words(knob))).collect();
     if named.is_empty() {
-        return writeln!(out, "No link matters: faster ones would change nothing.");
+        return wrapped(out, "", "No link matters: faster ones would change nothing.");
     }
-    writeln!(
+    wrapped(
         out,
-        "One percent better brings throughput: {}; the rest, {:.2} %, is the GPUs' own work.",
-        named.join(", "),
-        (1.0 - links).max(0.0)
+        "",
+        &format!(
+            "One percent better brings throughput: {}; the rest, {:.2} %, is the GPUs' own work.",
+            named.join(", "),
+            (1.0 - links).max(0.0)
+        ),
     )
 }

@@ -126,7 +126,7 @@ impl Setting {
         } else {
             "no calibration error drawn"
         };
-        writeln!(out, "counted: {}", self.counted.description())?;
+        wrapped(out, "counted: ", self.counted.description())?;
         writeln!(out, "seeds {} to {}, {drawn}", self.seeds[0], self.seeds[1] - 1)
     }
 

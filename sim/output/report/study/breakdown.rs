@@ -8,10 +8,9 @@ use crate::execution::blame::Reason;
 use crate::output::report::shared::table::{Column, Table, fitting};
 use crate::output::report::shared::value::decimals_of;
 
-/// Columns of eight that stand beside the labels, where names are as short.
-const COLUMNS: usize = 6;
+/// The least width of a column, and of the labels.
 const NARROWEST: usize = 8;
-const LABELS: usize = 28;
+const LABELS: usize = 26;
 
 pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     let wanted = |row: &&StudyRow| row.tau().is_none() || row.tau() == result.breakdown_tau;
@@ -19,18 +18,23 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
     if shown.len() < 2 {
         return Ok(());
     }
-    let names = || shown.iter().map(|row| row.model.as_str());
-    let short = names().all(|name| name.chars().count() <= NARROWEST);
-    let abreast = if short { COLUMNS } else { fitting(LABELS, NARROWEST, names()) };
+    let named = Reason::ALL.into_iter().filter(|reason| matters(&shown, *reason));
+    let labels = named.map(|reason| reason.label().chars().count()).max().unwrap_or(0).max(LABELS);
+    let abreast = fitting(labels, NARROWEST, shown.iter().map(|row| row.model.as_str()));
     for few in shown.chunks(abreast) {
-        columns(result.counted, few, out)?;
+        columns(result.counted, few, labels, out)?;
     }
     Ok(())
 }
 
-fn columns(counted: Scope, rows: &[&StudyRow], out: &mut dyn Write) -> io::Result<()> {
+fn columns(
+    counted: Scope,
+    rows: &[&StudyRow],
+    labels: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let figures = rows.iter().map(|_| Column::right(NARROWEST + 1));
-    let table = &mut Table::of(std::iter::once(Column::left(LABELS)).chain(figures));
+    let table = &mut Table::of(std::iter::once(Column::left(labels)).chain(figures));
     cells(table, rows, "where the time goes, ms", |row| row.model.clone());
     cells(table, rows, "mean over GPUs and seeds", |row| {
         let word = if row.zero_computation_experts > 0 { "MoE++" } else { "vanilla" };
@@ -60,10 +64,15 @@ fn columns(counted: Scope, rows: &[&StudyRow], out: &mut dyn Write) -> io::Resul
 
 /// One reason's time in each row, if it matters in any.
 fn line(table: &mut Table, rows: &[&StudyRow], reason: Reason) {
-    let of = |row: &StudyRow| row.blame_ms(reason).unwrap_or_default();
-    if rows.iter().any(|row| of(row) >= 5e-4 * row.time.ms.value()) {
+    if matters(rows, reason) {
+        let of = |row: &StudyRow| row.blame_ms(reason).unwrap_or_default();
         cells(table, rows, reason.label(), |row| in_ms(of(row)));
     }
+}
+
+fn matters(rows: &[&StudyRow], reason: Reason) -> bool {
+    let of = |row: &StudyRow| row.blame_ms(reason).unwrap_or_default();
+    rows.iter().any(|row| of(row) >= 5e-4 * row.time.ms.value())
 }
 
 fn cells(table: &mut Table, rows: &[&StudyRow], label: &str, of: impl Fn(&StudyRow) -> String) {

@@ -30,7 +30,7 @@ fn heading(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     let StudyResult { scenario, gpus, gpu, topology, profile, .. } = result;
     writeln!(out, "{scenario}: {gpus} x {gpu} ({topology})")?;
     write_idle(out, &result.idle)?;
-    writeln!(out, "counted: {}", result.counted.description())?;
+    wrapped(out, "counted: ", result.counted.description())?;
     wrapped(out, "", &format!("profile {profile}, overheads {}", result.overheads_in_words))?;
     write_doubts(out, "", (&result.cautions, &result.does_not_fit))?;
     writeln!(out)
