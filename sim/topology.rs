@@ -96,6 +96,7 @@ pub struct Topology {
     /// Names that the user gave to switches of an explicit graph, which follow its GPUs; else empty.
     switch_names: Vec<String>,
     links: Vec<Link>,
+    slow_gpus: BTreeMap<GpuId, f64>,
     paths: Paths,
 }
 
@@ -262,10 +263,10 @@ impl Topology {
         self.switch_names.get(switch).map(String::as_str)
     }
 
-    /// The same cluster with these links, by name, at shares of their bandwidth.
+    /// The same cluster with these links and GPUs, by name, at shares of their bandwidth and speed.
     ///
     /// # Errors
-    /// The first name that no link has, and the names of all links.
+    /// The first name that neither a link nor a GPU has, and the names of all links.
     pub fn with_health(mut self, shares: &BTreeMap<String, f64>) -> Result<Self, NoSuchLink> {
         if shares.is_empty() {
             return Ok(self);
@@ -274,6 +275,11 @@ impl Topology {
         let by_name: BTreeMap<String, LinkId> = ids.map(|id| (self.link_name(id), id)).collect();
         for (name, &share) in shares {
             assert!(share > 0.0 && share <= 1.0, "a link at {share} of its bandwidth");
+            let gpus = self.vertices[..self.gpus as usize].iter();
+            if let Some(gpu) = gpus.enumerate().find(|(_, gpu)| gpu.to_string() == *name) {
+                self.slow_gpus.insert(GpuId(gpu.0 as u32), share);
+                continue;
+            }
             match by_name.get(name) {
                 Some(link) => self.links[link.index()].health = share,
                 None => {
@@ -283,6 +289,12 @@ impl Topology {
             }
         }
         Ok(self)
+    }
+
+    /// GPUs that are not in full health, with the share of their speed that is left.
+    #[must_use]
+    pub const fn slow_gpus(&self) -> &BTreeMap<GpuId, f64> {
+        &self.slow_gpus
     }
 
     /// Links that are not in full health.

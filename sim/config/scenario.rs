@@ -52,6 +52,8 @@ pub struct Scenario {
     pub network: NetworkChoice,
     /// Whether each seed draws what calibration leaves open.
     pub calibration_uncertainty: bool,
+    /// Standard deviation of the logarithm of what kernels take, from one to the next; 0 unless it is given.
+    pub jitter: f64,
     /// Seeds, half open.
     pub seeds: Range<u64>,
     /// The comparisons.
@@ -185,6 +187,7 @@ impl ScenarioSource {
             all_to_all: spec.all_to_all.map(Into::into),
             network: self.network(&spec)?,
             calibration_uncertainty: spec.calibration_uncertainty,
+            jitter: spec.jitter.map_or(0.0, |jitter| jitter.0),
             seeds: spec.seeds.range().clone(),
             cases,
             breakdown_tau: spec.breakdown.map(|tau| tau.0),

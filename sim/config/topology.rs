@@ -57,11 +57,14 @@ pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
         let key = format!("health.{:?}", unknown.name);
         let near = nearest(&unknown.name, unknown.known.iter().map(String::as_str));
         let help = if near.is_empty() {
-            format!("links are named as \"{}\", one direction each", unknown.known[0])
+            format!(
+                "links are named as \"{}\", one direction each, and GPUs as \"gpu0\"",
+                unknown.known[0]
+            )
         } else {
             did_you_mean(&near)
         };
-        source.mistake_at_key(&key, format!("there is no link `{}`", unknown.name), help)
+        source.mistake_at_key(&key, format!("there is no link or GPU `{}`", unknown.name), help)
     })
 }
 

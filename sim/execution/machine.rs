@@ -27,11 +27,13 @@ mod fact;
 mod finished;
 mod gpu;
 mod meetings;
+mod pace;
 
 use exchange_tracker::ExchangeTracker;
 pub use fact::{Fact, Moved, Observer};
 pub use finished::Finished;
 use gpu::{Gpu, Hold};
+pub use pace::Pace;
 
 /// Everything that can happen. Events name things; an event may turn out to be stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +120,19 @@ impl<'a, P: Program> Machine<'a, P> {
             due: None,
             delivered: Vec::new(),
         }
+    }
+
+    /// The same whose GPUs have a pace of their own.
+    ///
+    /// # Panics
+    /// Unless there is one for each GPU.
+    #[must_use]
+    pub fn with_paces(mut self, paces: Vec<Pace>) -> Self {
+        assert_eq!(paces.len(), self.gpus.len(), "a pace for each GPU");
+        for (gpu, pace) in self.gpus.iter_mut().zip(paces) {
+            gpu.pace = Some(pace);
+        }
+        self
     }
 
     /// Sets every GPU going at time zero.

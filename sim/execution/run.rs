@@ -1,7 +1,7 @@
 //! One run, readable aloud.
 
 use crate::base::streams::Streams;
-use crate::base::units::{Bytes, SimTime};
+use crate::base::units::{Bytes, GpuId, SimTime};
 use crate::execution::Scope;
 use crate::execution::calendar::Calendar;
 use crate::execution::cost::{
@@ -12,7 +12,7 @@ use crate::execution::lowering::{
     AllToAll, Drawn, Forward, Grid, ParallelGrid, Rebalancing, Replicas, StepPlanner, TrainingStep,
     draws_of,
 };
-use crate::execution::machine::{Finished, Machine, Observer};
+use crate::execution::machine::{Finished, Machine, Observer, Pace};
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::execution::program::{Program, Slowdown};
 use crate::execution::provenance::stands_on;
@@ -48,6 +48,8 @@ pub struct Inputs<'a> {
     pub network: NetworkChoice,
     /// What is counted.
     pub counted: Scope,
+    /// Standard deviation of the logarithm of what kernels take, from one to the next; 0 for none.
+    pub jitter: f64,
     /// What calibration leaves open: each seed draws one sample of it. None, and every seed takes
     /// predictions as they are.
     pub uncertainty: Option<&'a Uncertainty>,
@@ -226,13 +228,14 @@ fn run_watched<'a>(
     assert!(misfit.is_none(), "{misfit:?}");
     let workload = inputs.workload;
     let network = network(engine, inputs);
+    let paces = paces(inputs, seed);
     let executed = if inputs.counted.has_backward() {
         let program = training_step(inputs, planner(inputs, seed));
-        let executed = execute(program, network, observer, give_up)?;
+        let executed = execute(program, paces, (network, observer), give_up)?;
         executed.map(|(finished, program)| (finished, program.totals()))
     } else {
         let program = Forward::new(grid(inputs), planner(inputs, seed));
-        let executed = execute(program, network, observer, give_up)?;
+        let executed = execute(program, paces, (network, observer), give_up)?;
         executed.map(|(finished, program)| (finished, program.totals()))
     };
     let finished = match executed {
@@ -245,6 +248,17 @@ fn run_watched<'a>(
     let whole = inputs.counted == Scope::TrainingStep;
     let gate_draws = if whole { draws_of(inputs.topology, workload) } else { None };
     Ok(Tried::Whole(Box::new(Outcome { stands_on, gate_draws, ..outcome })))
+}
+
+/// The pace of each GPU that is used; none where all take what is planned.
+fn paces(inputs: &Inputs<'_>, seed: u64) -> Vec<Pace> {
+    let slow = inputs.topology.slow_gpus();
+    if inputs.jitter <= 0.0 && slow.is_empty() {
+        return Vec::new();
+    }
+    let gpus = (0..in_use(inputs)).map(GpuId);
+    let health = |gpu: GpuId| slow.get(&gpu).copied().unwrap_or(1.0);
+    gpus.map(|gpu| Pace::of(gpu, health(gpu), inputs.jitter, Streams::new(seed))).collect()
 }
 
 /// What plans each layer's steps.
@@ -317,12 +331,15 @@ pub fn slowdown(topology: &Topology, sms: u32) -> Slowdown {
 /// Executes a program to its end, or until `give_up` names the engine to take instead.
 fn execute<'a, P: Program>(
     program: P,
-    network: Box<dyn Network + 'a>,
-    observer: Option<&'a mut dyn Observer>,
+    paces: Vec<Pace>,
+    (network, observer): (Box<dyn Network + 'a>, Option<&'a mut dyn Observer>),
     give_up: GiveUp<'_>,
 ) -> Result<Result<(Finished, P), Engine>, TooLong> {
     let mut calendar = Calendar::new();
     let mut machine = Machine::new(program, network, observer);
+    if !paces.is_empty() {
+        machine = machine.with_paces(paces);
+    }
     machine.start(calendar.schedule());
     while let Some(event) = calendar.next() {
         if calendar.now() == SimTime::MAX {

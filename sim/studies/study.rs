@@ -186,6 +186,7 @@ pub fn run_keeping(
         all_to_all: carrier.algorithm,
         network: scenario.network,
         counted: scenario.counted,
+        jitter: scenario.jitter,
         uncertainty: uncertainty.as_ref(),
         drawn,
     };

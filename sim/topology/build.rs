@@ -1,5 +1,7 @@
 //! Wires a topology up and checks it as a graph before anybody can hold it.
 
+use std::collections::BTreeMap;
+
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::NodeIndex;
 
@@ -41,6 +43,7 @@ pub(super) fn structured(
         vertices: wiring.vertices,
         switch_names: Vec::new(),
         links: wiring.links,
+        slow_gpus: BTreeMap::new(),
         paths: Paths::Structured { node: wired_node, fabric: wired_fabric },
     };
     check_connected(&topology)?;
@@ -67,6 +70,7 @@ pub(super) fn explicit(
         vertices: wiring.vertices,
         switch_names: graph.switches.clone(),
         links: wiring.links,
+        slow_gpus: BTreeMap::new(),
         paths: Paths::Explicit(hops),
     })
 }

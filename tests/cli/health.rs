@@ -108,3 +108,31 @@ fn collectives_wait_for_the_sickest_link() {
         times(&here, &[&tensor[..], &["--set", "topology.health.gpu9:node-switch1=0.1"]].concat());
     assert!(slow[0] > whole[0], "{slow:?}, healthy {whole:?}");
 }
+
+#[test]
+fn a_slow_gpu_and_varying_kernels_make_the_others_wait() {
+    let here = here("health-gpus");
+    let whole = times(&here, &[]);
+    assert_eq!(whole, times(&here, &["--set", "jitter=0"]));
+    let slow = |health: &str| times(&here, &["--set", &format!("topology.health.gpu5={health}")]);
+    assert_eq!(whole, slow("1"));
+    let [less, more] = [slow("0.9"), slow("0.5")];
+    for row in 0..2 {
+        assert!(whole[row] < less[row] && less[row] < more[row], "{whole:?} {less:?} {more:?}");
+        // It computes for at most all of the time.
+        assert!(more[row] < 2.0 * whole[row], "{whole:?} {more:?}");
+    }
+    let jitter = |sd: &str| times(&here, &["--set", &format!("jitter={sd}")]);
+    let [little, much] = [jitter("0.02"), jitter("0.2")];
+    assert!(whole[0] < little[0] && little[0] < much[0], "{whole:?} {little:?} {much:?}");
+    let text = said(
+        &here,
+        &["run", "s.toml"],
+        &["--set", "jitter=0.02", "--set", "topology.health.gpu5=0.9"],
+    );
+    for words in ["slow GPUs: gpu5 at 90 % of its speed", "spread 2 %"] {
+        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{text}");
+    }
+    let none = moesim(&here, &["run", "s.toml", "--set", "topology.health.gpu99=0.5"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no link or GPU `gpu99`"));
+}

@@ -96,6 +96,7 @@ pub fn ideal<'a>(
         all_to_all: Algorithm::Direct,
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
+        jitter: 0.0,
         uncertainty: None,
         drawn: None,
     }

@@ -38,6 +38,9 @@ pub struct ScenarioSpec {
     /// Whether each seed draws what calibration leaves open.
     #[serde(default)]
     pub calibration_uncertainty: bool,
+    /// Standard deviation of the logarithm of what kernels take, from one to the next.
+    #[serde(default)]
+    pub(super) jitter: Option<Number<0, 1_000>>,
     /// Whether workloads that do not fit into memory are run nevertheless.
     #[serde(default)]
     pub allow_oom: bool,
@@ -70,6 +73,7 @@ impl ScenarioSpec {
             network: NetworkWord::default(),
             epsilon: None,
             calibration_uncertainty: false,
+            jitter: None,
             allow_oom: false,
             seeds,
             tau: None,

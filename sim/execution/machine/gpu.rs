@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::pace::Pace;
 use crate::base::units::{SimDuration, SimTime};
 use crate::execution::blame::{Blame, Op, Reason, hide_under};
 use crate::execution::program::{After, Command, Fill, MeetingId, Slowdown, Stream, Work};
@@ -77,6 +78,8 @@ pub(super) struct Gpu {
     pub exhausted: bool,
     /// Whether it has done everything.
     pub finished: bool,
+    /// What its kernels take against what was planned; none where that is the same.
+    pub pace: Option<Pace>,
 }
 
 impl Gpu {
@@ -241,7 +244,12 @@ impl Gpu {
 }
 
 impl Fill for Gpu {
-    fn push(&mut self, stream: Stream, command: Command) -> After {
+    fn push(&mut self, stream: Stream, mut command: Command) -> After {
+        if let (Some(pace), Work::Compute(ops) | Work::Covered(ops)) =
+            (&mut self.pace, &mut command.work)
+        {
+            pace.stretch(ops);
+        }
         let at = stream as usize;
         self.queues[at].push_back(command);
         self.pushed[at] += 1;

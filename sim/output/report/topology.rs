@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
-use super::shared::setting::sick_links;
+use super::shared::setting::poor_health;
 use super::shared::table::elided;
 use super::shared::wrapped::wrapped;
 use crate::topology::{Bounds, Cost, Known, LinkClass, Price, PriceBook, Topology, VertexKind};
@@ -34,9 +34,9 @@ pub struct ClusterDescription {
     pub vertices: BTreeMap<String, usize>,
     /// Links one way, by class.
     pub links: Vec<LinkCount>,
-    /// Links that are not in full health, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub poor_health: Option<String>,
+    /// Links and GPUs that are not in full health, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poor_health: Vec<String>,
     /// What each GPU gets of a uniform all-to-all at best, in GB/s.
     pub uniform_all_to_all_gb_per_s: Option<f64>,
     /// The class of link that decides it.
@@ -98,7 +98,7 @@ impl ClusterDescription {
             gpus_per_node: topology.gpus_per_node(),
             vertices: vertices(topology),
             links: links(topology),
-            poor_health: sick_links(topology),
+            poor_health: poor_health(topology),
             uniform_all_to_all_gb_per_s: bounds.map(|b| b.uniform_all_to_all.gb_per_sec()),
             decided_by: bounds.map(|b| b.decided_by.name().to_owned()),
             bisection_gb_per_s: bounds.map(|b| b.bisection.gb_per_sec()),

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::word;
 use super::wrapped::wrapped;
-use crate::base::units::LinkId;
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::topology::Topology;
@@ -222,7 +221,7 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let stated = not_stated(scenario).map(str::to_owned);
     let idle = scenario.without_effect.iter().cloned();
     let borrowed = scenario.borrowed().into_iter().chain(scenario.overheads_borrowed());
-    let sick = sick_links(&scenario.topology);
+    let sick = poor_health(&scenario.topology).into_iter().chain(varied(scenario));
     borrowed
         .chain(stated)
         .chain(idle)
@@ -267,17 +266,34 @@ fn straddling(scenario: &Scenario) -> Option<String> {
     ))
 }
 
-/// Most links in poor health that are named.
+/// That kernels vary from one to the next, where that was asked for.
+fn varied(scenario: &Scenario) -> Option<String> {
+    let percent = 100.0 * scenario.jitter;
+    (percent > 0.0).then(|| {
+        format!(
+            "jitter: each kernel's time is log-normal around what is predicted, spread {percent} %"
+        )
+    })
+}
+
+/// Most links or GPUs in poor health that are named.
 const NAMED: usize = 4;
 
-/// Which links of a cluster are not in full health, in words; none where all are.
+/// Which links and GPUs of a cluster are not in full health, in words; none where all are.
 #[must_use]
-pub(in crate::output) fn sick_links(topology: &Topology) -> Option<String> {
-    let mut sick: Vec<_> = topology.sick_links().collect();
-    sick.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-    let said = |&(link, share): &(LinkId, f64)| {
+pub(in crate::output) fn poor_health(topology: &Topology) -> Vec<String> {
+    let links = topology.sick_links().map(|(link, share)| (topology.link_name(link), share));
+    let gpus = topology.slow_gpus().iter().map(|(gpu, share)| (format!("gpu{}", gpu.0), *share));
+    let links = listed(links.collect(), "links in poor health", "bandwidth");
+    links.into_iter().chain(listed(gpus.collect(), "slow GPUs", "speed")).collect()
+}
+
+/// The worst of some parts with the share of something that they have left.
+fn listed(mut sick: Vec<(String, f64)>, what: &str, of: &str) -> Option<String> {
+    sick.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let said = |(name, share): &(String, f64)| {
         let percent = (1e5 * share).round() / 1e3;
-        format!("{} at {percent} % of its bandwidth", topology.link_name(link))
+        format!("{name} at {percent} % of its {of}")
     };
     let (named, others) = sick.split_at(sick.len().min(NAMED));
     let named: Vec<String> = named.iter().map(said).collect();
@@ -285,7 +301,7 @@ pub(in crate::output) fn sick_links(topology: &Topology) -> Option<String> {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    (!sick.is_empty()).then(|| format!("links in poor health: {}{more}", named.join(", ")))
+    (!sick.is_empty()).then(|| format!("{what}: {}{more}", named.join(", ")))
 }
 
 /// The phase that `auto` went by, where a workload names none.

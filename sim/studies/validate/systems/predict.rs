@@ -253,6 +253,7 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         all_to_all: carrier.algorithm,
         network: scenario.network,
         counted: scenario.counted,
+        jitter: 0.0,
         uncertainty: None,
         drawn: None,
     };
