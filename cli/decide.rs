@@ -3,5 +3,6 @@
 pub(super) mod advise;
 pub(super) mod compare;
 pub(super) mod explain;
+pub(super) mod goodput;
 pub(super) mod layouts;
 pub(super) mod plan;

@@ -28,7 +28,7 @@ mod smoke;
 mod sweep;
 mod validate;
 
-use decide::{advise, compare, explain, layouts, plan};
+use decide::{advise, compare, explain, goodput, layouts, plan};
 use network::{flows, topology};
 use result::{plot, reproduce, timeline};
 use validate::fit_overheads;
@@ -60,6 +60,8 @@ enum Command {
     Advise(advise::AdviseArgs),
     /// Say in a few lines why a scenario comes out as it does.
     Explain(explain::ExplainArgs),
+    /// Say what failures, checkpoints and restarts leave of a training run's throughput.
+    Goodput(goodput::GoodputArgs),
     /// Show what lies in the memory of the fullest GPU, and whether it fits.
     Memory(run::memory::MemoryArgs),
     /// Write one run as a trace for Perfetto.
@@ -198,6 +200,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Advise(args)) => advise::run(&args, out),
         Some(Command::Explain(args)) => explain::run(&args, out),
         Some(Command::Memory(args)) => run::memory::run(&args, out),
+        Some(Command::Goodput(args)) => goodput::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Plot(args)) => plot::run(&args, out),
         Some(Command::Reproduce(args)) => reproduce::run(&args, out),

@@ -4,6 +4,7 @@
 pub mod advise;
 pub mod compare;
 pub mod flows;
+pub mod goodput;
 pub mod layouts;
 pub mod paper;
 pub mod planner;

@@ -28,6 +28,8 @@ COMMANDS = [
     f"layouts h100-4x8-rail --ep 4,8 --tokens 2048 {FEW}",
     f"advise tests/data/cases/01-h100-experts.toml {SMALL}",
     f"explain {PAPER} --set counted=model-forward --allow-oom",
+    f"goodput {PAPER} --workload moepp-1b --set counted=training-step --set workload.batch.phase=training "
+    "--allow-oom --checkpoint-s 60 --restart-s 600",
     "flows --topology two-tier-8 --pattern uniform",
     "flows --topology a100-4x8 --pattern zipf16 --makespan-only",
     "topology a100-4x8 --set health.gpu0:node-switch0=0.5",

@@ -18,7 +18,7 @@ use moesim::network::traffic::{
 };
 use moesim::network::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
 use moesim::output::pictures::cluster_chart;
-use moesim::output::report::flows::{FlowsResult, Machine};
+use moesim::output::report::network::flows::{FlowsResult, Machine};
 use moesim::studies::flows::SolvedFlows;
 use moesim::topology::Topology;
 

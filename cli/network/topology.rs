@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::Failure;
 use moesim::config::{self, Kind, Source};
-use moesim::output::report::topology::ClusterDescription;
+use moesim::output::report::network::topology::ClusterDescription;
 use moesim::topology::picture;
 
 /// A cluster to describe.

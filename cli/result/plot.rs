@@ -12,8 +12,8 @@ use moesim::config::{Diagnostic, Kind as FileKind, Overrides, ScenarioSource, re
 use moesim::execution::Scope;
 use moesim::output::pictures::{self, Picture};
 use moesim::output::report::comparison::Comparison;
-use moesim::output::report::flows::FlowsResult;
 use moesim::output::report::layouts::LayoutsResult;
+use moesim::output::report::network::flows::FlowsResult;
 use moesim::output::report::plan::PlanResult;
 use moesim::output::report::study::StudyResult;
 use moesim::output::report::{any_drawing, chart, spoken};

@@ -92,7 +92,8 @@ fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
     })?;
     // Others write files, or print no JSON: whoever made the result must not choose what is written here.
     use crate::Command::{
-        Advise, Compare, Explain, Flows, Gate, Layouts, Memory, Plan, Run, Topology, Validate,
+        Advise, Compare, Explain, Flows, Gate, Goodput, Layouts, Memory, Plan, Run, Topology,
+        Validate,
     };
     if !matches!(
         command.command,
@@ -104,6 +105,7 @@ fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
                 | Layouts(_)
                 | Advise(_)
                 | Explain(_)
+                | Goodput(_)
                 | Flows(_)
                 | Topology(_)
                 | Gate(_)

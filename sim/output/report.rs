@@ -7,15 +7,15 @@
 pub mod advice;
 pub mod comparison;
 pub mod explanation;
-pub mod flows;
+pub mod goodput;
 pub mod layouts;
 pub mod loads;
 pub mod memory;
+pub mod network;
 pub mod plan;
 mod shared;
 pub mod study;
 mod sweep;
-pub mod topology;
 
 pub(super) use shared::link_use::shares;
 pub use shared::link_use::{LinkGroup, link_use};

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use super::report::advice::AdviceResult;
 use super::report::comparison::Comparison;
 use super::report::explanation::Explanation;
-use super::report::flows::FlowsResult;
+use super::report::goodput::GoodputResult;
 use super::report::layouts::LayoutsResult;
 use super::report::loads::GateLoads;
 use super::report::memory::MemoryResult;
+use super::report::network::flows::FlowsResult;
+use super::report::network::topology::ClusterDescription;
 use super::report::plan::PlanResult;
 use super::report::study::StudyResult;
-use super::report::topology::ClusterDescription;
 use crate::base::choice::Choice;
 
 /// The results of commands.
@@ -37,6 +38,8 @@ pub enum ResultKind {
     Advice,
     /// Of `moesim explain`.
     Explanation,
+    /// Of `moesim goodput`.
+    Goodput,
     /// Of `moesim flows`.
     Flows,
     /// Of `moesim topology`.
@@ -54,6 +57,7 @@ impl Choice for ResultKind {
         Self::Layouts,
         Self::Advice,
         Self::Explanation,
+        Self::Goodput,
         Self::Flows,
         Self::Cluster,
         Self::Loads,
@@ -68,6 +72,7 @@ impl Choice for ResultKind {
             Self::Layouts => "layouts-result",
             Self::Advice => "advice-result",
             Self::Explanation => "explanation-result",
+            Self::Goodput => "goodput-result",
             Self::Flows => "flows-result",
             Self::Cluster => "cluster-result",
             Self::Loads => "loads-result",
@@ -83,6 +88,7 @@ impl Choice for ResultKind {
             Self::Layouts => "What `moesim layouts --json` prints",
             Self::Advice => "What `moesim advise --json` prints",
             Self::Explanation => "What `moesim explain --json` prints",
+            Self::Goodput => "What `moesim goodput --json` prints",
             Self::Flows => "What `moesim flows --json` prints",
             Self::Cluster => "What `moesim topology --json` prints",
             Self::Loads => "What `moesim gate show --json` prints",
@@ -127,6 +133,7 @@ impl ResultKind {
             Self::Layouts => of::<LayoutsResult>(),
             Self::Advice => of::<AdviceResult>(),
             Self::Explanation => of::<Explanation>(),
+            Self::Goodput => of::<GoodputResult>(),
             Self::Flows => of::<FlowsResult>(),
             Self::Cluster => of::<ClusterDescription>(),
             Self::Loads => of::<GateLoads>(),
@@ -167,6 +174,7 @@ printed! {
     LayoutsResult => Layouts,
     AdviceResult => Advice,
     Explanation => Explanation,
+    GoodputResult => Goodput,
     FlowsResult => Flows,
     ClusterDescription => Cluster,
     GateLoads => Loads,

@@ -11,6 +11,7 @@ mod files;
 mod full_disk;
 mod gate_commands;
 mod gate_files;
+mod goodput;
 mod health;
 mod idle;
 mod layouts;

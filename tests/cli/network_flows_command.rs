@@ -3,7 +3,7 @@
 //! A pass says that the transport's limits enter as their formulas say, on single flows worked out by
 //! hand, and that every format carries the times of flows and GPUs under the promised names.
 
-use moesim::output::report::flows::FlowsResult;
+use moesim::output::report::network::flows::FlowsResult;
 use std::process::Command;
 
 use serde_json::Value;

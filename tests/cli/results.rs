@@ -10,12 +10,13 @@ use std::io::{self, Write};
 use moesim::output::report::advice::AdviceResult;
 use moesim::output::report::comparison::Comparison;
 use moesim::output::report::explanation::Explanation;
-use moesim::output::report::flows::FlowsResult;
+use moesim::output::report::goodput::GoodputResult;
 use moesim::output::report::loads::GateLoads;
 use moesim::output::report::memory::MemoryResult;
+use moesim::output::report::network::flows::FlowsResult;
+use moesim::output::report::network::topology::ClusterDescription;
 use moesim::output::report::plan::PlanResult;
 use moesim::output::report::study::StudyResult;
-use moesim::output::report::topology::ClusterDescription;
 use moesim::output::schema::{Labelled, Printed};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -94,6 +95,15 @@ fn advice_reads_back_whatever_is_counted() {
         let asked = ["advise", "moe-1b", "--topology", "a100-4x8"];
         read_back(&[&asked[..], &counted, &phase].concat(), AdviceResult::write_text);
     }
+}
+
+#[test]
+fn goodput_reads_back() {
+    let asked = ["goodput", "paper", "--workload", "moepp-1b", "--set", "counted=training-step"];
+    let set = ["workload.batch.phase=training", "workload.batch.micro_batches=1"];
+    let set = ["--set", set[0], "--set", set[1], "--set", "seeds=0..2", "--allow-oom"];
+    let costs = ["--checkpoint-s", "60", "--restart-s", "600"];
+    read_back(&[&asked[..], &set, &costs].concat(), GoodputResult::write_text);
 }
 
 #[test]

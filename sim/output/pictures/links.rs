@@ -2,7 +2,7 @@
 
 use crate::config::Diagnostic;
 use crate::output::plot::HeatMap;
-use crate::output::report::flows::FlowsResult;
+use crate::output::report::network::flows::FlowsResult;
 use crate::output::report::study::{StudyResult, StudyRow};
 use crate::output::report::{LinkGroup, spoken};
 

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shared::link_use::{LinkGroup, link_use};
-use super::shared::made_by::MadeBy;
-use super::shared::word;
 use crate::network::fluid::Engine;
+use crate::output::report::shared::link_use::{LinkGroup, link_use};
+use crate::output::report::shared::made_by::MadeBy;
+use crate::output::report::shared::word;
 use crate::studies::flows::{SOLVED_AGAIN, SolvedFlows};
 
 mod text;

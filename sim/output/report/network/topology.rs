@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shared::made_by::MadeBy;
-use super::shared::setting::poor_health;
-use super::shared::table::elided;
-use super::shared::wrapped::wrapped;
+use crate::output::report::shared::made_by::MadeBy;
+use crate::output::report::shared::setting::poor_health;
+use crate::output::report::shared::table::elided;
+use crate::output::report::shared::wrapped::wrapped;
 use crate::topology::{Bounds, Cost, Known, LinkClass, Price, PriceBook, Topology, VertexKind};
 
 /// A cluster.
