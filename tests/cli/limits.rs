@@ -143,3 +143,35 @@ fn the_limits_of_the_documentation_are_those_of_the_program() {
         assert!(is_there, "the table of limits does not say {limit}");
     }
 }
+
+/// Address space that a command may take, in KiB: docs/trust.md has what it takes.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_grows_with_gpus_as_stated() {
+    let here = program::folder("limits-memory");
+    let shipped = fs::read_to_string("topologies/h100-4x8-rail.toml").expect("a shipped file");
+    let cluster = |nodes: u32| {
+        let line = |line: &str| match line.split_whitespace().next() {
+            Some("count") => format!("count = {nodes}\n"),
+            Some("nodes_per_leaf") => "nodes_per_leaf = 16\n".to_owned(),
+            _ => format!("{line}\n"),
+        };
+        fs::write(here.join("own.toml"), shipped.lines().map(line).collect::<String>())
+            .expect("ours");
+    };
+    let within = |kib: u32, args: &str| {
+        let script = format!("ulimit -v {kib}; exec \"$0\" {args}");
+        let output = std::process::Command::new("sh")
+            .current_dir(&here)
+            .env("MALLOC_ARENA_MAX", "1")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_moesim")])
+            .output()
+            .expect("a shell");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args} in {kib} KiB: {told}");
+    };
+    cluster(16_384);
+    within(400_000, "topology own.toml");
+    cluster(128);
+    within(600_000, "compare own.toml --certain --seeds 0..1 --set workload.batch.micro_batches=1");
+}
