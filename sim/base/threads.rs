@@ -154,6 +154,19 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_ends_last_keeps_its_place() {
+        let second_done = AtomicBool::new(false);
+        let job = |at| {
+            match at {
+                0 => while !second_done.load(Ordering::Acquire) {},
+                _ => second_done.store(true, Ordering::Release),
+            }
+            at
+        };
+        assert_eq!(in_parallel(2, 2, job), [0, 1]);
+    }
+
+    #[test]
     fn as_many_threads_work_as_were_asked_for() {
         // Five jobs that wait for each other end only on five threads; fewer jobs take fewer.
         let barrier = Barrier::new(5);

@@ -279,6 +279,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hidden_and_what_shows_sum_to_the_work() {
+        let op = |ps| Op { reason: Reason::ZeroComputation, time: SimDuration::from_ps(ps) };
+        for (room, shown, hidden) in
+            [(0, vec![3, 4], 0), (5, vec![2], 5), (7, vec![], 7), (9, vec![], 7)]
+        {
+            let mut visible = Vec::new();
+            let room = SimDuration::from_ps(room);
+            assert_eq!(hide_under(&[op(3), op(4)], room, &mut visible).ps(), hidden);
+            let shows: Vec<u64> = visible.iter().map(|op| op.time.ps()).collect();
+            assert_eq!(shows, shown, "{} ps of room", room.ps());
+        }
+    }
+
+    #[test]
     fn a_run_to_the_barrier_moves_the_clock_by_what_it_blames() {
         let ops = Reason::ALL.map(|reason| Op { reason, time: SimDuration::from_ps(3) });
         let mut blame = Blame::default();

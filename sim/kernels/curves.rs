@@ -286,6 +286,8 @@ mod tests {
         let ((trusting, odd), (wary, same)) = (read(f64::INFINITY), read(0.05));
         assert!(trusting > 0.15, "{trusting}");
         assert!((0.0..0.5 * trusting).contains(&wary), "{wary} instead of {trusting}");
+        // What lies within the bound is as it was measured.
+        assert!((read(10.0).0 - trusting).abs() < 1e-12, "{} instead of {trusting}", read(10.0).0);
         // Where it was measured, it is what was measured.
         assert_eq!((odd.residual[0], same.residual[0]), (0.7, 0.7));
     }

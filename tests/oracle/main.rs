@@ -5,6 +5,7 @@ mod attention;
 mod common;
 mod gate_rebalance;
 mod gate_runs;
+mod memory;
 mod network_bounds;
 mod network_closed_form;
 mod network_collective;

@@ -34,6 +34,16 @@ fn pxn_changes_rails_inside_the_senders_node() {
     assert_eq!(hops(Algorithm::Pxn), [(1, None, 3, 2), (1, None, 9, 1), (1, Some(4), 12, 2)]);
 }
 
+/// Of nodes of four, GPUs 2 to 5 exchange: rails 0 and 1 of node 0, whose GPUs take no part, are dealt out to
+/// GPUs 2 and 3.
+#[test]
+fn groups_that_cut_nodes_deal_rails_out_to_their_members() {
+    let mut accounting = Accounting::new(Algorithm::Pxn, 4, Bytes(COPY)).among(2..6);
+    accounting.token(GpuId(2), &[4, 5].map(GpuId));
+    let hops: Vec<_> = accounting.hops().iter().map(|hop| (hop.via, hop.to.0)).collect();
+    assert_eq!(hops, [(None, 4), (Some(GpuId(3)), 5)]);
+}
+
 #[test]
 fn two_hops_cross_between_nodes_once_for_each_node() {
     // Node 1 is entered at GPU 9, on the sender's rail, which keeps its own copy and forwards one.

@@ -151,6 +151,16 @@ proptest! {
         }
     }
 
+    /// Flows that start together over one link, without ceilings, keep it full: the closed form is the truth.
+    #[test]
+    fn on_one_link_the_closed_form_is_exact((_, flows) in tangled(), start_s in 0.0..5.0_f64) {
+        let one = |f: Flow| Flow { route: vec![0], start_s, ceiling: None, ..f };
+        let flows: Vec<Flow> = flows.into_iter().map(one).collect();
+        let exact = exact(&[1e5], &flows).into_iter().fold(0.0, f64::max);
+        let closed = drain(&build(&[1e5], &flows)).makespan_s;
+        prop_assert!((closed / exact - 1.0).abs() < 1e-9, "{closed} for {exact}");
+    }
+
     /// The closed form rises with every flow's bytes and falls with every link's capacity, without exception.
     #[test]
     fn the_closed_form_is_monotone(

@@ -250,7 +250,14 @@ mod tests {
 
     #[test]
     fn a_latency_is_exactly_what_was_written() {
-        for (text, ps) in [("2 us", 2_000_000), ("0.3us", 300_000), ("12.6 us", 12_600_000)] {
+        for (text, ps) in [
+            ("2 us", 2_000_000),
+            ("0.3us", 300_000),
+            ("12.6 us", 12_600_000),
+            // A product that lies above the whole number by its last bit.
+            ("4.9 us", 4_900_000),
+            ("0.1 ns", 100),
+        ] {
             assert_eq!(parse_quantity::<SimDuration>(text).unwrap().ps(), ps);
         }
     }

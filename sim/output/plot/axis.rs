@@ -1,5 +1,10 @@
 //! Axes: from a quantity to a position, with ticks at round values.
 
+/// Numbers nearer to zero are drawn as zero, and those farther from it not at all: steps between ticks, a part of
+/// what is spanned, must be numbers too.
+const LEAST: f64 = 1e-290;
+const MOST: f64 = 1e290;
+
 /// How a quantity is laid along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -42,7 +47,8 @@ impl Axis {
     /// The axis laid out over all `values` that it can show.
     pub(super) fn over(&self, values: impl Iterator<Item = f64>) -> Laid {
         let shown = values
-            .filter(|value| value.is_finite() && (self.scale == Scale::Linear || *value > 0.0));
+            .map(|value| if value.abs() < LEAST { 0.0 } else { value })
+            .filter(|value| value.abs() <= MOST && (self.scale == Scale::Linear || *value > 0.0));
         let (mut low, mut high) = shown
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         if low > high {
@@ -186,6 +192,18 @@ mod tests {
         }
         let laid = Axis::from_zero("x").over([0.25, 0.5, 0.75].into_iter());
         assert_eq!(laid.ticks[0], (0.0, "0".to_owned()));
+    }
+
+    /// Found by the long run of mutants: steps that were no numbers asked for ticks without end.
+    #[test]
+    fn numbers_beyond_all_measure_have_few_ticks() {
+        for value in [5e-324, 1e-308, 1e-290, 1e290, 1.7e308, -1.7e308] {
+            for axis in [Axis::linear("x"), Axis::from_zero("x"), Axis::log("x")] {
+                let laid = axis.over([value, 2.0 * value, 0.0, 1.0].into_iter());
+                assert!(laid.ticks.len() < 20, "{value:e}: {} ticks", laid.ticks.len());
+                assert!(laid.ends.0.is_finite() && laid.ends.1.is_finite(), "{value:e}");
+            }
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod tests {
         let faster = base.map(|x| x * 1.05);
         let ratio = ratio_of(&faster, &base);
         assert!(ratio.differs() && (ratio.mean - 1.05).abs() < 1e-12);
+        assert!(ratio_of(&base, &faster).differs(), "slower differs too");
     }
 
     /// Left to break: percentiles of resampled seeds, which never leave what those seeds drew.

@@ -85,6 +85,7 @@ fn what_is_no_record_of_this_sweep_is_named_by_its_line() {
         (seal(2, vec![]), "has 0 rows of task 2"),
         (seal(2, vec![row(3); 3]), "has 3 rows of task 2"),
         (seal(2, vec![row(3), row(2)]), "a row of 2 cells; the sweep has 3 columns"),
+        (seal(2, vec![row(3), row(4)]), "a row of 4 cells; the sweep has 3 columns"),
         (seal(12, vec![row(3); 2]), "of task 12; the sweep has tasks 0 to 11"),
         (seal(0, vec![row(3); 2]), "other rows of task 0 than a line before"),
     ] {

@@ -1,0 +1,76 @@
+//! Does the memory ledger hold what its equations say, worked out with pencil and paper?
+//!
+//! A pass says that buffers, caches, states and what is kept for a backward pass are of the size that
+//! `sim/execution/memory.rs` states. It does not say that a framework takes no more.
+
+use moesim::config;
+use moesim::execution::Scope;
+use moesim::execution::memory::{Ledger, What};
+use moesim::workload::{Phase, Recompute, Workload, Zero};
+
+fn shipped(name: &str) -> Workload {
+    config::workload(&config::built_in_workload(name).unwrap()).unwrap()
+}
+
+/// Bytes of one kind, of the most loaded GPU of 8, which receives this many rows.
+fn bytes(workload: &Workload, counted: Scope, rows: u64, what: What) -> u64 {
+    Ledger::of(workload, (counted, 8), rows).bytes(what).0
+}
+
+/// Equation (4): what is sent, T·K rows of a token, and what is received, both ways.
+#[test]
+fn exchange_buffers_hold_what_is_sent_and_received_both_ways() {
+    let workload = shipped("mixtral-8x7b");
+    let (sent, row) = (2 * u64::from(workload.batch.tokens_per_gpu), 4096 * (2 + 2));
+    let of = |rows| bytes(&workload, Scope::MoeLayer, rows, What::ExchangeBuffers);
+    assert_eq!([of(0), of(1000)], [sent * row, (sent + 1000) * row]);
+}
+
+/// Equation (2) of 24 layers, every second of which keeps 128 tokens: 8 heads of keys and values of 64, two bytes
+/// each.
+#[test]
+fn layers_with_a_window_keep_no_more_than_the_window() {
+    let mut workload = shipped("gpt-oss-20b");
+    workload.batch.micro_batches = 1;
+    workload.batch.context = Some(10_000);
+    let own = workload.batch.sequence_tokens.min(workload.batch.tokens_per_gpu);
+    let held = u64::from(10_000 + own);
+    let sequences = u64::from(workload.sequences_per_gpu());
+    let tokens = 12 * 128 + 12 * held;
+    let of_token = 8 * (64 + 64) * 2;
+    let cache = bytes(&workload, Scope::ModelForward, 1, What::KvCache);
+    assert_eq!(cache, sequences * tokens * of_token);
+}
+
+fn training(zero: Zero) -> Workload {
+    let mut workload = shipped("moe-1b");
+    workload.stack.phase = Some(Phase::Training);
+    workload.training.zero = zero;
+    workload.training.recompute = Recompute::Full;
+    workload
+}
+
+/// Equation (6): master weights and two moments, 12 bytes for each parameter that has a gradient.
+#[test]
+fn an_optimiser_holds_twelve_bytes_a_parameter() {
+    let workload = training(Zero::Off);
+    let of = |what| bytes(&workload, Scope::TrainingStep, 1, what);
+    let parameters = of(What::Gradients) / workload.training.gradient_bytes;
+    assert!(parameters > 1_000_000);
+    assert_eq!(of(What::Optimiser), 12 * parameters);
+    let divided = bytes(&training(Zero::Optimiser), Scope::TrainingStep, 1, What::Optimiser);
+    assert!(divided < of(What::Optimiser), "{divided} with states divided among replicas");
+}
+
+/// Equation (7) with full recomputation: T·D·2 of each layer, beside what is live.
+#[test]
+fn each_layer_keeps_its_input_for_the_backward_pass() {
+    let of = |workload: &Workload| bytes(workload, Scope::LayerTraining, 100, What::Activations);
+    let trained = training(Zero::Off);
+    let mut inferred = trained.clone();
+    inferred.stack.phase = Some(Phase::Prefill);
+    let batch = &trained.batch;
+    let input = u64::from(batch.tokens_per_gpu) * u64::from(trained.model.hidden) * 2;
+    let layers = u64::from(trained.layers_per_gpu());
+    assert_eq!(of(&trained) - of(&inferred), layers * input);
+}
