@@ -59,18 +59,7 @@ pub(crate) struct GoodputArgs {
 }
 
 pub(crate) fn run(args: &GoodputArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let (name, mut set) = named(&args.result)?;
-    set.extend(crate::with_oom(&args.set, args.allow_oom));
-    let mut scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
-    if scenario.counted != Scope::TrainingStep {
-        let found = format!("counts \"{}\": failures stop training steps", scenario.counted.word());
-        let help = "give --set counted=training-step, and a [training] table or batch.phase = \"training\" in the \
-                    workload";
-        return Err(Diagnostic::of(args.result.clone(), found, help).into());
-    }
-    let (case, tau) = chosen(&scenario, args.workload.as_deref(), args.tau)?;
-    scenario.cases = vec![scenario.cases[case].clone()];
-    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
+    let scenario = scenario(args)?;
     let own = scenario.cases[0].moepp.first().unwrap_or(&scenario.cases[0].vanilla);
     let gpus = own.layout.in_use(scenario.topology.gpus());
     let failures = Failures {
@@ -101,6 +90,23 @@ pub(crate) fn run(args: &GoodputArgs, out: &mut dyn Write) -> Result<(), Failure
         setting: Setting::of(&scenario),
     };
     if args.json { crate::output::result(out, &result) } else { Ok(result.write_text(out)?) }
+}
+
+/// The scenario with the case that is meant alone.
+fn scenario(args: &GoodputArgs) -> Result<Scenario, Failure> {
+    let (name, mut set) = named(&args.result)?;
+    set.extend(crate::with_oom(&args.set, args.allow_oom));
+    let mut scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
+    if scenario.counted != Scope::TrainingStep {
+        let found = format!("counts \"{}\": failures stop training steps", scenario.counted.word());
+        let help = "give --set counted=training-step, and a [training] table or batch.phase = \"training\" in the \
+                    workload";
+        return Err(Diagnostic::of(args.result.clone(), found, help).into());
+    }
+    let (case, tau) = chosen(&scenario, args.workload.as_deref(), args.tau)?;
+    scenario.cases = vec![scenario.cases[case].clone()];
+    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
+    Ok(scenario)
 }
 
 fn of_workload(

@@ -177,8 +177,7 @@ impl ScenarioSource {
         let topology = super::read_topology(&topology_source)?;
         let (profile_name, profile) = self.profile_for(&topology, spec.profile.as_deref())?;
         let cases = self.cases(&spec, &topology, &profile)?;
-        let (loop_name, fitted_overheads) =
-            self.overheads_for(&cases, spec.overheads.as_deref())?;
+        let (named, fitted_overheads) = self.overheads_for(&cases, spec.overheads.as_deref())?;
         let mut scenario = Scenario {
             name: spec.name.clone(),
             overheads: fitted_overheads.overheads,
@@ -194,7 +193,7 @@ impl ScenarioSource {
             ingredients: Ingredients {
                 topology: topology_source.name().to_owned(),
                 profile: profile_name,
-                overheads: loop_name,
+                overheads: named,
                 overheads_named: spec.overheads.is_some(),
                 inputs: self.inputs.borrow().iter().cloned().collect(),
             },

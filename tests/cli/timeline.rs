@@ -264,7 +264,10 @@ fn execution_traces_hold_what_was_exchanged_and_computed() {
         let set = [
             "counted=moe-layer",
             "workload.batch.micro_batches=1",
-            "workload.layout.expert_parallel=16",
+            "workload.layout.expert_parallel=8",
+            "topology.nodes.gpus_per_node=4",
+            "topology.nodes.nic.per_node=4",
+            "topology.nodes.count=8",
             &format!("all_to_all={all_to_all}"),
             "topology=h100-4x8-rail",
         ];

@@ -123,6 +123,20 @@ impl GoodputResult {
             digits(self.restart_s)
         );
         wrapped(out, "", &failures)?;
+        self.write_runs(out)?;
+        let best =
+            if last.best_interval { ", the best interval [daly06]" } else { ", as was asked" };
+        let what = format!(
+            "tokens/s: those that are kept; checkpoint: after this long{best}; days drawn: mean of {} days and its 95 % \
+             interval; worst 10 %: what one day in ten stays below",
+            self.days
+        );
+        wrapped(out, "", &what)?;
+        self.setting.write_counted(out)?;
+        write_settings(out, std::slice::from_ref(&self.setting))
+    }
+
+    fn write_runs(&self, out: &mut dyn Write) -> io::Result<()> {
         let figures = [10, 10, 11, 9, 16, 10].map(Column::right);
         let mut table = Table::of(std::iter::once(Column::left(14)).chain(figures));
         table.row(["", "step ms", "tokens/s", "checkpoint", "kept %", "days drawn", "worst 10 %"]);
@@ -141,16 +155,6 @@ impl GoodputResult {
         }
         writeln!(out)?;
         table.write(out)?;
-        writeln!(out)?;
-        let best =
-            if last.best_interval { ", the best interval [daly06]" } else { ", as was asked" };
-        let what = format!(
-            "tokens/s: those that are kept; checkpoint: after this long{best}; days drawn: mean of {} days and its 95 % \
-             interval; worst 10 %: what one day in ten stays below",
-            self.days
-        );
-        wrapped(out, "", &what)?;
-        self.setting.write_counted(out)?;
-        write_settings(out, std::slice::from_ref(&self.setting))
+        writeln!(out)
     }
 }
