@@ -158,7 +158,11 @@ mod tests {
         let second_done = AtomicBool::new(false);
         let job = |at| {
             match at {
-                0 => while !second_done.load(Ordering::Acquire) {},
+                0 => {
+                    while !second_done.load(Ordering::Acquire) {
+                        std::hint::spin_loop();
+                    }
+                }
                 _ => second_done.store(true, Ordering::Release),
             }
             at

@@ -131,6 +131,7 @@ impl Diagnostic {
     }
 }
 
+/// Clipped twice: what stands for a character that acts is longer than it.
 fn shown(text: &str, most: usize) -> String {
-    printable(&clipped(text, most)).into_owned()
+    clipped(&printable(&clipped(text, most)), most).into_owned()
 }
