@@ -6,23 +6,8 @@ use super::NetworkFile;
 #[must_use]
 pub fn foreign(text: &str) -> Option<(&'static str, &'static str)> {
     let start = text.trim_start();
-    if start.starts_with('{') && start.contains("\"model_type\"") {
-        return Some((
-            "is a model's config.json, not TOML",
-            "`moesim import config.json --out model.toml` writes the workload file",
-        ));
-    }
-    if start.starts_with('{') && start.contains("\"asked\"") {
-        return Some((
-            "is the result of a run, not TOML",
-            "`moesim explain` and `moesim plot` read results; name the scenario here",
-        ));
-    }
     if start.starts_with('{') {
-        return Some((
-            "is JSON",
-            "moesim's files are TOML; `moesim import` reads a model's config.json",
-        ));
+        return Some(foreign_json(start));
     }
     if start.starts_with("# nThread") || (text.contains("algbw") && text.contains("busbw")) {
         return Some((
@@ -44,6 +29,23 @@ pub fn foreign(text: &str) -> Option<(&'static str, &'static str)> {
         ));
     }
     None
+}
+
+/// What JSON turns out to be.
+fn foreign_json(start: &str) -> (&'static str, &'static str) {
+    if start.contains("\"model_type\"") {
+        return (
+            "is a model's config.json, not TOML",
+            "`moesim import config.json --out model.toml` writes the workload file",
+        );
+    }
+    if start.contains("\"asked\"") {
+        return (
+            "is the result of a run, not TOML",
+            "`moesim explain` and `moesim plot` read results; name the scenario here",
+        );
+    }
+    ("is JSON", "moesim's files are TOML; `moesim import` reads a model's config.json")
 }
 
 /// What a text that is no TOML turns out to be, where no table is wanted either.

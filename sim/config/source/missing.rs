@@ -30,10 +30,8 @@ pub(super) fn missing<T: DeserializeOwned>(
         };
         names.push(error);
     }
-    let is_table = |name: &String| {
-        let value = samples.get(name);
-        value.is_some_and(|value| value.is_table() || is_list_of_tables(value))
-    };
+    let has_tables = |value: &Value| value.is_table() || is_list_of_tables(value);
+    let is_table = |name: &String| samples.get(name).is_some_and(has_tables);
     let quoted = |name: &String| {
         let full = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
         if is_table(name) { format!("[{full}]") } else { format!("`{name}`") }
