@@ -277,13 +277,16 @@ impl Topology {
             assert!(share > 0.0 && share <= 1.0, "a link at {share} of its bandwidth");
             let gpus = self.vertices[..self.gpus as usize].iter();
             if let Some(gpu) = gpus.enumerate().find(|(_, gpu)| gpu.to_string() == *name) {
-                self.slow_gpus.insert(GpuId(gpu.0 as u32), share);
+                if share < 1.0 {
+                    self.slow_gpus.insert(GpuId(gpu.0 as u32), share);
+                }
                 continue;
             }
             match by_name.get(name) {
                 Some(link) => self.links[link.index()].health = share,
                 None => {
-                    let known = by_name.into_keys().collect();
+                    let gpus = (0..self.gpus).map(|gpu| format!("gpu{gpu}"));
+                    let known = by_name.into_keys().chain(gpus).collect();
                     return Err(NoSuchLink { name: name.clone(), known });
                 }
             }

@@ -20,6 +20,7 @@ use moesim::gate::domains::LayerSpread;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::judge::{self, Judgement, Pair};
 use moesim::gate::summary::Summary;
+use moesim::output::report::wrapped;
 use moesim::workload::{Law, Recording};
 
 /// A recording to fit, and what to judge the fit by.
@@ -373,7 +374,7 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "±: standard error, by leaving out one domain at a time")?;
     }
     let mut untold = not_known(number).into_iter();
-    Ok(untold.try_for_each(|line| writeln!(out, "not known: {line}"))?)
+    Ok(untold.try_for_each(|line| wrapped(out, "not known: ", line.as_ref()))?)
 }
 
 /// What a table of counts of this many domains cannot tell, and what a workload takes in its place.

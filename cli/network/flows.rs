@@ -66,7 +66,7 @@ pub struct FlowsArgs {
     /// Only the makespan is wanted: lets `auto` take the closed form where it is known to be within ε.
     #[arg(long)]
     makespan_only: bool,
-    /// A link in poor health: LINK=SHARE, or LINK=SHARE@FROM..UNTIL with times such as 1ms.
+    /// A link in poor health, beside those that the topology names: LINK=SHARE, or LINK=SHARE@FROM..UNTIL with times such as 1ms.
     #[arg(long = "health", value_name = "LINK=SHARE[@FROM..UNTIL]")]
     health: Vec<String>,
     /// Threads; as many as the machine offers if not given.
@@ -203,7 +203,9 @@ fn cluster(args: &FlowsArgs) -> Result<Source, Failure> {
     let source = config::built_in_or_file(Kind::Topology, &args.topology)?;
     let nodes = args.gpus.map(|gpus| format!("nodes.count={}", gpus.div_ceil(8)));
     let nodes = nodes.filter(|_| args.topology == DEFAULT_TOPOLOGY);
-    let overrides = nodes.iter().chain(&args.overrides).map(String::as_str);
+    // As `moesim run` takes them, too.
+    let overrides = nodes.iter().chain(&args.overrides).map(|line| line.trim_start());
+    let overrides = overrides.map(|line| line.strip_prefix("topology.").unwrap_or(line));
     Ok(source.with_overrides(overrides))
 }
 

@@ -32,7 +32,9 @@ pub struct TopologyArgs {
 /// Runs `moesim topology`.
 pub(crate) fn run(args: &TopologyArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let source = config::built_in_or_file(Kind::Topology, &args.topology)?;
-    let overrides = args.overrides.iter().map(String::as_str);
+    // As `moesim run` takes them, too.
+    let overrides = args.overrides.iter().map(|line| line.trim_start());
+    let overrides = overrides.map(|line| line.strip_prefix("topology.").unwrap_or(line));
     let source = source.with_overrides(overrides);
     let topology = config::read_topology(&source)?;
     let prices = match &args.prices {

@@ -27,7 +27,7 @@ impl Progress {
         } else {
             ProgressDrawTarget::stderr_with_hz(5)
         };
-        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        let bar = ProgressBar::with_draw_target(Some(steps.max(1)), target);
         let style = format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&style) {
             bar.set_style(style);

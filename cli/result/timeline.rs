@@ -38,7 +38,7 @@ pub(crate) struct TimelineArgs {
     #[arg(long)]
     seed: Option<u64>,
     /// GPUs to trace. Default: all of up to 16; of more, the slowest and a typical one.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', requires = "out")]
     ranks: Vec<u32>,
     /// Override a key. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]

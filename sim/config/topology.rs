@@ -64,7 +64,7 @@ pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
         } else {
             did_you_mean(&near)
         };
-        source.mistake_at_key(&key, format!("there is no link or GPU `{}`", unknown.name), help)
+        source.mistake_at_key(&key, format!("{name} has no link or GPU `{}`", unknown.name), help)
     })
 }
 

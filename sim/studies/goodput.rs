@@ -73,7 +73,7 @@ impl Failures {
 
     /// The share of each of so many days, one after another, that becomes work that is kept.
     ///
-    /// What is done counts on the day on which it is saved.
+    /// What is saved counts on the days on which it was done.
     #[must_use]
     pub fn days(&self, interval_s: f64, days: usize, streams: Streams) -> Vec<f64> {
         let mut rng = streams.named("goodput/failures");
@@ -84,13 +84,11 @@ impl Failures {
         while now < end {
             let each = interval_s + self.checkpoint_s;
             if now + each <= fails {
-                // All that end before the next failure and this midnight, at least one, at once.
-                let midnight = (((now + each) / DAY).floor() + 1.0) * DAY;
-                let number = ((fails.min(midnight) - now) / each).floor().max(1.0);
-                if let Some(day) = saved.get_mut(((now + each) / DAY) as usize) {
-                    *day += number * interval_s / DAY;
-                }
-                now += number * each;
+                // All that end before the next failure, at least one, at once.
+                let number = ((fails.min(end + each) - now) / each).floor().max(1.0);
+                let until = now + number * each;
+                spread(&mut saved, (now, until), interval_s / each);
+                now = until;
                 continue;
             }
             // What was done since the last checkpoint is lost; restarts fail as all else does.
@@ -109,6 +107,18 @@ impl Failures {
     fn next_failure(&self, now: f64, fails: &mut f64, rng: &mut ChaCha8Rng) {
         let rate = Exp::new(1.0 / self.mean_between_s).expect("a positive mean");
         *fails = now + rate.sample(rng);
+    }
+}
+
+/// Adds to each day its part of a stretch of time, in seconds, of which this share is work that is kept.
+fn spread(days: &mut [f64], (from, until): (f64, f64), share: f64) {
+    let first = (from / DAY) as usize;
+    for (nth, day) in days.iter_mut().enumerate().skip(first) {
+        let begins = nth as f64 * DAY;
+        if begins >= until {
+            break;
+        }
+        *day += share * (until.min(begins + DAY) - from.max(begins)) / DAY;
     }
 }
 
@@ -133,6 +143,14 @@ mod tests {
             let (drawn, told) = (mean(&days), failures.share(interval));
             assert!((drawn / told - 1.0).abs() < 0.01, "{failures:?}: {drawn}, {told}");
         }
+    }
+
+    #[test]
+    fn without_failures_every_day_is_alike() {
+        let never = Failures { mean_between_s: 1e15, ..H100S };
+        let days = never.days(200_000.0, 30, Streams::new(1));
+        let share = 200_000.0 / 200_060.0;
+        assert!(days.iter().all(|day| (day - share).abs() < 1e-9), "{days:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::base::choice::Choice;
 use crate::base::statistics::mean;
 use crate::base::threads::in_parallel;
 use crate::execution::outcome::{Outcome, TooLong};
+use crate::kernels;
 use crate::studies::advise::{Part, shares};
 use crate::studies::compare::ClusterCase;
 use crate::studies::study::{WhatIf, run_if};
@@ -77,6 +78,8 @@ pub struct Candidate {
     pub least_ms: f64,
     /// The part of the step that takes most, and its share.
     pub binds: (Part, f64),
+    /// The kernel that its FFN experts run as.
+    pub experts: Option<String>,
 }
 
 impl Candidate {
@@ -301,5 +304,12 @@ fn candidate(
         step_ms: of(|outcome| 1e3 * outcome.counted_secs()),
         least_ms: 1e3 * open.least_secs,
         binds,
+        experts: outcomes.first().and_then(experts_of),
     })
+}
+
+/// The kernel on which most of the time of FFN experts stands.
+fn experts_of(outcome: &Outcome) -> Option<String> {
+    let own = outcome.stands_on.iter().filter(|one| one.basis.part == kernels::Part::Experts);
+    own.max_by_key(|one| one.time).map(|one| one.basis.name.clone())
 }

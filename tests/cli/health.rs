@@ -88,9 +88,13 @@ fn commands_name_sick_links_and_what_does_not_cross_them() {
     let cluster = moesim(&here, &["topology", "a100-4x8", "--set", "health.nic3:leaf3=0.2"]);
     assert!(String::from_utf8_lossy(&cluster.stdout).contains(words));
     let inside = ["--set", "workload.layout.expert_parallel=8"];
-    let text = said(&here, &["run", "s.toml"], &[&sick[..], &inside].concat());
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = flat(said(&here, &["run", "s.toml"], &[&sick[..], &inside].concat()));
     assert!(text.contains("the health of nic3:leaf3 changes nothing here"), "{text}");
+    assert!(text.contains("without use here: nic3:leaf3"), "{text}");
+    let experts = ["--set", "counted=experts", "--set", "topology.health.gpu0:node-switch0=0.5"];
+    let text = flat(said(&here, &["run", "s.toml"], &experts));
+    assert!(text.contains("without use here: gpu0:node-switch0"), "{text}");
 }
 
 #[test]
@@ -134,5 +138,5 @@ fn a_slow_gpu_and_varying_kernels_make_the_others_wait() {
         assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{text}");
     }
     let none = moesim(&here, &["run", "s.toml", "--set", "topology.health.gpu99=0.5"]);
-    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no link or GPU `gpu99`"));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("a100-4x8 has no link or GPU `gpu99`"));
 }

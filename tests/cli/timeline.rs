@@ -267,14 +267,14 @@ fn execution_traces_hold_what_was_exchanged_and_computed() {
             "workload.layout.expert_parallel=8",
             "topology.nodes.gpus_per_node=4",
             "topology.nodes.nic.per_node=4",
-            "topology.nodes.count=8",
+            "topology.nodes.count=16",
             &format!("all_to_all={all_to_all}"),
             "topology=h100-4x8-rail",
         ];
         let overrides = Overrides::new(set.map(str::to_owned).to_vec());
         let scenario = ScenarioSource::open("paper", overrides).unwrap().load().unwrap();
         let workload = &scenario.cases[1].moepp[3];
-        let mut traces = ExecutionTraces::new(32);
+        let mut traces = ExecutionTraces::new(64);
         let run = (workload, scenario.overheads, 0);
         let observer: &mut dyn Observer = &mut traces;
         let outcome =

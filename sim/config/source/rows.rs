@@ -46,6 +46,18 @@ impl Diagnostic {
     /// Says that a table has no column of a name, and which of its own may be meant.
     #[must_use]
     pub fn without_column((place, text): (&str, &str), name: &str, help: &str) -> Self {
+        if text.trim().is_empty() {
+            return Self::of(place, "is empty", help);
+        }
+        if let Some(separator) = other_separator(text) {
+            let found = format!("columns are separated by {separator}");
+            return Self::at_line(
+                place,
+                (text, 1),
+                found,
+                format!("separate them by commas; {help}"),
+            );
+        }
         let head = text.lines().next().unwrap_or_default();
         let near = nearest(name, head.split(',').map(str::trim));
         let near = if near.is_empty() {

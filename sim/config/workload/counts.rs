@@ -100,6 +100,9 @@ fn assemble(rows: &[(String, u32, usize, u64)]) -> Result<DomainCounts, String> 
             seen += 1;
         }
     }
+    if rows.iter().all(|(.., count)| *count == 0) {
+        return Err("counts nothing: every count is 0".to_owned());
+    }
     if seen != rows.len() || rows.len() > domains.len() * layers.len() * experts {
         return Err("counts an expert twice in a domain and layer".to_owned());
     }

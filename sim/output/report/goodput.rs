@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
 use super::shared::setting::{Setting, write_settings};
-use super::shared::table::{Column, Table};
+use super::shared::table::{Column, Table, elided};
 use super::shared::value::{digits, spoken};
 use super::shared::wrapped::wrapped;
 use crate::base::statistics::{Estimate, Rule, quantile};
@@ -60,7 +60,7 @@ pub struct GoodputRun {
     /// Share of time that becomes work that is kept, in closed form.
     pub share: f64,
     /// The same, mean over the days drawn, and half of its 95 % interval.
-    pub drawn_share: [f64; 2],
+    pub drawn_share: [Option<f64>; 2],
     /// The share that one day in ten stays below.
     pub worst_tenth_share: f64,
     /// Tokens per second that are kept.
@@ -91,7 +91,7 @@ impl GoodputRun {
             interval_s,
             best_interval: best,
             share,
-            drawn_share: [drawn.mean, drawn.half_width.unwrap_or_default()],
+            drawn_share: [Some(drawn.mean), drawn.half_width],
             worst_tenth_share: quantile(days, 0.1, Rule::Linear).unwrap_or_default(),
             goodput_tokens_per_s: share * tokens_per_s,
         }
@@ -124,11 +124,14 @@ impl GoodputResult {
         );
         wrapped(out, "", &failures)?;
         self.write_runs(out)?;
-        let best =
-            if last.best_interval { ", the best interval [daly06]" } else { ", as was asked" };
+        let best = if last.best_interval {
+            ", the best interval [daly06]"
+        } else {
+            ", as was asked, in whole steps"
+        };
         let what = format!(
             "tokens/s: those that are kept; checkpoint: after this long{best}; days drawn: mean of {} days and its 95 % \
-             interval; worst 10 %: what one day in ten stays below",
+             interval; worst: what one day in ten stays below",
             self.days
         );
         wrapped(out, "", &what)?;
@@ -137,19 +140,20 @@ impl GoodputResult {
     }
 
     fn write_runs(&self, out: &mut dyn Write) -> io::Result<()> {
-        let figures = [10, 10, 11, 9, 16, 10].map(Column::right);
-        let mut table = Table::of(std::iter::once(Column::left(14)).chain(figures));
-        table.row(["", "step ms", "tokens/s", "checkpoint", "kept %", "days drawn", "worst 10 %"]);
+        let figures = [9, 11, 11, 7, 13, 7].map(Column::right);
+        let mut table = Table::of(std::iter::once(Column::left(20)).chain(figures));
+        table.row(["", "step ms", "tokens/s", "checkpoint", "kept %", "days drawn", "worst"]);
         for run in &self.runs {
             let percent = |share: f64| format!("{:.1}", 100.0 * share);
-            let [mean, half] = run.drawn_share.map(|share| 100.0 * share);
+            let [mean, half] = run.drawn_share.map(|share| share.map(|share| 100.0 * share));
+            let half = half.map_or_else(String::new, |half| format!(" ± {half:.1}"));
             table.row([
-                spoken(&run.workload, run.tau),
+                elided(&named(run), 22),
                 digits(run.step_ms),
                 digits(run.goodput_tokens_per_s),
                 format!("{:.1} min", run.interval_s / 60.0),
                 percent(run.share),
-                format!("{mean:.1} ± {half:.1}"),
+                format!("{:.1}{half}", mean.unwrap_or_default()),
                 percent(run.worst_tenth_share),
             ]);
         }
@@ -157,4 +161,9 @@ impl GoodputResult {
         table.write(out)?;
         writeln!(out)
     }
+}
+
+/// A workload with its τ, in short.
+fn named(run: &GoodputRun) -> String {
+    run.tau.map_or_else(|| run.workload.clone(), |tau| format!("{} τ={tau}", run.workload))
 }

@@ -1,5 +1,6 @@
 //! The result of `moesim layouts`: the best layouts of a workload, and what became of the others.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use schemars::JsonSchema;
@@ -43,6 +44,9 @@ pub struct LayoutsResult {
     pub bound_margin: f64,
     /// Of those that were run, those that none beats in throughput and step time at the same τ, the best first.
     pub front: Vec<LaidOut>,
+    /// The kernels that FFN experts run as, and at which expert-parallel sizes of those that were simulated.
+    #[serde(default)]
+    pub experts_kernels: BTreeMap<String, BTreeSet<u32>>,
     /// Overrides.
     pub set: Vec<String>,
     /// What was taken for each cluster.
@@ -86,6 +90,17 @@ pub struct LaidOut {
     pub binds_share: f64,
 }
 
+/// The kernels that FFN experts ran as, with the expert-parallel sizes of each.
+fn experts_kernels(run: &[Candidate]) -> BTreeMap<String, BTreeSet<u32>> {
+    let mut kernels: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for candidate in run {
+        if let Some(kernel) = &candidate.experts {
+            kernels.entry(kernel.clone()).or_default().insert(candidate.layout.expert_parallel);
+        }
+    }
+    kernels
+}
+
 impl LaidOut {
     fn of(candidate: &Candidate, clusters: &[ClusterCase], objective: Objective) -> Self {
         let layout = &candidate.layout;
@@ -122,7 +137,12 @@ impl LayoutsResult {
         found: &Search,
     ) -> Self {
         let front = found.front.iter();
-        let setting = |case: &ClusterCase| Setting::on(&case.name, &case.scenario);
+        let setting = |case: &ClusterCase| {
+            let mut own = Setting::on(&case.name, &case.scenario);
+            // What changes nothing in the workload's own layout may in others.
+            own.cautions.retain(|line| !case.scenario.without_effect.contains(line));
+            own
+        };
         Self {
             made_by,
             workload: clusters.first().map_or_else(String::new, |case| case.own().name.clone()),
@@ -136,6 +156,7 @@ impl LayoutsResult {
             simulated: found.run.len(),
             bound_margin: MARGIN,
             front: front.map(|&at| LaidOut::of(&found.run[at], clusters, objective)).collect(),
+            experts_kernels: experts_kernels(&found.run),
             set: set.to_vec(),
             settings: clusters.iter().map(setting).collect(),
         }

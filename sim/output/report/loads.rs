@@ -134,7 +134,8 @@ impl GateLoads {
                 .filter(|(_, share)| **share >= 5e-4)
                 .map(|(f, share)| format!("{f}: {:.1} %", 100.0 * share))
                 .collect();
-            writeln!(out, "FFN experts per token: {slots:.3} ({})", shares.join(", "))?;
+            let text = format!("{slots:.3} ({})", shares.join(", "));
+            wrapped(out, "FFN experts per token: ", &text)?;
         }
         if let Some(correlation) = self.imbalance_correlation {
             writeln!(out, "correlation of layers' max/mean over batches: {correlation:.2}")?;

@@ -29,6 +29,7 @@ use crate::workload::Dtype;
 
 mod allowed;
 mod breakdown;
+mod health;
 mod network;
 mod text;
 mod time;
@@ -229,7 +230,7 @@ impl StudyResult {
             profile: from.profile.clone(),
             profile_device: scenario.profile.device.clone(),
             profile_borrowed: scenario.profile_borrowed,
-            cautions: cautions(scenario),
+            cautions: cautions(scenario).into_iter().chain(health::idle(scenario, rows)).collect(),
             does_not_fit: scenario.oom.clone(),
             overheads: from.overheads.clone(),
             overheads_in_words: scenario.overheads_in_words(),

@@ -141,6 +141,14 @@ impl Trend {
     pub fn read(path: &Path, model: &str) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| Diagnostic::unreadable(&name, &error))?;
+        if bytes.starts_with(b"PAR1") {
+            let help = "write it as CSV with the columns tau and quality";
+            return Err(Diagnostic::of(
+                &name,
+                "is a Parquet table, and a CSV is wanted here",
+                help,
+            ));
+        }
         let other = |mistake| Kind::misplaced_file(path).unwrap_or(mistake);
         Self::parse(&name, &bytes, model).map_err(other)
     }

@@ -29,6 +29,7 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
          binds: what takes most of the step"
     );
     wrapped(out, "listed: ", &front)?;
+    kernels(result, out)?;
     does_not_fit(result, out)?;
     for (label, why) in [
         ("not allowed, as one: ", &result.refused_why),
@@ -97,6 +98,20 @@ fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out)
+}
+
+/// That experts do not run as the same kernel in all layouts, so that differences between them may be the kernels'.
+fn kernels(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
+    if result.experts_kernels.len() < 2 {
+        return Ok(());
+    }
+    let said = result.experts_kernels.iter().map(|(kernel, sizes)| {
+        let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+        format!("{kernel} at EP {}", sizes.join(", "))
+    });
+    let said = said.collect::<Vec<_>>().join("; ");
+    let text = format!("{said}; name one as workload.kernels.experts to compare layouts under it");
+    wrapped(out, "FFN experts run as: ", &text)
 }
 
 /// That layouts run which do not fit into memory, as was asked.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::network::fluid::Engine;
 use crate::output::report::shared::link_use::{LinkGroup, link_use};
 use crate::output::report::shared::made_by::MadeBy;
+use crate::output::report::shared::setting::links_in_poor_health;
 use crate::output::report::shared::word;
 use crate::studies::flows::{SOLVED_AGAIN, SolvedFlows};
 
@@ -21,6 +22,9 @@ pub struct FlowsResult {
     pub made_by: MadeBy,
     /// The cluster.
     pub topology: String,
+    /// Links that the topology says are not in full health, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poor_health: Option<String>,
     /// Its GPUs.
     pub gpus: u32,
     /// Flows carried.
@@ -116,6 +120,7 @@ impl FlowsResult {
         Self {
             made_by,
             topology: topology.name().to_owned(),
+            poor_health: links_in_poor_health(topology),
             gpus: topology.gpus(),
             flows: solved.traffic.len(),
             makespan_s: solution.makespan_s,

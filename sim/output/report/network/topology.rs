@@ -67,8 +67,11 @@ pub struct LinkCount {
     pub class: String,
     /// How many, one way.
     pub one_way_links: usize,
-    /// The bandwidth of the first, in GB/s.
+    /// The bandwidth of the slowest, in GB/s.
     pub gb_per_s: f64,
+    /// That of the fastest.
+    #[serde(default)]
+    pub gb_per_s_most: f64,
 }
 
 /// Price and power of a part of the cluster.
@@ -132,8 +135,12 @@ impl ClusterDescription {
             writeln!(out, "  {count:>8} × {kind}")?;
         }
         writeln!(out, "\nlinks, one way         number      each")?;
-        for LinkCount { class, one_way_links, gb_per_s } in &self.links {
-            writeln!(out, "  {class:<18} {one_way_links:>8} {gb_per_s:>8.1} GB/s")?;
+        for LinkCount { class, one_way_links, gb_per_s, gb_per_s_most } in &self.links {
+            let most = match gb_per_s_most > gb_per_s {
+                true => format!(" to {gb_per_s_most:.1}"),
+                false => String::new(),
+            };
+            writeln!(out, "  {class:<18} {one_way_links:>8} {gb_per_s:>8.1}{most} GB/s")?;
         }
         self.write_health(out)?;
         self.write_bounds(out)?;
@@ -195,14 +202,16 @@ fn vertices(topology: &Topology) -> BTreeMap<String, usize> {
     all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-/// How many links of each class there are, and the bandwidth of the first.
+/// How many links of each class there are, and their bandwidths.
 fn links(topology: &Topology) -> Vec<LinkCount> {
     let of = |class| topology.links().iter().filter(move |link| link.class == class);
+    let rates = |class| of(class).map(|link| link.bandwidth.gb_per_sec());
     let counted = |class: LinkClass| {
         Some(LinkCount {
             class: class.name().to_owned(),
             one_way_links: of(class).count(),
-            gb_per_s: of(class).next()?.bandwidth.gb_per_sec(),
+            gb_per_s: rates(class).reduce(f64::min)?,
+            gb_per_s_most: rates(class).reduce(f64::max)?,
         })
     };
     LinkClass::ALL.into_iter().filter_map(counted).collect()

@@ -129,7 +129,7 @@ fn what_would_meet_it(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> 
     }
     if plan.target_is_time {
         let said = format!(
-            "To meet it on average: fewer tokens per GPU (more GPUs do not shorten a step), or {:.4} times as long.",
+            "To meet it on average: fewer tokens per GPU (more GPUs do not shorten a step), or {:.3} times the time that was asked.",
             told.target_tokens_per_s / told.tokens_per_s
         );
         return wrapped(out, "", &said);

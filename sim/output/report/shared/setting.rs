@@ -282,10 +282,18 @@ const NAMED: usize = 4;
 /// Which links and GPUs of a cluster are not in full health, in words; none where all are.
 #[must_use]
 pub(in crate::output) fn poor_health(topology: &Topology) -> Vec<String> {
-    let links = topology.sick_links().map(|(link, share)| (topology.link_name(link), share));
     let gpus = topology.slow_gpus().iter().map(|(gpu, share)| (format!("gpu{}", gpu.0), *share));
-    let links = listed(links.collect(), "links in poor health", "bandwidth");
-    links.into_iter().chain(listed(gpus.collect(), "slow GPUs", "speed")).collect()
+    links_in_poor_health(topology)
+        .into_iter()
+        .chain(listed(gpus.collect(), "slow GPUs", "speed"))
+        .collect()
+}
+
+/// Which links of a cluster are not in full health, in words.
+#[must_use]
+pub(in crate::output) fn links_in_poor_health(topology: &Topology) -> Option<String> {
+    let links = topology.sick_links().map(|(link, share)| (topology.link_name(link), share));
+    listed(links.collect(), "links in poor health", "bandwidth")
 }
 
 /// The worst of some parts with the share of something that they have left.

@@ -82,14 +82,15 @@ pub(super) fn of<'a>(name: &str, rows: &'a [Row], model: &str) -> Result<Vec<&'a
         return Ok(own);
     }
     let models: BTreeSet<&str> = rows.iter().filter_map(|row| row.model.as_deref()).collect();
-    Err(Diagnostic::of(
-        name,
-        format!("has no quality of `{model}` at any τ"),
-        format!(
+    let found = format!("has no quality of `{model}` at any τ");
+    let help = match models.is_empty() {
+        true => "give a line for each τ beside vanilla's".to_owned(),
+        false => format!(
             "models in it: {}; give a curve of your own with --quality FILE",
             models.into_iter().collect::<Vec<_>>().join(", ")
         ),
-    ))
+    };
+    Err(Diagnostic::of(name, found, help))
 }
 
 /// Vanilla's quality: the mean of what was measured.

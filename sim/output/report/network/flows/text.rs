@@ -20,6 +20,7 @@ const LAST: usize = 8;
 
 pub(super) fn write(result: &FlowsResult, out: &mut dyn Write) -> io::Result<()> {
     wrapped(out, "", &format!("{} flows over {}", result.flows, result.topology))?;
+    result.poor_health.iter().try_for_each(|line| wrapped(out, "", line))?;
     writeln!(out, "makespan          {}", time(result.makespan_s))?;
     writeln!(out, "lower bound       {}", time(result.lower_bound_s))?;
     // The steps of the quantised engine aim at ε, and nothing proves that they meet it.

@@ -1,0 +1,26 @@
+//! What is in poor health and without use in a run.
+
+use crate::base::units::LinkId;
+use crate::config::Scenario;
+use crate::studies::study::Row;
+
+/// Links and GPUs in poor health that no row of a run has use for, in words; none where there are none.
+pub(super) fn idle(scenario: &Scenario, rows: &[Row]) -> Option<String> {
+    let topology = &scenario.topology;
+    let carries = |link: &LinkId| {
+        let bytes = rows.iter().filter_map(|row| row.link_bytes_per_s.get(link.index()));
+        bytes.fold(0.0_f64, |most, own| most.max(*own)) > 0.0
+    };
+    // Collectives are no flows over links: with these, any link may count.
+    let flows_alone = rows.iter().all(|row| {
+        let layout = &row.workload.layout;
+        layout.tensor_parallel * layout.context_parallel == 1 || !scenario.counted.is_whole_model()
+    }) && !scenario.counted.has_backward();
+    let links = topology.sick_links().map(|(link, _)| link);
+    let links =
+        links.filter(|link| flows_alone && !carries(link)).map(|link| topology.link_name(link));
+    let used = rows.iter().map(|row| row.workload.layout.in_use(topology.gpus())).max();
+    let gpus = topology.slow_gpus().keys().filter(|gpu| used.is_some_and(|used| gpu.0 >= used));
+    let idle: Vec<String> = links.chain(gpus.map(|gpu| format!("gpu{}", gpu.0))).collect();
+    (!idle.is_empty()).then(|| format!("in poor health, and without use here: {}", idle.join(", ")))
+}
