@@ -10,7 +10,7 @@ use super::shared::setting::{Setting, write_settings};
 use super::shared::table::{Column, Table, elided};
 use super::shared::value::{digits, spoken};
 use super::shared::wrapped::wrapped;
-use crate::base::statistics::{Estimate, Rule, quantile};
+use crate::base::statistics::{Estimate, mean};
 use crate::execution::outcome::Outcome;
 use crate::studies::goodput::Failures;
 
@@ -61,7 +61,7 @@ pub struct GoodputRun {
     pub share: f64,
     /// The same, mean over the days drawn, and half of its 95 % interval.
     pub drawn_share: [Option<f64>; 2],
-    /// The share that one day in ten stays below.
+    /// The mean of the worst tenth of the days.
     pub worst_tenth_share: f64,
     /// Tokens per second that are kept.
     pub goodput_tokens_per_s: f64,
@@ -92,7 +92,7 @@ impl GoodputRun {
             best_interval: best,
             share,
             drawn_share: [Some(drawn.mean), drawn.half_width],
-            worst_tenth_share: quantile(days, 0.1, Rule::Linear).unwrap_or_default(),
+            worst_tenth_share: worst_tenth(days),
             goodput_tokens_per_s: share * tokens_per_s,
         }
     }
@@ -131,7 +131,7 @@ impl GoodputResult {
         };
         let what = format!(
             "tokens/s: those that are kept; checkpoint: after this long{best}; days drawn: mean of {} days and its 95 % \
-             interval; worst: what one day in ten stays below",
+             interval; worst: mean of the worst tenth of them",
             self.days
         );
         wrapped(out, "", &what)?;
@@ -166,4 +166,12 @@ impl GoodputResult {
 /// A workload with its τ, in short.
 fn named(run: &GoodputRun) -> String {
     run.tau.map_or_else(|| run.workload.clone(), |tau| format!("{} τ={tau}", run.workload))
+}
+
+/// The mean of the lowest tenth of some shares, of one at least.
+fn worst_tenth(days: &[f64]) -> f64 {
+    let mut sorted = days.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.truncate(days.len().div_ceil(10).max(1));
+    mean(&sorted)
 }
