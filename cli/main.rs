@@ -237,9 +237,3 @@ fn manual(out: &mut dyn Write) -> io::Result<()> {
     }
     Ok(())
 }
-
-/// The overrides of a scenario, and that what does not fit into memory may run, where that is asked.
-fn with_oom(set: &[String], allow: bool) -> Vec<String> {
-    let allowed = allow.then(|| "allow_oom=true".to_owned());
-    set.iter().cloned().chain(allowed).collect()
-}

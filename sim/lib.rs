@@ -19,6 +19,7 @@
 //! | share links alone | [`network::fluid::solve`] |
 //! | draw experts alone | [`gate::Gate`] |
 //! | show results | [`output::report`], [`output::pictures`] |
+//! | ask what a command asks | [`commands`] |
 //!
 //! Simulated times of MoE layers with and without zero-computation experts:
 //!
@@ -41,6 +42,7 @@
 //! `examples/` has more. Each room below uses only rooms above it in the table of ARCHITECTURE.md, which
 //! `tests/tidy.rs` checks. The command line is a separate program (`cli/`) on top of this library.
 pub mod base;
+pub mod commands;
 pub mod config;
 pub mod execution;
 pub mod gate;

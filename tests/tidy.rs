@@ -23,7 +23,7 @@ use sources::{product, root, sources};
 
 /// The rooms of the library, lowest first: a room may use those before it, never those after it.
 /// The program in `cli/` stands on top of all. ARCHITECTURE.md has the same table.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "base",
     "workload",
     "kernels",
@@ -35,6 +35,7 @@ const LAYERS: [&str; 11] = [
     "config",
     "studies",
     "output",
+    "commands",
 ];
 
 /// Words that make a run depend on more than its inputs, and what to use instead.

@@ -1,42 +1,11 @@
-//! What `compare`, `plan`, `explain` and `timeline` share: a scenario from a few words.
-
-use std::path::Path;
+//! What `compare`, `plan` and `layouts` share on the command line.
 
 use clap::Args;
 
-use crate::Failure;
-use moesim::base::inputs::Input;
-use moesim::config::{
-    self, CaseSpec, Diagnostic, Overrides, Scenario, ScenarioSource, ScenarioSpec, Seeds, Source,
-};
+use moesim::commands::decide::comparison::Options;
+use moesim::commands::words::{scope, seeds};
+use moesim::config::Seeds;
 use moesim::execution::Scope;
-use moesim::studies::study::refuse_borrowed;
-use moesim::topology::PriceBook;
-
-/// τ within the bounds that scenarios have for it.
-pub(crate) fn tau(text: &str) -> Result<f64, String> {
-    let fits = text.trim().parse::<f64>().ok().filter(|value| config::TAU.contains(value));
-    let (least, most) = (config::TAU.start(), config::TAU.end());
-    fits.ok_or_else(|| format!("give a number from {least} to {most}"))
-}
-
-/// A number above zero whose inverse is a number too: a target of 1e-320 ms would be one of infinitely many tokens.
-pub(crate) fn positive(text: &str) -> Result<f64, String> {
-    let fits = |value: &f64| (1e-12..=1e18).contains(value);
-    let number = text.trim().parse::<f64>().ok().filter(fits);
-    number.ok_or_else(|| "give a number above zero, from 1e-12 to 1e18".to_owned())
-}
-
-/// What is counted, by its word.
-pub(crate) fn scope(text: &str) -> Result<Scope, String> {
-    let found = Scope::ALL.into_iter().find(|scope| scope.word() == text);
-    found.ok_or_else(|| format!("choose from: {}", Scope::ALL.map(Scope::word).join(", ")))
-}
-
-/// Seeds, half open.
-pub(crate) fn seeds(text: &str) -> Result<Seeds, String> {
-    text.parse().map_err(|(found, help)| format!("{found}: {help}"))
-}
 
 /// A pair of workloads and how to run them.
 #[derive(Args, Clone)]
@@ -66,178 +35,25 @@ pub(crate) struct ComparisonArgs {
     strict: bool,
     /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
+    set: Vec<String>,
     /// Run what does not fit into the GPUs' memory, and say so.
     #[arg(long)]
     allow_oom: bool,
 }
 
-/// The workloads of a comparison, as they were named.
-pub(crate) enum Named<'a> {
-    /// A vanilla workload and its MoE++ twin.
-    Pair {
-        /// The vanilla one.
-        vanilla: &'a str,
-        /// The other.
-        moepp: &'a str,
-    },
-    /// One workload, vanilla or MoE++.
-    Alone(&'a str),
-}
-
-impl Named<'_> {
-    /// The workload that is compared.
-    pub(crate) const fn own(&self) -> &str {
-        match self {
-            Self::Pair { moepp, .. } | Self::Alone(moepp) => moepp,
-        }
-    }
-
-    /// The one that its gain is over.
-    pub(crate) const fn vanilla(&self) -> Option<&str> {
-        match self {
-            Self::Pair { vanilla, .. } => Some(vanilla),
-            Self::Alone(_) => None,
-        }
-    }
-}
-
 impl ComparisonArgs {
-    /// The workloads: those named, else the 1B pair.
-    pub(crate) fn named(&self) -> Named<'_> {
-        match (self.vanilla.as_deref(), self.moepp.as_deref()) {
-            (Some(vanilla), Some(moepp)) => Named::Pair { vanilla, moepp },
-            (Some(one), None) | (None, Some(one)) => Named::Alone(one),
-            (None, None) => Named::Pair { vanilla: "moe-1b", moepp: "moepp-1b" },
+    /// As values.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            vanilla: self.vanilla.clone(),
+            moepp: self.moepp.clone(),
+            counted: self.counted,
+            seeds: self.seeds.clone(),
+            no_calibration_error: self.no_calibration_error,
+            overheads: self.overheads.clone(),
+            strict: self.strict,
+            set: self.set.clone(),
+            allow_oom: self.allow_oom,
         }
     }
-
-    /// The scenario on each cluster, and the name that the cluster goes by: its own, and that of its path
-    /// where another file of that name, in another folder, came before.
-    pub(crate) fn on_each(&self, clusters: &[String]) -> Result<Vec<(String, Scenario)>, Failure> {
-        let mut each: Vec<(String, Scenario)> = Vec::with_capacity(clusters.len());
-        for cluster in clusters {
-            let (name, scenario) = self.on(cluster)?;
-            let taken = |name: &str| each.iter().any(|(other, _)| other == name);
-            let name = if taken(&name) { cluster.clone() } else { name };
-            if taken(&name) || clusters.iter().filter(|other| *other == cluster).count() > 1 {
-                return Err(Diagnostic::of(name, "is named twice", "name each cluster once").into());
-            }
-            each.push((name, scenario));
-        }
-        Ok(each)
-    }
-
-    /// The scenario on a cluster, `NAME` or `NAME=PROFILE`, and the cluster's name.
-    fn on(&self, cluster: &str) -> Result<(String, Scenario), Failure> {
-        let (topology, profile) = match cluster.split_once('=') {
-            Some((topology, profile)) => (topology, Some(profile)),
-            None => (cluster, None),
-        };
-        let compare = match self.named() {
-            Named::Pair { vanilla, moepp } => {
-                CaseSpec { vanilla: vanilla.to_owned(), moepp: Some(moepp.to_owned()) }
-            }
-            Named::Alone(one) => CaseSpec { vanilla: one.to_owned(), moepp: None },
-        };
-        let mut spec =
-            ScenarioSpec::new("compare", topology, self.counted, self.seeds.clone(), compare);
-        spec.calibration_uncertainty = !self.no_calibration_error;
-        spec.profile = profile.map(str::to_owned);
-        spec.overheads.clone_from(&self.overheads);
-        let overrides = Overrides::new(crate::with_oom(&self.set, self.allow_oom));
-        let source = ScenarioSource::of_spec(&spec, overrides);
-        let source = if self.vanilla.is_none() { source.alone() } else { source };
-        let scenario = source.load().map_err(|mistake| self.as_argument(cluster, mistake))?;
-        if self.strict {
-            refuse_borrowed(&scenario)?;
-        }
-        self.refuse_vanilla_as_moepp(&scenario)?;
-        self.refuse_another_model(&scenario)?;
-        let taus = scenario.cases[0].moepp.len();
-        if taus > 1 {
-            let found = format!("gives {taus} τ, and one comparison takes one");
-            let help = "give one, as in --set tau=[0.75], or several to `moesim plan --tau` or `moesim run`";
-            return Err(Diagnostic::of("--set tau", found, help).into());
-        }
-        Ok((short_name(topology), scenario))
-    }
-}
-
-impl ComparisonArgs {
-    /// Refuses a vanilla workload that is named as the MoE++ one, alone.
-    fn refuse_vanilla_as_moepp(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
-        let alone = self.vanilla.is_none() && scenario.cases[0].moepp.is_empty();
-        let own = &scenario.cases[0].vanilla;
-        if !alone || own.model.experts.zero_computation.total() > 0 {
-            return Ok(());
-        }
-        let found = format!("`{}` has no zero-computation experts", own.name);
-        Err(Diagnostic::of("--moepp", found, "name it with --vanilla"))
-    }
-
-    /// Refuses a gain of one model over another: what differs then is not what MoE++ changes.
-    fn refuse_another_model(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
-        let case = &scenario.cases[0];
-        let Some(moepp) = case.moepp.first() else { return Ok(()) };
-        let named = self.named();
-        let vanilla = named.vanilla().unwrap_or_default();
-        let [base, own] = [&case.vanilla.model, &moepp.model];
-        if (base.layers, base.hidden) == (own.layers, own.hidden) {
-            return Ok(());
-        }
-        let found = format!(
-            "`{}` has {} layers of hidden size {}, `{}` {} of {}: a gain of one model over another is not \
-             MoE++'s",
-            named.own(),
-            own.layers,
-            own.hidden,
-            vanilla,
-            base.layers,
-            base.hidden
-        );
-        let help = format!(
-            "write its MoE++ twin: `moesim show {vanilla} > twin.toml`, give [experts] zero, copy, constant and tau \
-             as in `moesim show moepp-1b`, then --moepp twin.toml; or name one of them alone"
-        );
-        Err(Diagnostic::of("--moepp", found, help))
-    }
-
-    /// A mistake in the specification as one in the argument that it was made from.
-    fn as_argument(&self, cluster: &str, mistake: Diagnostic) -> Diagnostic {
-        if mistake.place != config::COMMAND_LINE {
-            return mistake;
-        }
-        let named = self.named();
-        let of = |flag: &'static str| move |name: &str| format!("{flag} {name}");
-        let flag = match mistake.key.as_str() {
-            "compare[0].vanilla" if self.vanilla.is_none() && self.moepp.is_some() => {
-                Some(format!("--moepp {}", named.own()))
-            }
-            "compare[0].vanilla" => named.vanilla().or(Some(named.own())).map(of("--vanilla")),
-            "compare[0].moepp" => Some(format!("--moepp {}", named.own())),
-            "overheads" => self.overheads.as_ref().map(|name| format!("--overheads {name}")),
-            _ => None,
-        };
-        let known = flag.is_some() || matches!(mistake.key.as_str(), "topology" | "profile");
-        Diagnostic {
-            place: flag.map_or(cluster.to_owned(), |flag| format!("{cluster}, {flag}")),
-            line: None,
-            excerpt: None,
-            key: if known { String::new() } else { mistake.key },
-            ..mistake
-        }
-    }
-}
-
-/// A cluster's name in tables: that of its file, without folders.
-pub(crate) fn short_name(topology: &str) -> String {
-    let stem = std::path::Path::new(topology).file_stem().filter(|_| topology.ends_with(".toml"));
-    stem.map_or(topology.to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-/// A price book, or the built-in one, and what was read for it.
-pub(crate) fn price_book(path: Option<&Path>) -> Result<(PriceBook, Vec<Input>), Failure> {
-    let source = path.map_or_else(|| Ok(config::built_in_prices()), Source::read)?;
-    Ok((config::read_prices(&source)?, source.inputs(&[])))
 }

@@ -6,16 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::arguments::choice;
-use crate::arguments::comparison::{ComparisonArgs, price_book};
+use crate::arguments::comparison::ComparisonArgs;
 use crate::output::progress::during;
 use crate::{Failure, output};
-use moesim::base::threads;
-use moesim::config::Diagnostic;
-use moesim::execution::outcome::TooLong;
+use moesim::commands::decide::compare;
 use moesim::output::pictures::{self, Picture};
-use moesim::output::report::comparison::{Compared, Comparison};
-use moesim::studies::compare::{ClusterCase, Equal, catch_ups, compare};
-use moesim::topology::PriceBook;
+use moesim::studies::compare::Equal;
 
 /// Clusters, and what to run on them.
 #[derive(Args)]
@@ -40,29 +36,13 @@ pub(crate) struct CompareArgs {
 }
 
 pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let (book, prices) = price_book(args.prices.as_deref())?;
-    let mut cluster_cases = Vec::new();
-    for (name, scenario) in args.comparison.on_each(&args.clusters)? {
-        let cluster_case = ClusterCase::new(name, scenario, &book);
-        refuse_unpriced(args.equal, &cluster_case, &book)?;
-        cluster_cases.push(cluster_case);
-    }
-    let (results, catch_ups) = during("runs", || {
-        let results = compare(&cluster_cases, threads::available())?;
-        let catch_ups = catch_ups(&cluster_cases, &results, args.equal)?;
-        Ok::<_, TooLong>((results, catch_ups))
-    })?;
-    let own = cluster_cases.iter().flat_map(|case| &case.scenario.ingredients.inputs);
-    let named = args.comparison.named();
-    let asked = Compared {
-        made_by: crate::reproduce::made_by(own.cloned().chain(prices)),
+    let options = compare::Options {
+        clusters: args.clusters.clone(),
         equal: args.equal,
-        workload: named.own(),
-        vanilla: named.vanilla(),
-        set: &args.comparison.set,
-        prices_of: &book.date,
+        comparison: args.comparison.options(),
+        prices: args.prices.clone(),
     };
-    let comparison = Comparison::of(asked, &cluster_cases, &results, &catch_ups);
+    let comparison = during("runs", || compare::run(&options, &output::call()))?;
     if let Some(path) = &args.plot {
         let chart = match args.equal {
             Equal::Gpus => Picture::Bars(pictures::throughput_chart(&comparison)),
@@ -73,27 +53,4 @@ pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Failure
         output::chart(&chart, path)?;
     }
     if args.json { output::result(out, &comparison) } else { Ok(comparison.write_text(out)?) }
-}
-
-/// Refuses a cluster of GPUs that the price book does not know, where that matters.
-pub(crate) fn refuse_unpriced(
-    equal: Equal,
-    cluster_case: &ClusterCase,
-    book: &PriceBook,
-) -> Result<(), Failure> {
-    let topology = &cluster_case.scenario.topology;
-    if equal.of(topology.gpus(), &cluster_case.cost).is_some() {
-        return Ok(());
-    }
-    let (gpu, dated) = (&topology.gpu().name, &book.date);
-    let (what, key) = if equal == Equal::Power { ("power", "watts") } else { ("price", "usd") };
-    Err(Diagnostic::of(
-        cluster_case.name.clone(),
-        format!("has no {what}: the price book of {dated} does not know that of the GPU `{gpu}`"),
-        format!(
-            "give `{key}` of [gpu.\"{gpu}\"] in a copy of topologies/prices.toml with --prices, or \
-             compare at equal gpus"
-        ),
-    )
-    .into())
 }

@@ -4,15 +4,9 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::Failure;
 use crate::output::progress::during;
-use moesim::base::near::advice;
-use moesim::base::threads;
-use moesim::config::{self, Case, Diagnostic, Kind, Overrides, Scenario, ScenarioSource};
-use moesim::output::report::Asked;
-use moesim::output::report::explanation::Explanation;
-use moesim::studies::compare::{ClusterCase, evaluate};
-use moesim::workload::Workload;
+use crate::{Failure, output};
+use moesim::commands::decide::explain;
 
 /// A scenario, or the JSON of a run of one.
 #[derive(Args)]
@@ -37,75 +31,13 @@ pub(crate) struct ExplainArgs {
 }
 
 pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let (name, mut set) = named(&args.result)?;
-    set.extend(crate::with_oom(&args.set, args.allow_oom));
-    let scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
-    let (case, tau) = chosen(&scenario, args.workload.as_deref(), args.tau)?;
-    let mut own = scenario;
-    own.cases = vec![own.cases[case].clone()];
-    own.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
-    let book = config::read_prices(&config::built_in_prices())?;
-    let cluster_case = ClusterCase::new(own.ingredients.topology.clone(), own, &book);
-    let result = during("runs", || evaluate(&cluster_case, threads::available()))?;
-    let scenario = &cluster_case.scenario;
-    let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
-    let told = Explanation::of(made_by, &cluster_case, &result, &result.vanilla_outcome);
-    if args.json { crate::output::result(out, &told) } else { Ok(told.write_text(out)?) }
-}
-
-/// The scenario's name and overrides: as given, or as a run's JSON records them.
-pub(super) fn named(result: &str) -> Result<(String, Vec<String>), Failure> {
-    let is_json = std::path::Path::new(result).extension().is_some_and(|ext| ext == "json");
-    if !is_json {
-        return Ok((result.to_owned(), Vec::new()));
-    }
-    let unfit = |found: String| {
-        Diagnostic::of(result, found, "name a scenario, or a file that `moesim run --json` wrote")
+    let options = explain::Options {
+        result: args.result.clone(),
+        workload: args.workload.clone(),
+        tau: args.tau,
+        set: args.set.clone(),
+        allow_oom: args.allow_oom,
     };
-    let text =
-        std::fs::read_to_string(result).map_err(|e| unfit(format!("cannot be read: {e}")))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| {
-        Kind::misplaced(result, &text).unwrap_or_else(|| unfit(format!("is no JSON: {e}")))
-    })?;
-    let asked =
-        value.get("asked").ok_or_else(|| unfit("does not say what was asked".to_owned()))?;
-    let asked: Asked = serde_json::from_value(asked.clone())
-        .map_err(|e| unfit(format!("does not say what was asked: {e}")))?;
-    Ok((asked.scenario, asked.set))
-}
-
-/// Which case and τ is meant: those named, else the first case and the scenario's breakdown, or its last τ.
-pub(super) fn chosen(
-    scenario: &Scenario,
-    name: Option<&str>,
-    tau: Option<f64>,
-) -> Result<(usize, Option<f64>), Failure> {
-    let of_name = |workload: &Workload| name.is_none_or(|name| workload.name == name);
-    let case = scenario
-        .cases
-        .iter()
-        .position(|case| of_name(&case.vanilla) || case.moepp.iter().any(of_name));
-    let Some(case) = case else {
-        let own = |case: &Case| case.moepp.first().unwrap_or(&case.vanilla).name.clone();
-        let names: Vec<String> = scenario.cases.iter().map(own).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let given = name.unwrap_or_default();
-        let help = advice(given, "its MoE++ workloads", &names);
-        let found = format!("has no workload `{given}`");
-        return Err(Diagnostic::of(scenario.name.clone(), found, help).into());
-    };
-    let moepp = scenario.cases[case].moepp.iter();
-    let taus: Vec<f64> = moepp.filter_map(|workload| workload.model.experts.tau).collect();
-    let wanted = tau.or(scenario.breakdown_tau);
-    let known = wanted.and_then(|w| taus.iter().find(|tau| (**tau - w).abs() < 1e-9));
-    let tau = match known {
-        Some(tau) => Some(*tau),
-        None if tau.is_some() => {
-            let all: Vec<String> = taus.iter().map(f64::to_string).collect();
-            let help = format!("τ of the scenario: {}", all.join(", "));
-            return Err(Diagnostic::of("--tau", "the scenario has no such τ", help).into());
-        }
-        None => taus.last().copied(),
-    };
-    Ok((case, tau))
+    let told = during("runs", || explain::run(&options, &output::call()))?;
+    if args.json { output::result(out, &told) } else { Ok(told.write_text(out)?) }
 }

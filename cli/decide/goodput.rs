@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::explain::{chosen, named};
 use crate::Failure;
-use crate::arguments::comparison::positive;
 use crate::output::progress::during;
 use moesim::base::statistics::mean;
 use moesim::base::streams::Streams;
 use moesim::base::threads::{self, in_parallel};
+use moesim::commands::{with_oom, words::positive};
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::execution::Scope;
 use moesim::execution::outcome::{Outcome, TooLong};
@@ -59,7 +59,18 @@ pub(crate) struct GoodputArgs {
 }
 
 pub(crate) fn run(args: &GoodputArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let scenario = scenario(args)?;
+    let (name, mut set) = named(&args.result)?;
+    set.extend(with_oom(&args.set, args.allow_oom));
+    let mut scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
+    if scenario.counted != Scope::TrainingStep {
+        let found = format!("counts \"{}\": failures stop training steps", scenario.counted.word());
+        let help = "give --set counted=training-step, and a [training] table or batch.phase = \"training\" in the \
+                    workload";
+        return Err(Diagnostic::of(args.result.clone(), found, help).into());
+    }
+    let (case, tau) = chosen(&scenario, args.workload.as_deref(), args.tau)?;
+    scenario.cases = vec![scenario.cases[case].clone()];
+    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
     let own = scenario.cases[0].moepp.first().unwrap_or(&scenario.cases[0].vanilla);
     let gpus = own.layout.in_use(scenario.topology.gpus());
     let failures = Failures {
@@ -67,7 +78,7 @@ pub(crate) fn run(args: &GoodputArgs, out: &mut dyn Write) -> Result<(), Failure
         checkpoint_s: args.checkpoint_s,
         restart_s: args.restart_s,
     };
-    let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
+    let made_by = crate::output::call().made_by(scenario.ingredients.inputs.iter().cloned());
     let workloads: Vec<&Workload> = scenario
         .cases
         .iter()
@@ -90,23 +101,6 @@ pub(crate) fn run(args: &GoodputArgs, out: &mut dyn Write) -> Result<(), Failure
         setting: Setting::of(&scenario),
     };
     if args.json { crate::output::result(out, &result) } else { Ok(result.write_text(out)?) }
-}
-
-/// The scenario with the case that is meant alone.
-fn scenario(args: &GoodputArgs) -> Result<Scenario, Failure> {
-    let (name, mut set) = named(&args.result)?;
-    set.extend(crate::with_oom(&args.set, args.allow_oom));
-    let mut scenario = ScenarioSource::open(&name, Overrides::new(set))?.load()?;
-    if scenario.counted != Scope::TrainingStep {
-        let found = format!("counts \"{}\": failures stop training steps", scenario.counted.word());
-        let help = "give --set counted=training-step, and a [training] table or batch.phase = \"training\" in the \
-                    workload";
-        return Err(Diagnostic::of(args.result.clone(), found, help).into());
-    }
-    let (case, tau) = chosen(&scenario, args.workload.as_deref(), args.tau)?;
-    scenario.cases = vec![scenario.cases[case].clone()];
-    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
-    Ok(scenario)
 }
 
 fn of_workload(

@@ -6,15 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::arguments::choice;
-use crate::arguments::comparison::{ComparisonArgs, price_book, tau};
+use crate::arguments::comparison::ComparisonArgs;
 use crate::output::progress::Progress;
 use crate::{Failure, output};
-use moesim::base::threads;
-use moesim::config::Diagnostic;
+use moesim::commands::decide::layouts;
+use moesim::commands::words::{library, size, tau};
 use moesim::output::pictures;
-use moesim::output::report::layouts::LayoutsResult;
-use moesim::studies::compare::{ClusterCase, Equal};
-use moesim::studies::layouts::{Objective, Space, search_told};
+use moesim::studies::layouts::{Objective, Space};
 use moesim::workload::ExchangeLibrary;
 
 /// A workload, clusters, and what may be varied.
@@ -60,40 +58,7 @@ pub(crate) struct LayoutsArgs {
     json: bool,
 }
 
-/// Refuses an answer without a layout: says why none can be run.
-fn refuse_none(clusters: &[String], result: &LayoutsResult) -> Result<(), Failure> {
-    if !result.front.is_empty() {
-        return Ok(());
-    }
-    let found = format!("no layout of {} can be run: {}", result.workload, result.counted());
-    let why = result.too_large_why.as_ref().or(result.refused_why.as_ref());
-    let why = why.map_or_else(|| "name other sizes".to_owned(), |why| format!("of one: {why}"));
-    Err(Diagnostic::of(clusters.join(", "), found, why).into())
-}
-
-fn size(text: &str) -> Result<u32, String> {
-    let number = text.trim().parse::<u32>().ok().filter(|size| (1..=16_777_216).contains(size));
-    number.ok_or_else(|| "give a whole number from 1 to 16777216".to_owned())
-}
-
-fn library(text: &str) -> Result<ExchangeLibrary, String> {
-    let found = ExchangeLibrary::ALL.into_iter().find(|library| library.word() == text);
-    let words = ExchangeLibrary::ALL.map(ExchangeLibrary::word).join(", ");
-    found.ok_or_else(|| format!("choose from: {words}"))
-}
-
 pub(crate) fn run(args: &LayoutsArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let (book, prices) = price_book(args.prices.as_deref())?;
-    let mut clusters = Vec::new();
-    for (name, mut scenario) in args.comparison.on_each(&args.clusters)? {
-        // All layouts of a cluster share its calibration: drawn errors would only blur their order and bounds.
-        scenario.calibration_uncertainty = false;
-        let case = ClusterCase::new(name, scenario, &book);
-        if args.objective == Objective::Cost {
-            crate::compare::refuse_unpriced(Equal::Cost, &case, &book)?;
-        }
-        clusters.push(case);
-    }
     let space = Space {
         expert_parallel: args.ep.clone(),
         tensor_parallel: args.tp.clone(),
@@ -102,16 +67,18 @@ pub(crate) fn run(args: &LayoutsArgs, out: &mut dyn Write) -> Result<(), Failure
         libraries: args.library.clone(),
         taus: args.tau.clone(),
     };
+    let options = layouts::Options {
+        clusters: args.clusters.clone(),
+        objective: args.objective,
+        space,
+        exhaustive: args.exhaustive,
+        comparison: args.comparison.options(),
+        prices: args.prices.clone(),
+    };
     let progress = Progress::new(0, "steps of layouts", false);
     let told = |done: usize, all: usize| progress.of(done, all);
-    let asked = (args.objective, args.exhaustive);
-    let found = search_told(&clusters, &space, asked, threads::available(), &told)?;
+    let result = layouts::run(&options, &output::call(), &told)?;
     drop(progress);
-    let own = clusters.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
-    let made_by = crate::reproduce::made_by(own.chain(prices));
-    let asked = (args.objective, args.comparison.set.as_slice());
-    let result = LayoutsResult::of(made_by, asked, &clusters, &found);
-    refuse_none(&args.clusters, &result)?;
     if let Some(path) = &args.plot {
         output::chart(&pictures::layouts_chart(&result), path)?;
     }

@@ -5,15 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::arguments::comparison::{ComparisonArgs, positive, tau};
+use crate::arguments::comparison::ComparisonArgs;
 use crate::output::progress::during;
 use crate::{Failure, output};
-use moesim::base::threads;
-use moesim::config::{Diagnostic, Scenario};
+use moesim::commands::decide::plan;
+use moesim::commands::words::{positive, probability, tau};
 use moesim::output::pictures;
-use moesim::output::report::plan::{LeftOut, PlanResult, Planned};
-use moesim::studies::compare::{ClusterCase, Equal};
-use moesim::studies::planner::{Question, Target, Trend, plan};
+use moesim::studies::planner::Target;
 
 /// A model, clusters and a target.
 #[derive(Args)]
@@ -37,7 +35,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive, allow_negative_numbers = true)]
     layer_ms: Option<f64>,
     /// With this probability.
-    #[arg(long, default_value_t = 0.9, value_parser = share)]
+    #[arg(long, default_value_t = 0.9, value_parser = probability)]
     probability: f64,
     /// A price book; the built-in one if not given.
     #[arg(long)]
@@ -63,99 +61,23 @@ pub(crate) struct PlanArgs {
     json: bool,
 }
 
-/// τ to look at where none are named.
-const TAUS: [f64; 9] = [0.1, 0.15, 0.25, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0];
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.trim().parse::<f64>() {
-        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
-        _ => Err("give a probability between 0 and 1, such as 0.9".to_owned()),
-    }
-}
-
-/// Refuses a model whose share of FFN slots does not depend on τ: all τ would come out alike.
-fn refuse_if_tau_is_idle(name: &str, scenario: &Scenario) -> Result<(), Failure> {
-    let case = &scenario.cases[0];
-    let own = case.moepp.first().unwrap_or(&case.vanilla);
-    let experts = &own.model.experts;
-    if experts.tau.is_some() || experts.zero_computation.total() == 0 {
-        return Ok(());
-    }
-    let found =
-        format!("`{name}` says itself what share of slots FFN experts get, so τ decides nothing");
-    let help = "name a workload with experts.tau, or vary the share itself in a sweep";
-    Err(Diagnostic::of("--moepp", found, help).into())
-}
-
-/// How quality depends on τ; nothing where one vanilla workload stands alone.
-fn trend(args: &PlanArgs, first: &ClusterCase) -> Result<Option<Trend>, Diagnostic> {
-    let model = &first.scenario.cases[0].vanilla.model.name;
-    let vanilla_alone = !first.is_pair() && first.own().model.experts.tau.is_none();
-    match &args.quality {
-        Some(path) => Trend::read(path, model).map(Some),
-        None if vanilla_alone => Ok(None),
-        None => Trend::published(model).map(Some),
-    }
-}
-
-/// The τ named, else those of [`TAUS`] and those at which quality was measured.
-fn taus(args: &PlanArgs, trend: Option<&Trend>) -> Vec<f64> {
-    let mut taus = args.tau.clone();
-    if taus.is_empty() {
-        taus.extend(TAUS);
-        taus.extend(trend.iter().flat_map(|trend| trend.taus()));
-    }
-    taus.sort_by(f64::total_cmp);
-    taus.dedup();
-    taus
-}
-
 pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let (book, prices) = crate::arguments::comparison::price_book(args.prices.as_deref())?;
-    let (mut cluster_cases, mut too_dear) = (Vec::new(), Vec::new());
-    for (name, scenario) in args.comparison.on_each(&args.clusters)? {
-        let cluster_case = ClusterCase::new(name, scenario, &book);
-        if let Some(most) = args.max_usd {
-            crate::compare::refuse_unpriced(Equal::Cost, &cluster_case, &book)?;
-            if let Some(usd) = cluster_case.cost.total().usd.filter(|usd| *usd > most) {
-                let (cluster, prices_of) = (cluster_case.name, book.date.clone());
-                too_dear.push(LeftOut { cluster, usd, prices_of });
-                continue;
-            }
-        }
-        cluster_cases.push(cluster_case);
-    }
-    let Some(first) = cluster_cases.first() else {
-        let found = "every cluster costs more".to_owned();
-        return Err(Diagnostic::of("--max-usd", found, "allow more, or name other clusters").into());
-    };
-    refuse_if_tau_is_idle(args.comparison.named().own(), &first.scenario)?;
-    let trend = trend(args, first)?;
     let target = match (args.tokens_per_s, args.step_ms, args.layer_ms) {
         (Some(least), _, _) => Target::TokensPerSec(least),
         (_, Some(most), _) => Target::StepMs(most),
         (_, _, most) => Target::LayerMs(most.unwrap_or(f64::INFINITY)),
     };
-    let taus = taus(args, trend.as_ref());
-    let question = Question {
-        cluster_cases: &cluster_cases,
-        taus: &taus,
+    let options = plan::Options {
+        clusters: args.clusters.clone(),
         target,
         probability: args.probability,
-        trend: trend.as_ref(),
+        prices: args.prices.clone(),
+        max_usd: args.max_usd,
+        taus: args.tau.clone(),
+        quality: args.quality.clone(),
+        comparison: args.comparison.options(),
     };
-    let answer = during("runs", || plan(&question, threads::available()))?;
-    let own = cluster_cases.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
-    let quality = args.quality.iter().filter_map(|path| output::input(path));
-    let asked = Planned {
-        made_by: crate::reproduce::made_by(own.chain(quality).chain(prices)),
-        probability: args.probability,
-        trend: trend.as_ref(),
-        set: &args.comparison.set,
-        left_out: too_dear,
-        target_is_time: !matches!(target, Target::TokensPerSec(_)),
-    };
-    let result = PlanResult::of(asked, &cluster_cases, &answer);
+    let result = during("runs", || plan::run(&options, &output::call()))?;
     if let Some(path) = &args.plot {
         output::chart(&pictures::front_chart(&result, "--plot")?, path)?;
     }

@@ -38,7 +38,7 @@ pub(super) fn write(path: &Path, drawn: &[Drawn]) -> Result<(), Failure> {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{round},{micro_batch},{gpu},{expert},{kept},{dropped}");
             }
-            output::write(path, &text)
+            Ok(output::write(path, &text)?)
         }
         Some("parquet") => {
             let mut table = Table::new(path.display().to_string());

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 mod judgement;
 
-use super::super::arguments::comparison::tau;
 use super::super::{Failure, output};
 use super::recording::ExpertsArg;
 use crate::output::progress::Progress;
 use judgement::{judgement_json, shape_json};
 use moesim::base::statistics::mean;
 use moesim::base::streams::Streams;
+use moesim::commands::words::tau;
 use moesim::config::{Diagnostic, law_json, read_domain_counts};
 use moesim::gate::domains::LayerSpread;
 use moesim::gate::fit::{self, DEFAULT_RANK};
@@ -142,7 +142,7 @@ fn write_law(
         ),
         "judgement": judgement_json(judgement),
     });
-    output::write(path, law_json(&law, provenance))
+    Ok(output::write(path, law_json(&law, provenance))?)
 }
 
 /// λ: how far a share of FFN slots is from that of eq. 7, in logits.

@@ -7,6 +7,7 @@ use super::super::output::Files;
 use super::loads::Loads;
 use moesim::base::statistics::mean;
 use moesim::base::streams::Streams;
+use moesim::config::Diagnostic;
 use moesim::gate::Gate;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::statistics::{self, Uneven};
@@ -100,7 +101,7 @@ fn heat(files: &mut Files<'_>, loads: &Loads) -> Result<(), Failure> {
         rows: vec![],
         cells: cells.collect(),
     };
-    save(files, "loads", &chart)
+    Ok(save(files, "loads", &chart)?)
 }
 
 fn batches(
@@ -117,10 +118,10 @@ fn batches(
         series,
     };
     save(&mut files, "batches", &chart)?;
-    files.keep()
+    Ok(files.keep()?)
 }
 
-fn save(files: &mut Files<'_>, name: &str, chart: &impl Chart) -> Result<(), Failure> {
+fn save(files: &mut Files<'_>, name: &str, chart: &impl Chart) -> Result<(), Diagnostic> {
     ["svg", "png"]
         .into_iter()
         .try_for_each(|ending| files.add_chart(&format!("{name}.{ending}"), chart))

@@ -123,7 +123,7 @@ pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> Result<(), Failure> {
         }
         (loads, inputs)
     };
-    let result = print::result(super::super::reproduce::made_by(inputs), &loads);
+    let result = print::result(output::call().made_by(inputs), &loads);
     if args.json { output::result(out, &result) } else { Ok(result.write_text(out)?) }
 }
 

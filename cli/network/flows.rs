@@ -5,25 +5,18 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::Failure;
 use crate::arguments::choice;
-use moesim::base::near::{did_you_mean, nearest};
-use moesim::base::threads;
-use moesim::base::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, parse_quantity};
-use moesim::config::{self, Diagnostic, Kind, Source};
-use moesim::network::fluid::{Choice, Engine, solve};
-use moesim::network::traffic::{
-    BYTES_PER_TRANSFER, BadLine, Pattern, PatternKind, Traffic, generate, read_matrix,
-    read_transfers,
-};
-use moesim::network::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
+use crate::{Failure, output};
+use moesim::base::units::{Bandwidth, Bytes, SimDuration};
+use moesim::commands::flows::{DEFAULT_TOPOLOGY, Flows, Options, transport};
+use moesim::commands::words::quantity;
+use moesim::config::Diagnostic;
+use moesim::network::Transport;
+use moesim::network::fluid::Engine;
+use moesim::network::traffic::PatternKind;
 use moesim::output::pictures::cluster_chart;
-use moesim::output::report::network::flows::{FlowsResult, Machine};
-use moesim::studies::flows::SolvedFlows;
-use moesim::topology::Topology;
 
 mod csv;
-mod process;
 
 /// What flows to carry over which cluster.
 #[derive(Args)]
@@ -110,15 +103,8 @@ struct TransportArgs {
 
 impl TransportArgs {
     fn transport(&self) -> Transport {
-        let mut transport = Transport::IDEAL;
-        transport.message_overhead = self.message_overhead.unwrap_or_default();
-        transport.half_rate_bytes = self.half_rate_bytes.map_or(0.0, |bytes| bytes.0 as f64);
-        for startup in [&mut transport.rates.within_node, &mut transport.rates.across_nodes] {
-            startup.pair_ceiling = self.pair_ceiling;
-        }
         let driven = self.sms.zip(self.per_sm);
-        transport.driven = driven.map(|(sms, each)| each.scaled(f64::from(sms)));
-        transport
+        transport(self.message_overhead, self.half_rate_bytes, self.pair_ceiling, driven)
     }
 }
 
@@ -129,8 +115,6 @@ enum Format {
     Json,
 }
 
-const DEFAULT_TOPOLOGY: &str = "two-tier-8";
-
 #[derive(Clone, Copy, ValueEnum)]
 enum EngineArg {
     Auto,
@@ -139,199 +123,62 @@ enum EngineArg {
     ClosedForm,
 }
 
-fn quantity<Q: moesim::base::units::Quantity>(text: &str) -> Result<Q, String> {
-    parse_quantity(text).map_err(|e| e.to_string())
+impl EngineArg {
+    const fn engine(self) -> Option<Engine> {
+        match self {
+            Self::Auto => None,
+            Self::Exact => Some(Engine::Exact),
+            Self::Quantised => Some(Engine::Quantised),
+            Self::ClosedForm => Some(Engine::ClosedForm),
+        }
+    }
+}
+
+impl FlowsArgs {
+    fn options(&self) -> Options {
+        Options {
+            file: self.file.clone(),
+            topology: self.topology.clone(),
+            set: self.overrides.clone(),
+            pattern: self.pattern,
+            matrix: self.matrix.clone(),
+            gpus: self.gpus,
+            group: self.group,
+            bytes: self.bytes,
+            sigma: self.sigma,
+            seed: self.seed,
+            engine: self.engine.engine(),
+            epsilon: self.epsilon,
+            makespan_only: self.makespan_only,
+            health: self.health.clone(),
+            threads: self.threads,
+            transport: self.transport.transport(),
+        }
+    }
 }
 
 /// Runs `moesim flows`.
 pub(crate) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = cluster(args)?;
-    let topology = config::read_topology(&source)?;
-    let traffic = traffic(args, &topology)?;
-    let degradations = degradations(args, &topology)?;
-    let problem = build_problem(&topology, &traffic, &args.transport.transport(), &degradations);
-    let choice = choice(args)?;
-    let solution = solve(&problem, &choice).map_err(|stuck| {
-        let transfer = traffic.get(stuck.flow.index());
-        Diagnostic::of(
-            "--health",
-            format!(
-                "the flow from GPU {} to GPU {} never ends: {} stays down",
-                transfer.source,
-                transfer.destination,
-                topology.link_name(stuck.link)
-            ),
-            "give the link's degradation an end, or some of its capacity",
-        )
-    })?;
-    if args.makespan_only && (args.csv || args.format == Format::Csv) {
+    let options = args.options();
+    let flows = Flows::of(&options, &output::call())?;
+    let solved = flows.solve()?;
+    let csv = args.csv || args.format == Format::Csv;
+    if args.makespan_only && csv {
         let found = "leaves out when each flow ends, and CSV is a line for each flow";
         return Err(Diagnostic::of("--makespan-only", found, "print a table or --json").into());
     }
-    let machine = Machine { cpu_s: process::cpu_seconds(), peak_rss_bytes: process::peak_memory() };
-    let solved = SolvedFlows::new(&topology, &traffic, &problem, solution, choice);
     if let Some(path) = &args.plot {
-        let what = format!("{} flows", traffic.len());
-        let chart = cluster_chart(&topology, &solved.link_bytes_per_s(), &what);
-        crate::output::chart(&chart, path)?;
+        let what = format!("{} flows", flows.count());
+        let chart = cluster_chart(&flows.topology, &solved.link_bytes_per_s(), &what);
+        output::chart(&chart, path)?;
     }
-    print(args, (&solved, machine), &source, out)
-}
-
-fn print(
-    args: &FlowsArgs,
-    (solved, machine): (&SolvedFlows<'_>, Machine),
-    source: &Source,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    if args.csv || args.format == Format::Csv {
-        return Ok(csv::write(solved, out)?);
+    if csv {
+        return Ok(csv::write(&solved, out)?);
     }
-    let files = args.file.iter().chain(&args.matrix);
-    let files = files.filter_map(|path| crate::output::input(path));
-    let made_by = crate::reproduce::made_by(source.inputs(&[]).into_iter().chain(files));
-    let result = FlowsResult::of(made_by, solved, machine);
+    let result = flows.result(&options, &output::call(), &solved);
     if args.json || args.format == Format::Json {
-        crate::output::result(out, &result)
+        output::result(out, &result)
     } else {
         Ok(result.write_text(out)?)
     }
-}
-
-/// The topology's text; the default one is made as large as the pattern wants it.
-fn cluster(args: &FlowsArgs) -> Result<Source, Failure> {
-    let source = config::built_in_or_file(Kind::Topology, &args.topology)?;
-    let nodes = args.gpus.map(|gpus| format!("nodes.count={}", gpus.div_ceil(8)));
-    let nodes = nodes.filter(|_| args.topology == DEFAULT_TOPOLOGY);
-    // As `moesim run` takes them, too.
-    let overrides = nodes.iter().chain(&args.overrides).map(|line| line.trim_start());
-    let overrides = overrides.map(|line| line.strip_prefix("topology.").unwrap_or(line));
-    Ok(source.with_overrides(overrides))
-}
-
-fn choice(args: &FlowsArgs) -> Result<Choice, Failure> {
-    if !(1e-6..=0.5).contains(&args.epsilon) {
-        let found = format!("{} is not a relative error", args.epsilon);
-        return Err(Diagnostic::of("--epsilon", found, "give a number from 0.000001 to 0.5").into());
-    }
-    let engine = match args.engine {
-        EngineArg::Auto => None,
-        EngineArg::Exact => Some(Engine::Exact),
-        EngineArg::Quantised => Some(Engine::Quantised),
-        EngineArg::ClosedForm => Some(Engine::ClosedForm),
-    };
-    Ok(Choice {
-        engine,
-        epsilon: args.epsilon,
-        threads: args.threads.unwrap_or_else(threads::available).max(1),
-        makespan_only: args.makespan_only,
-    })
-}
-
-fn traffic(args: &FlowsArgs, topology: &Topology) -> Result<Traffic, Failure> {
-    // A file of another kind is no table in its very first line.
-    let placed = |path: &PathBuf, text: &str, bad: BadLine| {
-        let name = path.display().to_string();
-        let other = (bad.line == 1).then(|| Kind::misplaced(&name, text)).flatten();
-        other.unwrap_or_else(|| Diagnostic::at_line(name, (text, bad.line), bad.found, bad.help))
-    };
-    if let Some(path) = &args.file {
-        let text = read_text(path)?;
-        let traffic = read_transfers(&text, topology.gpus());
-        let traffic = traffic.map_err(|bad| placed(path, &text, bad))?;
-        refuse_if_too_large(traffic.len() as u64, topology, "the file")?;
-        return Ok(traffic);
-    }
-    if let Some(path) = &args.matrix {
-        let text = read_text(path)?;
-        let traffic = read_matrix(&text, args.bytes, topology.gpus());
-        return Ok(traffic.map_err(|bad| placed(path, &text, bad))?);
-    }
-    let Some(kind) = args.pattern else {
-        return Err(Diagnostic::of(
-            "moesim flows",
-            "no flows are given",
-            "name a CSV file, or give --pattern or --matrix",
-        )
-        .into());
-    };
-    let gpus = args.gpus.unwrap_or_else(|| topology.gpus());
-    if gpus > topology.gpus() {
-        let found = format!("{gpus} GPUs, but {} has {}", topology.name(), topology.gpus());
-        return Err(Diagnostic::of("--gpus", found, "ask for fewer, or set nodes.count").into());
-    }
-    let group = args.group.unwrap_or(gpus);
-    let (mean, sigma, seed) = (args.bytes, args.sigma, args.seed);
-    let pattern = Pattern { kind, gpus, group, mean, sigma, seed };
-    refuse_if_too_large(pattern.transfers(), topology, "the pattern")?;
-    Ok(generate(&pattern).map_err(|bad| Diagnostic::of("--pattern", bad.found, bad.help))?)
-}
-
-/// A file of flows may be larger than a TOML file, but must be text.
-fn read_text(path: &PathBuf) -> Result<String, Failure> {
-    let name = path.display().to_string();
-    let help = "check the path, its permissions, and that it is UTF-8 text";
-    let text = std::fs::read_to_string(path);
-    Ok(text.map_err(|e| Diagnostic::unreadable_but(name, &e, help))?)
-}
-
-/// Refuses what would not fit the memory that is free.
-fn refuse_if_too_large(flows: u64, topology: &Topology, what: &str) -> Result<(), Failure> {
-    let mut route = Vec::new();
-    topology.route(GpuId(0), GpuId(topology.gpus() - 1), &mut route);
-    let each = BYTES_PER_TRANSFER + BYTES_PER_FLOW + BYTES_PER_HOP * route.len() as u64;
-    let (needed, free) = (flows.saturating_mul(each), process::free_memory());
-    if flows < u64::from(u32::MAX) / route.len().max(1) as u64 && needed < free / 10 * 9 {
-        return Ok(());
-    }
-    Err(Diagnostic::of(
-        "moesim flows",
-        format!("{what} has {flows} flows and would need {} GB of memory", needed / 1_000_000_000),
-        format!(
-            "{} GB are free: take fewer GPUs, smaller groups with --group, or more memory",
-            free / 1_000_000_000
-        ),
-    )
-    .into())
-}
-
-fn degradations(args: &FlowsArgs, topology: &Topology) -> Result<Vec<LinkDegradation>, Failure> {
-    let read = |given: &String| {
-        degradation(given, topology).map_err(|found| {
-            let example = topology.link_name(LinkId(0));
-            let help = format!("write LINK=SHARE[@FROM..UNTIL], such as {example}=0.5@1ms..2ms");
-            Failure::from(Diagnostic::of(format!("--health {given}"), found, help))
-        })
-    };
-    args.health.iter().map(read).collect()
-}
-
-fn degradation(given: &str, topology: &Topology) -> Result<LinkDegradation, String> {
-    let (name, rest) = given.split_once('=').ok_or("has no `=`")?;
-    let link = topology.link_named(name).ok_or_else(|| {
-        let links = 0..topology.links().len() as u32;
-        let names: Vec<String> = links.map(|id| topology.link_name(LinkId(id))).collect();
-        let near = nearest(name, names.iter().map(String::as_str));
-        let meant =
-            if near.is_empty() { String::new() } else { format!("; {}", did_you_mean(&near)) };
-        format!("there is no link `{name}`{meant}")
-    })?;
-    let (share, window) = rest.split_once('@').map_or((rest, None), |(s, w)| (s, Some(w)));
-    let left = share.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-    let left = left.ok_or(format!("`{share}` is not a share from 0 to 1"))?;
-    let seconds = |text: &str| -> Result<f64, String> {
-        parse_quantity::<SimDuration>(text).map(SimDuration::secs).map_err(|e| e.found)
-    };
-    let (from_s, until_s) = match window {
-        None => (0.0, None),
-        Some(window) => {
-            let (from, until) = window.split_once("..").ok_or("the window has no `..`")?;
-            let until = if until.is_empty() { None } else { Some(seconds(until)?) };
-            (seconds(from)?, until)
-        }
-    };
-    if until_s.is_some_and(|until| until <= from_s) {
-        return Err("the window ends before it begins".to_owned());
-    }
-    Ok(LinkDegradation { link, left, from_s, until_s })
 }

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::Failure;
-use moesim::config::{self, Kind, Source};
-use moesim::output::report::network::topology::ClusterDescription;
+use crate::{Failure, output};
+use moesim::commands::topology;
 use moesim::topology::picture;
 
 /// A cluster to describe.
@@ -31,21 +30,14 @@ pub struct TopologyArgs {
 
 /// Runs `moesim topology`.
 pub(crate) fn run(args: &TopologyArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = config::built_in_or_file(Kind::Topology, &args.topology)?;
-    // As `moesim run` takes them, too.
-    let overrides = args.overrides.iter().map(|line| line.trim_start());
-    let overrides = overrides.map(|line| line.strip_prefix("topology.").unwrap_or(line));
-    let source = source.with_overrides(overrides);
-    let topology = config::read_topology(&source)?;
-    let prices = match &args.prices {
-        Some(path) => Source::read(path)?,
-        None => config::built_in_prices(),
+    let options = topology::Options {
+        topology: args.topology.clone(),
+        set: args.overrides.clone(),
+        prices: args.prices.clone(),
     };
-    let book = config::read_prices(&prices)?;
+    let (described, topology) = topology::run(&options, &output::call())?;
     if let Some(path) = &args.svg {
-        crate::output::write(path, picture(&topology))?;
+        output::write(path, picture(&topology))?;
     }
-    let own = source.inputs(&[]).into_iter().chain(prices.inputs(&[]));
-    let described = ClusterDescription::of(crate::reproduce::made_by(own), &topology, &book);
-    if args.json { crate::output::result(out, &described) } else { Ok(described.write_text(out)?) }
+    if args.json { output::result(out, &described) } else { Ok(described.write_text(out)?) }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Failure;
 use moesim::base::inputs::Input;
-use moesim::config::{COMMAND_LINE, Diagnostic, Kind};
+use moesim::config::{Diagnostic, Kind};
 use moesim::output::report::MadeBy;
 
 mod compared;
@@ -24,25 +24,7 @@ pub(crate) struct ReproduceArgs {
     result: std::path::PathBuf,
 }
 
-/// The commit that was built, where whoever built it said so in the environment.
-const COMMIT: Option<&str> = option_env!("MOESIM_COMMIT");
-
 const HELP: &str = "name JSON that moesim run, memory, compare, plan, layouts, advise, explain, flows, topology, gate or validate printed";
-
-/// What the result of the command that is running is made by.
-pub(crate) fn made_by(inputs: impl IntoIterator<Item = Input>) -> MadeBy {
-    let mut inputs: Vec<Input> =
-        inputs.into_iter().filter(|input| input.name != COMMAND_LINE).collect();
-    inputs.sort();
-    inputs.dedup();
-    let arguments = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    MadeBy {
-        moesim: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: COMMIT.map(str::to_owned),
-        arguments: arguments.collect(),
-        inputs,
-    }
-}
 
 /// Prints a result that does not itself hold what it was made by.
 pub(crate) fn print(
@@ -50,7 +32,8 @@ pub(crate) fn print(
     mut result: Value,
     inputs: impl IntoIterator<Item = Input>,
 ) -> Result<(), Failure> {
-    result["made_by"] = serde_json::to_value(made_by(inputs)).map_err(std::io::Error::from)?;
+    result["made_by"] = serde_json::to_value(crate::output::call().made_by(inputs))
+        .map_err(std::io::Error::from)?;
     crate::output::json(out, &result)
 }
 

@@ -9,6 +9,7 @@ use crate::Failure;
 use crate::output::Files;
 use moesim::base::near::{advice, quoted};
 use moesim::base::units::GpuId;
+use moesim::commands::with_oom;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::output::execution_trace::{ExecutionTraces, VERSION};
 use moesim::output::report::{Setting, wrapped};
@@ -52,10 +53,8 @@ pub(crate) struct TimelineArgs {
 const FEW: u32 = 16;
 
 pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = ScenarioSource::open(
-        &args.scenario,
-        Overrides::new(crate::with_oom(&args.set, args.allow_oom)),
-    )?;
+    let source =
+        ScenarioSource::open(&args.scenario, Overrides::new(with_oom(&args.set, args.allow_oom)))?;
     let scenario = source.load()?;
     let workload = choose(&scenario, args.workload.as_deref(), args.tau)?;
     let seed = args.seed.unwrap_or(scenario.seeds.start);

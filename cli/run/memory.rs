@@ -4,9 +4,9 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::Failure;
+use crate::{Failure, output};
+use moesim::commands::{run::memory, with_oom};
 use moesim::config::{Overrides, ScenarioSource};
-use moesim::output::report::memory::MemoryResult;
 
 /// A scenario.
 #[derive(Args)]
@@ -26,12 +26,9 @@ pub(crate) struct MemoryArgs {
 
 pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure> {
     // What does not fit is shown first, then refused as `run` does.
-    let set = crate::with_oom(&args.set, true);
-    let scenario = ScenarioSource::open(&args.scenario, Overrides::new(set))?.load()?;
-    let made_by = crate::reproduce::made_by(scenario.ingredients.inputs.iter().cloned());
-    let result = MemoryResult::of(made_by, &scenario);
+    let result = memory::run(&args.scenario, &args.set, &output::call())?;
     if args.json {
-        crate::output::result(out, &result)?
+        output::result(out, &result)?
     } else {
         result.write_text(out)?
     }
@@ -39,7 +36,7 @@ pub(crate) fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<(), Failure>
         return Ok(());
     }
     out.flush()?;
-    let asked = crate::with_oom(&args.set, args.allow_oom);
+    let asked = with_oom(&args.set, args.allow_oom);
     ScenarioSource::open(&args.scenario, Overrides::new(asked))?.load()?;
     Ok(())
 }

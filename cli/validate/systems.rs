@@ -1,19 +1,17 @@
 //! `moesim validate systems`: published whole layers and systems, predicted and judged.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use serde_json::json;
-
-use crate::Failure;
 use crate::output::Files;
 use crate::output::progress::Progress;
-use moesim::base::inputs::Input;
+use crate::{Failure, output};
+use clap::Args;
 use moesim::base::threads;
+use moesim::commands::validate::systems_json;
 use moesim::config::Diagnostic;
 use moesim::output::pictures::predicted_measured;
-use moesim::studies::validate::systems::summary::{self, SystemRow};
+use moesim::studies::validate::systems::summary;
 use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row};
 
 /// Predict published whole layers, exchanges, steps and serving figures, and say how far off.
@@ -56,12 +54,8 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
         super::draw(folder, predicted_measured::of_systems(&verdicts))?;
     }
     if args.json {
-        let all: Vec<SystemRow> = verdicts.iter().map(SystemRow::of).collect();
-        let input = match file {
-            Some(path) => crate::output::input(path),
-            None => Some(Input::of(BUILT_IN_NAME, systems::BUILT_IN.as_bytes(), true)),
-        };
-        return crate::reproduce::print(out, json!({ "rows": all }), input);
+        let all = systems_json(file, &verdicts, &output::call()).map_err(io::Error::from)?;
+        return output::json(out, &all);
     }
     Ok(write!(out, "{}", summary::text(&name_of(file), &verdicts))?)
 }

@@ -138,6 +138,12 @@ impl ScenarioSource {
         Self { alone: true, ..self }
     }
 
+    /// The same; where it names one of these files, by the name given here, that text is read in its place.
+    #[must_use]
+    pub fn beside(self, files: BTreeMap<String, String>) -> Self {
+        Self { beside: files, ..self }
+    }
+
     /// A scenario whose text, and that of the files it names, is handed over: as if `files` lay in one
     /// folder and the file `name` of it were opened.
     ///

@@ -59,6 +59,8 @@ pub struct SweepPlan {
     source: Source,
     scenario: String,
     folder: PathBuf,
+    /// Files that were handed over and need not be read, by name.
+    beside: BTreeMap<String, String>,
     /// Overrides that hold at every point.
     fixed: Vec<String>,
 }
@@ -114,6 +116,23 @@ impl SweepPlan {
         Self::of(source, path.parent().map(Path::to_path_buf).unwrap_or_default(), extra)
     }
 
+    /// A plan whose text, and that of files it names, is handed over: as if `files` lay in one folder and the file
+    /// `name` of it were read.
+    ///
+    /// # Errors
+    /// As [`SweepPlan::read`].
+    pub fn of_files(
+        name: &str,
+        files: BTreeMap<String, String>,
+        extra: &[String],
+    ) -> Result<Self, Diagnostic> {
+        let plan = match files.get(name) {
+            Some(text) => Self::of(Source::built_in(name, text), PathBuf::new(), extra)?,
+            None => Self::read(Path::new(name), extra)?,
+        };
+        Ok(Self { beside: files, ..plan })
+    }
+
     fn of(source: Source, folder: PathBuf, extra: &[String]) -> Result<Self, Diagnostic> {
         let file: File = Kind::Plan.parse(&source)?;
         let mut axes = Vec::new();
@@ -152,6 +171,7 @@ impl SweepPlan {
             scenario: file.scenario.get_ref().clone(),
             source,
             folder,
+            beside: BTreeMap::new(),
             fixed,
         };
         if plan.axes.is_empty() {
@@ -255,13 +275,21 @@ impl SweepPlan {
             ("tau", Value::Float(_) | Value::Integer(_)) => format!("{key}=[{value}]"),
             _ => format!("{key}={value}"),
         }));
+        self.scenario(Overrides::new(lines))
+            .and_then(|scenario| scenario.load())
+            .map_err(|mistake| self.in_plan(&settings, mistake))
+    }
+
+    /// The scenario with overrides, before anything that it names is read.
+    fn scenario(&self, overrides: Overrides) -> Result<ScenarioSource, Diagnostic> {
+        if self.beside.contains_key(&self.scenario) {
+            return ScenarioSource::of_files(&self.scenario, self.beside.clone(), overrides);
+        }
         let name = match super::built_in(super::Kind::Scenario, &self.scenario) {
             Some(_) => self.scenario.clone(),
             None => self.folder.join(&self.scenario).display().to_string(),
         };
-        ScenarioSource::open(&name, Overrides::new(lines))
-            .and_then(|scenario| scenario.load())
-            .map_err(|mistake| self.in_plan(&settings, mistake))
+        Ok(ScenarioSource::open(&name, overrides)?.beside(self.beside.clone()))
     }
 
     /// Says where in the plan a mistake in a point's scenario comes from.

@@ -5,9 +5,11 @@
 //! seed; the seed moves fastest), each is a function of the plan alone, and results are put in order
 //! of their numbers: the same bytes for any number of threads or shards, interrupted or not.
 
+use std::borrow::Cow;
+
 use crate::base::hashes::fold_bytes;
 use crate::base::threads::as_they_finish;
-use crate::config::{Diagnostic, Scenario, SweepPlan};
+use crate::config::{Diagnostic, MAX_TASKS, Scenario, SweepPlan};
 use crate::execution::blame::Reason;
 use crate::execution::outcome::TooLong;
 use crate::studies::study;
@@ -33,7 +35,7 @@ pub use summary::{Line, summarise};
 
 /// A plan with its scenarios checked, cut into tasks.
 pub struct Sweep<'a> {
-    plan: &'a SweepPlan,
+    plan: Cow<'a, SweepPlan>,
     cases: usize,
     seeds: u64,
     first_seed: u64,
@@ -60,6 +62,10 @@ impl<'a> Sweep<'a> {
     /// # Errors
     /// The first mistake found, or a sweep of too many runs.
     pub fn new(plan: &'a SweepPlan) -> Result<Self, Diagnostic> {
+        Self::of(Cow::Borrowed(plan))
+    }
+
+    fn of(plan: Cow<'a, SweepPlan>) -> Result<Self, Diagnostic> {
         let first = plan.scenario_at(0)?;
         let mut fingerprint = fold_bytes(0, plan.text().as_bytes());
         fingerprint =
@@ -72,7 +78,7 @@ impl<'a> Sweep<'a> {
             for step in 0..axis.steps.len() {
                 let scenario = plan.scenario_at(step * stride)?;
                 if scenario.seeds != first.seeds || scenario.cases.len() != first.cases.len() {
-                    return Err(unlike(plan, &axis.keys.join("`, `"), step));
+                    return Err(unlike(&plan, &axis.keys.join("`, `"), step));
                 }
                 fingerprint = fold_bytes(fingerprint, &scenario.fingerprint.to_le_bytes());
                 keep_alike(&mut rows, &rows_of_cases(&scenario));
@@ -80,26 +86,26 @@ impl<'a> Sweep<'a> {
         }
         let seeds = first.seeds.end - first.seeds.start;
         let sweep = Self {
-            plan,
             cases: first.cases.len(),
             seeds,
             first_seed: first.seeds.start,
             fingerprint,
             rows,
-            vanilla: Shared::of(plan),
+            vanilla: Shared::of(&plan),
+            plan,
         };
-        let tasks = plan.points() * sweep.cases as u128 * u128::from(seeds);
-        if tasks > crate::config::MAX_TASKS {
-            return Err(Diagnostic::of(
-                plan.name.clone(),
-                format!("points, cases and seeds make {tasks} tasks"),
-                format!(
-                    "a sweep has at most {}: take fewer values or seeds",
-                    crate::config::MAX_TASKS
-                ),
-            ));
-        }
+        sweep.refuse_too_many()?;
         Ok(sweep)
+    }
+
+    fn refuse_too_many(&self) -> Result<(), Diagnostic> {
+        let tasks = self.plan.points() * self.cases as u128 * u128::from(self.seeds);
+        if tasks <= MAX_TASKS {
+            return Ok(());
+        }
+        let found = format!("points, cases and seeds make {tasks} tasks");
+        let help = format!("a sweep has at most {MAX_TASKS}: take fewer values or seeds");
+        Err(Diagnostic::of(self.plan.name.clone(), found, help))
     }
 
     /// Refuses points in which any kernel's constants are borrowed.
@@ -133,8 +139,8 @@ impl<'a> Sweep<'a> {
 
     /// The plan.
     #[must_use]
-    pub const fn plan(&self) -> &SweepPlan {
-        self.plan
+    pub fn plan(&self) -> &SweepPlan {
+        &self.plan
     }
 
     /// The point of a task.
@@ -180,6 +186,16 @@ impl<'a> Sweep<'a> {
             .and_then(|vanilla| rows_of(scenario, case, &vanilla, point, &settings))
             .map_err(|TooLong| Stopped::TooLong)?;
         Ok(Record { task, rows })
+    }
+}
+
+impl Sweep<'static> {
+    /// The same of a plan that the sweep keeps.
+    ///
+    /// # Errors
+    /// As [`Sweep::new`].
+    pub fn owning(plan: SweepPlan) -> Result<Self, Diagnostic> {
+        Self::of(Cow::Owned(plan))
     }
 }
 

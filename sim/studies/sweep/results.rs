@@ -54,7 +54,9 @@ impl Results {
         ])
     }
 
-    fn table(&self) -> Table {
+    /// As typed columns.
+    #[must_use]
+    pub fn table(&self) -> Table {
         let mut table = Table::new("results");
         for (at, (name, _)) in self.columns.iter().enumerate() {
             table = table.with(name, self.typed(at));

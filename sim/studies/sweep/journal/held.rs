@@ -69,7 +69,10 @@ impl Held {
 
 impl Shape {
     /// Refuses a record that no task of this sweep can have made.
-    pub(super) fn check(&self, record: &Record) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, record: &Record) -> Result<(), String> {
         let Record { task, rows } = record;
         if *task >= self.tasks {
             return Err(format!("is of task {task}; the sweep has tasks 0 to {}", self.tasks - 1));

@@ -1,0 +1,8 @@
+//! Decisions: does MoE++ pay, which cluster, which layout, which τ, and why.
+
+pub mod advise;
+pub mod compare;
+pub mod comparison;
+pub mod explain;
+pub mod layouts;
+pub mod plan;

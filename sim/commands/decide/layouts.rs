@@ -1,0 +1,70 @@
+//! `moesim layouts`: how to lay a workload over clusters.
+
+use std::path::PathBuf;
+
+use super::compare::refuse_unpriced;
+use super::comparison::{Options as Comparing, price_book};
+use crate::base::threads;
+use crate::commands::Call;
+use crate::config::Diagnostic;
+use crate::output::report::layouts::LayoutsResult;
+use crate::studies::compare::{ClusterCase, Equal};
+use crate::studies::layouts::{Objective, Space, search_told};
+
+/// A workload, clusters, and what may be varied.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The clusters: built in or files, each NAME or NAME=PROFILE.
+    pub clusters: Vec<String>,
+    /// What is wanted most.
+    pub objective: Objective,
+    /// Sizes, libraries and τ to try; where none are named, those that fit.
+    pub space: Space,
+    /// Run every layout, those too that their bounds would drop.
+    pub exhaustive: bool,
+    /// The workloads.
+    pub comparison: Comparing,
+    /// A price book; the built-in one if not given.
+    pub prices: Option<PathBuf>,
+}
+
+/// Searches layouts; `told` hears how many steps of layouts of how many are done.
+///
+/// # Errors
+/// If an option or a file is refused, no layout can be run, or a run exceeds representable time.
+pub fn run(
+    options: &Options,
+    call: &Call,
+    told: &dyn Fn(usize, usize),
+) -> Result<LayoutsResult, Diagnostic> {
+    let (book, prices) = price_book(options.prices.as_deref())?;
+    let mut clusters = Vec::new();
+    for (name, mut scenario) in options.comparison.on_each(&options.clusters, call)? {
+        // All layouts of a cluster share its calibration: drawn errors would only blur their order and bounds.
+        scenario.calibration_uncertainty = false;
+        let case = ClusterCase::new(name, scenario, &book);
+        if options.objective == Objective::Cost {
+            refuse_unpriced(Equal::Cost, &case, &book)?;
+        }
+        clusters.push(case);
+    }
+    let asked = (options.objective, options.exhaustive);
+    let found = search_told(&clusters, &options.space, asked, threads::available(), told)?;
+    let own = clusters.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
+    let made_by = call.made_by(own.chain(prices));
+    let asked = (options.objective, options.comparison.set.as_slice());
+    let result = LayoutsResult::of(made_by, asked, &clusters, &found);
+    refuse_none(&options.clusters, &result)?;
+    Ok(result)
+}
+
+/// Refuses an answer without a layout: says why none can be run.
+fn refuse_none(clusters: &[String], result: &LayoutsResult) -> Result<(), Diagnostic> {
+    if !result.front.is_empty() {
+        return Ok(());
+    }
+    let found = format!("no layout of {} can be run: {}", result.workload, result.counted());
+    let why = result.too_large_why.as_ref().or(result.refused_why.as_ref());
+    let why = why.map_or_else(|| "name other sizes".to_owned(), |why| format!("of one: {why}"));
+    Err(Diagnostic::of(clusters.join(", "), found, why).into())
+}
