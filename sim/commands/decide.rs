@@ -4,5 +4,6 @@ pub mod advise;
 pub mod compare;
 pub mod comparison;
 pub mod explain;
+pub mod goodput;
 pub mod layouts;
 pub mod plan;
