@@ -50,18 +50,7 @@ pub const DAYS: u32 = 1000;
 /// # Errors
 /// If an option or a file is refused, no work would ever be kept, or a run exceeds representable time.
 pub fn run(options: &Options, call: &Call) -> Result<GoodputResult, Diagnostic> {
-    let (name, mut set) = named(&options.result)?;
-    set.extend(with_oom(&options.set, options.allow_oom));
-    let mut scenario = call.scenario(&name, Overrides::new(set))?;
-    if scenario.counted != Scope::TrainingStep {
-        let found = format!("counts \"{}\": failures stop training steps", scenario.counted.word());
-        let help = "give --set counted=training-step, and a [training] table or batch.phase = \"training\" in the \
-                    workload";
-        return Err(Diagnostic::of(options.result.clone(), found, help));
-    }
-    let (case, tau) = chosen(&scenario, options.workload.as_deref(), options.tau)?;
-    scenario.cases = vec![scenario.cases[case].clone()];
-    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
+    let scenario = scenario(options, call)?;
     let own = scenario.cases[0].moepp.first().unwrap_or(&scenario.cases[0].vanilla);
     let gpus = own.layout.in_use(scenario.topology.gpus());
     let failures = Failures {
@@ -91,6 +80,23 @@ pub fn run(options: &Options, call: &Call) -> Result<GoodputResult, Diagnostic> 
         runs,
         setting: Setting::of(&scenario),
     })
+}
+
+/// The scenario with the case that is meant alone.
+fn scenario(options: &Options, call: &Call) -> Result<Scenario, Diagnostic> {
+    let (name, mut set) = named(&options.result)?;
+    set.extend(with_oom(&options.set, options.allow_oom));
+    let mut scenario = call.scenario(&name, Overrides::new(set))?;
+    if scenario.counted != Scope::TrainingStep {
+        let found = format!("counts \"{}\": failures stop training steps", scenario.counted.word());
+        let help = "give --set counted=training-step, and a [training] table or batch.phase = \"training\" in the \
+                    workload";
+        return Err(Diagnostic::of(options.result.clone(), found, help));
+    }
+    let (case, tau) = chosen(&scenario, options.workload.as_deref(), options.tau)?;
+    scenario.cases = vec![scenario.cases[case].clone()];
+    scenario.cases[0].moepp.retain(|workload| workload.model.experts.tau == tau);
+    Ok(scenario)
 }
 
 fn of_workload(

@@ -1,0 +1,1586 @@
+"""Results, one class for each command: what `moesim COMMAND --json` prints, key for key, with units in the names.
+
+Written by python/generate.py from the JSON Schemas in docs/schemas/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ._result import Part, Result
+
+__all__ = [
+    "AdviceResult",
+    "AdvisedBreakEven",
+    "AdvisedRun",
+    "AllowedByFit",
+    "Asked",
+    "Basis",
+    "BesideExchanges",
+    "BusyLink",
+    "ClusterResult",
+    "ComparedCluster",
+    "ComparisonResult",
+    "ExplainedRun",
+    "ExplanationResult",
+    "FlowsResult",
+    "GainAt",
+    "GoodputResult",
+    "GoodputRun",
+    "Input",
+    "LaidOut",
+    "LayerLoads",
+    "LayoutsResult",
+    "LeftOut",
+    "LeftOutAt",
+    "LinkCount",
+    "LinkGroup",
+    "LoadsResult",
+    "MadeBy",
+    "MemoryResult",
+    "MemoryUse",
+    "NetworkUse",
+    "PartCost",
+    "PhaseTaken",
+    "PlanCandidate",
+    "PlanResult",
+    "RunResult",
+    "Setting",
+    "StudyRow",
+    "TurnAt",
+    "Upgrade",
+    "WorkloadMemory",
+]
+
+
+@dataclass(frozen=True, repr=False)
+class AdvisedBreakEven(Part):
+    """Where the verdict turns along one thing."""
+
+    class_: str | None
+    """The class of link, of a bandwidth."""
+
+    curve: list[GainAt]
+    """All that was run, by value."""
+
+    idle: str | None
+    """Why it was not varied, where it was not."""
+
+    left_out: list[LeftOutAt]
+    """Values that could not be run."""
+
+    now: float | None
+    """The value now."""
+
+    turns: list[TurnAt]
+    """Where it turns; nowhere if empty."""
+
+    varied: str
+    """`tau`, `bandwidth_gb_per_s`, `tokens_per_gpu` or `expert_parallel`."""
+
+
+@dataclass(frozen=True, repr=False)
+class AdvisedRun(Part):
+    """One of the two workloads."""
+
+    counted_ms: float
+    """The time counted in milliseconds, mean over seeds."""
+
+    exchange_to_ffn_ratio: float | None
+    """Time in dispatch and combine over time in FFN experts."""
+
+    load_entropy: float
+    """Entropy of the loads of FFN experts, 1 where they are even."""
+
+    load_max_over_mean: float
+    """The largest load over the mean."""
+
+    shares: dict[str, float]
+    """Shares of that time by part."""
+
+    workload: str
+    """Its name."""
+
+
+@dataclass(frozen=True, repr=False)
+class AllowedByFit(Part):
+    """What overheads of other structures, and other micro-batches, give that fit the published
+    rows about as well (`studies::paper`): each from the least to the most.
+    """
+
+    expert_forward_ms: list[float]
+    """In milliseconds."""
+
+    extrapolated: bool
+    """Whether no fitted row has the model's hidden size."""
+
+    throughput_increase_percent: list[float] | None
+    """In percent; none for vanilla."""
+
+
+@dataclass(frozen=True, repr=False)
+class Asked(Part):
+    """What a user asked for."""
+
+    moesim: str
+    """The version that answered."""
+
+    scenario: str
+    """The scenario's name or file."""
+
+    set: list[str]
+    """Its overrides."""
+
+
+@dataclass(frozen=True, repr=False)
+class Basis(Part):
+    """One kernel or library in a result, and how near it is to what was measured."""
+
+    detail: str | None
+    """What the word leaves out."""
+
+    distance: float | None
+    """Of interpolated ones: distance to the nearest measured shape, in correlation lengths."""
+
+    name: str
+    """The kernel or library, with its number format."""
+
+    part: str
+    """The part of the layer: experts, dense, gate, memory, exchange or overheads."""
+
+    share: float
+    """Its share of the time that rests on any."""
+
+    support: str
+    """measured, interpolated, extrapolated, borrowed, derived, published or data-sheet."""
+
+    time_ms: float
+    """Its time, mean over GPUs and seeds, in milliseconds."""
+
+
+@dataclass(frozen=True, repr=False)
+class BesideExchanges(Part):
+    """SMs that exchanges hold, and how much longer kernels beside them take."""
+
+    memory_times: float
+    """The factor on memory kernels."""
+
+    products_times: float
+    """The factor on matrix products."""
+
+    sms: int
+    """SMs held."""
+
+    sms_assumed: bool
+    """Whether their number was assumed."""
+
+
+@dataclass(frozen=True, repr=False)
+class BusyLink(Part):
+    """A link and how it was used."""
+
+    busy_share: float
+    """Share of the makespan that its bytes take at the rate it has, changes of health counted."""
+
+    bytes: float
+    """Its bytes."""
+
+    class_: str
+    """Its class."""
+
+    link: str
+    """Its name."""
+
+
+@dataclass(frozen=True, repr=False)
+class ComparedCluster(Part):
+    """One cluster among others."""
+
+    binds: str | None
+    """What matters most, if anything of the network does."""
+
+    break_even_class: str | None
+    """The link class that would have to be faster to catch up with the best."""
+
+    break_even_class_gb_per_s: list[float] | None
+    """The slowest and the fastest link of that class now, in GB/s."""
+
+    break_even_factor: float | None
+    """By how much; none if no bandwidth suffices."""
+
+    break_even_gb_per_s: float | None
+    """To what its slowest link would come, in GB/s."""
+
+    cluster: str
+    """Its name."""
+
+    differs_from_best: bool
+    """Whether that interval leaves 1 out."""
+
+    elasticities: dict[str, float]
+    """Percent of throughput for one percent of each knob."""
+
+    gate_draws_per_layer: int | None
+    """How often gates were drawn for each layer, where not for every micro-batch and group."""
+
+    gpu: str
+    """Its GPU."""
+
+    gpus: int
+    """How many GPUs it has."""
+
+    network_usd: float
+    """The network's part of the price."""
+
+    network_watts: float
+    """The network's part of the power."""
+
+    profile: str
+    """The profile that kernels and links were taken from."""
+
+    profile_borrowed: bool
+    """Whether that is of another GPU."""
+
+    ratio_to_best: float | None
+    """The mean; none where the quantity does not apply."""
+
+    ratio_to_best_high: float | None
+    """The upper end."""
+
+    ratio_to_best_low: float | None
+    """The lower end; none of a single seed."""
+
+    stands_on: list[Basis]
+    """What one run of MoE++ stands on."""
+
+    throughput_increase_percent: float | None
+    """The mean; none where the quantity does not apply."""
+
+    throughput_increase_percent_high: float | None
+    """The upper end."""
+
+    throughput_increase_percent_low: float | None
+    """The lower end; none of a single seed."""
+
+    tokens_per_s: float
+    """Tokens per second of the workload that is compared, mean over seeds."""
+
+    tokens_per_s_per_gpu: float | None
+    """The same of MoE++ for each GPU."""
+
+    tokens_per_s_per_usd: float | None
+    """For each US dollar."""
+
+    tokens_per_s_per_w: float | None
+    """For each watt."""
+
+    usd: float | None
+    """Its price in US dollars by the price book."""
+
+    vanilla_tokens_per_s: float | None
+    """Tokens per second of vanilla, where it is compared with."""
+
+    watts: float | None
+    """What it draws, in watts."""
+
+
+@dataclass(frozen=True, repr=False)
+class ExplainedRun(Part):
+    """One run of a workload, under the first seed."""
+
+    blame: dict[str, float]
+    """Time blamed on each reason, mean over GPUs, in milliseconds: `REASON_ms`."""
+
+    counted_ms: float
+    """The time counted, in milliseconds."""
+
+    ffn_share: float
+    """Share of slots given to FFN experts."""
+
+    gate_draws_per_layer: int | None
+    """How often gates were drawn for each layer, where not for every micro-batch and group."""
+
+    hidden_zero_computation_ms: float
+    """Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds."""
+
+    makespan_ms: float
+    """Until the slowest GPU is done, in milliseconds."""
+
+    mean_gpu_waits_ms: float
+    """How long GPUs wait on average."""
+
+    seed: int
+    """The seed."""
+
+    slowest_gpu: int
+    """The GPU that waits least: it decides most often."""
+
+    slowest_gpu_waits_ms: float
+    """How long it waits, in milliseconds."""
+
+    stands_on: list[Basis]
+    """What the time stands on."""
+
+    tau: float | None
+    """Its τ."""
+
+    workload: str
+    """The workload."""
+
+
+@dataclass(frozen=True, repr=False)
+class GainAt(Part):
+    """The mean gain at one value."""
+
+    at: float
+    """The value."""
+
+    throughput_increase_percent: float
+    """The gain."""
+
+
+@dataclass(frozen=True, repr=False)
+class GoodputRun(Part):
+    """One workload."""
+
+    best_interval: bool
+    """Whether the interval is the best one."""
+
+    drawn_share: list[float]
+    """The same, mean over the days drawn, and half of its 95 % interval."""
+
+    goodput_tokens_per_s: float
+    """Tokens per second that are kept."""
+
+    interval_s: float
+    """The same in seconds."""
+
+    share: float
+    """Share of time that becomes work that is kept, in closed form."""
+
+    step_ms: float
+    """A step, mean over seeds, in milliseconds."""
+
+    steps_between_checkpoints: int
+    """Steps between two checkpoints."""
+
+    tau: float | None
+    """Its τ."""
+
+    tokens_per_s: float
+    """Tokens per second without failures, mean over seeds."""
+
+    workload: str
+    """The workload."""
+
+    worst_tenth_share: float
+    """The share that one day in ten stays below."""
+
+
+@dataclass(frozen=True, repr=False)
+class Input(Part):
+    """A file that was read, or a built-in one."""
+
+    built_in: bool
+    """Whether it is built in."""
+
+    digest: str
+    """FNV-1a, 64 bits, of its bytes: tells changed files from unchanged ones, and no forger's."""
+
+    name: str
+    """Its path as it was opened, or the name of what is built in."""
+
+
+@dataclass(frozen=True, repr=False)
+class LaidOut(Part):
+    """A layout and what it gives."""
+
+    binds: str
+    """The part of the step that takes most."""
+
+    binds_share: float
+    """Its share."""
+
+    cluster: str
+    """The cluster."""
+
+    exchange: str
+    """What carries dispatch and combine."""
+
+    expert_parallel: int
+    """GPUs that share one copy of the FFN experts."""
+
+    idle_gpus: int
+    """GPUs of the cluster that it leaves idle."""
+
+    pipeline_parallel: int
+    """Pipeline stages."""
+
+    step_ms: float
+    """Time of a step in milliseconds."""
+
+    step_ms_least: float
+    """The bound on that."""
+
+    tau: float | None
+    """τ."""
+
+    tensor_parallel: int
+    """GPUs that share each dense product."""
+
+    tokens_per_gpu: int
+    """Tokens on a GPU in one micro-batch."""
+
+    tokens_per_s: float
+    """Tokens per second, all GPUs together, mean over seeds."""
+
+    tokens_per_s_per_usd: float | None
+    """The same for each US dollar, where that is the objective."""
+
+    too_large: str | None
+    """Why it does not fit into memory, where it runs all the same."""
+
+
+@dataclass(frozen=True, repr=False)
+class LayerLoads(Part):
+    """Loads of one layer: all batches together, and means over batches of how uneven one is."""
+
+    cv: float
+    """Coefficient of variation."""
+
+    drop_by_factor: list[list[float]]
+    """Capacity factors, and the share of slots that each would drop."""
+
+    gini: float
+    """Gini coefficient."""
+
+    max_over_mean: float
+    """The largest load over the mean of FFN experts."""
+
+    slots_by_expert: list[int]
+    """Slots of each expert, all batches together."""
+
+
+@dataclass(frozen=True, repr=False)
+class LeftOut(Part):
+    """A cluster that costs more than was allowed."""
+
+    cluster: str
+    """The cluster."""
+
+    prices_of: str
+    """The date of the price book."""
+
+    usd: float
+    """What it costs, in US dollars."""
+
+
+@dataclass(frozen=True, repr=False)
+class LeftOutAt(Part):
+    """A value that could not be run."""
+
+    at: float
+    """The value."""
+
+    why: str
+    """Why."""
+
+
+@dataclass(frozen=True, repr=False)
+class LinkCount(Part):
+    """Links of one class."""
+
+    class_: str
+    """The class."""
+
+    gb_per_s: float
+    """The bandwidth of the first, in GB/s."""
+
+    one_way_links: int
+    """How many, one way."""
+
+
+@dataclass(frozen=True, repr=False)
+class LinkGroup(Part):
+    """How full the links of one class and direction are."""
+
+    busiest: str
+    """The busiest link's name."""
+
+    class_: str
+    """The class of link."""
+
+    from_: str
+    """What they lead from."""
+
+    gb_per_s_each: float
+    """The bandwidth of the busiest that its health leaves, in GB/s."""
+
+    links: int
+    """How many there are."""
+
+    links_a_place: int
+    """Links put together into one place."""
+
+    max_share: float
+    """The share of the busiest."""
+
+    mean_share: float
+    """The share that a link carries of its data-sheet bandwidth times its health, mean over the
+    group.
+    """
+
+    share_by_place: list[float]
+    """Mean shares of places, from the first link to the last."""
+
+    to: str
+    """What they lead to."""
+
+
+@dataclass(frozen=True, repr=False)
+class MadeBy(Part):
+    """What a result was made by. Results are functions of these: the same moesim, arguments and
+    files make the same numbers.
+    """
+
+    arguments: list[str]
+    """The arguments."""
+
+    commit: str | None
+    """The commit, where it is known."""
+
+    inputs: list[Input]
+    """The files and built-ins read."""
+
+    moesim: str
+    """The version."""
+
+
+@dataclass(frozen=True, repr=False)
+class MemoryUse(Part):
+    """What lies in the memory of the fullest GPU; sizes in bytes."""
+
+    activations_bytes: int
+
+    attention_bytes: int
+
+    capacity_bytes: int | None
+    """The GPU's memory, where the topology states it."""
+
+    dense_networks_bytes: int
+
+    embedding_bytes: int
+
+    exchange_buffers_bytes: int
+
+    ffn_experts_bytes: int
+
+    fits: bool | None
+    """Whether it suffices."""
+
+    free_bytes: int | None
+    """What is left of it; negative where it does not suffice."""
+
+    gates_bytes: int
+
+    gradients_bytes: int
+
+    hottest_rows: int
+    """Rows of the rank that is given most."""
+
+    kv_cache_bytes: int
+
+    optimiser_states_bytes: int
+
+    other_experts_bytes: int
+
+    phase: Literal["training", "prefill", "decode"]
+    """Training, prefill or decode."""
+
+    total_bytes: int
+    """All of them together."""
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkUse(Part):
+    """The exchanges of one workload, over all seeds."""
+
+    all_to_all: str
+    """How tokens travel."""
+
+    certified_exchanges: int
+    """Exchanges for which the closed form's certificate held; all of them for other engines."""
+
+    engine: Literal["closed-form", "exact", "quantised"]
+    """The engine; the costlier one where runs differ."""
+
+    error_bound: float | None
+    """The relative error that the engine keeps for an exchange, where it keeps one."""
+
+    exchanges: int
+    """Exchanges with bytes for the network."""
+
+    flows: int
+    """Transfers of these exchanges."""
+
+    mean_measured_error: float | None
+    """Mean difference between the two; positive where the closed form is late."""
+
+    measured_exchanges: int
+    """Exchanges solved a second time as flows."""
+
+    worst_measured_error: float | None
+    """Greatest difference between the two."""
+
+
+@dataclass(frozen=True, repr=False)
+class PartCost(Part):
+    """Price and power of a part of the cluster."""
+
+    part: str
+    """The part."""
+
+    usd: float | None
+    """US dollars, where known."""
+
+    watts: float | None
+    """Watts, where known."""
+
+
+@dataclass(frozen=True, repr=False)
+class PhaseTaken(Part):
+    """The phase that was taken for a workload."""
+
+    context_given: bool
+    """Whether `batch.context` says how many tokens came before."""
+
+    phase: Literal["training", "prefill", "decode"]
+    """Training, prefill or decode."""
+
+    phase_assumed: bool
+    """Whether it was assumed."""
+
+    tau: float | None
+    """Its τ."""
+
+    workload: str
+    """The workload."""
+
+
+@dataclass(frozen=True, repr=False)
+class PlanCandidate(Part):
+    """One τ on one cluster."""
+
+    cluster: str
+    """The cluster."""
+
+    fits: bool
+    """Whether it fits into the GPUs' memory."""
+
+    margin_percent: float
+    """How far the mean lies above the target, in percent of the target."""
+
+    probability: float
+    """With what probability a fresh draw meets the target."""
+
+    quality: float | None
+    """Expected quality; none of vanilla where it was not measured."""
+
+    quality_extrapolated: bool
+    """Whether τ lies outside the measured ones."""
+
+    quality_noise: float | None
+    """How sure that is: how far single points scatter about a line, or the standard error of a
+    curve, if it is known.
+    """
+
+    target_tokens_per_s: float
+    """The target in tokens per second."""
+
+    tau: float | None
+    """τ; none for vanilla."""
+
+    tokens_per_s: float
+    """Tokens per second, mean over seeds."""
+
+    too_large: str | None
+    """The arithmetic, where it does not."""
+
+
+@dataclass(frozen=True, repr=False)
+class Setting(Part):
+    """What was taken for one cluster."""
+
+    calibration_uncertainty: bool
+    """Whether each seed draws the error that calibration left."""
+
+    cautions: list[str]
+    """What to be careful of: another GPU's profile, memory that is not stated."""
+
+    cluster: str | None
+    """The cluster's name, where several are compared."""
+
+    counted: Literal["experts", "moe-layer", "model-forward", "layer-training", "training-step"]
+    """What is counted."""
+
+    does_not_fit: list[str]
+    """Workloads that do not fit into the GPU's memory and run as was asked: the arithmetic."""
+
+    gpu: str
+    """Its GPU."""
+
+    idle: list[str]
+    """GPUs that no workload uses, in words."""
+
+    overheads: str
+    """What a loop over experts costs beyond its kernels."""
+
+    overheads_in_words: str
+    """The overheads, why where none were named, and whether any workload has use for them."""
+
+    overheads_named: bool
+    """Whether they were named, not assumed."""
+
+    profile: str
+    """The profile that kernels and links were taken from."""
+
+    profile_borrowed: bool
+    """Whether it is of another GPU."""
+
+    seeds: list[int]
+    """Seeds, half open."""
+
+    topology: str
+    """The topology's name or file."""
+
+    workloads: list[PhaseTaken]
+    """Each workload and its phase."""
+
+
+@dataclass(frozen=True, repr=False)
+class StudyRow(Part):
+    """One workload's result."""
+
+    allowed_by_fit: AllowedByFit | None
+    """Of experts alone: what other overheads give that fit the published rows about as well."""
+
+    beside_exchanges: BesideExchanges | None
+    """With a backward pass: what exchanges take from kernels beside them."""
+
+    blame: dict[str, float]
+    """Time blamed on each reason, mean over GPUs and seeds, in milliseconds: `REASON_ms`."""
+
+    context_given: bool
+    """Whether `batch.context` says how many tokens came before."""
+
+    drop_share: float | None
+    """The mean; none where the quantity does not apply."""
+
+    drop_share_high: float | None
+    """The upper end."""
+
+    drop_share_low: float | None
+    """The lower end; none of a single seed."""
+
+    dropped_weight_share: float | None
+    """The mean; none where the quantity does not apply."""
+
+    dropped_weight_share_high: float | None
+    """The upper end."""
+
+    dropped_weight_share_low: float | None
+    """The lower end; none of a single seed."""
+
+    expert_forward_ms: float | None
+    """expert forward, in milliseconds"""
+
+    expert_forward_ms_high: float | None
+    """expert forward, in milliseconds"""
+
+    expert_forward_ms_low: float | None
+    """expert forward, in milliseconds"""
+
+    expert_forward_ms_p05: float | None
+    """expert forward, in milliseconds"""
+
+    expert_forward_ms_p95: float | None
+    """expert forward, in milliseconds"""
+
+    ffn_experts: int
+    """FFN experts of a layer."""
+
+    ffn_share: float | None
+    """The mean; none where the quantity does not apply."""
+
+    ffn_share_high: float | None
+    """The upper end."""
+
+    ffn_share_low: float | None
+    """The lower end; none of a single seed."""
+
+    gate_draws_per_layer: int | None
+    """How often gates were drawn for each layer, where not for every micro-batch and group."""
+
+    hidden_zero_computation_ms: float
+    """Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds."""
+
+    link_use: list[LinkGroup]
+    """How full links are, by class and direction."""
+
+    makespan_ms: float | None
+    """The mean; none where the quantity does not apply."""
+
+    makespan_ms_high: float | None
+    """The upper end."""
+
+    makespan_ms_low: float | None
+    """The lower end; none of a single seed."""
+
+    memory: MemoryUse
+    """What lies in the memory of the fullest GPU."""
+
+    mfu: float
+    """Model operations over what the data sheet's peak would compute."""
+
+    model: str
+    """Its model."""
+
+    model_forward_ms: float | None
+    """forward pass, in milliseconds"""
+
+    model_forward_ms_high: float | None
+    """forward pass, in milliseconds"""
+
+    model_forward_ms_low: float | None
+    """forward pass, in milliseconds"""
+
+    model_forward_ms_p05: float | None
+    """forward pass, in milliseconds"""
+
+    model_forward_ms_p95: float | None
+    """forward pass, in milliseconds"""
+
+    model_tflops_per_gpu: float
+    """Teraoperations of the model per second and GPU, all picks counted as FFN experts."""
+
+    moe_layers_ms: float | None
+    """MoE layers, in milliseconds"""
+
+    moe_layers_ms_high: float | None
+    """MoE layers, in milliseconds"""
+
+    moe_layers_ms_low: float | None
+    """MoE layers, in milliseconds"""
+
+    moe_layers_ms_p05: float | None
+    """MoE layers, in milliseconds"""
+
+    moe_layers_ms_p95: float | None
+    """MoE layers, in milliseconds"""
+
+    moe_layers_training_ms: float | None
+    """MoE fwd and bwd, in milliseconds"""
+
+    moe_layers_training_ms_high: float | None
+    """MoE fwd and bwd, in milliseconds"""
+
+    moe_layers_training_ms_low: float | None
+    """MoE fwd and bwd, in milliseconds"""
+
+    moe_layers_training_ms_p05: float | None
+    """MoE fwd and bwd, in milliseconds"""
+
+    moe_layers_training_ms_p95: float | None
+    """MoE fwd and bwd, in milliseconds"""
+
+    network: NetworkUse | None
+    """Which engine carried the exchanges; none where there were none."""
+
+    peak_tflops: float
+    """That peak, in TFLOP/s."""
+
+    phase: Literal["training", "prefill", "decode"]
+    """Training, prefill or decode."""
+
+    phase_assumed: bool
+    """Whether it was assumed."""
+
+    published_expert_forward_ms: float | None
+    """Expert forward time, in milliseconds."""
+
+    published_throughput_increase_percent: float | None
+    """Throughput increase over vanilla, in percent."""
+
+    stands_on: list[Basis]
+    """What the time stands on."""
+
+    tau: float | None
+    """Its τ."""
+
+    throughput_increase_percent: float | None
+    """The mean; none where the quantity does not apply."""
+
+    throughput_increase_percent_high: float | None
+    """The upper end."""
+
+    throughput_increase_percent_low: float | None
+    """The lower end; none of a single seed."""
+
+    throughput_increase_percent_p05: float | None
+    """The lower end."""
+
+    throughput_increase_percent_p95: float | None
+    """The upper end."""
+
+    tokens_per_s: float | None
+    """The mean; none where the quantity does not apply."""
+
+    tokens_per_s_high: float | None
+    """The upper end."""
+
+    tokens_per_s_low: float | None
+    """The lower end; none of a single seed."""
+
+    training_step_ms: float | None
+    """training step, in milliseconds"""
+
+    training_step_ms_high: float | None
+    """training step, in milliseconds"""
+
+    training_step_ms_low: float | None
+    """training step, in milliseconds"""
+
+    training_step_ms_p05: float | None
+    """training step, in milliseconds"""
+
+    training_step_ms_p95: float | None
+    """training step, in milliseconds"""
+
+    workload: str
+    """The workload."""
+
+    zero_computation_experts: int
+    """Zero-computation experts of a layer."""
+
+
+@dataclass(frozen=True, repr=False)
+class TurnAt(Part):
+    """Two neighbouring values: MoE++ pays at one and not at the other."""
+
+    fails: GainAt
+    """Where it does not."""
+
+    pays: GainAt
+    """Where it pays."""
+
+
+@dataclass(frozen=True, repr=False)
+class Upgrade(Part):
+    """What a class of links would bring if it were 10 % faster."""
+
+    class_: str
+    """The class."""
+
+    makespan_change_percent_at_10_percent_faster: float
+    """By how much the makespan would change, in percent."""
+
+
+@dataclass(frozen=True, repr=False)
+class WorkloadMemory(Part):
+    """One workload's ledger."""
+
+    context_given: bool
+    """Whether `batch.context` says how many tokens each sequence had before."""
+
+    memory: MemoryUse
+    """What lies in the memory of the fullest GPU."""
+
+    model: str
+    """Its model."""
+
+    tau: float | None
+    """Its τ."""
+
+    training: str | None
+    """Of one that is trained: what of its step decides what is kept."""
+
+    workload: str
+    """The workload."""
+
+
+@dataclass(frozen=True, repr=False)
+class AdviceResult(Result):
+    """Whether MoE++ pays, and what that rests on."""
+
+    because: str
+    """Why, in a sentence."""
+
+    break_evens: list[AdvisedBreakEven]
+    """Where the verdict turns."""
+
+    derived: list[str]
+    """What the MoE++ workload was derived by, where the scenario has none."""
+
+    elasticities: dict[str, float]
+    """Percent of vanilla's throughput for one percent of each knob."""
+
+    ffn_share: float
+    """Share of slots that reach FFN experts in MoE++."""
+
+    gpus: int
+    """How many GPUs the cluster has."""
+
+    idle_percent: float
+    """A gain that certainly stays below this is none."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    moepp: AdvisedRun
+    """The MoE++ workload."""
+
+    proportional_percent: float
+    """The gain if FFN experts, exchanges and waiting shrank with the slots."""
+
+    schema: str
+
+    setting: Setting
+    """What was asked and what was taken."""
+
+    stands_on: list[Basis]
+    """What MoE++'s time stands on."""
+
+    tau: float | None
+    """Its τ."""
+
+    throughput_increase_percent: float | None
+    """The mean; none where the quantity does not apply."""
+
+    throughput_increase_percent_high: float | None
+    """The upper end."""
+
+    throughput_increase_percent_low: float | None
+    """The lower end; none of a single seed."""
+
+    vanilla: AdvisedRun
+    """The vanilla workload."""
+
+    verdict: Literal["adopt", "adopt if trained anew", "defer", "avoid"]
+    """What to do."""
+
+    worth_percent: float
+    """The gain in percent from which MoE++ pays."""
+
+    zero_computation_local: bool
+    """Whether every GPU has a copy of the zero-computation experts."""
+
+
+@dataclass(frozen=True, repr=False)
+class ClusterResult(Result):
+    """A cluster."""
+
+    bisection_gb_per_s: float | None
+    """Bisection bandwidth, both directions, in GB/s."""
+
+    bounds_from_all_routes: bool | None
+    """Whether these come from all routes, not a sample."""
+
+    cluster_cost_usd: float | None
+    """The cluster's price, where the GPU's is known."""
+
+    cluster_power_w: float | None
+    """Its power."""
+
+    decided_by: str | None
+    """The class of link that decides it."""
+
+    family: str
+    """The family of its network."""
+
+    gpu: str
+    """Its GPU."""
+
+    gpus: int
+    """How many it has."""
+
+    gpus_per_node: int
+    """Of each node."""
+
+    links: list[LinkCount]
+    """Links one way, by class."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    name: str
+    """Its name."""
+
+    network_cost_usd: float
+    """The network's price, in US dollars."""
+
+    network_power_w: float
+    """Its power, in watts."""
+
+    parts: list[PartCost]
+    """Price and power of each part."""
+
+    poor_health: str | None
+    """Links that are not in full health, in words."""
+
+    prices_of: str
+    """The date of the price book."""
+
+    schema: str
+
+    source: str
+    """Where its figures come from."""
+
+    uniform_all_to_all_gb_per_s: float | None
+    """What each GPU gets of a uniform all-to-all at best, in GB/s."""
+
+    vertices: dict[str, int]
+    """Switches, NICs and hosts, by kind."""
+
+
+@dataclass(frozen=True, repr=False)
+class ComparisonResult(Result):
+    """Clusters against each other."""
+
+    clusters: list[ComparedCluster]
+    """The clusters, the best first."""
+
+    equal: Literal["gpus", "cost", "power"]
+    """What clusters have equally much of."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    prices_of: str
+    """The date of the price book."""
+
+    schema: str
+
+    set: list[str]
+    """Overrides."""
+
+    settings: list[Setting]
+    """What was taken for each cluster, in the order in which they were named."""
+
+    tau: float | None
+    """Its τ, where it has one."""
+
+    vanilla: str | None
+    """The workload that its gain is over; none where one workload stands alone."""
+
+    workload: str
+    """The workload that is compared: MoE++, or the one that stands alone."""
+
+
+@dataclass(frozen=True, repr=False)
+class ExplanationResult(Result):
+    """Why a workload takes what it takes, and what MoE++ changes."""
+
+    cluster: str
+    """The cluster."""
+
+    elasticities: dict[str, float]
+    """Percent of throughput for one percent of each knob."""
+
+    gpu: str
+    """Their name."""
+
+    gpus: int
+    """How many GPUs it has."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    moepp: ExplainedRun | None
+    """The MoE++ workload, where there is one."""
+
+    schema: str
+
+    setting: Setting
+    """What was asked and what was taken."""
+
+    throughput_increase_percent: float | None
+    """The mean; none where the quantity does not apply."""
+
+    throughput_increase_percent_high: float | None
+    """The upper end."""
+
+    throughput_increase_percent_low: float | None
+    """The lower end; none of a single seed."""
+
+    vanilla: ExplainedRun
+    """The vanilla workload."""
+
+
+@dataclass(frozen=True, repr=False)
+class FlowsResult(Result):
+    """Who got their bytes when, what was busy, what faster links would bring."""
+
+    arrival_s: list[float | None] | None
+    """When each GPU received its last byte."""
+
+    busiest_links: list[BusyLink]
+    """The links whose bytes take longest."""
+
+    cpu_s: float
+    """Processor time of the process when the flows were solved, in seconds."""
+
+    distinct_parts: int
+    """How many of them differ."""
+
+    engine: Literal["closed-form", "exact", "quantised"]
+    """The engine that shared links."""
+
+    error_bound: float
+    """The relative error that finish times may have; what the quantised engine aims at."""
+
+    fillings: int
+    """Times that links were filled."""
+
+    finish_s: list[float] | None
+    """When each flow ended, of few flows."""
+
+    flows: int
+    """Flows carried."""
+
+    gpus: int
+    """Its GPUs."""
+
+    link_use: list[LinkGroup]
+    """How full links are, by class and direction."""
+
+    lower_bound_s: float
+    """What no schedule can beat, in seconds."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    makespan_s: float
+    """Until the last byte has arrived, in seconds."""
+
+    parts: int
+    """Parts of the network that share no link."""
+
+    peak_rss_bytes: int | None
+    """The most memory that the process has held, where the system says."""
+
+    schema: str
+
+    sent_s: list[float | None] | None
+    """When each GPU sent its last byte; none where the makespan alone is wanted."""
+
+    topology: str
+    """The cluster."""
+
+    upgrades: list[Upgrade]
+    """What faster links would bring, the best first."""
+
+    upgrades_by: Literal["closed-form", "exact", "quantised"]
+    """The engine that says so."""
+
+
+@dataclass(frozen=True, repr=False)
+class GoodputResult(Result):
+    """What failures leave of throughput."""
+
+    checkpoint_s: float
+    """A checkpoint, in seconds."""
+
+    cluster: str
+    """The cluster."""
+
+    days: int
+    """Days that were drawn, one after another."""
+
+    gpu_mtbf_hours: float
+    """Mean time between failures of one GPU, in hours."""
+
+    gpus: int
+    """GPUs that are used, and may fail."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    mean_between_failures_s: float
+    """Mean time between failures of all that are used, in seconds."""
+
+    restart_s: float
+    """A restart, in seconds."""
+
+    runs: list[GoodputRun]
+    """Vanilla and MoE++, or one of them."""
+
+    schema: str
+
+    setting: Setting
+    """What was taken."""
+
+
+@dataclass(frozen=True, repr=False)
+class LayoutsResult(Result):
+    """The layouts that none beats, and how they were found."""
+
+    bound_margin: float
+    """The error that bounds allow for."""
+
+    bounded: int
+    """How many were dropped by their bounds."""
+
+    front: list[LaidOut]
+    """Of those that were run, those that none beats in throughput and step time at the same τ,
+    the best first.
+    """
+
+    layouts: int
+    """How many layouts there were, on all clusters."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    objective: Literal["throughput", "latency", "cost"]
+    """What is wanted most."""
+
+    refused: int
+    """How many the workload or a cluster does not allow."""
+
+    refused_why: str | None
+    """Why, of one of them."""
+
+    schema: str
+
+    set: list[str]
+    """Overrides."""
+
+    settings: list[Setting]
+    """What was taken for each cluster."""
+
+    simulated: int
+    """How many were run."""
+
+    too_large: int
+    """How many do not fit into memory."""
+
+    too_large_why: str | None
+    """The arithmetic of one of them."""
+
+    workload: str
+    """The workload."""
+
+
+@dataclass(frozen=True, repr=False)
+class LoadsResult(Result):
+    """Loads of every layer over some batches."""
+
+    dropped_share: float | None
+    """Share of slots that the workload's own capacity drops."""
+
+    dropped_weight_share: float | None
+    """Share of mixing weight dropped with them."""
+
+    ffn_experts: int
+    """FFN experts, which come first."""
+
+    ffn_experts_per_token: float | None
+    """Their mean."""
+
+    imbalance_correlation: float | None
+    """Mean correlation of two layers' max/mean over batches."""
+
+    layers: list[LayerLoads]
+    """Each layer."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    schema: str
+
+    title: str
+    """Whose loads, and over how many batches."""
+
+    tokens_by_ffn_slots: list[float]
+    """Share of tokens with 0, 1, … FFN slots."""
+
+    top_k: int
+    """Slots of a token."""
+
+
+@dataclass(frozen=True, repr=False)
+class MemoryResult(Result):
+    """The result of `moesim memory`."""
+
+    does_not_fit: list[str]
+    """Workloads that do not fit: the arithmetic."""
+
+    gpu: str
+    """Their name."""
+
+    gpus: int
+    """GPUs of the cluster."""
+
+    idle: list[str]
+    """Those that no workload uses, in words."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    not_stated: str | None
+    """Says that memory could not be checked, where the topology does not state it."""
+
+    scenario: str
+    """The scenario's name."""
+
+    schema: str
+
+    topology: str
+    """The topology's name or file."""
+
+    workloads: list[WorkloadMemory]
+    """Each workload's ledger."""
+
+
+@dataclass(frozen=True, repr=False)
+class PlanResult(Result):
+    """The τ that meets a target, or what comes closest."""
+
+    asked_probability: float
+    """With what probability the target is to be met."""
+
+    blame: dict[str, float]
+    """What the time of the recommended (or closest) goes to: shares by reason."""
+
+    candidates: list[PlanCandidate]
+    """All that were looked at: by cluster, vanilla first, then τ rising."""
+
+    closest: PlanCandidate
+    """What comes closest."""
+
+    elasticities: dict[str, float]
+    """Percent of throughput for one percent of each knob."""
+
+    front: list[PlanCandidate]
+    """Candidates that none beats in both quality and throughput."""
+
+    gate_draws_per_layer: int | None
+    """How often gates were drawn for each layer, where not for every micro-batch and group."""
+
+    left_out: list[LeftOut]
+    """Clusters that cost more than was allowed."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    met: bool
+    """Whether anything does so."""
+
+    quality_doubts: list[str]
+    """What speaks against it."""
+
+    quality_law: str
+    """A line, or a curve through a user's points."""
+
+    quality_scatter: float | None
+    """How far single points scatter about it, if that is known."""
+
+    quality_scatter_from: str
+    """What tells that."""
+
+    quality_slope: float | None
+    """The slope of a line."""
+
+    quality_source: str
+    """Where the points come from."""
+
+    recommended: PlanCandidate | None
+    """The best that does, if any."""
+
+    schema: str
+
+    set: list[str]
+    """Overrides."""
+
+    settings: list[Setting]
+    """What was taken for each cluster."""
+
+    stands_on: list[Basis]
+    """What its time stands on."""
+
+    target_is_time: bool
+    """Whether the target was a time, which more GPUs do not shorten."""
+
+
+@dataclass(frozen=True, repr=False)
+class RunResult(Result):
+    """A scenario's result."""
+
+    all_to_all: str
+    """How tokens travel."""
+
+    asked: Asked
+    """What the user asked for."""
+
+    breakdown_tau: float | None
+    """The τ whose time is broken down beside vanilla's."""
+
+    calibration_uncertainty: bool
+    """Whether each draws the error that calibration left."""
+
+    cautions: list[str]
+    """What to be careful of: another GPU's profile, memory that is not stated."""
+
+    counted: Literal["experts", "moe-layer", "model-forward", "layer-training", "training-step"]
+    """What is counted."""
+
+    does_not_fit: list[str]
+    """Workloads that do not fit into memory and run as was asked: the arithmetic."""
+
+    first_seed: int
+    """The first seed."""
+
+    gpu: str
+    """Their name."""
+
+    gpu_sms: int
+    """SMs of each."""
+
+    gpus: int
+    """GPUs of the cluster."""
+
+    idle: list[str]
+    """Those that no workload uses, in words."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    overheads: str
+    """What a loop over experts costs beyond its kernels."""
+
+    overheads_in_words: str
+    """The same, why where none were named, and whether any workload has use for them."""
+
+    profile: str
+    """The profile that kernels and links were taken from."""
+
+    profile_borrowed: bool
+    """Whether that is another GPU than the cluster's."""
+
+    profile_device: str
+    """The device that it was measured on."""
+
+    results: list[StudyRow]
+    """One for each workload: of each case vanilla, then each τ."""
+
+    scenario: str
+    """The scenario's name."""
+
+    schema: str
+
+    seeds: int
+    """How many there are."""
+
+    topology: str
+    """The topology's name or file."""
