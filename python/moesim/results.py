@@ -1125,8 +1125,8 @@ class ClusterResult(Result):
     parts: list[PartCost]
     """Price and power of each part."""
 
-    poor_health: str | None
-    """Links that are not in full health, in words."""
+    poor_health: list[str]
+    """Links and GPUs that are not in full health, in words."""
 
     prices_of: str
     """The date of the price book."""
