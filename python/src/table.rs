@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, StringArray,
+    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator, RecordBatchOptions,
+    StringArray,
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use moesim::base::table::Column;
@@ -46,7 +47,9 @@ impl Table {
             arrays.push(array);
         }
         let schema = Arc::new(Schema::new(fields));
-        let batch = RecordBatch::try_new(schema, arrays);
+        // A table without columns has rows, too.
+        let rows = RecordBatchOptions::new().with_row_count(Some(results.rows.len()));
+        let batch = RecordBatch::try_new_with_options(schema, arrays, &rows);
         Ok(Self { batch: batch.map_err(|error| defect(&error))? })
     }
 }

@@ -19,14 +19,24 @@ from conftest import PLAN, files
 PORT = 6401
 POINTS = {
     **PLAN,
+    "scenario": {
+        "schema": 1,
+        "name": "one pair",
+        "topology": "a100-4x8",
+        "counted": "moe-layer",
+        "seeds": "0..1",
+        "compare": [{"vanilla": "moe-1b", "moepp": "moepp-1b"}],
+    },
     "seeds": "0..1",
-    "set": {**PLAN["set"], "counted": "moe-layer", "workload.batch.micro_batches": int(os.environ.get("MICRO", "1"))},
     "vary": {
-        "workload.batch.tokens_per_gpu": list(range(64, 4064, 80)),
+        "workload.batch.tokens_per_gpu": list(range(64, 1064, 20)),
         "topology.nodes.nic.bandwidth": [f"{gb} Gb/s" for gb in range(25, 1025, 25)],
     },
     "plot": {},
 }
+
+TASKS = 2000
+"""One pair under one seed at each point."""
 
 DRIVER = """
 import json, sys, moesim
@@ -106,11 +116,11 @@ def main(folder):
         first.kill()
         first.wait()
         there = lines(out / "rows.jsonl")
-        assert 0 < there < 2000, there
+        assert 0 < there < TASKS, there
         assert driver(out, "resume").wait(900) == 0
     assert files(out) == files(folder / "local")
     print(f"2000 points: {local:.1f} s on this process's threads, {whole:.1f} s on two Ray nodes, start of the driver "
-          f"included; worker {victim} killed, driver killed at {there} points: the same bytes")
+          f"included; worker {victim} killed, driver killed at {there} of {TASKS} tasks: the same bytes")
 
 
 if __name__ == "__main__":

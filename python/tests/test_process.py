@@ -133,7 +133,7 @@ def test_progress_is_told_and_what_its_listener_raises_is_raised():
     from moesim import _moesim
 
     heard = []
-    options = [("scenario", ["paper"]), ("set", ["seeds=0..400", "counted=moe-layer", "workload.batch.micro_batches=1"])]
+    options = [("scenario", ["paper"]), ("set", ["seeds=0..30", "counted=moe-layer", "workload.batch.micro_batches=1"])]
     _moesim.ask("run", options, [], {}, lambda done, all: heard.append((done, all)))
     assert heard and heard == sorted(heard) and heard[-1][0] <= heard[-1][1]
 
