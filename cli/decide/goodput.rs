@@ -11,6 +11,8 @@ use moesim::commands::words::positive;
 
 /// A training step, and how often things fail.
 #[derive(Args)]
+#[command(override_usage = "moesim goodput [OPTIONS] --checkpoint-s <SECONDS> \\\n       \
+                      --restart-s <SECONDS> <RESULT>")]
 pub(crate) struct GoodputArgs {
     /// A scenario file whose counted is "training-step", or what `moesim run --json` printed of one.
     result: String,
