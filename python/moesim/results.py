@@ -347,7 +347,7 @@ class GoodputRun(Part):
     best_interval: bool
     """Whether the interval is the best one."""
 
-    drawn_share: list[float]
+    drawn_share: list[float | None]
     """The same, mean over the days drawn, and half of its 95 % interval."""
 
     goodput_tokens_per_s: float
@@ -495,7 +495,10 @@ class LinkCount(Part):
     """The class."""
 
     gb_per_s: float
-    """The bandwidth of the first, in GB/s."""
+    """The bandwidth of the slowest, in GB/s."""
+
+    gb_per_s_most: float
+    """That of the fastest."""
 
     one_way_links: int
     """How many, one way."""
@@ -1269,6 +1272,9 @@ class FlowsResult(Result):
     peak_rss_bytes: int | None
     """The most memory that the process has held, where the system says."""
 
+    poor_health: str | None
+    """Links that the topology says are not in full health, in words."""
+
     schema: str
 
     sent_s: list[float | None] | None
@@ -1330,6 +1336,11 @@ class LayoutsResult(Result):
 
     bounded: int
     """How many were dropped by their bounds."""
+
+    experts_kernels: dict[str, list[int]]
+    """The kernels that FFN experts run as, and at which expert-parallel sizes of those that were
+    simulated.
+    """
 
     front: list[LaidOut]
     """Of those that were run, those that none beats in throughput and step time at the same τ,
