@@ -6,7 +6,7 @@ import pathlib
 import sys
 import textwrap
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
 SCHEMAS = HERE.parent / "docs" / "schemas"
 OUT = HERE / "moesim" / "results.py"
 
