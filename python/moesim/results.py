@@ -375,7 +375,7 @@ class GoodputRun(Part):
     """The workload."""
 
     worst_tenth_share: float
-    """The share that one day in ten stays below."""
+    """The mean of the worst tenth of the days."""
 
 
 @dataclass(frozen=True, repr=False)
