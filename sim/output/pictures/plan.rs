@@ -68,7 +68,9 @@ fn candidates(plan: &PlanResult) -> Vec<Series> {
     (own.marked, own.style) = (false, Some(front_style));
     let mut series = vec![own];
     // What does not fit into memory is no choice, and what has no known quality no place.
-    for candidate in plan.candidates.iter().filter(|candidate| candidate.fits) {
+    let (vanilla, moepp): (Vec<_>, Vec<_>) =
+        plan.candidates.iter().filter(|one| one.fits).partition(|one| one.tau.is_none());
+    for candidate in moepp.into_iter().chain(vanilla) {
         let Some(place) = placed(candidate) else { continue };
         let name = match candidate.tau {
             Some(_) => candidate.cluster.clone(),
@@ -76,7 +78,8 @@ fn candidates(plan: &PlanResult) -> Vec<Series> {
         };
         let at = series.iter().position(|own| own.name == name).unwrap_or_else(|| {
             let mut own = Series::new(name, Vec::new());
-            (own.joined, own.style) = (false, Some(series.len() - 1));
+            let style = if candidate.tau.is_some() { series.len() - 1 } else { 4 };
+            (own.joined, own.style) = (false, Some(style));
             series.push(own);
             series.len() - 1
         });
