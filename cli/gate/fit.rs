@@ -374,7 +374,7 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "±: standard error, by leaving out one domain at a time")?;
     }
     let mut untold = not_known(number).into_iter();
-    Ok(untold.try_for_each(|line| wrapped(out, "not known: ", line.as_ref()))?)
+    Ok(untold.try_for_each(|line| wrapped(out, "not known: ", line))?)
 }
 
 /// What a table of counts of this many domains cannot tell, and what a workload takes in its place.

@@ -66,5 +66,5 @@ fn refuse_none(clusters: &[String], result: &LayoutsResult) -> Result<(), Diagno
     let found = format!("no layout of {} can be run: {}", result.workload, result.counted());
     let why = result.too_large_why.as_ref().or(result.refused_why.as_ref());
     let why = why.map_or_else(|| "name other sizes".to_owned(), |why| format!("of one: {why}"));
-    Err(Diagnostic::of(clusters.join(", "), found, why).into())
+    Err(Diagnostic::of(clusters.join(", "), found, why))
 }
