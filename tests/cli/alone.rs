@@ -86,3 +86,18 @@ fn a_model_alone_is_planned_without_the_candidates_that_it_has_not() {
         plan["candidates"].as_array().expect("candidates").iter().map(|one| &one["tau"]).collect();
     assert_eq!(taus, [&Value::from(0.5), &Value::from(1.0)]);
 }
+
+#[test]
+fn axes_that_change_nothing_are_refused() {
+    let here = folder("alone-axes");
+    let vanilla = ["h100-4x8-rail", "--vanilla", "mixtral-8x7b", "--tau", "0.5"];
+    for args in [&["layouts"][..], &["plan", "--layer-ms", "10"]] {
+        let output = moesim(&here, &[args, &vanilla].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("--tau: `mixtral-8x7b` has no τ"), "{args:?}: {told}");
+    }
+    let layer = ["layouts", "h100-4x8-rail", "--counted", "moe-layer", "--tp", "1,2"];
+    let output = moesim(&here, &layer);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("--tp: divides attention and dense products"), "{told}");
+}

@@ -48,6 +48,7 @@ pub fn run(
         }
         clusters.push(case);
     }
+    refuse_idle_axes(&options.space, &clusters)?;
     let asked = (options.objective, options.exhaustive);
     let found = search_told(&clusters, &options.space, asked, threads::available(), told)?;
     let own = clusters.iter().flat_map(|case| case.scenario.ingredients.inputs.clone());
@@ -56,6 +57,31 @@ pub fn run(
     let result = LayoutsResult::of(made_by, asked, &clusters, &found);
     refuse_none(&options.clusters, &result)?;
     Ok(result)
+}
+
+/// Refuses axes that change nothing: τ of a model without zero-computation experts, tensor parallelism where nothing that
+/// it divides counts.
+fn refuse_idle_axes(space: &Space, clusters: &[ClusterCase]) -> Result<(), Diagnostic> {
+    let Some(first) = clusters.first() else { return Ok(()) };
+    let own = first.own();
+    if !space.taus.is_empty() && own.model.experts.tau.is_none() {
+        let found = format!("`{}` has no τ, so it decides nothing", own.name);
+        return Err(Diagnostic::of(
+            "--tau",
+            found,
+            "leave it out, or name an MoE++ workload by --moepp",
+        ));
+    }
+    let counted = first.scenario.counted;
+    if space.tensor_parallel.iter().any(|size| *size > 1) && !counted.is_whole_model() {
+        let found = format!(
+            "divides attention and dense products, which \"{}\" leaves out",
+            counted.word()
+        );
+        let help = "leave it out, or give --counted model-forward or training-step";
+        return Err(Diagnostic::of("--tp", found, help));
+    }
+    Ok(())
 }
 
 /// Refuses an answer without a layout: says why none can be run.

@@ -107,6 +107,14 @@ pub fn run(options: &Options, call: &Call) -> Result<PlanResult, Diagnostic> {
         return Err(Diagnostic::of("--max-usd", found, "allow more, or name other clusters"));
     };
     refuse_if_tau_is_idle(options.comparison.named().own(), &first.scenario)?;
+    if !options.taus.is_empty() && !first.is_pair() && first.own().model.experts.tau.is_none() {
+        let found = format!("`{}` has no τ, so it decides nothing", first.own().name);
+        return Err(Diagnostic::of(
+            "--tau",
+            found,
+            "leave it out, or name an MoE++ workload by --moepp",
+        ));
+    }
     let trend = trend(options, first)?;
     let (target, taus) = (options.target, taus(options, trend.as_ref()));
     let question = Question {
