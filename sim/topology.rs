@@ -275,10 +275,11 @@ impl Topology {
         let by_name: BTreeMap<String, LinkId> = ids.map(|id| (self.link_name(id), id)).collect();
         for (name, &share) in shares {
             assert!(share > 0.0 && share <= 1.0, "a link at {share} of its bandwidth");
-            let gpus = self.vertices[..self.gpus as usize].iter();
-            if let Some(gpu) = gpus.enumerate().find(|(_, gpu)| gpu.to_string() == *name) {
+            let number = name.strip_prefix("gpu").and_then(|number| number.parse::<u32>().ok());
+            let written = |gpu: &u32| *gpu < self.gpus && format!("gpu{gpu}") == *name;
+            if let Some(gpu) = number.filter(written) {
                 if share < 1.0 {
-                    self.slow_gpus.insert(GpuId(gpu.0 as u32), share);
+                    self.slow_gpus.insert(GpuId(gpu), share);
                 }
                 continue;
             }

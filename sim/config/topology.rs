@@ -57,10 +57,10 @@ pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
         let key = format!("health.{:?}", unknown.name);
         let near = nearest(&unknown.name, unknown.known.iter().map(String::as_str));
         let help = if near.is_empty() {
-            format!(
-                "links are named as \"{}\", one direction each, and GPUs as \"gpu0\"",
-                unknown.known[0]
-            )
+            let link = unknown.known.iter().find(|name| name.contains(':'));
+            let links =
+                link.map(|link| format!("links are named as \"{link}\", one direction each; "));
+            format!("{}GPUs are named as \"gpu0\"", links.unwrap_or_default())
         } else {
             did_you_mean(&near)
         };

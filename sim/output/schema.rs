@@ -109,7 +109,7 @@ impl ResultKind {
         format!("{}/{}", self.word(), self.version())
     }
 
-    /// The kind that a result says it is; none where it says nothing, as those of moesim before 0.2 do.
+    /// The kind that a result says it is; none where it says nothing, as those written before results said what they are.
     ///
     /// # Errors
     /// Where it says what this moesim does not read.

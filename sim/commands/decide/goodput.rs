@@ -11,6 +11,7 @@ use crate::execution::outcome::{Outcome, TooLong};
 use crate::output::report::Setting;
 use crate::output::report::goodput::{GoodputResult, GoodputRun};
 use crate::studies::goodput::Failures;
+pub use crate::studies::goodput::GPU_MTBF_HOURS;
 use crate::studies::study;
 use crate::workload::Workload;
 
@@ -38,9 +39,6 @@ pub struct Options {
     /// Run what does not fit into the GPUs' memory, and say so.
     pub allow_oom: bool,
 }
-
-/// Hours between failures of one GPU where none are given: 419 in 54 days of 16,384 H100 [llama3, §3.3.4].
-pub const GPU_MTBF_HOURS: f64 = 50_676.0;
 
 /// Days of failures to draw where no number is given.
 pub const DAYS: u32 = 1000;

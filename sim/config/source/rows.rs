@@ -7,14 +7,8 @@ impl Diagnostic {
     /// What the reader of a CSV text says of it; `help` tells what columns it has.
     #[must_use]
     pub fn of_csv((place, text): (&str, &str), error: &csv::Error, help: &str) -> Self {
-        if let Some(separator) = other_separator(text) {
-            let found = format!("columns are separated by {separator}");
-            return Self::at_line(
-                place,
-                (text, 1),
-                found,
-                format!("separate them by commas; {help}"),
-            );
+        if let Some(mistake) = Self::of_separator((place, text), help) {
+            return mistake;
         }
         let line = error.position().map(|at| at.line() as usize);
         match error.kind() {
@@ -43,20 +37,21 @@ impl Diagnostic {
         }
     }
 
+    /// Says that columns are separated by something else than commas, where they are.
+    fn of_separator((place, text): (&str, &str), help: &str) -> Option<Self> {
+        let found = format!("columns are separated by {}", other_separator(text)?);
+        let help = format!("separate them by commas; {help}");
+        Some(Self::at_line(place, (text, 1), found, help))
+    }
+
     /// Says that a table has no column of a name, and which of its own may be meant.
     #[must_use]
     pub fn without_column((place, text): (&str, &str), name: &str, help: &str) -> Self {
         if text.trim().is_empty() {
             return Self::of(place, "is empty", help);
         }
-        if let Some(separator) = other_separator(text) {
-            let found = format!("columns are separated by {separator}");
-            return Self::at_line(
-                place,
-                (text, 1),
-                found,
-                format!("separate them by commas; {help}"),
-            );
+        if let Some(mistake) = Self::of_separator((place, text), help) {
+            return mistake;
         }
         let head = text.lines().next().unwrap_or_default();
         let near = nearest(name, head.split(',').map(str::trim));

@@ -12,7 +12,7 @@ use super::shared::value::{digits, spoken};
 use super::shared::wrapped::wrapped;
 use crate::base::statistics::{Estimate, mean};
 use crate::execution::outcome::Outcome;
-use crate::studies::goodput::Failures;
+use crate::studies::goodput::{Failures, GPU_MTBF_HOURS};
 
 /// What failures leave of throughput.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,8 +114,13 @@ impl GoodputResult {
             100.0 * last.share
         );
         wrapped(out, "", &answer)?;
+        // The default is said to be one.
+        let published = match self.gpu_mtbf_hours == GPU_MTBF_HOURS {
+            true => " as published of 16,384 H100 [llama3]",
+            false => "",
+        };
         let failures = format!(
-            "One of {} GPUs fails every {} h, one in {} h of a GPU; a checkpoint takes {} s, a restart {} s.",
+            "One of {} GPUs fails every {} h, one in {} h of a GPU{published}; a checkpoint takes {} s, a restart {} s.",
             self.gpus,
             digits(self.mean_between_failures_s / 3600.0),
             digits(self.gpu_mtbf_hours),
