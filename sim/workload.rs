@@ -2,6 +2,7 @@
 
 mod law;
 mod model;
+mod overlap;
 mod recording;
 mod scheme;
 mod stack;
@@ -14,6 +15,7 @@ use crate::base::units::Bytes;
 
 pub use law::{Latents, Law, LayerLaw, Lengths};
 pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, ZeroComputation};
+pub use overlap::Overlap;
 pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};
 pub use stack::{ExchangeLibrary, ExpertsKernel, Phase, Stack};

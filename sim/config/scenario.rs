@@ -80,7 +80,7 @@ impl Scenario {
     /// # Errors
     /// If the profile does not have the library; none for the scenario's own workloads.
     pub fn carrier(&self, workload: &Workload) -> Result<Carrier, Unavailable> {
-        Carrier::of(&self.profile, &self.topology, workload, self.all_to_all)
+        Carrier::of(&self.profile, &self.topology, &workload.exchanged_part(), self.all_to_all)
     }
 
     /// How tokens of these workloads travel, in words, each once.

@@ -165,6 +165,10 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let phase = file.batch.phase.or(trains.then_some(PhaseWord::Training));
     let training = file.training.unwrap_or_default();
     let training = training.training(source, &layout, file.batch.micro_batches.0)?;
+    let stack =
+        stack::stack(source, phase, (&file.kernels, execution_of(&file.experts)), &file.exchange)?;
+    let tokens = file.batch.tokens_per_gpu.0;
+    file.exchange.check_parts(source, (stack.overlap, tokens))?;
     let zero_computation = zero_computation_of(&file.experts).total();
     let scheme = file.scheme.scheme(source, &file.experts)?;
     let gating = file.gate.gating(source, zero_computation == 0, scheme)?;
@@ -172,23 +176,26 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let capacity = capacity_of(source, &file.slots)?;
     let said_by = share_said_by(&gating, &file.experts);
     let experts = experts_of(source, &file.experts, said_by, capacity == Capacity::Dropless)?;
-    let execution = match file.experts.execution {
-        ExecutionWord::Sequential => Execution::Sequential,
-        ExecutionWord::Grouped => Execution::Grouped,
-    };
     files::check_origin(source, &gating.origin, &experts, scheme)?;
     Ok(Workload {
         name: name_of(source, &file.name)?,
         model: file.model.model(source, file.dense.as_ref(), experts, &file.gate)?,
         batch: batch_of(&file.batch),
         layout,
-        execution,
+        execution: execution_of(&file.experts),
         capacity,
         gating,
         zero_computation_local: is_local(source, &file.experts)?,
-        stack: stack::stack(source, phase, (&file.kernels, execution), &file.exchange)?,
+        stack,
         training,
     })
+}
+
+const fn execution_of(experts: &ExpertsTable) -> Execution {
+    match experts.execution {
+        ExecutionWord::Sequential => Execution::Sequential,
+        ExecutionWord::Grouped => Execution::Grouped,
+    }
 }
 
 fn name_of(source: &Source, name: &Spanned<String>) -> Result<String, Diagnostic> {

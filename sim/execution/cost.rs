@@ -125,7 +125,7 @@ pub fn experts_ask(workload: &Workload) -> ExpertsAsk<'_> {
         formats: Precision::of_dtype(batch.dtype),
         kernel: &workload.stack.experts,
         phase: workload.phase(),
-        slots: u64::from(batch.tokens_per_gpu) * u64::from(top_k),
+        slots: u64::from(batch.tokens_per_gpu / workload.stack.overlap.parts()) * u64::from(top_k),
     }
 }
 

@@ -1,5 +1,9 @@
 //! One run, readable aloud.
 
+mod contention;
+
+pub use contention::{NCCL_SMS, slowdown};
+
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, GpuId, SimTime};
 use crate::execution::Scope;
@@ -22,8 +26,8 @@ use crate::network::fluid::Engine;
 use crate::network::{
     ClosedForm, ExchangeBasis, FlowNetwork, Network, NetworkChoice, NetworkReport, Rates,
 };
-use crate::topology::{LinkClass, Topology};
-use crate::workload::Workload;
+use crate::topology::Topology;
+use crate::workload::{Overlap, Workload};
 
 /// Everything that decides what a run does, but the seed.
 #[derive(Clone, Copy)]
@@ -175,7 +179,8 @@ impl Flows {
         let grid = forward.then(|| grid(inputs));
         let exchanges = grid.map(|grid| {
             let groups = u64::from(grid.gpus / grid.group);
-            2 * groups * u64::from(grid.layers) * u64::from(grid.micro_batches)
+            let parts = u64::from(grid.overlap.parts());
+            2 * parts * groups * u64::from(grid.layers) * u64::from(grid.micro_batches)
         });
         Self { exchanges }
     }
@@ -230,11 +235,19 @@ fn run_watched<'a>(
     let network = network(engine, inputs);
     let paces = paces(inputs, seed);
     let executed = if inputs.counted.has_backward() {
-        let program = training_step(inputs, planner(inputs, seed));
+        let program = training_step(inputs, planner(inputs, workload, seed));
         let executed = execute(program, paces, (network, observer), give_up)?;
         executed.map(|(finished, program)| (finished, program.totals()))
     } else {
-        let program = Forward::new(grid(inputs), planner(inputs, seed));
+        let part = workload.batch_part();
+        let slowdown = match workload.stack.overlap {
+            Overlap::None => Slowdown::NONE,
+            _ => slowdown(inputs.topology, inputs.exchange_sms.unwrap_or(NCCL_SMS)),
+        };
+        let single = workload.stack.overlap == Overlap::SingleBatch;
+        let last_product = single.then(|| if workload.model.gated { 1.0 / 3.0 } else { 0.5 });
+        let program = Forward::new(grid(inputs), planner(inputs, &part, seed), slowdown)
+            .with_last_product(last_product);
         let executed = execute(program, paces, (network, observer), give_up)?;
         executed.map(|(finished, program)| (finished, program.totals()))
     };
@@ -262,23 +275,33 @@ fn paces(inputs: &Inputs<'_>, seed: u64) -> Vec<Pace> {
 }
 
 /// What plans each layer's steps.
-fn planner<'a>(inputs: &'a Inputs<'a>, seed: u64) -> StepPlanner<'a> {
-    let workload = inputs.workload;
-    let gate = Gate::new(workload, Streams::new(seed));
+fn planner<'a>(inputs: &'a Inputs<'a>, workload: &'a Workload, seed: u64) -> StepPlanner<'a> {
     let (algorithm, gpus_per_node) = (inputs.all_to_all, inputs.topology.gpus_per_node());
+    let gate = |of: &Workload| {
+        let gate = Gate::new(of, Streams::new(seed));
+        if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() }
+    };
     let rebalancing =
-        Rebalancing::new(workload, inputs.topology, inputs.rates.other, inputs.kernels);
-    StepPlanner::new(
+        Rebalancing::new(inputs.workload, inputs.topology, inputs.rates.other, inputs.kernels);
+    let planner = StepPlanner::new(
         workload,
         inputs.counted,
-        if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() },
+        // Plans of places go by the loads of all tokens.
+        gate(inputs.workload),
         LayerCost::new(workload, inputs.kernels, inputs.overheads),
         AllToAll { algorithm, gpus_per_node },
         inputs.kernels,
     )
     .with_drawn(inputs.drawn)
     .with_rebalancing(rebalancing)
-    .with_shared_products(&collectives(inputs))
+    .with_shared_products(&collectives(inputs));
+    match inputs.workload.stack.overlap {
+        Overlap::None | Overlap::SingleBatch => planner,
+        overlap => {
+            let chunks = matches!(overlap, Overlap::Chunks(_));
+            planner.in_parts(gate(&inputs.workload.exchanged_part()), overlap.parts(), chunks)
+        }
+    }
 }
 
 fn collectives<'a>(inputs: &'a Inputs<'a>) -> CollectiveTimes<'a> {
@@ -303,29 +326,6 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
     let sms = inputs.exchange_sms.unwrap_or(NCCL_SMS);
     let draws = if whole { draws_of(topology, workload) } else { None };
     TrainingStep::new(grid, workload, planner, replicas, (slowdown(topology, sms), draws))
-}
-
-/// SMs that NCCL's kernels hold where nothing else is known: 16 channels of one block each, its usual number within
-/// a node of H100 [nccl].
-pub const NCCL_SMS: u32 = 16;
-
-/// What kernels that hold this many SMs, and move bytes as fast as the GPU's links do, do to kernels beside them:
-///
-/// ```text
-///   bound by tiles    S / (S − k)
-///   bound by memory   1 / (1 − 2·B / W)     each byte is read and written once by the GPUs at its ends
-/// ```
-///
-/// with `B` the GPU's fastest link one way and `W` its memory bandwidth.
-#[must_use]
-pub fn slowdown(topology: &Topology, sms: u32) -> Slowdown {
-    let gpu = topology.gpu();
-    let (all, held) = (f64::from(gpu.sms), f64::from(sms.min(gpu.sms - 1)));
-    let inside = [LinkClass::Nvlink, LinkClass::Xgmi, LinkClass::Pcie];
-    let links = topology.links().iter().filter(|link| inside.contains(&link.class));
-    let fastest = links.map(|link| link.bandwidth.bytes_per_sec()).fold(0.0, f64::max);
-    let moved = (2.0 * fastest / gpu.memory_bandwidth.bytes_per_sec()).min(0.5);
-    Slowdown { arithmetic: all / (all - held), memory: 1.0 / (1.0 - moved) }
 }
 
 /// Executes a program to its end, or until `give_up` names the engine to take instead.
@@ -372,6 +372,7 @@ fn grid(inputs: &Inputs<'_>) -> ParallelGrid {
         stages,
         layers: workload.layers_per_gpu() * workload.gating.scheme.rounds(),
         micro_batches: workload.batch.micro_batches,
+        overlap: workload.stack.overlap,
         dispatches: inputs.counted != Scope::Experts,
         handover: waits.then_some(micro_batch_bytes),
     }

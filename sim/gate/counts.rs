@@ -43,6 +43,67 @@ impl Counts {
         }
     }
 
+    /// The counts of every `parts`-th GPU from this one on: of one part of each GPU's tokens, where a gate took
+    /// each part for a GPU.
+    ///
+    /// # Panics
+    /// Unless GPUs divide into parts, and this is one of them.
+    #[must_use]
+    pub fn part(&self, part: usize, parts: usize) -> Self {
+        assert!(part < parts && self.gpus().is_multiple_of(parts), "part {part} of {parts}");
+        let gpus = self.gpus() / parts;
+        let rows = |cells: &[u32]| -> Vec<u32> {
+            let width = cells.len() / self.gpus();
+            (0..gpus)
+                .flat_map(|gpu| &cells[(gpu * parts + part) * width..][..width])
+                .copied()
+                .collect()
+        };
+        let drawn = self.drawn.as_ref().map(|drawn| {
+            let width = drawn.len() / self.gpus();
+            (0..gpus)
+                .flat_map(|gpu| &drawn[(gpu * parts + part) * width..][..width])
+                .copied()
+                .collect()
+        });
+        Self {
+            kept: rows(&self.kept),
+            dropped: rows(&self.dropped),
+            tokens: rows(&self.tokens),
+            padded: self.padded.clone(),
+            lost_weight: self.lost_weight / parts as f64,
+            drawn,
+            ..*self
+        }
+    }
+
+    /// The counts of every `parts` GPUs together: of each GPU's tokens, where a gate took parts of them for GPUs.
+    ///
+    /// # Panics
+    /// Unless GPUs divide into parts.
+    #[must_use]
+    pub fn merged(&self, parts: usize) -> Self {
+        assert!(self.gpus().is_multiple_of(parts), "{} GPUs in {parts}", self.gpus());
+        let sums = |cells: &[u32]| -> Vec<u32> {
+            let width = cells.len() / self.gpus();
+            let groups = cells.chunks(width * parts);
+            groups
+                .flat_map(|rows| (0..width).map(|at| rows.iter().skip(at).step_by(width).sum()))
+                .collect()
+        };
+        Self {
+            kept: sums(&self.kept),
+            dropped: sums(&self.dropped),
+            tokens: sums(&self.tokens),
+            padded: self
+                .padded
+                .as_ref()
+                .map(|padded| padded.iter().map(|rows| rows * parts as u32).collect()),
+            drawn: self.drawn.clone(),
+            ..*self
+        }
+    }
+
     /// Choices of single tokens that are kept.
     #[must_use]
     pub fn drawn_cells(&self) -> usize {

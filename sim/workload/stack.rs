@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::Overlap;
+
 /// What a batch is part of. It decides what `auto` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -138,4 +140,6 @@ pub struct Stack {
     pub exchange: ExchangeLibrary,
     /// SMs that the library may use, where it takes such a number; none: its default.
     pub sms: Option<u32>,
+    /// What exchanges of a forward pass run beside.
+    pub overlap: Overlap,
 }

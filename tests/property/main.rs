@@ -10,6 +10,7 @@ mod kernels;
 mod network_metamorphic;
 mod network_sharing;
 mod network_sharing_large;
+mod overlap;
 #[path = "../support/plain.rs"]
 mod plain;
 mod rising;

@@ -11,7 +11,7 @@ use crate::kernels::profile::Profile;
 use crate::kernels::{Kernels, NoKernel};
 use crate::network::Unavailable;
 use crate::topology::Topology;
-use crate::workload::{Execution, Layout, Phase, Workload};
+use crate::workload::{Execution, Layout, Overlap, Phase, Workload};
 
 /// Overheads of a loop over experts, of the shipped ones.
 const LOOP: &str = "moepp-loop";
@@ -234,6 +234,16 @@ fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, S
         let found =
             format!("`{name}` does not say that it trains, and counted is \"{}\"", counted.word());
         let help = "add a table [training] to the workload, or batch.phase = \"training\"";
+        return Some((found, help.to_owned()));
+    }
+    if counted.has_backward() && workload.stack.overlap != Overlap::None {
+        let found = format!(
+            "exchanges of `{name}` overlap as \"{}\", which forward passes alone do, and counted is \"{}\"",
+            workload.stack.overlap.word(),
+            counted.word()
+        );
+        let help = "leave out exchange.overlap; passes of a training step overlap by training.paired = true or \
+                    training.schedule = \"dualpipe\"";
         return Some((found, help.to_owned()));
     }
     let (sms, all) = (workload.stack.sms, scenario.topology.gpu().sms);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Diagnostic, Source};
-use crate::workload::{ExchangeLibrary, Execution, ExpertsKernel, Phase, Stack};
+use crate::workload::{ExchangeLibrary, Execution, ExpertsKernel, Overlap, Phase, Stack};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +20,19 @@ pub(super) struct ExchangeTable {
     library: Option<LibraryWord>,
     #[schemars(with = "Option<Count<1, 4_096>>")]
     sms: Option<Spanned<Count<1, 4_096>>>,
+    #[schemars(with = "Option<OverlapWord>")]
+    overlap: Option<Spanned<OverlapWord>>,
+    #[schemars(with = "Option<Count<2, 64>>")]
+    chunks: Option<Spanned<Count<2, 64>>>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum OverlapWord {
+    None,
+    TwoBatch,
+    SingleBatch,
+    Chunks,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -100,5 +113,52 @@ pub(super) fn stack(
         experts,
         exchange: library,
         sms: exchange.sms.as_ref().map(|sms| sms.get_ref().0),
+        overlap: exchange.overlap(source, execution)?,
     })
+}
+
+impl ExchangeTable {
+    /// What exchanges run beside.
+    fn overlap(&self, source: &Source, execution: Execution) -> Result<Overlap, Diagnostic> {
+        let word = self.overlap.as_ref().map_or(OverlapWord::None, |word| *word.get_ref());
+        match (word, &self.chunks) {
+            (OverlapWord::None, None) => Ok(Overlap::None),
+            (OverlapWord::TwoBatch, None) => Ok(Overlap::TwoBatch),
+            (OverlapWord::SingleBatch, None) if execution == Execution::Sequential => {
+                let found = "starts the combine in the last of a layer's products, and experts.execution = \
+                             \"sequential\" runs products expert by expert";
+                let help = "give experts.execution = \"grouped\", or overlap = \"chunks\"";
+                Err(source.mistake_at_key("exchange.overlap", found, help))
+            }
+            (OverlapWord::SingleBatch, None) => Ok(Overlap::SingleBatch),
+            (OverlapWord::Chunks, Some(chunks)) => Ok(Overlap::Chunks(chunks.get_ref().0)),
+            (OverlapWord::Chunks, None) => {
+                let found = "says that tokens travel in chunks, and not in how many";
+                Err(source.mistake_at_key("exchange.overlap", found, "add chunks = 2, 4 or 8"))
+            }
+            (_, Some(chunks)) => {
+                let found = "has no effect: exchange.overlap is not \"chunks\"";
+                let help = "remove it, or give exchange.overlap = \"chunks\"";
+                Err(source.mistake(chunks.span(), found, help))
+            }
+        }
+    }
+
+    /// Refuses tokens that do not divide into the parts that they travel in.
+    pub(super) fn check_parts(
+        &self,
+        source: &Source,
+        (overlap, tokens): (Overlap, u32),
+    ) -> Result<(), Diagnostic> {
+        let parts = overlap.parts();
+        if tokens.is_multiple_of(parts) {
+            return Ok(());
+        }
+        let found = format!(
+            "divides the {tokens} tokens of a GPU into {parts} parts, which leaves a remainder"
+        );
+        let key = if self.chunks.is_some() { "exchange.chunks" } else { "exchange.overlap" };
+        let help = format!("change batch.tokens_per_gpu to a multiple of {parts}");
+        Err(source.mistake_at_key(key, found, help))
+    }
 }

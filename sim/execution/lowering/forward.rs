@@ -7,6 +7,24 @@
 //!                    └─ zero-computation experts ─┘ (what sticks out runs before the FFN experts)
 //! ```
 //!
+//! Where exchanges overlap (`workload::Overlap`), the parts of a micro-batch take turns, and what exchanges hold of a GPU
+//! slows its kernels down. The halves A and B of a micro-batch, and the chunks 1 and 2 of a layer's slots:
+//!
+//! ```text
+//!  two-batch   mix A₋₁, attention … permute A │ mix B₋₁, attention … permute B │ experts A │ experts B │ mix A …
+//!                                             └┄┄┄┄┄┄┄┄┄┄ dispatch A ┄┄┄┄┄┄┄┄┄┘└ dispatch B ┘└ combine A ┘└ combine B ┄
+//!  chunks      attention … permute │            experts 1 │ experts 2 │            mix
+//!                                  └ dispatch 1 ┘└ dispatch 2 ┘└ combine 1 ┘└ combine 2 ┘
+//!  single-batch  … permute │            first products │ last product │ mix
+//!                          └ dispatch ┘                └┄┄┄ combine ┄┄┘
+//! ```
+//!
+//! Single-batch overlap lets the first block of rows set out when the last product begins, and takes no notice that the
+//! last one sets out only when it ends: a bound from below, by what one block of rows takes to travel. The last product is
+//! one of three of equal size where experts are gated, else one of two.
+//!
+//! The exchanges of a GPU run one after another. Between two micro-batches nothing overlaps.
+//!
 //! With pipeline stages, a GPU that has finished a micro-batch sends its tokens to the GPU of the
 //! same rank in the next stage and goes on; that one waits for them.
 
@@ -16,6 +34,7 @@ use crate::execution::blame::{Op, Reason};
 use crate::execution::program::{
     After, Command, Fill, Meeting, MeetingId, Program, Slowdown, Stream, Work,
 };
+use crate::workload::Overlap;
 
 /// A forward pass as a program.
 pub struct Forward<'a> {
@@ -25,22 +44,45 @@ pub struct Forward<'a> {
     next: Vec<u32>,
     /// For each group, the steps that some member is at.
     in_flight: Vec<Vec<InFlight>>,
+    /// Of each GPU, the parts whose results are on their way back, and what follows on them.
+    returning: Vec<Vec<Returning>>,
+    /// What an exchange does to kernels beside it.
+    slowdown: Slowdown,
+    /// The share of the time of experts' products that the last takes, where results travel beside it.
+    last_product: Option<f64>,
 }
 
-/// A step of a group under way.
+/// What a GPU does once the results of a part are back.
+struct Returning {
+    part: u32,
+    back: After,
+    after: Vec<Op>,
+}
+
+/// A part of a step of a group under way.
 struct InFlight {
     number: u32,
+    part: u32,
     plan: Step,
     /// Meetings that have not been adjourned.
     left: u8,
 }
 
 impl<'a> Forward<'a> {
-    /// The forward pass that a planner plans on these GPUs.
+    /// The forward pass that a planner plans on these GPUs, whose exchanges slow kernels beside them down so much.
     #[must_use]
-    pub fn new(grid: ParallelGrid, planner: StepPlanner<'a>) -> Self {
-        let groups = (0..grid.gpus / grid.group).map(|_| Vec::new()).collect();
-        Self { grid, planner, next: vec![0; grid.gpus as usize], in_flight: groups }
+    pub fn new(grid: ParallelGrid, planner: StepPlanner<'a>, slowdown: Slowdown) -> Self {
+        let in_flight = (0..grid.gpus / grid.group).map(|_| Vec::new()).collect();
+        let returning = (0..grid.gpus).map(|_| Vec::new()).collect();
+        let next = vec![0; grid.gpus as usize];
+        Self { grid, planner, next, in_flight, returning, slowdown, last_product: None }
+    }
+
+    /// The same whose results travel back while experts compute their last product, which takes this share.
+    #[must_use]
+    pub const fn with_last_product(mut self, share: Option<f64>) -> Self {
+        self.last_product = share;
+        self
     }
 
     /// What the gate has decided.
@@ -49,9 +91,10 @@ impl<'a> Forward<'a> {
         self.planner.totals()
     }
 
-    /// The step of a group, planned when its first member comes to it.
-    fn in_flight(&mut self, group: usize, number: u32) -> &mut InFlight {
-        let found = self.in_flight[group].iter().position(|step| step.number == number);
+    /// A part of a step of a group, planned when its first member comes to it.
+    fn in_flight(&mut self, group: usize, (number, part): (u32, u32)) -> &mut InFlight {
+        let steps = &self.in_flight[group];
+        let found = steps.iter().position(|step| step.number == number && step.part == part);
         let at = found.unwrap_or_else(|| {
             let first_gpu = self.grid.gpu(group, 0);
             let stage = self.grid.stage(first_gpu);
@@ -60,21 +103,21 @@ impl<'a> Forward<'a> {
             let group_in_stage = group as u32 % groups_per_stage;
             let micro_batch = number / self.grid.layers;
             let opens = micro_batch == 0;
-            let at =
-                At { round: layer, micro_batch, group: group_in_stage, backward: false, opens };
+            let (round, group_in_stage) = (layer, group_in_stage);
+            let at = At { round, micro_batch, group: group_in_stage, part, backward: false, opens };
             let plan = self.planner.plan(at, first_gpu);
             let left = if self.grid.dispatches { 2 } else { 1 };
-            self.in_flight[group].push(InFlight { number, plan, left });
+            self.in_flight[group].push(InFlight { number, part, plan, left });
             self.in_flight[group].len() - 1
         });
         &mut self.in_flight[group][at]
     }
 
-    /// The exchange of a step, joined on the exchange stream after own work.
+    /// An exchange of a part of a step, joined on the exchange stream after own work.
     fn join(
         &self,
         (group, rank): (usize, usize),
-        (number, phase): (u32, ExchangePhase),
+        (number, part, phase): (u32, u32, ExchangePhase),
         after: After,
         streams: &mut dyn Fill,
     ) -> After {
@@ -82,21 +125,28 @@ impl<'a> Forward<'a> {
             ExchangePhase::Dispatch => [Reason::DispatchWait, Reason::Dispatch],
             ExchangePhase::Combine => [Reason::CombineWait, Reason::Combine],
         };
-        let meeting = self.meeting_of(group, number, phase);
-        let work = Work::Join { meeting, rank, reasons, slowdown: Slowdown::NONE };
+        let meeting = self.meeting_of(group, (number, part), phase);
+        let work = Work::Join { meeting, rank, reasons, slowdown: self.slowdown };
         streams.push(Stream::Exchange, Command { work, after: Some(after), awaited: true })
     }
 
-    fn meeting_of(&self, group: usize, number: u32, phase: ExchangePhase) -> MeetingId {
+    fn meeting_of(
+        &self,
+        group: usize,
+        (number, part): (u32, u32),
+        phase: ExchangePhase,
+    ) -> MeetingId {
         let step = group as u64 * u64::from(self.grid.steps()) + u64::from(number);
+        let step = step * u64::from(self.grid.overlap.parts()) + u64::from(part);
         MeetingId(2 * step + phase as u64)
     }
 
-    fn of_meeting(&self, MeetingId(id): MeetingId) -> (usize, u32, ExchangePhase) {
-        let steps = u64::from(self.grid.steps());
-        let (group, number) = (id / 2 / steps, id / 2 % steps);
+    fn of_meeting(&self, MeetingId(id): MeetingId) -> (usize, (u32, u32), ExchangePhase) {
+        let (steps, parts) = (u64::from(self.grid.steps()), u64::from(self.grid.overlap.parts()));
+        let (step, part) = (id / 2 / parts, id / 2 % parts);
+        let (group, number) = (step / steps, step % steps);
         let both = [ExchangePhase::Dispatch, ExchangePhase::Combine];
-        (group as usize, number as u32, both[(id % 2) as usize])
+        (group as usize, (number as u32, part as u32), both[(id % 2) as usize])
     }
 
     /// Waits for a micro-batch of the stage before, at its first layer.
@@ -119,11 +169,102 @@ impl<'a> Forward<'a> {
         streams.push(Stream::Send, Command { work, after: Some(after), awaited: false });
     }
 
+    /// Whether a step is the last of a micro-batch on this stage.
+    const fn ends(&self, number: u32) -> bool {
+        (number + 1).is_multiple_of(self.grid.layers)
+    }
+
     /// Whether a step is the last of a micro-batch that another stage waits for.
     fn hands_over(&self, gpu: GpuId, number: u32) -> bool {
-        let last = (number + 1).is_multiple_of(self.grid.layers);
-        last && self.grid.handover.is_some() && self.grid.stage(gpu) + 1 < self.grid.stages
+        let waits = self.grid.handover.is_some() && self.grid.stage(gpu) + 1 < self.grid.stages;
+        self.ends(number) && waits
     }
+
+    /// What a GPU does before a part's tokens leave, and their dispatch; or its experts, where nothing is sent.
+    /// Says after what the part's experts run.
+    fn open(
+        &mut self,
+        gpu: GpuId,
+        (number, part): (u32, u32),
+        after: Option<After>,
+        streams: &mut dyn Fill,
+    ) -> Option<After> {
+        let (group, rank) = self.grid.group_and_rank(gpu);
+        let mut before = streams.ops();
+        before.extend_from_slice(self.in_flight(group, (number, part)).plan.before(rank));
+        if !self.grid.dispatches {
+            let experts = self.in_flight(group, (number, part)).plan.experts(rank);
+            before.extend_from_slice(experts);
+        }
+        let ready = streams.push(Stream::Compute, own(before, after, true));
+        if !self.grid.dispatches {
+            return Some(ready);
+        }
+        let phase = ExchangePhase::Dispatch;
+        Some(self.join((group, rank), (number, part, phase), ready, streams))
+    }
+
+    /// What a GPU does for the slots of a part that reached it, and their combine.
+    fn work(
+        &mut self,
+        gpu: GpuId,
+        (number, part): (u32, u32),
+        arrived: Option<After>,
+        streams: &mut dyn Fill,
+    ) {
+        let (group, rank) = self.grid.group_and_rank(gpu);
+        let dispatches = self.grid.dispatches;
+        let plan = &self.in_flight(group, (number, part)).plan;
+        let [mut local, mut experts, mut after] = std::array::from_fn(|_| streams.ops());
+        after.extend_from_slice(plan.after(rank));
+        let computed = if dispatches {
+            local.extend_from_slice(plan.local(rank));
+            experts.extend_from_slice(plan.experts(rank));
+            let covered = Command { work: Work::Covered(local), after: None, awaited: false };
+            streams.push(Stream::Compute, covered);
+            let last = self.last_product.map(|share| last_product(&mut experts, share));
+            let sends = streams.push(Stream::Compute, own(experts, arrived, true));
+            if let Some(last) = last {
+                streams.push(Stream::Compute, own(last, None, false));
+            }
+            Some(sends)
+        } else {
+            arrived
+        };
+        let Some(computed) = computed else { return };
+        let phase = ExchangePhase::Combine;
+        let back = self.join((group, rank), (number, part, phase), computed, streams);
+        self.returning[gpu.index()].push(Returning { part, back, after });
+    }
+
+    /// What a GPU does once a part's results are back; its end.
+    fn close(
+        &mut self,
+        gpu: GpuId,
+        part: u32,
+        awaited: bool,
+        streams: &mut dyn Fill,
+    ) -> Option<After> {
+        let returning = &mut self.returning[gpu.index()];
+        let at = returning.iter().position(|one| one.part == part)?;
+        let Returning { back, after, .. } = returning.swap_remove(at);
+        Some(streams.push(Stream::Compute, own(after, Some(back), awaited)))
+    }
+}
+
+/// Takes the last product's share of experts' products out of their work.
+fn last_product(experts: &mut [Op], share: f64) -> Vec<Op> {
+    let products = experts.iter_mut().filter(|op| op.reason == Reason::FfnGemm);
+    let taken = products.map(|op| {
+        let time = op.time.scaled(share);
+        op.time = op.time.saturating_sub(time);
+        Op { time, ..*op }
+    });
+    taken.collect()
+}
+
+const fn own(work: Vec<Op>, after: Option<After>, awaited: bool) -> Command {
+    Command { work: Work::Compute(work), after, awaited }
 }
 
 impl Program for Forward<'_> {
@@ -137,55 +278,48 @@ impl Program for Forward<'_> {
             return false;
         }
         self.next[gpu.index()] += 1;
-        let (group, rank) = self.grid.group_and_rank(gpu);
-        let dispatches = self.grid.dispatches;
-        let received = self.receive(gpu, number, streams);
+        let parts = self.grid.overlap.parts();
+        let takes_turns = self.grid.overlap == Overlap::TwoBatch;
+        let mut received = self.receive(gpu, number, streams);
+        let mut arrived = Vec::with_capacity(parts as usize);
+        for part in 0..parts {
+            self.close(gpu, part, false, streams);
+            arrived.push(self.open(gpu, (number, part), received.take(), streams));
+        }
+        for (part, arrived) in (0..parts).zip(arrived) {
+            self.work(gpu, (number, part), arrived, streams);
+        }
+        if takes_turns && !self.ends(number) {
+            return true;
+        }
         let hands_over = self.hands_over(gpu, number);
-        let plan = &self.in_flight(group, number).plan;
-        let [mut before, mut local, mut experts, mut after] =
-            std::array::from_fn(|_| streams.ops());
-        before.extend_from_slice(plan.before(rank));
-        local.extend_from_slice(plan.local(rank));
-        experts.extend_from_slice(plan.experts(rank));
-        after.extend_from_slice(plan.after(rank));
-        let own = |work: Vec<Op>, after: Option<After>, awaited: bool| Command {
-            work: Work::Compute(work),
-            after,
-            awaited,
-        };
-        let computed = if dispatches {
-            let ready = streams.push(Stream::Compute, own(before, received, true));
-            let at = (number, ExchangePhase::Dispatch);
-            let arrived = self.join((group, rank), at, ready, streams);
-            let covered = Command { work: Work::Covered(local), after: None, awaited: false };
-            streams.push(Stream::Compute, covered);
-            streams.push(Stream::Compute, own(experts, Some(arrived), true))
-        } else {
-            before.append(&mut experts);
-            streams.push(Stream::Compute, own(before, received, true))
-        };
-        let back = self.join((group, rank), (number, ExchangePhase::Combine), computed, streams);
-        let mixed = streams.push(Stream::Compute, own(after, Some(back), hands_over));
-        self.send(gpu, number, mixed, streams);
+        let mut mixed = None;
+        for part in 0..parts {
+            let last = part + 1 == parts;
+            mixed = self.close(gpu, part, last && hands_over, streams);
+        }
+        if let Some(mixed) = mixed {
+            self.send(gpu, number, mixed, streams);
+        }
         true
     }
 
     fn meeting(&mut self, meeting: MeetingId) -> Meeting {
-        let (group, number, phase) = self.of_meeting(meeting);
+        let (group, part_of_step, phase) = self.of_meeting(meeting);
         let grid = self.grid;
         let members = (0..grid.group as usize).map(|rank| grid.gpu(group, rank)).collect();
-        Meeting::Exchange(self.in_flight(group, number).plan.exchange(phase, members))
+        Meeting::Exchange(self.in_flight(group, part_of_step).plan.exchange(phase, members))
     }
 
     fn adjourned(&mut self, meeting: MeetingId) {
-        let (group, number, _) = self.of_meeting(meeting);
-        let step = self.in_flight(group, number);
+        let (group, (number, part), _) = self.of_meeting(meeting);
+        let step = self.in_flight(group, (number, part));
         step.left -= 1;
         if step.left > 0 {
             return;
         }
         let steps = &mut self.in_flight[group];
-        if let Some(at) = steps.iter().position(|step| step.number == number) {
+        if let Some(at) = steps.iter().position(|step| (step.number, step.part) == (number, part)) {
             let step = steps.swap_remove(at);
             self.planner.recycle(step.plan);
         }

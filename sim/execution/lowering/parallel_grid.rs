@@ -1,6 +1,7 @@
 //! How the GPUs are divided into groups and stages, and what they go through.
 
 use crate::base::units::{Bytes, GpuId};
+use crate::workload::Overlap;
 
 /// How the GPUs are divided and what they go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct ParallelGrid {
     pub layers: u32,
     /// Micro-batches, one after another.
     pub micro_batches: u32,
+    /// What exchanges run beside.
+    pub overlap: Overlap,
     /// Whether tokens are sent to their experts; if not, a step begins with the experts.
     pub dispatches: bool,
     /// Bytes handed to the next stage after a micro-batch; `None` if stages do not wait.

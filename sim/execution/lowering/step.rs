@@ -3,12 +3,18 @@
 
 mod drawn;
 mod member;
+mod parts;
 mod planned;
+mod tally;
 
 use drawn::Decided;
 pub use drawn::Drawn;
-use member::{Member, MemberWork, nonzero, outside_experts, rows_of, sent_by};
+use member::{
+    Member, MemberWork, nonzero, outside_experts, rows_of, sent_by, zero_computation_slots,
+};
+use parts::{Parts, Shared};
 pub use planned::{ExchangePhase, Step};
+use tally::tally;
 
 use std::borrow::Cow;
 
@@ -16,12 +22,10 @@ use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
 use super::rebalance::Rebalancing;
 use super::totals::Totals;
-use crate::base::units::{ExpertId, GpuId};
+use crate::base::units::GpuId;
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
-use crate::execution::cost::{
-    CollectiveTimes, KernelTimes, Launches, LayerCost, ZeroComputationSlots, shared_op,
-};
+use crate::execution::cost::{CollectiveTimes, KernelTimes, Launches, LayerCost, shared_op};
 use crate::gate::{Counts, Gate};
 use crate::placement::{Placement, Plans};
 use crate::workload::{Scheme, Workload};
@@ -35,6 +39,8 @@ pub struct At {
     pub micro_batch: u32,
     /// Group, counted within its pipeline stage.
     pub group: u32,
+    /// Part of the micro-batch, where it is exchanged in parts.
+    pub part: u32,
     /// Whether it is the backward step.
     pub backward: bool,
     /// Whether it is its group's first of this layer, which quantises weights.
@@ -46,6 +52,8 @@ pub struct StepPlanner<'a> {
     workload: &'a Workload,
     counted: Scope,
     gate: Gate,
+    /// Where micro-batches are exchanged in parts.
+    parts: Option<Parts>,
     /// Taken out while a step is planned.
     plans: Option<Plans<'a>>,
     /// What earlier runs of this workload under this seed have drawn.
@@ -93,6 +101,7 @@ impl<'a> StepPlanner<'a> {
             workload,
             counted,
             gate,
+            parts: None,
             plans: Some(Plans::new(workload)),
             drawn: None,
             rebalancing: None,
@@ -114,6 +123,18 @@ impl<'a> StepPlanner<'a> {
     #[must_use]
     pub const fn with_drawn(mut self, drawn: Option<&'a Drawn>) -> Self {
         self.drawn = drawn;
+        self
+    }
+
+    /// The same whose micro-batches are exchanged in so many parts, on which this gate decides; `chunks` says that gate,
+    /// permute and mix take all parts at once.
+    #[must_use]
+    pub fn in_parts(mut self, gate: Gate, count: u32, chunks: bool) -> Self {
+        if chunks {
+            // Work for all parts would have to be drawn again.
+            self.drawn = None;
+        }
+        self.parts = Some(Parts::new(gate, count, chunks));
         self
     }
 
@@ -143,25 +164,29 @@ impl<'a> StepPlanner<'a> {
 
     /// The same, with the exchanges of a step in which the gate decided alike.
     pub fn plan_sharing(&mut self, at: At, first_gpu: GpuId, alike: Option<&Step>) -> Step {
-        let At { round, micro_batch, group, backward, opens } = at;
+        let At { round, micro_batch, group, part, backward, .. } = at;
         let ranks = self.workload.layout.expert_parallel as usize;
         let first = group as usize * ranks;
         let micro_batch = micro_batch + self.workload.layout.places.lead_in();
-        let key = [round, micro_batch, group, first_gpu.0];
+        let key = [round, micro_batch, group, first_gpu.0, part];
         let kept = self.drawn.and_then(|drawn| drawn.of(key));
-        let counts = kept.as_ref().map_or_else(
-            || Cow::Owned(self.gate.counts(round, micro_batch, first..first + ranks)),
-            |kept| Cow::Borrowed(&kept.counts),
-        );
+        let of = first..first + ranks;
+        let (counts, whole) = match &kept {
+            Some(kept) => (Cow::Borrowed(&kept.counts), None),
+            None => {
+                let Shared { counts, whole } = self.counts([round, micro_batch], of, part as usize);
+                (Cow::Owned(counts), whole)
+            }
+        };
         let mut step = self.spare.pop().unwrap_or_default();
         step.parts.resize_with(ranks, MemberWork::default);
         let mut plans = self.plans.take().expect("put back after each step");
-        let at = [round, micro_batch, group];
+        let planned = [round, micro_batch, group];
         let shares = self.rebalancing.as_mut().map_or_else(Vec::new, |rebalancing| {
-            rebalancing.shares(&mut plans, &self.gate, at, first_gpu).to_vec()
+            rebalancing.shares(&mut plans, &self.gate, planned, first_gpu).to_vec()
         });
         let placement = kept.as_ref().and_then(|kept| kept.placement.as_ref());
-        let placement = placement.unwrap_or_else(|| plans.of(&self.gate, at, first));
+        let placement = placement.unwrap_or_else(|| plans.of(&self.gate, planned, first));
         let mut rows = std::mem::take(&mut self.rows);
         rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
         let known = kept.as_ref().map(|kept| &kept.dispatch);
@@ -173,33 +198,54 @@ impl<'a> StepPlanner<'a> {
         if kept.is_none() && !backward {
             self.keep(key, &counts, &step.dispatch, placement);
         }
+        let whole = whole.as_ref().unwrap_or(&counts);
         for (rank, rows) in rows.iter().enumerate() {
-            let mut part = std::mem::take(&mut step.parts[rank]);
-            part.clear();
-            let member = Member { rank, counts: &counts, rows };
-            if backward {
-                self.plan_backward(round, placement, member, &mut part);
-            } else {
-                let share = shares.get(rank).map(|&time| Op { reason: Reason::Rebalance, time });
-                part.before.extend(share.and_then(nonzero));
-                if opens {
-                    part.experts.extend(self.cost.quantised_weights());
-                }
-                self.plan_member(round, placement, member, &mut part);
-            }
-            step.parts[rank] = part;
+            let share = shares.get(rank).filter(|_| part == 0);
+            let share = share.map(|&time| Op { reason: Reason::Rebalance, time });
+            let of = Member { rank, counts: &counts, rows };
+            let both = [of, Member { counts: whole, ..of }];
+            self.plan_work((at, share), placement, both, &mut step.parts[rank]);
         }
         self.rows = rows;
         self.plans = Some(plans);
         step.totals = Totals::default();
         if !backward {
-            step.totals = self.tally(&counts, &step.dispatch);
+            step.totals = tally(self.workload, &counts, &step.dispatch);
             self.totals.add(&step.totals);
         }
         step
     }
 
-    fn keep(&self, key: [u32; 4], counts: &Counts, dispatch: &Dispatch, placement: &Placement) {
+    /// One member's work in a step, and what it does for `all` parts of it if it is the first or last of them.
+    fn plan_work(
+        &mut self,
+        (at, rebalance): (At, Option<Op>),
+        placement: &Placement,
+        [of, all]: [Member<'_>; 2],
+        part: &mut MemberWork,
+    ) {
+        part.clear();
+        if at.backward {
+            return self.plan_backward(at.round, placement, of, part);
+        }
+        part.before.extend(rebalance.and_then(nonzero));
+        if at.opens {
+            part.experts.extend(self.cost.quantised_weights());
+        }
+        let parts = self.parts.as_ref();
+        let does = parts.map_or([true; 2], |parts| parts.does(at.part as usize));
+        self.plan_member((at.round, does), placement, [of, all], part);
+    }
+
+    /// What the gate decides for a part of these GPUs' tokens.
+    fn counts(&mut self, at: [u32; 2], gpus: std::ops::Range<usize>, part: usize) -> Shared {
+        match &mut self.parts {
+            Some(parts) => parts.counts(at, gpus, part),
+            None => Shared { counts: self.gate.counts(at[0], at[1], gpus), whole: None },
+        }
+    }
+
+    fn keep(&self, key: [u32; 5], counts: &Counts, dispatch: &Dispatch, placement: &Placement) {
         let Some(drawn) = self.drawn else { return };
         let planned = self.workload.layout.places.seen().is_some();
         drawn.keep(key, || Decided {
@@ -227,15 +273,16 @@ impl<'a> StepPlanner<'a> {
 
     fn plan_member(
         &mut self,
-        round: u32,
+        (round, [opens, closes]): (u32, [bool; 2]),
         placement: &Placement,
-        of: Member<'_>,
+        [of, all]: [Member<'_>; 2],
         part: &mut MemberWork,
     ) {
-        let sent = sent_by(placement, of);
         let rounds = self.workload.gating.scheme.rounds();
         let (first, last) = (round == 0, round + 1 == self.workload.gates());
-        if self.counted != Scope::Experts {
+        let routes = self.counted != Scope::Experts;
+        let sent = if routes && (opens || closes) { sent_by(placement, all) } else { 0 };
+        if routes && opens {
             if round.is_multiple_of(rounds) {
                 // Everything in front of a layer's gate that is not the MoE layer.
                 part.before.extend(nonzero(self.dense[(round / rounds) as usize]));
@@ -244,15 +291,17 @@ impl<'a> StepPlanner<'a> {
             }
             part.before.push(self.cost.gate(first));
             part.before.push(self.cost.permute(sent));
+        }
+        if routes && closes {
             part.after.push(self.cost.mix(sent));
             if last {
                 part.after.extend(nonzero(self.output));
             }
         }
-        if round.is_multiple_of(rounds) {
+        if opens && round.is_multiple_of(rounds) {
             part.local.extend(nonzero(self.beside[1]));
         }
-        self.plan_experts(placement, of, part);
+        self.plan_experts(placement, (of, opens.then_some(all)), part);
         if self.counted == Scope::Experts {
             // Nothing hides anything here: what counts is the experts' own time.
             let local = std::mem::take(&mut part.local);
@@ -262,8 +311,15 @@ impl<'a> StepPlanner<'a> {
 
     /// FFN experts and zero-computation experts of one member with their launches: one stretch, or where local work
     /// runs beside the dispatch two.
-    fn plan_experts(&mut self, placement: &Placement, of: Member<'_>, part: &mut MemberWork) {
-        let slots = self.zero_computation_slots(placement, of);
+    fn plan_experts(
+        &mut self,
+        placement: &Placement,
+        (of, local): (Member<'_>, Option<Member<'_>>),
+        part: &mut MemberWork,
+    ) {
+        let slots = local
+            .map(|of| zero_computation_slots(self.workload, placement, of))
+            .unwrap_or_default();
         let zero_computation = self.cost.zero_computation(slots);
         let mut launches = Launches { layers: 1, visits: of.rows.len() as u64 };
         let of_kinds = u64::from(slots.kinds_visited);
@@ -308,64 +364,8 @@ impl<'a> StepPlanner<'a> {
             part.after.extend(self.shared.map(|shared| shared.backward(first)));
             other_weights.extend(nonzero(weights));
         }
-        let mut slots = self.zero_computation_slots(placement, of);
+        let mut slots = zero_computation_slots(self.workload, placement, of);
         slots.kinds_visited = slots.kinds_visited.min(u32::from(slots.copy + slots.constant > 0));
         part.local.push(self.cost.zero_computation_backward(slots));
-    }
-
-    /// Zero-computation work of one member: on its own tokens, or, if such experts are placed like
-    /// FFN experts, on all tokens that chose those it owns. Null experts are no work, not even a visit.
-    fn zero_computation_slots(
-        &self,
-        placement: &Placement,
-        of: Member<'_>,
-    ) -> ZeroComputationSlots {
-        if self.workload.gating.scheme == Scheme::NullExperts {
-            return ZeroComputationSlots::default();
-        }
-        let local = self.workload.zero_computation_local;
-        let kinds = self.workload.model.experts.zero_computation;
-        let first = self.workload.model.experts.ffn as usize;
-        let mut slots = ZeroComputationSlots::default();
-        let mut expert = first;
-        for (kind, experts) in [kinds.zero, kinds.copy, kinds.constant].into_iter().enumerate() {
-            let mut mine = 0;
-            for _ in 0..experts {
-                let hosts = placement.hosts(ExpertId(expert as u32));
-                if local || hosts.contains(&(of.rank as u32)) {
-                    let kept = |from| u64::from(of.counts.kept(from, expert));
-                    let worked: u64 =
-                        if local { kept(of.rank) } else { (0..of.counts.gpus()).map(kept).sum() };
-                    mine += 1;
-                    slots.copy += if kind == 1 { worked } else { 0 };
-                    slots.constant += if kind == 2 { worked } else { 0 };
-                }
-                expert += 1;
-            }
-            slots.kinds_visited += u32::from(mine > 0);
-        }
-        slots
-    }
-
-    fn tally(&self, counts: &Counts, dispatch: &Dispatch) -> Totals {
-        let ffn = self.workload.model.experts.ffn as usize;
-        let mut totals = Totals::default();
-        for gpu in 0..counts.gpus() {
-            for expert in 0..counts.experts() {
-                let (kept, dropped) = (counts.kept(gpu, expert), counts.dropped(gpu, expert));
-                let chosen = u64::from(kept) + u64::from(dropped);
-                if expert < ffn {
-                    totals.ffn_slots += chosen;
-                    totals.padded_rows += u64::from(counts.computed(gpu, expert) - kept);
-                } else {
-                    totals.zero_computation_slots += chosen;
-                }
-                totals.dropped_slots += u64::from(dropped);
-            }
-        }
-        totals.dropped_weight += counts.lost_weight();
-        totals.gated_tokens += counts.gpus() as u64 * u64::from(self.workload.batch.tokens_per_gpu);
-        totals.dispatched_bytes += dispatch.bytes();
-        totals
     }
 }

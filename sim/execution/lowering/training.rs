@@ -170,6 +170,7 @@ impl<'a> TrainingStep<'a> {
                 micro_batch: key.micro_batch,
                 group: key.group % (grid.per_stage() / grid.group),
                 backward,
+                part: 0,
                 opens: key.micro_batch == 0 && !backward,
             };
             let plan = match draws {

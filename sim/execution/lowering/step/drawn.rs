@@ -14,7 +14,7 @@ use crate::placement::Placement;
 /// Cells of count and traffic matrices that are kept: about 60 MB.
 const MOST_CELLS: usize = 8 << 20;
 
-/// Steps that were planned before, by round, micro-batch, group and first GPU.
+/// Steps that were planned before, by round, micro-batch, group, first GPU and part.
 #[derive(Debug, Default)]
 pub struct Drawn {
     kept: Mutex<Kept>,
@@ -23,7 +23,7 @@ pub struct Drawn {
 #[derive(Debug, Default)]
 struct Kept {
     cells: usize,
-    steps: BTreeMap<[u32; 4], Arc<Decided>>,
+    steps: BTreeMap<[u32; 5], Arc<Decided>>,
 }
 
 /// What was decided in one step.
@@ -36,11 +36,11 @@ pub(super) struct Decided {
 }
 
 impl Drawn {
-    pub(super) fn of(&self, step: [u32; 4]) -> Option<Arc<Decided>> {
+    pub(super) fn of(&self, step: [u32; 5]) -> Option<Arc<Decided>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).steps.get(&step).cloned()
     }
 
-    pub(super) fn keep(&self, step: [u32; 4], decided: impl FnOnce() -> Decided) {
+    pub(super) fn keep(&self, step: [u32; 5], decided: impl FnOnce() -> Decided) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.cells < MOST_CELLS && !kept.steps.contains_key(&step) {
             let decided = decided();

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::base::units::{ExpertId, SimDuration};
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
-use crate::execution::cost::{KernelTimes, dense_op, output_op, shortcut_op};
+use crate::execution::cost::{KernelTimes, ZeroComputationSlots, dense_op, output_op, shortcut_op};
 use crate::gate::Counts;
 use crate::placement::Placement;
-use crate::workload::Workload;
+use crate::workload::{Scheme, Workload};
 
 /// One member's work in a step.
 #[derive(Clone, Debug, Default)]
@@ -101,4 +101,38 @@ pub(super) fn outside_experts(
     }
     let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
     (vec![none; workload.model.layers as usize], [none; 2])
+}
+
+/// Zero-computation work of one member: on its own tokens, or, if such experts are placed like
+/// FFN experts, on all tokens that chose those it owns. Null experts are no work, not even a visit.
+pub(super) fn zero_computation_slots(
+    workload: &Workload,
+    placement: &Placement,
+    of: Member<'_>,
+) -> ZeroComputationSlots {
+    if workload.gating.scheme == Scheme::NullExperts {
+        return ZeroComputationSlots::default();
+    }
+    let local = workload.zero_computation_local;
+    let kinds = workload.model.experts.zero_computation;
+    let first = workload.model.experts.ffn as usize;
+    let mut slots = ZeroComputationSlots::default();
+    let mut expert = first;
+    for (kind, experts) in [kinds.zero, kinds.copy, kinds.constant].into_iter().enumerate() {
+        let mut mine = 0;
+        for _ in 0..experts {
+            let hosts = placement.hosts(ExpertId(expert as u32));
+            if local || hosts.contains(&(of.rank as u32)) {
+                let kept = |from| u64::from(of.counts.kept(from, expert));
+                let worked: u64 =
+                    if local { kept(of.rank) } else { (0..of.counts.gpus()).map(kept).sum() };
+                mine += 1;
+                slots.copy += if kind == 1 { worked } else { 0 };
+                slots.constant += if kind == 2 { worked } else { 0 };
+            }
+            expert += 1;
+        }
+        slots.kinds_visited += u32::from(mine > 0);
+    }
+    slots
 }

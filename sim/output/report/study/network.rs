@@ -10,6 +10,7 @@ use crate::config::Scenario;
 use crate::network::NetworkReport;
 use crate::network::fluid::Engine;
 use crate::studies::study::Row;
+use crate::workload::Overlap;
 
 /// The exchanges of one workload, over all seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,9 @@ pub struct NetworkUse {
     /// How tokens travel.
     #[serde(default)]
     pub all_to_all: String,
+    /// What exchanges run beside, where that is more than local experts: `two-batch`, `single-batch`, `4 chunks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
     /// Exchanges with bytes for the network.
     pub exchanges: u64,
     /// Transfers of these exchanges.
@@ -41,10 +45,12 @@ impl NetworkUse {
     /// None where there were no exchanges.
     pub(super) fn of(scenario: &Scenario, row: &Row) -> Option<Self> {
         let report = &row.network_report;
+        let overlap = row.workload.stack.overlap;
         let measured = (report.measured > 0).then_some(report);
         (report.exchanges > 0).then(|| Self {
             engine: report.engine,
             all_to_all: scenario.algorithms([&row.workload]),
+            overlap: (overlap != Overlap::None).then(|| overlap.to_string()),
             exchanges: report.exchanges,
             flows: report.flows,
             error_bound: report.error_bound,
@@ -77,10 +83,14 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
         let carried = || all.iter().filter(|one| one.engine == engine);
         let reports = carried().map(|one| one.report());
         if let Some(report) = reports.reduce(|all, one| all.and(&one)) {
-            let mut names: Vec<&str> = Vec::new();
+            let mut names: Vec<String> = Vec::new();
             for one in carried().filter(|one| !one.all_to_all.is_empty()) {
-                if !names.contains(&one.all_to_all.as_str()) {
-                    names.push(&one.all_to_all);
+                let overlap = one.overlap.as_ref();
+                let overlap =
+                    overlap.map_or_else(String::new, |how| format!(" overlapped ({how})"));
+                let name = format!("{} all-to-all{overlap}", one.all_to_all);
+                if !names.contains(&name) {
+                    names.push(name);
                 }
             }
             line(&names.join(", "), &report, out)?;
@@ -91,7 +101,7 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
 
 fn line(algorithms: &str, report: &NetworkReport, out: &mut dyn Write) -> io::Result<()> {
     let engine = report.engine;
-    write!(out, "network: {algorithms} all-to-all, {} engine: ", engine.name())?;
+    write!(out, "network: {algorithms}, {} engine: ", engine.name())?;
     match report.error_bound {
         Some(error) if engine == Engine::Quantised => {
             writeln!(out, "times of exchanges within about {}%", 100.0 * error)

@@ -76,8 +76,6 @@ const SAME: [&str; 13] = [
 pub(super) struct Hardware {
     /// Profile, by its built-in name.
     pub profile: &'static str,
-    /// Data sheet of the profile's GPU.
-    pub sheet: &'static DataSheet,
     /// The topology file.
     pub topology: Table,
     /// GPUs simulated: one expert group.
@@ -132,7 +130,7 @@ pub(super) fn of(row: &Row, gpus: u32, taken: u32) -> Result<Hardware, String> {
         topology.insert("fabric".into(), fabric(nodes).into());
     }
     let transferred = gpu.variant.is_some();
-    Ok(Hardware { profile: gpu.profile, sheet, topology, gpus, nodes, notes, transferred })
+    Ok(Hardware { profile: gpu.profile, topology, gpus, nodes, notes, transferred })
 }
 
 fn find(name: &str) -> Result<&'static Known, String> {

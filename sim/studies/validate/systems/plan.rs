@@ -24,18 +24,10 @@ const VANILLA: &str = "vanilla.toml";
 /// Seeds whose mean is the prediction.
 const SEEDS: &str = "0..3";
 
-/// Two micro-batches of which one computes while the other's tokens travel.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Overlap {
-    /// Share of the SMs that the exchange keeps while it is under way.
-    pub taken: f64,
-}
-
 /// A row's scenario, and how its outcome becomes the row's figure.
 pub(super) struct Plan {
     pub question: Question,
     pub per: Per,
-    pub overlap: Option<Overlap>,
     /// What was assumed, in the order of the mapping.
     pub notes: Vec<String>,
     /// Inputs that are not stated, or that a relative stands in for.
@@ -105,23 +97,24 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
         _ => None,
     };
     let serves = matches!(question.what, What::Prefill | What::Decode);
-    let two = serves && Stack::two_batches(row);
-    let micro = if two { tokens.div_ceil(2) } else { tokens };
     let overlapped_kernel = question.what == What::GroupedProduct && Stack::overlaps(row);
     let taken = stack.sms.filter(|_| overlapped_kernel).unwrap_or(0);
     let simulated = step.as_ref().map_or(ranks, |step| step.gpus);
     let hardware = hardware::of(row, simulated, taken)?;
-    let mut model = model::of(row, question.what, &stack, [micro, ranks])?;
+    let mut model = model::of(row, question.what, &stack, [tokens, ranks])?;
+    if serves && Stack::overlaps(row) {
+        let overlap = Stack::overlap_of_serving(row);
+        if let Some(exchange) = model.workload.get_mut("exchange").and_then(Value::as_table_mut) {
+            exchange.insert("overlap".into(), overlap.word().into());
+        }
+    }
     if training::counted(question.what).is_some() {
         trains(&mut model.workload, step.as_ref());
     }
-    let overlap = two.then(|| Overlap {
-        taken: f64::from(stack.sms.unwrap_or(DEFAULT_SMS)) / f64::from(hardware.sheet.sms),
-    });
-    let bytes = bytes_of(question.what, &stack, shape, model.groups, &hardware, micro);
+    let bytes = bytes_of(question.what, &stack, shape, model.groups, &hardware, tokens);
     let per = Per {
         tokens: step.as_ref().map_or(f64::from(tokens), |step| step.tokens_per_gpu),
-        operations: operations_of(question.what, shape, micro),
+        operations: operations_of(question.what, shape, tokens),
         bytes,
         gpus_per_node: f64::from(row.count("gpus_per_node", &row.gpus_per_node)?.unwrap_or(8)),
         gpus: f64::from(row.count("n_gpus", &row.n_gpus)?.unwrap_or(ranks)),
@@ -133,15 +126,11 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
     let mut notes: Vec<String> =
         [hardware.notes, stack.notes.clone(), model.notes, of_step].concat();
     notes.extend(of_recipe);
-    notes.extend(overlap.map(|_| {
-        "two micro-batches overlapped by a bound (see docs/systems.md); the scenario runs one alone"
-            .to_owned()
-    }));
     let alone = if serves { "model-forward" } else { "moe-layer" };
     let counted = training::counted(question.what).unwrap_or(alone);
     let scenario = scenario_of(row, hardware.profile, counted);
     let files = files_of(row, scenario.clone(), &hardware.topology, model.workload.clone());
-    let mut plan = Plan { question, per, overlap, notes, open, files };
+    let mut plan = Plan { question, per, notes, open, files };
     if question.what == What::Training && given.recompute.trim().is_empty() {
         plan.recompute_to_fit(row, &scenario, (&hardware.topology, model.workload));
     }
@@ -160,9 +149,6 @@ fn trains(workload: &mut Table, step: Option<&Step>) {
         batch.insert("micro_batches".into(), i64::from(step.micro_batches).into());
     }
 }
-
-/// SMs that DeepEP's normal kernels keep where a row does not say [deepep].
-const DEFAULT_SMS: u32 = 20;
 
 /// GPUs of one expert group: the layer is alike in all others.
 fn ranks_of(row: &Row) -> Result<u32, String> {

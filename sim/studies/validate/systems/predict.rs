@@ -10,18 +10,8 @@
 //!
 //! and in place of [`NOISE`] by [`WHOLE`] below and [`UNFUSED`] above for a step of a whole model, most of whose software
 //! no row states: what is left out of a prediction, kernels that are not fused and gaps between launches, only adds time.
-//!
-//! Two overlapped micro-batches: while one's exchanges take `X` in all, the other computes on the
-//! share `1 − s` of the SMs; afterwards on all. With `C` the computation of one alone, a step of both
-//! takes
-//!
-//! ```text
-//!   2 · max(X, C + s·X)                                                                (2)
-//! ```
-//!
-//! a bound from below, since it supposes that neither ever waits for the other.
 
-use super::plan::{Overlap, Plan};
+use super::plan::Plan;
 use super::question::What;
 use super::training;
 use crate::base::statistics::Range;
@@ -216,24 +206,14 @@ fn widened(time: f64, drawn: &[f64], [below, above]: [f64; 2]) -> [f64; 2] {
 fn seconds_of(outcome: &Outcome, plan: &Plan) -> f64 {
     let blamed = |reason| outcome.mean_blame_ms(reason) / 1e3;
     match plan.question.what {
-        What::Layer | What::LayerBoth | What::Training => outcome.makespan.secs(),
+        What::Layer | What::LayerBoth | What::Training | What::Prefill | What::Decode => {
+            outcome.makespan.secs()
+        }
         What::LayerBackward => training::backward(outcome),
         What::Dispatch => blamed(Reason::Dispatch),
         What::Combine => blamed(Reason::Combine),
         What::GroupedProduct => blamed(Reason::FfnGemm) / 2.0,
-        What::Prefill | What::Decode => match plan.overlap {
-            None => outcome.makespan.secs(),
-            Some(overlap) => overlapped(outcome, overlap),
-        },
     }
-}
-
-/// Equation (2).
-fn overlapped(outcome: &Outcome, overlap: Overlap) -> f64 {
-    let blamed = |reason| outcome.mean_blame_ms(reason) / 1e3;
-    let exchanges = blamed(Reason::Dispatch) + blamed(Reason::Combine);
-    let computed = outcome.makespan.secs() - exchanges;
-    2.0 * exchanges.max(computed + overlap.taken * exchanges)
 }
 
 /// What data-sheet peaks predict: the same run with kernels on the roofline and links at their rates.

@@ -7,6 +7,7 @@ use toml::Table;
 
 use super::row::Row;
 use super::words::{count_before, has_any};
+use crate::workload::Overlap;
 
 /// What a batch is part of, as workload files say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,13 +112,12 @@ impl Stack {
         batch.insert("phase".into(), self.phase.word().into());
     }
 
-    /// Whether two micro-batches of a serving engine overlap, by the row's word. Overlap within one batch hides
-    /// less, and none of it is counted.
-    pub(super) fn two_batches(row: &Row) -> bool {
-        Self::overlaps(row) && !has_any(&row.overlap, &["single"])
+    /// How exchanges of a serving engine overlap, by the row's word.
+    pub(super) fn overlap_of_serving(row: &Row) -> Overlap {
+        if has_any(&row.overlap, &["single"]) { Overlap::SingleBatch } else { Overlap::TwoBatch }
     }
 
-    /// Whether two micro-batches overlap, by the row's word.
+    /// Whether exchanges overlap, by the row's word.
     pub(super) fn overlaps(row: &Row) -> bool {
         let none = ["", "none", "no", "off"];
         let text = row.overlap.trim().to_lowercase();
