@@ -64,7 +64,7 @@ const MOST_LINES: usize = 400;
 
 /// Files that are longer than `MOST_LINES`, with the most they may have. The list may only shrink.
 const LONGER_FILES: &[(&str, usize)] = &[
-    ("calibrate/tool/src/measure/device/cuda.rs", 495),
+    ("calibrate/tool/src/measure/device/cuda.rs", 454),
     ("calibrate/tool/src/measure/device/wgpu.rs", 441),
 ];
 

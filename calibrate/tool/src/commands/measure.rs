@@ -42,6 +42,9 @@ pub struct MeasureArgs {
     /// Format of tokens and weights. Default: bfloat16 with CUDA; else float16 where the GPU has it.
     #[arg(long, value_name = "FORMAT")]
     dtype: Option<String>,
+    /// The sizes that CPUs get, on any device: to see in seconds whether all of it works there.
+    #[arg(long)]
+    small: bool,
     /// Inputs and the order of points follow from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -61,12 +64,12 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), Refused> {
     }
     let facts = backend.facts().clone();
     let format = format_for(&facts, args.dtype.as_deref())?;
-    let shapes = shapes_for(&facts, &args.shapes)?;
+    let software = facts.software || args.small;
+    let shapes = shapes_for(software, &args.shapes)?;
     say(&format!("device: {}", described(&facts)));
     let names: Vec<&str> = shapes.iter().map(|shape| shape.name).collect();
     say(&format!("in {}, shapes {}", format.name(), names.join(", ")));
-    let suite =
-        Suite { shapes, software: facts.software, format, sms: facts.sms, gpus: facts.gpus };
+    let suite = Suite { shapes, software, format, sms: facts.sms, gpus: facts.gpus };
     let session = Session {
         out: args.out.clone(),
         format,
@@ -107,6 +110,12 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), Refused> {
             "warning: too little time for even the coarse grid of {probes}: run the same command again"
         ));
     }
+    if measured + found == 0 && report.unable > 0 {
+        let unable = report.unable;
+        let found = format!("nothing was measured: the device could do none of {unable} points");
+        let help = format!("the reasons stand above and in {folder}/warnings.txt");
+        return Err(Diagnostic::of(folder.to_string(), found, help).into());
+    }
     if report.refused > 0 {
         let refused = report.refused;
         let found = format!(
@@ -133,12 +142,9 @@ fn format_for(facts: &DeviceFacts, asked: Option<&str>) -> Result<Format, Diagno
     Ok(best.filter(|_| !facts.software).unwrap_or(Format::F32))
 }
 
-fn shapes_for(facts: &DeviceFacts, asked: &[String]) -> Result<Vec<Shape>, Diagnostic> {
-    let standard = if facts.software {
-        vec!["tiny", "small"]
-    } else {
-        vec!["moepp-0.6b", "moepp-1b", "moepp-7b"]
-    };
+fn shapes_for(software: bool, asked: &[String]) -> Result<Vec<Shape>, Diagnostic> {
+    let standard =
+        if software { vec!["tiny", "small"] } else { vec!["moepp-0.6b", "moepp-1b", "moepp-7b"] };
     let names: Vec<&str> =
         if asked.is_empty() { standard } else { asked.iter().map(String::as_str).collect() };
     let of = |name: &&str| {

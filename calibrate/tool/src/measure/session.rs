@@ -63,6 +63,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Points without a timing because their kernels were refused.
     pub refused: usize,
+    /// Points that the device could not do.
+    pub unable: usize,
 }
 
 /// Told how a session goes on.
@@ -130,6 +132,7 @@ impl Session {
             left: plan.count(&State::Left),
             without_coarse: plan.without_coarse(),
             refused: plan.count(&State::Refused),
+            unable: plan.unable(),
             worst_error: plan.worst_error(),
             warnings,
         })

@@ -14,7 +14,7 @@ use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
 use crate::measure::backend::{
-    Backend, Buffer, Clock, DeviceError, DeviceFacts, Elapsed, Gemm, Launch, Prepared, Step,
+    Backend, Buffer, DeviceError, DeviceFacts, Elapsed, Gemm, Launch, Prepared, Step,
 };
 use crate::measure::kernels::{self, Kernel};
 use crate::measure::numbers::Format;
@@ -23,13 +23,13 @@ mod blas;
 pub mod libraries;
 pub mod nccl;
 pub mod nvrtc;
+mod opening;
 mod peers;
 
 use blas::{Blas, Product};
+use opening::Opened;
 use peers::{Exchange, Peers};
 
-/// The oldest CUDA that a driver must speak, as it tells it: 12.8.
-const OLDEST: i32 = 12_080;
 /// Groups of threads along the first axis of a grid: as in wgpu, so that indices are the same.
 const MOST_GROUPS: u64 = 65_535;
 /// More steps than this are not enqueued behind a held stream: its queue is finite.
@@ -159,64 +159,12 @@ impl Cuda {
     }
 
     fn with_libraries(index: usize) -> Result<Self, DeviceError> {
-        let absent = |error: DriverError| match failed(error) {
-            DeviceError::Lost(text) | DeviceError::Failed(text) => DeviceError::Absent(text),
-            other => other,
-        };
-        result::init().map_err(absent)?;
-        let mut version = 0;
-        // SAFETY: `version` is written during the call alone.
-        unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().map_err(absent)?;
-        if version < OLDEST {
-            let (major, minor) = (version / 1000, version % 1000 / 10);
-            let found =
-                format!("the driver speaks CUDA {major}.{minor}, and 12.8 is needed: update it");
-            return Err(DeviceError::Absent(found));
-        }
-        let count = result::device::get_count().map_err(absent)?;
-        if index as i64 >= i64::from(count) {
-            let found = format!("there is no GPU {index}: found {count}, counted from 0");
-            return Err(DeviceError::Absent(found));
-        }
-        let device = result::device::get(index as i32).map_err(absent)?;
-        let attribute = |which| {
-            // SAFETY: `device` came from the driver.
-            unsafe { result::device::get_attribute(device, which) }.map_err(failed)
-        };
-        use sys::CUdevice_attribute as A;
-        let major = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
-        let minor = attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-        let sms = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
-        let cache = attribute(A::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
-        // SAFETY: `device` came from the driver; the context lives as long as the process.
-        let context = unsafe { result::primary_ctx::retain(device) }.map_err(absent)?;
-        // SAFETY: the context was just retained.
-        unsafe { result::ctx::set_current(context) }.map_err(absent)?;
-        let (free, _) = result::mem_get_info().map_err(failed)?;
-        let name = result::device::get_name(device).map_err(failed)?;
-        let stream =
-            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed)?;
-        let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed);
-        let (start, stop) = (event()?, event()?);
-        let architecture = format!("sm_{major}{minor}");
+        let Opened { context, stream, start, stop, count, architecture, facts } =
+            opening::open(index)?;
         let hold = load(&nvrtc::machine_code(HOLD, &architecture)?)?;
         // SAFETY: the memory is freed with the process; it holds one word.
         let flag = unsafe { result::malloc_host(4, sys::CU_MEMHOSTALLOC_DEVICEMAP) };
         let flag = flag.map_err(failed)?.cast::<u32>();
-        let half = if major >= 8 { vec![Format::F16, Format::Bf16] } else { vec![Format::F16] };
-        let facts = DeviceFacts {
-            name,
-            backend: "cuda".to_owned(),
-            driver: format!("CUDA {}.{}", version / 1000, version % 1000 / 10),
-            software: false,
-            memory: Some(free as u64),
-            cache: cache.max(0) as u64,
-            sms: Some(sms.max(1) as u32),
-            gpus: count.max(1) as u32,
-            largest_buffer: free as u64,
-            formats: [vec![Format::F32], half].concat(),
-            clock: Clock::Device,
-        };
         Ok(Self {
             stream,
             start,
@@ -361,6 +309,19 @@ impl Cuda {
         }
     }
 
+    /// Enqueues work between the two events; `several` GPUs begin and end with the measured one.
+    fn enqueue_all(&self, work: &[&Ready], several: bool) -> Result<(), DeviceError> {
+        self.record(self.start)?;
+        if several {
+            self.peers.begin_after(self.start)?;
+        }
+        work.iter().try_for_each(|ready| self.enqueue(ready))?;
+        if several {
+            self.peers.end_with()?;
+        }
+        self.record(self.stop)
+    }
+
     /// Launches the kernel that holds the stream.
     fn hold_back(&self) -> Result<(), DeviceError> {
         // SAFETY: the flag is a word of pinned memory that host and device share.
@@ -375,6 +336,12 @@ impl Cuda {
     fn record(&self, event: sys::CUevent) -> Result<(), DeviceError> {
         // SAFETY: event and stream are ours and live.
         unsafe { result::event::record(event, self.stream) }.map_err(failed)
+    }
+}
+
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        self.release_all();
     }
 }
 
@@ -469,23 +436,15 @@ impl Backend for Cuda {
     fn time(&mut self, runs: &[Prepared]) -> Result<Elapsed, DeviceError> {
         let work: Vec<&Ready> = runs.iter().flat_map(|run| &self.ready[run.0 as usize]).collect();
         let held = work.len() <= MOST_HELD && work.iter().all(|ready| ready.holds());
+        let several = work.iter().any(|ready| matches!(ready, Ready::Exchange(_)));
         let begun = Instant::now();
         if held {
             self.hold_back()?;
         }
-        self.record(self.start)?;
-        let several = work.iter().any(|ready| matches!(ready, Ready::Exchange(_)));
-        if several {
-            self.peers.begin_after(self.start)?;
-        }
-        let enqueued = work.into_iter().try_for_each(|ready| self.enqueue(ready));
-        if several {
-            self.peers.end_with()?;
-        }
-        let recorded = self.record(self.stop);
+        let enqueued = self.enqueue_all(&work, several);
         // SAFETY: as in `hold_back`. The stream is let go whatever happened.
         unsafe { self.flag.write_volatile(1) };
-        enqueued.and(recorded)?;
+        enqueued?;
         self.wait()?;
         let host = begun.elapsed().as_secs_f64();
         // SAFETY: both events were recorded with timing, and are over.

@@ -148,6 +148,12 @@ impl<'p> Plan<'p> {
         self.asked.iter().flat_map(|a| &a.samples).map(|s| s.error).fold(0.0, f64::max)
     }
 
+    /// Points that the device could not do.
+    pub(super) fn unable(&self) -> usize {
+        let states = self.asked.iter().flat_map(|a| &a.states);
+        states.filter(|state| matches!(state, State::Unable(_))).count()
+    }
+
     pub(super) fn count(&self, state: &State) -> usize {
         self.asked.iter().flat_map(|a| &a.states).filter(|s| *s == state).count()
     }

@@ -7,6 +7,14 @@ use libloading::Library;
 
 use super::Reading;
 
+/// The library's names; the path is where containers have the driver that the loader does not know.
+const NAMES: [&str; 4] = [
+    "libnvidia-ml.so.1",
+    "libnvidia-ml.so",
+    "/usr/local/nvidia/lib64/libnvidia-ml.so.1",
+    "nvml.dll",
+];
+
 /// `nvmlClockType_t`: the clock of the streaming multiprocessors.
 const CLOCK_SM: c_uint = 1;
 /// `nvmlTemperatureSensors_t`: the GPU die.
@@ -24,9 +32,8 @@ impl Nvml {
     /// The GPU of this index, if the library and the GPU are there.
     #[must_use]
     pub fn open(index: usize) -> Option<Self> {
-        let names = ["libnvidia-ml.so.1", "libnvidia-ml.so", "nvml.dll"];
         // SAFETY: NVIDIA's library runs no code at load time that would break ours.
-        let library = names.iter().find_map(|name| unsafe { Library::new(name) }.ok())?;
+        let library = NAMES.iter().find_map(|name| unsafe { Library::new(name) }.ok())?;
         let mut device: Handle = std::ptr::null_mut();
         // SAFETY: the signatures are those of nvml.h; `device` outlives the call that fills it.
         let opened = unsafe {

@@ -18,6 +18,9 @@ use crate::measure::numbers::Format;
 /// Room that cuBLASLt may use beside its matrices; what NVIDIA advises for Hopper.
 const WORKSPACE: usize = 32 << 20;
 
+/// The binary logarithm of the strictest alignment that cuBLASLt knows: 256 bytes.
+const MOST_ALIGNED: u32 = 8;
+
 /// Handles, and what plans need as long as they live.
 pub struct Blas {
     stream: CUstream,
@@ -131,12 +134,17 @@ impl Blas {
             return Ok(vec![self.grouped_plan(gemm, &groups)?]);
         }
         let one = |(rows, matrices): (u32, [CUdeviceptr; 3])| {
-            Ok(Product::One(self.lt_plan(gemm, rows)?, matrices))
+            Ok(Product::One(self.lt_plan(gemm, rows, matrices)?, matrices))
         };
         groups.into_iter().map(one).collect()
     }
 
-    fn lt_plan(&mut self, gemm: &Gemm, rows: u32) -> Result<usize, DeviceError> {
+    fn lt_plan(
+        &mut self,
+        gemm: &Gemm,
+        rows: u32,
+        [a, b, c]: [CUdeviceptr; 3],
+    ) -> Result<usize, DeviceError> {
         let wrong = |e: lt::CublasError| refused("cuBLASLt", e);
         let single = ltsys::cudaDataType::CUDA_R_32F;
         let compute = ltsys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
@@ -160,18 +168,9 @@ impl Blas {
         };
         let layouts =
             [layout(gemm.format, n, k)?, layout(gemm.format, k, m)?, layout(gemm.out, n, m)?];
-        let preference = lt::create_matmul_pref().map_err(wrong)?;
-        let room = WORKSPACE;
-        // SAFETY: the attribute is one machine word, read during the call; handles are live, and the
-        // preference is not used after it is destroyed.
+        let preference = preference([b, a, c, c])?;
+        // SAFETY: handles are live, and the preference is not used after it is destroyed.
         let found = unsafe {
-            lt::set_matmul_pref_attribute(
-                preference,
-                ltsys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                (&raw const room).cast(),
-                size_of::<usize>(),
-            )
-            .map_err(wrong)?;
             let found = lt::get_matmul_algo_heuristic(
                 self.lt, operation, layouts[0], layouts[1], layouts[2], layouts[2], preference,
             );
@@ -283,6 +282,50 @@ impl Blas {
         .result()
         .map_err(|e| refused("cuBLAS's grouped product", e))
     }
+}
+
+impl Drop for Blas {
+    fn drop(&mut self) {
+        self.release();
+        // SAFETY: made here and given back once, after the stream was waited for. What cannot be
+        // given back goes with the process.
+        unsafe {
+            let _ = result::free_sync(self.workspace);
+            let _ = lt::destroy_handle(self.lt);
+            if let Some(handle) = self.grouped {
+                let _ = cudarc::cublas::result::destroy_handle(handle);
+            }
+        }
+    }
+}
+
+/// What an algorithm may use and rely on: room, and how its operands are aligned. Without a word
+/// cuBLASLt takes them to be aligned as whole buffers are, which the rows of a later group are not.
+fn preference(
+    operands: [CUdeviceptr; 4],
+) -> Result<ltsys::cublasLtMatmulPreference_t, DeviceError> {
+    use ltsys::cublasLtMatmulPreferenceAttributes_t as P;
+    let wrong = |e: lt::CublasError| refused("cuBLASLt", e);
+    let made = lt::create_matmul_pref().map_err(wrong)?;
+    let room = WORKSPACE;
+    let aligned = operands.map(|at| 1_u32 << at.trailing_zeros().min(MOST_ALIGNED));
+    let sides = [
+        P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+        P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+        P::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+    ];
+    let most = P::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+    // SAFETY: the room is one machine word, an alignment 32 bits; both are read during the call.
+    unsafe {
+        lt::set_matmul_pref_attribute(made, most, (&raw const room).cast(), size_of::<usize>())
+            .map_err(wrong)?;
+        for (side, bytes) in sides.into_iter().zip(&aligned) {
+            let value = std::ptr::from_ref(bytes).cast();
+            lt::set_matmul_pref_attribute(made, side, value, size_of::<u32>()).map_err(wrong)?;
+        }
+    }
+    Ok(made)
 }
 
 /// A handle for grouped products; none where cuBLAS is older than 12.5 and has none.

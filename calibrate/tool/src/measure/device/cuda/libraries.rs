@@ -28,6 +28,9 @@ const PYTHONS: [&str; 3] = ["/usr/lib", "/usr/local/lib", "/usr/lib64"];
 const WHEELS: [&str; 6] =
     ["cu13/lib", "cuda_nvrtc/lib", "cublas/lib", "nccl/lib", "cuda_runtime/lib", "nvjitlink/lib"];
 
+/// The driver's library.
+const DRIVER: &str = "libcuda.so.1";
+
 /// A variable that names further folders, parted by colons.
 pub const OWN: &str = "CALIBRATE_CUDA_LIBRARIES";
 
@@ -36,10 +39,12 @@ pub const OWN: &str = "CALIBRATE_CUDA_LIBRARIES";
 /// # Errors
 /// A sentence that names the first that is missing.
 pub fn find() -> Result<(), DeviceError> {
+    // Containers may have the driver in a folder that the loader does not know.
+    let _ = named(DRIVER);
     // SAFETY: asking the loader for the driver runs the driver's own start-up code alone.
     if !unsafe { cudarc::driver::sys::is_culib_present() } {
-        let found = "no NVIDIA driver was found (libcuda.so.1)";
-        return Err(DeviceError::Absent(found.to_owned()));
+        let found = format!("no NVIDIA driver was found ({DRIVER})");
+        return Err(DeviceError::Absent(found));
     }
     nvrtc()?;
     preload("libcublasLt.so");

@@ -52,7 +52,8 @@ fn compiled<T>(
             // SAFETY: the program lives.
             let log = unsafe { result::get_program_log(program) }.unwrap_or_default();
             let log: String = log.into_iter().map(|c| char::from(c as u8)).collect();
-            Err(failed(format!("{error:?}\n{}", log.trim_end_matches('\0'))))
+            let log = log.trim_end_matches('\0');
+            Err(failed(format!("{error:?}\n{log}").trim_end().to_owned()))
         }
     };
     // SAFETY: nothing refers to the program any more. A failure to free it costs memory alone.

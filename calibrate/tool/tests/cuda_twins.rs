@@ -1,0 +1,127 @@
+//! Does every CUDA kernel, and every product, compute what its CPU twin computes?
+//!
+//! A pass says that the host code asks for what it means to (sizes, strides, order, waiting) and that
+//! the kernels' CUDA C is right, as a C++ compiler understands it: stand-ins for CUDA's libraries run
+//! it on the CPU, and notice reads and writes beside buffers. It says nothing of real GPUs, of races
+//! within a warp, or of speed. Without a C++ compiler these tests say so and pass.
+
+use calibrate::measure::backend::{Backend as _, Gemm, Step};
+use calibrate::measure::bench::Bench;
+use calibrate::measure::device::cuda::Cuda;
+use calibrate::measure::layer::{self, Execution, Plan};
+use calibrate::measure::numbers::{Format, Numbers};
+use calibrate::measure::probe::verify;
+use calibrate::measure::probes::Suite;
+use calibrate::measure::shapes::Shape;
+
+mod cuda_stand_in;
+use cuda_stand_in::within;
+
+/// A layer with everything in it, and sizes that divide by no tile.
+const SHAPE: Shape = Shape {
+    name: "odd",
+    hidden: 40,
+    inter: 56,
+    ffn: 5,
+    constant: 2,
+    copy: 1,
+    zero: 1,
+    top_k: 3,
+    tokens: 75,
+    pathway_aware: true,
+};
+
+fn device() -> Cuda {
+    Cuda::open(0).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The layer in every form, in every format.
+fn layers() {
+    let mut device = device();
+    let formats = device.facts().formats.clone();
+    assert!(formats.contains(&Format::Bf16), "{formats:?}");
+    let mut bench = Bench::new(&mut device, Format::F32);
+    for format in formats {
+        bench.format = format;
+        for execution in [Execution::Grouped, Execution::Sequential] {
+            for (tau, capacity) in [(None, None), (Some(0.5), None), (Some(1.0), Some((20, 9)))] {
+                let plan = Plan { shape: SHAPE, tokens: SHAPE.tokens, tau, capacity, execution };
+                let set = layer::set(&plan, 11, &mut bench).expect("built");
+                bench.run(&set.steps).expect("the device runs");
+                let outcome = verify(&set, &mut bench).expect("the device answers");
+                let error = outcome.unwrap_or_else(|r| panic!("{format:?} {plan:?}: {r}"));
+                assert!(error > 0.0, "an error of exactly nothing compares nothing");
+                bench.clear();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_layer_is_its_twin_in_every_form() {
+    if within("the_layer_is_its_twin_in_every_form", &[]) {
+        layers();
+    }
+}
+
+#[test]
+fn the_layer_is_its_twin_where_cublas_has_no_grouped_product() {
+    // The loader takes the first of a name; the older library lies in front.
+    let Some(folder) = cuda_stand_in::libraries() else { return };
+    let path = format!("{}/older:{}", folder.display(), folder.display());
+    let older = [("LD_LIBRARY_PATH", path.as_str()), ("CALIBRATE_CUDA_LIBRARIES", path.as_str())];
+    if within("the_layer_is_its_twin_where_cublas_has_no_grouped_product", &older) {
+        layers();
+    }
+}
+
+#[test]
+fn every_probe_agrees_with_its_twin_among_several_gpus() {
+    let name = "every_probe_agrees_with_its_twin_among_several_gpus";
+    if !within(name, &[("STAND_IN_DEVICES", "3")]) {
+        return;
+    }
+    let mut device = device();
+    assert_eq!(device.facts().gpus, 3);
+    let mut bench = Bench::new(&mut device, Format::Bf16);
+    let suite =
+        Suite { shapes: vec![SHAPE], software: true, format: Format::Bf16, sms: Some(4), gpus: 3 };
+    let mut names = Vec::new();
+    for probe in suite.probes() {
+        let points = probe.points();
+        // The ends of a probe's range; those between differ in size alone.
+        for point in [points.first(), points.last()].into_iter().flatten() {
+            let set = probe.set(point, 3, &mut bench).unwrap_or_else(|e| panic!("{point:?}: {e}"));
+            bench.run(&set.steps).expect("the device runs");
+            let outcome = verify(&set, &mut bench).expect("the device answers");
+            outcome.unwrap_or_else(|refusal| panic!("{} {point:?}: {refusal}", probe.name()));
+            bench.clear();
+        }
+        names.push(probe.name());
+    }
+    assert!(names.iter().any(|name| name == "exchange"), "{names:?}");
+}
+
+#[test]
+fn what_was_enqueued_is_over_when_a_run_is() {
+    if !within("what_was_enqueued_is_over_when_a_run_is", &[("STAND_IN_LAG_US", "30000")]) {
+        return;
+    }
+    let mut device = device();
+    let mut bench = Bench::new(&mut device, Format::F32);
+    let (rows, n, k) = (24, 40, 56);
+    let (a, b) = (Numbers::tokens(1), Numbers::weights(2, k));
+    let a = bench.input(u64::from(rows * k), a).expect("an input");
+    let b = bench.input(u64::from(k * n), b).expect("an input");
+    let c = bench.output(u64::from(rows * n)).expect("an output");
+    let format = Format::F32;
+    let rows = vec![rows];
+    let gemm = Gemm { a, b, c, n, k, rows, first_group: 0, format, out: format, sms: None };
+    let prepared = bench.device.prepare(&[Step::Gemm(gemm)]).expect("prepared");
+    let took = bench.device.time(&[prepared]).expect("a run");
+    // The stand-in begins late on purpose: the host's clock holds that, the device's does not.
+    assert!(took.host > 0.02, "{took:?}");
+    assert!(took.device.is_some_and(|seconds| seconds < 0.02), "{took:?}");
+    let words = bench.read_words(c, 4).expect("words");
+    assert!(words.iter().all(|word| *word != u32::MAX), "read before it was written");
+}
