@@ -7,7 +7,6 @@ import nbclient
 import nbformat
 
 HERE = pathlib.Path(__file__).parent
-(HERE.parent / "docs" / "pictures").mkdir(parents=True, exist_ok=True)
 names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.ipynb"))
 failed = 0
 for name in names:

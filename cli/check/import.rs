@@ -8,8 +8,8 @@ use clap::Args;
 
 use crate::Failure;
 use moesim::config::{
-    Account, Diagnostic, ImportAs, ImportedCounts, NetworkAs, NetworkFile, Source, foreign,
-    import_config, import_counts, import_network, is_counts,
+    Diagnostic, ImportAs, ImportedCounts, NetworkAs, NetworkFile, Source, foreign, import_config,
+    import_counts, import_network, is_counts,
 };
 
 /// A file of another tool.
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
     match &args.out {
         Some(path) => {
             crate::output::write(path, &imported.text)?;
-            write!(out, "{}", told(&imported.account))?;
+            write!(out, "{}", imported.account)?;
             writeln!(
                 out,
                 "{}: change [batch], [layout] and [gate], then `moesim check`",
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<(), Failure>
         }
         None => {
             write!(out, "{}", imported.text)?;
-            let _ = write!(std::io::stderr(), "{}", told(&imported.account));
+            let _ = write!(std::io::stderr(), "{}", imported.account);
         }
     }
     Ok(())
@@ -186,23 +186,6 @@ fn counts(args: &ImportArgs, source: &Source, out: &mut dyn Write) -> Result<(),
         "{path}: {layers} layers of {experts} experts{of}; then `moesim gate fit {path}`"
     )?;
     Ok(())
-}
-
-/// What became of the file's keys, a line each kind.
-fn told(account: &Account) -> String {
-    let mut text = format!("keys: {} used", account.used);
-    let mut add = |what: &str, keys: &[String]| {
-        if !keys.is_empty() {
-            text += &format!("\n  {what}: {}", keys.join(", "));
-        }
-    };
-    add("do not affect time", &account.no_effect);
-    let left_out: Vec<String> =
-        account.left_out.iter().map(|(key, what)| format!("{key} ({what})")).collect();
-    add("left out", &left_out);
-    add("not known, and ignored", &account.unknown);
-    add("beside the language model", &account.beside);
-    text + "\n"
 }
 
 /// The name given, else the file's, else that of the folder that a plain config.json lies in.

@@ -14,7 +14,7 @@ from __future__ import annotations
 from . import engines, results
 from ._commands import advise, cluster, compare, explain, flows, goodput, layouts, memory, plan, run, validate
 from ._errors import MoesimError
-from ._inputs import File, Given, file, is_toml
+from ._inputs import File, Given, file, from_config, is_toml
 from ._moesim import Table, __version__, kind_of, names
 from ._sweep import Swept, merge, sweep
 
@@ -31,6 +31,7 @@ __all__ = [
     "engines",
     "explain",
     "flows",
+    "from_config",
     "goodput",
     "layouts",
     "load",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Union
@@ -22,9 +23,11 @@ class File:
     """``topology``, ``workload``, ``scenario`` or ``plan``."""
     name: str
     """Its path, its built-in name, or for a text its own name with ``.toml``."""
+    account: str
+    """What became of the keys of the config.json that it was made of; empty if it was made of none."""
 
     def __init__(self, kind: str, name: str, text: str | None = None, named: Mapping[str, str] | None = None) -> None:
-        self.kind, self.name, self._text = kind, name, text
+        self.kind, self.name, self._text, self.account = kind, name, text, ""
         self._named = dict(named or {})
 
     @property
@@ -70,6 +73,46 @@ def file(kind: str, given: Given, *, check: bool = False) -> File:
     if check:
         _moesim.check(kind, made.name, made.handed_over())
     return made
+
+
+def from_config(
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    name: str | None = None,
+    source: str | None = None,
+    gpus: int | None = None,
+    ffn_slots: float | None = None,
+    architecture: str | None = None,
+) -> File:
+    """A workload of a model's config.json, as on Hugging Face: what ``moesim import`` writes.
+
+    Shapes are as the file says. Batch, layout and gate are stated guesses, to be changed by overrides or in the
+    workload's ``text``; ``account`` says what became of every key.
+
+    Args:
+        config: a path, a JSON text, or a dict such as ``transformers``' ``config.to_dict()``.
+        name: the workload's name; that of the file, or of its folder where that is config.json, if None.
+        source: where the config comes from, for the workload's ``source``.
+        gpus: GPUs that share the experts, a divisor of their number; those of a node of 8 if None.
+        ffn_slots: slots of a token that go to FFN experts on average, in a model with zero-computation experts.
+        architecture: read it as this ``model_type``, where its own is not known.
+    """
+    place, own = "config.json", "model"
+    if isinstance(config, Mapping):
+        text = json.dumps(config, default=_plain)
+    elif isinstance(config, str) and config.lstrip().startswith("{"):
+        text = config
+    else:
+        path = pathlib.Path(os.fspath(config))
+        place, own = str(path), path.stem if path.stem != "config" else path.absolute().parent.name
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise mistake(f"{place} cannot be read: {error}", "name a model's config.json", "config") from error
+    made, account = _moesim.imported(place, text, name or own, source, gpus, architecture, ffn_slots)
+    workload = File("workload", f"{name or own}.toml", made)
+    workload.account = account
+    return workload
 
 
 # Under which keys a file names others.

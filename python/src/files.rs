@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use moesim::base::choice::Choice;
 use moesim::commands::Call;
-use moesim::config::{self, Diagnostic, Kind, Overrides, Source, SweepPlan};
+use moesim::config::{
+    self, Diagnostic, ImportAs, Kind, Overrides, Source, SweepPlan, import_config,
+};
 use moesim::studies::sweep::Sweep;
 use pyo3::prelude::*;
 
@@ -81,4 +83,21 @@ pub fn check(
             Kind::Profile | Kind::Overheads => source().map(drop),
         }
     })
+}
+
+/// A model's config.json, by its place and its text → the text of a workload, and what became of every key.
+#[pyfunction]
+#[pyo3(signature = (place, text, name, source=None, gpus=None, family=None, ffn_slots=None))]
+pub fn imported(
+    place: &str,
+    text: &str,
+    name: &str,
+    source: Option<&str>,
+    gpus: Option<u32>,
+    family: Option<&str>,
+    ffn_slots: Option<f64>,
+) -> PyResult<(String, String)> {
+    let asked = ImportAs { name, source, gpus, family, ffn_slots };
+    let imported = import_config(place, text, asked).map_err(|mistake| error(&mistake))?;
+    Ok((imported.text, imported.account.to_string()))
 }

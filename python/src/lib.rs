@@ -21,7 +21,7 @@ mod _moesim {
     #[pymodule_export]
     use super::ask::ask;
     #[pymodule_export]
-    use super::files::{built_in, check, kind_of, names, to_toml};
+    use super::files::{built_in, check, imported, kind_of, names, to_toml};
     #[pymodule_export]
     use super::results::{picture, text};
     #[pymodule_export]

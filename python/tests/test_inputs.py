@@ -4,7 +4,7 @@ import tomllib
 
 import moesim
 import pytest
-from conftest import SMALL
+from conftest import ROOT, SMALL
 
 
 def test_a_dict_a_text_and_a_name_are_the_same_cluster():
@@ -86,3 +86,25 @@ def test_overrides_are_the_same_as_lines_a_dict_and_keywords():
         moesim.run("paper", counted="moe-layer", workload__batch__micro_batches=1, seeds="0..1"),
     ]
     assert len({str(one.results) for one in told}) == 1
+
+
+def test_a_config_json_becomes_the_workload_that_the_command_line_writes(binary, tmp_path):
+    import json
+
+    source = ROOT / "workloads" / "sources" / "qwen3-30b-a3b.json"
+    text = binary("import", str(source))
+    given = [source, str(source)]
+    assert [moesim.from_config(one).text for one in given] == [text] * 2
+    named = [json.loads(source.read_text()), source.read_text()]
+    assert [moesim.from_config(one, name="qwen3-30b-a3b").text for one in named] == [text] * 2
+    made = moesim.from_config(source, gpus=16)
+    assert "expert_parallel   = 16" in made.text and "17 used" in made.account
+    run = moesim.compare("h100-4x8-rail", vanilla=made, seeds="0..1", workload__model__layers=1)
+    assert run.clusters[0].tokens_per_s > 0
+
+
+def test_a_config_of_what_is_not_simulated_is_refused(tmp_path):
+    with pytest.raises(moesim.MoesimError, match="hidden_size"):
+        moesim.from_config({"model_type": "resnet"})
+    with pytest.raises(moesim.MoesimError, match="cannot be read"):
+        moesim.from_config(tmp_path / "none.json")

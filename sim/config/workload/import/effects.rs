@@ -1,5 +1,7 @@
 //! What keys that nothing read mean for time: nothing, something that is left out, or nobody knows.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::keys::Keys;
@@ -202,6 +204,26 @@ impl Account {
             }
         }
         account
+    }
+}
+
+/// A line for each kind, and one for how many were read.
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "keys: {} used", self.used)?;
+        let left_out: Vec<String> =
+            self.left_out.iter().map(|(key, what)| format!("{key} ({what})")).collect();
+        for (what, keys) in [
+            ("do not affect time", &self.no_effect),
+            ("left out", &left_out),
+            ("not known, and ignored", &self.unknown),
+            ("beside the language model", &self.beside),
+        ] {
+            if !keys.is_empty() {
+                write!(f, "\n  {what}: {}", keys.join(", "))?;
+            }
+        }
+        writeln!(f)
     }
 }
 
