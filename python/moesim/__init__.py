@@ -1,11 +1,14 @@
 """Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation experts gain.
 
->>> import moesim
->>> run = moesim.run("paper", seeds="0..2")
->>> print(run)  # doctest: +SKIP
+```python
+import moesim
+
+run = moesim.run("paper", seeds="0..2")
+print(run)
+```
 
 Functions ask what the command of their name asks, and give the same result, digit for digit; ``docs/python.md`` is the
-guide. Mistakes are :class:`MoesimError`. The interpreter's lock is released while moesim works, and Ctrl-C ends the wait
+guide. Mistakes are ``MoesimError``. The interpreter's lock is released while moesim works, and Ctrl-C ends the wait
 at once.
 """
 
@@ -60,7 +63,7 @@ def workload(given: Given) -> File:
 
 def scenario(given: Given) -> File:
     """A scenario, checked: built in, a file, a TOML text or a dict. In a dict ``topology`` and the workloads of
-    ``compare`` may be what :func:`topology` and :func:`workload` gave."""
+    ``compare`` may be what ``topology`` and ``workload`` gave."""
     return file("scenario", given, check=True)
 
 

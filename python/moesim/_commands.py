@@ -113,7 +113,7 @@ def memory(scenario: Given = "paper", *, set: Set = None, **overrides: Any) -> r
     """What lies in the memory of a scenario's fullest GPU, in bytes, whether it fits or not.
 
     Args:
-        scenario: as of :func:`run`.
+        scenario: as of ``run``.
         set: overrides; ``overrides``: the same as keywords.
     """
     own = _Question("memory")
@@ -134,7 +134,7 @@ def explain(
     """Why a scenario comes out as it does: where the time goes in ms, and what more bandwidth would give in percent.
 
     Args:
-        scenario: as of :func:`run`, or the path of a run's JSON.
+        scenario: as of ``run``, or the path of a run's JSON.
         workload: the MoE++ workload to explain; the first case's if None.
         tau: its τ; the scenario's breakdown, or its last, if None.
         allow_oom: run what does not fit into the GPUs' memory, and say so.
@@ -165,13 +165,13 @@ def goodput(
     """What failures, checkpoints and restarts leave of a training run's throughput.
 
     Args:
-        scenario: as of :func:`run`, of a training step.
+        scenario: as of ``run``, of a training step.
         checkpoint_s: what a checkpoint takes of training, in s.
         restart_s: from a failure until training goes on, in s.
         gpu_mtbf_hours: hours between failures of one GPU; those published of 16,384 H100 if None.
         interval_s: work between two checkpoints, in s; the best if None.
         days: days of failures to draw.
-        workload, tau, allow_oom, set, progress, overrides: as of :func:`explain`.
+        workload, tau, allow_oom, set, progress, overrides: as of ``explain``.
     """
     own = _Question("goodput")
     own.place("scenario", [_scenario(own, scenario)]).option("workload", workload).option("tau", tau)
@@ -314,7 +314,7 @@ def plan(
     """Finds the τ that meets a target at the least loss of quality.
 
     Args:
-        clusters: as of :func:`compare`.
+        clusters: as of ``compare``.
         tokens_per_s: at least this many tokens per second, all GPUs together; one target is given.
         step_ms: at most this many milliseconds for a step.
         layer_ms: at most this many milliseconds for a layer of a micro-batch.
@@ -323,7 +323,7 @@ def plan(
         tau: τ to look at first.
         quality: a CSV of quality over τ; the paper's if None.
         vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, set, progress,
-            overrides: as of :func:`compare`.
+            overrides: as of ``compare``.
     """
     own = _comparison("plan", clusters, vanilla, moepp, counted, seeds, no_calibration_error, overheads, strict,
                       allow_oom, set, overrides)
@@ -360,12 +360,12 @@ def layouts(
     """Finds the best layouts of a workload on clusters: sizes in GPUs, stages and tokens, the library, τ.
 
     Args:
-        clusters: as of :func:`compare`.
+        clusters: as of ``compare``.
         objective: what is wanted most.
         ep, tp, pp, tokens, library, tau: what to try; where empty, what fits.
         exhaustive: run every layout, those too that their bounds would drop.
         vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, set, progress,
-            overrides: as of :func:`compare`.
+            overrides: as of ``compare``.
     """
     own = _comparison("layouts", clusters, vanilla, moepp, counted, seeds, no_calibration_error, overheads, strict,
                       allow_oom, set, overrides)

@@ -13,7 +13,7 @@ from . import _moesim
 from ._errors import mistake
 
 Given = Union[str, "os.PathLike[str]", Mapping[str, Any], "File"]
-"""What a file may be given as: a built-in name, a path, a TOML text, a dict, or a :class:`File`."""
+"""What a file may be given as: a built-in name, a path, a TOML text, a dict, or a ``File``."""
 
 
 class File:

@@ -82,7 +82,7 @@ class Result(Part):
 
     @classmethod
     def from_json(cls: type[P], text: str) -> P:
-        """From what the command line printed with ``--json``, or :meth:`to_json` gave."""
+        """From what the command line printed with ``--json``, or ``to_json`` gave."""
         result = cls.of(json.loads(text))
         object.__setattr__(result, "_json", text)
         return result

@@ -113,12 +113,12 @@ def sweep(
     Args:
         plan: a file, a TOML text or a dict with a scenario and what varies.
         out: the folder for results; a temporary one if None, which goes with the result.
-        executor: where to run: any ``concurrent.futures.Executor``, one of :mod:`moesim.engines`, or a function that
+        executor: where to run: any ``concurrent.futures.Executor``, one of ``moesim.engines``, or a function that
             makes one, which is called again where workers died with it. Threads of this process if None.
         workers: how many pieces of work the executor does at a time, where it does not say.
         resume: go on where an interrupted sweep of this folder stopped.
         rerun_damaged: of a damaged journal keep the whole lines, and run the tasks of the others again.
-        shard: run every n-th task only, from the i-th, ``"I/N"``: :func:`merge` puts shards together.
+        shard: run every n-th task only, from the i-th, ``"I/N"``: ``merge`` puts shards together.
         threads: without an executor; all cores if None.
         plot: draw the gain over what varies, whatever the plan asks for.
         strict: refuse kernels whose constants are borrowed.

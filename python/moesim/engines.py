@@ -1,4 +1,4 @@
-"""Engines for :func:`moesim.sweep`: Ray, Dask and Slurm.
+"""Engines for ``moesim.sweep``: Ray, Dask and Slurm.
 
 Each gives an executor, so ``moesim.sweep(plan, out, executor=engines.ray())`` runs on a Ray cluster. Workers need this
 package and see the files that the plan names. Nothing here is imported before it is asked for.
@@ -83,13 +83,13 @@ def slurm_script(
 ) -> str:
     """A script for ``sbatch``: an array job whose n-th task runs the n-th shard of a plan into ``OUT/shard-N``.
 
-    A task that is run again goes on where it stopped. ``moesim merge``, or :func:`moesim.merge`, puts shards together.
+    A task that is run again goes on where it stopped. ``moesim merge``, or ``moesim.merge``, puts shards together.
 
     Args:
         plan: the plan's file, which every node sees.
         out: the folder for results, likewise.
         shards: tasks of the array.
-        set, allow_oom, keywords: as of :func:`moesim.sweep`.
+        set, allow_oom, keywords: as of ``moesim.sweep``.
         directives: more of ``#SBATCH``, such as ``{"partition": "cpu", "cpus-per-task": "8"}``.
         python: the interpreter on the nodes, which has this package.
     """
@@ -121,7 +121,7 @@ def slurm(
     """Runs a plan as an array job, waits for it, and puts the shards together. Asked again, it goes on.
 
     Args:
-        plan, out, shards, set, allow_oom, directives, python, keywords: as of :func:`slurm_script`.
+        plan, out, shards, set, allow_oom, directives, python, keywords: as of ``slurm_script``.
         sbatch: the command that submits, with options of its own.
     """
     folder = pathlib.Path(os.fspath(out))
