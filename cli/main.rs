@@ -30,7 +30,7 @@ mod validate;
 
 use decide::{advise, compare, explain, goodput, layouts, plan};
 use network::{flows, topology};
-use result::{plot, reproduce, timeline};
+use result::{plot, report, reproduce, timeline};
 use validate::fit_overheads;
 
 /// Predicts what distributed Mixture-of-Experts layers take, and what MoE++'s zero-computation
@@ -68,6 +68,8 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     /// Draw a result: the JSON of run, compare, plan, flows or validate, or a sweep's table.
     Plot(plot::PlotArgs),
+    /// Write a result as one page that opens anywhere: pictures that say their numbers, no network.
+    Report(report::ReportArgs),
     /// Run again what a result says it was made by, and compare.
     Reproduce(reproduce::ReproduceArgs),
     /// Put the shards of a sweep together.
@@ -112,6 +114,7 @@ impl Command {
             Self::Layouts(args) => args.plot.as_deref(),
             Self::Timeline(args) => args.out.as_deref(),
             Self::Plot(args) => args.file(),
+            Self::Report(args) => args.file(),
             Self::Import(args) => args.out.as_deref(),
             Self::New(args) => args.out.as_deref(),
             Self::Topology(args) => args.svg.as_deref(),
@@ -203,6 +206,7 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Goodput(args)) => goodput::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
         Some(Command::Plot(args)) => plot::run(&args, out),
+        Some(Command::Report(args)) => report::run(&args, out),
         Some(Command::Reproduce(args)) => reproduce::run(&args, out),
         Some(Command::Merge(args)) => sweep::merge(&args, out),
         Some(Command::Completions { shell }) => {

@@ -16,6 +16,7 @@ pub mod decide;
 pub mod files;
 pub mod flows;
 pub mod run;
+pub mod stored;
 pub mod sweep;
 pub mod topology;
 pub mod validate;

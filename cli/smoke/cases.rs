@@ -201,6 +201,8 @@ const CASES: &[(&str, &[&str])] = &[
     ("plot @run.json --out @out.svg | --kind breakdown", &["run.json"]),
     ("plot @run.json --out @out.svg | --kind links", &["run.json"]),
     ("plot @compared.json --out @out.svg", &["compared.json"]),
+    ("report @run.json --out @out.html", &["run.json"]),
+    ("report @planned.json --out @out.html", &["planned.json"]),
     ("plot @planned.json --out @out.png", &["planned.json"]),
     ("plot @flowed.json --out @out.svg", &["flowed.json"]),
     (

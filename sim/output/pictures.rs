@@ -2,7 +2,7 @@
 //! `moesim plot` of its JSON draw the same.
 
 use crate::output::plot::{
-    Area, Chart, Diagram, DrawingBackend, HeatMap, LineChart, PlotError, Spots, StackedBars,
+    Area, Chart, Diagram, DrawingBackend, HeatMap, Hint, LineChart, PlotError, Spots, StackedBars,
 };
 
 mod cluster;
@@ -57,6 +57,16 @@ impl Chart for Picture {
             Self::Heat(chart) => chart.draw(area),
             Self::Spots(chart) => chart.draw(area),
             Self::Diagram(chart) => chart.draw(area),
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        match self {
+            Self::Lines(chart) => chart.hints(),
+            Self::Bars(chart) => chart.hints(),
+            Self::Heat(chart) => chart.hints(),
+            Self::Spots(chart) => chart.hints(),
+            Self::Diagram(chart) => chart.hints(),
         }
     }
 }

@@ -22,14 +22,17 @@ mod bars;
 mod diagram;
 mod frame;
 mod heat;
+mod hint;
 mod lines;
 mod scatter;
 mod spots;
 
+pub(super) use axis::figures;
 pub use axis::{Axis, Scale};
 pub use bars::{Bar, StackedBars};
 pub use diagram::{Diagram, Place, Stretch};
 pub use heat::HeatMap;
+pub use hint::{Hint, inline};
 pub use lines::{LineChart, Point, Series};
 pub use scatter::{Cloud, PredictedMeasured};
 pub use spots::{Ray, Spot, Spots};
@@ -49,6 +52,11 @@ pub trait Chart {
     /// # Errors
     /// If the backend refuses.
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError>;
+
+    /// What readers who point at a part of the picture are told: its numbers, at their places.
+    fn hints(&self) -> Vec<Hint> {
+        Vec::new()
+    }
 }
 
 /// Why a picture could not be made.

@@ -121,6 +121,7 @@ fn a_file_that_cannot_be_written_whole_is_not_there_at_all() {
         ([&["compare", "a100-4x8", "h100-4x8-rail"], &two[..], &plot].concat(), "picture.svg"),
         ([&["plan", "a100-4x8", "--layer-ms", "1.5"], &two[..], &plot].concat(), "picture.svg"),
         (vec!["plot", "run.json", "--out", "picture.svg"], "picture.svg"),
+        (vec!["report", "run.json", "--out", "page.html"], "page.html"),
         (
             vec!["flows", "--pattern", "uniform", "--gpus", "16", "--plot", "picture.svg"],
             "picture.svg",

@@ -27,6 +27,7 @@ mod planner;
 mod plots;
 mod prices;
 mod program;
+mod report;
 mod reproduce;
 mod results;
 mod same_answers;

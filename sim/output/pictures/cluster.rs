@@ -14,10 +14,17 @@ pub fn cluster_chart(topology: &Topology, bytes_per_s: &[f64], what: &str) -> Di
     let ends = |link: &crate::topology::Link| {
         Some((drawn.at[link.from.0 as usize]?, drawn.at[link.to.0 as usize]?))
     };
-    let links = topology.links().iter().zip(&share);
+    let links = (0..).map(LinkId).zip(topology.links()).zip(&share);
     let mut stretches: Vec<Stretch> = links
-        .filter_map(|(link, &share)| {
-            ends(link).map(|(from, to)| Stretch { from, by: bend(from, to), to, share })
+        .filter_map(|((id, link), &share)| {
+            let name = || topology.link_name(id);
+            ends(link).map(|(from, to)| Stretch {
+                name: name(),
+                from,
+                by: bend(from, to),
+                to,
+                share,
+            })
         })
         .collect();
     // The most used are drawn last, above the others.

@@ -177,6 +177,20 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
+/// A number in four significant figures, as readers who point at it are told.
+pub(in crate::output) fn figures(value: f64) -> String {
+    let size = value.abs();
+    if !(1e-4..1e7).contains(&size) {
+        return short(value);
+    }
+    let after = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
+    let text = format!("{value:.after$}");
+    if !text.contains('.') {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,5 +236,7 @@ mod tests {
         assert_eq!(short(0.05), "0.05");
         assert_eq!(short(350.0), "350");
         assert_eq!(short(0.0), "0");
+        let told = [12.345_6, 0.001_234_56, 250_000.0, 3.0, 0.0, -7.25].map(figures);
+        assert_eq!(told, ["12.35", "0.001235", "250000", "3", "0", "-7.25"]);
     }
 }

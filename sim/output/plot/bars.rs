@@ -4,9 +4,9 @@ use plotters::prelude::DrawingBackend;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axis::short;
-use super::frame::{filled, line, title, write};
-use super::{Area, Axis, Chart, FAINT, INK, PlotError, WHITE, colour};
+use super::axis::{Laid, figures, short};
+use super::frame::{filled, line, title, under_title, write};
+use super::{Area, Axis, Chart, FAINT, Hint, INK, PlotError, WHITE, colour};
 
 /// One bar: a name, and the size of each part.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,17 +64,11 @@ impl Chart for StackedBars {
         let mut row = title(area, &self.title, &self.below)?;
         let shown = self.shown();
         row = self.legend(area, &shown, row)?;
-        let (width, _) = area.dim_in_pixel();
-        let longest_name = self.bars.iter().map(|bar| bar.name.chars().count()).max().unwrap_or(0);
-        let left = 30 + (longest_name as i32 * 8).min(width as i32 / 3);
-        let right = width as i32 - 70;
-        let laid = Axis::from_zero("").over(std::iter::once(self.longest()));
-        let place = |value: f64| {
-            let share = (value - laid.ends.0) / (laid.ends.1 - laid.ends.0);
-            left + (f64::from(right - left) * share).round() as i32
-        };
+        let along = self.along(area.dim_in_pixel().0);
+        let (left, right) = (along.left, along.right);
+        let place = |value: f64| along.place(value);
         let bottom = row + ROW * self.bars.len() as i32;
-        for (at, label) in &laid.ticks {
+        for (at, label) in &along.laid.ticks {
             line(area, (place(*at), row), (place(*at), bottom), super::GRID)?;
             write(area, label, (place(*at), bottom + 8), 14, FAINT, (HPos::Center, VPos::Top))?;
         }
@@ -96,9 +90,66 @@ impl Chart for StackedBars {
         let middle = i32::midpoint(left, right);
         write(area, &self.axis.label, (middle, bottom + 30), 15, INK, (HPos::Center, VPos::Top))
     }
+
+    fn hints(&self) -> Vec<Hint> {
+        let (width, _) = self.size();
+        let (shown, along) = (self.shown(), self.along(width));
+        let mut row = under_title(&self.title, &self.below, width) + self.legend_height();
+        let mut hints = Vec::new();
+        for bar in &self.bars {
+            let whole: f64 = bar.parts.iter().sum();
+            let mut from = 0.0;
+            for &part in &shown {
+                let value = bar.parts.get(part).copied().unwrap_or(0.0);
+                let ends = [along.place(from), along.place(from + value)];
+                from += value;
+                if value <= 0.0 {
+                    continue;
+                }
+                let text = format!(
+                    "{}: {} {} of {} ({:.0} %); {}",
+                    bar.name,
+                    self.parts[part],
+                    figures(value),
+                    figures(whole),
+                    100.0 * value / whole,
+                    self.axis.label
+                );
+                hints.push(Hint::between((ends[0], row + 6), (ends[1], row + ROW - 6), text));
+            }
+            row += ROW;
+        }
+        hints
+    }
+}
+
+/// Where bars begin and end.
+struct Along {
+    left: i32,
+    right: i32,
+    laid: Laid,
+}
+
+impl Along {
+    fn place(&self, value: f64) -> i32 {
+        let share = (value - self.laid.ends.0) / (self.laid.ends.1 - self.laid.ends.0);
+        self.left + (f64::from(self.right - self.left) * share).round() as i32
+    }
 }
 
 impl StackedBars {
+    fn along(&self, width: u32) -> Along {
+        let width = width as i32;
+        let longest_name = self.bars.iter().map(|bar| bar.name.chars().count()).max().unwrap_or(0);
+        let left = 30 + (longest_name as i32 * 8).min(width / 3);
+        let laid = Axis::from_zero("").over(std::iter::once(self.longest()));
+        Along { left, right: width - 70, laid }
+    }
+
+    fn legend_height(&self) -> i32 {
+        self.legend_rows() * LEGEND_ROW + 10
+    }
+
     fn legend<DB: DrawingBackend>(
         &self,
         area: &Area<DB>,
@@ -112,7 +163,7 @@ impl StackedBars {
             let name = &self.parts[part];
             write(area, name, (x + 20, y + 9), 14, INK, (HPos::Left, VPos::Center))?;
         }
-        Ok(row + self.legend_rows() * LEGEND_ROW + 10)
+        Ok(row + self.legend_height())
     }
 }
 

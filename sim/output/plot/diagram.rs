@@ -5,9 +5,10 @@ use plotters::prelude::DrawingBackend;
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::axis::figures;
 use super::frame::{filled, title, write};
 use super::heat::{heat, key};
-use super::{Area, Chart, FAINT, GRID, INK, PlotError, WHITE, failed};
+use super::{Area, Chart, FAINT, GRID, Hint, INK, PlotError, WHITE, failed};
 
 /// A named box.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +20,10 @@ pub struct Place {
 }
 
 /// A line from one place to another, drawn beside the one that leads back.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stretch {
+    /// Its name.
+    pub name: String,
     /// Where it begins.
     pub from: (f64, f64),
     /// What it bends towards: the control point of a quadratic curve; halfway, and the line is straight.
@@ -68,18 +71,7 @@ impl Chart for Diagram {
         let most = self.stretches.iter().map(|own| own.share).fold(0.0, f64::max);
         let most = if most > 0.0 { most } else { 1.0 };
         for own in &self.stretches {
-            let ((x, y), (to_x, to_y)) = (own.from, own.to);
-            let length = (to_x - x).hypot(to_y - y).max(1.0);
-            let aside = (-(to_y - y) / length * ASIDE, (to_x - x) / length * ASIDE);
-            let pixel = |x: f64, y: f64| ((x + aside.0) as i32, (y + aside.1) as i32 + ABOVE);
-            let point = |step: u32| {
-                let t = f64::from(step) / f64::from(STEPS);
-                let mix = |a: f64, b: f64, c: f64| {
-                    (1.0 - t).powi(2) * a + 2.0 * t * (1.0 - t) * b + t * t * c
-                };
-                pixel(mix(x, own.by.0, to_x), mix(y, own.by.1, to_y))
-            };
-            let line: Vec<(i32, i32)> = (0..=STEPS).map(point).collect();
+            let line: Vec<(i32, i32)> = (0..=STEPS).map(|step| own.point(step)).collect();
             // What is hardly used would be white on white.
             let (shade, width) =
                 if own.share < 0.005 * most { (GRID, 1) } else { (heat(own.share / most), 3) };
@@ -95,5 +87,28 @@ impl Chart for Diagram {
         }
         let row = self.size.1 as i32 + ABOVE;
         key(area, (14, row), (0.0, most), &self.value)
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        // What is drawn last lies above, and of what lies there and back the two halves are told apart.
+        let told = self.stretches.iter().map(|own| {
+            let text = format!("{}: {} %, {}", own.name, figures(100.0 * own.share), self.value);
+            Hint::around(own.point(STEPS / 3), 7, text)
+        });
+        told.collect()
+    }
+}
+
+impl Stretch {
+    /// A point of the line, in pixels of the picture.
+    fn point(&self, step: u32) -> (i32, i32) {
+        let ((x, y), (to_x, to_y)) = (self.from, self.to);
+        let length = (to_x - x).hypot(to_y - y).max(1.0);
+        let aside = (-(to_y - y) / length * ASIDE, (to_x - x) / length * ASIDE);
+        let t = f64::from(step) / f64::from(STEPS);
+        let mix =
+            |a: f64, b: f64, c: f64| (1.0 - t).powi(2) * a + 2.0 * t * (1.0 - t) * b + t * t * c;
+        let (x, y) = (mix(x, self.by.0, to_x), mix(y, self.by.1, to_y));
+        ((x + aside.0) as i32, (y + aside.1) as i32 + ABOVE)
     }
 }

@@ -59,18 +59,35 @@ pub(super) fn title<DB: DrawingBackend>(
     below: &str,
 ) -> Result<i32, PlotError> {
     let (width, _) = area.dim_in_pixel();
-    let mut row = 14;
-    for part in wrap(title, width as usize / 10) {
-        write(area, &part, (14, row), 20, INK, (HPos::Left, VPos::Top))?;
-        row += 26;
+    let (title, below) = heading(title, below, width);
+    let mut row = FIRST_ROW;
+    for part in &title {
+        write(area, part, (14, row), 20, INK, (HPos::Left, VPos::Top))?;
+        row += TITLE_ROW;
     }
-    if !below.is_empty() {
-        for part in wrap(below, width as usize / 7) {
-            write(area, &part, (14, row), 14, FAINT, (HPos::Left, VPos::Top))?;
-            row += 19;
-        }
+    for part in &below {
+        write(area, part, (14, row), 14, FAINT, (HPos::Left, VPos::Top))?;
+        row += BELOW_ROW;
     }
-    Ok(row + 12)
+    Ok(row + UNDER_TITLE)
+}
+
+const FIRST_ROW: i32 = 14;
+const TITLE_ROW: i32 = 26;
+const BELOW_ROW: i32 = 19;
+const UNDER_TITLE: i32 = 12;
+
+/// The first free row below a title and the line below it, in a picture of a width.
+pub(super) fn under_title(title: &str, below: &str, width: u32) -> i32 {
+    let (title, below) = heading(title, below, width);
+    let rows = TITLE_ROW * title.len() as i32 + BELOW_ROW * below.len() as i32;
+    FIRST_ROW + rows + UNDER_TITLE
+}
+
+/// The lines of a title, and those below it.
+fn heading(title: &str, below: &str, width: u32) -> (Vec<String>, Vec<String>) {
+    let below = (!below.is_empty()).then(|| wrap(below, width as usize / 7));
+    (wrap(title, width as usize / 10), below.unwrap_or_default())
 }
 
 /// Lines of at most `most` characters, broken between words.

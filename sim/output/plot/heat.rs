@@ -4,9 +4,9 @@ use plotters::prelude::DrawingBackend;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axis::short;
-use super::frame::{filled, title, upright, write};
-use super::{Area, Chart, FAINT, INK, PlotError};
+use super::axis::{figures, short};
+use super::frame::{filled, title, under_title, upright, write};
+use super::{Area, Chart, FAINT, Hint, INK, PlotError};
 
 /// A quantity over two sets of things.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,14 +49,11 @@ impl Chart for HeatMap {
 
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
         let top = title(area, &self.title, &self.below)?;
-        let (width, height) = area.dim_in_pixel();
-        let names = self.rows.iter().map(|name| name.chars().count() as i32 * 7).max();
-        let left = 60 + names.unwrap_or(24).clamp(24, width as i32 / 4);
-        let (right, bottom) = (width as i32 - 30, height as i32 - 118);
         let (low, high) = self.range();
         let (rows, columns) = (self.cells.len().max(1), self.columns());
-        let x = |column: usize| left + ((right - left) as usize * column / columns) as i32;
-        let y = |row: usize| top + ((bottom - top) as usize * row / rows) as i32;
+        let grid = self.grid(area.dim_in_pixel(), top);
+        let Grid { left, right, bottom, .. } = grid;
+        let (x, y) = (|column: usize| grid.x(column), |row: usize| grid.y(row));
         for (r, cells) in self.cells.iter().enumerate() {
             for (c, &cell) in cells.iter().enumerate() {
                 let share = if cell.is_finite() { (cell - low) / (high - low) } else { f64::NAN };
@@ -78,6 +75,73 @@ impl Chart for HeatMap {
         write(area, &self.x, (middle, bottom + 26), 15, INK, (HPos::Center, VPos::Top))?;
         upright(area, &self.y, (14, i32::midpoint(top, bottom)))?;
         key(area, (left, bottom + 62), (low, high), &self.value)
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        let columns = self.columns();
+        if self.cells.len() * columns > MOST_HINTS {
+            return Vec::new();
+        }
+        let size = self.size();
+        let grid = self.grid(size, under_title(&self.title, &self.below, size.0));
+        let mut hints: Vec<Hint> = Vec::new();
+        for (r, cells) in self.cells.iter().enumerate() {
+            // Neighbours alike are one place.
+            let mut from = 0;
+            for run in cells.chunk_by(|a, b| a == b) {
+                let to = from + run.len();
+                if run[0].is_finite() {
+                    let (own, name) = (name_of(&self.rows, r), name_of(&self.columns, from));
+                    let column = if name.is_empty() {
+                        String::new()
+                    } else {
+                        format!(", {} {name}", self.x)
+                    };
+                    let text = format!("{own}{column}: {} {}", figures(run[0]), self.value);
+                    let corners = [(grid.x(from), grid.y(r)), (grid.x(to), grid.y(r + 1))];
+                    hints.push(Hint::between(corners[0], corners[1], text));
+                }
+                from = to;
+            }
+        }
+        hints
+    }
+}
+
+/// Cells of more are not told one by one.
+const MOST_HINTS: usize = 4096;
+
+/// Where cells lie.
+struct Grid {
+    left: i32,
+    right: i32,
+    top: i32,
+    bottom: i32,
+    rows: usize,
+    columns: usize,
+}
+
+impl Grid {
+    fn x(&self, column: usize) -> i32 {
+        self.left + ((self.right - self.left) as usize * column / self.columns) as i32
+    }
+
+    fn y(&self, row: usize) -> i32 {
+        self.top + ((self.bottom - self.top) as usize * row / self.rows) as i32
+    }
+}
+
+impl HeatMap {
+    fn grid(&self, (width, height): (u32, u32), top: i32) -> Grid {
+        let names = self.rows.iter().map(|name| name.chars().count() as i32 * 7).max();
+        Grid {
+            left: 60 + names.unwrap_or(24).clamp(24, width as i32 / 4),
+            right: width as i32 - 30,
+            top,
+            bottom: height as i32 - 118,
+            rows: self.cells.len().max(1),
+            columns: self.columns(),
+        }
     }
 }
 

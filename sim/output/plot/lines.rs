@@ -5,8 +5,9 @@ use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBColor};
 
-use super::frame::{Frame, title, width_of, write};
-use super::{Area, Axis, Chart, PlotError, colour, failed};
+use super::axis::{Laid, figures};
+use super::frame::{Frame, title, under_title, width_of, write};
+use super::{Area, Axis, Chart, Hint, PlotError, colour, failed};
 
 /// A value over another, with an interval if there is one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,31 +62,61 @@ pub struct LineChart {
 impl Chart for LineChart {
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
         let top = title(area, &self.title, &self.below)?;
-        let (width, height) = area.dim_in_pixel();
-        let points = || self.series.iter().flat_map(|series| &series.points);
-        let x = self.x.over(points().map(|point| point.x));
-        let y = self.y.over(points().flat_map(|point| {
-            let (low, high) = point.interval.unwrap_or((point.y, point.y));
-            [point.y, low, high]
-        }));
-        let names = self.series.iter().map(|series| width_of(&series.name, 14)).max().unwrap_or(0);
-        let frame = Frame {
-            x: &x,
-            y: &y,
-            left: 88,
-            right: width as i32 - 30 - names.min(width as i32 / 3),
-            top: top + 4,
-            bottom: height as i32 - 62,
-        };
+        let laid = self.laid();
+        let frame = self.frame(&laid, area.dim_in_pixel(), top);
         frame.draw(area, &self.x.label, &self.y.label)?;
         for (at, series) in self.series.iter().enumerate() {
             draw_series(area, &frame, series, series.style.unwrap_or(at))?;
         }
         self.name_lines(area, &frame)
     }
+
+    fn hints(&self) -> Vec<Hint> {
+        let laid = self.laid();
+        let size = self.size();
+        let frame = self.frame(&laid, size, under_title(&self.title, &self.below, size.0));
+        let points =
+            self.series.iter().flat_map(|own| own.points.iter().map(|point| (&own.name, *point)));
+        let told = points.filter_map(|(name, point)| {
+            let place = frame.pixel(laid.0.at(point.x)?, laid.1.at(point.y)?);
+            let ends = point.interval.map_or_else(String::new, |(low, high)| {
+                format!(" ({} to {})", figures(low), figures(high))
+            });
+            let own = if name.is_empty() { String::new() } else { format!("{name}: ") };
+            let [x, y] = [figures(point.x), figures(point.y)];
+            let text = format!("{own}{} {y}{ends} at {} {x}", self.y.label, self.x.label);
+            Some(Hint::around(place, 9, text))
+        });
+        told.collect()
+    }
 }
 
 impl LineChart {
+    /// Both axes over all points.
+    fn laid(&self) -> (Laid, Laid) {
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let x = self.x.over(points().map(|point| point.x));
+        let y = self.y.over(points().flat_map(|point| {
+            let (low, high) = point.interval.unwrap_or((point.y, point.y));
+            [point.y, low, high]
+        }));
+        (x, y)
+    }
+
+    /// The part of a picture inside the axes, below its title.
+    fn frame<'a>(&self, laid: &'a (Laid, Laid), size: (u32, u32), top: i32) -> Frame<'a> {
+        let (width, height) = (size.0 as i32, size.1 as i32);
+        let names = self.series.iter().map(|series| width_of(&series.name, 14)).max().unwrap_or(0);
+        Frame {
+            x: &laid.0,
+            y: &laid.1,
+            left: 88,
+            right: width - 30 - names.min(width / 3),
+            top: top + 4,
+            bottom: height - 62,
+        }
+    }
+
     /// Writes each name beside its last point, moved apart where they would overlap.
     fn name_lines<DB: DrawingBackend>(
         &self,

@@ -5,9 +5,10 @@ use plotters::prelude::DrawingBackend;
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::frame::{Frame, title, width_of, write};
+use super::axis::{Laid, figures};
+use super::frame::{Frame, title, under_title, width_of, write};
 use super::lines::mark;
-use super::{Area, Axis, Chart, FAINT, GRID, INK, PlotError, failed};
+use super::{Area, Axis, Chart, FAINT, GRID, Hint, INK, PlotError, failed};
 
 /// A named point, and what it was before something was changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,14 +54,8 @@ pub struct Spots {
 impl Chart for Spots {
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
         let top = title(area, &self.title, &self.below)?;
-        let (width, height) = area.dim_in_pixel();
-        // Room for names to the right of points.
-        let x = self.x.over(self.spots.iter().map(|spot| spot.x * 1.08));
-        let y = self.y.over(self.spots.iter().flat_map(|spot| {
-            [Some(spot.y), spot.before, spot.interval.map(|ends| ends.1)].into_iter().flatten()
-        }));
-        let (right, bottom) = (width as i32 - 40, height as i32 - 62);
-        let frame = Frame { x: &x, y: &y, left: 88, right, top: top + 4, bottom };
+        let laid = self.laid();
+        let frame = frame(&laid, area.dim_in_pixel(), top);
         frame.draw(area, &self.x.label, &self.y.label)?;
         for ray in &self.rays {
             draw_ray(area, &frame, ray)?;
@@ -70,6 +65,38 @@ impl Chart for Spots {
         }
         Ok(())
     }
+
+    fn hints(&self) -> Vec<Hint> {
+        let (laid, size) = (self.laid(), self.size());
+        let frame = frame(&laid, size, under_title(&self.title, &self.below, size.0));
+        let told = self.spots.iter().filter_map(|spot| {
+            let place = frame.pixel(laid.0.at(spot.x)?, laid.1.at(spot.y)?);
+            let before =
+                spot.before.map_or_else(String::new, |y| format!(", before {}", figures(y)));
+            let (x, y) = (figures(spot.x), figures(spot.y));
+            let text =
+                format!("{}: {} {y}{before} at {} {x}", spot.name, self.y.label, self.x.label);
+            Some(Hint::around(place, 9, text))
+        });
+        told.collect()
+    }
+}
+
+impl Spots {
+    /// Both axes over all points.
+    fn laid(&self) -> (Laid, Laid) {
+        // Room for names to the right of points.
+        let x = self.x.over(self.spots.iter().map(|spot| spot.x * 1.08));
+        let y = self.y.over(self.spots.iter().flat_map(|spot| {
+            [Some(spot.y), spot.before, spot.interval.map(|ends| ends.1)].into_iter().flatten()
+        }));
+        (x, y)
+    }
+}
+
+fn frame(laid: &(Laid, Laid), (width, height): (u32, u32), top: i32) -> Frame<'_> {
+    let (right, bottom) = (width as i32 - 40, height as i32 - 62);
+    Frame { x: &laid.0, y: &laid.1, left: 88, right, top: top + 4, bottom }
 }
 
 fn draw_ray<DB: DrawingBackend>(

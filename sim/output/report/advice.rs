@@ -219,6 +219,12 @@ impl AdviceResult {
         }
     }
 
+    /// The verdict, and the gain that it rests on, in sentences.
+    #[must_use]
+    pub fn answer(&self) -> Vec<String> {
+        text::answer(self).to_vec()
+    }
+
     /// The verdict, what it rests on, and where it turns.
     ///
     /// # Errors

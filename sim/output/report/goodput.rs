@@ -99,21 +99,30 @@ impl GoodputRun {
 }
 
 impl GoodputResult {
+    /// What failures leave of each workload's throughput, in a sentence each.
+    #[must_use]
+    pub fn answer(&self) -> Vec<String> {
+        self.runs.iter().rev().map(|run| self.answer_of(run)).collect()
+    }
+
+    fn answer_of(&self, run: &GoodputRun) -> String {
+        format!(
+            "{} on {}: of {} tokens/s failures leave {}, {:.1} %.",
+            spoken(&run.workload, run.tau),
+            self.cluster,
+            digits(run.tokens_per_s),
+            digits(run.goodput_tokens_per_s),
+            100.0 * run.share
+        )
+    }
+
     /// The answer, then a table.
     ///
     /// # Errors
     /// If `out` cannot be written to.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Some(last) = self.runs.last() else { return Ok(()) };
-        let answer = format!(
-            "{} on {}: of {} tokens/s failures leave {}, {:.1} %.",
-            spoken(&last.workload, last.tau),
-            self.cluster,
-            digits(last.tokens_per_s),
-            digits(last.goodput_tokens_per_s),
-            100.0 * last.share
-        );
-        wrapped(out, "", &answer)?;
+        wrapped(out, "", &self.answer_of(last))?;
         // The default is said to be one.
         let published = match self.gpu_mtbf_hours == GPU_MTBF_HOURS {
             true => " as published of 16,384 H100 [llama3]",

@@ -172,6 +172,12 @@ impl LayoutsResult {
         )
     }
 
+    /// The best layout, in a sentence.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        text::answer(self)
+    }
+
     /// The table.
     ///
     /// # Errors

@@ -231,6 +231,12 @@ impl PlanResult {
         self.recommended.as_ref().unwrap_or(&self.closest)
     }
 
+    /// What to take, in sentences.
+    #[must_use]
+    pub fn answer(&self) -> Vec<String> {
+        text::answer(self)
+    }
+
     /// The answer in sentences, then all candidates.
     ///
     /// # Errors

@@ -12,17 +12,8 @@ use crate::output::report::shared::wrapped::wrapped;
 use crate::studies::advise::Part;
 
 pub(super) fn write(advice: &AdviceResult, out: &mut dyn Write) -> io::Result<()> {
-    let verdict = advice.verdict.word_of();
-    wrapped(out, "", &format!("{}: {}.", capital(verdict), advice.because))?;
     let (setting, vanilla, moepp) = (&advice.setting, &advice.vanilla, &advice.moepp);
-    let gain = advice.increase_percent.shown(1);
-    let own = spoken(&moepp.workload, advice.tau);
-    let on = format!("{}, {} × {}", setting.topology, advice.gpus, setting.gpu);
-    wrapped(
-        out,
-        "",
-        &format!("{own} on {on}: {gain} % more throughput than {}.", vanilla.workload),
-    )?;
+    answer(advice).iter().try_for_each(|sentence| wrapped(out, "", sentence))?;
     write_idle(out, &setting.idle)?;
     let times = [vanilla.counted_ms, moepp.counted_ms].map(digits);
     writeln!(out, "{} ms, vanilla {} ms.", times[1], times[0])?;
@@ -42,6 +33,18 @@ pub(super) fn write(advice: &AdviceResult, out: &mut dyn Write) -> io::Result<()
     writeln!(out)?;
     setting.write_counted(out)?;
     write_settings(out, std::slice::from_ref(setting))
+}
+
+/// The verdict, and the gain that it rests on.
+pub(super) fn answer(advice: &AdviceResult) -> [String; 2] {
+    let (setting, vanilla) = (&advice.setting, &advice.vanilla);
+    let gain = advice.increase_percent.shown(1);
+    let own = spoken(&advice.moepp.workload, advice.tau);
+    let on = format!("{}, {} × {}", setting.topology, advice.gpus, setting.gpu);
+    [
+        format!("{}: {}.", capital(advice.verdict.word_of()), advice.because),
+        format!("{own} on {on}: {gain} % more throughput than {}.", vanilla.workload),
+    ]
 }
 
 /// A word with its first letter in capitals.

@@ -12,15 +12,7 @@ use crate::studies::advise::Part;
 use crate::studies::layouts::Objective;
 
 pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
-    let objective = result.objective.word_of();
-    match result.front.first() {
-        Some(best) => wrapped(
-            out,
-            "",
-            &format!("Of {}'s layouts, best for {objective}: {}.", result.workload, spoken(best)),
-        )?,
-        None => writeln!(out, "No layout of {} can be run.", result.workload)?,
-    }
+    wrapped(out, "", &answer(result))?;
     wrapped(out, "", &result.counted())?;
     table(result, out)?;
     let margin = 100.0 * result.bound_margin;
@@ -43,6 +35,17 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
         first.write_counted(out)?;
     }
     write_settings(out, &result.settings)
+}
+
+/// The best layout, in a sentence.
+pub(super) fn answer(result: &LayoutsResult) -> String {
+    let objective = result.objective.word_of();
+    match result.front.first() {
+        Some(best) => {
+            format!("Of {}'s layouts, best for {objective}: {}.", result.workload, spoken(best))
+        }
+        None => format!("No layout of {} can be run.", result.workload),
+    }
 }
 
 /// `EP 8, TP 1, PP 2, 2048 tokens, nccl on CLUSTER`.

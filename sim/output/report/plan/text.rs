@@ -12,7 +12,7 @@ use crate::output::report::shared::value::digits;
 use crate::output::report::shared::wrapped::wrapped;
 
 pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
-    answer(plan, out)?;
+    answer(plan).iter().try_for_each(|sentence| wrapped(out, "", sentence))?;
     write_idle_of(out, &plan.settings)?;
     wrapped(out, "", &format!("Time goes to {}.", blame(plan).join(", ")))?;
     write_stands_on(out, &plan.stands_on)?;
@@ -32,13 +32,14 @@ pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     write_settings(out, &plan.settings)
 }
 
-fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+/// What to take, with what probability, and what it gives; of nothing that comes near, that.
+pub(super) fn answer(plan: &PlanResult) -> Vec<String> {
     let told = plan.told();
     let (spoken, cluster) = (told.spoken(), &told.cluster);
     let [probability, asked] = [told.probability, plan.asked_probability].map(|p| sure(p, 2));
     // So far off that no draw of any candidate comes near: which is closest says nothing of τ.
     if !plan.met && plan.candidates.iter().all(|one| one.probability < 5e-4) {
-        return nothing_near(plan, out);
+        return vec![nothing_near(plan)];
     }
     let answer = if plan.met {
         format!(
@@ -50,7 +51,6 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
             100.0 * plan.asked_probability
         )
     };
-    wrapped(out, "", &answer)?;
     let quality = match told.quality {
         Some(_) => format!("; quality {}", quality_of(told, decimals(plan), true)),
         None => String::new(),
@@ -63,23 +63,22 @@ fn answer(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
         quality,
         if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
     );
-    wrapped(out, "", &gives)
+    vec![answer, gives]
 }
 
 /// The answer where no candidate comes near the target.
-fn nothing_near(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
+fn nothing_near(plan: &PlanResult) -> String {
     let told = plan.told();
     let fastest = plan.candidates.iter().max_by(|a, b| a.tokens_per_s.total_cmp(&b.tokens_per_s));
     let fastest = fastest.unwrap_or(told);
-    let said = format!(
+    format!(
         "Nothing comes near the target of {} tokens/s. The fastest, {} on {}, gives {}, {:.1e} of it.",
         shown_target(told.target_tokens_per_s),
         fastest.spoken(),
         fastest.cluster,
         digits(fastest.tokens_per_s),
         fastest.tokens_per_s / told.target_tokens_per_s
-    );
-    wrapped(out, "", &said)
+    )
 }
 
 /// A target as people write it: powers of ten where digits say nothing.
