@@ -18,6 +18,8 @@ use moesim::execution::outcome::TooLong;
 mod arguments;
 mod check;
 mod decide;
+#[cfg(feature = "explore")]
+mod explore;
 mod gate;
 mod network;
 mod output;
@@ -66,6 +68,9 @@ enum Command {
     Memory(run::memory::MemoryArgs),
     /// Write one run as a trace for Perfetto.
     Timeline(timeline::TimelineArgs),
+    /// Open a page of this machine's own, where questions are asked by moving things.
+    #[cfg(feature = "explore")]
+    Explore(explore::ExploreArgs),
     /// Draw a result: the JSON of run, compare, plan, flows or validate, or a sweep's table.
     Plot(plot::PlotArgs),
     /// Write a result as one page that opens anywhere: pictures that say their numbers, no network.
@@ -205,6 +210,8 @@ fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Some(Command::Memory(args)) => run::memory::run(&args, out),
         Some(Command::Goodput(args)) => goodput::run(&args, out),
         Some(Command::Timeline(args)) => timeline::run(&args, out),
+        #[cfg(feature = "explore")]
+        Some(Command::Explore(args)) => explore::run(&args, out),
         Some(Command::Plot(args)) => plot::run(&args, out),
         Some(Command::Report(args)) => report::run(&args, out),
         Some(Command::Reproduce(args)) => reproduce::run(&args, out),

@@ -13,6 +13,7 @@ use crate::config::{
 use crate::output::report::MadeBy;
 
 pub mod decide;
+pub mod explore;
 pub mod files;
 pub mod flows;
 pub mod run;

@@ -100,6 +100,7 @@ fn heat(files: &mut Files<'_>, loads: &Loads) -> Result<(), Failure> {
         columns: vec![],
         rows: vec![],
         cells: cells.collect(),
+        up_to: None,
     };
     Ok(save(files, "loads", &chart)?)
 }

@@ -7,14 +7,42 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 /// Results that wait to be kept, at most; a thread with one more waits itself.
 const WAITING: usize = 1024;
 
 thread_local! {
     static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
+    static GIVEN_UP: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
+}
+
+/// What unwinds a thread whose work nobody waits for.
+struct GivenUp;
+
+/// Does work that ends early, with nothing, once `given_up` is true: whoever asked waits no longer. Jobs that it begins
+/// on other threads end with it. What comes is what the work gives: a result does not depend on who may give it up.
+pub fn unless_given_up<T>(given_up: &Arc<AtomicBool>, work: impl FnOnce() -> T) -> Option<T> {
+    let before = GIVEN_UP.replace(Some(Arc::clone(given_up)));
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GIVEN_UP.set(before);
+    match done {
+        Ok(result) => Some(result),
+        Err(why) if why.is::<GivenUp>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Ends the work of this thread where nobody waits for it any more. Long work calls this now and then.
+pub fn go_on() {
+    let given_up = |flag: &Option<Arc<AtomicBool>>| {
+        flag.as_ref().is_some_and(|given_up| given_up.load(Ordering::Relaxed))
+    };
+    if GIVEN_UP.with_borrow(given_up) {
+        resume_unwind(Box::new(GivenUp));
+    }
 }
 
 /// Who is told how many jobs of how many are done.
@@ -117,10 +145,12 @@ pub fn as_they_finish<S, T: Send, E>(
         return (0..jobs).try_for_each(|at| keep(job(&mut state, at)));
     };
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let given_up = GIVEN_UP.with_borrow(Clone::clone);
     let (done, finished) = mpsc::sync_channel(WAITING);
     pool.in_place_scope(|scope| {
         let (next, stop, state, job) = (&next, &stop, &state, &job);
         scope.spawn_broadcast(move |_, thread| {
+            GIVEN_UP.set(given_up.clone());
             let mut state = state(thread.index());
             while !stop.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
@@ -213,6 +243,32 @@ mod tests {
             assert_eq!(heard.take(), [(0, 2), (1, 2), (2, 2), (2, 3), (3, 3)], "{threads}");
             in_parallel(4, threads, |n| n);
             assert!(heard.take().is_empty(), "nobody listens any more");
+        }
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_ends_on_all_threads() {
+        for threads in [1, 3] {
+            let given_up = Arc::new(AtomicBool::new(false));
+            let own = Arc::clone(&given_up);
+            let work = || {
+                in_parallel(4, threads, |at| {
+                    own.store(true, Ordering::Relaxed);
+                    // Without an end this would go on for ever.
+                    loop {
+                        go_on();
+                        std::hint::black_box(at);
+                    }
+                })
+            };
+            let ended: Option<Vec<()>> = unless_given_up(&given_up, work);
+            assert_eq!(ended, None, "{threads}");
+            assert_eq!(
+                unless_given_up(&Arc::default(), || in_parallel(4, threads, |n| n)).unwrap(),
+                [0, 1, 2, 3]
+            );
+            // What was given up is forgotten.
+            go_on();
         }
     }
 

@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::threads;
 use crate::base::units::{GpuId, SimDuration, SimTime};
 use crate::execution::blame::Reason;
 use crate::execution::calendar::Schedule;
@@ -207,6 +208,7 @@ impl<'a, P: Program> Machine<'a, P> {
             }
             let state = &mut self.gpus[gpu.index()];
             if state.wants_more() {
+                threads::go_on();
                 again = self.program.next(gpu, state);
                 state.exhausted = !again;
             }

@@ -14,6 +14,14 @@ mod others;
 mod run;
 mod tables;
 
+pub(crate) use facts::command;
+pub(crate) use run::closer;
+
+/// How pages look.
+pub const STYLE: &str = include_str!("page/page.css");
+/// What says the numbers of pictures where readers point.
+pub const SCRIPT: &str = include_str!("page/page.js");
+
 /// A page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {

@@ -256,6 +256,7 @@ mod tests {
             columns: Vec::new(),
             rows: Vec::new(),
             cells: Vec::new(),
+            up_to: None,
         };
         render(&heat, Format::Svg).unwrap();
         let bars = StackedBars {

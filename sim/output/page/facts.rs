@@ -9,7 +9,7 @@ use crate::config;
 use crate::output::report::{Basis, Setting, digits};
 
 /// A command as a shell takes it.
-pub(super) fn command(arguments: &[String]) -> String {
+pub(crate) fn command(arguments: &[String]) -> String {
     let words = arguments.iter().map(|word| quoted(word));
     std::iter::once("moesim".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
@@ -28,7 +28,8 @@ pub(super) fn inputs(inputs: &[Input]) -> Table {
     let mut table = Table::of("What it was made from", ["input", "source", "digest, FNV-1a"]);
     for input in inputs {
         let source = match input.built_in {
-            true => source_of(&input.name).unwrap_or_else(|| "built in".to_owned()),
+            true => source_of(&input.name)
+                .unwrap_or_else(|| "built in, or handed over as text".to_owned()),
             false => "a file of whoever asked".to_owned(),
         };
         table.row([input.name.clone(), source, input.digest.clone()]);

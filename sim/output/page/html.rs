@@ -2,11 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Block, Drawing, Page, Part, Table};
+use super::{Block, Drawing, Page, Part, SCRIPT, STYLE, Table};
 use crate::output::report::MadeBy;
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
 /// Nothing is fetched, from wherever the page is opened.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'";
 
@@ -92,7 +90,7 @@ fn table(table: &Table) -> Markup {
 pub(super) fn drawing(drawing: &Drawing) -> Markup {
     let (width, height) = drawing.size;
     // Smaller than this its words cannot be read: what does not fit is scrolled to.
-    let least = format!("min-width: {}px", (width * 3 / 4).max(640));
+    let least = format!("min-width: {}px", (width * 5 / 8).max(540));
     html! {
         figure {
             div.wide.picture tabindex="0" role="region" aria-label=(drawing.name) {

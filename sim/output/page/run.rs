@@ -24,8 +24,8 @@ impl Page {
             closer: closer(run),
             ..Self::default()
         };
-        if run.results.iter().any(|row| row.increase_percent.mean.is_some() && row.tau().is_some())
-        {
+        let varied = |row: &&StudyRow| row.increase_percent.mean.is_some() && row.tau().is_some();
+        if run.results.iter().filter(varied).count() > 1 {
             page.draw(Drawing::of("Gain over τ", &gain_chart(run))?);
         }
         page.draw(Drawing::of("Where the time goes", &breakdown_chart(run))?);
@@ -275,7 +275,7 @@ fn taken(run: &StudyResult) -> Vec<Block> {
 }
 
 /// Commands that look at the same run: its timeline, its cluster, why it comes out so.
-fn closer(run: &StudyResult) -> Vec<String> {
+pub(crate) fn closer(run: &StudyResult) -> Vec<String> {
     let Some(row) = run.results.last() else { return Vec::new() };
     let set = run.asked.set.iter().flat_map(|line| ["--set".to_owned(), line.clone()]);
     let set: Vec<String> = set.collect();

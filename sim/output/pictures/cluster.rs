@@ -49,7 +49,7 @@ pub fn cluster_chart(topology: &Topology, bytes_per_s: &[f64], what: &str) -> Di
     Diagram {
         title,
         below: format!("{}, {what}{left_out}", topology.name()),
-        value: "share of the data sheet's bandwidth".to_owned(),
+        value: "% of the data sheet's bandwidth".to_owned(),
         size: drawn.size,
         places: places.collect(),
         stretches,

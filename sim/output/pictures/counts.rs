@@ -61,5 +61,6 @@ pub fn loads_chart(table: &Results, file: &str) -> Result<HeatMap, Diagnostic> {
         columns: Vec::new(),
         rows: Vec::new(),
         cells,
+        up_to: None,
     })
 }

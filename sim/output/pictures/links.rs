@@ -82,5 +82,6 @@ fn heat_map(
         columns: vec![String::new(); COLUMNS],
         rows: groups.iter().map(name).collect(),
         cells: groups.iter().map(stretched).collect(),
+        up_to: Some(100.0),
     })
 }

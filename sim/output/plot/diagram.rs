@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::figures;
 use super::frame::{filled, title, write};
-use super::heat::{heat, key};
+use super::heat::{key_of_used, used};
 use super::{Area, Chart, FAINT, GRID, Hint, INK, PlotError, WHITE, failed};
 
 /// A named box.
@@ -41,7 +41,7 @@ pub struct Diagram {
     pub title: String,
     /// What the reader must know.
     pub below: String,
-    /// What darkness is, with its unit.
+    /// What darkness is, in percent.
     pub value: String,
     /// Width and height of the drawing without its title and key.
     pub size: (f64, f64),
@@ -58,6 +58,8 @@ const BELOW: i32 = 60;
 const HALF: (i32, i32) = (25, 12);
 /// How far a line lies beside the middle, so that there and back are both seen.
 const ASIDE: f64 = 2.5;
+/// Lines of which less is used are grey.
+const HARDLY: f64 = 0.002;
 /// Straight pieces that a curve is drawn in.
 const STEPS: u32 = 12;
 
@@ -68,13 +70,10 @@ impl Chart for Diagram {
 
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
         title(area, &self.title, &self.below)?;
-        let most = self.stretches.iter().map(|own| own.share).fold(0.0, f64::max);
-        let most = if most > 0.0 { most } else { 1.0 };
         for own in &self.stretches {
             let line: Vec<(i32, i32)> = (0..=STEPS).map(|step| own.point(step)).collect();
             // What is hardly used would be white on white.
-            let (shade, width) =
-                if own.share < 0.005 * most { (GRID, 1) } else { (heat(own.share / most), 3) };
+            let (shade, width) = if own.share < HARDLY { (GRID, 1) } else { (used(own.share), 3) };
             area.draw(&PathElement::new(line, shade.stroke_width(width))).map_err(failed)?;
         }
         for place in &self.places {
@@ -86,13 +85,13 @@ impl Chart for Diagram {
             write(area, &place.name, (x, y), 13, INK, (HPos::Center, VPos::Center))?;
         }
         let row = self.size.1 as i32 + ABOVE;
-        key(area, (14, row), (0.0, most), &self.value)
+        key_of_used(area, (20, row), 100.0, &self.value)
     }
 
     fn hints(&self) -> Vec<Hint> {
         // What is drawn last lies above, and of what lies there and back the two halves are told apart.
         let told = self.stretches.iter().map(|own| {
-            let text = format!("{}: {} %, {}", own.name, figures(100.0 * own.share), self.value);
+            let text = format!("{}: {} {}", own.name, figures(100.0 * own.share), self.value);
             Hint::around(own.point(STEPS / 3), 7, text)
         });
         told.collect()

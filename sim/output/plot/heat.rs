@@ -27,10 +27,16 @@ pub struct HeatMap {
     pub rows: Vec<String>,
     /// `cells[row][column]`, from the top; NaN where there is nothing.
     pub cells: Vec<Vec<f64>>,
+    /// What darkness goes to, alike in all pictures of the quantity; none, and it goes to the greatest cell.
+    pub up_to: Option<f64>,
 }
 
 impl HeatMap {
+    /// From the least to the greatest value, and how darkness rises between them.
     fn range(&self) -> (f64, f64) {
+        if let Some(most) = self.up_to {
+            return (0.0, most);
+        }
         let cells = || self.cells.iter().flatten().copied().filter(|cell| cell.is_finite());
         let (low, high) = (cells().fold(f64::INFINITY, f64::min), cells().fold(0.0, f64::max));
         let low = if low.is_finite() { low.min(0.0) } else { 0.0 };
@@ -57,7 +63,8 @@ impl Chart for HeatMap {
         for (r, cells) in self.cells.iter().enumerate() {
             for (c, &cell) in cells.iter().enumerate() {
                 let share = if cell.is_finite() { (cell - low) / (high - low) } else { f64::NAN };
-                filled(area, [(x(c), y(r)), (x(c + 1), y(r + 1))], heat(share))?;
+                let shade = if self.up_to.is_some() { used(share) } else { heat(share) };
+                filled(area, [(x(c), y(r)), (x(c + 1), y(r + 1))], shade)?;
             }
         }
         for r in (0..rows).step_by(every(rows, (bottom - top) / 16)) {
@@ -74,7 +81,10 @@ impl Chart for HeatMap {
         let middle = i32::midpoint(left, right);
         write(area, &self.x, (middle, bottom + 26), 15, INK, (HPos::Center, VPos::Top))?;
         upright(area, &self.y, (14, i32::midpoint(top, bottom)))?;
-        key(area, (left, bottom + 62), (low, high), &self.value)
+        match self.up_to {
+            Some(most) => key_of_used(area, (left, bottom + 62), most, &self.value),
+            None => key(area, (left, bottom + 62), (low, high), &self.value),
+        }
     }
 
     fn hints(&self) -> Vec<Hint> {
@@ -163,6 +173,33 @@ pub(super) fn key<DB: DrawingBackend>(
     write(area, &short(high), right, 13, FAINT, (HPos::Right, VPos::Top))?;
     let beside = (left + STEPS * 4 + 14, row + 7);
     write(area, value, beside, 14, INK, (HPos::Left, VPos::Center))
+}
+
+/// What darkness means where it is how much is used of something: the same in every picture.
+pub(super) fn key_of_used<DB: DrawingBackend>(
+    area: &Area<DB>,
+    (left, row): (i32, i32),
+    most: f64,
+    value: &str,
+) -> Result<(), PlotError> {
+    const WIDTH: i32 = 300;
+    for x in 0..WIDTH / 3 {
+        let at = f64::from(3 * x) / f64::from(WIDTH);
+        let corners = [(left + 3 * x, row), (left + 3 * x + 3, row + 14)];
+        filled(area, corners, used(at * at))?;
+    }
+    for part in [0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0_f64] {
+        let x = left + (part.sqrt() * f64::from(WIDTH)).round() as i32;
+        filled(area, [(x, row + 12), (x + 1, row + 17)], FAINT)?;
+        let at = (x, row + 18);
+        write(area, &short(part * most), at, 13, FAINT, (HPos::Center, VPos::Top))?;
+    }
+    write(area, value, (left + WIDTH + 20, row + 7), 14, INK, (HPos::Left, VPos::Center))
+}
+
+/// The shade of a used share: its root, so that what is little used is told apart too.
+pub(super) fn used(share: f64) -> RGBColor {
+    heat(share.max(0.0).sqrt())
 }
 
 /// How many names to skip so that `room` of them fit.

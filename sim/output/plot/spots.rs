@@ -63,7 +63,7 @@ impl Chart for Spots {
         for (at, spot) in self.spots.iter().enumerate() {
             draw_spot(area, &frame, spot, at)?;
         }
-        Ok(())
+        self.name_spots(area, &frame)
     }
 
     fn hints(&self) -> Vec<Hint> {
@@ -83,6 +83,28 @@ impl Chart for Spots {
 }
 
 impl Spots {
+    /// Writes each name beside its point, moved down where it would lie over another.
+    fn name_spots<DB: DrawingBackend>(
+        &self,
+        area: &Area<DB>,
+        frame: &Frame<'_>,
+    ) -> Result<(), PlotError> {
+        let mut names = Vec::new();
+        for spot in &self.spots {
+            let Some((x, y)) = frame.x.at(spot.x).zip(frame.y.at(spot.y)) else { continue };
+            let (x, y) = frame.pixel(x, y);
+            let width = width_of(&spot.name, 14);
+            // A name that would leave the picture stands on the other side.
+            let left = if x + 12 + width < frame.right + 36 { x + 12 } else { x - 12 - width };
+            names.push(Name { left, right: left + width, row: y, text: &spot.name });
+        }
+        for name in apart(names) {
+            let at = (name.left, name.row);
+            write(area, name.text, at, 14, INK, (HPos::Left, VPos::Center))?;
+        }
+        Ok(())
+    }
+
     /// Both axes over all points.
     fn laid(&self) -> (Laid, Laid) {
         // Room for names to the right of points.
@@ -92,6 +114,31 @@ impl Spots {
         }));
         (x, y)
     }
+}
+
+/// A name and the row and columns that it takes.
+struct Name<'n> {
+    left: i32,
+    right: i32,
+    row: i32,
+    text: &'n str,
+}
+
+/// The names, those of later points moved down until no two overlap.
+fn apart(mut names: Vec<Name<'_>>) -> Vec<Name<'_>> {
+    const ROW: i32 = 17;
+    names.sort_by_key(|name| name.row);
+    for at in 1..names.len() {
+        let (before, own) = names.split_at_mut(at);
+        let own = &mut own[0];
+        for other in before.iter() {
+            let beside = own.right < other.left || other.right < own.left;
+            if !beside && own.row < other.row + ROW {
+                own.row = other.row + ROW;
+            }
+        }
+    }
+    names
 }
 
 fn frame(laid: &(Laid, Laid), (width, height): (u32, u32), top: i32) -> Frame<'_> {
@@ -132,9 +179,18 @@ fn draw_spot<DB: DrawingBackend>(
     {
         area.draw(&PathElement::new(vec![low, high], INK.stroke_width(1))).map_err(failed)?;
     }
-    mark(area, at, style, true)?;
-    // A name that would leave the picture stands on the other side.
-    let fits = at.0 + 12 + width_of(&spot.name, 14) < frame.right + 36;
-    let (x, anchor) = if fits { (at.0 + 12, HPos::Left) } else { (at.0 - 12, HPos::Right) };
-    write(area, &spot.name, (x, at.1), 14, INK, (anchor, VPos::Center))
+    mark(area, at, style, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_lie_over_each_other() {
+        let name = |left, row| Name { left, right: left + 50, row, text: "x" };
+        let rows = |names| apart(names).iter().map(|name| name.row).collect::<Vec<_>>();
+        assert_eq!(rows(vec![name(0, 10), name(20, 12), name(40, 14)]), [10, 27, 44]);
+        assert_eq!(rows(vec![name(0, 10), name(60, 12), name(0, 40)]), [10, 12, 40]);
+    }
 }

@@ -1,0 +1,36 @@
+//! Why a request is not answered: a status, and the mistake as JSON with `key`, `found` and `help`.
+
+use hyper::StatusCode;
+use moesim::config::{Diagnostic, Style};
+use serde_json::{Value, json};
+
+/// A request that is not answered.
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    mistake: Diagnostic,
+}
+
+impl Refusal {
+    /// Of a request that makes no sense.
+    pub(super) fn of(status: StatusCode, found: impl Into<String>, help: &str) -> Self {
+        Self { status, mistake: Diagnostic::of("the request", found, help) }
+    }
+
+    /// A newer question of the same page took its place.
+    pub(super) fn overtaken() -> Self {
+        let found = "a newer question of this page took its place";
+        Self::of(StatusCode::CONFLICT, found, "wait for the newer one's answer")
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let Diagnostic { place, line, key, found, help, .. } = &self.mistake;
+        let text = self.mistake.render(Style::default());
+        json!({ "error": { "place": place, "line": line, "key": key, "found": found, "help": help, "text": text } })
+    }
+}
+
+impl From<Diagnostic> for Refusal {
+    fn from(mistake: Diagnostic) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, mistake }
+    }
+}
