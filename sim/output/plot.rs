@@ -265,6 +265,7 @@ mod tests {
             axis: Axis::from_zero("ms"),
             parts: Vec::new(),
             bars: Vec::new(),
+            shades: Vec::new(),
         };
         render(&bars, Format::Svg).unwrap();
         let none = PredictedMeasured {

@@ -31,6 +31,7 @@ pub fn throughput_chart(comparison: &Comparison) -> StackedBars {
             None => vec![comparison.workload.clone()],
         },
         bars,
+        shades: Vec::new(),
     }
 }
 

@@ -84,6 +84,7 @@ pub fn breakdown_chart(run: &StudyResult) -> StackedBars {
         axis: Axis::from_zero("time of a step, ms"),
         parts: reasons.iter().map(|reason| reason.label().to_owned()).collect(),
         bars: bars.into_iter().map(|(_, bar)| bar).collect(),
+        shades: reasons.iter().map(|reason| *reason as usize).collect(),
     }
 }
 

@@ -29,5 +29,6 @@ pub fn errors_chart(files: &[FileErrors], place: &str) -> Result<StackedBars, Di
         axis: Axis::from_zero("error, %"),
         parts: vec!["median".to_owned(), "up to which nine in ten lie".to_owned()],
         bars: bars.into_iter().map(|(_, bar)| bar).collect(),
+        shades: Vec::new(),
     })
 }

@@ -30,6 +30,8 @@ pub struct StackedBars {
     pub parts: Vec<String>,
     /// The bars, from top to bottom.
     pub bars: Vec<Bar>,
+    /// Which shade each part has, so that it has the same in other pictures; empty, and they go by their order.
+    pub shades: Vec<usize>,
 }
 
 const ROW: i32 = 40;
@@ -43,6 +45,11 @@ impl StackedBars {
             self.bars.iter().any(|bar| bar.parts.get(part).copied().unwrap_or(0.0) > longest * 1e-3)
         };
         (0..self.parts.len()).filter(seen).collect()
+    }
+
+    /// The shade of a part that is the n-th of those seen.
+    fn shade_of(&self, part: usize, nth: usize) -> RGBColor {
+        shade(self.shades.get(part).copied().unwrap_or(nth))
     }
 
     fn longest(&self) -> f64 {
@@ -80,7 +87,7 @@ impl Chart for StackedBars {
                 let value = bar.parts.get(part).copied().unwrap_or(0.0);
                 let corners = [(place(from), row + 6), (place(from + value), row + ROW - 6)];
                 from += value;
-                filled(area, corners, shade(at))?;
+                filled(area, corners, self.shade_of(part, at))?;
                 line(area, (corners[1].0, row + 6), (corners[1].0, row + ROW - 6), WHITE)?;
             }
             let total = (place(from) + 6, middle);
@@ -159,7 +166,7 @@ impl StackedBars {
         for (at, &part) in shown.iter().enumerate() {
             let x = 14 + (at as i32 % 3) * 290;
             let y = row + (at as i32 / 3) * LEGEND_ROW;
-            filled(area, [(x, y + 2), (x + 14, y + 16)], shade(at))?;
+            filled(area, [(x, y + 2), (x + 14, y + 16)], self.shade_of(part, at))?;
             let name = &self.parts[part];
             write(area, name, (x + 20, y + 9), 14, INK, (HPos::Left, VPos::Center))?;
         }
@@ -167,12 +174,28 @@ impl StackedBars {
     }
 }
 
-/// Colours of parts: the palette, then paler ones.
+/// Colours of parts: the palette, then paler ones, darker ones, and the palest.
 fn shade(part: usize) -> RGBColor {
     let RGBColor(r, g, b) = colour(part);
-    if part < super::PALETTE.len() {
-        return RGBColor(r, g, b);
+    let of = |channel: fn(u8) -> u8| RGBColor(channel(r), channel(g), channel(b));
+    match part / super::PALETTE.len() % 4 {
+        0 => of(|channel| channel),
+        1 => of(|channel| channel / 2 + 110),
+        2 => of(|channel| (u16::from(channel) * 3 / 5) as u8),
+        _ => of(|channel| channel / 4 + 180),
     }
-    let paler = |channel: u8| channel / 2 + 110;
-    RGBColor(paler(r), paler(g), paler(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn thirty_parts_have_a_shade_each() {
+        let all: BTreeSet<[u8; 3]> =
+            (0..30).map(shade).map(|RGBColor(r, g, b)| [r, g, b]).collect();
+        assert_eq!(all.len(), 30);
+    }
 }

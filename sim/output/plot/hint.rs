@@ -51,6 +51,7 @@ mod tests {
             axis: Axis::from_zero("time, ms"),
             parts: vec!["experts".to_owned(), "waiting".to_owned()],
             bars: vec![Bar { name: "vanilla".to_owned(), parts: vec![3.0, 1.0] }],
+            shades: Vec::new(),
         };
         let hints = bars.hints();
         assert_eq!(hints.len(), 2, "{hints:?}");

@@ -42,6 +42,12 @@ impl Series {
     pub fn new(name: impl Into<String>, points: Vec<Point>) -> Self {
         Self { name: name.into(), points, joined: true, marked: true, style: None }
     }
+
+    /// Whether it is a line upright or a mark, whose name belongs beside it and not in the margin.
+    fn stands_at_one_place(&self) -> bool {
+        let upright = self.points.windows(2).all(|pair| pair[0].x == pair[1].x);
+        upright && (self.points.len() > 1 || !self.joined)
+    }
 }
 
 /// Lines over two axes.
@@ -117,7 +123,8 @@ impl LineChart {
         }
     }
 
-    /// Writes each name beside its last point, moved apart where they would overlap.
+    /// Writes each name beside its last point in the margin, moved apart where they would overlap; what stands at one
+    /// place has it there.
     fn name_lines<DB: DrawingBackend>(
         &self,
         area: &Area<DB>,
@@ -128,11 +135,17 @@ impl LineChart {
             let shown =
                 |point: &&Point| frame.x.at(point.x).is_some() && frame.y.at(point.y).is_some();
             let Some(last) = series.points.iter().rfind(shown) else { continue };
-            let (_, y) = frame.pixel(
+            let (x, y) = frame.pixel(
                 frame.x.at(last.x).unwrap_or_default(),
                 frame.y.at(last.y).unwrap_or_default(),
             );
-            names.push((y, &series.name, series.style.unwrap_or(at)));
+            let style = series.style.unwrap_or(at);
+            if series.stands_at_one_place() {
+                let name = (&series.name, darker(colour(style)));
+                write(area, name.0, (x + 8, y), 14, name.1, (HPos::Left, VPos::Center))?;
+                continue;
+            }
+            names.push((y, &series.name, style));
         }
         names.sort_by_key(|name| name.0);
         let rows = spread(names.iter().map(|name| name.0).collect(), 17, frame.top, frame.bottom);
