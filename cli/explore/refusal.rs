@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 /// A request that is not answered.
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    mistake: Diagnostic,
+    mistake: Box<Diagnostic>,
 }
 
 impl Refusal {
     /// Of a request that makes no sense.
     pub(super) fn of(status: StatusCode, found: impl Into<String>, help: &str) -> Self {
-        Self { status, mistake: Diagnostic::of("the request", found, help) }
+        Self { status, mistake: Box::new(Diagnostic::of("the request", found, help)) }
     }
 
     /// A newer question of the same page took its place.
@@ -23,7 +23,7 @@ impl Refusal {
     }
 
     pub(super) fn json(&self) -> Value {
-        let Diagnostic { place, line, key, found, help, .. } = &self.mistake;
+        let Diagnostic { place, line, key, found, help, .. } = &*self.mistake;
         let text = self.mistake.render(Style::default());
         json!({ "error": { "place": place, "line": line, "key": key, "found": found, "help": help, "text": text } })
     }
@@ -31,6 +31,6 @@ impl Refusal {
 
 impl From<Diagnostic> for Refusal {
     fn from(mistake: Diagnostic) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, mistake }
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, mistake: Box::new(mistake) }
     }
 }
