@@ -141,8 +141,10 @@ impl LineChart {
             );
             let style = series.style.unwrap_or(at);
             if series.stands_at_one_place() {
-                let name = (&series.name, darker(colour(style)));
-                write(area, name.0, (x + 8, y), 14, name.1, (HPos::Left, VPos::Center))?;
+                // Above a mark, so that no line which crosses it runs through the name.
+                let at = (x + 8, if series.joined { y } else { y - 11 });
+                let shade = darker(colour(style));
+                write(area, &series.name, at, 14, shade, (HPos::Left, VPos::Center))?;
                 continue;
             }
             names.push((y, &series.name, style));
