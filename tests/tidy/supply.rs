@@ -20,6 +20,10 @@ const UNSAFE: &[(&str, &str)] = &[
     ("calibrate/tool/src/measure/device/cuda/nvrtc.rs", "calls of CUDA's run-time compiler"),
     ("calibrate/tool/src/measure/device/cuda/opening.rs", "calls of CUDA's driver"),
     ("calibrate/tool/src/measure/device/cuda/peers.rs", "copies between GPUs by CUDA's driver"),
+    (
+        "calibrate/tool/src/measure/device/native/product.rs",
+        "a call of `matrixmultiply`, which takes pointers",
+    ),
     ("calibrate/tool/src/measure/telemetry/nvml.rs", "calls of NVML, which is loaded by name"),
     ("calibrate/tool/tests/nccl.rs", "a library that stands in for NCCL in its test"),
 ];

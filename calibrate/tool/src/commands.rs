@@ -9,6 +9,7 @@ use moesim::base::table::TableError;
 use moesim::config::{Diagnostic, Style};
 use moesim::kernels::profile::Profile;
 
+mod check;
 mod compare;
 mod fit;
 mod links;
@@ -18,6 +19,8 @@ mod transfer;
 /// The subcommands.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Says in seconds what of a session works on the device at hand.
+    Check(check::CheckArgs),
     /// Measures the device at hand: the MoE++ layer and its parts.
     Measure(measure::MeasureArgs),
     /// Fits a profile to measurements and writes it with its table of residuals.
@@ -84,6 +87,7 @@ impl Refused {
 /// One message for the user, with a remedy.
 pub fn run(command: &Command) -> Result<(), Refused> {
     match command {
+        Command::Check(args) => check::run(args),
         Command::Measure(args) => measure::run(args),
         Command::Fit(args) => fit::run(args),
         Command::Links(args) => links::run(args),

@@ -44,6 +44,32 @@ fn measured(out: &Path) -> usize {
 }
 
 #[test]
+fn a_check_says_what_works_and_what_does_not() {
+    if libraries().is_none() {
+        return;
+    }
+    let check = |variables: &[(&str, &str)], seconds: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_calibrate"));
+        command.args(["check", "--backend", "cuda", "--seconds", seconds]);
+        let output = with_stand_ins(&mut command, variables).output().expect("a program that runs");
+        (output.status.success(), text(&output))
+    };
+    let two = ("STAND_IN_DEVICES", "2");
+    let (passed, said) = check(&[two], "600");
+    assert!(passed && said.contains("25 of 25 parts of probes work"), "{said}");
+    let (passed, said) = check(&[two, ("STAND_IN_FAIL", "ncclCommInitAll@1+=2")], "600");
+    assert!(passed && said.contains("24 of 25 parts of probes work"), "{said}");
+    assert!(said.contains("cannot       exchange alltoall: the device refused: NCCL"), "{said}");
+    let (passed, said) = check(&[("STAND_IN_IDLE", "if (i < p.n) y[i] = x[i];")], "600");
+    assert!(!passed && said.contains("wrong        memory copy: "), "{said}");
+    assert!(said.contains("1 of 23 parts compute something else"), "{said}");
+    let (passed, said) = check(&[("STAND_IN_FAIL", "cuLaunchKernel@9=700")], "600");
+    assert!(!passed && said.contains("nothing more can be asked of it"), "{said}");
+    let (passed, said) = check(&[], "0");
+    assert!(!passed && said.contains("not reached  gemm dense"), "{said}");
+}
+
+#[test]
 fn the_session_runs_and_its_loop_closes() {
     if libraries().is_none() {
         return;

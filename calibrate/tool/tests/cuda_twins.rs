@@ -103,6 +103,26 @@ fn every_probe_agrees_with_its_twin_among_several_gpus() {
 }
 
 #[test]
+fn buffers_are_read_where_asked_and_grids_reach_their_ends() {
+    let name = "buffers_are_read_where_asked_and_grids_reach_their_ends";
+    if !within(name, &[("STAND_IN_DEVICES", "2")]) {
+        return;
+    }
+    let mut device = device();
+    let there = device.allocate_on(1, 64).expect("a buffer of the other GPU");
+    let bytes: Vec<u8> = (0..64).collect();
+    device.write(there, &bytes).expect("written");
+    assert_eq!(device.read(there, 20, 8).expect("read"), bytes[20..28]);
+    assert!(device.allocate_on(2, 64).is_err(), "there are two GPUs");
+    // More groups than a grid has along its first axis.
+    let mut bench = Bench::new(&mut device, Format::F32);
+    let (count, numbers) = (66_000 * 256, Numbers::tokens(9));
+    let many = bench.input(count, numbers).expect("an input");
+    let last = bench.device.read(many, (count - 1) * 4, 4).expect("read");
+    assert_eq!(Format::F32.decode(&last), numbers.at(count - 1));
+}
+
+#[test]
 fn what_was_enqueued_is_over_when_a_run_is() {
     if !within("what_was_enqueued_is_over_when_a_run_is", &[("STAND_IN_LAG_US", "30000")]) {
         return;

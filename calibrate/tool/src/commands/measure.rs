@@ -24,7 +24,7 @@ pub struct MeasureArgs {
     /// The folder for samples. A session that was cut off goes on where it stopped.
     #[arg(long)]
     out: PathBuf,
-    /// CUDA where there is one, else wgpu: Vulkan, Metal or DX12.
+    /// CUDA where there is one, else wgpu (Vulkan, Metal or DX12); `native` is the CPU itself.
     #[arg(long, value_enum, default_value = "auto")]
     backend: Choice,
     /// Which device, counted from 0.
@@ -129,7 +129,8 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), Refused> {
     Ok(())
 }
 
-fn format_for(facts: &DeviceFacts, asked: Option<&str>) -> Result<Format, Diagnostic> {
+/// The format that was asked for, or the one that the device is best measured in.
+pub(super) fn format_for(facts: &DeviceFacts, asked: Option<&str>) -> Result<Format, Diagnostic> {
     let has: Vec<&str> = facts.formats.iter().map(|f| f.name()).collect();
     if let Some(asked) = asked {
         let found = Format::named(asked).filter(|f| facts.formats.contains(f));

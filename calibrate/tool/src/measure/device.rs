@@ -4,6 +4,7 @@ use super::backend::{Backend, DeviceError};
 
 pub mod cuda;
 pub mod fake;
+pub mod native;
 pub mod wgpu;
 
 /// Which backend to use.
@@ -15,6 +16,8 @@ pub enum Choice {
     Cuda,
     /// wgpu alone: Vulkan, Metal or DX12.
     Wgpu,
+    /// The CPU itself, without a driver.
+    Native,
 }
 
 /// Opens the device of this index, and says which backends could not be used and why.
@@ -23,6 +26,9 @@ pub enum Choice {
 /// One sentence for each backend that was tried, when none can be used.
 pub fn open(choice: Choice, index: usize) -> Result<(Box<dyn Backend>, Vec<String>), DeviceError> {
     let mut reasons = Vec::new();
+    if choice == Choice::Native {
+        return Ok((Box::new(native::Native::open(index)?), reasons));
+    }
     if choice != Choice::Wgpu {
         match cuda::Cuda::open(index) {
             Ok(device) => return Ok((Box::new(device), reasons)),
@@ -36,9 +42,9 @@ pub fn open(choice: Choice, index: usize) -> Result<(Box<dyn Backend>, Vec<Strin
         }
     }
     Err(DeviceError::Absent(format!(
-        "no device can be measured\n  {}\n  help: install the GPU's driver; to try the tool out on a \
-         CPU, install a software Vulkan driver (Debian: apt-get install mesa-vulkan-drivers \
-         libvulkan1)",
+        "no device can be measured\n  {}\n  help: install the GPU's driver; to measure the \
+         CPU, give --backend native, or install a software Vulkan driver (Debian: apt-get install \
+         mesa-vulkan-drivers libvulkan1)",
         reasons.join("\n  ")
     )))
 }
