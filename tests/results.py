@@ -7,8 +7,10 @@ import json
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from jsonschema import Draft7Validator
 
@@ -35,6 +37,10 @@ COMMANDS = [
     "topology a100-4x8 --set health.gpu0:node-switch0=0.5",
     "topology full-mesh-16",
     "gate show moepp-1b",
+    "gate fit workloads/traces/tiny_moepp_tau025.parquet --rank 1 --bootstrap 2 --order ffn=8,constant=2,copy=1,zero=1 --tau 0.25",
+    "gate fit workloads/traces/olmoe_repo_expert_counts.csv --model olmoe",
+    "validate FOLDER",
+    "validate systems FOLDER/few.csv",
 ]
 
 
@@ -50,8 +56,16 @@ def strict(schema):
     return inner
 
 
+DATA = ROOT / "calibrate" / "data"
+folder = tempfile.TemporaryDirectory()
+for table in ("nccl_l40s.parquet", "paper_moepp_table3.csv"):
+    shutil.copy(DATA / table, folder.name)
+few = (DATA / "systems" / "systems.csv").read_text().splitlines(keepends=True)[:4]
+(pathlib.Path(folder.name) / "few.csv").write_text("".join(few))
+
 wrong = 0
 for command in COMMANDS:
+    command = command.replace("FOLDER", folder.name)
     asked = [BINARY, *shlex.split(command), "--json"]
     ran = subprocess.run(asked, capture_output=True, text=True, cwd=ROOT)
     if ran.returncode != 0:

@@ -4,14 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
-
-mod judgement;
+use serde_json::json;
 
 use super::super::{Failure, output};
 use super::recording::ExpertsArg;
 use crate::output::progress::Progress;
-use judgement::{judgement_json, shape_json};
 use moesim::base::statistics::mean;
 use moesim::base::streams::Streams;
 use moesim::commands::words::tau;
@@ -20,7 +17,10 @@ use moesim::gate::domains::LayerSpread;
 use moesim::gate::fit::{self, DEFAULT_RANK};
 use moesim::gate::judge::{self, Judgement, Pair};
 use moesim::gate::summary::Summary;
-use moesim::output::report::wrapped;
+use moesim::output::report::evidence::law::{
+    FittedPersistence, JudgedLaw, LawResult, LayerSpreads, RecordingShape, SpreadsResult,
+};
+use moesim::output::report::{MadeBy, wrapped};
 use moesim::workload::{Law, Recording};
 
 /// A recording to fit, and what to judge the fit by.
@@ -114,7 +114,8 @@ pub(super) fn run(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     if args.json {
         let files = std::iter::once(&args.trace).chain(&args.judge);
         let inputs = files.filter_map(|path| output::input(path));
-        return super::super::reproduce::print(out, report.json([&fitted, &held_out]), inputs);
+        let made_by = output::call().made_by(inputs);
+        return output::result(out, &report.result(made_by, [&fitted, &held_out]));
     }
     report.text([&fitted, &held_out], out)?;
     match &args.out {
@@ -134,13 +135,13 @@ fn write_law(
     let law = fit::fit(&whole.counts(), rank, streams).with_persistence_of(whole, streams);
     let provenance = json!({
         "written_by": concat!("moesim ", env!("CARGO_PKG_VERSION"), " gate fit"),
-        "trace": args.trace.display().to_string(), "trace_shape": shape_json(whole),
+        "trace": args.trace.display().to_string(), "trace_shape": RecordingShape::of(whole),
         "order": args.order, "rank": law.rank, "seed": args.seed,
         "judged_on": args.judge.as_ref().map_or_else(
             || "every second sequence, by a fit of the others".to_owned(),
             |path| path.display().to_string(),
         ),
-        "judgement": judgement_json(judgement),
+        "judgement": JudgedLaw::of(judgement),
     });
     Ok(output::write(path, law_json(&law, provenance))?)
 }
@@ -305,21 +306,25 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn json(&self, [fitted, held_out]: [&Recording; 2]) -> Value {
+    fn result(&self, made_by: MadeBy, [fitted, held_out]: [&Recording; 2]) -> LawResult {
         let persistence = self.law.persistence;
-        let mut report = judgement_json(self.judgement);
-        report["trace"] = shape_json(fitted);
-        report["held_out"] = shape_json(held_out);
-        report["persistence"] = json!({
-            "share": persistence.share, "decay": persistence.decay, "depth": persistence.depth,
-        });
-        report["popularity_concentration"] = self.summary.popularity_concentration.into();
-        report["sequence_sd"] = self.summary.sequence_sd.into();
-        report["sequence_common"] = self.summary.sequence_common.into();
-        report["law_max_over_mean_standard_error"] = json!(self.errors);
-        report["ffn_experts_per_token"] = json!(self.share.as_ref().map(|share| share.slots));
-        report["ffn_logit_shift"] = json!(self.share.as_ref().map(|share| &share.shifts));
-        report
+        LawResult {
+            made_by,
+            trace: RecordingShape::of(fitted),
+            held_out: RecordingShape::of(held_out),
+            judged: JudgedLaw::of(self.judgement),
+            persistence: FittedPersistence {
+                share: persistence.share,
+                decay: persistence.decay,
+                depth: persistence.depth,
+            },
+            popularity_concentration: self.summary.popularity_concentration,
+            sequence_sd: self.summary.sequence_sd,
+            sequence_common: self.summary.sequence_common,
+            law_max_over_mean_standard_error: self.errors.clone(),
+            ffn_experts_per_token: self.share.as_ref().map(|share| share.slots),
+            ffn_logit_shift: self.share.as_ref().and_then(|share| share.shifts.clone()),
+        }
     }
 }
 
@@ -333,25 +338,24 @@ fn counts(args: &FitArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let number = counts.domains.len();
     let domain = (number > 1).then(|| mean_of(|s| s.domain_sd.map_or(0.0, |sd| sd.0)));
     if args.json {
-        let layers: Vec<Value> = counts
-            .layers
-            .iter()
-            .zip(&spreads)
-            .map(|(layer, s)| {
-                json!({
-                    "layer": layer, "popularity_sd": s.popularity_sd.0,
-                    "popularity_sd_standard_error": s.popularity_sd.1,
-                    "domain_sd": s.domain_sd.map(|sd| sd.0),
-                    "domain_sd_standard_error": s.domain_sd.and_then(|sd| sd.1),
-                    "mixed_max_over_mean": s.mixed.peak, "mixed_cv": s.mixed.cv,
-                })
-            })
-            .collect();
-        let report = json!({
-            "domains": counts.domains, "layers": layers, "popularity_sd": popularity,
-            "domain_sd": domain, "not_known": not_known(number),
+        let layers = counts.layers.iter().zip(&spreads).map(|(&layer, s)| LayerSpreads {
+            layer,
+            popularity_sd: s.popularity_sd.0,
+            popularity_sd_standard_error: s.popularity_sd.1,
+            domain_sd: s.domain_sd.map(|sd| sd.0),
+            domain_sd_standard_error: s.domain_sd.and_then(|sd| sd.1),
+            mixed_max_over_mean: s.mixed.peak,
+            mixed_cv: s.mixed.cv,
         });
-        return super::super::reproduce::print(out, report, output::input(&args.trace));
+        let report = SpreadsResult {
+            made_by: output::call().made_by(output::input(&args.trace)),
+            layers: layers.collect(),
+            domains: counts.domains,
+            popularity_sd: popularity,
+            domain_sd: domain,
+            not_known: not_known(number).into_iter().map(str::to_owned).collect(),
+        };
+        return output::result(out, &report);
     }
     writeln!(out, "domains: {}\n", counts.domains.join(", "))?;
     writeln!(out, "layer  popularity_sd        domain_sd        max/mean of the mix    cv")?;

@@ -2,7 +2,7 @@
 
 use super::loads::Loads;
 use moesim::output::report::MadeBy;
-use moesim::output::report::loads::{GateLoads, LayerLoads};
+use moesim::output::report::evidence::loads::{GateLoads, LayerLoads};
 
 pub(super) fn result(made_by: MadeBy, loads: &Loads) -> GateLoads {
     let layer = |(layer, slots): (&super::loads::Layer, &Vec<u64>)| LayerLoads {

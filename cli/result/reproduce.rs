@@ -10,7 +10,6 @@ use clap::{Args, Parser};
 use serde_json::Value;
 
 use crate::Failure;
-use moesim::base::inputs::Input;
 use moesim::config::{Diagnostic, Kind};
 use moesim::output::report::MadeBy;
 
@@ -25,17 +24,6 @@ pub(crate) struct ReproduceArgs {
 }
 
 const HELP: &str = "name JSON that moesim run, memory, compare, plan, layouts, advise, explain, flows, topology, gate or validate printed";
-
-/// Prints a result that does not itself hold what it was made by.
-pub(crate) fn print(
-    out: &mut dyn Write,
-    mut result: Value,
-    inputs: impl IntoIterator<Item = Input>,
-) -> Result<(), Failure> {
-    result["made_by"] = serde_json::to_value(crate::output::call().made_by(inputs))
-        .map_err(std::io::Error::from)?;
-    crate::output::json(out, &result)
-}
 
 /// Runs `moesim reproduce`.
 pub(crate) fn run(args: &ReproduceArgs, out: &mut dyn Write) -> Result<(), Failure> {

@@ -59,7 +59,7 @@ pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<(), Failur
         super::draw(folder, found.reports().filter_map(predicted_measured::of_report))?;
     }
     if args.json {
-        output::json(out, &found.json(&output::call()).map_err(io::Error::from)?)?;
+        output::result(out, &found.result(&output::call()))?;
     } else {
         write_text(&found, args, out)?;
     }
@@ -73,7 +73,7 @@ fn write_text(found: &Judged, args: &ValidateArgs, out: &mut dyn Write) -> io::R
     write!(out, "{}", summary::HEADER)?;
     for (reports, table) in &found.tables {
         for report in reports {
-            write!(out, "{}", summary::line(report))?;
+            write!(out, "{}", summary::line(&summary::FileErrors::of(report)))?;
             if let Some(column) = &args.by {
                 let parts = summary::by(report, table, column);
                 let none = || format!("  has no column {column}\n");
@@ -83,8 +83,8 @@ fn write_text(found: &Judged, args: &ValidateArgs, out: &mut dyn Write) -> io::R
         }
     }
     write!(out, "\n{}", summary::notes(found.reports()))?;
-    for other in &found.others {
-        write!(out, "{}", other.text)?;
+    for verdict in &found.papers {
+        write!(out, "{}", verdict.text())?;
     }
     for path in &found.ignored {
         writeln!(out, "{path}: ignored, not a table of measurements that is known")?;

@@ -1,6 +1,6 @@
 //! `moesim validate systems`: published whole layers and systems, predicted and judged.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::output::Files;
@@ -8,7 +8,7 @@ use crate::output::progress::Progress;
 use crate::{Failure, output};
 use clap::Args;
 use moesim::base::threads;
-use moesim::commands::validate::systems_json;
+use moesim::commands::validate::systems_result;
 use moesim::config::Diagnostic;
 use moesim::output::pictures::predicted_measured;
 use moesim::studies::validate::systems::summary;
@@ -54,8 +54,7 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
         super::draw(folder, predicted_measured::of_systems(&verdicts))?;
     }
     if args.json {
-        let all = systems_json(file, &verdicts, &output::call()).map_err(io::Error::from)?;
-        return output::json(out, &all);
+        return output::result(out, &systems_result(file, &verdicts, &output::call()));
     }
     Ok(write!(out, "{}", summary::text(&name_of(file), &verdicts))?)
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Union
+from typing import Any, Literal, Union, overload
 
 from . import _moesim, results
 from ._errors import mistake
@@ -443,30 +443,40 @@ def cluster(topology: Given, *, prices: Path | None = None, set: Set = None, **o
     return results.ClusterResult.from_json(own.ask(False))
 
 
+@overload
+def validate(
+    folder: Path,
+    *,
+    systems: Literal[False] = False,
+    leave_out: Literal["shape", "size", "device"] | str | None = None,
+    progress: bool = True,
+) -> results.ValidationResult: ...
+@overload
+def validate(
+    folder: None = None, *, systems: Path | Literal[True], leave_out: None = None, progress: bool = True
+) -> results.SystemsResult: ...
 def validate(
     folder: Path | None = None,
     *,
     systems: Path | bool = False,
     leave_out: Literal["shape", "size", "device"] | str | None = None,
     progress: bool = True,
-) -> dict[str, Any]:
-    """Predicts measurements and says how far off: relative errors, as the JSON of ``moesim validate``.
+) -> results.ValidationResult | results.SystemsResult:
+    """Predicts measurements and says how far off, in relative errors.
 
     Args:
-        folder: tables of measurements: under ``files`` an object for each.
+        folder: tables of measurements: under ``files`` an object for each, ``papers`` those of the paper's columns.
         systems: in its place published systems, True for the built-in table: under ``rows`` an object for each.
         leave_out: predict as if this had never been measured.
         progress: show a bar.
     """
-    import json
-
     if systems is not False:
         own = _Question("validate-systems", "validate", "systems")
         if systems is not True:
             own.place("file", [os.fspath(systems)])
-    else:
-        own = _Question("validate").place("folder", [os.fspath(folder or "")])
-        if leave_out is not None:
-            own.options.append(("leave_out", [leave_out]))
-            own.flags.append(f"--leave-out={leave_out}")
-    return json.loads(own.ask(progress))
+        return results.SystemsResult.from_json(own.ask(progress))
+    own = _Question("validate").place("folder", [os.fspath(folder or "")])
+    if leave_out is not None:
+        own.options.append(("leave_out", [leave_out]))
+        own.flags.append(f"--leave-out={leave_out}")
+    return results.ValidationResult.from_json(own.ask(progress))

@@ -92,7 +92,8 @@ class Result(Part):
         return self._json
 
     def __str__(self) -> str:
-        return _moesim.text(self._json)
+        # Of some results nothing but their JSON is kept.
+        return _moesim.text(self._json) or self._json
 
     def svg(self) -> str | None:
         """The picture that fits it best, as SVG; None where there is none."""

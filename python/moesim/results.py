@@ -17,39 +17,55 @@ __all__ = [
     "AllowedByFit",
     "Asked",
     "Basis",
+    "BatchLoads",
     "BesideExchanges",
     "BusyLink",
     "ClusterResult",
     "ComparedCluster",
     "ComparisonResult",
+    "Errors",
     "ExplainedRun",
     "ExplanationResult",
+    "FileErrors",
+    "FittedPersistence",
     "FlowsResult",
     "GainAt",
     "GoodputResult",
     "GoodputRun",
     "Input",
     "LaidOut",
+    "LawResult",
     "LayerLoads",
+    "LayerSpreads",
+    "LayerStatistics",
     "LayoutsResult",
     "LeftOut",
     "LeftOutAt",
     "LinkCount",
     "LinkGroup",
+    "LoadsByLayer",
     "LoadsResult",
     "MadeBy",
     "MemoryResult",
     "MemoryUse",
     "NetworkUse",
+    "PaperErrors",
     "PartCost",
     "PhaseTaken",
     "PlanCandidate",
     "PlanResult",
+    "RecordingShape",
+    "RowErrors",
     "RunResult",
+    "SeenAndLaw",
     "Setting",
+    "SpreadsResult",
     "StudyRow",
+    "SystemRow",
+    "SystemsResult",
     "TurnAt",
     "Upgrade",
+    "ValidationResult",
     "WorkloadMemory",
 ]
 
@@ -157,6 +173,32 @@ class Basis(Part):
 
     time_ms: float
     """Its time, mean over GPUs and seeds, in milliseconds."""
+
+
+@dataclass(frozen=True, repr=False)
+class BatchLoads(Part):
+    """Loads in batches of one size; errors are means over layers of |law / seen − 1|."""
+
+    batch_tokens: int
+    """Tokens of a batch of whole sequences."""
+
+    by_layer: LoadsByLayer
+    """By layer."""
+
+    max_over_mean_error: float
+    """Error of the law's max/mean."""
+
+    max_over_mean_error_fitted_part: float
+    """The same of the part that the law was fitted to."""
+
+    max_over_mean_error_independent: float
+    """The same if tokens were independent."""
+
+    max_over_mean_ks_distance: float
+    """Kolmogorov's distance of the laws of max/mean over batches, mean over layers."""
+
+    seen_max_over_mean_standard_error: float
+    """Standard error of the recording's max/mean."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -286,6 +328,20 @@ class ComparedCluster(Part):
 
 
 @dataclass(frozen=True, repr=False)
+class Errors(Part):
+    """A mean error in time (a fraction) and in increase (points); none where there was no row."""
+
+    increase_mae_points: float | None
+    """Mean of |predicted − published| increase over MoE++ rows, in points."""
+
+    time_bias: float | None
+    """Mean of predicted / published − 1: the signed bias."""
+
+    time_mape: float | None
+    """Mean of |predicted / published − 1| over rows."""
+
+
+@dataclass(frozen=True, repr=False)
 class ExplainedRun(Part):
     """One run of a workload, under the first seed."""
 
@@ -327,6 +383,70 @@ class ExplainedRun(Part):
 
     workload: str
     """The workload."""
+
+
+@dataclass(frozen=True, repr=False)
+class FileErrors(Part):
+    """How far off one file's predictions are; errors as fractions."""
+
+    baseline_median_abs_error: float | None
+    """Median of |error| of the baseline."""
+
+    bias: float | None
+    """Median error, with its sign."""
+
+    extrapolated_rows: int
+    """Predictions of shapes that were not measured."""
+
+    extrapolation_rule: str | None
+    """By what rule they were made."""
+
+    file: str
+    """The file's name."""
+
+    interval_90_coverage: float | None
+    """Share of measurements in their 90 % intervals."""
+
+    interval_90_coverage_by_model: dict[str, float]
+    """The same by model."""
+
+    median_abs_error: float | None
+    """Median of |error|; none where there was nothing to predict."""
+
+    p90_abs_error: float | None
+    """90th percentile of |error|."""
+
+    predictions: int
+    """Predictions: a row with a dispatch and a combine has two."""
+
+    profile: str
+    """The profile that predicted."""
+
+    rows: int
+    """Rows of the table that were predicted."""
+
+    skipped: int
+    """Rows that were not predicted."""
+
+    skipped_by_reason: dict[str, int]
+    """The same by reason."""
+
+    within_10_percent: float
+    """Share of predictions within 10 %."""
+
+
+@dataclass(frozen=True, repr=False)
+class FittedPersistence(Part):
+    """Persistence of a law."""
+
+    decay: float
+    """How fast it fades, a token."""
+
+    depth: float
+    """Share of it that layers have in common."""
+
+    share: float
+    """Share of a token's preferences."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -463,6 +583,61 @@ class LayerLoads(Part):
 
 
 @dataclass(frozen=True, repr=False)
+class LayerSpreads(Part):
+    """Spreads of one layer."""
+
+    domain_sd: float | None
+    """Standard deviation of how domains differ."""
+
+    domain_sd_standard_error: float | None
+    """Its standard error."""
+
+    layer: int
+    """The layer."""
+
+    mixed_cv: float
+    """Coefficient of variation of the same."""
+
+    mixed_max_over_mean: float
+    """The largest load over the mean, all domains in equal parts."""
+
+    popularity_sd: float
+    """Standard deviation of the logarithm of popularity."""
+
+    popularity_sd_standard_error: float | None
+    """Its standard error, by leaving out one domain at a time."""
+
+
+@dataclass(frozen=True, repr=False)
+class LayerStatistics(Part):
+    """How uneven loads are, a value a layer, means over batches."""
+
+    cv: list[float]
+    """Coefficient of variation."""
+
+    drop_1_1: list[float]
+    """Share of slots that a capacity factor of 1.1 drops."""
+
+    drop_1_25: list[float]
+    """That a factor of 1.25 drops."""
+
+    drop_1_5: list[float]
+    """That a factor of 1.5 drops."""
+
+    gini: list[float]
+    """Gini coefficient."""
+
+    imbalance_correlation: float
+    """Mean correlation of two layers' max/mean over batches."""
+
+    max_over_mean: list[float]
+    """The largest load over the mean."""
+
+    max_over_mean_p90: list[float]
+    """Its 90th percentile over batches."""
+
+
+@dataclass(frozen=True, repr=False)
 class LeftOut(Part):
     """A cluster that costs more than was allowed."""
 
@@ -539,6 +714,20 @@ class LinkGroup(Part):
 
     to: str
     """What they lead to."""
+
+
+@dataclass(frozen=True, repr=False)
+class LoadsByLayer(Part):
+    """Loads of each layer."""
+
+    independent: LayerStatistics
+    """Of independent tokens of the same popularity."""
+
+    law: LayerStatistics
+    """Of the law."""
+
+    seen: LayerStatistics
+    """Of the recording."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -633,8 +822,45 @@ class NetworkUse(Part):
     measured_exchanges: int
     """Exchanges solved a second time as flows."""
 
+    overlap: str | None
+    """What exchanges run beside, where that is more than local experts: `two-batch`, `single-
+    batch`, `4 chunks`.
+    """
+
     worst_measured_error: float | None
     """Greatest difference between the two."""
+
+
+@dataclass(frozen=True, repr=False)
+class PaperErrors(Part):
+    """How well a table of the paper's columns is predicted."""
+
+    baselines: dict[str, Errors]
+    """Each baseline's: `ideal`, `amdahl`, `other_models`."""
+
+    file: str
+    """The file's name."""
+
+    increase_mae_points: float | None
+    """Mean of |predicted − published| increase over MoE++ rows, in points."""
+
+    left_out: list[RowErrors]
+    """Each model's rows, predicted with overheads fitted to the other models' rows."""
+
+    model: str
+    """What was judged: a model's name, or `all`."""
+
+    rows: int
+    """Rows judged."""
+
+    skipped: int
+    """Rows whose model is unknown."""
+
+    time_bias: float | None
+    """Mean of predicted / published − 1: the signed bias."""
+
+    time_mape: float | None
+    """Mean of |predicted / published − 1| over rows."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -709,6 +935,63 @@ class PlanCandidate(Part):
 
     too_large: str | None
     """The arithmetic, where it does not."""
+
+
+@dataclass(frozen=True, repr=False)
+class RecordingShape(Part):
+    """How large a recording is."""
+
+    experts: int
+    """Experts of a layer."""
+
+    layers: int
+    """Layers."""
+
+    sequences: int
+    """Sequences."""
+
+    tokens: int
+    """Tokens."""
+
+    top_k: int
+    """Slots of a token."""
+
+
+@dataclass(frozen=True, repr=False)
+class RowErrors(Part):
+    """How well a set of rows is predicted, and how well baselines do on the same."""
+
+    baselines: dict[str, Errors]
+    """Each baseline's: `ideal`, `amdahl`, `other_models`."""
+
+    increase_mae_points: float | None
+    """Mean of |predicted − published| increase over MoE++ rows, in points."""
+
+    model: str
+    """What was judged: a model's name, or `all`."""
+
+    rows: int
+    """Rows judged."""
+
+    time_bias: float | None
+    """Mean of predicted / published − 1: the signed bias."""
+
+    time_mape: float | None
+    """Mean of |predicted / published − 1| over rows."""
+
+
+@dataclass(frozen=True, repr=False)
+class SeenAndLaw(Part):
+    """A statistic of a recording, and of what the law draws."""
+
+    law: float
+    """Of the law."""
+
+    relative_error: float | None
+    """`law / seen − 1`; none where the recording has nothing of it."""
+
+    seen: float
+    """Of the recording."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -965,6 +1248,62 @@ class StudyRow(Part):
 
     zero_computation_experts: int
     """Zero-computation experts of a layer."""
+
+
+@dataclass(frozen=True, repr=False)
+class SystemRow(Part):
+    """One row of published systems, judged or not."""
+
+    baseline: float | None
+    """Predicted by the data sheet's roofline."""
+
+    dispatcher: str
+    """The exchange library."""
+
+    error: float | None
+    """`predicted / measured − 1`."""
+
+    family: str
+    """Its family."""
+
+    gemm_kernel: str
+    """The kernel of experts."""
+
+    high: float | None
+    """The upper end."""
+
+    id: str
+    """Its id in the table."""
+
+    low: float | None
+    """The lower end of the 90 % interval."""
+
+    measured: float | None
+    """Measured."""
+
+    phase: str
+    """The phase."""
+
+    predicted: float | None
+    """Predicted, in `unit`."""
+
+    quantity: str
+    """What was measured."""
+
+    setup: str
+    """The set-up, as the table has it."""
+
+    stands_on: list[str] | None
+    """What the prediction stands on."""
+
+    status: str
+    """`judged`, or the reason why not."""
+
+    trust: str
+    """How far the source is trusted."""
+
+    unit: str
+    """The unit."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -1328,6 +1667,57 @@ class GoodputResult(Result):
 
 
 @dataclass(frozen=True, repr=False)
+class LawResult(Result):
+    """A law that was fitted to a recording, and how well it does on one that it has not seen."""
+
+    ffn_experts_per_token: float | None
+    """FFN experts per token, mean over layers; with `--order`."""
+
+    ffn_logit_shift: list[float] | None
+    """λ of each layer; with `--tau`."""
+
+    held_out: RecordingShape
+    """What it was judged by."""
+
+    imbalance_correlation: SeenAndLaw | None
+    """Mean correlation of two layers' max/mean over batches."""
+
+    law_max_over_mean_standard_error: list[float] | None
+    """Standard error of the law's max/mean at each size of batch, mean over layers; with
+    `--bootstrap`.
+    """
+
+    layer_information_by_lag: dict[str, SeenAndLaw]
+    """What a layer's choices tell of another's, by how far apart layers are."""
+
+    loads: list[BatchLoads]
+    """Loads in batches of each size."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    persistence: FittedPersistence
+    """How much tokens have of the preferences of those before them."""
+
+    popularity_concentration: float
+    """α of the Dirichlet law with the spread of loads over experts."""
+
+    schema: str
+
+    sequence_common: float
+    """Share of that variance which layers have in common."""
+
+    sequence_sd: float
+    """Standard deviation over sequences of an expert's logit."""
+
+    token_overlap_by_gap: dict[str, SeenAndLaw]
+    """How much the choices of tokens some way apart overlap, by how far."""
+
+    trace: RecordingShape
+    """What it was fitted to."""
+
+
+@dataclass(frozen=True, repr=False)
 class LayoutsResult(Result):
     """The layouts that none beats, and how they were found."""
 
@@ -1595,3 +1985,57 @@ class RunResult(Result):
 
     topology: str
     """The topology's name or file."""
+
+
+@dataclass(frozen=True, repr=False)
+class SpreadsResult(Result):
+    """How popularity and domains spread, from counts of each expert."""
+
+    domain_sd: float | None
+    """The same of how domains differ; none of a single domain."""
+
+    domains: list[str]
+    """The domains of the counts."""
+
+    layers: list[LayerSpreads]
+    """Each layer."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    not_known: list[str]
+    """What counts cannot tell, in words."""
+
+    popularity_sd: float
+    """Standard deviation of the logarithm of popularity, mean over layers."""
+
+    schema: str
+
+
+@dataclass(frozen=True, repr=False)
+class SystemsResult(Result):
+    """Published whole layers, exchanges, steps and serving figures, predicted and judged."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    rows: list[SystemRow]
+    """Each row."""
+
+    schema: str
+
+
+@dataclass(frozen=True, repr=False)
+class ValidationResult(Result):
+    """How far off predictions of a folder's measurements are."""
+
+    files: list[FileErrors]
+    """Each table of measurements."""
+
+    made_by: MadeBy
+    """How it was made."""
+
+    papers: list[PaperErrors]
+    """Each table in the columns of the paper's."""
+
+    schema: str

@@ -273,7 +273,7 @@ fn validated(mut own: Options, call: &Call) -> Json {
     if let Some(mistake) = judged.mistakes.first() {
         return Err(mistake.clone());
     }
-    json(&judged.json(call).map_err(|error| unfit(error.to_string()))?)
+    printed(&judged.result(call))
 }
 
 fn published(mut own: Options, call: &Call) -> Json {
@@ -282,6 +282,5 @@ fn published(mut own: Options, call: &Call) -> Json {
     own.done()?;
     let rows = systems::rows(file.as_deref())?;
     let verdicts = systems::judge_told(rows, threads, |_| ());
-    let told = validate::systems_json(file.as_deref(), &verdicts, call);
-    json(&told.map_err(|error| unfit(error.to_string()))?)
+    printed(&validate::systems_result(file.as_deref(), &verdicts, call))
 }

@@ -5,6 +5,7 @@ use moesim::output::pictures::{self, Picture};
 use moesim::output::plot::{Format, render};
 use moesim::output::report::advice::AdviceResult;
 use moesim::output::report::comparison::Comparison;
+use moesim::output::report::evidence::validation::ValidationResult;
 use moesim::output::report::explanation::Explanation;
 use moesim::output::report::goodput::GoodputResult;
 use moesim::output::report::layouts::LayoutsResult;
@@ -47,7 +48,11 @@ fn written(json: &str) -> Result<String, Diagnostic> {
         ResultKind::Goodput => read_result::<GoodputResult>(PLACE, json)?.write_text(&mut out),
         ResultKind::Flows => read_result::<FlowsResult>(PLACE, json)?.write_text(&mut out),
         ResultKind::Cluster => read_result::<ClusterDescription>(PLACE, json)?.write_text(&mut out),
-        ResultKind::Loads => Ok(()),
+        ResultKind::Validation => {
+            read_result::<ValidationResult>(PLACE, json)?.write_text(&mut out)
+        }
+        // Told by what made it alone.
+        ResultKind::Loads | ResultKind::Law | ResultKind::Spreads | ResultKind::Systems => Ok(()),
     };
     told.map_err(|error| Diagnostic::of(PLACE, error.to_string(), ""))?;
     Ok(String::from_utf8_lossy(&out).into_owned())
@@ -90,6 +95,10 @@ fn fitting(json: &str) -> Result<Option<Picture>, Diagnostic> {
         ResultKind::Flows => {
             let flows: FlowsResult = read_result(PLACE, json)?;
             pictures::flow_links_chart(&flows, PLACE).ok().map(Picture::Heat)
+        }
+        ResultKind::Validation => {
+            let found: ValidationResult = read_result(PLACE, json)?;
+            pictures::errors_chart(&found.files, PLACE).ok().map(Picture::Bars)
         }
         _ => None,
     })

@@ -50,8 +50,17 @@ def test_validation_is_that_of_the_command_line(binary, tmp_path):
     (tmp_path / "data" / table).write_bytes((ROOT / "calibrate" / "data" / table).read_bytes())
     folder = str(tmp_path / "data")
     ours = moesim.validate(folder, leave_out="shape")
-    assert ours == json.loads(binary("validate", folder, "--leave-out=shape", "--json"))
-    assert ours["files"]
+    assert ours.to_json() == binary("validate", folder, "--leave-out=shape", "--json")
+    assert ours.files[0].rows > 0 and table.removesuffix(".parquet") in str(ours) and "svg" in (ours.svg() or "")
+
+
+def test_published_systems_are_those_of_the_command_line(binary, tmp_path):
+    table = (ROOT / "calibrate" / "data" / "systems" / "systems.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "few.csv").write_text("".join(table[:4]))
+    few = str(tmp_path / "few.csv")
+    ours = moesim.validate(systems=few)
+    assert ours.to_json() == binary("validate", "systems", few, "--json") == str(ours)
+    assert [row.id for row in ours.rows] == [line.split(",")[0] for line in table[1:4]]
 
 
 def test_a_text_handed_over_gives_what_the_file_gives(binary, tmp_path):

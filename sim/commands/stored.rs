@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,10 +13,12 @@ use crate::output::plot::PlotError;
 use crate::output::report::MadeBy;
 use crate::output::report::advice::AdviceResult;
 use crate::output::report::comparison::Comparison;
+use crate::output::report::evidence::law::{LawResult, SpreadsResult};
+use crate::output::report::evidence::loads::GateLoads;
+use crate::output::report::evidence::validation::{SystemsResult, ValidationResult};
 use crate::output::report::explanation::Explanation;
 use crate::output::report::goodput::GoodputResult;
 use crate::output::report::layouts::LayoutsResult;
-use crate::output::report::loads::GateLoads;
 use crate::output::report::memory::MemoryResult;
 use crate::output::report::network::flows::FlowsResult;
 use crate::output::report::network::topology::ClusterDescription;
@@ -25,16 +26,6 @@ use crate::output::report::plan::PlanResult;
 use crate::output::report::study::StudyResult;
 use crate::output::schema::ResultKind;
 use crate::studies::sweep::Results;
-use crate::studies::validate::summary::FileErrors;
-
-/// What `moesim validate --json` prints, as far as it is read.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Validated {
-    /// Each file.
-    pub files: Vec<FileErrors>,
-    /// What it was made by.
-    pub made_by: Option<MadeBy>,
-}
 
 /// What a file turned out to hold.
 pub enum Stored {
@@ -60,8 +51,14 @@ pub enum Stored {
     Cluster(Box<ClusterDescription>),
     /// Of `moesim gate show`.
     Loads(Box<GateLoads>),
+    /// Of `moesim gate fit` of a recording.
+    Law(Box<LawResult>),
+    /// Of `moesim gate fit` of counts.
+    Spreads(Box<SpreadsResult>),
     /// Of `moesim validate`.
-    Errors(Validated),
+    Errors(Box<ValidationResult>),
+    /// Of `moesim validate systems`.
+    Systems(Box<SystemsResult>),
     /// Of a sweep.
     Table(Results),
     /// What `moesim gate show --export` wrote.
@@ -146,7 +143,7 @@ impl Stored {
         // Results of moesim before they were labelled are told by their keys.
         let has = |key: &str| value.get(key).is_some();
         if has("files") {
-            return read_result(name, text).map(Self::Errors);
+            return boxed(name, text).map(Self::Errors);
         }
         let keys = [
             ("results", ResultKind::Run),
@@ -178,6 +175,10 @@ impl Stored {
             ResultKind::Flows => boxed(name, text).map(Self::Flows),
             ResultKind::Cluster => boxed(name, text).map(Self::Cluster),
             ResultKind::Loads => boxed(name, text).map(Self::Loads),
+            ResultKind::Law => boxed(name, text).map(Self::Law),
+            ResultKind::Spreads => boxed(name, text).map(Self::Spreads),
+            ResultKind::Validation => boxed(name, text).map(Self::Errors),
+            ResultKind::Systems => boxed(name, text).map(Self::Systems),
         }
     }
 
@@ -226,7 +227,19 @@ impl Stored {
             Self::Loads(of) => {
                 Page::of_words("Loads of a gate", "How does the gate spread tokens?", &of.made_by)
             }
-            Self::Errors(of) => Page { made_by: of.made_by.clone(), ..Page::of_errors(&of.files)? },
+            Self::Law(of) => Page::of_words("A law", "How do a gate's tokens spread?", &of.made_by),
+            Self::Spreads(of) => {
+                Page::of_words("Spreads of counts", "How uneven are experts?", &of.made_by)
+            }
+            Self::Systems(of) => Page::of_words(
+                "Published systems",
+                "How far off are whole layers and systems?",
+                &of.made_by,
+            ),
+            Self::Errors(of) => {
+                let told = (of.made_by != MadeBy::default()).then(|| of.made_by.clone());
+                Page { made_by: told, ..Page::of_errors(&of.files)? }
+            }
             Self::Table(table) | Self::Counts(table) => Page::of_sweep(name, table)?,
         })
     }
@@ -245,7 +258,9 @@ impl Stored {
             Self::Memory(of) => page.with_text(|out| of.write_text(out)),
             Self::Cluster(of) => page.with_text(|out| of.write_text(out)),
             Self::Loads(of) => page.with_text(|out| of.write_text(out)),
-            Self::Errors(_) | Self::Table(_) | Self::Counts(_) => Ok(page),
+            Self::Errors(of) => page.with_text(|out| of.write_text(out)),
+            Self::Law(_) | Self::Spreads(_) | Self::Systems(_) => Ok(page),
+            Self::Table(_) | Self::Counts(_) => Ok(page),
         }
     }
 }

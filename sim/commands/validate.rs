@@ -3,36 +3,26 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use super::{Call, input};
 use crate::base::inputs::Input;
 use crate::base::table::Table;
 use crate::base::threads;
 use crate::config::{Diagnostic, Kind, Overrides, built_in_profiles};
 use crate::execution::outcome::TooLong;
+use crate::output::report::evidence::validation::{PaperErrors, SystemsResult, ValidationResult};
 use crate::studies::paper::{self, predictor::Predictor};
 use crate::studies::validate::summary::FileErrors;
 use crate::studies::validate::systems::summary::SystemRow;
 use crate::studies::validate::systems::{self, BUILT_IN_NAME, Verdict};
 use crate::studies::validate::{LeaveOut, Report, judge};
 
-/// What another judge has to say of a file that is no table of measurements.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Other {
-    /// Its object in the JSON array.
-    pub json: Value,
-    /// Its lines in the printed report.
-    pub text: String,
-}
-
 /// What a folder of measurements was judged to be.
 #[derive(Default)]
 pub struct Judged {
     /// Tables of measurements, each with its reports.
     pub tables: Vec<(Vec<Report>, Table)>,
-    /// Files of other kinds.
-    pub others: Vec<Other>,
+    /// Tables in the columns of the paper's.
+    pub papers: Vec<paper::verdict::Verdict>,
     /// What was judged, and the profiles that come with moesim and predicted.
     pub inputs: Vec<Input>,
     /// Files that are no known table.
@@ -51,7 +41,7 @@ pub fn folder(dir: &Path, leave_out: Option<LeaveOut>) -> Result<Judged, Diagnos
     for path in files_of(dir)? {
         found.take(&path, leave_out)?;
     }
-    if found.tables.is_empty() && found.others.is_empty() {
+    if found.tables.is_empty() && found.papers.is_empty() {
         let help = "name a folder with tables such as gemm_a100_sxm.parquet";
         let nothing = Diagnostic::of(dir.display().to_string(), "holds nothing to validate", help);
         return Err(found.mistakes.into_iter().next().unwrap_or(nothing));
@@ -76,7 +66,7 @@ impl Judged {
         match papers_table(path)? {
             Some(judged) => {
                 self.inputs.extend(input(path));
-                self.others.push(judged);
+                self.papers.push(judged);
             }
             None => self.ignored.push(path.display().to_string()),
         }
@@ -88,47 +78,32 @@ impl Judged {
         self.tables.iter().flat_map(|(reports, _)| reports)
     }
 
-    /// As JSON: under `files` an object for each file.
-    ///
-    /// # Errors
-    /// If a value has no JSON form.
-    pub fn json(&self, call: &Call) -> Result<Value, serde_json::Error> {
-        let tables = self.reports().map(|report| serde_json::to_value(FileErrors::of(report)));
-        let mut all = tables.collect::<Result<Vec<Value>, _>>()?;
-        all.extend(self.others.iter().map(|other| other.json.clone()));
-        made(json!({ "files": all }), call, self.inputs.iter().cloned())
+    /// As a result.
+    #[must_use]
+    pub fn result(&self, call: &Call) -> ValidationResult {
+        ValidationResult {
+            made_by: call.made_by(self.inputs.iter().cloned()),
+            files: self.reports().map(FileErrors::of).collect(),
+            papers: self.papers.iter().map(PaperErrors::of).collect(),
+        }
     }
 }
 
-/// A result that does not itself hold what it was made by.
-fn made(
-    mut result: Value,
-    call: &Call,
-    inputs: impl IntoIterator<Item = Input>,
-) -> Result<Value, serde_json::Error> {
-    result["made_by"] = serde_json::to_value(call.made_by(inputs))?;
-    Ok(result)
-}
-
-/// The verdicts on published systems as JSON: under `rows` an object for each.
-///
-/// # Errors
-/// If a value has no JSON form.
-pub fn systems_json(
-    file: Option<&Path>,
-    verdicts: &[Verdict],
-    call: &Call,
-) -> Result<Value, serde_json::Error> {
-    let all: Vec<SystemRow> = verdicts.iter().map(SystemRow::of).collect();
+/// The verdicts on published systems as a result.
+#[must_use]
+pub fn systems_result(file: Option<&Path>, verdicts: &[Verdict], call: &Call) -> SystemsResult {
     let read = match file {
         Some(path) => input(path),
         None => Some(Input::of(BUILT_IN_NAME, systems::BUILT_IN.as_bytes(), true)),
     };
-    made(json!({ "rows": all }), call, read)
+    SystemsResult {
+        made_by: call.made_by(read),
+        rows: verdicts.iter().map(SystemRow::of).collect(),
+    }
 }
 
 /// Judges a CSV in the columns of the paper's table; says nothing of other files.
-fn papers_table(path: &Path) -> Result<Option<Other>, Diagnostic> {
+fn papers_table(path: &Path) -> Result<Option<paper::verdict::Verdict>, Diagnostic> {
     let is_csv = path.extension().is_some_and(|extension| extension == "csv");
     if !is_csv || !paper::looks_like(path) {
         return Ok(None);
@@ -139,10 +114,7 @@ fn papers_table(path: &Path) -> Result<Option<Other>, Diagnostic> {
     let verdict = predictor.verdict(&file, &rows).map_err(|TooLong| {
         Diagnostic::of(&file, TooLong.to_string(), "this is a defect: please report it")
     })?;
-    let json = serde_json::to_value(&verdict).map_err(|error| {
-        Diagnostic::of(&file, error.to_string(), "this is a defect: please report it")
-    })?;
-    Ok(Some(Other { json, text: verdict.text() }))
+    Ok(Some(verdict))
 }
 
 /// The built-in profile that predicted a file.

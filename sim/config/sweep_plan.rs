@@ -68,22 +68,29 @@ pub struct SweepPlan {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct File {
+    /// The version of this kind of file.
     #[serde(rename = "schema")]
     _schema: Count<1, 1>,
+    /// Its name.
     name: String,
     #[schemars(with = "String")]
     scenario: Spanned<String>,
+    /// Half open; the scenario's if none are given.
     #[schemars(with = "Option<String>")]
     seeds: Option<Spanned<String>>,
+    /// Overrides at every point, by dotted key.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     set: BTreeMap<String, Value>,
+    /// What varies, by dotted key: a list of values, or a range (`from`, `to` and `step` or `factor`); every combination is a point.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     vary: BTreeMap<Spanned<String>, Spanned<Value>>,
+    /// Lists that vary together, as many values in each.
     #[serde(default)]
     #[schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")]
     zip: Vec<Spanned<BTreeMap<String, Value>>>,
+    /// Pictures, by name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, DrawingTable>")]
     plot: BTreeMap<Spanned<String>, DrawingTable>,
@@ -92,11 +99,16 @@ pub(in crate::config) struct File {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DrawingTable {
+    /// The column along the axis.
     x: String,
+    /// The column that is drawn.
     y: String,
+    /// A line for each value of this column.
     hue: Option<String>,
+    /// Logarithmic.
     #[serde(default)]
     log_x: bool,
+    /// Logarithmic.
     #[serde(default)]
     log_y: bool,
 }

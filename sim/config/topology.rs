@@ -71,14 +71,22 @@ pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct File {
+    /// The version of this kind of file.
     #[serde(rename = "schema")]
     _schema: Count<1, 1>,
+    /// Its name.
     name: String,
+    /// Where its figures come from.
     source: String,
+    /// One GPU, by its data sheet.
     gpu: GpuFile,
+    /// Nodes: whatever shares a scale-up network.
     nodes: Option<NodesFile>,
+    /// What joins the nodes; none where there is one.
     fabric: Option<FabricFile>,
+    /// Every link by itself, in place of nodes and a fabric.
     graph: Option<GraphFile>,
+    /// Share of its bandwidth that a link has left, or of its speed that a GPU has left, by name.
     #[serde(default)]
     health: BTreeMap<String, Number<1, 1000>>,
 }
@@ -86,11 +94,14 @@ pub(in crate::config) struct File {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GpuFile {
+    /// Its name, by which its profile is found.
     name: String,
     peak_bf16: Written<FlopRate>,
     peak_fp8: Option<Written<FlopRate>>,
+    /// Of its memory.
     memory_bandwidth: Written<Bandwidth>,
     memory: Option<Written<Bytes>>,
+    /// Streaming multiprocessors.
     sms: Count<1, 100_000>,
 }
 
@@ -110,18 +121,25 @@ impl GpuFile {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NodesFile {
+    /// Nodes.
     count: Count<1, 1_048_576>,
+    /// GPUs of a node.
     gpus_per_node: Count<1, 65_536>,
+    /// What joins the GPUs of a node; none if the fabric does.
     #[serde(rename = "scale-up")]
     scale_up: Option<ScaleUpFile>,
+    /// Network cards of a node.
     nic: Option<NicFile>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ScaleUpFile {
+    /// Each GPU's port into switches.
     Nvswitch(LinkFile),
+    /// A link for each ordered pair.
     Mesh(LinkFile),
+    /// PCIe switches and CPU sockets.
     Pcie(PcieFile),
 }
 
@@ -129,7 +147,9 @@ enum ScaleUpFile {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LinkFile {
+    /// One direction.
     bandwidth: Written<Bandwidth>,
+    /// Before the first byte.
     latency: Written<SimDuration>,
 }
 
@@ -146,21 +166,31 @@ const fn plain(bandwidth: Written<Bandwidth>, latency: Written<SimDuration>) -> 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PcieFile {
+    /// GPUs below a PCIe switch.
     gpus_per_switch: Count<1, 64>,
+    /// PCIe switches of a CPU socket.
     switches_per_socket: Count<1, 64>,
+    /// Of a GPU's slot, one direction.
     slot_bandwidth: Written<Bandwidth>,
+    /// From a switch to its socket, one direction.
     uplink_bandwidth: Written<Bandwidth>,
+    /// Between sockets, one direction.
     socket_bandwidth: Written<Bandwidth>,
+    /// Of each hop.
     latency: Written<SimDuration>,
+    /// Whether GPUs below a switch reach each other without the socket.
     peer_to_peer: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NicFile {
+    /// NICs of a node, in the order of its GPUs.
     per_node: Count<1, 65_536>,
     bandwidth: Written<Bandwidth>,
+    /// Before the first byte.
     latency: Written<SimDuration>,
+    /// The slot of a NIC; needed where GPUs share one.
     pcie: Option<LinkFile>,
 }
 

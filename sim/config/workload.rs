@@ -39,26 +39,40 @@ use training::TrainingTable;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct File {
+    /// The version of this kind of file.
     schema: Count<1, 1>,
+    /// Its name.
     #[schemars(with = "String")]
     name: Spanned<String>,
+    /// Where its figures come from, and which are assumed.
     #[serde(rename = "source")]
     _source: String,
+    /// The model's shape.
     model: ModelTable,
+    /// What is beside the experts.
     dense: Option<DenseTable>,
+    /// Experts of a layer.
     experts: ExpertsTable,
+    /// How the gate spreads tokens.
     #[serde(default)]
     gate: GateTable,
+    /// The rule by which tokens get experts.
     #[serde(default)]
     scheme: SchemeTable,
+    /// Capacity of experts.
     #[serde(default)]
     slots: SlotsTable,
+    /// The batch.
     batch: BatchTable,
+    /// How GPUs share the work, and where experts live.
     layout: LayoutTable,
+    /// Kernels of the software.
     #[serde(default)]
     kernels: KernelsTable,
+    /// The library that carries dispatch and combine.
     #[serde(default)]
     exchange: ExchangeTable,
+    /// The training step; a workload with it trains.
     training: Option<TrainingTable>,
 }
 
@@ -69,15 +83,19 @@ struct ExpertsTable {
     ffn: Spanned<Count<1, 4_096>>,
     #[serde(default)]
     zero: Count<0, 1_024>,
+    /// Copy experts.
     #[serde(default)]
     copy: Count<0, 1_024>,
+    /// Constant experts.
     #[serde(default)]
     constant: Count<0, 1_024>,
+    /// Slots of a token.
     #[schemars(with = "Count<1, 64>")]
     top_k: Spanned<Count<1, 64>>,
     #[schemars(with = "Option<Number<1, 1_000_000>>")]
     tau: Option<Spanned<Number<1, 1_000_000>>>,
     execution: ExecutionWord,
+    /// Where zero-computation experts are: on every GPU, or placed like FFN experts.
     #[schemars(with = "Option<PlaceWord>")]
     zero_computation: Option<Spanned<PlaceWord>>,
 }
@@ -99,12 +117,16 @@ enum PlaceWord {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SlotsTable {
+    /// Whether slots beyond an expert's capacity are dropped.
     #[serde(default)]
     policy: PolicyWord,
+    /// Capacity of an expert, over its even share of slots.
     #[schemars(with = "Option<Number<1, 1_000_000>>")]
     factor: Option<Spanned<Number<1, 1_000_000>>>,
+    /// What the share is of.
     #[schemars(with = "Option<ShareWord>")]
     of: Option<Spanned<ShareWord>>,
+    /// Which slots are dropped first: the last tokens', or those of the smallest weights.
     #[schemars(with = "Option<DropWord>")]
     by: Option<Spanned<DropWord>>,
 }
@@ -136,12 +158,18 @@ enum DropWord {
 #[serde(deny_unknown_fields)]
 struct BatchTable {
     tokens_per_gpu: Count<1, 16_777_216>,
+    /// Micro-batches of a step.
     micro_batches: Count<1, 65_536>,
+    /// Tokens of a sequence; 1 in decode.
     sequence_tokens: Count<1, 16_777_216>,
+    /// Tokens that each sequence had before the batch.
     context: Option<Count<0, 16_777_216>>,
     dtype: DtypeWord,
+    /// Tokens on their way to experts; `dtype` if none is given.
     dispatch_dtype: Option<DtypeWord>,
+    /// Results on their way back; bf16 if none is given.
     combine_dtype: Option<DtypeWord>,
+    /// What `auto` goes by; guessed from the batch if none is given.
     phase: Option<PhaseWord>,
 }
 

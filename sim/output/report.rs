@@ -6,10 +6,10 @@
 
 pub mod advice;
 pub mod comparison;
+pub mod evidence;
 pub mod explanation;
 pub mod goodput;
 pub mod layouts;
-pub mod loads;
 pub mod memory;
 pub mod network;
 pub mod plan;

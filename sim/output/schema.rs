@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::report::advice::AdviceResult;
 use super::report::comparison::Comparison;
+use super::report::evidence::law::{LawResult, SpreadsResult};
+use super::report::evidence::loads::GateLoads;
+use super::report::evidence::validation::{SystemsResult, ValidationResult};
 use super::report::explanation::Explanation;
 use super::report::goodput::GoodputResult;
 use super::report::layouts::LayoutsResult;
-use super::report::loads::GateLoads;
 use super::report::memory::MemoryResult;
 use super::report::network::flows::FlowsResult;
 use super::report::network::topology::ClusterDescription;
@@ -46,6 +48,14 @@ pub enum ResultKind {
     Cluster,
     /// Of `moesim gate show`.
     Loads,
+    /// Of `moesim gate fit` of a recording.
+    Law,
+    /// Of `moesim gate fit` of counts.
+    Spreads,
+    /// Of `moesim validate`.
+    Validation,
+    /// Of `moesim validate systems`.
+    Systems,
 }
 
 impl Choice for ResultKind {
@@ -61,6 +71,10 @@ impl Choice for ResultKind {
         Self::Flows,
         Self::Cluster,
         Self::Loads,
+        Self::Law,
+        Self::Spreads,
+        Self::Validation,
+        Self::Systems,
     ];
 
     fn word(self) -> &'static str {
@@ -76,6 +90,10 @@ impl Choice for ResultKind {
             Self::Flows => "flows-result",
             Self::Cluster => "cluster-result",
             Self::Loads => "loads-result",
+            Self::Law => "law-result",
+            Self::Spreads => "spreads-result",
+            Self::Validation => "validation-result",
+            Self::Systems => "systems-result",
         }
     }
 
@@ -92,6 +110,10 @@ impl Choice for ResultKind {
             Self::Flows => "What `moesim flows --json` prints",
             Self::Cluster => "What `moesim topology --json` prints",
             Self::Loads => "What `moesim gate show --json` prints",
+            Self::Law => "What `moesim gate fit --json` prints of a recording",
+            Self::Spreads => "What `moesim gate fit --json` prints of counts",
+            Self::Validation => "What `moesim validate --json` prints",
+            Self::Systems => "What `moesim validate systems --json` prints",
         }
     }
 }
@@ -137,6 +159,10 @@ impl ResultKind {
             Self::Flows => of::<FlowsResult>(),
             Self::Cluster => of::<ClusterDescription>(),
             Self::Loads => of::<GateLoads>(),
+            Self::Law => of::<LawResult>(),
+            Self::Spreads => of::<SpreadsResult>(),
+            Self::Validation => of::<ValidationResult>(),
+            Self::Systems => of::<SystemsResult>(),
         }
     }
 }
@@ -178,6 +204,10 @@ printed! {
     FlowsResult => Flows,
     ClusterDescription => Cluster,
     GateLoads => Loads,
+    LawResult => Law,
+    SpreadsResult => Spreads,
+    ValidationResult => Validation,
+    SystemsResult => Systems,
 }
 
 /// A result behind what it says it is.

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use moesim::base::units::Bytes;
 use moesim::config::{Overrides, Scenario, ScenarioSource};
+use moesim::output::report::evidence::validation::PaperErrors;
 use moesim::studies::paper::range::allowed;
 use moesim::studies::paper::{self, PaperRow, baseline::Baseline, predictor::Predictor};
 use moesim::studies::study::study;
@@ -139,7 +140,7 @@ fn rows_nobody_has_fitted_are_judged_as_they_stand() {
     let verdict = predictor.verdict("other.csv", &rows).unwrap();
     assert_eq!((verdict.all.rows, verdict.skipped), (2, 1));
     assert!(verdict.left_out.is_empty());
-    let json = serde_json::to_value(&verdict).unwrap();
+    let json = serde_json::to_value(PaperErrors::of(&verdict)).unwrap();
     for field in ["time_mape", "increase_mae_points"] {
         assert!(json[field].is_f64(), "{field}");
         for baseline in ["ideal", "amdahl", "other_models"] {

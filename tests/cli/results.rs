@@ -9,9 +9,9 @@ use std::io::{self, Write};
 
 use moesim::output::report::advice::AdviceResult;
 use moesim::output::report::comparison::Comparison;
+use moesim::output::report::evidence::loads::GateLoads;
 use moesim::output::report::explanation::Explanation;
 use moesim::output::report::goodput::GoodputResult;
-use moesim::output::report::loads::GateLoads;
 use moesim::output::report::memory::MemoryResult;
 use moesim::output::report::network::flows::FlowsResult;
 use moesim::output::report::network::topology::ClusterDescription;

@@ -72,6 +72,29 @@ fn every_key_of_built_in_files_is_in_the_schema_of_their_kind() {
     }
 }
 
+/// Editors and the pages on file formats show what a key means.
+#[test]
+fn every_key_of_a_file_says_what_it_means() {
+    fn keys(table: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        table["properties"].as_object().into_iter().flatten()
+    }
+    let silent = |value: &Value| value.get("description").is_none();
+    for kind in Kind::ALL {
+        let schema = schema(*kind);
+        let tables = schema["definitions"].as_object().into_iter().flatten();
+        let tables = tables.map(|(name, table)| (name.as_str(), table));
+        for (name, table) in tables.chain([("the file", &schema)]) {
+            let wanting: Vec<&String> =
+                keys(table).filter(|(_, value)| silent(value)).map(|(key, _)| key).collect();
+            assert!(wanting.is_empty(), "{kind}, {name}: no description of {wanting:?}");
+            // One of several tables: each is described as a whole.
+            for one in table["oneOf"].as_array().into_iter().flatten() {
+                assert!(!silent(one), "{kind}, {name}: no description of {one}");
+            }
+        }
+    }
+}
+
 /// Whether a schema has every key of a value; the first that it has not.
 fn known(root: &Value, schema: &Value, value: &Toml) -> Result<(), String> {
     let alternatives = resolved(root, schema);

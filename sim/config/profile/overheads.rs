@@ -32,15 +32,24 @@ impl From<Overheads> for FittedOverheads {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct File {
+    /// The version of this kind of file.
     schema: Count<1, 2>,
+    /// Its name.
     #[serde(rename = "name")]
     _name: String,
+    /// Memory traffic, over touching each operand once.
     traffic_factor: Number<1_000, 1_000_000>,
+    /// Bytes that indexing each slot of an FFN expert moves.
     slot_traffic: Option<Written<Bytes>>,
+    /// Launches and synchronisation for each expert visited.
     expert_visit: Written<SimDuration>,
+    /// The same once for each layer.
     layer: Written<SimDuration>,
+    /// How far host and device hide each other: 1 not at all, the larger the more.
     overlap: Option<Number<1_000, 1_000_000>>,
+    /// What the figures were fitted to.
     fitted: Option<Fitted>,
+    /// Other figures that fit about as well, for ranges.
     #[serde(default)]
     alternative: Vec<Alternative>,
 }
@@ -49,28 +58,41 @@ pub(in crate::config) struct File {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Fitted {
+    /// The table.
     #[serde(rename = "to")]
     _to: String,
+    /// Rows of it.
     #[serde(rename = "rows")]
     _rows: u32,
+    /// Mean of |predicted / published − 1|.
     #[serde(rename = "mean_absolute_relative_error")]
     _error: f64,
+    /// The same for models left out of the fit.
     #[serde(rename = "left_out_error")]
     _left_out: Option<f64>,
+    /// Hidden sizes of the models in it.
     #[serde(default)]
     hidden: Vec<u32>,
+    /// The GPU that it was timed on.
     gpu: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Alternative {
+    /// The micro-batch that it was fitted at.
     tokens_per_gpu: Count<1, 1_000_000_000>,
+    /// As above.
     traffic_factor: Number<1_000, 1_000_000>,
+    /// As above.
     slot_traffic: Written<Bytes>,
+    /// As above.
     expert_visit: Written<SimDuration>,
+    /// As above.
     layer: Written<SimDuration>,
+    /// As above.
     overlap: Number<1_000, 1_000_000>,
+    /// Mean error for models left out of the fit.
     #[serde(rename = "left_out_error")]
     _left_out: f64,
 }

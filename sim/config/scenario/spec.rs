@@ -18,6 +18,7 @@ use crate::execution::Scope;
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioSpec {
+    /// The version of this kind of file.
     schema: Count<1, 1>,
     /// Its name.
     pub name: String,
@@ -31,9 +32,12 @@ pub struct ScenarioSpec {
     #[serde(with = "scope")]
     #[schemars(with = "CountedWord")]
     pub counted: Scope,
+    /// How tokens travel; as the exchange library does if none is given.
     pub(super) all_to_all: Option<AllToAllWord>,
+    /// How links are shared.
     #[serde(default)]
     pub(super) network: NetworkWord,
+    /// Relative error that the time of an exchange may have; 0.01 if none is given.
     pub(super) epsilon: Option<f64>,
     /// Whether each seed draws what calibration leaves open.
     #[serde(default)]
@@ -46,7 +50,9 @@ pub struct ScenarioSpec {
     pub allow_oom: bool,
     /// The seeds.
     pub seeds: Seeds,
+    /// τ of the MoE++ workloads; each workload's own if none is given.
     pub(super) tau: Option<Vec<Number<1, 1_000_000>>>,
+    /// The τ whose time is broken down; the last if none is given.
     pub(super) breakdown: Option<Number<1, 1_000_000>>,
     /// The comparisons.
     pub compare: Vec<CaseSpec>,

@@ -13,16 +13,26 @@ use crate::topology::{
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum FabricFile {
+    /// One switch for all NICs.
     SingleSwitch(SingleSwitchFile),
+    /// Leaves and spines.
     Clos(ClosFile),
+    /// NIC k of each node at leaf k.
     RailOptimized(ClosFile),
+    /// The same without spines.
     RailOnly(ClosFile),
+    /// Several Clos networks, a port of a NIC in each.
     MultiPlane(ClosFile),
+    /// Groups of routers, all groups joined.
     Dragonfly(DragonflyFile),
+    /// Groups of leaves and spines, spines of all groups joined.
     DragonflyPlus(DragonflyPlusFile),
+    /// Rings along each dimension.
     Torus(GridFile),
+    /// All routers of a line joined, along each dimension.
     #[serde(rename = "hyperx")]
     HyperX(GridFile),
+    /// A link between any two GPUs.
     FullMesh(LinkFile),
 }
 
@@ -47,48 +57,71 @@ enum DetourFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClosFile {
+    /// Nodes below a leaf, or a group of leaves by rail.
     nodes_per_leaf: Count<1, 1_048_576>,
+    /// Separate planes.
     planes: Option<Count<1, 64>>,
+    /// How flows take the lanes of a trunk: evenly (`spray`) or by hash (`ecmp`).
     spread: Option<SpreadFile>,
+    /// From a leaf upwards.
     uplink: Option<TrunkFile>,
+    /// A third tier.
     pod: Option<PodFile>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TrunkFile {
+    /// What leaves may ask of their uplinks, over what these carry.
     oversubscription: Ratio<10, 1_000_000>,
+    /// Before the first byte.
     latency: Written<SimDuration>,
+    /// Of one of its cables; that of a NIC if none is given.
     lane_bandwidth: Option<Written<Bandwidth>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PodFile {
+    /// Leaves of a pod.
     leaves: Count<1, 1_048_576>,
+    /// What pods may ask of the spine, over what it carries.
     oversubscription: Ratio<10, 1_000_000>,
+    /// Before the first byte.
     latency: Written<SimDuration>,
+    /// Of one of its cables; that of a NIC if none is given.
     lane_bandwidth: Option<Written<Bandwidth>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DragonflyFile {
+    /// NICs at a router.
     ports_per_router: Count<1, 1024>,
+    /// Routers of a group, all joined.
     routers_per_group: Count<1, 4096>,
+    /// Links of a router to other groups.
     globals_per_router: Count<1, 4096>,
+    /// A link within a group.
     local: LinkFile,
+    /// A link between groups.
     global: LinkFile,
+    /// Whether routes take a detour by another group.
     detour: Option<DetourFile>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DragonflyPlusFile {
+    /// Groups of leaves and spines.
     groups: Count<2, 4096>,
+    /// NICs at a leaf.
     ports_per_leaf: Count<1, 4096>,
+    /// From a leaf to each spine of its group.
     uplink: LanesFile,
+    /// Between spines of groups.
     global: LanesFile,
+    /// Whether routes take a detour by another group.
     detour: Option<DetourFile>,
 }
 
@@ -96,8 +129,11 @@ pub(super) struct DragonflyPlusFile {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LanesFile {
+    /// Equal cables.
     lanes: Count<1, 65_536>,
+    /// Of one, one direction.
     lane_bandwidth: Written<Bandwidth>,
+    /// Before the first byte.
     latency: Written<SimDuration>,
 }
 
@@ -112,9 +148,13 @@ impl LanesFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GridFile {
+    /// Routers along each dimension.
     dims: Vec<Count<2, 65_536>>,
+    /// NICs at a router; if none is given GPUs are joined directly.
     terminals: Option<Count<1, 4096>>,
+    /// Of a link, one direction.
     bandwidth: Written<Bandwidth>,
+    /// Before the first byte.
     latency: Written<SimDuration>,
 }
 

@@ -12,25 +12,36 @@ use crate::topology::{Cable, ExplicitGraph, ExplicitLink, LinkClass};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GraphFile {
+    /// GPUs, `gpu0` and so on.
     gpus: Count<1, 1_048_576>,
+    /// GPUs that count as a node; all if none is given.
     #[schemars(with = "Option<Count<1, 1_048_576>>")]
     gpus_per_node: Option<Spanned<Count<1, 1_048_576>>>,
+    /// Names of switches.
     #[serde(default)]
     switches: Vec<String>,
+    /// Links.
     links: Vec<GraphLinkFile>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GraphLinkFile {
+    /// A GPU or a switch.
     #[schemars(with = "String")]
     from: Spanned<String>,
+    /// A GPU or a switch.
     to: String,
+    /// Of all its lanes, one direction.
     bandwidth: Written<Bandwidth>,
+    /// Before the first byte.
     latency: Written<SimDuration>,
+    /// Its class in reports.
     #[schemars(with = "Option<String>")]
     class: Option<Spanned<String>>,
+    /// Equal cables that it stands for; 1 if none is given.
     lanes: Option<Count<1, 65_536>>,
+    /// Whether there is no link back.
     one_way: Option<bool>,
 }
 

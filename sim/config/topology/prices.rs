@@ -42,24 +42,34 @@ pub fn read_prices(source: &Source) -> Result<PriceBook, Diagnostic> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct File {
+    /// The version of this kind of file.
     #[serde(rename = "schema")]
     _schema: Count<1, 1>,
+    /// Of the prices.
     date: String,
+    /// Where they come from.
     source: String,
+    /// GPUs, by the name that topologies give them.
     #[serde(default)]
     gpu: BTreeMap<String, GpuFile>,
+    /// Scale-up networks.
     #[serde(rename = "scale-up")]
     scale_up: ScaleUpFile,
+    /// A NIC.
     nic: EachFile,
+    /// A port of a switch.
     #[serde(rename = "switch-port")]
     switch_port: EachFile,
+    /// Cables and optics, by what they join.
     cable: CableFile,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EachFile {
+    /// US dollars for each Gb/s of one direction.
     usd_per_gbps: Number<0, 1_000_000_000>,
+    /// Watts for each Gb/s of one direction.
     watts_per_gbps: Number<0, 1_000_000>,
 }
 
@@ -67,9 +77,13 @@ struct EachFile {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GpuFile {
+    /// US dollars.
     usd: Option<Number<1, 1_000_000_000_000>>,
+    /// Watts.
     watts: Option<Number<1, 1_000_000_000>>,
+    /// Its share of a node, US dollars.
     node_usd: Number<0, 1_000_000_000_000>,
+    /// Its share of a node, watts.
     node_watts: Number<0, 1_000_000_000>,
 }
 
@@ -85,15 +99,20 @@ impl GpuFile {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScaleUpFile {
+    /// NVLink through switches.
     nvswitch: EachFile,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct CableFile {
+    /// From a NIC to a switch.
     nic: EachFile,
+    /// Between a leaf and a spine.
     leaf_spine: EachFile,
+    /// Between a spine and a core.
     spine_core: EachFile,
+    /// Between two GPUs or routers.
     direct: EachFile,
 }
 

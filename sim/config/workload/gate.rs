@@ -17,39 +17,63 @@ type Weight = Spanned<Number<1, 1_000_000>>;
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GateTable {
+    /// One matrix, or two layers.
     network: Option<NetworkWord>,
+    /// Whether logits of the layer before are added [moepp, eq. 6].
     residual: Option<bool>,
+    /// What was measured on a real model; single keys override it.
     preset: Option<PresetWord>,
+    /// Standard deviation of the logarithm of experts' popularity.
     popularity_sd: Option<Number<0, 5_000>>,
+    /// Or popularity by a Dirichlet law of this concentration.
     #[schemars(with = "Option<Number<10, 1_000_000_000>>")]
     popularity_concentration: Option<Spanned<Number<10, 1_000_000_000>>>,
+    /// Moves the share of FFN slots from that of τ, in logits: one number, or one for each layer.
     #[schemars(with = "Option<Numbers<-10_000, 10_000>>")]
     ffn_logit_shift: Option<Spanned<Numbers<-10_000, 10_000>>>,
+    /// Share of slots that FFN experts get, in place of τ.
     #[schemars(with = "Option<Ratio>")]
     ffn_share: Option<Spanned<Ratio>>,
+    /// How often one zero expert is chosen, over the mean of zero-computation experts.
     #[schemars(with = "Option<Number<1, 1_000_000>>")]
     zero_weight: Option<Weight>,
+    /// The same of a copy expert.
     #[schemars(with = "Option<Number<1, 1_000_000>>")]
     copy_weight: Option<Weight>,
+    /// The same of a constant expert.
     #[schemars(with = "Option<Number<1, 1_000_000>>")]
     constant_weight: Option<Weight>,
+    /// How differently tokens use zero-computation experts, in logits.
     #[schemars(with = "Option<Number<0, 5_000>>")]
     difficulty_sd: Option<Spanned<Number<0, 5_000>>>,
+    /// How sequences differ: standard deviation of logits.
     sequence_sd: Option<Number<0, 5_000>>,
+    /// Share of that which layers have in common.
     sequence_common: Option<Ratio>,
+    /// Domains of the traffic.
     domains: Option<Count<1, 64>>,
+    /// How domains differ: standard deviation of logits.
     domain_sd: Option<Number<0, 5_000>>,
+    /// Share of popularity that changes over time.
     drift: Option<Ratio>,
+    /// Micro-batches in which it does.
     drift_micro_batches: Option<Number<1_000, 1_000_000_000>>,
+    /// Share of a token's preferences that those before it have, too.
     persistence: Option<Ratio>,
+    /// How fast that fades, a token.
     persistence_decay: Option<Ratio>,
+    /// Share of it that layers have in common.
     persistence_depth: Option<Ratio>,
+    /// Whether tokens are drawn one by one or counts of them.
     #[serde(default)]
     sampling: SamplingWord,
+    /// How scores become mixing weights.
     #[serde(default)]
     scoring: ScoringWord,
+    /// A file that `moesim gate fit --out` wrote, in place of a preset.
     #[schemars(with = "Option<String>")]
     law: Option<Spanned<String>>,
+    /// A recording to replay, in place of a preset.
     #[schemars(with = "Option<String>")]
     trace: Option<Spanned<String>>,
 }

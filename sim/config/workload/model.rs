@@ -11,29 +11,45 @@ use crate::workload::{Attention, Dense, Experts, Model, SlidingWindow};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelTable {
+    /// The model's name; those that share it are one model at several layouts.
     #[schemars(with = "String")]
     name: Spanned<String>,
+    /// Layers with experts.
     pub(super) layers: Count<1, 512>,
+    /// Hidden size.
     hidden: Count<1, 65_536>,
+    /// Inner size of an FFN expert.
     intermediate: Count<1, 262_144>,
+    /// Whether FFN experts multiply two products: three matrices, not two.
     #[serde(default = "yes")]
     gated: bool,
+    /// Attention heads.
     heads: Count<1, 1_024>,
+    /// Size of a head.
     head_dim: Count<1, 1_024>,
+    /// Size of a head's values; `head_dim` if none is given.
     value_dim: Option<Count<1, 1_024>>,
+    /// Tokens of the vocabulary.
     vocabulary: Count<1, 10_000_000>,
+    /// Whether embedding and output are one table.
     #[serde(default)]
     tied: bool,
+    /// Heads of keys and values: grouped-query attention.
     #[schemars(with = "Option<Count<1, 1_024>>")]
     key_value_heads: Option<Spanned<Count<1, 1_024>>>,
+    /// Bottleneck of queries in latent attention.
     #[schemars(with = "Option<Count<1, 65_536>>")]
     query_rank: Option<Spanned<Count<1, 65_536>>>,
+    /// Bottleneck of keys and values: latent attention.
     #[schemars(with = "Option<Count<1, 65_536>>")]
     key_value_rank: Option<Spanned<Count<1, 65_536>>>,
+    /// Of a head, the part with rotary positions, in latent attention.
     #[schemars(with = "Option<Count<1, 1_024>>")]
     rope_dim: Option<Spanned<Count<1, 1_024>>>,
+    /// Tokens that one attends to.
     #[schemars(with = "Option<Count<1, 10_000_000>>")]
     sliding_window: Option<Spanned<Count<1, 10_000_000>>>,
+    /// Of this many layers the last attends to all.
     #[schemars(with = "Option<Count<2, 512>>")]
     sliding_window_pattern: Option<Spanned<Count<2, 512>>>,
 }
@@ -46,13 +62,18 @@ const fn yes() -> bool {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DenseTable {
+    /// Dense layers in front of all.
     #[serde(default)]
     leading_layers: Count<0, 512>,
+    /// Dense layers in front of each layer with experts.
     #[schemars(with = "Option<Count<0, 64>>")]
     between: Option<Spanned<Count<0, 64>>>,
+    /// Inner size of a dense network.
     intermediate: Option<Count<1, 262_144>>,
+    /// Inner size of all shared experts together.
     #[serde(default)]
     shared: Count<0, 262_144>,
+    /// Whether a second block runs beside the experts (LongCat-Flash).
     #[serde(default)]
     shortcut: bool,
 }

@@ -12,17 +12,25 @@ use crate::workload::{Layout, Places, Seen};
 pub(super) struct LayoutTable {
     #[schemars(with = "Count<1, 4_096>")]
     expert_parallel: Spanned<Count<1, 4_096>>,
+    /// Stages of the pipeline.
     #[schemars(with = "Count<1, 512>")]
     pipeline_parallel: Spanned<Count<1, 512>>,
+    /// GPUs that share each dense product; 1 if none is given.
     tensor_parallel: Option<Count<1, 64>>,
+    /// Groups that share each sequence; 1 if none is given.
     context_parallel: Option<Count<1, 512>>,
+    /// Where experts live; in blocks if none is given.
     places: Option<PlacesWord>,
+    /// Of `replicated`: places for further copies.
     #[schemars(with = "Option<Count<1, 65_536>>")]
     redundant: Option<Spanned<Count<1, 65_536>>>,
+    /// Micro-batches whose loads a plan goes by; 4 if none is given.
     #[schemars(with = "Option<Count<1, 64>>")]
     seen_micro_batches: Option<Spanned<Count<1, 64>>>,
+    /// How many micro-batches before the plan these ended; 0 if none is given.
     #[schemars(with = "Option<Count<0, 100_000>>")]
     seen_ago: Option<Spanned<Count<0, 100_000>>>,
+    /// Micro-batches from one plan to the next; never if none is given.
     #[schemars(with = "Option<Count<1, 100_000>>")]
     replan_every: Option<Spanned<Count<1, 100_000>>>,
 }

@@ -12,20 +12,28 @@ use crate::workload::Scheme;
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SchemeTable {
+    /// The rule; `top-k` if none is given.
     #[schemars(with = "Option<KindWord>")]
     kind: Option<Spanned<KindWord>>,
+    /// Of `controlled`: slots of a token that biases hold at FFN experts.
     #[schemars(with = "Option<Number<1, 64_000>>")]
     ffn_slots: Option<Spanned<Number<1, 64_000>>>,
+    /// Of `group-limited` and `grouped`: groups of experts.
     #[schemars(with = "Option<Count<1, 1_024>>")]
     groups: Option<Spanned<Count<1, 1_024>>>,
+    /// Of `group-limited`: groups that a token may choose from.
     #[schemars(with = "Option<Count<1, 1_024>>")]
     groups_chosen: Option<Spanned<Count<1, 1_024>>>,
+    /// Of `top-p`: the probability to reach.
     #[schemars(with = "Option<Number<1, 1_000>>")]
     p: Option<Spanned<Number<1, 1_000>>>,
+    /// Of `top-p`: how sharp a token's probabilities are.
     #[schemars(with = "Option<Number<10, 100_000>>")]
     sharpness: Option<Spanned<Number<10, 100_000>>>,
+    /// Of `autonomy`: the rank of the product by which experts choose.
     #[schemars(with = "Option<Count<1, 65_536>>")]
     rank: Option<Spanned<Count<1, 65_536>>>,
+    /// Of `chain`: rounds of a layer.
     #[schemars(with = "Option<Count<1, 64>>")]
     rounds: Option<Spanned<Count<1, 64>>>,
 }

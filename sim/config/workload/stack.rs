@@ -10,6 +10,7 @@ use crate::workload::{ExchangeLibrary, Execution, ExpertsKernel, Overlap, Phase,
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KernelsTable {
+    /// `auto`, a family of kernels, or a kernel's name in the profile.
     #[schemars(with = "Option<String>")]
     experts: Option<Spanned<String>>,
 }
@@ -17,11 +18,15 @@ pub(super) struct KernelsTable {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExchangeTable {
+    /// `auto` if none is given.
     library: Option<LibraryWord>,
+    /// SMs that the library may use, where it takes such a number.
     #[schemars(with = "Option<Count<1, 4_096>>")]
     sms: Option<Spanned<Count<1, 4_096>>>,
+    /// What exchanges of a forward pass run beside; nothing if none is given.
     #[schemars(with = "Option<OverlapWord>")]
     overlap: Option<Spanned<OverlapWord>>,
+    /// Of overlap in chunks: into how many a layer's tokens are cut.
     #[schemars(with = "Option<Count<2, 64>>")]
     chunks: Option<Spanned<Count<2, 64>>>,
 }

@@ -10,15 +10,22 @@ use crate::workload::{Layout, PipelineSchedule, Recompute, Training, Zero};
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrainingTable {
+    /// Of the pipeline; `1f1b` if none is given.
     #[schemars(with = "Option<ScheduleWord>")]
     schedule: Option<Spanned<ScheduleWord>>,
+    /// Of layers a stage, interleaved; 1 if none is given.
     #[schemars(with = "Option<Count<1, 64>>")]
     chunks: Option<Spanned<Count<1, 64>>>,
+    /// Whether forward and backward passes run together, one computing while the other exchanges.
     #[schemars(with = "Option<bool>")]
     paired: Option<Spanned<bool>>,
+    /// What is computed again in the backward pass.
     recompute: Option<RecomputeWord>,
+    /// Stage of ZeRO: 0 none, 1 optimiser states divided, 2 gradients too; 1 if none is given.
     zero: Option<Count<0, 2>>,
+    /// Whether gradients are reduced and parameters gathered while passes go on.
     overlapped_gradients: Option<bool>,
+    /// Format that gradients are added up and sent in.
     gradients: Option<GradientWord>,
 }
 

@@ -1,14 +1,14 @@
-//! How well the paper's rows are predicted: a result, and lines of text.
+//! How well the paper's rows are predicted, and lines of text.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
 
 /// A mean error in time (a fraction) and in increase (points); none where there was no row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Errors {
     /// Mean of |predicted / published − 1| over rows.
     pub time_mape: Option<f64>,
@@ -19,28 +19,24 @@ pub struct Errors {
 }
 
 /// How well a set of rows was predicted, and how well the baselines did on the same.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// What was judged: a model name, or all.
-    #[serde(rename = "model")]
     pub of: String,
     /// Rows judged.
     pub rows: usize,
     /// Ours.
-    #[serde(flatten)]
     pub ours: Errors,
     /// Each baseline's.
-    #[serde(serialize_with = "by_name")]
     pub baselines: Vec<(Baseline, Errors)>,
 }
 
 /// The judgements of one file: all its rows, and each model predicted unseen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The file's name.
     pub file: String,
     /// All rows, with the overheads as they stand.
-    #[serde(flatten)]
     pub all: Judgement,
     /// Rows whose model is unknown.
     pub skipped: usize,
@@ -70,14 +66,6 @@ impl Verdict {
         }
         text
     }
-}
-
-fn by_name<S: Serializer>(
-    baselines: &[(Baseline, Errors)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let named = baselines.iter().map(|(baseline, errors)| (baseline.key(), errors));
-    named.collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
 fn lines(judgement: &Judgement, title: &str, text: &mut String) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Judged, Report};
@@ -63,7 +64,7 @@ pub fn read_back<'r>(reports: impl Iterator<Item = &'r Report>) -> String {
 }
 
 /// How far off one file's predictions are; errors as fractions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FileErrors {
     /// The file's name.
@@ -131,28 +132,27 @@ pub const HEADER: &str = "file                              rows  skipped   medi
                                  <=10 %  covered  baseline  extrapolated\n";
 
 /// One line per file.
-pub fn line(report: &Report) -> String {
-    let judged = &report.judged;
-    let skipped: usize = report.skipped.values().sum();
-    let name = report.file.replace(".parquet", "");
-    let mut out = format!("{name:<30} {:>7} {skipped:>8}", rows(judged));
-    let Some(residual) = report.residual() else {
+#[must_use]
+pub fn line(of: &FileErrors) -> String {
+    let name = of.file.replace(".parquet", "");
+    let mut out = format!("{name:<30} {:>7} {:>8}", of.rows, of.skipped);
+    let (Some(median), Some(p90), Some(bias)) = (of.median_abs_error, of.p90_abs_error, of.bias)
+    else {
         let _ = writeln!(out, "   nothing to predict");
         return out;
     };
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let maybe = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
-    let extrapolated = judged.iter().filter(|j| j.extrapolated).count();
     let _ = writeln!(
         out,
         " {:>8} {:>8} {:>8} {:>7} {:>8} {:>9} {:>13}",
-        percent(residual.median),
-        percent(residual.p90),
-        percent(residual.bias),
-        percent(within(judged, 0.1)),
-        maybe(report.coverage()),
-        maybe(baseline_median(judged)),
-        percent(extrapolated as f64 / judged.len() as f64),
+        percent(median),
+        percent(p90),
+        percent(bias),
+        percent(of.within_10_percent),
+        maybe(of.interval_90_coverage),
+        maybe(of.baseline_median_abs_error),
+        percent(of.extrapolated_rows as f64 / of.predictions.max(1) as f64),
     );
     out
 }
@@ -228,7 +228,7 @@ pub fn by(report: &Report, table: &Table, column: &str) -> Option<String> {
     for (value, judged) in groups {
         let name = format!("  {column} = {}", value.1);
         let part = Report { file: name, judged, skipped: BTreeMap::new(), ..report.clone() };
-        out.push_str(&line(&part));
+        out.push_str(&line(&FileErrors::of(&part)));
     }
     Some(out)
 }

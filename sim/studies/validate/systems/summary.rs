@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 use crate::base::statistics::{Rule, quantile};
@@ -13,7 +14,7 @@ const UPPER_BOUND: &str =
     "predicted, not judged: an upper bound by the row's own note (bound by the host)";
 
 /// One row of published systems, judged or not.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemRow {
     /// Its id in the table.
     pub id: String,

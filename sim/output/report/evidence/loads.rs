@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shared::made_by::MadeBy;
-use super::shared::table::{Column, Table};
-use super::shared::wrapped::wrapped;
+use super::super::shared::made_by::MadeBy;
+use super::super::shared::table::{Column, Table};
+use super::super::shared::wrapped::wrapped;
 
 /// Columns of a terminal, those of figures before the capacity factors with the gap behind them, and the least for a
 /// picture.
