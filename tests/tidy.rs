@@ -8,6 +8,8 @@
 mod modules;
 #[path = "tidy/mutants.rs"]
 mod mutants;
+#[path = "tidy/packages.rs"]
+mod packages;
 #[path = "tidy/sources.rs"]
 mod sources;
 #[path = "tidy/supply.rs"]
@@ -238,32 +240,4 @@ fn functions_are_of_a_readable_length() {
 
 fn allowance(list: &[(&str, usize)], name: &str) -> Option<usize> {
     list.iter().find(|(listed, _)| *listed == name).map(|(_, most)| *most)
-}
-
-/// What is compiled in is in the package: one that lacks it builds here and nowhere else.
-#[test]
-fn the_package_holds_what_is_compiled_in() {
-    let packed = Command::new(env!("CARGO"))
-        .args(["package", "--list", "--allow-dirty", "--offline", "--package", "moesim"])
-        .current_dir(root())
-        .output()
-        .expect("cargo");
-    let packed = String::from_utf8(packed.stdout).expect("UTF-8").replace('\\', "/");
-    let packed: BTreeSet<&str> = packed.lines().collect();
-    let mut missing = Vec::new();
-    for (path, text) in sources("sim").into_iter().chain(sources("cli")) {
-        let texts = text.split("include_str!(\"").skip(1);
-        for part in texts.chain(text.split("include_bytes!(\"").skip(1)) {
-            let from_here = part.split('"').next().unwrap_or_default();
-            let folder = Path::new(&path).parent().expect("a folder").join(from_here);
-            let Ok(file) = root().join(folder).canonicalize() else { continue };
-            let whole = root().canonicalize().expect("the root");
-            let Ok(file) = file.strip_prefix(whole) else { continue };
-            let file = file.to_string_lossy().replace('\\', "/");
-            if root().join(&file).is_file() && !packed.contains(file.as_str()) {
-                missing.push(format!("{path}: {file}"));
-            }
-        }
-    }
-    assert!(missing.is_empty(), "add to `include` in Cargo.toml:\n{}", missing.join("\n"));
 }

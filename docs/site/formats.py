@@ -88,7 +88,9 @@ class Page:
             return ("table" if values in (None, True, False) else f"table of {self.type_of(values)[0]}"), ""
         said = " or ".join({"string": "text", "integer": "whole number", "boolean": "true or false"}.get(word, word) for word in words)
         low, high = schema.get("minimum"), schema.get("maximum")
-        if low is not None and high is not None:
+        if low is not None and low == high:
+            said = f"`{short(low)}`"
+        elif low is not None and high is not None:
             said += f", {short(low)} to {short(high)}"
         elif low:
             said += f", at least {short(low)}"
@@ -131,7 +133,7 @@ class Page:
 
 def short(number):
     """A number as people write it."""
-    return f"{number:g}" if abs(number) < 1e6 else f"{number:,}"
+    return f"{number:g}" if abs(number) < 1e4 or number != int(number) else f"{int(number):,}"
 
 
 VERSIONS = """# File formats
