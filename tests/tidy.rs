@@ -17,8 +17,6 @@ mod supply;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use modules::Crate;
 use sources::{product, root, sources};

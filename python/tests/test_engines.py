@@ -46,15 +46,20 @@ def slurm(monkeypatch):
 
 
 def test_slurm(slurm, plan, expected, tmp_path):
-    swept = engines.slurm(plan, tmp_path / "own", 4)
-    merged = {name: data for name, data in files(swept.folder).items() if name in expected}
-    assert merged == expected
-    # Asked again, each task finds its shard done.
-    for path in ["results.parquet", "results.csv", "columns.md"]:
-        (swept.folder / path).unlink()
-    assert (tmp_path / "own" / "shard-4" / "rows.jsonl").exists()
-    again = engines.slurm(plan, tmp_path / "own", 4)
-    assert {name: data for name, data in files(again.folder).items() if name in expected} == expected
+    def merged():
+        folder = engines.slurm(plan, tmp_path / "own", 4).folder
+        return {name: (folder / name).read_bytes() for name in expected}
+
+    assert merged() == expected
+    # Asked again after one shard was lost half-way, the others find themselves done.
+    for name in expected:
+        (tmp_path / "own" / name).unlink()
+    journal = tmp_path / "own" / "shard-2" / "rows.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    whole = tmp_path / "own" / "shard-4" / "rows.jsonl"
+    done = whole.read_bytes()
+    assert merged() == expected and whole.read_bytes() == done
 
 
 def test_dask(plan, expected, tmp_path):

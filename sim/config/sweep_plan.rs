@@ -73,6 +73,7 @@ pub(in crate::config) struct File {
     _schema: Count<1, 1>,
     /// Its name.
     name: String,
+    /// The scenario: built in, or a file relative to this one.
     #[schemars(with = "String")]
     scenario: Spanned<String>,
     /// Half open; the scenario's if none are given.

@@ -96,10 +96,13 @@ pub(in crate::config) struct File {
 struct GpuFile {
     /// Its name, by which its profile is found.
     name: String,
+    /// Peak of bf16, without sparsity.
     peak_bf16: Written<FlopRate>,
+    /// Peak of fp8, without sparsity; without it fp8 is refused.
     peak_fp8: Option<Written<FlopRate>>,
     /// Of its memory.
     memory_bandwidth: Written<Bandwidth>,
+    /// Size of its memory; without it nothing is checked to fit.
     memory: Option<Written<Bytes>>,
     /// Streaming multiprocessors.
     sms: Count<1, 100_000>,
@@ -187,6 +190,7 @@ struct PcieFile {
 struct NicFile {
     /// NICs of a node, in the order of its GPUs.
     per_node: Count<1, 65_536>,
+    /// Of a NIC, one direction.
     bandwidth: Written<Bandwidth>,
     /// Before the first byte.
     latency: Written<SimDuration>,

@@ -79,8 +79,10 @@ pub(in crate::config) struct File {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExpertsTable {
+    /// FFN experts of a layer.
     #[schemars(with = "Count<1, 4_096>")]
     ffn: Spanned<Count<1, 4_096>>,
+    /// Zero experts of a layer.
     #[serde(default)]
     zero: Count<0, 1_024>,
     /// Copy experts.
@@ -92,8 +94,10 @@ struct ExpertsTable {
     /// Slots of a token.
     #[schemars(with = "Count<1, 64>")]
     top_k: Spanned<Count<1, 64>>,
+    /// τ: the smaller, the fewer slots go to FFN experts.
     #[schemars(with = "Option<Number<1, 1_000_000>>")]
     tau: Option<Spanned<Number<1, 1_000_000>>>,
+    /// One expert after another, or all at once.
     execution: ExecutionWord,
     /// Where zero-computation experts are: on every GPU, or placed like FFN experts.
     #[schemars(with = "Option<PlaceWord>")]
@@ -157,6 +161,7 @@ enum DropWord {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BatchTable {
+    /// Tokens of a micro-batch on one GPU.
     tokens_per_gpu: Count<1, 16_777_216>,
     /// Micro-batches of a step.
     micro_batches: Count<1, 65_536>,
@@ -164,6 +169,7 @@ struct BatchTable {
     sequence_tokens: Count<1, 16_777_216>,
     /// Tokens that each sequence had before the batch.
     context: Option<Count<0, 16_777_216>>,
+    /// What experts and dense products compute in.
     dtype: DtypeWord,
     /// Tokens on their way to experts; `dtype` if none is given.
     dispatch_dtype: Option<DtypeWord>,

@@ -13,10 +13,7 @@ const PACKAGES: [(&str, &str, &[(&str, &[&str])], u64); 2] = [
     (
         "calibrate",
         "calibrate/tool",
-        &[
-            ("", &["Cargo.toml", "Cargo.lock", "README.md", "build.rs"]),
-            ("src/", &[".rs"]),
-        ],
+        &[("", &["Cargo.toml", "Cargo.lock", "README.md", "build.rs"]), ("src/", &[".rs"])],
         1,
     ),
 ];
@@ -26,8 +23,8 @@ const MOESIM: &[(&str, &[&str])] = &[
         "",
         &["Cargo.toml", "Cargo.lock", ".md", "LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "NOTICE"],
     ),
-    ("sim/", &[".rs", ".toml", ".md", ".ttf", "LICENSE"]),
-    ("cli/", &[".rs", ".toml"]),
+    ("sim/", &[".rs", ".toml", ".md", ".ttf", ".css", ".js", "LICENSE"]),
+    ("cli/", &[".rs", ".toml", ".html", ".css", ".js"]),
     ("benches/", &[".rs"]),
     ("examples/", &[".rs"]),
     ("docs/", &[".md"]),

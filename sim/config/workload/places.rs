@@ -10,6 +10,7 @@ use crate::workload::{Layout, Places, Seen};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LayoutTable {
+    /// GPUs that share the experts of a layer.
     #[schemars(with = "Count<1, 4_096>")]
     expert_parallel: Spanned<Count<1, 4_096>>,
     /// Stages of the pipeline.
