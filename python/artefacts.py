@@ -54,7 +54,7 @@ def main():
         (path,) = folder.glob(pattern)
         wrong += [f"{path.name} {what}" for what in judge(path)]
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
-    sys.exit("\n".join(wrong))
+    sys.exit("\n".join(wrong) if wrong else 0)
 
 
 if __name__ == "__main__":
