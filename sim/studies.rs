@@ -2,6 +2,7 @@
 //! predictions agree with measurements.
 
 pub mod advise;
+pub mod bounds;
 pub mod compare;
 pub mod flows;
 pub mod goodput;

@@ -15,7 +15,16 @@ macro_rules! shipped {
 /// Names, which are file names without `.toml`, and texts.
 type Shipped = &'static [(&'static str, &'static str)];
 
-const SCENARIOS: Shipped = shipped!["scenarios": "paper"];
+const SCENARIOS: Shipped = shipped!["scenarios":
+    "paper",
+    "two-batch",
+    "hierarchical",
+    "shortcut",
+    "wide-ep",
+    "moved-experts",
+    "grouped-experts",
+    "dualpipe",
+];
 
 const WORKLOADS: Shipped = shipped!["workloads":
     "moe-0.6b",

@@ -100,6 +100,8 @@ pub struct ScenarioSource {
     source: Source,
     folder: PathBuf,
     overrides: Overrides,
+    /// What its own text sets in the files that it names.
+    stated: Overrides,
     /// Whether a workload may stand alone that is MoE++.
     alone: bool,
     /// Files that were handed over and need not be read, by name.
@@ -166,10 +168,11 @@ impl ScenarioSource {
         overrides: Overrides,
         beside: BTreeMap<String, String>,
     ) -> Self {
+        let stated = Overrides::stated(&source);
         let source = source.with_overrides(overrides.of_scenario());
         let read = Cell::new(source.fold_into(0));
         let inputs = RefCell::new(source.inputs(&[]).into_iter().collect());
-        Self { source, folder, overrides, alone: false, beside, read, inputs }
+        Self { source, folder, overrides, stated, alone: false, beside, read, inputs }
     }
 
     /// Reads and checks everything that the scenario names.
@@ -179,6 +182,7 @@ impl ScenarioSource {
     pub fn load(&self) -> Result<Scenario, Diagnostic> {
         self.overrides.check()?;
         let spec: ScenarioSpec = Kind::Scenario.parse(&self.source)?;
+        self.stated.check_stated(&self.source)?;
         let topology_source = self.part(&spec.topology, "topology", Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
         let (profile_name, profile) = self.profile_for(&topology, spec.profile.as_deref())?;
@@ -244,9 +248,15 @@ impl ScenarioSource {
                 Source::read(&path)?
             }
         };
-        let own = self.overrides.of(kind.key());
-        let in_role = role.into_iter().flat_map(|role| self.overrides.of(role));
-        let source = source.with_prefixed_overrides(own.chain(in_role));
+        let lines = |of: &'_ Overrides| -> Vec<(String, String)> {
+            let in_role = role.into_iter().flat_map(|role| of.of(role));
+            let all = of.of(kind.key()).chain(in_role);
+            all.map(|(prefix, line)| (prefix.to_owned(), line.to_owned())).collect()
+        };
+        // What was asked for last holds.
+        let all = [lines(&self.stated), lines(&self.overrides)].concat();
+        let all = all.iter().map(|(prefix, line)| (prefix.as_str(), line.as_str()));
+        let source = source.with_prefixed_overrides(all);
         let inputs =
             source.inputs(if from_file { kind.naming_files() } else { kind.naming_more() });
         let named = inputs.iter().skip(1);

@@ -150,6 +150,12 @@ impl Reason {
         )
     }
 
+    /// Whether something is carried between GPUs meanwhile, by an exchange or a collective of its own.
+    #[must_use]
+    pub const fn is_exchange(self) -> bool {
+        matches!(self, Self::Dispatch | Self::Combine | Self::BackwardExchange | Self::Gradients)
+    }
+
     /// Whether it arises in training alone.
     #[must_use]
     pub const fn is_of_training(self) -> bool {

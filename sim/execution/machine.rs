@@ -31,7 +31,7 @@ mod meetings;
 mod pace;
 
 use exchange_tracker::ExchangeTracker;
-pub use fact::{Fact, Moved, Observer};
+pub use fact::{Fact, Moved, Observer, Released};
 pub use finished::Finished;
 use gpu::{Gpu, Hold};
 pub use pace::Pace;
@@ -65,6 +65,8 @@ struct OpenMeeting {
     joined: usize,
     left: usize,
     last_join: SimTime,
+    /// Who did.
+    last_joiner: GpuId,
     carried: Carried,
 }
 
@@ -78,7 +80,7 @@ enum Carried {
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
     Meeting(MeetingId),
-    Message { to: GpuId, number: u64 },
+    Message { from: GpuId, sent: SimTime, to: GpuId, number: u64 },
 }
 
 /// All state of a run. [`Machine::handle`] alone changes it.

@@ -20,6 +20,7 @@
 //! training           gradients 4, master weights 4, two Adam moments 8 bytes a parameter            (6)
 //!                    what a layer keeps for its backward pass · layers · micro-batches in flight,   (7)
 //!                    logits T·V·6
+//!                    with ZeRO-3 weights/n, and those of two layers gathered                        (8)
 //! ```
 //!
 //! The live set of experts in (3) is the residual stream and its norm, 2·T·D·2, rows received, R·D·b_d, the
@@ -81,11 +82,13 @@ pub enum What {
     Gradients,
     /// Master weights and moments.
     Optimiser,
+    /// Parameters of the layer that is passed through and of the next, gathered from those who keep them.
+    Gathered,
 }
 
 impl What {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FfnExperts,
         Self::OtherExperts,
         Self::Attention,
@@ -97,6 +100,7 @@ impl What {
         Self::ExchangeBuffers,
         Self::Gradients,
         Self::Optimiser,
+        Self::Gathered,
     ];
 
     /// Its name in tables.
@@ -114,6 +118,7 @@ impl What {
             Self::ExchangeBuffers => "exchange buffers",
             Self::Gradients => "gradients",
             Self::Optimiser => "optimiser states",
+            Self::Gathered => "gathered parameters",
         }
     }
 
@@ -132,6 +137,7 @@ impl What {
             Self::ExchangeBuffers => "exchange_buffers",
             Self::Gradients => "gradients",
             Self::Optimiser => "optimiser_states",
+            Self::Gathered => "gathered_parameters",
         }
     }
 }
@@ -267,6 +273,12 @@ impl Ledger {
             |least: Zero| if workload.training.zero >= least { divided } else { dense + experts };
         let [gradients, optimiser] = [of_stage(Zero::Gradients), of_stage(Zero::Optimiser)];
         self.set(What::Gradients, workload.training.gradient_bytes * gradients);
+        if workload.training.zero == Zero::Parameters {
+            self.divide_weights(
+                workload,
+                [per_stage, layout.tensor_parallel, layout.expert_parallel],
+            );
+        }
         self.set(What::Optimiser, 12 * optimiser);
         let tokens = u64::from(batch.tokens_per_gpu);
         let layers = u64::from(layers_held(workload));

@@ -47,6 +47,8 @@ pub struct Outcome {
     pub stands_on: Vec<TimedBasis>,
     /// How often gates were drawn for each layer, where not for every micro-batch and group.
     pub gate_draws: Option<u32>,
+    /// The number of chunks that was found to be best, where it was looked for.
+    pub best_chunks: Option<u32>,
 }
 
 impl Outcome {
@@ -81,6 +83,7 @@ impl Outcome {
             tokens,
             stands_on: Vec::new(),
             gate_draws: None,
+            best_chunks: None,
         })
     }
 

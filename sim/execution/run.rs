@@ -7,6 +7,7 @@ pub use contention::{NCCL_SMS, slowdown};
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, GpuId, SimTime};
 use crate::execution::Scope;
+use crate::execution::blame::Reason;
 use crate::execution::calendar::Calendar;
 use crate::execution::cost::{
     CollectiveTimes, Factors, KernelTimes, LayerCost, Overheads, PerturbedKernels, Uncertainty,
@@ -54,6 +55,8 @@ pub struct Inputs<'a> {
     pub counted: Scope,
     /// Standard deviation of the logarithm of what kernels take, from one to the next; 0 for none.
     pub jitter: f64,
+    /// Kernels that take no time, for what a run would gain without them.
+    pub without: Option<Reason>,
     /// What calibration leaves open: each seed draws one sample of it. None, and every seed takes
     /// predictions as they are.
     pub uncertainty: Option<&'a Uncertainty>,
@@ -266,12 +269,13 @@ fn run_watched<'a>(
 /// The pace of each GPU that is used; none where all take what is planned.
 fn paces(inputs: &Inputs<'_>, seed: u64) -> Vec<Pace> {
     let slow = inputs.topology.slow_gpus();
-    if inputs.jitter <= 0.0 && slow.is_empty() {
+    if inputs.jitter <= 0.0 && slow.is_empty() && inputs.without.is_none() {
         return Vec::new();
     }
     let gpus = (0..in_use(inputs)).map(GpuId);
     let health = |gpu: GpuId| slow.get(&gpu).copied().unwrap_or(1.0);
-    gpus.map(|gpu| Pace::of(gpu, health(gpu), inputs.jitter, Streams::new(seed))).collect()
+    let pace = |gpu| Pace::of(gpu, health(gpu), inputs.jitter, Streams::new(seed));
+    gpus.map(|gpu| pace(gpu).without(inputs.without)).collect()
 }
 
 /// What plans each layer's steps.

@@ -18,7 +18,7 @@ use crate::execution::run::{Inputs, simulate_observed};
 use crate::kernels::{Kernels, TimedBasis};
 use crate::network::{NetworkRates, NetworkReport};
 use crate::topology::{ByClass, LinkClass};
-use crate::workload::Workload;
+use crate::workload::{Overlap, Workload};
 
 /// One line of a study: one workload over all seeds.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +52,8 @@ pub struct Row {
     pub link_bytes_per_s: Vec<f64>,
     /// What the time stands on, mean over seeds and GPUs.
     pub stands_on: Vec<TimedBasis>,
+    /// The numbers of chunks that were found to be best under some seed, where they were looked for.
+    pub best_chunks: Vec<u32>,
 }
 
 /// Ranges over seeds and draws of calibration error.
@@ -166,6 +168,9 @@ pub fn run_keeping(
     observer: Option<&mut dyn Observer>,
     drawn: Option<&Drawn>,
 ) -> Result<Outcome, TooLong> {
+    if workload.stack.overlap == Overlap::BestChunks {
+        return run_best_chunks(scenario, (workload, overheads, seed), what_if, observer);
+    }
     let (topology, profile) = (&scenario.topology, &scenario.profile);
     let kernels = Kernels::new(profile, topology.gpu().device());
     let open = || Uncertainty::of(&kernels, workload);
@@ -187,11 +192,41 @@ pub fn run_keeping(
         network: scenario.network,
         counted: scenario.counted,
         jitter: scenario.jitter,
+        without: what_if.without,
         uncertainty: uncertainty.as_ref(),
         drawn,
     };
     // An observer that outlives these inputs is lent for as long as they live.
     simulate_observed(&inputs, seed, observer.map(|observer| observer as &mut dyn Observer))
+}
+
+/// The run in as many chunks as take least, the fewest of equals; it alone is observed.
+fn run_best_chunks(
+    scenario: &Scenario,
+    (workload, overheads, seed): (&Workload, Overheads, u64),
+    what_if: &WhatIf,
+    observer: Option<&mut dyn Observer>,
+) -> Result<Outcome, TooLong> {
+    let in_chunks = |chunks: u32| {
+        let mut workload = workload.clone();
+        workload.stack.overlap = Overlap::chunks(chunks);
+        workload
+    };
+    let mut best: Option<(u32, Outcome)> = None;
+    let divides = |chunks: &u32| workload.batch.tokens_per_gpu.is_multiple_of(*chunks);
+    for chunks in Overlap::TRIED.into_iter().filter(divides) {
+        let asked = (&in_chunks(chunks), overheads, seed);
+        let outcome = run_keeping(scenario, asked, what_if, None, None)?;
+        if best.as_ref().is_none_or(|(_, best)| outcome.makespan < best.makespan) {
+            best = Some((chunks, outcome));
+        }
+    }
+    let (chunks, mut outcome) = best.expect("one chunk divides any number of tokens");
+    if observer.is_some() {
+        let asked = (&in_chunks(chunks), overheads, seed);
+        outcome = run_keeping(scenario, asked, what_if, observer, None)?;
+    }
+    Ok(Outcome { best_chunks: Some(chunks), ..outcome })
 }
 
 /// What would be otherwise: factors on what links deliver and on what starting an exchange costs.
@@ -201,22 +236,30 @@ pub struct WhatIf {
     pub bandwidth: ByClass<f64>,
     /// On every part of the startup of an exchange.
     pub startup: f64,
+    /// Kernels that take no time.
+    pub without: Option<Reason>,
 }
 
 impl WhatIf {
     /// All as it is.
-    pub const NOTHING: Self = Self { bandwidth: ByClass::all(1.0), startup: 1.0 };
+    pub const NOTHING: Self = Self { bandwidth: ByClass::all(1.0), startup: 1.0, without: None };
+
+    /// Kernels of this reason taking no time.
+    #[must_use]
+    pub const fn without(reason: Reason) -> Self {
+        Self { without: Some(reason), ..Self::NOTHING }
+    }
 
     /// One class of link faster by a factor.
     #[must_use]
     pub const fn faster(class: LinkClass, factor: f64) -> Self {
-        Self { bandwidth: Self::NOTHING.bandwidth.with(class, factor), startup: 1.0 }
+        Self { bandwidth: Self::NOTHING.bandwidth.with(class, factor), ..Self::NOTHING }
     }
 
     /// Startups longer by a factor.
     #[must_use]
     pub const fn startup(factor: f64) -> Self {
-        Self { bandwidth: Self::NOTHING.bandwidth, startup: factor }
+        Self { startup: factor, ..Self::NOTHING }
     }
 
     fn on(&self, mut rates: NetworkRates) -> NetworkRates {
@@ -281,7 +324,16 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
             .fold(own[0].network_report, |all, outcome| all.and(&outcome.network_report)),
         link_bytes_per_s: link_rates(own),
         stands_on: stands_on(own),
+        best_chunks: best_chunks(own),
     }
+}
+
+/// The best numbers of chunks, each once, fewest first.
+fn best_chunks(outcomes: &[Outcome]) -> Vec<u32> {
+    let mut all: Vec<u32> = outcomes.iter().filter_map(|outcome| outcome.best_chunks).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// The bases of all outcomes, with their mean times.

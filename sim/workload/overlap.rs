@@ -19,14 +19,25 @@ pub enum Overlap {
     /// Chunked overlap [fastermoe; tutel]: the slots of a layer travel in this many chunks, at least 2, and experts
     /// compute one while the next arrives and the one before returns.
     Chunks(u32),
+    /// The same in as many chunks of [`Self::TRIED`] as take least, chosen run by run [tutel].
+    BestChunks,
 }
 
 impl Overlap {
+    /// Numbers of chunks among which the best is found.
+    pub const TRIED: [u32; 4] = [1, 2, 4, 8];
+
+    /// So many chunks; one is no overlap.
+    #[must_use]
+    pub const fn chunks(chunks: u32) -> Self {
+        if chunks == 1 { Self::None } else { Self::Chunks(chunks) }
+    }
+
     /// Parts that the tokens of a GPU's micro-batch are exchanged in.
     #[must_use]
     pub const fn parts(self) -> u32 {
         match self {
-            Self::None | Self::SingleBatch => 1,
+            Self::None | Self::SingleBatch | Self::BestChunks => 1,
             Self::TwoBatch => 2,
             Self::Chunks(chunks) => chunks,
         }
@@ -39,7 +50,7 @@ impl Overlap {
             Self::None => "none",
             Self::TwoBatch => "two-batch",
             Self::SingleBatch => "single-batch",
-            Self::Chunks(_) => "chunks",
+            Self::Chunks(_) | Self::BestChunks => "chunks",
         }
     }
 }
@@ -48,6 +59,7 @@ impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Chunks(chunks) => write!(f, "{chunks} chunks"),
+            Self::BestChunks => f.write_str("the best number of chunks"),
             other => f.write_str(other.word()),
         }
     }

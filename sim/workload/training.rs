@@ -60,6 +60,8 @@ pub enum Zero {
     Optimiser,
     /// Gradients too: reduced after every micro-batch.
     Gradients,
+    /// Parameters too: gathered before every pass through a layer, and let go of after it, as FSDP does.
+    Parameters,
 }
 
 /// How a training step is put together.

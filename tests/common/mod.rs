@@ -97,6 +97,7 @@ pub fn ideal<'a>(
         network: NetworkChoice { engine: Some(Engine::ClosedForm), ..NetworkChoice::default() },
         counted,
         jitter: 0.0,
+        without: None,
         uncertainty: None,
         drawn: None,
     }

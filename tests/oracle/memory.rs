@@ -62,6 +62,28 @@ fn an_optimiser_holds_twelve_bytes_a_parameter() {
     assert!(divided < of(What::Optimiser), "{divided} with states divided among replicas");
 }
 
+/// Equation (8): replicas keep a share of each parameter, and what two layers need is gathered.
+#[test]
+fn divided_parameters_leave_two_layers_whole() {
+    let of = |zero: Zero, what: What| {
+        let mut workload = training(zero);
+        workload.layout.expert_parallel = 2;
+        bytes(&workload, Scope::TrainingStep, 1, what)
+    };
+    // Of 8 GPUs all hold the same dense parameters, and four the same experts.
+    for (what, replicas) in [(What::Attention, 8), (What::FfnExperts, 4)] {
+        let whole = of(Zero::Gradients, what);
+        assert_eq!(of(Zero::Parameters, what), whole.div_ceil(replicas), "{what:?}");
+    }
+    let workload = training(Zero::Parameters);
+    let layers = u64::from(workload.layers_per_gpu());
+    let weights =
+        [What::FfnExperts, What::OtherExperts, What::Attention, What::DenseNetworks, What::Gates];
+    let of_two = weights.map(|what| 2 * (of(Zero::Gradients, what) / layers)).iter().sum::<u64>();
+    assert_eq!(of(Zero::Parameters, What::Gathered), of_two);
+    assert_eq!(of(Zero::Gradients, What::Gathered), 0);
+}
+
 /// Equation (7) with full recomputation: T·D·2 of each layer, beside what is live.
 #[test]
 fn each_layer_keeps_its_input_for_the_backward_pass() {

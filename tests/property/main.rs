@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod critical_path;
 mod fuzz_targets;
 mod gate_pools;
 mod gate_property;

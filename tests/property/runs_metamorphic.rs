@@ -46,7 +46,7 @@ proptest! {
     ) {
         let scenario = scenario(tokens, counted);
         let was = secs(&scenario, seed, &WhatIf::NOTHING);
-        let faster = WhatIf { bandwidth: ByClass::all(factor), startup: 1.0 };
+        let faster = WhatIf { bandwidth: ByClass::all(factor), ..WhatIf::NOTHING };
         for (is, was) in secs(&scenario, seed, &faster).iter().zip(was) {
             prop_assert!(*is <= was * (1.0 + 1e-9), "{is} s over links {factor} times as fast, {was}");
         }

@@ -115,6 +115,48 @@ fn passes_run_in_pairs_hide_exchanges_but_never_beat_what_binds() {
     assert!(together.makespan.ms() >= exchanges * 0.999, "less than the exchanges alone");
 }
 
+/// Dividing parameters costs a gather for every pass, never less than dividing gradients; over one replica it costs nothing.
+#[test]
+fn divided_parameters_are_gathered_for_every_pass() {
+    let cluster = topology(&["nodes.gpus_per_node=8"]);
+    let kernels = KERNELS();
+    let of = |gpus: &str, zero: u32, more: &[&str]| {
+        let zero = format!("training.zero={zero}");
+        let all = ["model.layers=5", "batch.micro_batches=4", gpus, zero.as_str()];
+        let load = workload(&[&all[..], more].concat());
+        simulate(&ideal(&cluster, &load, &kernels, Scope::TrainingStep), 3).expect("short")
+    };
+    let apart = ["training.overlapped_gradients=false"];
+    let four = "layout.expert_parallel=4";
+    let spent = |outcome: &Outcome| outcome.mean_blame_ms(Reason::Gradients);
+    let (gradients, parameters) = (of(four, 2, &apart), of(four, 3, &apart));
+    // Once after the step against twice for each of four micro-batches; reductions are alike.
+    let (once, reduced) = (spent(&of(four, 1, &apart)), spent(&gradients));
+    assert!(spent(&parameters) > reduced + 0.9 * once, "{} {reduced}", spent(&parameters));
+    let beside = of(four, 3, &[]);
+    assert!(beside.makespan < parameters.makespan && beside.makespan >= of(four, 2, &[]).makespan);
+    for more in [
+        &["training.paired=true"][..],
+        &["layout.pipeline_parallel=2"],
+        &["training.recompute=\"full\""],
+    ] {
+        assert!(of(four, 3, more).makespan >= of(four, 2, more).makespan, "{more:?}");
+    }
+    let alone = |zero| {
+        let lone = topology(&["nodes.gpus_per_node=4"]);
+        let zero = format!("training.zero={zero}");
+        // Every GPU has experts of its own, and tensor parallelism divides all else.
+        let load = workload(&[
+            "layout.expert_parallel=4",
+            "layout.tensor_parallel=4",
+            "model.heads=8",
+            &zero,
+        ]);
+        simulate(&ideal(&lone, &load, &kernels, Scope::TrainingStep), 3).expect("short").makespan
+    };
+    assert_eq!(alone(3), alone(0));
+}
+
 #[test]
 fn recomputing_costs_a_forward_pass_and_splitting_products_saves_time() {
     let plain = outcome(1, &stages(1, 2, &[]), Scope::TrainingStep);

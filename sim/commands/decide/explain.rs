@@ -6,6 +6,7 @@ use crate::commands::{Call, with_oom};
 use crate::config::{self, Case, Diagnostic, Kind, Overrides, Scenario};
 use crate::output::report::Asked;
 use crate::output::report::explanation::Explanation;
+use crate::studies::bounds::Bounds;
 use crate::studies::compare::{ClusterCase, evaluate};
 use crate::workload::Workload;
 
@@ -39,8 +40,11 @@ pub fn run(options: &Options, call: &Call) -> Result<Explanation, Diagnostic> {
     let book = config::read_prices(&config::built_in_prices())?;
     let cluster_case = ClusterCase::new(own.ingredients.topology.clone(), own, &book);
     let result = evaluate(&cluster_case, threads::available())?;
+    let case = &cluster_case.scenario.cases[0];
+    let explained = case.moepp.first().unwrap_or(&case.vanilla);
+    let bounds = Bounds::of(&cluster_case.scenario, explained, threads::available())?;
     let made_by = call.made_by(cluster_case.scenario.ingredients.inputs.iter().cloned());
-    Ok(Explanation::of(made_by, &cluster_case, &result, &result.vanilla_outcome))
+    Ok(Explanation::of(made_by, &cluster_case, &result, &bounds))
 }
 
 /// The scenario's name and overrides: as given, or as a run's JSON records them.

@@ -1,8 +1,10 @@
 //! `--set` lines, each for the scenario itself or for one kind of file that it names.
 
+use toml::{Table, Value};
+
 use crate::base::near::{did_you_mean, nearest, quoted};
 use crate::config::source::table_of;
-use crate::config::{Diagnostic, Kind};
+use crate::config::{Diagnostic, Kind, Source};
 
 /// `--set` lines, each for the scenario itself or for one kind of file that it names.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,26 @@ impl Overrides {
     #[must_use]
     pub const fn new(lines: Vec<String>) -> Self {
         Self { lines }
+    }
+
+    /// Those that a scenario's own text states, `[set]`; nothing where it is no TOML, which reading it will say.
+    pub(super) fn stated(source: &Source) -> Self {
+        let table: Table = source.text().parse().unwrap_or_default();
+        let set = table.get("set").and_then(Value::as_table).into_iter().flatten();
+        Self { lines: set.map(|(key, value)| format!("{key}={value}")).collect() }
+    }
+
+    /// That each is of a file that the scenario names, for such as its own text states.
+    ///
+    /// # Errors
+    /// The first that is the scenario's own.
+    pub(super) fn check_stated(&self, source: &Source) -> Result<(), Diagnostic> {
+        let Some(line) = self.of_scenario().next() else { return Ok(()) };
+        let key = line.split('=').next().unwrap_or_default();
+        let found = format!("`{key}` is no key of a file that the scenario names");
+        let help = "begin with `topology.`, `workload.`, `profile.`, `overheads.`, `vanilla.` or `moepp.`; the \
+                    scenario's own keys stand above";
+        Err(source.mistake_at_key("set", found, help))
     }
 
     /// That every line with a dotted key begins with what it is for: a scenario itself has no tables.

@@ -2,12 +2,14 @@
 //!
 //! A scenario's file is parsed into a [`ScenarioSpec`]; commands build one from their arguments.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::Value;
 
 use super::words::{AllToAllWord, CountedWord, NetworkWord, scope};
 use crate::config::source::HELP_FOLLOWS;
@@ -56,6 +58,10 @@ pub struct ScenarioSpec {
     pub(super) breakdown: Option<Number<1, 1_000_000>>,
     /// The comparisons.
     pub compare: Vec<CaseSpec>,
+    /// Keys of the files that it names, and values to take in place of theirs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub(super) set: BTreeMap<String, Value>,
 }
 
 impl ScenarioSpec {
@@ -85,6 +91,7 @@ impl ScenarioSpec {
             tau: None,
             breakdown: None,
             compare: vec![compare],
+            set: BTreeMap::new(),
         }
     }
 

@@ -137,10 +137,7 @@ impl ExchangeTable {
             }
             (OverlapWord::SingleBatch, None) => Ok(Overlap::SingleBatch),
             (OverlapWord::Chunks, Some(chunks)) => Ok(Overlap::Chunks(chunks.get_ref().0)),
-            (OverlapWord::Chunks, None) => {
-                let found = "says that tokens travel in chunks, and not in how many";
-                Err(source.mistake_at_key("exchange.overlap", found, "add chunks = 2, 4 or 8"))
-            }
+            (OverlapWord::Chunks, None) => Ok(Overlap::BestChunks),
             (_, Some(chunks)) => {
                 let found = "has no effect: exchange.overlap is not \"chunks\"";
                 let help = "remove it, or give exchange.overlap = \"chunks\"";

@@ -21,8 +21,8 @@ pub(super) struct TrainingTable {
     paired: Option<Spanned<bool>>,
     /// What is computed again in the backward pass.
     recompute: Option<RecomputeWord>,
-    /// Stage of ZeRO: 0 none, 1 optimiser states divided, 2 gradients too; 1 if none is given.
-    zero: Option<Count<0, 2>>,
+    /// Stage of ZeRO: 0 none, 1 optimiser states divided, 2 gradients too, 3 parameters too; 1 if none is given.
+    zero: Option<Count<0, 3>>,
     /// Whether gradients are reduced and parameters gathered while passes go on.
     overlapped_gradients: Option<bool>,
     /// Format that gradients are added up and sent in.
@@ -79,7 +79,8 @@ impl TrainingTable {
             zero: self.zero.as_ref().map_or(usual.zero, |zero| match zero.0 {
                 0 => Zero::Off,
                 1 => Zero::Optimiser,
-                _ => Zero::Gradients,
+                2 => Zero::Gradients,
+                _ => Zero::Parameters,
             }),
             overlapped_gradients: self.overlapped_gradients.unwrap_or(usual.overlapped_gradients),
             gradient_bytes: match self.gradients {

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!   reduce      reduce-scatter of P·b_g bytes, all-reduce without ZeRO           [zero]              (1)
-//!   gather      all-gather of 2·P bytes
+//!   gather      all-gather of 2·P bytes; with ZeRO-3 before every pass through the layer, the next layer's
+//!               meanwhile
 //!   optimiser   30 bytes a parameter: weights, two moments and gradient read in 32 bits, three written,
 //!               and 2 bytes of the weight in 16 bits; a share of 1/n with ZeRO    [adam]             (2)
 //! ```
@@ -29,8 +30,10 @@ pub(super) enum Kind {
     Exchange,
     /// Gradients of dense parameters, and of experts.
     Reduce(Holders),
-    /// Dense parameters, and experts.
+    /// Dense parameters, and experts, for a pass forward or for all.
     Gather(Holders),
+    /// The same for a pass backward.
+    GatherBackward(Holders),
 }
 
 /// Whose parameters they are.
@@ -51,6 +54,8 @@ impl Kind {
             Self::Reduce(Holders::Experts) => 2,
             Self::Gather(Holders::Dense) => 3,
             Self::Gather(Holders::Experts) => 4,
+            Self::GatherBackward(Holders::Dense) => 5,
+            Self::GatherBackward(Holders::Experts) => 6,
         };
         MeetingId((kind << Self::BITS) | number)
     }
@@ -66,7 +71,9 @@ impl Kind {
             1 => Self::Reduce(Holders::Dense),
             2 => Self::Reduce(Holders::Experts),
             3 => Self::Gather(Holders::Dense),
-            _ => Self::Gather(Holders::Experts),
+            4 => Self::Gather(Holders::Experts),
+            5 => Self::GatherBackward(Holders::Dense),
+            _ => Self::GatherBackward(Holders::Experts),
         }
     }
 }
@@ -130,6 +137,20 @@ impl<'a> Replicas<'a> {
         self.join(gpu, (round, 0), after, (streams, &of))
     }
 
+    /// Gathers the parameters of a layer for one pass of a micro-batch through it.
+    pub(super) fn gather_for_pass(
+        &mut self,
+        gpu: GpuId,
+        (round, micro_batch, backward): (u32, u32, bool),
+        streams: &mut dyn Fill,
+    ) -> Option<After> {
+        let of = |holders| match backward {
+            false => Kind::Gather(holders),
+            true => Kind::GatherBackward(holders),
+        };
+        self.join(gpu, (round, micro_batch), None, (streams, &of))
+    }
+
     fn join(
         &mut self,
         gpu: GpuId,
@@ -188,7 +209,9 @@ impl<'a> Replicas<'a> {
             Kind::Reduce(holders) => {
                 (holders, CollectiveOp::ReduceScatter, training.gradient_bytes)
             }
-            Kind::Gather(holders) => (holders, CollectiveOp::AllGather, 2),
+            Kind::Gather(holders) | Kind::GatherBackward(holders) => {
+                (holders, CollectiveOp::AllGather, 2)
+            }
         };
         let number = Kind::number(meeting);
         let (first, round) = (GpuId((number >> 33) as u32), ((number >> 17) & 0xffff) as u32);

@@ -21,6 +21,7 @@
 mod draws;
 mod key;
 mod layers;
+mod parameters;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -28,14 +29,16 @@ use std::rc::Rc;
 use draws::Draws;
 pub use draws::draws_of;
 use key::{Key, StepKind, key_of};
-use layers::own;
+use parameters::For;
 
 use super::replicas::Replicas;
 use super::schedule::{Chunks, Part, Pass, passes, spread};
 use super::{At, Step, StepPlanner, Totals};
 use crate::base::units::{GpuId, SimDuration};
-use crate::execution::blame::{Op, Reason};
-use crate::execution::program::{After, Fill, Meeting, MeetingId, Program, Slowdown, Stream};
+use crate::execution::blame::Op;
+use crate::execution::program::{
+    After, Command, Fill, Meeting, MeetingId, Program, Slowdown, Work,
+};
 use crate::workload::{Workload, Zero};
 
 /// Where a GPU is in its stage's passes.
@@ -98,8 +101,8 @@ pub struct TrainingStep<'a> {
     put_off: BTreeMap<(GpuId, Part), [SimDuration; 2]>,
     /// Passes with weight gradients that are left, by GPU and chunk.
     left: Vec<u32>,
-    /// The gathers of a GPU's rounds that passes wait for.
-    gathered: BTreeMap<(GpuId, u32), After>,
+    /// The gathers of a GPU's rounds that passes wait for: those of a step, or of one pass.
+    gathered: BTreeMap<(GpuId, For), After>,
     slowdown: Slowdown,
 }
 
@@ -187,63 +190,6 @@ impl<'a> TrainingStep<'a> {
         let last = self.left[(gpu.0 * self.chunks.of_stage() + part.chunk) as usize] == 1;
         let each = training.zero >= Zero::Gradients;
         self.replicas.any() && (each || (last && training.overlapped_gradients))
-    }
-
-    /// What a layer's forward pass waits for: its parameters, where they are gathered beside the passes.
-    fn wait_for_parameters(
-        &mut self,
-        gpu: GpuId,
-        round: u32,
-        received: Option<After>,
-        streams: &mut dyn Fill,
-    ) -> Option<After> {
-        let Some(gathered) = self.gathered.remove(&(gpu, round)) else { return received };
-        let Some(received) = received else { return Some(gathered) };
-        // Commands wait for one end each: an empty one waits for the other.
-        streams.push(Stream::Compute, own(Vec::new(), Some(received), false));
-        Some(gathered)
-    }
-
-    /// Before the first pass: parameters are gathered, layer by layer as they are needed.
-    fn begin(&mut self, gpu: GpuId, streams: &mut dyn Fill) {
-        let training = &self.workload.training;
-        if training.zero == Zero::Off || !training.overlapped_gradients || !self.replicas.any() {
-            return;
-        }
-        for chunk in 0..self.chunks.of_stage() {
-            for round in self.rounds(gpu, chunk) {
-                let gathered = self.replicas.gather(gpu, round, None, streams);
-                self.gathered.extend(gathered.map(|after| ((gpu, round), after)));
-            }
-        }
-    }
-
-    /// After the last pass: the optimiser, once all gradients are reduced.
-    fn end(&mut self, gpu: GpuId, streams: &mut dyn Fill) {
-        let training = self.workload.training;
-        let rounds: Vec<u32> =
-            (0..self.chunks.of_stage()).flat_map(|chunk| self.rounds(gpu, chunk)).collect();
-        let apart = self.replicas.any() && !training.overlapped_gradients;
-        let mut ended = None;
-        if apart && training.zero < Zero::Gradients {
-            let passed = streams.push(Stream::Compute, own(Vec::new(), None, true));
-            for &round in &rounds {
-                let last = self.replicas.reduce(gpu, round, u32::MAX, passed, streams);
-                ended = last.or(ended);
-            }
-        } else if self.replicas.any() {
-            ended = self.replicas.last_of(gpu);
-        }
-        let time = rounds.iter().map(|&round| self.replicas.optimiser(round)).sum();
-        let ops = vec![Op { reason: Reason::Optimiser, time }];
-        let updated = streams.push(Stream::Compute, own(ops, ended, apart));
-        if apart && training.zero != Zero::Off {
-            let mut last = None;
-            for &round in &rounds {
-                last = self.replicas.gather(gpu, round, Some(updated), streams).or(last);
-            }
-            streams.push(Stream::Compute, own(Vec::new(), last, false));
-        }
     }
 
     /// One layer of a pass, or of two.
@@ -379,6 +325,11 @@ fn rounds_of(workload: &Workload, chunks: &Chunks) -> Vec<u32> {
         starts.push(starts[starts.len() - 1] + layers * rounds);
     }
     starts
+}
+
+/// Own work on the compute stream.
+const fn own(ops: Vec<Op>, after: Option<After>, awaited: bool) -> Command {
+    Command { work: Work::Compute(ops), after, awaited }
 }
 
 /// Whether a layer is the first and the last of its pass.

@@ -43,6 +43,27 @@ pub trait Observer {
 
     /// The last member of an exchange has all it waits for.
     fn exchanged(&mut self, _moved: &Moved) {}
+
+    /// A GPU has sent a message.
+    fn sent(&mut self, _gpu: GpuId, _at: SimTime) {}
+
+    /// A GPU has what it waited for of another.
+    fn released(&mut self, _released: &Released) {}
+}
+
+/// The end of what a GPU takes part in with others: of a meeting, or a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// Which GPU.
+    pub gpu: GpuId,
+    /// Who joined last, or sent.
+    pub decided_by: GpuId,
+    /// When it did.
+    pub since: SimTime,
+    /// What is blamed from then on.
+    pub reason: Reason,
+    /// When the GPU had all it waits for.
+    pub at: SimTime,
 }
 
 /// An exchange that has been delivered to all its members, for observers.

@@ -1,7 +1,7 @@
 //! What several GPUs share: meetings that they join, exchanges that deliver, messages that arrive.
 
 use super::gpu::{Cause, Hold};
-use super::{Carried, Event, Machine, OpenMeeting, Purpose};
+use super::{Carried, Event, Machine, OpenMeeting, Purpose, Released};
 use crate::base::units::{Bytes, GpuId, SimTime};
 use crate::execution::blame::Reason;
 use crate::execution::calendar::Schedule;
@@ -20,12 +20,12 @@ impl<P: Program> Machine<'_, P> {
     ) {
         let now = schedule.now();
         if !self.meetings.contains_key(&meeting) {
-            self.open(meeting, now);
+            self.open(meeting, (now, gpu));
         }
         let open = self.meetings.get_mut(&meeting).expect("opened above");
         assert!(open.members[rank] == gpu, "{gpu:?} is not member {rank} of {meeting:?}");
         open.joined += 1;
-        open.last_join = now;
+        (open.last_join, open.last_joiner) = (now, gpu);
         let all = open.joined == open.members.len();
         match open.carried {
             Carried::Network(id) => self.join_exchange(now, id, rank),
@@ -37,7 +37,7 @@ impl<P: Program> Machine<'_, P> {
     }
 
     /// Asks the program what a meeting is and opens it.
-    fn open(&mut self, meeting: MeetingId, now: SimTime) {
+    fn open(&mut self, meeting: MeetingId, (now, first): (SimTime, GpuId)) {
         let (members, carried) = match self.program.meeting(meeting) {
             Meeting::Exchange(exchange) => {
                 let members = exchange.members().to_vec();
@@ -47,8 +47,9 @@ impl<P: Program> Machine<'_, P> {
             Meeting::Collective { members, time } => (members, Carried::Clock(time)),
         };
         let left = members.len();
-        self.meetings
-            .insert(meeting, OpenMeeting { members, joined: 0, left, last_join: now, carried });
+        let (last_join, last_joiner) = (now, first);
+        let open = OpenMeeting { members, joined: 0, left, last_join, last_joiner, carried };
+        self.meetings.insert(meeting, open);
     }
 
     /// Announces an exchange to the network.
@@ -85,9 +86,9 @@ impl<P: Program> Machine<'_, P> {
                 let gpu = self.meetings[&meeting].members[rank];
                 self.leave(meeting, gpu, schedule);
             }
-            Purpose::Message { to, number } if rank == RECEIVER => {
+            Purpose::Message { from, sent, to, number } if rank == RECEIVER => {
                 self.purposes.remove(&exchange);
-                self.arrive(to, number, at, schedule);
+                self.arrive((to, number), (from, sent), at, schedule);
             }
             Purpose::Message { .. } => {}
         }
@@ -102,7 +103,7 @@ impl<P: Program> Machine<'_, P> {
     ) {
         let open = self.meetings.get_mut(&meeting).expect("a meeting ends once for each member");
         open.left -= 1;
-        let last_join = open.last_join;
+        let (last_join, decided_by) = (open.last_join, open.last_joiner);
         if open.left == 0 {
             if let Carried::Network(id) = open.carried {
                 self.purposes.remove(&id);
@@ -111,6 +112,7 @@ impl<P: Program> Machine<'_, P> {
             self.program.adjourned(meeting);
         }
         let Hold { stream, reasons, .. } = self.gpus[gpu.index()].release(meeting);
+        self.tell_released(gpu, (decided_by, last_join), reasons[1], schedule.now());
         self.reprice(gpu, schedule);
         self.gpus[gpu.index()].end(stream, Some(Cause { reasons, last_join }));
         self.advance(gpu, schedule);
@@ -120,21 +122,38 @@ impl<P: Program> Machine<'_, P> {
     pub(super) fn send(&mut self, from: GpuId, to: GpuId, bytes: Bytes, number: u64, now: SimTime) {
         let cells = vec![Bytes(0), bytes, Bytes(0), Bytes(0)];
         let exchange = Exchange::new(vec![from, to], cells);
-        let id = self.open_exchange(exchange, Purpose::Message { to, number });
+        let purpose = Purpose::Message { from, sent: now, to, number };
+        let id = self.open_exchange(exchange, purpose);
+        if let Some(observer) = &mut self.observer {
+            observer.sent(from, now);
+        }
         self.join_exchange(now, id, 0);
         self.join_exchange(now, id, RECEIVER);
+    }
+
+    fn tell_released(
+        &mut self,
+        gpu: GpuId,
+        (decided_by, since): (GpuId, SimTime),
+        reason: Reason,
+        at: SimTime,
+    ) {
+        if let Some(observer) = &mut self.observer {
+            observer.released(&Released { gpu, decided_by, since, reason, at });
+        }
     }
 
     /// A message is here.
     pub(super) fn arrive(
         &mut self,
-        gpu: GpuId,
-        number: u64,
+        (gpu, number): (GpuId, u64),
+        sent: (GpuId, SimTime),
         at: SimTime,
         schedule: &mut Schedule<'_, Event>,
     ) {
         match self.gpus[gpu.index()].awaited {
             Some((stream, awaited)) if awaited == number => {
+                self.tell_released(gpu, sent, Reason::PipelineWait, at);
                 let state = &mut self.gpus[gpu.index()];
                 state.awaited = None;
                 let reasons = [Reason::PipelineWait; 2];

@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::base::streams::Streams;
-use crate::base::units::GpuId;
-use crate::execution::blame::Op;
+use crate::base::units::{GpuId, SimDuration};
+use crate::execution::blame::{Op, Reason};
 
 /// The pace of one GPU.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Pace {
     health: f64,
     jitter: f64,
     rng: ChaCha8Rng,
+    /// Kernels that take no time.
+    without: Option<Reason>,
 }
 
 impl Pace {
@@ -28,7 +30,14 @@ impl Pace {
     #[must_use]
     pub fn of(gpu: GpuId, health: f64, jitter: f64, streams: Streams) -> Self {
         let rng = streams.named(&format!("pace/gpu={}", gpu.0));
-        Self { health, jitter, rng }
+        Self { health, jitter, rng, without: None }
+    }
+
+    /// The same with kernels of this reason taking no time.
+    #[must_use]
+    pub const fn without(mut self, reason: Option<Reason>) -> Self {
+        self.without = reason;
+        self
     }
 
     /// Equation (1) for each of these ops.
@@ -39,7 +48,8 @@ impl Pace {
                 let z: f64 = StandardNormal.sample(&mut self.rng);
                 factor *= (self.jitter * z - self.jitter * self.jitter / 2.0).exp();
             }
-            op.time = op.time.scaled(factor);
+            let free = Some(op.reason) == self.without;
+            op.time = if free { SimDuration::ZERO } else { op.time.scaled(factor) };
         }
     }
 }

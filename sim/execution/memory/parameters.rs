@@ -11,6 +11,7 @@
 //! differently: some leave the embedding out of (2), of which a token reads one row. Biases are left out
 //! (gpt-oss has 0.3 % of them), and what predicts several tokens.
 
+use super::{Ledger, What, layers_held};
 use crate::workload::{Attention, GateNetwork, Scheme, Workload};
 
 /// Parameters of a model.
@@ -93,4 +94,25 @@ pub(in crate::execution) fn gate_params(workload: &Workload) -> u64 {
     let residual = if model.gating_residual { n * n } else { 0 };
     let rounds = u64::from(workload.gating.scheme.rounds());
     rounds * (network + residual)
+}
+
+impl Ledger {
+    /// (8), on stages of so many GPUs, of which so many hold different shares of dense parameters and of experts.
+    pub(super) fn divide_weights(
+        &mut self,
+        workload: &Workload,
+        [per_stage, dense, experts]: [u32; 3],
+    ) {
+        let layers = u64::from(layers_held(workload)).max(1);
+        let mut gathered = 0;
+        for what in self.weights().collect::<Vec<_>>() {
+            let of = if what == What::FfnExperts { experts } else { dense };
+            let (bytes, replicas) = (self.bytes(what).0, u64::from((per_stage / of).max(1)));
+            if replicas > 1 && what != What::Embedding {
+                gathered += 2 * (bytes / layers);
+            }
+            self.set(what, bytes.div_ceil(replicas));
+        }
+        self.set(What::Gathered, gathered);
+    }
 }

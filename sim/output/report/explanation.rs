@@ -11,8 +11,10 @@ use super::shared::made_by::MadeBy;
 use super::shared::setting::Setting;
 use super::shared::stands_on::{Basis, bases};
 use super::shared::value::{self, Mean};
+use crate::base::units::SimDuration;
 use crate::execution::blame::Reason;
 use crate::execution::outcome::Outcome;
+use crate::studies::bounds::{Bounds, Part, Path};
 use crate::studies::compare::{ClusterCase, ClusterResult};
 
 mod text;
@@ -37,11 +39,53 @@ pub struct Explanation {
     #[serde(flatten, with = "value::throughput_increase_percent")]
     #[schemars(with = "value::ThroughputIncreasePercent<Mean>")]
     pub increase_percent: Mean,
+    /// What bounds the MoE++ workload, or vanilla where it stands alone.
+    pub bounds: Bounded,
     /// Percent of throughput for one percent of each knob.
     pub elasticities: BTreeMap<String, f64>,
     /// What was asked and what was taken.
     pub setting: Setting,
 }
+
+/// What bounds a run, under the first seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Bounded {
+    /// Time on the critical path by reason, in milliseconds, summing to the makespan: `REASON_ms`.
+    pub critical_path: BTreeMap<String, f64>,
+    /// How many GPUs it goes through.
+    pub gpus: usize,
+    /// The GPU that decides most of it.
+    pub most_critical_gpu: u32,
+    /// How much of it, in milliseconds.
+    pub most_critical_gpu_ms: f64,
+    /// By how many percent throughput would be higher were kernels of a reason, or `links` with their startups, free; each
+    /// simulated again.
+    pub throughput_increase_percent_without: BTreeMap<String, f64>,
+}
+
+impl Bounded {
+    fn of(bounds: &Bounds) -> Self {
+        let Path { by_reason, by_gpu } = &bounds.path;
+        // The first of equals.
+        let most = by_gpu.iter().rev().max_by_key(|(_, time)| **time);
+        let ms = |reason: &Reason| (format!("{}_ms", reason.key()), by_reason.of(*reason).ms());
+        let on_path = |reason: &Reason| by_reason.of(*reason) > SimDuration::ZERO;
+        let named = |(part, gain): &(Part, f64)| match part {
+            Part::Kernels(reason) => (reason.key().to_owned(), *gain),
+            Part::Links => (LINKS.to_owned(), *gain),
+        };
+        Self {
+            critical_path: Reason::ALL.iter().filter(|reason| on_path(reason)).map(ms).collect(),
+            gpus: by_gpu.len(),
+            most_critical_gpu: most.map_or(0, |(gpu, _)| *gpu),
+            most_critical_gpu_ms: most.map_or(0.0, |(_, time)| time.ms()),
+            throughput_increase_percent_without: bounds.free.iter().map(named).collect(),
+        }
+    }
+}
+
+/// How links and startups are called among reasons.
+const LINKS: &str = "links";
 
 /// One run of a workload, under the first seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,13 +149,13 @@ impl ExplainedRun {
 }
 
 impl Explanation {
-    /// Of a cluster's result and a run of vanilla under the same first seed.
+    /// Of a cluster's result and what bounds its workload.
     #[must_use]
     pub fn of(
         made_by: MadeBy,
         case: &ClusterCase,
         result: &ClusterResult,
-        vanilla: &Outcome,
+        bounds: &Bounds,
     ) -> Self {
         let pair = &case.scenario.cases[0];
         let moepp = pair.moepp.first();
@@ -120,10 +164,11 @@ impl Explanation {
             cluster: result.name.clone(),
             gpus: result.gpus,
             gpu: result.gpu.clone(),
-            vanilla: ExplainedRun::of(&pair.vanilla.name, None, vanilla),
+            vanilla: ExplainedRun::of(&pair.vanilla.name, None, &result.vanilla_outcome),
             moepp: moepp
                 .map(|own| ExplainedRun::of(&own.name, own.model.experts.tau, &result.outcome)),
             increase_percent: moepp.map(|_| result.gain_percent()).into(),
+            bounds: Bounded::of(bounds),
             elasticities: elasticities(&result.sensitivities),
             setting: Setting::of(&case.scenario),
         }

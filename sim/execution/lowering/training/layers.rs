@@ -1,7 +1,8 @@
 //! One layer of a pass as commands: forward, backward, or both in turns.
 
 use super::key::{Key, StepKind, id_of};
-use super::{Ends, TrainingStep};
+use super::parameters::For;
+use super::{Ends, TrainingStep, own};
 use crate::base::units::{Bytes, GpuId};
 use crate::execution::blame::{Op, Reason};
 use crate::execution::lowering::schedule::Part;
@@ -85,7 +86,11 @@ impl TrainingStep<'_> {
         } else {
             None
         };
-        let received = self.wait_for_parameters(gpu, round, received, streams);
+        // Computed again, a layer has what its backward pass gathered.
+        let received = match kind {
+            StepKind::Again => received,
+            _ => self.wait_for_parameters(gpu, part.at(round, false), received, streams),
+        };
         let key = self.key(gpu, round, part, kind);
         let rank = (gpu.0 % self.grid.group) as usize;
         let work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
@@ -110,6 +115,7 @@ impl TrainingStep<'_> {
         streams: &mut dyn Fill,
     ) {
         let received = if ends.first { self.receive(gpu, part, true, streams) } else { None };
+        let received = self.wait_for_own_parameters(gpu, part.at(round, true), received, streams);
         if self.workload.training.recompute == Recompute::Full {
             self.forward(gpu, (part, round, StepKind::Again), Ends::default(), streams);
         }
@@ -153,6 +159,7 @@ impl TrainingStep<'_> {
     ) {
         let rank = (gpu.0 % self.grid.group) as usize;
         let asked = ends_down.first.then(|| self.receive(gpu, backward, true, streams)).flatten();
+        let asked = self.wait_for_own_parameters(gpu, backward.at(down, true), asked, streams);
         if self.workload.training.recompute == Recompute::Full {
             self.forward(gpu, (backward, down, StepKind::Again), Ends::default(), streams);
         }
@@ -166,7 +173,7 @@ impl TrainingStep<'_> {
         let ready_back = streams.push(Stream::Compute, own(back.before, asked, true));
         let sent_back = self.join(gpu, (back_key, dispatch), ready_back, streams);
         let received = ends_up.first.then(|| self.receive(gpu, forward, false, streams)).flatten();
-        let received = self.wait_for_parameters(gpu, up, received, streams);
+        let received = self.wait_for_parameters(gpu, forward.at(up, false), received, streams);
         let ready = streams.push(Stream::Compute, own(work.before, received, true));
         let sent = self.join(gpu, (key, dispatch), ready, streams);
         streams.push(Stream::Compute, covered(back.local));
@@ -209,6 +216,13 @@ impl TrainingStep<'_> {
     }
 }
 
+impl Part {
+    /// This part's pass through a round of a layer.
+    const fn at(self, round: u32, backward: bool) -> For {
+        For { round, micro_batch: self.micro_batch, backward }
+    }
+}
+
 /// A member's work in a step, copied for its commands.
 struct Blocks {
     before: Vec<Op>,
@@ -231,10 +245,6 @@ impl Blocks {
             after: copy(plan.after(rank)),
         }
     }
-}
-
-pub(super) const fn own(ops: Vec<Op>, after: Option<After>, awaited: bool) -> Command {
-    Command { work: Work::Compute(ops), after, awaited }
 }
 
 const fn covered(ops: Vec<Op>) -> Command {

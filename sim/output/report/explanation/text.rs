@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{ExplainedRun, Explanation};
+use super::{Bounded, ExplainedRun, Explanation};
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
@@ -19,6 +19,7 @@ pub(super) fn write(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {
         None => {
             wrapped(out, "", &format!("{} on {}", told.vanilla.workload, told.cluster))?;
             time(&told.vanilla, out)?;
+            bounds(&told.bounds, out)?;
             stands_on(&told.vanilla, out)?;
         }
     }
@@ -64,6 +65,7 @@ fn pair(told: &Explanation, own: &ExplainedRun, out: &mut dyn Write) -> io::Resu
     time(vanilla, out)?;
     change(vanilla, own, out)?;
     ranks(own, out)?;
+    bounds(&told.bounds, out)?;
     stands_on(own, out)?;
     knobs(told, counted, out)
 }
@@ -152,6 +154,44 @@ fn ranks(own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
             share(own.mean_gpu_waits_ms)
         ),
     )
+}
+
+/// The critical path, and what would be gained without each part.
+fn bounds(bounds: &Bounded, out: &mut dyn Write) -> io::Result<()> {
+    let key = |reason: Reason| format!("{}_ms", reason.key());
+    let time = |reason: &Reason| bounds.critical_path.get(&key(*reason)).copied().unwrap_or(0.0);
+    let whole: f64 = bounds.critical_path.values().sum();
+    let mut parts: Vec<Reason> = Reason::ALL.into_iter().filter(|r| time(r) > 0.0).collect();
+    parts.sort_by(|a, b| time(b).total_cmp(&time(a)));
+    let share = |ms: f64| 100.0 * ms / whole;
+    let said = |reason: &Reason| format!("{} {:.0} %", reason.label(), share(time(reason)));
+    let said: Vec<String> = parts.iter().take(4).map(said).collect();
+    let through = match bounds.gpus {
+        1 => format!("all on GPU {}", bounds.most_critical_gpu),
+        gpus => format!(
+            "through {gpus} GPUs, GPU {} most ({:.0} %)",
+            bounds.most_critical_gpu,
+            share(bounds.most_critical_gpu_ms)
+        ),
+    };
+    wrapped(out, "", &format!("The critical path: {}; {through}.", said.join(", ")))?;
+    let mut gains: Vec<(&String, f64)> =
+        bounds.throughput_increase_percent_without.iter().map(|(key, gain)| (key, *gain)).collect();
+    gains.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let label = |key: &str| {
+        let reason = Reason::ALL.into_iter().find(|reason| reason.key() == key);
+        reason.map_or("links and startups", Reason::label)
+    };
+    let said = |(key, gain): &(&String, f64)| format!("{} {gain:.0} %", label(key));
+    let gains: Vec<String> = gains.iter().map(said).collect();
+    if gains.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "Were one of these free, throughput would rise by: {} (each simulated again).",
+        gains.join(", ")
+    );
+    wrapped(out, "", &text)
 }
 
 fn knobs(told: &Explanation, counted: Scope, out: &mut dyn Write) -> io::Result<()> {

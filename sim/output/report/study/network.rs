@@ -50,7 +50,7 @@ impl NetworkUse {
         (report.exchanges > 0).then(|| Self {
             engine: report.engine,
             all_to_all: scenario.algorithms([&row.workload]),
-            overlap: (overlap != Overlap::None).then(|| overlap.to_string()),
+            overlap: (overlap != Overlap::None).then(|| overlap_of(row)),
             exchanges: report.exchanges,
             flows: report.flows,
             error_bound: report.error_bound,
@@ -73,6 +73,16 @@ impl NetworkUse {
             mean_measured: self.mean_measured_error.unwrap_or_default(),
         }
     }
+}
+
+/// What exchanges of a row run beside.
+fn overlap_of(row: &Row) -> String {
+    let overlap = row.workload.stack.overlap;
+    if overlap != Overlap::BestChunks {
+        return overlap.to_string();
+    }
+    let list = |of: &[u32]| of.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    format!("{} chunks, the best of {}", list(&row.best_chunks), list(&Overlap::TRIED))
 }
 
 /// A line for each engine that carried exchanges.

@@ -234,6 +234,7 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         network: scenario.network,
         counted: scenario.counted,
         jitter: 0.0,
+        without: None,
         uncertainty: None,
         drawn: None,
     };
