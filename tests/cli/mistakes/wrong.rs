@@ -179,7 +179,7 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
             "--set",
             "counted=training-step",
             "--set",
-            "workload.training.zero=3",
+            "workload.training.zero=4",
         ]),
     ),
     ("an override without a value", Args(&["run", "paper", "--set", "seeds"])),

@@ -122,14 +122,13 @@ impl TrainingStep<'_> {
         let key = self.key(gpu, round, part, StepKind::Backward);
         let rank = (gpu.0 % self.grid.group) as usize;
         let mut work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
-        let own_weights = self.in_flight(key).plan.weights(rank).clone();
+        let [of_experts, of_others] = self.in_flight(key).plan.weights(rank).clone();
         if weights {
-            let [of_experts, of_others] = own_weights;
             work.experts.extend(of_experts);
             work.after.extend(of_others);
         } else {
             let put_off = self.put_off.entry((gpu, part)).or_default();
-            for (sum, ops) in put_off.iter_mut().zip(&own_weights) {
+            for (sum, ops) in put_off.iter_mut().zip([&of_experts, &of_others]) {
                 *sum += ops.iter().map(|op| op.time).sum();
             }
         }
@@ -139,8 +138,8 @@ impl TrainingStep<'_> {
         let computed = streams.push(Stream::Compute, own(work.experts, Some(arrived), true));
         let back = self.join(gpu, (key, ExchangePhase::Combine), computed, streams);
         let reduces = weights && self.reduces(gpu, part);
-        let last = own(work.after, Some(back), ends.last || reduces);
-        let done = streams.push(Stream::Compute, last);
+        let awaited = ends.last || reduces;
+        let done = streams.push(Stream::Compute, own(work.after, Some(back), awaited));
         if ends.last {
             self.send(gpu, part, (true, done), streams);
         }

@@ -64,8 +64,7 @@ fn pair(told: &Explanation, own: &ExplainedRun, out: &mut dyn Write) -> io::Resu
     )?;
     time(vanilla, out)?;
     change(vanilla, own, out)?;
-    ranks(own, out)?;
-    bounds(&told.bounds, out)?;
+    decides(told, own, out)?;
     stands_on(own, out)?;
     knobs(told, counted, out)
 }
@@ -140,6 +139,12 @@ fn change(vanilla: &ExplainedRun, own: &ExplainedRun, out: &mut dyn Write) -> io
             digits(own.hidden_zero_computation_ms)
         ),
     )
+}
+
+/// Which GPU decides, and which chain.
+fn decides(told: &Explanation, own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+    ranks(own, out)?;
+    bounds(&told.bounds, out)
 }
 
 fn ranks(own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
