@@ -2,12 +2,16 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 BINARY = os.environ.get("MOESIM", str(ROOT / "target" / "release" / "moesim"))
+
+# Shells that start something behind them have it ignore Ctrl-C, which tests raise.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = {"counted": "moe-layer", "workload.batch.micro_batches": 1}
 """What makes the paper's scenario a matter of milliseconds."""
