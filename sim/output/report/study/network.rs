@@ -9,6 +9,7 @@ use super::{StudyResult, word};
 use crate::config::Scenario;
 use crate::network::NetworkReport;
 use crate::network::fluid::Engine;
+use crate::output::report::shared::wrapped::wrapped;
 use crate::studies::study::Row;
 use crate::workload::Overlap;
 
@@ -111,22 +112,26 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
 
 fn line(algorithms: &str, report: &NetworkReport, out: &mut dyn Write) -> io::Result<()> {
     let engine = report.engine;
-    write!(out, "network: {algorithms}, {} engine: ", engine.name())?;
-    match report.error_bound {
+    let error = match report.error_bound {
         Some(error) if engine == Engine::Quantised => {
-            writeln!(out, "times of exchanges within about {}%", 100.0 * error)
+            format!("times of exchanges within about {}%", 100.0 * error)
         }
-        Some(_) => writeln!(out, "exact but for rounding"),
+        Some(_) => "exact but for rounding".to_owned(),
         None => {
             let share = 100.0 * report.certified as f64 / report.exchanges as f64;
-            writeln!(out, "{share:.0}% of exchanges certified;")?;
-            writeln!(
-                out,
-                "         {} of them shared exactly: {:+.1}% on average, {:.1}% at worst",
-                report.measured,
-                100.0 * report.mean_measured,
-                100.0 * report.worst_measured
-            )
+            format!("{share:.0}% of exchanges certified;")
         }
+    };
+    let text = format!("{algorithms}, {} engine: {error}", engine.name());
+    wrapped(out, "network: ", &text)?;
+    if report.error_bound.is_some() {
+        return Ok(());
     }
+    writeln!(
+        out,
+        "         {} of them shared exactly: {:+.1}% on average, {:.1}% at worst",
+        report.measured,
+        100.0 * report.mean_measured,
+        100.0 * report.worst_measured
+    )
 }
