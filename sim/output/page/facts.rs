@@ -135,7 +135,7 @@ pub(super) fn left_out(own: Vec<String>) -> Vec<Block> {
 /// As docs/guide.md has it; a test of it compares the two.
 const NOT_MODELLED: [&str; 4] = [
     "request queues of inference",
-    "experts split by tensor parallelism, and ZeRO-3",
+    "experts split by tensor parallelism",
     "how much concurrent kernels slow exchanges",
     "clock changes under load",
 ];

@@ -53,20 +53,22 @@ fn pair(told: &Explanation, own: &ExplainedRun, out: &mut dyn Write) -> io::Resu
             own.seed
         ),
     )?;
-    let share = 100.0 * own.ffn_share;
-    wrapped(
-        out,
-        "",
-        &format!(
-            "{share:.1} % of slots reach FFN experts: if all time went with them, the gain would be {:.0} %.",
-            100.0 * (100.0 / share - 1.0)
-        ),
-    )?;
+    slots(own, out)?;
     time(vanilla, out)?;
     change(vanilla, own, out)?;
     decides(told, own, out)?;
     stands_on(own, out)?;
     knobs(told, counted, out)
+}
+
+/// How many slots reach FFN experts, and what that could be worth at most.
+fn slots(own: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+    let share = 100.0 * own.ffn_share;
+    let most = 100.0 * (100.0 / share - 1.0);
+    let text = format!(
+        "{share:.1} % of slots reach FFN experts: if all time went with them, the gain would be {most:.0} %."
+    );
+    wrapped(out, "", &text)
 }
 
 fn stands_on(run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
