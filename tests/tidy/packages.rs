@@ -7,8 +7,11 @@ use std::process::Command;
 
 use crate::sources::{root, sources};
 
+/// Files by folder and ending.
+type Kinds = &'static [(&'static str, &'static [&'static str])];
+
 /// Each package: where it lies, what its files are, by folder and ending, and the most megabytes of them.
-const PACKAGES: [(&str, &str, &[(&str, &[&str])], u64); 2] = [
+const PACKAGES: [(&str, &str, Kinds, u64); 2] = [
     ("moesim", "", MOESIM, 7),
     (
         "calibrate",
@@ -18,7 +21,7 @@ const PACKAGES: [(&str, &str, &[(&str, &[&str])], u64); 2] = [
     ),
 ];
 
-const MOESIM: &[(&str, &[&str])] = &[
+const MOESIM: Kinds = &[
     (
         "",
         &["Cargo.toml", "Cargo.lock", ".md", "LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "NOTICE"],
