@@ -85,11 +85,12 @@ fn shipped() -> &'static [Workload] {
     })
 }
 
-/// Whether a workload is a shipped one but for τ: the same sizes, batch and layout.
+/// Whether a workload is a shipped one but for τ: the same sizes, batch, layout and overlap.
 fn is_as_published(shipped: &Workload, workload: &Workload) -> bool {
     let mut model = shipped.model.clone();
     model.experts.tau = workload.model.experts.tau;
-    model == workload.model && shipped.batch == workload.batch && shipped.layout == workload.layout
+    let alike = shipped.batch == workload.batch && shipped.layout == workload.layout;
+    model == workload.model && alike && shipped.stack.overlap == workload.stack.overlap
 }
 
 /// In the names of the GPUs that the paper measured on.

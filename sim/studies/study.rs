@@ -213,8 +213,7 @@ fn run_best_chunks(
         workload
     };
     let mut best: Option<(u32, Outcome)> = None;
-    let divides = |chunks: &u32| workload.batch.tokens_per_gpu.is_multiple_of(*chunks);
-    for chunks in Overlap::TRIED.into_iter().filter(divides) {
+    for chunks in Overlap::tried(workload.batch.tokens_per_gpu) {
         let asked = (&in_chunks(chunks), overheads, seed);
         let outcome = run_keeping(scenario, asked, what_if, None, None)?;
         if best.as_ref().is_none_or(|(_, best)| outcome.makespan < best.makespan) {

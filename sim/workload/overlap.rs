@@ -27,6 +27,11 @@ impl Overlap {
     /// Numbers of chunks among which the best is found.
     pub const TRIED: [u32; 4] = [1, 2, 4, 8];
 
+    /// Those of [`Self::TRIED`] that divide this many tokens.
+    pub fn tried(tokens: u32) -> impl Iterator<Item = u32> {
+        Self::TRIED.into_iter().filter(move |chunks| tokens.is_multiple_of(*chunks))
+    }
+
     /// So many chunks; one is no overlap.
     #[must_use]
     pub const fn chunks(chunks: u32) -> Self {

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod overlap;
 mod wrong;
+use overlap::OVERLAP;
 use wrong::CASES;
 use wrong::Wrong::{self, Args, Bytes, Edit, Given, Scenario, Size, Text};
 
@@ -79,6 +81,7 @@ fn message(case: usize, wrong: &Wrong) -> String {
 fn each_mistake_gets_its_message() {
     let got: String = CASES
         .iter()
+        .chain(OVERLAP)
         .enumerate()
         .map(|(case, (name, wrong))| format!("# {name}\n{}\n", message(case, wrong)))
         .collect();

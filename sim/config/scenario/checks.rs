@@ -5,6 +5,7 @@ use super::{Case, Ingredients, Scenario, ScenarioSource, ScenarioSpec, key_of};
 use crate::config::{
     Diagnostic, FittedOverheads, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu,
 };
+use crate::execution::Scope;
 use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::Profile;
@@ -236,15 +237,8 @@ fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, S
         let help = "add a table [training] to the workload, or batch.phase = \"training\"";
         return Some((found, help.to_owned()));
     }
-    if counted.has_backward() && workload.stack.overlap != Overlap::None {
-        let found = format!(
-            "exchanges of `{name}` overlap as \"{}\", which forward passes alone do, and counted is \"{}\"",
-            workload.stack.overlap.word(),
-            counted.word()
-        );
-        let help = "leave out exchange.overlap; passes of a training step overlap by training.paired = true or \
-                    training.schedule = \"dualpipe\"";
-        return Some((found, help.to_owned()));
+    if let Some(mistake) = overlap_mistake(counted, workload) {
+        return Some(mistake);
     }
     let (sms, all) = (workload.stack.sms, scenario.topology.gpu().sms);
     if let Some(sms) = sms.filter(|sms| *sms >= all) {
@@ -263,6 +257,29 @@ fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, S
         let found =
             format!("`{name}` has {layers} layers with experts for {parts} parts of stages");
         return Some((found, "give fewer stages or chunks".to_owned()));
+    }
+    None
+}
+
+/// What is wrong with how a workload's exchanges overlap, and how to fix it.
+fn overlap_mistake(counted: Scope, workload: &Workload) -> Option<(String, String)> {
+    let name = &workload.name;
+    if counted.has_backward() && workload.stack.overlap != Overlap::None {
+        let found = format!(
+            "exchanges of `{name}` overlap as \"{}\", which forward passes alone do, and counted is \"{}\"",
+            workload.stack.overlap.word(),
+            counted.word()
+        );
+        let help = "leave out exchange.overlap; passes of a training step overlap by training.paired = true or \
+                    training.schedule = \"dualpipe\"";
+        return Some((found, help.to_owned()));
+    }
+    let (tokens, parts) = (workload.batch.tokens_per_gpu, workload.stack.overlap.parts());
+    if !tokens.is_multiple_of(parts) {
+        let found = format!(
+            "`{name}` exchanges the {tokens} tokens of a GPU in {parts} parts, which leaves a remainder"
+        );
+        return Some((found, format!("give a multiple of {parts}, or no exchange.overlap")));
     }
     None
 }

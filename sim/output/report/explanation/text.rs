@@ -172,7 +172,9 @@ fn bounds(bounds: &Bounded, out: &mut dyn Write) -> io::Result<()> {
     parts.sort_by(|a, b| time(b).total_cmp(&time(a)));
     let share = |ms: f64| 100.0 * ms / whole;
     let said = |reason: &Reason| format!("{} {:.0} %", reason.label(), share(time(reason)));
-    let said: Vec<String> = parts.iter().take(4).map(said).collect();
+    let rest: f64 = parts.iter().skip(4).map(|reason| share(time(reason))).sum();
+    let rest = (rest > 0.0).then(|| format!("the rest {rest:.0} %"));
+    let said: Vec<String> = parts.iter().take(4).map(said).chain(rest).collect();
     let through = match bounds.gpus {
         1 => format!("all on GPU {}", bounds.most_critical_gpu),
         gpus => format!(
@@ -181,7 +183,7 @@ fn bounds(bounds: &Bounded, out: &mut dyn Write) -> io::Result<()> {
             share(bounds.most_critical_gpu_ms)
         ),
     };
-    wrapped(out, "", &format!("The critical path: {}; {through}.", said.join(", ")))?;
+    wrapped(out, "", &format!("The critical path, {through}: {}.", said.join("; ")))?;
     let mut gains: Vec<(&String, f64)> =
         bounds.throughput_increase_percent_without.iter().map(|(key, gain)| (key, *gain)).collect();
     gains.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -195,8 +197,9 @@ fn bounds(bounds: &Bounded, out: &mut dyn Write) -> io::Result<()> {
         return Ok(());
     }
     let text = format!(
-        "Were one of these free, throughput would rise by: {} (each simulated again).",
-        gains.join(", ")
+        "Were one of these free, throughput would rise by: {}. Each was simulated again: what runs beside \
+         others gains less than its share, what slows them down or holds them up gains more.",
+        gains.join("; ")
     );
     wrapped(out, "", &text)
 }

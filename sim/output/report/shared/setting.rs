@@ -9,8 +9,9 @@ use super::word;
 use super::wrapped::wrapped;
 use crate::config::Scenario;
 use crate::execution::Scope;
+use crate::execution::run::{NCCL_SMS, slowdown};
 use crate::topology::Topology;
-use crate::workload::{Origin, Phase, Workload};
+use crate::workload::{Origin, Overlap, Phase, Workload};
 
 /// What was taken for one cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -226,9 +227,23 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
         .chain(stated)
         .chain(idle)
         .chain(sick)
+        .chain(overlapping(scenario))
         .chain(straddling(scenario))
         .chain(repeated(scenario))
         .collect()
+}
+
+/// How exchanges overlap, and what that takes of kernels; none where none do.
+fn overlapping(scenario: &Scenario) -> Option<String> {
+    let overlaps = |workload: &&Workload| workload.stack.overlap != Overlap::None;
+    let workload = workloads(scenario).find(overlaps)?;
+    let carrier = scenario.carrier(workload).ok()?;
+    let slower = slowdown(&scenario.topology, carrier.sms(workload).unwrap_or(NCCL_SMS));
+    Some(format!(
+        "exchanges overlap computation ({}): products beside them take {:.2} times as long, kernels bound by \
+         memory {:.2} times, as if the GPU's fastest link were busy",
+        workload.stack.overlap, slower.arithmetic, slower.memory
+    ))
 }
 
 /// That a law or recording has fewer layers than a model, and is repeated; none where none is.

@@ -83,7 +83,12 @@ fn overlap_of(row: &Row) -> String {
         return overlap.to_string();
     }
     let list = |of: &[u32]| of.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-    format!("{} chunks, the best of {}", list(&row.best_chunks), list(&Overlap::TRIED))
+    let tokens = row.workload.batch.tokens_per_gpu;
+    let tried: Vec<u32> = Overlap::tried(tokens).collect();
+    if tried == [1] {
+        return format!("no chunks: none of 2, 4 and 8 divides {tokens} tokens");
+    }
+    format!("chunks: {}, the best of {}", list(&row.best_chunks), list(&tried))
 }
 
 /// A line for each engine that carried exchanges.
@@ -126,6 +131,12 @@ fn line(algorithms: &str, report: &NetworkReport, out: &mut dyn Write) -> io::Re
     wrapped(out, "network: ", &text)?;
     if report.error_bound.is_some() {
         return Ok(());
+    }
+    if report.measured == 0 {
+        return writeln!(
+            out,
+            "         none of them was shared exactly, so their error is not known"
+        );
     }
     writeln!(
         out,
