@@ -19,6 +19,7 @@ __all__ = [
     "Basis",
     "BatchLoads",
     "BesideExchanges",
+    "Bounded",
     "BusyLink",
     "ClusterResult",
     "ComparedCluster",
@@ -216,6 +217,30 @@ class BesideExchanges(Part):
 
     sms_assumed: bool
     """Whether their number was assumed."""
+
+
+@dataclass(frozen=True, repr=False)
+class Bounded(Part):
+    """What bounds a run, under the first seed."""
+
+    critical_path: dict[str, float]
+    """Time on the critical path by reason, in milliseconds, summing to the makespan:
+    `REASON_ms`.
+    """
+
+    gpus: int
+    """How many GPUs it goes through."""
+
+    most_critical_gpu: int
+    """The GPU that decides most of it."""
+
+    most_critical_gpu_ms: float
+    """How much of it, in milliseconds."""
+
+    throughput_increase_percent_without: dict[str, float]
+    """By how many percent throughput would be higher were kernels of a reason, or `links` with
+    their startups, free; each simulated again.
+    """
 
 
 @dataclass(frozen=True, repr=False)
@@ -775,6 +800,8 @@ class MemoryUse(Part):
     """What is left of it; negative where it does not suffice."""
 
     gates_bytes: int
+
+    gathered_parameters_bytes: int
 
     gradients_bytes: int
 
@@ -1522,6 +1549,9 @@ class ComparisonResult(Result):
 @dataclass(frozen=True, repr=False)
 class ExplanationResult(Result):
     """Why a workload takes what it takes, and what MoE++ changes."""
+
+    bounds: Bounded
+    """What bounds the MoE++ workload, or vanilla where it stands alone."""
 
     cluster: str
     """The cluster."""
