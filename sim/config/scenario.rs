@@ -217,7 +217,7 @@ impl ScenarioSource {
         };
         self.layouts(&spec, &scenario)?;
         scenario.oom = self.too_large(&scenario)?;
-        scenario.without_effect = scenario.without_effect(&spec, &self.overrides);
+        scenario.without_effect = scenario.without_effect(&spec, &self.stated.and(&self.overrides));
         Ok(scenario)
     }
 

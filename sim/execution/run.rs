@@ -260,7 +260,7 @@ fn run_watched<'a>(
     };
     let outcome = Outcome::of(finished, inputs.counted, tokens(inputs), seed)?;
     let of = (inputs.counted, inputs.phases);
-    let stands_on = stands_on(workload, inputs.kernels, of, &outcome.blame);
+    let stands_on = stands_on(&workload.batch_part(), inputs.kernels, of, &outcome.blame);
     let whole = inputs.counted == Scope::TrainingStep;
     let gate_draws = if whole { draws_of(inputs.topology, workload) } else { None };
     Ok(Tried::Whole(Box::new(Outcome { stands_on, gate_draws, ..outcome })))

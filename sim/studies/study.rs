@@ -110,7 +110,7 @@ pub fn refuse_borrowed(scenario: &Scenario) -> Result<(), Diagnostic> {
     }
     let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
     for workload in scenario.cases.iter().flat_map(workloads_of) {
-        let mut bases = provenance::bases(workload, &kernels, scenario.counted);
+        let mut bases = provenance::bases(&workload.batch_part(), &kernels, scenario.counted);
         if let (true, Ok(carrier)) =
             (scenario.counted != Scope::Experts, scenario.carrier(workload))
         {

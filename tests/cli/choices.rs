@@ -298,3 +298,21 @@ fn overheads_are_fitted_at_the_scenarios_own_micro_batch_or_not_at_all() {
         said(&folder, &[&["fit-overheads", "--from", "rows.csv"][..], &set].concat());
     assert!(good && !text.contains("NaN"), "{text}");
 }
+
+/// Keys of files that no comparison names are said to change nothing, whether a scenario or a command line sets them.
+#[test]
+fn keys_of_files_that_are_not_named_are_said() {
+    let here = crate::program::folder("choices-not-named");
+    let text = "schema = 1\nname = \"s\"\ntopology = \"h100-4x8-rail\"\ncounted = \"moe-layer\"\nseeds = \"0..1\"\n\
+                [[compare]]\nvanilla = \"pangu-pro-moe\"\n[set]\n\"moepp.exchange.overlap\" = \"two-batch\"\n";
+    std::fs::write(here.join("s.toml"), text).expect("writable");
+    let told = crate::program::runs(&here, &["run", "s.toml", "--set", "overheads.visit_us=1"]);
+    for said in [
+        "moepp.exchange.overlap changes nothing here: no comparison names a `moepp`",
+        "overheads.visit_us changes nothing here: there are no overheads",
+    ] {
+        let plain = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plain.contains(said), "{told}");
+    }
+    assert!(!crate::program::runs(&here, &["run", "grouped-experts"]).contains("changes nothing"));
+}

@@ -7,23 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::program::{self, moesim};
+use crate::program::{self, refused, runs};
 
 fn folder(test: &str) -> PathBuf {
     program::folder(&format!("plots-{test}"))
-}
-
-fn runs(folder: &Path, args: &[&str]) -> String {
-    let output = moesim(folder, args);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {told}");
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-fn refused(folder: &Path, args: &[&str]) -> String {
-    let output = moesim(folder, args);
-    assert_eq!(output.status.code(), Some(1), "{args:?}");
-    String::from_utf8(output.stderr).expect("UTF-8")
 }
 
 /// All text of an SVG, a line each.

@@ -9,23 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::program::{self, moesim};
+use crate::program::{self, refused, runs};
 
 fn folder(test: &str) -> PathBuf {
     program::folder(&format!("report-{test}"))
-}
-
-fn runs(folder: &Path, args: &[&str]) -> String {
-    let output = moesim(folder, args);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {told}");
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-fn refused(folder: &Path, args: &[&str]) -> String {
-    let output = moesim(folder, args);
-    assert_eq!(output.status.code(), Some(1), "{args:?}");
-    String::from_utf8(output.stderr).expect("UTF-8")
 }
 
 const SMALL: [&str; 8] = [

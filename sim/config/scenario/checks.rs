@@ -17,7 +17,7 @@ use crate::workload::{Execution, Layout, Overlap, Phase, Workload};
 /// Overheads of a loop over experts, of the shipped ones.
 const LOOP: &str = "moepp-loop";
 /// What a scenario writes for none.
-const NO_OVERHEADS: &str = "none";
+pub(super) const NO_OVERHEADS: &str = "none";
 
 impl Scenario {
     /// The workload with the exchange library that carries it in place of `auto`: its buffers lie in memory.

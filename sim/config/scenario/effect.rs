@@ -1,6 +1,8 @@
 //! What was asked for and changes nothing: said with the result, as a key that looks as if it counted is worse than none.
 
+use super::checks::NO_OVERHEADS;
 use super::{Overrides, ROLES, Scenario, ScenarioSpec};
+use crate::config::Kind;
 use crate::network::Rates;
 use crate::network::fluid::Engine;
 use crate::topology::{Link, LinkClass};
@@ -14,6 +16,7 @@ impl Scenario {
         if spec.tau.is_some() && moepp().next().is_none() {
             said.push("tau changes nothing here: no comparison names a `moepp`".to_owned());
         }
+        said.extend(self.of_files_not_named(overrides));
         // A scenario's own `breakdown` is not what was asked for where only its τ were overridden.
         let asked = overrides.names("breakdown") || !overrides.names("tau");
         if let Some(tau) = self.breakdown_tau.filter(|_| asked)
@@ -38,6 +41,21 @@ impl Scenario {
         said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
         said.extend(self.of_health());
         said
+    }
+
+    /// Keys of files that no comparison names.
+    fn of_files_not_named(&self, overrides: &Overrides) -> Vec<String> {
+        let named = self.cases.iter().any(|case| !case.moepp.is_empty());
+        let moepp = overrides.of(ROLES[1]).filter(|_| !named);
+        let moepp = moepp.map(|line| (line, "no comparison names a `moepp`"));
+        let none = self.ingredients.overheads == NO_OVERHEADS;
+        let overheads = overrides.of(Kind::Overheads.key()).filter(|_| none);
+        let overheads = overheads.map(|line| (line, "there are no overheads"));
+        let said = |((prefix, line), why): ((&str, &str), &str)| {
+            let key = line.split('=').next().unwrap_or_default().trim();
+            format!("{prefix}{key} changes nothing here: {why}")
+        };
+        moepp.chain(overheads).map(said).collect()
     }
 
     /// Links in poor health that nothing crosses.

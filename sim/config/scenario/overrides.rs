@@ -31,6 +31,11 @@ impl Overrides {
         Self { lines: set.map(|(key, value)| format!("{key}={value}")).collect() }
     }
 
+    /// These and others, which hold where both say something.
+    pub(super) fn and(&self, others: &Self) -> Self {
+        Self { lines: [self.lines.as_slice(), others.lines.as_slice()].concat() }
+    }
+
     /// That each is of a file that the scenario names, for such as its own text states.
     ///
     /// # Errors

@@ -115,7 +115,7 @@ impl TrainingStep<'_> {
         streams: &mut dyn Fill,
     ) {
         let received = if ends.first { self.receive(gpu, part, true, streams) } else { None };
-        let received = self.wait_for_own_parameters(gpu, part.at(round, true), received, streams);
+        let received = self.wait_for_parameters(gpu, part.at(round, true), received, streams);
         if self.workload.training.recompute == Recompute::Full {
             self.forward(gpu, (part, round, StepKind::Again), Ends::default(), streams);
         }
@@ -158,7 +158,7 @@ impl TrainingStep<'_> {
     ) {
         let rank = (gpu.0 % self.grid.group) as usize;
         let asked = ends_down.first.then(|| self.receive(gpu, backward, true, streams)).flatten();
-        let asked = self.wait_for_own_parameters(gpu, backward.at(down, true), asked, streams);
+        let asked = self.wait_for_parameters(gpu, backward.at(down, true), asked, streams);
         if self.workload.training.recompute == Recompute::Full {
             self.forward(gpu, (backward, down, StepKind::Again), Ends::default(), streams);
         }

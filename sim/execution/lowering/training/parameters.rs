@@ -36,7 +36,8 @@ impl For {
 }
 
 impl TrainingStep<'_> {
-    /// What a pass through a layer waits for: its parameters, where they are gathered beside the passes.
+    /// What a pass through a layer waits for: its parameters, where they are gathered beside the passes. Those gathered once
+    /// a step are waited for by the first pass, which goes forward.
     pub(super) fn wait_for_parameters(
         &mut self,
         gpu: GpuId,
@@ -51,21 +52,6 @@ impl TrainingStep<'_> {
         // Commands wait for one end each: an empty one waits for the other.
         streams.push(Stream::Compute, own(Vec::new(), Some(received), false));
         Some(gathered)
-    }
-
-    /// The same backward: parameters gathered once a step are there.
-    pub(super) fn wait_for_own_parameters(
-        &mut self,
-        gpu: GpuId,
-        pass: For,
-        received: Option<After>,
-        streams: &mut dyn Fill,
-    ) -> Option<After> {
-        if self.lets_go() {
-            self.wait_for_parameters(gpu, pass, received, streams)
-        } else {
-            received
-        }
     }
 
     /// Whether parameters are let go of after each pass through a layer.
