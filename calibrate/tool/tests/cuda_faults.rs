@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use calibrate::measure::backend::DeviceError;
+use calibrate::measure::backend::{Backend as _, DeviceError};
 use calibrate::measure::bench::Bench;
 use calibrate::measure::device::cuda::Cuda;
 use calibrate::measure::numbers::Format;
@@ -179,6 +179,26 @@ fn each_call_that_fails_is_named_and_the_next_work_is_done() {
 }
 
 #[test]
+fn grouped_products_are_held_back_with_the_rest() {
+    if within("grouped_products_are_held_back_with_the_rest", &[("STAND_IN_DEVICES", "2")]) {
+        let mut device = Cuda::open(0).expect("a device");
+        all_of_it(&mut device).expect("nothing fails");
+        assert_eq!(device.doubts(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn grouped_products_that_wait_for_the_device_are_found_out() {
+    let name = "grouped_products_that_wait_for_the_device_are_found_out";
+    if within(name, &[("STAND_IN_GROUPED_WAITS", "1"), ("STAND_IN_DEVICES", "2")]) {
+        let mut device = Cuda::open(0).expect("a device");
+        all_of_it(&mut device).expect("nothing fails");
+        let doubts = device.doubts().join("; ");
+        assert!(doubts.contains("grouped products wait for the device"), "{doubts}");
+    }
+}
+
+#[test]
 fn no_call_is_left_out() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda_stand_in");
     let listed: Vec<&str> =
@@ -234,6 +254,24 @@ fn a_machine_that_cannot_measure_says_why() {
         assert!(!passed && text.contains(said), "{variable:?}: {text}");
         assert!(!out.exists(), "a folder was made for nothing");
     }
+}
+
+#[test]
+fn an_idle_clock_is_brought_up_before_anything_is_timed() {
+    if libraries().is_none() {
+        return;
+    }
+    let out = folder("idle").join("samples");
+    let (passed, text) = session(&out, "0.02", &[("STAND_IN_IDLE_READINGS", "40")]);
+    assert!(passed && !text.contains("the clock stayed"), "{text}");
+    let rows = samples::read_folder(&out).expect("samples");
+    let low = rows.iter().filter(|row| row.mhz != Some(1000.0)).count();
+    assert!(!rows.is_empty() && low == 0, "{low} of {} at another clock", rows.len());
+    // One that is locked below its highest is waited for once.
+    let out = folder("locked").join("samples");
+    let (passed, text) = session(&out, "0.02", &[("STAND_IN_IDLE_READINGS", "1000000")]);
+    let said = "the clock stayed at 200 of 1000 MHz: it is locked";
+    assert!(passed && text.contains(said), "{text}");
 }
 
 /// Sessions one after another until one says this: a busy machine may need more than one.

@@ -199,6 +199,11 @@ pub trait Backend {
     /// What is known of it.
     fn facts(&self) -> &DeviceFacts;
 
+    /// What its times so far are to be doubted for, in sentences.
+    fn doubts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Memory for `bytes` bytes, of any content.
     ///
     /// # Errors

@@ -18,10 +18,12 @@ use super::probe::{Point, Probe, Set, verify};
 use super::telemetry::Telemetry;
 use samples::Sample;
 
+mod awake;
 mod notes;
 mod plan;
 pub mod samples;
 pub mod timing;
+use awake::Awake;
 pub use notes::{Coverage, DEVICE_FILE, Identity, commit, coverage, recorded};
 use plan::{Asked, Plan, State};
 
@@ -125,6 +127,7 @@ impl Session {
         outcome?;
         kept?;
         plan.asked.iter().for_each(|asked| doubts(asked, &mut warnings));
+        warnings.extend(bench.device.doubts());
         notes::warn(&self.out, &warnings).map_err(Stopped::File)?;
         Ok(Report {
             measured: plan.count(&State::Measured),
@@ -161,6 +164,7 @@ impl Session {
         progress: &mut dyn Progress,
         warnings: &mut Vec<String>,
     ) -> Result<(), Stopped> {
+        let awake = Awake::new(&self.telemetry);
         for (round, probe) in plan.turns() {
             let points = plan.of_round(probe, round);
             if points.is_empty() {
@@ -173,7 +177,7 @@ impl Session {
                 let remaining = deadline.saturating_duration_since(Instant::now());
                 let Some(time) = plan.slice(probe, remaining) else { continue };
                 let until = (Instant::now() + time, deadline);
-                self.ask(&mut plan.asked[probe], at, until, bench, warnings)?;
+                self.ask(&mut plan.asked[probe], at, until, bench, (&awake, warnings))?;
                 let spent = self.budget.saturating_sub(remaining).div_duration_f64(self.budget);
                 progress.point(plan.done().max(spent).min(1.0));
                 if saved.elapsed() > SAVE_EVERY {
@@ -183,6 +187,7 @@ impl Session {
             }
             self.keep(&mut plan.asked[probe])?;
         }
+        warnings.extend(awake.doubts());
         Ok(())
     }
 
@@ -193,12 +198,12 @@ impl Session {
         at: usize,
         until: (Instant, Instant),
         bench: &mut Bench<'_>,
-        warnings: &mut Vec<String>,
+        (awake, warnings): (&Awake<'_>, &mut Vec<String>),
     ) -> Result<(), Stopped> {
         let point = asked.points[at].clone();
         let seed = (self.seed as u32).wrapping_mul(7919).wrapping_add(at as u32 * 131 + 17);
         let start = Instant::now();
-        let outcome = self.point(asked.probe, &point, seed, bench, until);
+        let outcome = self.point(asked.probe, &point, seed, bench, (awake, until));
         bench.clear();
         asked.states[at] = match outcome {
             Ok(Answer::Sample(sample, setup)) => {
@@ -241,7 +246,7 @@ impl Session {
         point: &Point,
         seed: u32,
         bench: &mut Bench<'_>,
-        (until, deadline): (Instant, Instant),
+        (awake, (until, deadline)): (&Awake<'_>, (Instant, Instant)),
     ) -> Result<Answer, DeviceError> {
         let start = Instant::now();
         let set = probe.set(point, seed, bench)?;
@@ -266,6 +271,7 @@ impl Session {
                 prepared.push(bench.device.prepare(&more.steps)?);
             }
         }
+        awake.wake(bench.device, &prepared, took.best().0, deadline)?;
         let now = Instant::now();
         if now >= deadline {
             return Ok(Answer::Late);

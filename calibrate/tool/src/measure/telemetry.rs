@@ -45,6 +45,15 @@ impl Telemetry {
         if card.join("gpu_busy_percent").exists() { Self::Amd(card) } else { Self::None }
     }
 
+    /// The highest clock that the device has, in MHz, where it tells.
+    #[must_use]
+    pub fn most_mhz(&self) -> Option<f64> {
+        match self {
+            Self::Nvidia(nvml) => nvml.most_mhz(),
+            Self::Amd(_) | Self::Cpu | Self::None => None,
+        }
+    }
+
     /// The readings now.
     #[must_use]
     pub fn read(&self) -> Reading {

@@ -195,6 +195,8 @@ EXPORT int cublasGemmGroupedBatchedEx(Handle *handle, const int *ta, const int *
                                       char *const *bs, int type_b, const int *ldb, const float *beta, char *const *cs,
                                       int type_c, const int *ldc, int count, const int *sizes, int compute) {
     FAILS("cublasGemmGroupedBatchedEx");
+    // One that waits for the device before it enqueues, if STAND_IN_GROUPED_WAITS asks for it.
+    if (asked("GROUPED_WAITS", 0)) wait(handle->stream);
     if (!handle->stream) return INVALID_VALUE;
     if (compute != COMPUTE_32F || type_a != type_b || type_b != type_c || !known(type_a)) return NOT_SUPPORTED;
     Groups all;

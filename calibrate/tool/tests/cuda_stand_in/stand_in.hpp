@@ -30,6 +30,8 @@ struct Stream;
 int device_of(const Stream *stream);
 // Adds work to a stream; what it does wrong to memory loses the device.
 void enqueue(Stream *stream, std::function<void()> work);
+// Waits until all work of a stream is done.
+void wait(Stream *stream);
 // Loses a device: every later call on it ends with this code.
 void lose(int device, int code);
 

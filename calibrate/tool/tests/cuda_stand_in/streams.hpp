@@ -33,7 +33,6 @@ struct Event {
 };
 
 Stream *open_stream(int device);
-void wait(Stream *stream);
 void record(Event *event, Stream *stream);
 void wait_for(Stream *stream, Event *event);
 // The code a device was lost with, or 0.

@@ -13,15 +13,21 @@ pub const FILL: Kernel = Kernel {
     if (i >= p.n) { return; }
     var x = i + p.seed * 0x9E3779B9u;
     x ^= x >> 16u; x *= 0x7FEB352Du; x ^= x >> 15u; x *= 0x846CA68Bu; x ^= x >> 16u;
-    let s = (x & 63u) + ((x >> 6u) & 63u) + ((x >> 12u) & 63u) + ((x >> 18u) & 63u);
-    y[i] = T((f32(s) - 126.0) * p.scale);
+    var g = x;
+    g ^= g >> 16u; g *= 0x7FEB352Du; g ^= g >> 15u; g *= 0x846CA68Bu; g ^= g >> 16u;
+    let s = (x & 65535u) + (x >> 16u) + (g & 65535u) + (g >> 16u);
+    let cut = bitcast<f32>(bitcast<u32>(f32(s) - 131070.0) & 0xFFFF0000u);
+    y[i] = T(cut * p.scale);
 ",
     cuda: "
     if (i >= p.n) return;
     u32 x = i + p.seed * 0x9E3779B9u;
     x ^= x >> 16; x *= 0x7FEB352Du; x ^= x >> 15; x *= 0x846CA68Bu; x ^= x >> 16;
-    u32 s = (x & 63u) + ((x >> 6) & 63u) + ((x >> 12) & 63u) + ((x >> 18) & 63u);
-    y[i] = put(((float)s - 126.0f) * p.scale);
+    u32 g = x;
+    g ^= g >> 16; g *= 0x7FEB352Du; g ^= g >> 15; g *= 0x846CA68Bu; g ^= g >> 16;
+    u32 s = (x & 65535u) + (x >> 16) + (g & 65535u) + (g >> 16);
+    float cut = __uint_as_float(__float_as_uint((float)s - 131070.0f) & 0xFFFF0000u);
+    y[i] = put(cut * p.scale);
 ",
     ..PLAIN
 };

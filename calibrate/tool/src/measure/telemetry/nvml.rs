@@ -48,6 +48,12 @@ impl Nvml {
         opened.then_some(Self { library, device })
     }
 
+    /// The highest clock of the streaming multiprocessors, in MHz.
+    #[must_use]
+    pub fn most_mhz(&self) -> Option<f64> {
+        self.of_kind(b"nvmlDeviceGetMaxClockInfo", CLOCK_SM).map(f64::from)
+    }
+
     /// The readings now.
     #[must_use]
     pub fn read(&self) -> Reading {
@@ -61,7 +67,7 @@ impl Nvml {
     fn of_kind(&self, call: &[u8], kind: c_uint) -> Option<c_uint> {
         type Call = unsafe extern "C" fn(Handle, c_uint, *mut c_uint) -> c_int;
         let mut value: c_uint = 0;
-        // SAFETY: both calls have this signature in nvml.h; the handle came from the library.
+        // SAFETY: these calls have this signature in nvml.h; the handle came from the library.
         let status =
             unsafe { self.library.get::<Call>(call).ok()?(self.device, kind, &raw mut value) };
         (status == 0).then_some(value)

@@ -40,9 +40,9 @@ pub enum Product {
 }
 
 impl Product {
-    /// Whether enqueueing it never waits for the device; the grouped product's is not known to.
-    pub const fn never_waits(&self) -> bool {
-        matches!(self, Self::One(..))
+    /// Whether it is several at once.
+    pub const fn is_grouped(&self) -> bool {
+        matches!(self, Self::Grouped(_))
     }
 }
 
