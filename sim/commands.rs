@@ -15,6 +15,8 @@ use crate::output::report::MadeBy;
 pub mod decide;
 pub mod explore;
 pub mod files;
+// It tells what the machine took, of which a browser says nothing.
+#[cfg(not(target_family = "wasm"))]
 pub mod flows;
 pub mod run;
 pub mod stored;

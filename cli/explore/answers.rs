@@ -15,9 +15,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use moesim::commands::explore::{As, Ask, Unanswered, choices};
+use moesim::commands::explore::{Ask, Request as Asked, Unanswered};
 use moesim::output::page;
-use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -51,7 +50,6 @@ const JSON: &str = "application/json";
 /// What the server knows.
 pub(super) struct Answers {
     hosts: [String; 2],
-    choices: String,
     runs: Arc<Semaphore>,
     waiting: Arc<Mutex<BTreeMap<String, Arc<AtomicBool>>>>,
 }
@@ -78,7 +76,6 @@ impl Answers {
         let port = address.port();
         Self {
             hosts: [address.to_string(), format!("localhost:{port}")],
-            choices: json(&choices()),
             runs: Arc::new(Semaphore::new(MOST_RUNS)),
             waiting: Arc::default(),
         }
@@ -88,7 +85,7 @@ impl Answers {
     pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (status, kind, text) = match self.answer(request).await {
             Ok((kind, text)) => (StatusCode::OK, kind, text),
-            Err(refusal) => (refusal.status, JSON, refusal.json().to_string()),
+            Err(refusal) => (refusal.status, JSON, refusal.json()),
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
@@ -113,20 +110,16 @@ impl Answers {
             allow(&head.method, &Method::GET)?;
             return Ok((kind, (*text).to_owned()));
         }
-        if path == "/api/choices" {
+        let asked = path.strip_prefix('/').and_then(Asked::of).ok_or_else(unknown)?;
+        if asked == Asked::Choices {
             allow(&head.method, &Method::GET)?;
-            return Ok((JSON, self.choices.clone()));
+            return Ok((JSON, told(asked, None, &Arc::default())?));
         }
-        let kind = path.strip_prefix("/api/export/").map(|word| As::of(word).ok_or_else(unknown));
-        if path != "/api/ask" && kind.is_none() {
-            return Err(unknown());
-        }
-        let kind = kind.transpose()?;
         allow(&head.method, &Method::POST)?;
         let ask = Ask::read(&text_of(&head.headers, body).await?)?;
         let page =
             head.headers.get("x-page").and_then(|name| name.to_str().ok()).unwrap_or_default();
-        Ok((JSON, self.run(ask, page, kind).await?))
+        Ok((JSON, self.run(asked, ask, page).await?))
     }
 
     /// Refuses what a page of another host sends, or what reached this one by another name.
@@ -149,7 +142,7 @@ impl Answers {
     }
 
     /// Runs a question; the one of the same page that came before is given up.
-    async fn run(&self, ask: Ask, page: &str, kind: Option<As>) -> Result<String, Refusal> {
+    async fn run(&self, asked: Asked, ask: Ask, page: &str) -> Result<String, Refusal> {
         let waiting = self.newest(page)?;
         let permit =
             Arc::clone(&self.runs).acquire_owned().await.map_err(|_| Refusal::overtaken())?;
@@ -158,18 +151,12 @@ impl Answers {
         }
         let given_up = Arc::clone(&waiting.given_up);
         let work = tokio::task::spawn_blocking(move || {
-            let question = ask.question()?;
-            let told = match kind {
-                None => json(&question.answer(&given_up)?),
-                Some(kind) => json(&question.export(kind, &given_up)?),
-            };
+            let told = told(asked, Some(&ask), &given_up);
             drop(permit);
-            Ok(told)
+            told
         });
         match timeout(LONGEST, work).await {
-            Ok(Ok(Ok(told))) => Ok(told),
-            Ok(Ok(Err(Unanswered::Refused(mistake)))) => Err(mistake.into()),
-            Ok(Ok(Err(Unanswered::GivenUp))) => Err(Refusal::overtaken()),
+            Ok(Ok(told)) => told,
             Ok(Err(_)) => {
                 let help = "this is a defect: please report it, with what the terminal says";
                 Err(Refusal::of(StatusCode::INTERNAL_SERVER_ERROR, "moesim failed", help))
@@ -197,8 +184,11 @@ impl Answers {
     }
 }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+fn told(asked: Asked, ask: Option<&Ask>, given_up: &Arc<AtomicBool>) -> Result<String, Refusal> {
+    asked.told(ask, given_up).map_err(|why| match why {
+        Unanswered::Refused(mistake) => mistake.into(),
+        Unanswered::GivenUp => Refusal::overtaken(),
+    })
 }
 
 fn unknown() -> Refusal {

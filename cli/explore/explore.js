@@ -15,12 +15,19 @@
     said.textContent = text;
     setTimeout(() => said.textContent === text && (said.textContent = ""), 4000);
   };
-  const choices = await (await fetch("/api/choices")).json();
+  // Who answers: the server that sent this page, or an engine within it.
+  const server = async (path, ask, slot, signal) => {
+    const headers = { "Content-Type": "application/json", "x-page": `${own}-${slot}` };
+    const answer = await fetch(path, ask === undefined ? {} : { method: "POST", signal, headers, body: JSON.stringify(ask) });
+    return [answer.status, await answer.json()];
+  };
+  const answered = window.engine ?? server;
+  const [, choices] = await answered("api/choices", undefined, "choices");
   const DEFAULTS = [
     { model: "moe-1b", cluster: "h100-4x8-rail" },
     { model: "moe-1b", cluster: "gb200-nvl72" },
   ];
-  const SELECTS = ["model", "cluster", "counted", "library", "execution"];
+  const SELECTS = ["model", "cluster", "counted", "library", "overlap", "execution"];
   const NUMBERS = ["tokens_per_gpu", "micro_batches", "expert_parallel", "tensor_parallel", "pipeline_parallel", "popularity_sd", "seeds"];
 
   const figures = (value, most = 4) => {
@@ -106,6 +113,7 @@
       add("cluster", choices.clusters.map((c) => [c.name, `${c.name}: ${c.gpus} GPUs`, c.gpu]));
       add("counted", choices.counted.map((w) => [w.word, w.word.replaceAll("-", " ")]));
       add("library", [["", "as its file"], ...choices.libraries.map((w) => [w.word, w.word])]);
+      add("overlap", [["", "as its file"], ...choices.overlaps.map((w) => [w.word, `${w.word}: ${w.help}`])]);
       add("execution", [["", "as its file"], ...choices.executions.map((w) => [w.word, `${w.word}: ${w.help}`])]);
     }
 
@@ -177,17 +185,7 @@
       this.settled = setTimeout(() => this.run(false), SETTLED_AFTER);
     }
 
-    async post(path, ask, slot, signal) {
-      const answer = await fetch(path, {
-        method: "POST",
-        signal,
-        headers: { "Content-Type": "application/json", "x-page": `${own}-${this.name}-${slot}` },
-        body: JSON.stringify(ask),
-      });
-      return [answer.status, await answer.json()];
-    }
-
-    // A newer question takes the place of this one, here and at the server.
+    // A newer question takes the place of this one, here and where it is answered.
     async run(coarse) {
       const turn = (this.turn = (this.turn ?? 0) + 1);
       const result = this.section.querySelector(".result");
@@ -196,7 +194,7 @@
       result.setAttribute("aria-busy", "true");
       this.part("state").textContent = coarse ? "…" : "coarse; settling …";
       try {
-        const [status, told] = await this.post("/api/ask", { ...this.ask(), coarse }, "ask", this.asking.signal);
+        const [status, told] = await answered("api/ask", { ...this.ask(), coarse }, `${this.name}-ask`, this.asking.signal);
         if (turn !== this.turn) return;
         if (status === 200) this.show(told, coarse);
         else if (status !== 409) this.refused(told.error);
@@ -289,7 +287,7 @@
     async save(kind) {
       say("making it …");
       try {
-        const [status, told] = await this.post(`/api/export/${kind}`, this.ask(), "export");
+        const [status, told] = await answered(`api/export/${kind}`, this.ask(), `${this.name}-export`);
         if (status !== 200) return say(told.error.found);
         told.files.forEach(([name, text]) => {
           const link = made("a", undefined, { download: name });

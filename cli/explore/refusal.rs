@@ -1,8 +1,8 @@
 //! Why a request is not answered: a status, and the mistake as JSON with `key`, `found` and `help`.
 
 use hyper::StatusCode;
-use moesim::config::{Diagnostic, Style};
-use serde_json::{Value, json};
+use moesim::commands::explore;
+use moesim::config::Diagnostic;
 
 /// A request that is not answered.
 pub(super) struct Refusal {
@@ -22,10 +22,8 @@ impl Refusal {
         Self::of(StatusCode::CONFLICT, found, "wait for the newer one's answer")
     }
 
-    pub(super) fn json(&self) -> Value {
-        let Diagnostic { place, line, key, found, help, .. } = &*self.mistake;
-        let text = self.mistake.render(Style::default());
-        json!({ "error": { "place": place, "line": line, "key": key, "found": found, "help": help, "text": text } })
+    pub(super) fn json(&self) -> String {
+        explore::mistake(&self.mistake).to_string()
     }
 }
 

@@ -50,11 +50,12 @@ pub(super) fn run(args: &SystemsArgs, out: &mut dyn Write) -> Result<(), Failure
     let progress = Progress::new(rows.len() as u64, "rows", false);
     let verdicts = systems::judge_told(rows, threads, |done| progress.done(done));
     drop(progress);
+    let result = systems_result(file, &verdicts, &output::call());
     if let Some(folder) = &args.plot {
-        super::draw(folder, predicted_measured::of_systems(&verdicts))?;
+        super::draw(folder, predicted_measured::of_systems(&result.rows))?;
     }
     if args.json {
-        return output::result(out, &systems_result(file, &verdicts, &output::call()));
+        return output::result(out, &result);
     }
     Ok(write!(out, "{}", summary::text(&name_of(file), &verdicts))?)
 }

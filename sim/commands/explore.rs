@@ -24,11 +24,13 @@ mod ask;
 mod choices;
 mod export;
 mod question;
+mod request;
 
 pub use ask::Ask;
 pub use choices::{Choices, choices};
 pub use export::{As, Exported};
 pub use question::Question;
+pub use request::{Request, mistake};
 
 /// What a question is answered.
 #[derive(Clone, Debug, Serialize)]

@@ -231,11 +231,7 @@ impl Stored {
             Self::Spreads(of) => {
                 Page::of_words("Spreads of counts", "How uneven are experts?", &of.made_by)
             }
-            Self::Systems(of) => Page::of_words(
-                "Published systems",
-                "How far off are whole layers and systems?",
-                &of.made_by,
-            ),
+            Self::Systems(of) => Page::of_systems(of)?,
             Self::Errors(of) => {
                 let told = (of.made_by != MadeBy::default()).then(|| of.made_by.clone());
                 Page { made_by: told, ..Page::of_errors(&of.files)? }

@@ -12,6 +12,7 @@ mod facts;
 mod html;
 mod others;
 mod run;
+mod systems;
 mod tables;
 
 pub(crate) use facts::command;

@@ -7,13 +7,12 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Once;
 
 use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
 pub use plotters::prelude::DrawingBackend;
-use plotters::style::{Color, FontStyle, RGBColor, TextStyle, register_font};
+use plotters::style::{Color, RGBColor, TextStyle};
 
 use crate::base::atomic_file;
 
@@ -164,13 +163,21 @@ fn in_xml(text: String) -> String {
     text.chars().map(|c| if fits(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-const FONT: &[u8] = include_bytes!("plot/font/LiberationSans-Regular.ttf");
-
+#[cfg(not(target_family = "wasm"))]
 fn use_shipped_font() {
+    use std::sync::Once;
+
+    use plotters::style::{FontStyle, register_font};
+
+    const FONT: &[u8] = include_bytes!("plot/font/LiberationSans-Regular.ttf");
     static ONCE: Once = Once::new();
     // The font is part of this program and known to be sound; were it not, drawing text would say so.
     ONCE.call_once(|| drop(register_font("sans-serif", FontStyle::Normal, FONT)));
 }
+
+/// In WebAssembly plotters asks for the size of a text elsewhere: `web/stand-ins/web-sys`, with the same font.
+#[cfg(target_family = "wasm")]
+const fn use_shipped_font() {}
 
 const WHITE: RGBColor = RGBColor(255, 255, 255);
 /// Text and axes.

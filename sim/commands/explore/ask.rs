@@ -45,6 +45,9 @@ pub struct Ask {
     /// What carries dispatch and combine, by its word.
     #[serde(default)]
     pub library: Option<String>,
+    /// What exchanges of a forward pass run beside, by its word.
+    #[serde(default)]
+    pub overlap: Option<String>,
     /// How a GPU runs its experts: `grouped` or `sequential`.
     #[serde(default)]
     pub execution: Option<String>,
@@ -78,6 +81,11 @@ impl Ask {
     /// # Errors
     /// If it is no JSON, lacks a name, or holds what is not asked.
     pub fn read(text: &str) -> Result<Self, Diagnostic> {
+        // A list would be taken for the values of the keys in their order.
+        if let Some(other) = no_object(text) {
+            let found = format!("is {other}, and a question is an object of names and numbers");
+            return Err(Diagnostic::of(PLACE, found, format!("send {EXAMPLE}, for one")));
+        }
         read_result::<Self>(PLACE, text).map_err(|mistake| Diagnostic {
             help: "see /api/choices for what can be asked".to_owned(),
             ..mistake
@@ -115,6 +123,22 @@ impl Ask {
             }
         }
         Ok(())
+    }
+}
+
+/// A question.
+const EXAMPLE: &str = "{\"model\": \"moe-1b\", \"cluster\": \"h100-4x8-rail\"}";
+
+/// What a text of JSON holds where it is no object; nothing of what is no JSON.
+fn no_object(text: &str) -> Option<&'static str> {
+    use serde_json::Value;
+    match serde_json::from_str(text) {
+        Ok(Value::Array(_)) => Some("a list"),
+        Ok(Value::String(_)) => Some("a text"),
+        Ok(Value::Number(_)) => Some("a number"),
+        Ok(Value::Bool(_)) => Some("true or false"),
+        Ok(Value::Null) => Some("null"),
+        Ok(Value::Object(_)) | Err(_) => None,
     }
 }
 
@@ -166,6 +190,13 @@ mod tests {
         ] {
             assert!(ask(more).is_err(), "{more}");
         }
-        assert!(Ask::read("[]").is_err() && Ask::read("").is_err() && Ask::read("{").is_err());
+        assert!(Ask::read("").is_err() && Ask::read("{").is_err());
+        for (text, what) in
+            [("[]", "a list"), ("[\"moe-1b\", \"a100-4x8\"]", "a list"), ("7", "a number")]
+        {
+            let refused = Ask::read(text).expect_err(text);
+            assert!(refused.found.starts_with(&format!("is {what}, and")), "{refused:?}");
+            assert!(refused.help.contains("\"cluster\": \"h100-4x8-rail\""), "{refused:?}");
+        }
     }
 }

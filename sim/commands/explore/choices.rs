@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ask::{MOST_FACTOR, MOST_SEEDS};
 use crate::config::{self, Kind};
 use crate::execution::Scope;
-use crate::workload::{ExchangeLibrary, Workload};
+use crate::workload::{ExchangeLibrary, Overlap, Workload};
 
 /// What can be asked.
 #[derive(Clone, Debug, Serialize)]
@@ -22,6 +22,8 @@ pub struct Choices {
     pub counted: Vec<Word>,
     /// What may carry dispatch and combine.
     pub libraries: Vec<Word>,
+    /// What exchanges of a forward pass may run beside.
+    pub overlaps: Vec<Word>,
     /// How a GPU may run its experts.
     pub executions: Vec<Word>,
     /// The most seeds.
@@ -140,6 +142,7 @@ pub fn choices() -> Choices {
         clusters: config::built_in_names(Kind::Topology).filter_map(Cluster::of).collect(),
         counted: Scope::ALL.map(|scope| word(scope.word(), scope.description())).to_vec(),
         libraries: ExchangeLibrary::ALL.map(|own| word(own.word(), "")).to_vec(),
+        overlaps: OVERLAPS.map(|(own, help)| word(own.word(), help)).to_vec(),
         executions: EXECUTIONS.map(|(own, help)| word(own, help)).to_vec(),
         most_seeds: MOST_SEEDS,
         most_factor: MOST_FACTOR,
@@ -149,6 +152,14 @@ pub fn choices() -> Choices {
 /// How a GPU may run its experts.
 pub(super) const EXECUTIONS: [(&str, &str); 2] =
     [("grouped", "one kernel for all experts of a GPU"), ("sequential", "one after another")];
+
+/// What exchanges of a forward pass may run beside.
+pub(super) const OVERLAPS: [(Overlap, &str); 4] = [
+    (Overlap::None, "each GPU's own experts alone"),
+    (Overlap::TwoBatch, "the other half of the micro-batch"),
+    (Overlap::SingleBatch, "the experts' last product"),
+    (Overlap::BestChunks, "experts, chunk by chunk"),
+];
 
 fn word(word: &str, help: &str) -> Word {
     Word { word: word.to_owned(), help: help.to_owned() }

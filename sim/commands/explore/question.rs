@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::ask::{Ask, one_of, refused};
-use super::choices::{EXECUTIONS, bandwidths, models};
+use super::choices::{EXECUTIONS, OVERLAPS, bandwidths, models};
 use crate::commands::run::Options;
 use crate::commands::{Call, words};
 use crate::config::{self, Diagnostic, Kind};
@@ -99,10 +99,14 @@ impl Ask {
             let word = one_of("execution", word, EXECUTIONS.map(|(word, _)| word))?;
             set.push(format!("workload.experts.execution={word}"));
         }
+        if let Some(word) = &self.overlap {
+            let word = one_of("overlap", word, OVERLAPS.map(|(own, _)| own.word()))?;
+            set.push(format!("workload.exchange.overlap={word}"));
+        }
         let known = bandwidths(cluster);
-        for (key, factor) in self.bandwidth.iter().filter(|(_, factor)| **factor != 1.0) {
+        for (key, factor) in &self.bandwidth {
             one_of("bandwidth", key, known.iter().map(|own| own.key.as_str()))?;
-            let own = known.iter().find(|own| own.key == *key);
+            let own = known.iter().find(|own| own.key == *key).filter(|_| *factor != 1.0);
             let value = own.and_then(|own| own.times(*factor));
             set.extend(value.map(|value| format!("topology.{key}={value}")));
         }
@@ -219,12 +223,15 @@ mod tests {
                 Ask { model: wrong.to_owned(), cluster: "a100-4x8".to_owned(), ..Ask::default() };
             assert_eq!(ask.question().unwrap_err().key, "model", "{wrong}");
         }
-        let ask = Ask {
-            model: "moe-1b".to_owned(),
-            cluster: "a100-4x8".to_owned(),
-            bandwidth: BTreeMap::from([("gpu.name=x".to_owned(), 2.0)]),
-            ..Ask::default()
-        };
-        assert_eq!(ask.question().unwrap_err().key, "bandwidth");
+        // Also where it would change nothing.
+        for factor in [1.0, 2.0] {
+            let ask = Ask {
+                model: "moe-1b".to_owned(),
+                cluster: "a100-4x8".to_owned(),
+                bandwidth: BTreeMap::from([("gpu.name=x".to_owned(), factor)]),
+                ..Ask::default()
+            };
+            assert_eq!(ask.question().unwrap_err().key, "bandwidth");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::output::plot::{Cloud, PredictedMeasured};
-use crate::studies::validate::systems::Verdict;
+use crate::studies::validate::systems::summary::SystemRow;
 use crate::studies::validate::{Judged, Report};
 
 /// Points drawn at most.
@@ -32,6 +32,7 @@ fn chart(report: &Report) -> Option<PredictedMeasured> {
             .filter(|j| j.extrapolated == extrapolated)
             .map(|Judged { measured, predicted, .. }| (measured * 1e6, predicted * 1e6))
             .collect(),
+        names: Vec::new(),
     };
     let clouds = [cloud("measured shapes", false), cloud("extrapolated", true)];
     let (median, p90) = (residual.median * 100.0, residual.p90 * 100.0);
@@ -48,16 +49,16 @@ fn chart(report: &Report) -> Option<PredictedMeasured> {
 
 /// `systems-UNIT` for each unit of published systems with a judged row: names without ending, and pictures.
 #[must_use]
-pub fn of_systems(verdicts: &[Verdict]) -> Vec<(String, PredictedMeasured)> {
-    let mut by_unit: BTreeMap<String, Vec<&Verdict>> = BTreeMap::new();
-    for verdict in verdicts.iter().filter(|verdict| verdict.error().is_some()) {
-        let unit = if time_of(&verdict.row.unit).is_some() { "ms" } else { &verdict.row.unit };
-        by_unit.entry(unit.to_owned()).or_default().push(verdict);
+pub fn of_systems(rows: &[SystemRow]) -> Vec<(String, PredictedMeasured)> {
+    let mut by_unit: BTreeMap<String, Vec<&SystemRow>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.error.is_some()) {
+        let unit = if time_of(&row.unit).is_some() { "ms" } else { &row.unit };
+        by_unit.entry(unit.to_owned()).or_default().push(row);
     }
-    let named = |(unit, verdicts): (&String, &Vec<&Verdict>)| {
+    let named = |(unit, rows): (&String, &Vec<&SystemRow>)| {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         let name: String = unit.chars().map(plain).collect();
-        (format!("systems-{name}"), systems_chart(unit, verdicts))
+        (format!("systems-{name}"), systems_chart(unit, rows))
     };
     by_unit.iter().map(named).collect()
 }
@@ -73,25 +74,23 @@ fn time_of(unit: &str) -> Option<f64> {
 }
 
 /// The rows of one unit, a cloud for each family and trust.
-fn systems_chart(unit: &str, verdicts: &[&Verdict]) -> PredictedMeasured {
-    let mut clouds: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for verdict in verdicts {
-        let scale = time_of(&verdict.row.unit).unwrap_or(1.0);
-        let (Some(measured), Ok(p)) = (verdict.measured, &verdict.outcome) else { continue };
-        let (family, trust) = (&verdict.row.family, &verdict.row.trust);
-        let name = match verdict.row.is_upper_bound() {
-            true => format!("{family}, upper bounds"),
-            false => format!("{family}, trust {trust}"),
-        };
-        clouds.entry(name).or_default().push((scale * measured, scale * p.predicted));
+fn systems_chart(unit: &str, rows: &[&SystemRow]) -> PredictedMeasured {
+    let mut clouds: BTreeMap<String, Cloud> = BTreeMap::new();
+    for row in rows {
+        let scale = time_of(&row.unit).unwrap_or(1.0);
+        let (Some(measured), Some(predicted)) = (row.measured, row.predicted) else { continue };
+        let name = format!("{}, trust {}", row.family, row.trust);
+        let cloud =
+            clouds.entry(name.clone()).or_insert_with(|| Cloud { name, ..Cloud::default() });
+        cloud.points.push((scale * measured, scale * predicted));
+        cloud.names.push(row.id.clone());
     }
-    let sizes: Vec<f64> = verdicts.iter().filter_map(|v| v.error()).map(f64::abs).collect();
+    let sizes: Vec<f64> = rows.iter().filter_map(|row| row.error).map(f64::abs).collect();
     let worst = 100.0 * sizes.iter().copied().fold(0.0, f64::max);
-    let clouds = clouds.into_iter().map(|(name, points)| Cloud { name, points }).collect();
     PredictedMeasured {
         title: format!("{} published figures, the worst off by {worst:.0} %", sizes.len()),
         below: "none was used to fit; moesim validate systems says what each stands on".to_owned(),
         quantity: unit.to_owned(),
-        clouds,
+        clouds: clouds.into_values().collect(),
     }
 }

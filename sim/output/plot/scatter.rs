@@ -5,16 +5,19 @@ use plotters::prelude::DrawingBackend;
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::frame::{Frame, title, write};
-use super::{Area, Axis, Chart, FAINT, INK, PlotError, colour, failed};
+use super::axis::{Laid, figures};
+use super::frame::{Frame, title, under_title, write};
+use super::{Area, Axis, Chart, FAINT, Hint, INK, PlotError, colour, failed};
 
 /// Points of one kind, as (measured, predicted).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cloud {
     /// What they are.
     pub name: String,
     /// Measured and predicted, in the chart's unit.
     pub points: Vec<(f64, f64)>,
+    /// What each point is, where few are drawn and readers may point at them; nothing otherwise.
+    pub names: Vec<String>,
 }
 
 /// Predicted against measured over logarithmic axes, with the band of ± 10 %.
@@ -36,26 +39,15 @@ impl Chart for PredictedMeasured {
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &Area<DB>) -> Result<(), PlotError> {
-        let mut top = title(area, &self.title, &self.below)?;
+        let top = title(area, &self.title, &self.below)?;
         let mut x = 14;
         for (at, cloud) in self.clouds.iter().enumerate() {
             area.draw(&Circle::new((x + 6, top + 6), 5, colour(at).filled())).map_err(failed)?;
             write(area, &cloud.name, (x + 16, top + 6), 14, INK, (HPos::Left, VPos::Center))?;
             x += 40 + cloud.name.chars().count() as i32 * 8;
         }
-        top += 26;
-        let (width, height) = area.dim_in_pixel();
-        let both = || self.clouds.iter().flat_map(|cloud| &cloud.points);
-        let laid =
-            Axis::log("").over(both().flat_map(|&(measured, predicted)| [measured, predicted]));
-        let frame = Frame {
-            x: &laid,
-            y: &laid,
-            left: 88,
-            right: width as i32 - 30,
-            top,
-            bottom: height as i32 - 62,
-        };
+        let laid = self.laid();
+        let frame = frame(&laid, top, area.dim_in_pixel());
         let measured = format!("measured {}", self.quantity);
         frame.draw(area, &measured, &format!("predicted {}", self.quantity))?;
         for factor in [0.9_f64, 1.0, 1.1] {
@@ -76,6 +68,37 @@ impl Chart for PredictedMeasured {
         }
         Ok(())
     }
+
+    fn hints(&self) -> Vec<Hint> {
+        let (laid, size) = (self.laid(), self.size());
+        let frame = frame(&laid, under_title(&self.title, &self.below, size.0), size);
+        let named = self.clouds.iter().flat_map(|cloud| cloud.points.iter().zip(&cloud.names));
+        let told = named.filter_map(|(&(measured, predicted), name)| {
+            let place = frame.pixel(laid.at(measured)?, laid.at(predicted)?);
+            let (said, unit) = ([measured, predicted].map(figures), &self.quantity);
+            let off = 100.0 * (predicted / measured - 1.0);
+            let text =
+                format!("{name}: predicted {} {unit}, measured {}: {off:+.1} %", said[1], said[0]);
+            Some(Hint::around(place, 6, text))
+        });
+        told.collect()
+    }
+}
+
+impl PredictedMeasured {
+    /// Both axes, which are alike.
+    fn laid(&self) -> Laid {
+        let both = self.clouds.iter().flat_map(|cloud| &cloud.points);
+        Axis::log("").over(both.flat_map(|&(measured, predicted)| [measured, predicted]))
+    }
+}
+
+/// Room for the row of names that stands between title and frame.
+const NAMES: i32 = 26;
+
+fn frame(laid: &Laid, top: i32, (width, height): (u32, u32)) -> Frame<'_> {
+    let (right, bottom) = (width as i32 - 30, height as i32 - 62);
+    Frame { x: laid, y: laid, left: 88, right, top: top + NAMES, bottom }
 }
 
 /// The part of a rising line inside the frame.

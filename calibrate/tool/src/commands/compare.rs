@@ -113,6 +113,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<(), Refused> {
             .filter(|l| l.grouped == grouped)
             .map(|l| (l.measured * 1e6, l.predicted * 1e6))
             .collect(),
+        names: Vec::new(),
     };
     let times = PredictedMeasured {
         title: format!("Whole layers are predicted to a median of {error:.0} %"),
