@@ -8,28 +8,12 @@
 use calibrate::measure::backend::{Backend as _, Gemm, Step};
 use calibrate::measure::bench::Bench;
 use calibrate::measure::device::cuda::Cuda;
-use calibrate::measure::layer::{self, Execution, Plan};
 use calibrate::measure::numbers::{Format, Numbers};
-use calibrate::measure::probe::verify;
-use calibrate::measure::probes::Suite;
-use calibrate::measure::shapes::Shape;
 
 mod cuda_stand_in;
+mod twinned;
 use cuda_stand_in::within;
-
-/// A layer with everything in it, and sizes that divide by no tile.
-const SHAPE: Shape = Shape {
-    name: "odd",
-    hidden: 40,
-    inter: 56,
-    ffn: 5,
-    constant: 2,
-    copy: 1,
-    zero: 1,
-    top_k: 3,
-    tokens: 75,
-    pathway_aware: true,
-};
+use twinned::{SHAPE, suite};
 
 fn device() -> Cuda {
     Cuda::open(0).unwrap_or_else(|error| panic!("{error}"))
@@ -38,23 +22,9 @@ fn device() -> Cuda {
 /// The layer in every form, in every format.
 fn layers() {
     let mut device = device();
-    let formats = device.facts().formats.clone();
+    let formats = &device.facts().formats;
     assert!(formats.contains(&Format::Bf16), "{formats:?}");
-    let mut bench = Bench::new(&mut device, Format::F32);
-    for format in formats {
-        bench.format = format;
-        for execution in [Execution::Grouped, Execution::Sequential] {
-            for (tau, capacity) in [(None, None), (Some(0.5), None), (Some(1.0), Some((20, 9)))] {
-                let plan = Plan { shape: SHAPE, tokens: SHAPE.tokens, tau, capacity, execution };
-                let set = layer::set(&plan, 11, &mut bench).expect("built");
-                bench.run(&set.steps).expect("the device runs");
-                let outcome = verify(&set, &mut bench).expect("the device answers");
-                let error = outcome.unwrap_or_else(|r| panic!("{format:?} {plan:?}: {r}"));
-                assert!(error > 0.0, "an error of exactly nothing compares nothing");
-                bench.clear();
-            }
-        }
-    }
+    twinned::layer_in_every_form(&mut Bench::new(&mut device, Format::F32), SHAPE.tokens);
 }
 
 #[test]
@@ -84,21 +54,7 @@ fn every_probe_agrees_with_its_twin_among_several_gpus() {
     let mut device = device();
     assert_eq!(device.facts().gpus, 3);
     let mut bench = Bench::new(&mut device, Format::Bf16);
-    let suite =
-        Suite { shapes: vec![SHAPE], software: true, format: Format::Bf16, sms: Some(4), gpus: 3 };
-    let mut names = Vec::new();
-    for probe in suite.probes() {
-        let points = probe.points();
-        // The ends of a probe's range; those between differ in size alone.
-        for point in [points.first(), points.last()].into_iter().flatten() {
-            let set = probe.set(point, 3, &mut bench).unwrap_or_else(|e| panic!("{point:?}: {e}"));
-            bench.run(&set.steps).expect("the device runs");
-            let outcome = verify(&set, &mut bench).expect("the device answers");
-            outcome.unwrap_or_else(|refusal| panic!("{} {point:?}: {refusal}", probe.name()));
-            bench.clear();
-        }
-        names.push(probe.name());
-    }
+    let (names, _) = twinned::probes_agree(&mut bench, &suite(Format::Bf16, 3));
     assert!(names.iter().any(|name| name == "exchange"), "{names:?}");
 }
 

@@ -8,25 +8,13 @@ use calibrate::measure::backend::{Backend as _, DeviceError, Launch, Step};
 use calibrate::measure::bench::Bench;
 use calibrate::measure::device::wgpu::Wgpu;
 use calibrate::measure::kernels::{self, Kernel};
-use calibrate::measure::layer::{self, Execution, Plan};
+use calibrate::measure::layer::{self, Execution};
 use calibrate::measure::numbers::Format;
-use calibrate::measure::probe::{Point, Probe as _, Refusal, Set, verify};
-use calibrate::measure::probes::{self, Suite};
-use calibrate::measure::shapes::Shape;
+use calibrate::measure::probe::{Point, Probe as _, Set};
+use calibrate::measure::probes;
 
-/// A layer with everything in it, and sizes that divide by no tile.
-const SHAPE: Shape = Shape {
-    name: "odd",
-    hidden: 40,
-    inter: 56,
-    ffn: 5,
-    constant: 2,
-    copy: 1,
-    zero: 1,
-    top_k: 3,
-    tokens: 75,
-    pathway_aware: true,
-};
+mod twinned;
+use twinned::{SHAPE, plan, run, suite};
 
 fn device() -> Option<Wgpu> {
     match Wgpu::open(0) {
@@ -39,43 +27,10 @@ fn device() -> Option<Wgpu> {
     }
 }
 
-fn suite(format: Format) -> Suite {
-    let shapes = vec![SHAPE];
-    Suite { shapes, software: true, format, sms: None, gpus: 1 }
-}
-
-fn plan(execution: Execution, tau: Option<f64>, capacity: Option<(u32, u32)>) -> Plan {
-    Plan { shape: SHAPE, tokens: SHAPE.tokens, tau, capacity, execution }
-}
-
-fn run(set: &Set, bench: &mut Bench<'_>) -> Result<f64, Refusal> {
-    bench.run(&set.steps).expect("the device runs");
-    verify(set, bench).expect("the device answers")
-}
-
 #[test]
 fn the_layer_is_its_twin_in_every_form() {
     let Some(mut device) = device() else { return };
-    let formats = device.facts().formats.clone();
-    let mut bench = Bench::new(&mut device, Format::F32);
-    for format in formats {
-        bench.format = format;
-        for execution in [Execution::Grouped, Execution::Sequential] {
-            for (tau, capacity) in
-                [(None, None), (Some(0.5), None), (Some(1.0), Some((20, 9))), (Some(0.1), None)]
-            {
-                let plan = plan(execution, tau, capacity);
-                let set = layer::set(&plan, 11, &mut bench).expect("built");
-                let error = run(&set, &mut bench)
-                    .unwrap_or_else(|refusal| panic!("{format:?} {plan:?}: {refusal}"));
-                assert!(error > 0.0, "an error of exactly nothing compares nothing");
-                if capacity.is_some() {
-                    assert!(set.slots[..5].iter().all(|&c| c <= 20), "{:?}", set.slots);
-                }
-                bench.clear();
-            }
-        }
-    }
+    twinned::layer_in_every_form(&mut Bench::new(&mut device, Format::F32), SHAPE.tokens);
 }
 
 #[test]
@@ -83,8 +38,8 @@ fn shares_of_ffn_experts_follow_tau() {
     let Some(mut device) = device() else { return };
     let mut bench = Bench::new(&mut device, Format::F32);
     for tau in [0.1, 0.5, 1.0] {
-        let set =
-            layer::set(&plan(Execution::Grouped, Some(tau), None), 5, &mut bench).expect("built");
+        let plan = plan(SHAPE.tokens, Execution::Grouped, (Some(tau), None));
+        let set = layer::set(&plan, 5, &mut bench).expect("built");
         let ffn: u32 = set.slots[..SHAPE.ffn as usize].iter().sum();
         let share = f64::from(ffn) / f64::from(SHAPE.tokens * SHAPE.top_k);
         // 225 slots: the bias is found on the same tokens, to within a slot or two.
@@ -96,18 +51,7 @@ fn shares_of_ffn_experts_follow_tau() {
 fn every_probe_passes_its_own_check() {
     let Some(mut device) = device() else { return };
     for format in device.facts().formats.clone() {
-        let mut bench = Bench::new(&mut device, format);
-        for probe in suite(format).probes() {
-            let points = probe.points();
-            // The ends of a probe's range; those between differ in size alone.
-            for point in [points.first(), points.last()].into_iter().flatten() {
-                let set = probe.set(point, 3, &mut bench).expect("built");
-                if let Err(refusal) = run(&set, &mut bench) {
-                    panic!("{} {point:?} {format:?}: {refusal}", probe.name());
-                }
-                bench.clear();
-            }
-        }
+        twinned::probes_agree(&mut Bench::new(&mut device, format), &suite(format, 1));
     }
 }
 
@@ -139,11 +83,12 @@ const MISTAKES: [(&Kernel, &str, &str); 22] = [
 
 /// Sets that between them run every kernel.
 fn sets(bench: &mut Bench<'_>) -> Vec<Result<Set, DeviceError>> {
-    let suite = suite(Format::F32);
-    let mut found = vec![
-        layer::set(&plan(Execution::Grouped, Some(0.5), Some((20, 9))), 11, bench),
-        layer::set(&plan(Execution::Sequential, Some(0.5), Some((20, 9))), 11, bench),
-    ];
+    let suite = suite(Format::F32, 1);
+    let mut layer = |execution| {
+        let plan = plan(SHAPE.tokens, execution, (Some(0.5), Some((20, 9))));
+        layer::set(&plan, 11, bench)
+    };
+    let mut found = vec![layer(Execution::Grouped), layer(Execution::Sequential)];
     for probe in [probes::launch::probe(), probes::memory::probe(&suite)] {
         let points: Vec<Point> = probe.points();
         // The smallest of each part.
@@ -215,11 +160,12 @@ fn what_gpus_run_in_place_of_a_cpus_body_is_right_too() {
     let Some(mut device) = device() else { return };
     device.pretend_hardware();
     let mut bench = Bench::new(&mut device, Format::F32);
+    let suite = suite(Format::F32, 1);
     for probe in [
-        probes::gemm::probe(&suite(Format::F32)),
-        probes::experts::probe(&suite(Format::F32), &SHAPE),
-        probes::zero_computation::probe(&suite(Format::F32), &SHAPE),
-        probes::whole_layer::probe(&suite(Format::F32), &SHAPE),
+        probes::gemm::probe(&suite),
+        probes::experts::probe(&suite, &SHAPE),
+        probes::zero_computation::probe(&suite, &SHAPE),
+        probes::whole_layer::probe(&suite, &SHAPE),
     ] {
         let points = probe.points();
         for point in [&points[0], &points[points.len() / 2], &points[points.len() - 1]] {
