@@ -14,7 +14,7 @@
 //! What a time stands on (a measured shape, an interpolation, another family) is said by its [`Basis`].
 
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
-use crate::kernels::profile::{CollectiveOp, Precision, Profile};
+use crate::kernels::profile::{CollectiveOp, Moved, Precision, Profile};
 
 pub mod basis;
 pub mod choice;
@@ -273,6 +273,21 @@ impl<'p> Kernels<'p> {
         let memory = &self.profile.memory;
         let rate = self.device.memory_bandwidth.scaled(memory.efficiency);
         memory.launch.times(launches.into()) + rate.time_for(bytes)
+    }
+
+    /// Time of kernels of a layer that mostly move memory: of each as it was measured, of those that were not
+    /// together as by [`Self::memory_bound`].
+    #[must_use]
+    pub fn moved(&self, parts: &[Moved]) -> SimDuration {
+        let (mut time, mut rest, mut launches) = (SimDuration::ZERO, Bytes(0), 0);
+        for part in parts.iter().filter(|part| part.bytes.0 > 0) {
+            let own = part.kernel.launches();
+            match self.profile.memory.own_factor(*part) {
+                Some(factor) => time += self.memory_bound(part.bytes, own).scaled(factor),
+                None => (rest.0, launches) = (rest.0 + part.bytes.0, own.max(launches)),
+            }
+        }
+        if rest.0 > 0 { time + self.memory_bound(rest, launches) } else { time }
     }
 
     /// Time from launch to end of a kernel that does next to nothing.

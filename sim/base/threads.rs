@@ -93,6 +93,51 @@ pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
+/// Threads that are kept from one batch of jobs to the next: for jobs of microseconds, which threads made for each batch
+/// would take longer to begin than to do. The calling thread is one of them.
+#[derive(Debug)]
+pub struct Team {
+    /// The threads beside the calling one.
+    others: Option<rayon::ThreadPool>,
+}
+
+impl Team {
+    /// A team of so many threads; of fewer where the system grants no more.
+    #[must_use]
+    pub fn of(threads: usize) -> Self {
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads - 1).build().ok();
+        Self { others: (threads > 1).then(pool).flatten() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        1 + self.others.as_ref().map_or(0, rayon::ThreadPool::current_num_threads)
+    }
+
+    /// Does `job(0)` … `job(jobs − 1)` on at most so many of the team.
+    pub fn each(&self, jobs: usize, most: usize, job: impl Fn(usize) + Sync) {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= jobs {
+                    break;
+                }
+                job(at);
+            }
+        };
+        let helpers = self.size().min(most).min(jobs).saturating_sub(1);
+        match &self.others {
+            Some(others) if helpers > 0 => others.in_place_scope(|scope| {
+                (0..helpers).for_each(|_| scope.spawn(|_| work()));
+                work();
+            }),
+            _ => work(),
+        }
+    }
+}
+
 /// `job(0)`, `job(1)`, … `job(jobs − 1)` on several threads, in order.
 pub fn in_parallel<T: Send>(
     jobs: usize,
@@ -214,6 +259,26 @@ mod tests {
             },
         );
         assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>(), (0..5).collect());
+    }
+
+    #[test]
+    fn a_team_does_each_job_once_again_and_again() {
+        for threads in [1, 2, 5] {
+            let team = Team::of(threads);
+            assert_eq!(team.size(), threads);
+            for (jobs, most) in [(0, 9), (1, 9), (100, 9), (100, 2), (100, 0)] {
+                let done: Vec<AtomicUsize> = (0..jobs).map(|_| AtomicUsize::new(0)).collect();
+                team.each(jobs, most, |at| {
+                    done[at].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(done.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+            }
+        }
+        // Three jobs that wait for each other end only on three threads.
+        let barrier = Barrier::new(3);
+        Team::of(4).each(3, 3, |_| {
+            barrier.wait();
+        });
     }
 
     #[test]

@@ -210,6 +210,7 @@ impl File {
             memory: MemoryFit {
                 efficiency: self.memory.efficiency.0,
                 launch: self.memory.launch.0,
+                kernels: residuals.of_memory_kernels(),
                 evidence: self.memory.evidence.into(),
             },
             collectives,
@@ -304,7 +305,7 @@ impl Experts {
 fn tile_rule(source: &Source, word: &Spanned<String>) -> Result<TileRule, Diagnostic> {
     TileRule::named(word.get_ref()).ok_or_else(|| {
         let found = format!("unknown rule for tiles `{}`", word.get_ref());
-        let help = "use \"by-rows\", \"sglang\" or \"sglang on DEVICE\" with a device of \
+        let help = "use \"by-rows\", \"16 rows\", \"sglang\" or \"sglang on DEVICE\" with a device of \
                     sglang_moe_configs.parquet";
         source.mistake(word.span(), found, help)
     })

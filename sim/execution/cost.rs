@@ -39,7 +39,7 @@
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
-use crate::kernels::profile::{CollectiveOp, Precision};
+use crate::kernels::profile::{CollectiveOp, MemoryKernel, Moved, Precision};
 use crate::kernels::{Basis, ExpertsAsk};
 use crate::workload::{Dtype, Execution, Phase, Workload};
 
@@ -99,6 +99,14 @@ pub trait KernelTimes: Sync {
 
     /// Kernels that only move `bytes` through device memory, launched `launches` times.
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration;
+
+    /// Kernels of a layer that mostly move memory, in turn. Where a device was not measured at each, bytes and launches
+    /// of all say what they take.
+    fn moved(&self, parts: &[Moved]) -> SimDuration {
+        let bytes = parts.iter().map(|part| part.bytes.0).sum();
+        let launches = parts.iter().map(|part| part.kernel.launches()).max().unwrap_or(0);
+        if bytes == 0 { SimDuration::ZERO } else { self.memory_bound(Bytes(bytes), launches) }
+    }
 
     /// A collective among this many GPUs of one node, where it was measured; `bytes` as nccl-tests counts. What it
     /// takes however few bytes, and what it takes in proportion to them, on the links it was measured on.
@@ -325,15 +333,21 @@ impl<'a> LayerCost<'a> {
     #[must_use]
     pub fn zero_computation(&self, slots: ZeroComputationSlots) -> Op {
         let hidden = u64::from(self.workload.model.hidden);
-        let time = match self.workload.execution {
-            Execution::Sequential => {
-                self.loop_traffic(hidden * (7 * slots.copy + 12 * slots.constant), 1.0)
-            }
-            Execution::Grouped => {
-                let elements = hidden * (3 * slots.copy + 4 * slots.constant);
-                self.memory(Bytes(elements * PLAIN.bytes()))
-            }
+        let moved = |kernel, elements: u64| Moved {
+            kernel,
+            width: self.workload.model.hidden,
+            bytes: Bytes(elements * hidden * PLAIN.bytes()),
         };
+        let time = self.kernels.moved(&match self.workload.execution {
+            Execution::Sequential => [
+                moved(MemoryKernel::LoopCopy, 7 * slots.copy),
+                moved(MemoryKernel::LoopConstant, 12 * slots.constant),
+            ],
+            Execution::Grouped => [
+                moved(MemoryKernel::Copy, 3 * slots.copy),
+                moved(MemoryKernel::Constant, 4 * slots.constant),
+            ],
+        });
         Op { reason: Reason::ZeroComputation, time }
     }
 

@@ -14,7 +14,7 @@ use crate::execution::cost::{
     KernelTimes, RowTimes, Scores, SlotTimes, dense_op, experts_ask, gate, output_op, shared_op,
     shortcut_op,
 };
-use crate::kernels::profile::CollectiveOp;
+use crate::kernels::profile::{CollectiveOp, Moved};
 use crate::kernels::{Basis, ExpertsAsk, Part, Support, TimedBasis};
 use crate::network::ExchangeBasis;
 use crate::workload::{Dtype, Execution, Workload};
@@ -68,6 +68,14 @@ impl KernelTimes for Recorder<'_> {
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
         let time = self.kernels.memory_bound(bytes, launches);
         self.note(self.kernels.memory_basis(), time);
+        time
+    }
+
+    fn moved(&self, parts: &[Moved]) -> SimDuration {
+        let time = self.kernels.moved(parts);
+        if time > SimDuration::ZERO {
+            self.note(self.kernels.memory_basis(), time);
+        }
         time
     }
 

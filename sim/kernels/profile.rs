@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::units::{Bandwidth, SimDuration};
+use crate::base::units::{Bandwidth, Bytes, SimDuration};
 use crate::kernels::Device;
 use crate::kernels::curves::Curves;
 use crate::kernels::experts::ExpertsPrior;
@@ -90,6 +90,80 @@ pub struct CollectiveFit {
     pub peer_to_peer: bool,
 }
 
+/// Kernels of an MoE layer that mostly move memory, and that a device may have been measured at one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryKernel {
+    /// Rows into the experts' order.
+    Permute,
+    /// Rows back into their tokens.
+    Mix,
+    /// Softmax, top-K and the order of rows.
+    Choose,
+    /// Copy experts at once.
+    Copy,
+    /// Constant experts at once.
+    Constant,
+    /// A copy expert of a loop over experts, its visit not counted.
+    LoopCopy,
+    /// A constant expert of such a loop.
+    LoopConstant,
+}
+
+impl MemoryKernel {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Permute,
+        Self::Mix,
+        Self::Choose,
+        Self::Copy,
+        Self::Constant,
+        Self::LoopCopy,
+        Self::LoopConstant,
+    ];
+
+    /// Its name in measurements and profiles.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Permute => "permute",
+            Self::Mix => "mix",
+            Self::Choose => "choose",
+            Self::Copy => "copy",
+            Self::Constant => "constant",
+            Self::LoopCopy => "loop_copy",
+            Self::LoopConstant => "loop_constant",
+        }
+    }
+
+    /// How many kernels are launched for it, those of a visit to an expert left out.
+    #[must_use]
+    pub const fn launches(self) -> u32 {
+        match self {
+            Self::Choose => 3,
+            Self::LoopCopy | Self::LoopConstant => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// What one of them moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Which.
+    pub kernel: MemoryKernel,
+    /// Numbers of one row: the hidden size, or the experts that are chosen from.
+    pub width: u32,
+    /// Bytes in all, reads and writes.
+    pub bytes: Bytes,
+}
+
+/// What bytes and launches leave over of one kernel at the sizes that were measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MovingFit {
+    /// By the width of a row, then by bytes: ln(measured / predicted).
+    pub residual: BTreeMap<u32, BTreeMap<u32, f64>>,
+}
+
 /// Kernels that only move memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryFit {
@@ -97,6 +171,8 @@ pub struct MemoryFit {
     pub efficiency: f64,
     /// Time from launch to end of a kernel that does next to nothing.
     pub launch: SimDuration,
+    /// What these two leave over of kernels that were measured by themselves.
+    pub kernels: BTreeMap<MemoryKernel, MovingFit>,
     /// Where they come from.
     pub evidence: Evidence,
 }

@@ -3,6 +3,7 @@
 mod collective;
 pub mod fused;
 pub mod grouped;
+mod moving;
 
 use super::gemm::{GemmPrior, GemmShape};
 use super::{Device, Support, choice, support_of};

@@ -10,6 +10,7 @@ use crate::sources::{root, sources};
 
 /// Modules that may be unsafe, and why. All else is forbidden it by its package's lints.
 const UNSAFE: &[(&str, &str)] = &[
+    ("calibrate/tool/examples/distributed/mpi.rs", "calls of MPI, which is loaded by name"),
     ("calibrate/tool/src/measure/device/cuda.rs", "calls of CUDA's driver"),
     ("calibrate/tool/src/measure/device/cuda/blas.rs", "calls of cuBLAS and cuBLASLt"),
     (

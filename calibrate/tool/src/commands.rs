@@ -127,7 +127,10 @@ fn loop_name(name: &str) -> String {
 }
 
 /// Writes a profile and its table, which lies beside it under its name: both, or neither.
-fn write_profile(path: &std::path::Path, profile: &Profile, text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write_profile(path: &std::path::Path, profile: &Profile, text: &str) -> Result<(), String> {
     let bytes = crate::emit::table(profile).map_err(|e| e.to_string())?;
     let table = path.with_file_name(format!("{}.parquet", profile.name));
     write_together(&[(&table, &bytes), (path, text.as_bytes())])

@@ -32,10 +32,12 @@ pub struct Compared {
     pub tau: Option<f64>,
     /// Share of slots that went to FFN experts.
     pub ffn_share: f64,
-    /// Measured.
+    /// Measured: the median of its windows.
     pub measured: f64,
-    /// Predicted.
+    /// Predicted: likewise, as each window has tokens of its own.
     pub predicted: f64,
+    /// What was measured at times apart, in order.
+    pub windows: Vec<f64>,
 }
 
 impl Compared {
@@ -44,6 +46,12 @@ impl Compared {
     pub fn error(&self) -> f64 {
         self.predicted / self.measured - 1.0
     }
+
+    /// How far its windows lie from their median, the farthest, relative to it: no prediction can be judged closer.
+    #[must_use]
+    pub fn repeats_to(&self) -> f64 {
+        self.windows.iter().map(|w| (w / self.measured - 1.0).abs()).fold(0.0, f64::max)
+    }
 }
 
 /// A gain in throughput over vanilla, t_vanilla / t − 1, measured and predicted.
@@ -51,11 +59,24 @@ impl Compared {
 pub struct Gain {
     /// The MoE++ layer.
     pub layer: Compared,
-    /// Measured.
+    /// Measured: the median of what pairs of windows gained, each the nearest in time.
     pub measured: f64,
     /// Predicted.
     pub predicted: f64,
+    /// How far such pairs lie from their median, the farthest.
+    pub repeats_to: f64,
 }
+
+impl Gain {
+    /// Whether the prediction is within ten points of what was measured, or a tenth of it, whichever is more.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        (self.predicted - self.measured).abs() <= CLOSE.max(CLOSE * self.measured.abs())
+    }
+}
+
+/// Ten points, and a tenth.
+const CLOSE: f64 = 0.1;
 
 /// Every whole layer among the samples, ordered by shape, execution and τ. Without overheads of the
 /// loop it is taken to launch its small ops and to move their bytes once.
@@ -65,7 +86,23 @@ pub fn layers(profile: &Profile, of_loop: Option<Overheads>, samples: &[Sample])
         samples.iter().filter_map(|s| compared(profile, of_loop, s)).collect();
     let key = |c: &Compared| (c.shape.clone(), !c.grouped, c.tau.unwrap_or(0.0).to_bits());
     found.sort_by_key(key);
-    found
+    found.chunk_by(|a, b| key(a) == key(b)).map(together).collect()
+}
+
+/// Windows of one layer as one.
+fn together(windows: &[Compared]) -> Compared {
+    let of = |value: fn(&Compared) -> f64| middle(windows.iter().map(value).collect());
+    Compared {
+        ffn_share: of(|c| c.ffn_share),
+        measured: of(|c| c.measured),
+        predicted: of(|c| c.predicted),
+        windows: windows.iter().map(|c| c.measured).collect(),
+        ..windows[0].clone()
+    }
+}
+
+fn middle(values: Vec<f64>) -> f64 {
+    quantile(&values, 0.5, Rule::Middle).unwrap_or(f64::NAN)
 }
 
 /// The gain of every MoE++ layer over the vanilla one of its shape and execution.
@@ -77,9 +114,13 @@ pub fn gains(layers: &[Compared]) -> Vec<Gain> {
     let gain = |layer: &Compared| {
         layer.tau?;
         let vanilla = vanilla(layer)?;
+        let pairs = vanilla.windows.iter().zip(&layer.windows);
+        let gained: Vec<f64> = pairs.map(|(v, m)| v / m - 1.0).collect();
+        let measured = middle(gained.clone());
         Some(Gain {
-            measured: vanilla.measured / layer.measured - 1.0,
+            measured,
             predicted: vanilla.predicted / layer.predicted - 1.0,
+            repeats_to: gained.iter().map(|g| (g - measured).abs()).fold(0.0, f64::max),
             layer: layer.clone(),
         })
     };
@@ -112,6 +153,7 @@ fn compared(profile: &Profile, of_loop: Option<Overheads>, sample: &Sample) -> O
         ffn_share: ffn as f64 / (f64::from(tokens) * f64::from(shape.top_k)),
         measured: sample.timing.median,
         predicted,
+        windows: Vec::new(),
     })
 }
 

@@ -273,6 +273,12 @@ pub fn table(profile: &Profile) -> Result<Vec<u8>, TableError> {
             rows.add(&format!("experts/{kernel}/{}/{law}", precision.name()), curves);
         }
     }
+    for (kernel, fit) in &profile.memory.kernels {
+        for (width, curve) in &fit.residual {
+            let known = curve.iter().map(|(bytes, residual)| (f64::from(*bytes), *residual));
+            rows.add_curve(&format!("memory/{}", kernel.name()), &[*width], known);
+        }
+    }
     for (op, fit) in &profile.collectives {
         rows.add(&format!("collective/{}", op.name()), &fit.residual);
     }
@@ -292,17 +298,26 @@ struct Columns {
 
 impl Columns {
     fn add(&mut self, family: &str, curves: &Curves) {
-        let id = self.families.words.len() as u32;
-        self.families.words.push(family.to_owned());
         for site in curves.sites() {
-            for (knot, residual) in curves.knots().iter().zip(&site.residual) {
-                self.families.ids.push(Some(id));
-                for (axis, column) in self.at.iter_mut().enumerate() {
-                    column.push(site.at.get(axis).map(|&x| i64::from(x)));
-                }
-                self.knots.push(Some(*knot as i64));
-                self.residuals.push(Some((residual / UNIT).round() as i64));
+            let known = curves.knots().iter().copied().zip(site.residual.iter().copied());
+            self.add_curve(family, &site.at, known);
+        }
+    }
+
+    /// The residuals of one shape by its running size.
+    fn add_curve(&mut self, family: &str, at: &[u32], known: impl Iterator<Item = (f64, f64)>) {
+        let words = &mut self.families.words;
+        if words.last().is_none_or(|last| last != family) {
+            words.push(family.to_owned());
+        }
+        let id = words.len() as u32 - 1;
+        for (knot, residual) in known {
+            self.families.ids.push(Some(id));
+            for (axis, column) in self.at.iter_mut().enumerate() {
+                column.push(at.get(axis).map(|&x| i64::from(x)));
             }
+            self.knots.push(Some(knot as i64));
+            self.residuals.push(Some((residual / UNIT).round() as i64));
         }
     }
 

@@ -1,14 +1,7 @@
 //! A profile from samples that `calibrate measure` took.
 //!
 //! Products become the GEMM family, experts the fused-experts family under the name
-//! [`KERNEL`], and everything that only moves memory the memory family:
-//!
-//! ```text
-//!   T = t_launch + bytes / (B · η)                                               (1)
-//! ```
-//!
-//! over copies, sums, permute, mix, the choice of experts (three launches), copy and constant
-//! experts. Whole layers are never fitted: `calibrate compare` judges by them. Device and host
+//! [`KERNEL`], and everything that mostly moves memory the memory family ([`memory`]). Whole layers are never fitted: `calibrate compare` judges by them. Device and host
 //! clocks are not mixed: samples by another clock than that of products are left out.
 //!
 //! Efficiencies refer to the data sheet where the device is a known one, else to the best rates that
@@ -19,21 +12,22 @@ use std::collections::BTreeMap;
 
 use moesim::base::statistics::{Rule, quantile};
 use moesim::base::threads;
-use moesim::base::units::{Bandwidth, SimDuration};
-use moesim::kernels::Device;
+use moesim::base::units::Bandwidth;
+use moesim::kernels::experts::ExpertsPrior;
 use moesim::kernels::experts::tiles::TileRule;
 use moesim::kernels::measurements::{CollectiveRow, ExpertsRow, GemmRow};
-use moesim::kernels::profile::{CollectiveOp, Evidence, MemoryFit, Precision, Profile};
+use moesim::kernels::profile::{CollectiveOp, Family, Precision, Profile};
 use moesim::kernels::skew::Popularity;
 
 use crate::device::DataSheet;
-use crate::evidence::{conformal_p90, law_of, residual_of};
-use crate::least_squares::minimise;
 use crate::measure::backend::Clock;
+use crate::measure::kernels::product::{SOFTWARE_TILE, TILE};
 use crate::measure::samples::Sample;
 use crate::measure::session::Identity;
-use crate::residuals::{rounded, rounded_time};
+use crate::residuals::rounded;
 use crate::{experts, gemm, nccl};
+
+mod memory;
 
 /// The grouped experts of `calibrate measure`, rows already in order.
 pub const KERNEL: &str = "calibrate_grouped";
@@ -69,17 +63,21 @@ pub fn profile(
     let gemm_family = gemm::fit(&device, Precision::Bf16, &gemm_rows, &on)
         .ok_or_else(|| missing("dense products"))?;
     let borrowed: Vec<&ExpertsRow> = experts_rows.iter().collect();
-    let kernel = (Precision::Bf16, TileRule::ByRows);
+    let fits = tile_rules(identity)
+        .iter()
+        .filter_map(|&rule| experts::fit(&sheet, (Precision::Bf16, rule), &borrowed, &on));
+    let off = |fit: &Family<ExpertsPrior>| fit.evidence.prior.map_or(f64::INFINITY, |e| e.median);
     let experts_family =
-        experts::fit(&sheet, kernel, &borrowed, &on).ok_or_else(|| missing("experts"))?;
-    let memory = memory_fit(&device, &samples, &on).ok_or_else(|| missing("launches or copies"))?;
+        fits.min_by(|a, b| off(a).total_cmp(&off(b))).ok_or_else(|| missing("experts"))?;
+    let memory =
+        memory::fit(&device, &samples, &on).ok_or_else(|| missing("launches or copies"))?;
     let rows: Vec<CollectiveRow> = samples.iter().filter_map(|s| collective_row(s)).collect();
     let collectives: BTreeMap<_, _> = CollectiveOp::ALL
         .into_iter()
         .filter_map(|op| nccl::fit(op, &rows, &on, sheet.peer_to_peer).map(|fit| (op, fit)))
         .collect();
     let pair = collectives.get(&CollectiveOp::AllToAll).and_then(|fit| fit.ramps.get(&2));
-    let profile = Profile {
+    let mut profile = Profile {
         name: name.to_owned(),
         device: identity.get("device").unwrap_or("unknown").to_owned(),
         data_sheet: device,
@@ -92,7 +90,24 @@ pub fn profile(
         exchanges: BTreeMap::new(),
         inter_node: None,
     };
+    memory::add_gates(&mut profile, &samples);
     Ok((profile, sheet))
+}
+
+/// How the products of a backend may be cut into tiles; of several the one that fits is taken.
+fn tile_rules(identity: &Identity) -> &'static [TileRule] {
+    match (identity.get("backend").unwrap_or_default(), identity.is_software()) {
+        // `matrixmultiply` has kernels of eight rows, and with AVX-512 of sixteen.
+        ("native", _) => &[TileRule::Rows(8), TileRule::Rows(16)],
+        (backend, software) if backend.starts_with("wgpu") => {
+            if software {
+                &[TileRule::Rows(SOFTWARE_TILE)]
+            } else {
+                &[TileRule::Rows(TILE)]
+            }
+        }
+        _ => &[TileRule::ByRows],
+    }
 }
 
 fn described(identity: &Identity, clock: Clock) -> String {
@@ -148,58 +163,6 @@ fn collective_row(sample: &Sample) -> Option<CollectiveRow> {
     Some(CollectiveRow { op, gpus, bytes, seconds: sample.timing.median })
 }
 
-/// Parts whose time is (1), and how many kernels each launches.
-const MEMORY_PARTS: [(&str, f64); 7] = [
-    ("copy", 1.0),
-    ("axpy", 1.0),
-    ("permute", 1.0),
-    ("mix", 1.0),
-    ("constant", 1.0),
-    ("zero", 1.0),
-    ("choose", 3.0),
-];
-
-/// (bytes, launches, seconds) of what only moves memory.
-fn moved(sample: &Sample) -> Option<(f64, f64, f64)> {
-    let (_, launches) = MEMORY_PARTS.iter().find(|(part, _)| *part == sample.point.part)?;
-    // What was measured in 32 bits is counted as the simulator counts it, in 16.
-    let own = if matches!(sample.point.part.as_str(), "choose") {
-        1.0
-    } else {
-        2.0 / sample.format.bytes() as f64
-    };
-    Some((sample.point.bytes? as f64 * own, *launches, sample.timing.median))
-}
-
-fn memory_fit(device: &Device, samples: &[&Sample], on: &str) -> Option<MemoryFit> {
-    let launch = samples.iter().find(|s| s.point.part == "kernel")?.timing.median;
-    let rows: Vec<(f64, f64, f64)> = samples.iter().filter_map(|s| moved(s)).collect();
-    if rows.is_empty() {
-        return None;
-    }
-    let peak = device.memory_bandwidth.bytes_per_sec();
-    let errors = |p: &[f64]| -> Vec<f64> {
-        let time = |(bytes, launches, _): &(f64, f64, f64)| launches * p[0] + bytes / (peak * p[1]);
-        rows.iter().map(|row| (time(row) / row.2).ln()).collect()
-    };
-    let found = minimise(&[launch, 0.8], errors);
-    let found = [rounded_time(found[0]), rounded(found[1])];
-    let off = errors(&found);
-    Some(MemoryFit {
-        efficiency: found[1],
-        launch: SimDuration::from_secs(found[0]),
-        evidence: Evidence {
-            fitted_on: format!("{on}: copies, permute, mix, choice, copy and constant experts"),
-            rows: rows.len(),
-            prior: residual_of(&off),
-            held_out: None,
-            left_out: String::new(),
-            log_error_p90: conformal_p90(&off).map(rounded),
-            log_errors: law_of(&off),
-        },
-    })
-}
-
 /// Marks in a device's name, and the data sheet they mean; the first that fits.
 const KNOWN: [(&[&str], &str); 6] = [
     (&["GB200"], "gb200"),
@@ -228,9 +191,9 @@ fn sheet_of(identity: &Identity, samples: &[&Sample], rows: &[GemmRow]) -> DataS
     // The larger half of sizes: small copies stay in the cache, and launching hides their rate.
     let rates: Vec<f64> = copies
         .filter(|s| s.point.bytes.is_some_and(|b| b >= largest / 16))
-        .filter_map(|s| moved(s).map(|(bytes, _, seconds)| bytes / seconds / 1e9))
+        .filter_map(|s| memory::moved(s).map(|(bytes, _, seconds)| bytes / seconds / 1e9))
         .collect();
-    let software = identity.get("software") == Some("true");
+    let software = identity.is_software();
     let threads = threads::available() as u32;
     let sms = identity.get("sms").and_then(|sms| sms.parse().ok());
     let uploads = samples.iter().filter(|s| s.point.part == "upload");

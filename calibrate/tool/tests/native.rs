@@ -10,71 +10,29 @@ use calibrate::measure::backend::{Backend as _, DeviceError, Step};
 use calibrate::measure::bench::Bench;
 use calibrate::measure::device::native::Native;
 use calibrate::measure::kernels;
-use calibrate::measure::layer::{self, Execution, Plan};
 use calibrate::measure::numbers::Format;
-use calibrate::measure::probe::verify;
-use calibrate::measure::probes::Suite;
-use calibrate::measure::samples;
-use calibrate::measure::shapes::Shape;
+use calibrate::measure::samples::{self, Sample};
+use moesim::base::units::Bytes;
+use moesim::kernels::Kernels;
+use moesim::kernels::profile::{MemoryKernel, Moved};
 
-/// A layer with everything in it, and sizes that divide by nothing.
-const SHAPE: Shape = Shape {
-    name: "odd",
-    hidden: 40,
-    inter: 56,
-    ffn: 5,
-    constant: 2,
-    copy: 1,
-    zero: 1,
-    top_k: 3,
-    tokens: 75,
-    pathway_aware: true,
-};
+mod twinned;
+use twinned::{SHAPE, suite};
 
 #[test]
 fn the_layer_is_its_twin_in_every_form() {
-    let mut device = Native::open(0).expect("a CPU");
-    let mut bench = Bench::new(&mut device, Format::F32);
-    let forms = [(None, None), (Some(0.5), None), (Some(1.0), Some((20, 9))), (Some(0.1), None)];
-    // Enough tokens that threads share the work, too.
-    for tokens in [SHAPE.tokens, 1500] {
-        for execution in [Execution::Grouped, Execution::Sequential] {
-            for (tau, capacity) in forms {
-                let plan = Plan { shape: SHAPE, tokens, tau, capacity, execution };
-                let set = layer::set(&plan, 11, &mut bench).expect("built");
-                bench.run(&set.steps).expect("the device runs");
-                let outcome = verify(&set, &mut bench).expect("the device answers");
-                let error = outcome.unwrap_or_else(|refusal| panic!("{plan:?}: {refusal}"));
-                assert!(error > 0.0, "an error of exactly nothing compares nothing");
-                bench.clear();
-            }
-        }
+    // Alone, and with so many tokens that threads share the work.
+    for (threads, tokens) in [(1, SHAPE.tokens), (3, 8000)] {
+        let mut device = Native::open(0, threads).expect("a CPU");
+        twinned::layer_in_every_form(&mut Bench::new(&mut device, Format::F32), tokens);
     }
 }
 
 #[test]
 fn every_probe_agrees_with_its_twin_and_no_kernel_is_left_out() {
-    let mut device = Native::open(0).expect("a CPU");
+    let mut device = Native::open(0, 2).expect("a CPU");
     let mut bench = Bench::new(&mut device, Format::F32);
-    let (shapes, format) = (vec![SHAPE], Format::F32);
-    let suite = Suite { shapes, software: true, format, sms: Some(4), gpus: 1 };
-    let mut run: Vec<&str> = Vec::new();
-    for probe in suite.probes() {
-        let points = probe.points();
-        let first = |at: &usize| points[..*at].iter().all(|p| p.part != points[*at].part);
-        let last = points.len() - 1;
-        for point in (0..=last).filter(|at| first(at) || *at == last).map(|at| &points[at]) {
-            let set = probe.set(point, 3, &mut bench).unwrap_or_else(|e| panic!("{point:?}: {e}"));
-            bench.run(&set.steps).expect("the device runs");
-            let outcome = verify(&set, &mut bench).expect("the device answers");
-            outcome.unwrap_or_else(|refusal| panic!("{} {point:?}: {refusal}", probe.name()));
-            run.extend(set.steps.iter().filter_map(|step| match step {
-                Step::Launch(launch) => Some(launch.kernel.name),
-                _ => None,
-            }));
-            bench.clear();
-        }
-    }
+    let (_, run) = twinned::probes_agree(&mut bench, &suite(Format::F32, 1));
     for kernel in kernels::all() {
         // Inputs are made and poisoned by two; products are no kernel here.
         let elsewhere = ["fill", "poison", "gemm", "gemm_f32"].contains(&kernel.name);
@@ -84,9 +42,9 @@ fn every_probe_agrees_with_its_twin_and_no_kernel_is_left_out() {
 
 #[test]
 fn what_a_cpu_cannot_do_is_said() {
-    let Err(DeviceError::Absent(said)) = Native::open(1) else { panic!("a second CPU") };
+    let Err(DeviceError::Absent(said)) = Native::open(1, 1) else { panic!("a second CPU") };
     assert!(said.contains("device 0"), "{said}");
-    let mut device = Native::open(0).expect("a CPU");
+    let mut device = Native::open(0, 2).expect("a CPU");
     assert!(matches!(device.allocate(1 << 60), Err(DeviceError::OutOfMemory(_))));
     let buffer = device.allocate(64).expect("a buffer");
     let exchange = Step::AllToAll { from: vec![buffer], to: vec![buffer], block: 16 };
@@ -119,7 +77,26 @@ fn the_loop_closes_on_a_cpu() {
     let profile = out.join("mine.toml");
     let profile = profile.to_str().expect("a name in UTF-8");
     passes(&["fit", "--samples", folder, "--out", profile]);
+    kernels_take_what_was_measured(&rows, profile);
     let said = passes(&["compare", profile]);
     assert!(said.contains("median error") && said.contains("sequential"), "{said}");
     std::fs::remove_dir_all(out).unwrap();
+}
+
+/// Kernels that move memory take in a simulation what the profile's samples of them took.
+fn kernels_take_what_was_measured(rows: &[Sample], profile: &str) {
+    let path = std::path::Path::new(profile);
+    let source = moesim::config::Source::read(path).expect("a profile");
+    let profile = moesim::config::read_profile(&source, path).expect("a profile");
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    for (part, kernel) in [("permute", MemoryKernel::Permute), ("mix", MemoryKernel::Mix)] {
+        for row in rows.iter().filter(|row| row.point.part == part) {
+            // Counted in 16 bits, measured in 32.
+            let bytes = Bytes(row.point.bytes.expect("bytes") / 2);
+            let width = row.point.hidden.expect("a width") as u32;
+            let foreseen = kernels.moved(&[Moved { kernel, width, bytes }]).secs();
+            let off = foreseen / row.timing.p05 - 1.0;
+            assert!(off.abs() < 0.01, "{part} of {bytes:?}: {foreseen} s, {off}");
+        }
+    }
 }

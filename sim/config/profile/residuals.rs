@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::base::table::{Table, TableError};
 use crate::kernels::curves::{Curves, Kriging, Site};
+use crate::kernels::profile::{MemoryKernel, MovingFit};
 
 /// Residuals are stored in units of this.
 pub(super) const UNIT: f64 = 1e-4;
@@ -70,6 +71,20 @@ impl<'t> Residuals<'t> {
             sites.push(Site { at: at.clone(), residual: curve.values().copied().collect() });
         }
         Ok(Curves::new(knots.into_iter().map(f64::from).collect(), sites, kriging))
+    }
+}
+
+impl Residuals<'_> {
+    /// Of kernels that mostly move memory and were measured by themselves: by the width of a row, then by bytes.
+    pub(super) fn of_memory_kernels(&self) -> BTreeMap<MemoryKernel, MovingFit> {
+        let of = |kernel: MemoryKernel| {
+            let shapes = self.families.get(format!("memory/{}", kernel.name()).as_str())?;
+            let wide = |(at, curve): (&Vec<u32>, &BTreeMap<u32, f64>)| {
+                at.first().map(|&width| (width, curve.clone()))
+            };
+            Some((kernel, MovingFit { residual: shapes.iter().filter_map(wide).collect() }))
+        };
+        MemoryKernel::ALL.into_iter().filter_map(of).collect()
     }
 }
 

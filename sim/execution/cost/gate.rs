@@ -3,6 +3,7 @@
 use super::{KernelTimes, experts_ask};
 use crate::base::units::{Bytes, SimDuration};
 use crate::kernels::Support;
+use crate::kernels::profile::{MemoryKernel, Moved};
 use crate::workload::{Dtype, GateNetwork, Model, Scheme, Workload};
 
 /// Whether the kernel of grouped experts takes its rows as quantised by a kernel of their own: grouped GEMMs
@@ -40,6 +41,7 @@ pub(crate) fn gate(workload: &Workload, kernels: &dyn KernelTimes, first: bool) 
     let residual =
         if model.gating_residual && !first { gemm(experts, experts) } else { SimDuration::ZERO };
     // Softmax and top-K read and write the scores in fp32, in three launches.
-    let choose = kernels.memory_bound(Bytes(3 * 4 * tokens * u64::from(experts)), 3);
+    let bytes = Bytes(3 * 4 * tokens * u64::from(experts));
+    let choose = kernels.moved(&[Moved { kernel: MemoryKernel::Choose, width: experts, bytes }]);
     scores + residual + choose
 }

@@ -2,7 +2,7 @@
 
 use super::{KernelTimes, RowTimes, SlotTimes};
 use crate::base::units::{Bytes, SimDuration};
-use crate::kernels::profile::{CollectiveOp, Precision};
+use crate::kernels::profile::{CollectiveOp, Moved, Precision};
 use crate::kernels::{Basis, ExpertsAsk, ExpertsChoice, Kernels, Part};
 use crate::workload::Dtype;
 
@@ -23,6 +23,10 @@ impl KernelTimes for Kernels<'_> {
 
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
         Kernels::memory_bound(self, bytes, launches)
+    }
+
+    fn moved(&self, parts: &[Moved]) -> SimDuration {
+        Kernels::moved(self, parts)
     }
 
     fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<[SimDuration; 2]> {

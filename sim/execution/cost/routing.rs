@@ -4,6 +4,7 @@
 use super::LayerCost;
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
+use crate::kernels::profile::{MemoryKernel, Moved};
 use crate::workload::{Dtype, Workload};
 
 impl LayerCost<'_> {
@@ -11,7 +12,7 @@ impl LayerCost<'_> {
     #[must_use]
     pub fn permute(&self, slots: u64) -> Op {
         let bytes = Bytes(2 * slots * self.workload.dispatch_bytes().0);
-        Op { reason: Reason::Permute, time: self.memory(bytes) }
+        Op { reason: Reason::Permute, time: self.rows_moved(MemoryKernel::Permute, bytes) }
     }
 
     /// Mix, eq. (7): `slots` results into the GPU's tokens.
@@ -20,7 +21,11 @@ impl LayerCost<'_> {
         let tokens = u64::from(self.workload.batch.tokens_per_gpu);
         let (result, token) = (self.workload.combine_bytes().0, self.workload.token_bytes().0);
         let bytes = Bytes(slots * result + tokens * token);
-        Op { reason: Reason::Mix, time: self.memory(bytes) }
+        Op { reason: Reason::Mix, time: self.rows_moved(MemoryKernel::Mix, bytes) }
+    }
+
+    fn rows_moved(&self, kernel: MemoryKernel, bytes: Bytes) -> SimDuration {
+        self.kernels.moved(&[Moved { kernel, width: self.workload.model.hidden, bytes }])
     }
 
     /// Permute backward: gradients of the same rows the other way, in the format of a combine.

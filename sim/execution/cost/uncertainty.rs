@@ -19,7 +19,7 @@
 use super::{KernelTimes, RowTimes, SlotTimes, experts_ask};
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, SimDuration};
-use crate::kernels::profile::{CollectiveOp, LogErrors, Precision};
+use crate::kernels::profile::{CollectiveOp, LogErrors, Moved, Precision};
 use crate::kernels::{Basis, ExpertsAsk, ExpertsChoice, Kernels};
 use crate::network::Rates;
 use crate::workload::{Dtype, Workload};
@@ -137,6 +137,10 @@ impl KernelTimes for PerturbedKernels<'_> {
 
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
         self.kernels.memory_bound(bytes, launches).scaled(self.factors.memory)
+    }
+
+    fn moved(&self, parts: &[Moved]) -> SimDuration {
+        self.kernels.moved(parts).scaled(self.factors.memory)
     }
 
     fn collective(&self, op: CollectiveOp, gpus: u32, bytes: Bytes) -> Option<[SimDuration; 2]> {

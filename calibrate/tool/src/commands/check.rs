@@ -11,7 +11,7 @@ use super::measure::format_for;
 use super::{Refused, say, warn};
 use crate::measure::backend::{DeviceError, DeviceFacts};
 use crate::measure::bench::Bench;
-use crate::measure::device::{self, Choice};
+use crate::measure::device::{self, Opening};
 use crate::measure::probe::{Point, Probe, verify};
 use crate::measure::probes::Suite;
 use crate::measure::session::described;
@@ -24,12 +24,8 @@ const SHAPE: &str = "tiny";
 /// Which device, and for how long.
 #[derive(Args)]
 pub struct CheckArgs {
-    /// CUDA where there is one, else wgpu (Vulkan, Metal or DX12); `native` is the CPU itself.
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: Choice,
-    /// Which device, counted from 0.
-    #[arg(long, default_value_t = 0)]
-    device: usize,
+    #[command(flatten)]
+    opening: Opening,
     /// Format of tokens and weights. Default: as `measure` takes it.
     #[arg(long, value_name = "FORMAT")]
     dtype: Option<String>,
@@ -61,8 +57,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Refused> {
         return Err(Diagnostic::of(place, "is too little or too much", "give 0 to 86400").into());
     }
     let deadline = start + Duration::from_secs_f64(args.seconds);
-    let (mut backend, passed_over) =
-        device::open(args.backend, args.device).map_err(|e| e.to_string())?;
+    let (mut backend, passed_over) = device::open(&args.opening).map_err(|e| e.to_string())?;
     for reason in passed_over {
         warn(&format!("note: {reason}"));
     }

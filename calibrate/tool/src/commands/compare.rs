@@ -8,9 +8,9 @@ use moesim::config::{Diagnostic, Source, read_profile};
 use moesim::output::plot::{Axis, Cloud, LineChart, Point, PredictedMeasured, Series, save};
 
 use super::{Refused, loop_name, say};
-use crate::compare::{Compared, error_quantile, gains, layers};
+use crate::compare::{Compared, Gain, error_quantile, gains, layers};
 use crate::measure::samples;
-use crate::measure::session::{Coverage, coverage};
+use crate::measure::session::{Coverage, coverage, recorded};
 
 /// Whose prediction, and of what.
 #[derive(Args)]
@@ -39,6 +39,8 @@ fn load(args: &CompareArgs) -> Result<(Vec<Compared>, String, Coverage), Refused
     let beside = args.profile.parent().map(Path::to_path_buf).unwrap_or_default();
     let folder = args.samples.clone().unwrap_or_else(|| beside.clone());
     let rows = samples::read_folder(&folder).map_err(|e| e.to_string())?;
+    let software = recorded(&folder).is_some_and(|identity| identity.is_software());
+    let rows = samples::undisturbed(rows, software);
     let of_loop = beside.join(format!("{}.toml", loop_name(&profile.name)));
     let of_loop = if of_loop.exists() {
         let source = Source::read(&of_loop)?;
@@ -61,38 +63,65 @@ pub(super) fn compare(args: &CompareArgs) -> Result<(), Refused> {
         "whole layers on {device}: measured, and predicted by a fit that has not seen them"
     ));
     say("");
-    say("                                 FFN          layer, us            gain over vanilla, %");
-    say("shape       experts      tau   share  measured  predicted   error  measured  predicted");
+    say(
+        "                                 FFN            layer, us                    gain over vanilla, %",
+    );
+    say(
+        "shape       experts      tau   share  measured    +-  predicted   error  measured    +-  predicted",
+    );
     let gains = gains(&found);
     for layer in &found {
         let tau = layer.tau.map_or("-".to_owned(), |tau| format!("{tau:.2}"));
         let gain = gains.iter().find(|g| g.layer == *layer).map_or(String::new(), |g| {
-            format!("{:10.1}{:11.1}", g.measured * 100.0, g.predicted * 100.0)
+            let [measured, within, predicted] =
+                [g.measured, g.repeats_to, g.predicted].map(|share| share * 100.0);
+            let far = if g.is_met() { "" } else { " *" };
+            format!("{measured:10.1}{within:6.1}{predicted:11.1}{far}")
         });
         say(&format!(
-            "{:<12}{:<11}{tau:>5}{:8.3}{:10.1}{:11.1}{:+7.1}%{gain}",
+            "{:<12}{:<11}{tau:>5}{:8.3}{:10.1}{:5.1}%{:11.1}{:+7.1}%{gain}",
             layer.shape,
             if layer.grouped { "grouped" } else { "sequential" },
             layer.ffn_share,
             layer.measured * 1e6,
+            layer.repeats_to() * 100.0,
             layer.predicted * 1e6,
             layer.error() * 100.0
         ));
     }
     say("");
-    let count = found.len();
-    let error = error_quantile(&found, 0.5).unwrap_or_default() * 100.0;
-    let p90 = error_quantile(&found, 0.9).unwrap_or_default() * 100.0;
-    let offs: Vec<f64> = gains.iter().map(|g| (g.predicted - g.measured).abs() * 100.0).collect();
-    let points = quantile(&offs, 0.5, Rule::Linear).unwrap_or(0.0);
-    say(&format!(
-        "time of {count} layers: median error {error:.1} %, p90 {p90:.1} %; gain: median {points:.1} \
-         points off"
-    ));
+    said_of_all(&found, &gains);
     if !covered.short.is_empty() {
         say(&format!("measured so far: {}", covered.described()));
     }
     Ok(())
+}
+
+/// What there is to say of all layers and gains at once.
+fn said_of_all(found: &[Compared], gains: &[Gain]) {
+    let count = found.len();
+    let error = error_quantile(found, 0.5).unwrap_or_default() * 100.0;
+    let p90 = error_quantile(found, 0.9).unwrap_or_default() * 100.0;
+    let median = |values: Vec<f64>| quantile(&values, 0.5, Rule::Linear).unwrap_or(0.0) * 100.0;
+    let points = median(gains.iter().map(|g| (g.predicted - g.measured).abs()).collect());
+    say(&format!(
+        "time of {count} layers: median error {error:.1} %, p90 {p90:.1} %; gain: median {points:.1} \
+         points off"
+    ));
+    let windows = found.iter().map(|layer| layer.windows.len()).max().unwrap_or_default();
+    if windows > 1 {
+        let times = median(found.iter().map(Compared::repeats_to).collect());
+        let of_gains = median(gains.iter().map(|g| g.repeats_to).collect());
+        say(&format!(
+            "+-: the farthest of {windows} windows from their median; at the median {times:.1} % of a \
+             time, {of_gains:.1} points of a gain"
+        ));
+    }
+    let met = gains.iter().filter(|gain| gain.is_met()).count();
+    let all = gains.len();
+    say(&format!(
+        "{met} of {all} gains are predicted to ten points or a tenth of the gain; * marks the others"
+    ));
 }
 
 /// For the line below a picture: how much of the plan was measured, if not all.

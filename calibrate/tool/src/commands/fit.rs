@@ -72,6 +72,7 @@ fn own_device(samples: &Path, out: &Path) -> Result<(), Refused> {
         return Err(Diagnostic::of(samples.display().to_string(), found, help).into());
     };
     let rows = samples::read_folder(samples).map_err(|e| e.to_string())?;
+    let rows = samples::undisturbed(rows, identity.is_software());
     let (profile, sheet) = fit_samples::profile(name, &identity, &rows)?;
     let covered = coverage(samples, &rows).described();
     let of = |key| identity.get(key).unwrap_or("unknown");

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Refused, say, warn};
 use crate::measure::backend::DeviceFacts;
 use crate::measure::bench::Bench;
-use crate::measure::device::{self, Choice};
+use crate::measure::device::{self, Opening};
 use crate::measure::numbers::Format;
 use crate::measure::probes::Suite;
 use crate::measure::session::{Progress, Report, Session, described};
@@ -24,12 +24,8 @@ pub struct MeasureArgs {
     /// The folder for samples. A session that was cut off goes on where it stopped.
     #[arg(long)]
     out: PathBuf,
-    /// CUDA where there is one, else wgpu (Vulkan, Metal or DX12); `native` is the CPU itself.
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: Choice,
-    /// Which device, counted from 0.
-    #[arg(long, default_value_t = 0)]
-    device: usize,
+    #[command(flatten)]
+    opening: Opening,
     /// The expert shapes of these models. Repeatable.
     #[arg(long = "shape", value_name = "NAME")]
     shapes: Vec<String>,
@@ -57,8 +53,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), Refused> {
         let place = format!("--minutes {minutes}");
         return Err(Diagnostic::of(place, "is too little or too much", "give 0.01 to 1440").into());
     }
-    let (mut backend, passed_over) =
-        device::open(args.backend, args.device).map_err(|e| e.to_string())?;
+    let (mut backend, passed_over) = device::open(&args.opening).map_err(|e| e.to_string())?;
     for reason in passed_over {
         warn(&format!("note: {reason}"));
     }
@@ -75,7 +70,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<(), Refused> {
         format,
         budget: Duration::from_secs_f64(minutes * 60.0).saturating_sub(start.elapsed()),
         seed: args.seed,
-        telemetry: Telemetry::of(&facts.name, facts.software, args.device),
+        telemetry: Telemetry::of(&facts.name, facts.software, args.opening.device),
     };
     let mut bench = Bench::new(backend.as_mut(), format);
     let mut bar = Bar::new();

@@ -133,7 +133,8 @@ fn with_few_experts<'r>(
     };
     let several: Vec<&ExpertsRow> = rows.iter().filter(useful).copied().collect();
     let mut used = single.to_vec();
-    let asked = known.precision == Precision::Bf16 && known.tiles != TileRule::ByRows;
+    let asked = known.precision == Precision::Bf16
+        && !matches!(known.tiles, TileRule::ByRows | TileRule::Rows(_));
     if !asked || several.is_empty() {
         return used;
     }

@@ -156,6 +156,7 @@ pub fn memory(
     Some(moesim::kernels::profile::MemoryFit {
         efficiency,
         launch: SimDuration::from_secs(rounded_time(launch)),
+        kernels: BTreeMap::new(),
         evidence,
     })
 }

@@ -20,14 +20,29 @@ pub enum Choice {
     Native,
 }
 
-/// Opens the device of this index, and says which backends could not be used and why.
+/// Which device, of which backend.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Opening {
+    /// CUDA where there is one, else wgpu (Vulkan, Metal or DX12); `native` is the CPU itself.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub backend: Choice,
+    /// Which device, counted from 0.
+    #[arg(long, default_value_t = 0)]
+    pub device: usize,
+    /// Threads of `native`. More than one repeats well on a machine that does nothing else.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+}
+
+/// Opens the device that is asked for, and says which backends could not be used and why.
 ///
 /// # Errors
 /// One sentence for each backend that was tried, when none can be used.
-pub fn open(choice: Choice, index: usize) -> Result<(Box<dyn Backend>, Vec<String>), DeviceError> {
+pub fn open(opening: &Opening) -> Result<(Box<dyn Backend>, Vec<String>), DeviceError> {
     let mut reasons = Vec::new();
+    let Opening { backend: choice, device: index, threads } = *opening;
     if choice == Choice::Native {
-        return Ok((Box::new(native::Native::open(index)?), reasons));
+        return Ok((Box::new(native::Native::open(index, threads)?), reasons));
     }
     if choice != Choice::Wgpu {
         match cuda::Cuda::open(index) {

@@ -24,6 +24,7 @@ use super::probe::{Expected, Output, Set, dear_spots};
 use super::shapes::Shape;
 use super::twin::{self, Experts};
 
+pub mod cut;
 mod experts;
 mod gate;
 

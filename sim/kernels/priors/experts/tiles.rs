@@ -14,8 +14,9 @@
 //! | fp8, one scale, tokens ≤ experts | 64 × 128 × 128 | 1 |
 //! | fp8, one scale | 128 × 256 × 128 | 32 |
 //!
-//! Kernels whose choice is not published (TensorRT-LLM's, CUTLASS's, those of `calibrate measure`) are taken to
-//! choose by rows: the power of two at or above the mean rows of an expert, from 8 to 128, × 128 × 128 bytes.
+//! Kernels of `calibrate measure` that are its own have tiles of so many rows, and the profile says how many: were
+//! they taken for more, an expert of 65 rows would cost as much as one of 128. Kernels whose choice is not
+//! published (TensorRT-LLM's, CUTLASS's, cuBLAS's) are taken to choose by rows: the power of two at or above the mean rows of an expert, from 8 to 128, × 128 × 128 bytes.
 //! Against 64 rows at most, and on CUTLASS against 128 always, this is as good or better on models left out.
 
 use std::collections::BTreeMap;
@@ -55,6 +56,8 @@ impl Tile {
 pub enum TileRule {
     /// By the mean rows of an expert.
     ByRows,
+    /// So many rows whatever the experts get, a power of two from 8 to 256: kernels whose tile is known.
+    Rows(u32),
     /// As SGLang's Triton kernel does on a device that none of its files is of.
     Sglang,
     /// As SGLang's Triton kernel does on a device, by its place among those that have files.
@@ -73,12 +76,17 @@ impl TileRule {
         place.map_or(Self::Sglang, |place| Self::SglangOn(place as u16))
     }
 
-    /// By its word in profiles: `by-rows`, `sglang` or `sglang on NVIDIA_H200`.
+    /// By its word in profiles: `by-rows`, `16 rows`, `sglang` or `sglang on NVIDIA_H200`.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
         match word {
             "by-rows" => Some(Self::ByRows),
             "sglang" => Some(Self::Sglang),
+            _ if word.ends_with(" rows") => {
+                let rows: u32 = word.strip_suffix(" rows")?.parse().ok()?;
+                let fits = rows.is_power_of_two() && (8..=256).contains(&rows);
+                fits.then_some(Self::Rows(rows))
+            }
             _ => {
                 let device = word.strip_prefix("sglang on ")?;
                 let place = shipped().devices.iter().position(|known| known == device)?;
@@ -92,6 +100,7 @@ impl TileRule {
     pub fn name(self) -> String {
         match self {
             Self::ByRows => "by-rows".to_owned(),
+            Self::Rows(rows) => format!("{rows} rows"),
             Self::Sglang => "sglang".to_owned(),
             Self::SglangOn(place) => {
                 let known = &shipped().devices;
@@ -104,7 +113,7 @@ impl TileRule {
     #[must_use]
     pub fn on(self, device: &str) -> Self {
         match self {
-            Self::ByRows => Self::ByRows,
+            Self::ByRows | Self::Rows(_) => self,
             Self::Sglang | Self::SglangOn(_) => Self::of("triton", device),
         }
     }
@@ -119,7 +128,8 @@ impl TileRule {
     #[must_use]
     pub fn tiles(self, precision: Precision, shape: ExpertsShape, tokens: u64) -> [Tile; 2] {
         let place = match self {
-            Self::ByRows => return [by_rows(precision, shape, tokens); 2],
+            Self::ByRows => return [of_rows(precision, mean_rows(shape, tokens)); 2],
+            Self::Rows(rows) => return [of_rows(precision, rows); 2],
             Self::Sglang => None,
             Self::SglangOn(place) => Some(place),
         };
@@ -147,10 +157,14 @@ fn driver_name(sheet: &str) -> &'static str {
     }
 }
 
-fn by_rows(precision: Precision, shape: ExpertsShape, tokens: u64) -> Tile {
+/// The power of two at or above the mean rows of an expert, within bounds.
+fn mean_rows(shape: ExpertsShape, tokens: u64) -> u32 {
     let slots = tokens.saturating_mul(u64::from(shape.top_k));
     let mean = slots.div_ceil(u64::from(shape.experts.max(1)));
-    let rows = mean.clamp(8, 128).next_power_of_two() as u32;
+    mean.clamp(8, 128).next_power_of_two() as u32
+}
+
+fn of_rows(precision: Precision, rows: u32) -> Tile {
     Tile::new(rows, 128, if precision == Precision::Bf16 { 64 } else { 128 }, 8, 4)
 }
 

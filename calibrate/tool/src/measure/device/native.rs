@@ -1,11 +1,13 @@
 //! The CPU itself, without a driver: threads for kernels, `matrixmultiply` for products.
 //!
-//! Steps run when they are asked for, on as many threads as there are cores, and are timed by the
-//! host's clock; a product that is to use fewer SMs gets fewer threads. Numbers are of 32 bits.
+//! Steps run when they are asked for, on one thread unless more are asked for, and are timed by the host's
+//! clock; a product that is to use fewer SMs gets fewer threads. Numbers are of 32 bits. Threads are kept, and
+//! share only what takes some hundred microseconds: waking one takes tens. On a machine that does anything else,
+//! one thread is what can be measured: two wait for each other, and so for whatever took the other's core.
 
 use std::time::Instant;
 
-use moesim::base::threads;
+use moesim::base::threads::Team;
 
 use super::super::backend::{
     Backend, Buffer, Clock, DeviceError, DeviceFacts, Elapsed, Prepared, Step,
@@ -24,7 +26,7 @@ const SOME_MEMORY: u64 = 1 << 30;
 /// The CPU as a device.
 pub struct Native {
     facts: DeviceFacts,
-    threads: usize,
+    team: Team,
     /// Buffers, in words.
     memory: Vec<Vec<u32>>,
     ready: Vec<Vec<Step>>,
@@ -35,25 +37,25 @@ pub struct Native {
 }
 
 impl Native {
-    /// The CPU of this machine; there is one.
+    /// So many threads of the CPU of this machine; there is one.
     ///
     /// # Errors
     /// If another is asked for.
-    pub fn open(index: usize) -> Result<Self, DeviceError> {
+    pub fn open(index: usize, threads: usize) -> Result<Self, DeviceError> {
         if index > 0 {
             let found = format!("there is no CPU {index}: all of this machine's are device 0");
             return Err(DeviceError::Absent(found));
         }
-        let threads = threads::available();
+        let team = Team::of(threads);
         let memory = available_bytes().unwrap_or(SOME_MEMORY);
         let facts = DeviceFacts {
             name: model().unwrap_or_else(|| "CPU".to_owned()),
             backend: "native".to_owned(),
-            driver: format!("{threads} threads"),
+            driver: format!("{} threads", team.size()),
             software: true,
             memory: Some(memory),
             cache: cpu_cache_bytes(),
-            sms: Some(threads as u32),
+            sms: Some(team.size() as u32),
             gpus: 1,
             largest_buffer: memory,
             formats: vec![Format::F32],
@@ -61,7 +63,25 @@ impl Native {
         };
         let (memory, ready) = (Vec::new(), Vec::new());
         let (sent, received) = (Vec::new(), Vec::new());
-        Ok(Self { facts, threads, memory, ready, sent, received })
+        Ok(Self { facts, team, memory, ready, sent, received })
+    }
+
+    /// Hands out two buffers at once, the first to be read and the second to be written: for exchanges that other
+    /// libraries do.
+    ///
+    /// # Panics
+    /// If they are one.
+    pub fn with_both<T>(
+        &mut self,
+        (from, to): (Buffer, Buffer),
+        work: impl FnOnce(&[u8], &mut [u8]) -> T,
+    ) -> T {
+        assert_ne!(from, to, "one buffer in two places");
+        let source = std::mem::take(&mut self.memory[from.0 as usize]);
+        let target = bytemuck::cast_slice_mut(&mut self.memory[to.0 as usize]);
+        let done = work(bytemuck::cast_slice(&source), target);
+        self.memory[from.0 as usize] = source;
+        done
     }
 
     fn bytes(&self, buffer: Buffer, count: u64) -> &[u8] {
@@ -74,10 +94,10 @@ impl Native {
 
     fn run(&mut self, step: &Step) -> Result<(), DeviceError> {
         match step {
-            Step::Launch(launch) => kernels::run(launch, &mut self.memory, self.threads)?,
+            Step::Launch(launch) => kernels::run(launch, &mut self.memory, &self.team)?,
             Step::Gemm(gemm) => {
-                let threads = gemm.sms.map_or(self.threads, |sms| self.threads.min(sms as usize));
-                product::run(gemm, &mut self.memory, threads.max(1));
+                let most = gemm.sms.map_or(usize::MAX, |sms| sms as usize);
+                product::run(gemm, &mut self.memory, (&self.team, most));
             }
             Step::Copy { from, to, bytes } => {
                 let source = std::mem::take(&mut self.memory[from.0 as usize]);

@@ -4,6 +4,7 @@ use super::super::backend::{Buffer, DeviceError, Gemm, Step};
 use super::super::bench::Bench;
 use super::super::kernels;
 use super::super::numbers::Numbers;
+use super::super::shapes::Shape;
 use super::super::twin::Experts;
 use super::{Gated, Plan, Weights, blocks, grid, product};
 
@@ -12,11 +13,27 @@ const TOKEN_GROUPS: u64 = 8192;
 
 type Built = (Vec<Step>, Buffer, Weights);
 
-/// Rows of FFN experts, at least one: buffers are never empty.
+/// Rows of FFN experts, and how many there are.
 fn ffn_rows(plan: &Plan, gated: &Gated) -> (Vec<u32>, u32) {
     let rows = gated.counts[..plan.shape.ffn as usize].to_vec();
     let sum = rows.iter().sum();
     (rows, sum)
+}
+
+/// Numbers of so many rows, of one at least: buffers are never empty.
+fn count(rows: u32, columns: u32) -> u64 {
+    u64::from(rows.max(1)) * u64::from(columns)
+}
+
+/// The weights of experts that are multiplied at once: both products up as one, and down.
+fn merged(shape: Shape, seed: u32) -> [Numbers; 2] {
+    [Numbers::weights(seed ^ 0x21, shape.hidden), Numbers::weights(seed ^ 0x22, shape.inter)]
+}
+
+/// The twins of experts at once of one seed, and of zero-computation experts of another.
+pub(super) fn weights_of(shape: Shape, of_experts: u32, own: u32) -> Weights {
+    let [up, down] = merged(shape, of_experts);
+    Weights::new(Experts::Merged { up, down }, own, shape.hidden)
 }
 
 pub(super) fn grouped(
@@ -25,33 +42,73 @@ pub(super) fn grouped(
     gated: &Gated,
     bench: &mut Bench<'_>,
 ) -> Result<Built, DeviceError> {
-    let shape = plan.shape;
-    let (t, d, h, k) = (plan.tokens, shape.hidden, shape.inter, shape.top_k);
-    let (rows, sum) = ffn_rows(plan, gated);
-    let count = |rows: u32, columns: u32| u64::from(rows.max(1)) * u64::from(columns);
-    let up = Numbers::weights(seed ^ 0x21, d);
-    let down = Numbers::weights(seed ^ 0x22, h);
+    let (rows, _) = ffn_rows(plan, gated);
+    let (mut steps, xs) = permuted(plan, gated, bench)?;
+    let (ffn, z) = at_once(plan.shape, (&rows, 0), seed, xs, bench)?;
+    let weights = weights_of(plan.shape, seed, seed);
+    let (after, y) = combined(plan, gated, (z, weights), bench)?;
+    steps.extend(ffn);
+    steps.extend(after);
+    Ok((steps, y, weights))
+}
+
+/// Rows for FFN experts, in the experts' order.
+pub(super) fn permuted(
+    plan: &Plan,
+    gated: &Gated,
+    bench: &mut Bench<'_>,
+) -> Result<(Vec<Step>, Buffer), DeviceError> {
+    let (_, sum) = ffn_rows(plan, gated);
+    let (d, wide) = (plan.shape.hidden, blocks(plan.shape.hidden, bench.format));
+    let xs = bench.output(count(sum, d))?;
+    let buffers = vec![gated.x, gated.rows, xs];
+    let step = bench.step(&kernels::GATHER, buffers, vec![sum, wide, 0], count(sum, wide));
+    Ok((if sum > 0 { vec![step] } else { Vec::new() }, xs))
+}
+
+/// FFN experts over their rows: as many experts as there are numbers of rows, from this one on.
+pub(super) fn at_once(
+    shape: Shape,
+    (rows, first): (&[u32], u32),
+    seed: u32,
+    xs: Buffer,
+    bench: &mut Bench<'_>,
+) -> Result<(Vec<Step>, Buffer), DeviceError> {
+    let (d, h) = (shape.hidden, shape.inter);
+    let [up, down] = merged(shape, seed);
+    let sum = rows.iter().sum();
     let w13 = bench.input(u64::from(shape.ffn) * count(d, 2 * h), up)?;
     let w2 = bench.input(u64::from(shape.ffn) * count(h, d), down)?;
-    let xs = bench.output(count(sum, d))?;
     let both = bench.output(count(sum, 2 * h))?;
     let inner = bench.output(count(sum, h))?;
     let z = bench.output(count(sum, d))?;
-    let y = bench.output(count(t, d))?;
-    let wide = blocks(d, bench.format);
-    let mut steps = Vec::new();
-    if sum > 0 {
-        let gather = vec![gated.x, gated.rows, xs];
-        steps.extend([
-            bench.step(&kernels::GATHER, gather, vec![sum, wide, 0], count(sum, wide)),
-            Step::Gemm(product(bench, [xs, w13, both], (2 * h, d), rows.clone())),
-            bench.step(&kernels::SWIGLU, vec![both, inner], vec![sum, h / 4], count(sum, h / 4)),
-            Step::Gemm(product(bench, [inner, w2, z], (d, h), rows)),
-        ]);
+    if sum == 0 {
+        return Ok((Vec::new(), z));
     }
+    let of = |buffers, n, k| {
+        Step::Gemm(Gemm { first_group: first, ..product(bench, buffers, (n, k), rows.to_vec()) })
+    };
+    let steps = vec![
+        of([xs, w13, both], 2 * h, d),
+        bench.step(&kernels::SWIGLU, vec![both, inner], vec![sum, h / 4], count(sum, h / 4)),
+        of([inner, w2, z], d, h),
+    ];
+    Ok((steps, z))
+}
+
+/// Results of FFN experts, in the experts' order, and zero-computation experts into their tokens.
+pub(super) fn combined(
+    plan: &Plan,
+    gated: &Gated,
+    (z, weights): (Buffer, Weights),
+    bench: &mut Bench<'_>,
+) -> Result<(Vec<Step>, Buffer), DeviceError> {
+    let shape = plan.shape;
+    let (t, d, k) = (plan.tokens, shape.hidden, shape.top_k);
+    let y = bench.output(count(t, d))?;
     let mix = vec![z, gated.ids, gated.positions, gated.weights, y];
-    steps.push(bench.step(&kernels::MIX, mix, vec![t, d / 4, k, shape.ffn], count(t, d / 4)));
-    let weights = Weights::new(Experts::Merged { up, down }, seed, d);
+    let mix = bench.step(&kernels::MIX, mix, vec![t, d / 4, k, shape.ffn], count(t, d / 4));
+    let mut steps = vec![mix];
     if plan.tau.is_some() {
         let first = shape.ffn + shape.constant;
         if shape.copy > 0 {
@@ -69,7 +126,7 @@ pub(super) fn grouped(
             steps.push(grid(&kernels::CONSTANT_TOKENS, bench.format, buffers, params, groups));
         }
     }
-    Ok((steps, y, weights))
+    Ok((steps, y))
 }
 
 /// Buffers that the loop uses again for every expert.
@@ -90,7 +147,6 @@ pub(super) fn sequential(
     let shape = plan.shape;
     let (t, d, h) = (plan.tokens, shape.hidden, shape.inter);
     let most = gated.counts.iter().copied().max().unwrap_or(1).max(1);
-    let count = |rows: u32, columns: u32| u64::from(rows) * u64::from(columns);
     let gate = Numbers::weights(seed ^ 0x21, d);
     let up = Numbers::weights(seed ^ 0x23, d);
     let down = Numbers::weights(seed ^ 0x22, h);

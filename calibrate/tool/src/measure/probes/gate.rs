@@ -21,11 +21,20 @@ pub fn probe(_suite: &Suite, shape: &Shape) -> Plain {
         all_experts: Some(all.into()),
         top_k: Some(shape.top_k.into()),
         tokens: Some(shape.tokens.into()),
-        bytes: (part == "choose").then(|| 12 * u64::from(shape.tokens) * u64::from(all)),
         tau,
         ..Point::default()
     };
-    let mut grid = Grid::of(vec![point("choose", shape.all(), None)]);
+    let choice = |all: u32| {
+        let of = |part: u32| Point {
+            tokens: Some((shape.tokens / part).into()),
+            bytes: Some(12 * u64::from(shape.tokens / part) * u64::from(all)),
+            ..point("choose", all, None)
+        };
+        [of(4), of(1)].to_vec()
+    };
+    let mut grid = Grid::of(choice(shape.all()));
+    // Of a vanilla layer the choice is another width.
+    grid.line(0, choice(shape.ffn));
     grid.line(0, vec![point("gate", shape.ffn, None)]);
     grid.line(0, vec![point("gate", shape.all(), Some(0.75))]);
     Plain::of_shape(("gate", shape), "How long does the gate take?", 2.0, grid, build)
@@ -38,7 +47,7 @@ fn build(
     bench: &mut Bench<'_>,
 ) -> Result<Set, DeviceError> {
     if point.part == "choose" {
-        return choose(shape, seed, bench);
+        return choose(shape, point, seed, bench);
     }
     let plan = Plan {
         shape: *shape,
@@ -50,8 +59,15 @@ fn build(
     layer::gate_set(&plan, seed, bench)
 }
 
-fn choose(shape: &Shape, seed: u32, bench: &mut Bench<'_>) -> Result<Set, DeviceError> {
-    let (t, n, k) = (shape.tokens, shape.all(), shape.top_k);
+fn choose(
+    shape: &Shape,
+    point: &Point,
+    seed: u32,
+    bench: &mut Bench<'_>,
+) -> Result<Set, DeviceError> {
+    let of = |size: Option<u64>, usual: u32| size.map_or(usual, |size| size as u32);
+    let (t, n) = (of(point.tokens, shape.tokens), of(point.all_experts, shape.all()));
+    let (k, zeros) = (shape.top_k, if n == shape.all() { shape.zero } else { 0 });
     let slots = u64::from(t) * u64::from(k);
     let numbers = Numbers::tokens(seed);
     let scores = bench.input_as(u64::from(t) * u64::from(n), numbers, Format::F32)?;
@@ -67,7 +83,7 @@ fn choose(shape: &Shape, seed: u32, bench: &mut Bench<'_>) -> Result<Set, Device
         bench.step(
             &kernels::CHOOSE,
             vec![scores, bias, ids, weights],
-            vec![t, n, k, shape.zero],
+            vec![t, n, k, zeros],
             t.into(),
         ),
         bench.step(&kernels::ORDER, vec![ids, ranks, counts], vec![s, n, n, most, most], n.into()),
@@ -76,7 +92,7 @@ fn choose(shape: &Shape, seed: u32, bench: &mut Bench<'_>) -> Result<Set, Device
     let of = move |t: u64| -> Vec<f64> {
         (0..u64::from(n)).map(|e| numbers.at(t * u64::from(n) + e)).collect()
     };
-    let zeros = shape.zero as usize;
+    let zeros = zeros as usize;
     let chosen: Vec<u32> =
         (0..u64::from(t)).flat_map(|t| twin::choose(&of(t), k as usize, zeros).experts).collect();
     let (found, each) = twin::order(&chosen, |_| u32::MAX, n);

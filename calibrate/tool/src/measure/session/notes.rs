@@ -54,6 +54,12 @@ impl Identity {
         self.lines.iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_str())
     }
 
+    /// Whether kernels ran on the CPU, which other programs use too.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.get("software") == Some("true")
+    }
+
     /// Makes the folder this device's, or finds that it already is.
     pub(super) fn claim(&self, folder: &Path) -> Result<(), String> {
         let file = folder.join(DEVICE_FILE);

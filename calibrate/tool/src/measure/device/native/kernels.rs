@@ -4,33 +4,40 @@
 
 use std::sync::Mutex;
 
-use moesim::base::threads::in_parallel;
+use moesim::base::threads::Team;
 
 use super::super::super::backend::{DeviceError, Launch};
 use super::super::super::kernels::NONE;
 use super::super::super::numbers::Numbers;
 
-/// Words that are not worth a second thread.
-const LEAST_PART: usize = 1 << 14;
+/// Words that are not worth a second thread: a megabyte, which takes a hundred microseconds or more.
+const LEAST_PART: usize = 1 << 18;
 
-/// Cuts words into parts of a multiple of `unit`, and does all of them on so many threads; told where
-/// each part begins.
-pub(super) fn in_parts(
-    words: &mut [u32],
-    unit: usize,
-    threads: usize,
-    work: impl Fn(usize, &mut [u32]) + Sync,
-) {
-    let least = LEAST_PART.max(words.len().div_ceil(threads));
+/// Cuts words into parts of a multiple of `unit`, and does all of them by the team; told where each part
+/// begins.
+fn in_parts(words: &mut [u32], unit: usize, team: &Team, work: impl Fn(usize, &mut [u32]) + Sync) {
+    let least = LEAST_PART.max(words.len().div_ceil(team.size()));
     let each = least.div_ceil(unit.max(1)) * unit.max(1);
-    if words.len() <= each || threads < 2 {
+    if words.len() <= each || team.size() < 2 {
         return work(0, words);
     }
-    let parts: Vec<Mutex<&mut [u32]>> = words.chunks_mut(each).map(Mutex::new).collect();
-    in_parallel(parts.len(), threads, |i| {
+    let parts = words.chunks_mut(each).enumerate().map(|(i, part)| (i * each, part));
+    share_out(parts.collect(), (team, usize::MAX), work);
+}
+
+/// Hands each of these parts, with what is known of it, to at most so many of the team.
+pub(super) fn share_out<T: Copy + Send + Sync>(
+    parts: Vec<(T, &mut [u32])>,
+    (team, most): (&Team, usize),
+    work: impl Fn(T, &mut [u32]) + Sync,
+) {
+    let parts: Vec<(T, Mutex<&mut [u32]>)> =
+        parts.into_iter().map(|(known, part)| (known, Mutex::new(part))).collect();
+    team.each(parts.len(), most, |i| {
+        let (known, part) = &parts[i];
         // No thread that held a part can have failed: this one is its only holder.
-        if let Ok(mut part) = parts[i].lock() {
-            work(i * each, &mut part);
+        if let Ok(mut part) = part.lock() {
+            work(*known, &mut part);
         }
     });
 }
@@ -51,7 +58,7 @@ fn silu(v: f32) -> f32 {
 struct Call<'m> {
     launch: &'m Launch,
     memory: &'m [Vec<u32>],
-    threads: usize,
+    team: &'m Team,
 }
 
 impl Call<'_> {
@@ -73,7 +80,7 @@ impl Call<'_> {
 
     /// Every number of y by its index and what it was.
     fn each(&self, y: &mut [u32], count: usize, number: impl Fn(usize, f32) -> f32 + Sync) {
-        in_parts(&mut y[..count], 1, self.threads, |from, part| {
+        in_parts(&mut y[..count], 1, self.team, |from, part| {
             for (i, v) in (from..).zip(reals_mut(part)) {
                 *v = number(i, *v);
             }
@@ -87,7 +94,7 @@ impl Call<'_> {
         (count, width): (usize, usize),
         row: impl Fn(usize, &mut [f32]) + Sync,
     ) {
-        in_parts(&mut y[..count * width], width, self.threads, |from, part| {
+        in_parts(&mut y[..count * width], width, self.team, |from, part| {
             for (r, numbers) in (from / width..).zip(reals_mut(part).chunks_exact_mut(width)) {
                 row(r, numbers);
             }
@@ -99,13 +106,13 @@ impl Call<'_> {
 pub(super) fn run(
     launch: &Launch,
     memory: &mut [Vec<u32>],
-    threads: usize,
+    team: &Team,
 ) -> Result<(), DeviceError> {
     let written: Vec<usize> =
         (0..launch.buffers.len()).filter(|&i| launch.kernel.buffers[i].written).collect();
     let take = |&i: &usize| std::mem::take(&mut memory[launch.buffers[i].0 as usize]);
     let mut out: Vec<Vec<u32>> = written.iter().map(take).collect();
-    let call = Call { launch, memory, threads };
+    let call = Call { launch, memory, team };
     let known =
         elementwise(&call, &mut out[0]) || by_rows(&call, &mut out[0]) || gate(&call, &mut out);
     for (i, words) in written.into_iter().zip(out) {
@@ -126,12 +133,12 @@ fn elementwise(call: &Call<'_>, y: &mut [u32]) -> bool {
         }
         "poison" => {
             let word = call.launch.params[1];
-            in_parts(&mut y[..n], 1, call.threads, |_, part| part.fill(word));
+            in_parts(&mut y[..n], 1, call.team, |_, part| part.fill(word));
         }
         "nothing" => y[0] = call.launch.params[0],
         "copy" => {
             let x = call.words(0);
-            in_parts(&mut y[..4 * n], 1, call.threads, |from, part| {
+            in_parts(&mut y[..4 * n], 1, call.team, |from, part| {
                 part.copy_from_slice(&x[from..from + part.len()]);
             });
         }
@@ -144,7 +151,7 @@ fn elementwise(call: &Call<'_>, y: &mut [u32]) -> bool {
             let x = call.reals(0);
             call.each(y, 4 * n, |i, v| v * x[i]);
         }
-        "zero" => in_parts(&mut y[..4 * n], 1, call.threads, |_, part| part.fill(0)),
+        "zero" => in_parts(&mut y[..4 * n], 1, call.team, |_, part| part.fill(0)),
         "tanh" => {
             let x = call.reals(0);
             call.each(y, n, |i, _| x[i].tanh());
@@ -216,7 +223,7 @@ fn share(x: &[f32], map: &[f32]) -> f32 {
 fn scatter_add(call: &Call<'_>, y: &mut [u32], (count, wide): (usize, usize)) {
     let (x, rows, first) = (call.reals(0), call.words(1), call.size(2));
     let rows = &rows[first..first + count];
-    in_parts(y, wide, call.threads, |from, part| {
+    in_parts(y, wide, call.team, |from, part| {
         let own = from / wide..(from + part.len()) / wide;
         let part = reals_mut(part);
         for (r, &to) in rows.iter().enumerate().filter(|(_, to)| own.contains(&(**to as usize))) {
@@ -303,7 +310,7 @@ fn choose(call: &Call<'_>, ids: &mut [u32], weights: &mut [u32]) {
     let (scores, bias) = (call.reals(0), call.reals(1));
     let [tokens, n, top_k, zeros] = [0, 1, 2, 3].map(|at| call.size(at));
     let score = |t: usize, e: usize| scores[t * n + e] + bias[e];
-    in_parts(&mut ids[..tokens * top_k], top_k, call.threads, |from, part| {
+    in_parts(&mut ids[..tokens * top_k], top_k, call.team, |from, part| {
         for (t, chosen) in (from / top_k..).zip(part.chunks_exact_mut(top_k)) {
             for k in 0..top_k {
                 let free = (0..n).filter(|&e| !chosen[..k].contains(&(e as u32)));

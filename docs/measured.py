@@ -1,0 +1,45 @@
+"""Measures this machine and puts what it finds into docs/accuracy.md: `python3 docs/measured.py [NAME …]`.
+
+Each block of text below a line `<!-- measured: NAME -->` is replaced by what the commands of that name print. All take
+some ten minutes; figures differ from machine to machine and a little from time to time, so nothing checks them."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "accuracy.md"
+CALIBRATE = ROOT / "target" / "release" / "calibrate"
+MINUTES = "2"
+
+
+def said(*command, **more):
+    done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE, cwd=ROOT, check=True, **more)
+    return done.stdout.rstrip()
+
+
+def session(backend):
+    with tempfile.TemporaryDirectory() as folder:
+        said(CALIBRATE, "measure", "--backend", backend, "--out", folder, "--minutes", MINUTES)
+        profile = f"{folder}/own.toml"
+        said(CALIBRATE, "fit", "--samples", folder, "--out", profile)
+        return said(CALIBRATE, "compare", profile)
+
+
+def distributed():
+    with tempfile.TemporaryDirectory() as folder:
+        return said("calibrate/tool/examples/distributed/run", folder)
+
+
+BLOCKS = {"native": lambda: session("native"), "vulkan": lambda: session("wgpu"), "distributed": distributed}
+
+said("cargo", "build", "--release", "--workspace", "--bins", "--example", "distributed")
+for name in sys.argv[1:] or BLOCKS:
+    found = "\n".join(line.rstrip() for line in BLOCKS[name]().split("\n"))
+    text = PAGE.read_text()
+    block = re.compile(rf"(<!-- measured: {name} -->\n\n```text\n).*?(\n```)", re.DOTALL)
+    assert block.search(text), f"{PAGE.name} has no block {name}"
+    PAGE.write_text(block.sub(lambda match: match.group(1) + found + match.group(2), text))
+    print(f"{name}: measured")
