@@ -11,6 +11,7 @@ use super::Failure;
 use super::output::progress::during;
 use super::output::{self, Files};
 use moesim::commands::run::{self, Ran};
+use moesim::commands::with_precision;
 use moesim::output::{pictures, report};
 use moesim::studies::study::Row;
 
@@ -43,6 +44,10 @@ pub(super) struct StudyArgs {
     /// Run what does not fit into the GPUs' memory, and say so.
     #[arg(long)]
     allow_oom: bool,
+    /// How exactly the mean time over seeds is wanted, as in 0.5%: no more is simulated than that takes. Default: exact,
+    /// which is all, or what the scenario says.
+    #[arg(long, value_name = "PERCENT")]
+    precision: Option<String>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -61,7 +66,7 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<(), Failure> {
 pub(super) fn study(name: &str, args: &StudyArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let options = run::Options {
         scenario: name.to_owned(),
-        set: args.set.clone(),
+        set: with_precision(&args.set, args.precision.as_deref()),
         profile: args.profile.clone(),
         strict: args.strict,
         allow_oom: args.allow_oom,

@@ -96,6 +96,13 @@ pub fn input(path: &Path) -> Option<Input> {
     Some(Input::of(path.display().to_string(), &bytes, false))
 }
 
+/// The overrides of a scenario, and the precision that is wanted, where that is asked.
+#[must_use]
+pub fn with_precision(set: &[String], precision: Option<&str>) -> Vec<String> {
+    let wanted = precision.map(|precision| format!("precision={precision}"));
+    set.iter().cloned().chain(wanted).collect()
+}
+
 /// The overrides of a scenario, and that what does not fit into memory may run, where that is asked.
 #[must_use]
 pub fn with_oom(set: &[String], allow: bool) -> Vec<String> {

@@ -146,7 +146,7 @@ impl Gate {
     ) -> Self {
         let (experts, gating) = (workload.experts_of_round(), &workload.gating);
         let batch = &workload.batch;
-        let limits = Limits::of(&experts, batch, workload.capacity, gating, &layers, streams);
+        let limits = Limits::of(&experts, batch, workload.capacity, gating, layers.len(), streams);
         let [pools, rate_pools] = pooled_layers(workload, sequences.as_ref(), layers.len());
         let mut gate = Self {
             streams,
@@ -225,7 +225,7 @@ impl Gate {
         }
         counts.drawn = drawn;
         if let Some(limits) = &self.limits {
-            limits.apply(&mut counts, round);
+            limits.apply(&mut counts, (round, &self.layers[round as usize]));
             counts.lost_weight = lost.unwrap_or(counts.lost_weight);
         }
         counts

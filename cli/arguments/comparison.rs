@@ -3,6 +3,7 @@
 use clap::Args;
 
 use moesim::commands::decide::comparison::Options;
+use moesim::commands::with_precision;
 use moesim::commands::words::{scope, seeds};
 use moesim::config::Seeds;
 use moesim::execution::Scope;
@@ -36,6 +37,10 @@ pub(crate) struct ComparisonArgs {
     /// Override a key, as in --set workload.batch.tokens_per_gpu=4096. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// How exactly the mean time over seeds is wanted, as in 0.5%: no more is simulated than that takes. Default: exact,
+    /// which is all, or what the scenario says.
+    #[arg(long, value_name = "PERCENT")]
+    precision: Option<String>,
     /// Run what does not fit into the GPUs' memory, and say so.
     #[arg(long)]
     allow_oom: bool,
@@ -52,7 +57,7 @@ impl ComparisonArgs {
             no_calibration_error: self.no_calibration_error,
             overheads: self.overheads.clone(),
             strict: self.strict,
-            set: self.set.clone(),
+            set: with_precision(&self.set, self.precision.as_deref()),
             allow_oom: self.allow_oom,
         }
     }

@@ -58,6 +58,7 @@ __all__ = [
     "RecordingShape",
     "RowErrors",
     "RunResult",
+    "Sampled",
     "SeenAndLaw",
     "Setting",
     "SpreadsResult",
@@ -317,6 +318,11 @@ class ComparedCluster(Part):
 
     ratio_to_best_low: float | None
     """The lower end; none of a single seed."""
+
+    sampled: Sampled | None
+    """Where a precision was asked for: how much of the runs of that workload was simulated, and
+    what it reached.
+    """
 
     stands_on: list[Basis]
     """What one run of MoE++ stands on."""
@@ -1008,6 +1014,38 @@ class RowErrors(Part):
 
 
 @dataclass(frozen=True, repr=False)
+class Sampled(Part):
+    """How much of the runs of a workload was simulated, and how precise the mean of their time
+    is.
+    """
+
+    asked_percent: float
+    """The precision that was asked for: half the width of the interval, in percent of the mean
+    time over seeds.
+    """
+
+    estimator: str
+    """How the whole follows from the sample."""
+
+    gain_reached_percent: float | None
+    """Half the width of the interval of the gain, in percent as the gain is; none for vanilla."""
+
+    of: int
+    """Units that the runs have."""
+
+    reached_percent: float
+    """The precision that was reached; zero where all was simulated."""
+
+    simulated: int
+    """Units of the runs that were simulated."""
+
+    unit: str
+    """What a unit is: a whole micro-batch, a layer of a micro-batch, or a run where all are
+    whole.
+    """
+
+
+@dataclass(frozen=True, repr=False)
 class SeenAndLaw(Part):
     """A statistic of a recording, and of what the law draws."""
 
@@ -1224,6 +1262,9 @@ class StudyRow(Part):
 
     published_throughput_increase_percent: float | None
     """Throughput increase over vanilla, in percent."""
+
+    sampled: Sampled | None
+    """Where a precision was asked for: how much was simulated, and what it reached."""
 
     stands_on: list[Basis]
     """What the time stands on."""

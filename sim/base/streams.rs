@@ -11,7 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::hashes::fnv1a;
 
 /// The named random streams of one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Streams {
     seed: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use toml::Spanned;
 
@@ -77,10 +78,29 @@ pub fn built_in_profile(name: &str) -> Result<Profile, Diagnostic> {
 /// # Errors
 /// If what the TOML says is wrong, or there is no such built-in profile.
 pub fn profile_with_built_in_table(source: &Source, name: &str) -> Result<Profile, Diagnostic> {
+    let key = (name.to_owned(), source.fold_into(0));
+    // A thread that panicked has not left a profile half made.
+    let held = || BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = held().get(&key) {
+        return Ok(Profile::clone(known));
+    }
     let found = built_in_profiles().iter().find(|p| p.name == name);
     let bytes = found.map(|p| p.table.to_vec()).unwrap_or_default();
-    profile(source, Table::from_bytes(name, bytes)?)
+    let made = profile(source, Table::from_bytes(name, bytes)?)?;
+    let mut built = held();
+    if built.len() >= MOST_BUILT {
+        built.pop_first();
+    }
+    built.insert(key, Arc::new(made.clone()));
+    Ok(made)
 }
+
+/// Profiles with a built-in table that were made, by name and a hash of their text, overrides included: points of a sweep
+/// and published systems read the same few again and again, and making one inverts matrices. A profile is a function
+/// of what is hashed.
+static BUILT: Mutex<BTreeMap<(String, u64), Arc<Profile>>> = Mutex::new(BTreeMap::new());
+/// Profiles kept at most.
+const MOST_BUILT: usize = 64;
 
 /// A profile from a TOML file; the table it names lies beside `path`.
 ///

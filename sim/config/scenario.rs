@@ -54,7 +54,9 @@ pub struct Scenario {
     pub calibration_uncertainty: bool,
     /// Standard deviation of the logarithm of what kernels take, from one to the next; 0 unless it is given.
     pub jitter: f64,
-    /// Seeds, half open.
+    /// Half the width of the interval wanted of the counted time's mean over seeds, relative; none, and runs are whole.
+    pub precision: Option<f64>,
+    /// Seeds.
     pub seeds: Range<u64>,
     /// The comparisons.
     pub cases: Vec<Case>,
@@ -197,6 +199,7 @@ impl ScenarioSource {
             network: self.network(&spec)?,
             calibration_uncertainty: spec.calibration_uncertainty,
             jitter: spec.jitter.map_or(0.0, |jitter| jitter.0),
+            precision: spec.precision.0,
             seeds: spec.seeds.range().clone(),
             cases,
             breakdown_tau: spec.breakdown.map(|tau| tau.0),
@@ -385,9 +388,8 @@ impl ScenarioSource {
             let help = checks::layout_help(topology, &workload);
             return Err(self.source.mistake_at_key(&key, misfit, help));
         }
-        if let Err(none) = checks::runnable(kernels, &workload) {
-            return Err(source.mistake_at_key(none.key, none.found, none.help));
-        }
+        checks::runnable(kernels, &workload)
+            .map_err(|none| source.mistake_at_key(none.key, none.found, none.help))?;
         Ok(workload)
     }
 }

@@ -236,6 +236,24 @@ impl Blame {
     pub fn total(&self) -> SimDuration {
         self.by_reason.iter().copied().sum()
     }
+
+    /// All time but waiting.
+    #[must_use]
+    pub fn worked(&self) -> SimDuration {
+        Reason::ALL.iter().filter(|reason| !reason.is_wait()).map(|&reason| self.of(reason)).sum()
+    }
+
+    /// The same times `factor` times as long, so that they sum to `total`: what rounding leaves goes to the longest.
+    #[must_use]
+    pub(in crate::execution) fn stretched(&self, factor: f64, total: SimDuration) -> Self {
+        let floor = |time: &SimDuration| SimDuration::from_ps((time.ps() as f64 * factor) as u64);
+        let mut by_reason = self.by_reason.each_ref().map(floor);
+        let sum: SimDuration = by_reason.iter().copied().sum();
+        let longest = (0..by_reason.len()).max_by_key(|&at| by_reason[at]).unwrap_or(0);
+        let left = by_reason[longest] + total.saturating_sub(sum);
+        by_reason[longest] = left.saturating_sub(sum.saturating_sub(total));
+        Self { by_reason }
+    }
 }
 
 /// One piece of a GPU's own work between two synchronisations.

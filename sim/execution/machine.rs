@@ -32,7 +32,7 @@ mod pace;
 
 use exchange_tracker::ExchangeTracker;
 pub use fact::{Fact, Moved, Observer, Released};
-pub use finished::Finished;
+pub use finished::{Finished, UnitEnd};
 use gpu::{Gpu, Hold};
 pub use pace::Pace;
 
@@ -98,6 +98,7 @@ pub struct Machine<'a, P> {
     epoch: u64,
     due: Option<SimTime>,
     delivered: Vec<Delivery>,
+    unit_ends: Vec<UnitEnd>,
 }
 
 impl<'a, P: Program> Machine<'a, P> {
@@ -122,6 +123,7 @@ impl<'a, P: Program> Machine<'a, P> {
             epoch: 0,
             due: None,
             delivered: Vec::new(),
+            unit_ends: Vec::new(),
         }
     }
 
@@ -194,6 +196,7 @@ impl<'a, P: Program> Machine<'a, P> {
             hidden: self.gpus.iter().map(|gpu| gpu.hidden).collect(),
             network_report: self.network.network_report(),
             link_bytes: self.network.link_bytes().to_vec(),
+            unit_ends: self.unit_ends,
         };
         (finished, self.program)
     }

@@ -10,6 +10,10 @@ use crate::execution::machine::Finished;
 use crate::kernels::TimedBasis;
 use crate::network::NetworkReport;
 
+mod sample;
+
+pub use sample::Sample;
+
 /// The simulated time exceeds 213 days, the end of representable time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
@@ -49,6 +53,8 @@ pub struct Outcome {
     pub gate_draws: Option<u32>,
     /// The number of chunks that was found to be best, where it was looked for.
     pub best_chunks: Option<u32>,
+    /// The units that were simulated, where these were not all.
+    pub sample: Option<Sample>,
 }
 
 impl Outcome {
@@ -63,7 +69,7 @@ impl Outcome {
         tokens: u64,
         seed: u64,
     ) -> Result<Self, TooLong> {
-        let Finished { makespan, blame, hidden, network_report, link_bytes } = finished;
+        let Finished { makespan, blame, hidden, network_report, link_bytes, .. } = finished;
         if makespan == SimDuration::MAX {
             return Err(TooLong);
         }
@@ -84,6 +90,7 @@ impl Outcome {
             stands_on: Vec::new(),
             gate_draws: None,
             best_chunks: None,
+            sample: None,
         })
     }
 

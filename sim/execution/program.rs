@@ -148,4 +148,9 @@ pub trait Program {
 
     /// All members have left a meeting.
     fn adjourned(&mut self, _meeting: MeetingId) {}
+
+    /// The group one of whose sampled units of work ends with a meeting, where one does.
+    fn ends_unit(&self, _meeting: MeetingId) -> Option<usize> {
+        None
+    }
 }

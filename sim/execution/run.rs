@@ -1,8 +1,10 @@
 //! One run, readable aloud.
 
 mod contention;
+mod engine;
 
 pub use contention::{NCCL_SMS, slowdown};
+use engine::Flows;
 
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, GpuId, SimTime};
@@ -14,11 +16,11 @@ use crate::execution::cost::{
     drawn,
 };
 use crate::execution::lowering::{
-    AllToAll, Drawn, Forward, Grid, ParallelGrid, Rebalancing, Replicas, StepPlanner, TrainingStep,
-    draws_of,
+    AllToAll, Drawn, Forward, Grid, ParallelGrid, Rebalancing, Replicas, SampledSteps, StepPlanner,
+    TrainingStep, draws_of,
 };
 use crate::execution::machine::{Finished, Machine, Observer, Pace};
-use crate::execution::outcome::{Outcome, TooLong};
+use crate::execution::outcome::{Outcome, Sample, TooLong};
 use crate::execution::program::{Program, Slowdown};
 use crate::execution::provenance::stands_on;
 use crate::gate::Gate;
@@ -60,6 +62,9 @@ pub struct Inputs<'a> {
     /// What calibration leaves open: each seed draws one sample of it. None, and every seed takes
     /// predictions as they are.
     pub uncertainty: Option<&'a Uncertainty>,
+    /// Steps of a forward pass to simulate in place of all: the outcome is that of these alone ([`Outcome::sample`]).
+    /// None, and all are.
+    pub steps: Option<&'a SampledSteps>,
     /// What runs of this workload under this seed have drawn before, by the same way of an all-to-all. None, and a
     /// run draws for itself alone.
     pub drawn: Option<&'a Drawn>,
@@ -92,17 +97,12 @@ fn in_use(inputs: &Inputs<'_>) -> u32 {
     inputs.workload.layout.in_use(inputs.topology.gpus())
 }
 
-/// Most flows that a run whose engine is chosen by itself may have carried one by one.
-const MOST_FLOWS: u64 = 400_000;
-/// Exchanges of up to this many flows are then shared exactly, larger ones in steps.
-const FEW_FLOWS: u64 = 512;
-
 /// Runs `inputs` under `seed`: a function of its arguments and nothing else.
 ///
 /// Where the engine is to be chosen, the run is made with the closed form, and made again with flows
 /// that share links if the closed form is neither certified nor measured to be within ε (given up after a few
 /// exchanges where that is plain by then), unless there
-/// are more than [`MOST_FLOWS`]: then the outcome says what was measured.
+/// are more than [`engine::MOST_FLOWS`]: then the outcome says what was measured.
 ///
 /// # Errors
 /// If the simulated time exceeds what can be represented (213 days).
@@ -152,7 +152,7 @@ fn simulate_perturbed<'a>(
     let early = |so_far: &NetworkReport| flows.better_engine_early(so_far);
     let tried = run_watched(Engine::ClosedForm, inputs, seed, (None, &early))?;
     let better = match &tried {
-        Tried::Whole(outcome) => better_engine(&outcome.network_report, epsilon),
+        Tried::Whole(outcome) => flows.better_engine(&outcome.network_report, epsilon),
         Tried::GivenUp(engine) => Some(*engine),
     };
     match (tried, better, observer) {
@@ -169,46 +169,6 @@ enum Tried {
     Whole(Box<Outcome>),
     /// It was given up, since flows will have to be shared by this engine.
     GivenUp(Engine),
-}
-
-/// How many exchanges a run has, where that is known beforehand.
-struct Flows {
-    exchanges: Option<u64>,
-}
-
-impl Flows {
-    fn of(inputs: &Inputs<'_>) -> Self {
-        let forward = !inputs.counted.has_backward() && inputs.counted != Scope::Experts;
-        let grid = forward.then(|| grid(inputs));
-        let exchanges = grid.map(|grid| {
-            let groups = u64::from(grid.gpus / grid.group);
-            let parts = u64::from(grid.overlap.parts());
-            2 * parts * groups * u64::from(grid.layers) * u64::from(grid.micro_batches)
-        });
-        Self { exchanges }
-    }
-
-    /// The engine that a run will have to be made again with, by what is known after a few exchanges: one was not
-    /// certified, none of the first four could be measured, and so no later one will be.
-    fn better_engine_early(&self, so_far: &NetworkReport) -> Option<Engine> {
-        let hopeless = so_far.exchanges >= 4
-            && so_far.measured == 0
-            && so_far.certified < so_far.exchanges
-            && so_far.error_bound.is_none();
-        let all = self.exchanges.filter(|_| hopeless)?;
-        let flows = so_far.flows.saturating_mul(all) / so_far.exchanges;
-        let whole = NetworkReport { exchanges: all, flows, ..*so_far };
-        better_engine(&whole, 0.0)
-    }
-}
-
-/// The engine to take instead of the closed form, if there is need and time for it.
-fn better_engine(closed: &NetworkReport, epsilon: f64) -> Option<Engine> {
-    if closed.within(epsilon) || closed.flows > MOST_FLOWS {
-        return None;
-    }
-    let few = closed.flows <= closed.exchanges.saturating_mul(FEW_FLOWS);
-    Some(if few { Engine::Exact } else { Engine::Quantised })
 }
 
 fn run_with<'a>(
@@ -232,10 +192,9 @@ fn run_watched<'a>(
     seed: u64,
     (observer, give_up): (Option<&'a mut dyn Observer>, GiveUp<'_>),
 ) -> Result<Tried, TooLong> {
-    let misfit = misfit(inputs.topology, inputs.workload);
+    let (workload, network) = (inputs.workload, network(engine, inputs));
+    let misfit = misfit(inputs.topology, workload);
     assert!(misfit.is_none(), "{misfit:?}");
-    let workload = inputs.workload;
-    let network = network(engine, inputs);
     let paces = paces(inputs, seed);
     let executed = if inputs.counted.has_backward() {
         let program = training_step(inputs, planner(inputs, workload, seed));
@@ -250,7 +209,8 @@ fn run_watched<'a>(
         let single = workload.stack.overlap == Overlap::SingleBatch;
         let last_product = single.then(|| if workload.model.gated { 1.0 / 3.0 } else { 0.5 });
         let program = Forward::new(grid(inputs), planner(inputs, &part, seed), slowdown)
-            .with_last_product(last_product);
+            .with_last_product(last_product)
+            .of_steps(inputs.steps);
         let executed = execute(program, paces, (network, observer), give_up)?;
         executed.map(|(finished, program)| (finished, program.totals()))
     };
@@ -258,12 +218,19 @@ fn run_watched<'a>(
         Ok(finished) => finished,
         Err(engine) => return Ok(Tried::GivenUp(engine)),
     };
+    let sample = sample(inputs, &finished.0);
     let outcome = Outcome::of(finished, inputs.counted, tokens(inputs), seed)?;
-    let of = (inputs.counted, inputs.phases);
-    let stands_on = stands_on(&workload.batch_part(), inputs.kernels, of, &outcome.blame);
+    let (part, of) = (workload.batch_part(), (inputs.counted, inputs.phases));
+    let stands_on = stands_on(&part, inputs.kernels, of, &outcome.blame);
     let whole = inputs.counted == Scope::TrainingStep;
     let gate_draws = if whole { draws_of(inputs.topology, workload) } else { None };
-    Ok(Tried::Whole(Box::new(Outcome { stands_on, gate_draws, ..outcome })))
+    Ok(Tried::Whole(Box::new(Outcome { stands_on, gate_draws, sample, ..outcome })))
+}
+
+/// What each unit took, where a sample of the run was simulated.
+fn sample(inputs: &Inputs<'_>, finished: &Finished) -> Option<Sample> {
+    let group = inputs.workload.layout.expert_parallel;
+    inputs.steps.map(|steps| Sample::of(finished, inputs.counted, (steps, group)))
 }
 
 /// The pace of each GPU that is used; none where all take what is planned.
@@ -370,12 +337,16 @@ fn grid(inputs: &Inputs<'_>) -> ParallelGrid {
     let micro_batch_bytes =
         Bytes(u64::from(workload.batch.tokens_per_gpu) * workload.token_bytes().0);
     let waits = stages > 1 && inputs.counted == Scope::ModelForward;
+    let whole =
+        [workload.layers_per_gpu() * workload.gating.scheme.rounds(), workload.batch.micro_batches];
+    let [layers, micro_batches] =
+        inputs.steps.map_or(whole, |sample| [sample.in_unit, sample.simulated()]);
     ParallelGrid {
         gpus: in_use(inputs),
         group: workload.layout.expert_parallel,
         stages,
-        layers: workload.layers_per_gpu() * workload.gating.scheme.rounds(),
-        micro_batches: workload.batch.micro_batches,
+        layers,
+        micro_batches,
         overlap: workload.stack.overlap,
         dispatches: inputs.counted != Scope::Experts,
         handover: waits.then_some(micro_batch_bytes),

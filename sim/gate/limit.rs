@@ -15,10 +15,13 @@
 //! where only counts are drawn it is read off weights that [`SAMPLE`] tokens of the layer gave to each
 //! expert: the mean of all of them by position, of the least by probability.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
 use super::counts::Counts;
 use super::law::Walk;
 use crate::base::streams::Streams;
-use crate::workload::{Batch, Capacity, DropBy, Experts, Gating, Persistence, ShareOf};
+use crate::workload::{Batch, Capacity, DropBy, Experts, Gating, Persistence, Scoring, ShareOf};
 
 use super::layer::Layer;
 
@@ -33,9 +36,16 @@ pub(super) struct Limits {
     /// Whether unused slots are computed.
     pads: bool,
     by: DropBy,
-    /// `[layer][expert]`: sums of the least 0, 1, … mixing weights of the sample.
-    weights: Vec<Vec<Vec<f64>>>,
+    /// By layer and expert, sums of the least 0, 1, … mixing weights of the sample; drawn when a layer first drops
+    /// something.
+    weights: Vec<OnceLock<Arc<Sums>>>,
+    streams: Streams,
+    top_k: usize,
+    scoring: Scoring,
 }
+
+/// Of each expert, sums of the least 0, 1, … mixing weights of a sample.
+type Sums = Vec<Vec<f64>>;
 
 impl Limits {
     /// The limits of a model with these layers, or nothing where nothing is dropped.
@@ -44,7 +54,7 @@ impl Limits {
         batch: &Batch,
         capacity: Capacity,
         gating: &Gating,
-        layers: &[Layer],
+        layers: usize,
         streams: Streams,
     ) -> Option<Self> {
         let (factor, of, by, pads) = match capacity {
@@ -52,20 +62,19 @@ impl Limits {
             Capacity::Drop { factor, of, by } => (factor, of, by, false),
             Capacity::DropAndPad { factor, of, by } => (factor, of, by, true),
         };
-        let weights = layers.iter().enumerate().map(|(number, layer)| {
-            let name = format!("gate/mixing/layer={number}");
-            mixing_weights(layer, experts, gating, streams, &name)
-        });
         Some(Self {
             slots: slots_of(experts, batch, factor, of),
             pads,
             by,
-            weights: weights.collect(),
+            weights: vec![OnceLock::new(); layers],
+            streams,
+            top_k: experts.top_k as usize,
+            scoring: gating.scoring,
         })
     }
 
-    /// Moves slots beyond the limits from kept to dropped.
-    pub(super) fn apply(&self, counts: &mut Counts, layer: u32) {
+    /// Moves slots beyond the limits from kept to dropped, of the layer of this number.
+    pub(super) fn apply(&self, counts: &mut Counts, (number, layer): (u32, &Layer)) {
         let experts = counts.experts;
         for (cell, kept) in counts.kept.iter_mut().enumerate() {
             let chosen = *kept;
@@ -73,11 +82,30 @@ impl Limits {
             *kept -= counts.dropped[cell];
             let dropped = counts.dropped[cell];
             if dropped > 0 {
-                let sums = &self.weights[layer as usize][cell % experts];
-                counts.lost_weight += self.lost(sums, chosen, dropped);
+                let sums = self.weights[number as usize].get_or_init(|| self.sums(number, layer));
+                counts.lost_weight += self.lost(&sums[cell % experts], chosen, dropped);
             }
         }
         counts.padded = self.pads.then(|| self.slots.clone());
+    }
+
+    /// Those of a layer, which do not depend on how many tokens there are: runs of other batches share them.
+    fn sums(&self, number: u32, layer: &Layer) -> Arc<Sums> {
+        let times: Vec<u64> = layer.mean_times.iter().map(|time| time.to_bits()).collect();
+        let key = (self.streams, number, self.top_k, self.scoring == Scoring::Softmax, times);
+        // A thread that panicked has not left a sample half drawn.
+        let held = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = held().get(&key) {
+            return Arc::clone(known);
+        }
+        let drawn =
+            Arc::new(mixing_weights(layer, (self.top_k, self.scoring), self.streams, number));
+        let mut known = held();
+        if known.len() >= MOST_KNOWN {
+            known.pop_first();
+        }
+        known.insert(key, Arc::clone(&drawn));
+        drawn
     }
 
     /// Mixing weight of `dropped` of `chosen` slots, from the sample's sums.
@@ -129,21 +157,28 @@ fn slots_of(experts: &Experts, batch: &Batch, factor: f64, of: ShareOf) -> Vec<u
     limits
 }
 
+/// Samples that were drawn, by all that decides them: seed, layer, slots of a token, whether scores are a softmax, and
+/// weights of experts. A few megabytes.
+static KNOWN: Mutex<BTreeMap<Key, Arc<Sums>>> = Mutex::new(BTreeMap::new());
+type Key = (Streams, u32, usize, bool, Vec<u64>);
+/// Samples kept at most.
+const MOST_KNOWN: usize = 256;
+
 /// Sums of the least 0, 1, … mixing weights that tokens of a layer give to each expert.
 fn mixing_weights(
     layer: &Layer,
-    experts: &Experts,
-    gating: &Gating,
+    (top_k, scoring): (usize, Scoring),
     streams: Streams,
-    name: &str,
-) -> Vec<Vec<f64>> {
-    let rngs = [streams.named(name), streams.named(&format!("{name}/unused"))];
-    let (times, top_k) = (layer.mean_times.clone(), experts.top_k as usize);
+    number: u32,
+) -> Sums {
+    let name = format!("gate/mixing/layer={number}");
+    let rngs = [streams.named(&name), streams.named(&format!("{name}/unused"))];
+    let times = layer.mean_times.clone();
+    let mut weights = vec![vec![]; times.len()];
     let mut walk = Walk::new(times, top_k, Persistence::default(), vec![], rngs);
-    let mut weights = vec![vec![]; experts.total() as usize];
     for _ in 0..SAMPLE {
         walk.next().for_each(drop);
-        walk.weights(gating.scoring).for_each(|(expert, weight)| weights[expert].push(weight));
+        walk.weights(scoring).for_each(|(expert, weight)| weights[expert].push(weight));
     }
     let cumulated = |mut weights: Vec<f64>| {
         weights.sort_by(f64::total_cmp);

@@ -60,6 +60,8 @@ impl Bounds {
     /// # Errors
     /// If a run exceeds representable time.
     pub fn of(scenario: &Scenario, workload: &Workload, threads: usize) -> Result<Self, TooLong> {
+        // A path is that of a whole run.
+        let scenario = &Scenario { precision: None, ..scenario.clone() };
         let (drawn, mut observer) = (Drawn::default(), CriticalPath::default());
         let asked = (workload, scenario.overheads, scenario.seeds.start);
         let nothing = &WhatIf::NOTHING;

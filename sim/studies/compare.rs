@@ -18,7 +18,7 @@ use crate::base::threads::in_parallel;
 use crate::config::Scenario;
 use crate::execution::lowering::Drawn;
 use crate::execution::outcome::{Outcome, TooLong};
-use crate::studies::study::{WhatIf, run_keeping};
+use crate::studies::study::{Reached, WhatIf, run_keeping};
 use crate::topology::{Cost, LinkClass};
 use crate::workload::Workload;
 
@@ -132,6 +132,8 @@ pub struct ClusterResult {
     pub vanilla_outcome: Outcome,
     /// One run of MoE++, for its accounts.
     pub outcome: Outcome,
+    /// How much of its runs was simulated and what precision that reached, where one was asked for.
+    pub reached: Option<Reached>,
 }
 
 impl ClusterResult {
@@ -245,6 +247,7 @@ pub fn evaluate(cluster_case: &ClusterCase, threads: usize) -> Result<ClusterRes
     let moepp: Vec<f64> = of(kinds - 1).map(Outcome::tokens_per_sec).collect();
     let vanilla_outcome = of(0).next().cloned().ok_or(TooLong)?;
     let outcome = of(kinds - 1).next().cloned().ok_or(TooLong)?;
+    let own: Vec<Outcome> = of(kinds - 1).cloned().collect();
     Ok(ClusterResult {
         name: cluster_case.name.clone(),
         gpus: scenario.topology.gpus(),
@@ -257,6 +260,7 @@ pub fn evaluate(cluster_case: &ClusterCase, threads: usize) -> Result<ClusterRes
         moepp,
         vanilla_outcome,
         outcome,
+        reached: Reached::of(scenario, &own, None),
     })
 }
 

@@ -16,9 +16,16 @@ use crate::execution::outcome::{Outcome, TooLong};
 use crate::execution::provenance;
 use crate::execution::run::{Inputs, simulate_observed};
 use crate::kernels::{Kernels, TimedBasis};
-use crate::network::{NetworkRates, NetworkReport};
-use crate::topology::{ByClass, LinkClass};
+use crate::network::NetworkReport;
 use crate::workload::{Overlap, Workload};
+
+mod expansion;
+mod precision;
+mod what_if;
+
+pub use precision::Reached;
+use precision::precise;
+pub use what_if::WhatIf;
 
 /// One line of a study: one workload over all seeds.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +61,8 @@ pub struct Row {
     pub stands_on: Vec<TimedBasis>,
     /// The numbers of chunks that were found to be best under some seed, where they were looked for.
     pub best_chunks: Vec<u32>,
+    /// How much of the runs was simulated and what precision that reached, where one was asked for.
+    pub reached: Option<Reached>,
 }
 
 /// Ranges over seeds and draws of calibration error.
@@ -80,22 +89,49 @@ impl Row {
 pub fn study(scenario: &Scenario, threads: usize) -> Result<Vec<Row>, TooLong> {
     let workloads: Vec<&Workload> = scenario.cases.iter().flat_map(workloads_of).collect();
     let seeds = (scenario.seeds.end - scenario.seeds.start) as usize;
-    let outcomes = in_parallel(workloads.len() * seeds, threads, |at| {
-        let workload = workloads[at / seeds];
-        let seed = scenario.seeds.start + (at % seeds) as u64;
-        run(scenario, workload, scenario.overheads, seed)
-    });
-    let outcomes: Vec<Outcome> = outcomes.into_iter().collect::<Result<_, _>>()?;
+    let outcomes = outcomes(scenario, &workloads, threads)?;
     let by_workload: Vec<&[Outcome]> = outcomes.chunks(seeds).collect();
     let mut rows = Vec::with_capacity(workloads.len());
     for case in &scenario.cases {
         let vanilla = by_workload[rows.len()];
         for workload in workloads_of(case) {
             let own = by_workload[rows.len()];
-            rows.push(row(workload, own, vanilla, scenario.calibration_uncertainty));
+            rows.push(row(scenario, workload, own, vanilla));
         }
     }
     Ok(rows)
+}
+
+/// What becomes of each workload under every seed, seed by seed within a workload.
+fn outcomes(
+    scenario: &Scenario,
+    workloads: &[&Workload],
+    threads: usize,
+) -> Result<Vec<Outcome>, TooLong> {
+    let seeds = (scenario.seeds.end - scenario.seeds.start) as usize;
+    let seed = |at: usize| scenario.seeds.start + (at % seeds) as u64;
+    if scenario.precision.is_none() {
+        let outcomes = in_parallel(workloads.len() * seeds, threads, |at| {
+            run(scenario, workloads[at / seeds], scenario.overheads, seed(at))
+        });
+        return outcomes.into_iter().collect();
+    }
+    // How much of MoE++ is simulated depends on what was of the vanilla runs.
+    let bases: Vec<&Workload> = scenario.cases.iter().map(|case| &case.vanilla).collect();
+    let vanilla = in_parallel(bases.len() * seeds, threads, |at| {
+        run(scenario, bases[at / seeds], scenario.overheads, seed(at))
+    });
+    let vanilla: Vec<Outcome> = vanilla.into_iter().collect::<Result<_, _>>()?;
+    let of_case = |(at, case): (usize, &Case)| vec![at; 1 + case.moepp.len()];
+    let cases: Vec<usize> = scenario.cases.iter().enumerate().flat_map(of_case).collect();
+    let outcomes = in_parallel(workloads.len() * seeds, threads, |at| {
+        let base = &vanilla[cases[at / seeds] * seeds + at % seeds];
+        match std::ptr::eq(workloads[at / seeds], bases[cases[at / seeds]]) {
+            true => Ok(base.clone()),
+            false => run_beside(scenario, workloads[at / seeds], base),
+        }
+    });
+    outcomes.into_iter().collect()
 }
 
 /// Refuses a scenario whose profile is another GPU's, or in which any kernel's or library's constants
@@ -171,10 +207,36 @@ pub fn run_keeping(
     if workload.stack.overlap == Overlap::BestChunks {
         return run_best_chunks(scenario, (workload, overheads, seed), what_if, observer);
     }
+    run_of(scenario, (workload, overheads, seed), what_if, observer, (drawn, None))
+}
+
+/// A run of an MoE++ workload under the seed of a vanilla run, so long that its gain is as precise as its time.
+///
+/// # Errors
+/// If it exceeds representable time.
+pub fn run_beside(
+    scenario: &Scenario,
+    workload: &Workload,
+    vanilla: &Outcome,
+) -> Result<Outcome, TooLong> {
+    let asked = (workload, scenario.overheads, vanilla.seed);
+    if workload.stack.overlap == Overlap::BestChunks {
+        return run_keeping(scenario, asked, &WhatIf::NOTHING, None, None);
+    }
+    run_of(scenario, asked, &WhatIf::NOTHING, None, (None, Some(vanilla)))
+}
+
+/// One run, whole or as long as the scenario's precision asks.
+fn run_of(
+    scenario: &Scenario,
+    (workload, overheads, seed): (&Workload, Overheads, u64),
+    what_if: &WhatIf,
+    observer: Option<&mut dyn Observer>,
+    (drawn, vanilla): (Option<&Drawn>, Option<&Outcome>),
+) -> Result<Outcome, TooLong> {
     let (topology, profile) = (&scenario.topology, &scenario.profile);
     let kernels = Kernels::new(profile, topology.gpu().device());
-    let open = || Uncertainty::of(&kernels, workload);
-    let uncertainty = scenario.calibration_uncertainty.then(open);
+    let uncertainty = scenario.calibration_uncertainty.then(|| Uncertainty::of(&kernels, workload));
     let carrier = match scenario.carrier(workload) {
         Ok(carrier) => carrier,
         // Reading a scenario lets no such workload through.
@@ -194,8 +256,14 @@ pub fn run_keeping(
         jitter: scenario.jitter,
         without: what_if.without,
         uncertainty: uncertainty.as_ref(),
+        steps: None,
         drawn,
     };
+    if observer.is_none()
+        && let Some(outcome) = precise(scenario, &inputs, seed, vanilla)
+    {
+        return outcome;
+    }
     // An observer that outlives these inputs is lent for as long as they live.
     simulate_observed(&inputs, seed, observer.map(|observer| observer as &mut dyn Observer))
 }
@@ -228,67 +296,11 @@ fn run_best_chunks(
     Ok(Outcome { best_chunks: Some(chunks), ..outcome })
 }
 
-/// What would be otherwise: factors on what links deliver and on what starting an exchange costs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WhatIf {
-    /// On the bandwidth of each class of link, ceilings of pairs that use it included.
-    pub bandwidth: ByClass<f64>,
-    /// On every part of the startup of an exchange.
-    pub startup: f64,
-    /// Kernels that take no time.
-    pub without: Option<Reason>,
-}
-
-impl WhatIf {
-    /// All as it is.
-    pub const NOTHING: Self = Self { bandwidth: ByClass::all(1.0), startup: 1.0, without: None };
-
-    /// Kernels of this reason taking no time.
-    #[must_use]
-    pub const fn without(reason: Reason) -> Self {
-        Self { without: Some(reason), ..Self::NOTHING }
-    }
-
-    /// One class of link faster by a factor.
-    #[must_use]
-    pub const fn faster(class: LinkClass, factor: f64) -> Self {
-        Self { bandwidth: Self::NOTHING.bandwidth.with(class, factor), ..Self::NOTHING }
-    }
-
-    /// Startups longer by a factor.
-    #[must_use]
-    pub const fn startup(factor: f64) -> Self {
-        Self { startup: factor, ..Self::NOTHING }
-    }
-
-    fn on(&self, mut rates: NetworkRates) -> NetworkRates {
-        let mut at_least = [1.0_f64; 2];
-        for class in LinkClass::ALL {
-            let factor = self.bandwidth.of(class);
-            if factor != 1.0 {
-                rates = rates.with_efficiency(class, rates.efficiency.of(class) * factor);
-                at_least[usize::from(!class.within_node())] = factor;
-            }
-        }
-        for (startup, faster) in
-            [&mut rates.within_node, &mut rates.across_nodes].into_iter().zip(at_least)
-        {
-            startup.pair_ceiling = startup.pair_ceiling.map(|ceiling| ceiling.scaled(faster));
-            startup.alpha = startup.alpha.map(|alpha| alpha.scaled(self.startup));
-            startup.per_peer = startup.per_peer.scaled(self.startup);
-            startup.ramp = startup.ramp.scaled(self.startup);
-        }
-        rates.table.links *= at_least[0];
-        rates.table.startup *= self.startup;
-        rates
-    }
-}
-
 fn workloads_of(case: &Case) -> impl Iterator<Item = &Workload> {
     std::iter::once(&case.vanilla).chain(&case.moepp)
 }
 
-fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -> Row {
+fn row(scenario: &Scenario, workload: &Workload, own: &[Outcome], vanilla: &[Outcome]) -> Row {
     let over_seeds = |value: &dyn Fn(&Outcome) -> f64| {
         Estimate::of(&own.iter().map(value).collect::<Vec<f64>>())
     };
@@ -299,7 +311,7 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
     let increases: Option<Vec<f64>> =
         is_moepp.then(|| own.iter().zip(vanilla).map(increase).collect());
     let times: Vec<f64> = own.iter().map(|outcome| 1e3 * outcome.counted_secs()).collect();
-    let predicted = drawn.then(|| Predicted {
+    let predicted = scenario.calibration_uncertainty.then(|| Predicted {
         time_ms: Range::of(&times),
         increase_percent: increases.as_deref().and_then(Range::of),
     });
@@ -324,6 +336,7 @@ fn row(workload: &Workload, own: &[Outcome], vanilla: &[Outcome], drawn: bool) -
         link_bytes_per_s: link_rates(own),
         stands_on: stands_on(own),
         best_chunks: best_chunks(own),
+        reached: Reached::of(scenario, own, is_moepp.then_some(vanilla)),
     }
 }
 

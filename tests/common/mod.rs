@@ -99,6 +99,7 @@ pub fn ideal<'a>(
         jitter: 0.0,
         without: None,
         uncertainty: None,
+        steps: None,
         drawn: None,
     }
 }

@@ -29,6 +29,11 @@ impl Scenario {
             let engine = "the engine that `network` names has no steps to size by it";
             said.push(format!("epsilon changes nothing here: {engine}"));
         }
+        if self.precision.is_some() && self.counted.has_backward() {
+            let why =
+                "the micro-batches of a training step wait for each other and are simulated whole";
+            said.push(format!("precision changes nothing here: {why}"));
+        }
         let kinds = ["workload"].into_iter().chain(ROLES);
         let mut keys =
             kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));

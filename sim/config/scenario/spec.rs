@@ -11,7 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Value;
 
-use super::words::{AllToAllWord, CountedWord, NetworkWord, scope};
+use super::words::{AllToAllWord, CountedWord, NetworkWord, PrecisionWord, scope};
 use crate::config::source::HELP_FOLLOWS;
 use crate::config::{Count, Number};
 use crate::execution::Scope;
@@ -47,6 +47,11 @@ pub struct ScenarioSpec {
     /// Standard deviation of the logarithm of what kernels take, from one to the next.
     #[serde(default)]
     pub(super) jitter: Option<Number<0, 1_000>>,
+    /// How exactly the mean of the counted time over seeds is wanted, such as `"0.5%"`: no more of each run is simulated than
+    /// that takes. `"exact"`, all of it, if none is given.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(super) precision: PrecisionWord,
     /// Whether workloads that do not fit into memory are run nevertheless.
     #[serde(default)]
     pub allow_oom: bool,
@@ -86,6 +91,7 @@ impl ScenarioSpec {
             epsilon: None,
             calibration_uncertainty: false,
             jitter: None,
+            precision: PrecisionWord::default(),
             allow_oom: false,
             seeds,
             tau: None,
@@ -173,6 +179,28 @@ mod tests {
         assert_eq!(again.text(), spec.text());
         assert_eq!((again.seeds.range(), again.topology.as_str()), (&(3..7), "C:\\x"));
         assert_eq!(again.compare[0].vanilla, "a \"quoted\" name");
+    }
+
+    #[test]
+    fn a_precision_is_a_share_of_the_time_or_exact() {
+        let read = |text: &str| toml::from_str::<Held>(&format!("precision = {text}"));
+        for (text, share) in [
+            ("\"0.5%\"", Some(0.005)),
+            ("\" 20 % \"", Some(0.2)),
+            ("\"0.01%\"", Some(1e-4)),
+            ("\"exact\"", None),
+        ] {
+            assert_eq!(read(text).unwrap().precision.0, share, "{text}");
+        }
+        for wrong in ["\"0.5\"", "0.005", "\"0%\"", "\"21%\"", "\"-1%\"", "\"NaN%\"", "\"\""] {
+            let refused = read(wrong).unwrap_err().to_string();
+            assert!(refused.contains("is no precision"), "{wrong}: {refused}");
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Held {
+        precision: PrecisionWord,
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //! With pipeline stages, a GPU that has finished a micro-batch sends its tokens to the GPU of the
 //! same rank in the next stage and goes on; that one waits for them.
 
-use super::{At, ExchangePhase, ParallelGrid, Step, StepPlanner, Totals};
+use super::{At, ExchangePhase, ParallelGrid, SampledSteps, Step, StepPlanner, Totals};
 use crate::base::units::GpuId;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::program::{
@@ -50,6 +50,8 @@ pub struct Forward<'a> {
     slowdown: Slowdown,
     /// The share of the time of experts' products that the last takes, where results travel beside it.
     last_product: Option<f64>,
+    /// Steps that are simulated in place of all.
+    sample: Option<&'a SampledSteps>,
 }
 
 /// What a GPU does once the results of a part are back.
@@ -75,13 +77,29 @@ impl<'a> Forward<'a> {
         let in_flight = (0..grid.gpus / grid.group).map(|_| Vec::new()).collect();
         let returning = (0..grid.gpus).map(|_| Vec::new()).collect();
         let next = vec![0; grid.gpus as usize];
-        Self { grid, planner, next, in_flight, returning, slowdown, last_product: None }
+        Self {
+            grid,
+            planner,
+            next,
+            in_flight,
+            returning,
+            slowdown,
+            last_product: None,
+            sample: None,
+        }
     }
 
     /// The same whose results travel back while experts compute their last product, which takes this share.
     #[must_use]
     pub const fn with_last_product(mut self, share: Option<f64>) -> Self {
         self.last_product = share;
+        self
+    }
+
+    /// The same of these steps alone, where they are given: the grid has their units for micro-batches.
+    #[must_use]
+    pub const fn of_steps(mut self, sample: Option<&'a SampledSteps>) -> Self {
+        self.sample = sample;
         self
     }
 
@@ -98,12 +116,10 @@ impl<'a> Forward<'a> {
         let at = found.unwrap_or_else(|| {
             let first_gpu = self.grid.gpu(group, 0);
             let stage = self.grid.stage(first_gpu);
-            let layer = stage * self.grid.layers + number % self.grid.layers;
+            let (micro_batch, round) = self.micro_batch_and_round(number, stage);
             let groups_per_stage = self.grid.gpus_per_stage() / self.grid.group;
             let group_in_stage = group as u32 % groups_per_stage;
-            let micro_batch = number / self.grid.layers;
             let opens = micro_batch == 0;
-            let (round, group_in_stage) = (layer, group_in_stage);
             let at = At { round, micro_batch, group: group_in_stage, part, backward: false, opens };
             let plan = self.planner.plan(at, first_gpu);
             let left = if self.grid.dispatches { 2 } else { 1 };
@@ -111,6 +127,16 @@ impl<'a> Forward<'a> {
             self.in_flight[group].len() - 1
         });
         &mut self.in_flight[group][at]
+    }
+
+    /// Which micro-batch a step is of, and which round of the whole model on a stage.
+    fn micro_batch_and_round(&self, number: u32, stage: u32) -> (u32, u32) {
+        let layers = self.grid.layers;
+        let Some(sample) = self.sample else {
+            return (number / layers, stage * layers + number % layers);
+        };
+        let [micro_batch, round] = sample.steps[number as usize];
+        (micro_batch, stage * sample.rounds + round)
     }
 
     /// An exchange of a part of a step, joined on the exchange stream after own work.
@@ -309,6 +335,13 @@ impl Program for Forward<'_> {
         let grid = self.grid;
         let members = (0..grid.group as usize).map(|rank| grid.gpu(group, rank)).collect();
         Meeting::Exchange(self.in_flight(group, part_of_step).plan.exchange(phase, members))
+    }
+
+    fn ends_unit(&self, meeting: MeetingId) -> Option<usize> {
+        self.sample?;
+        let (group, (number, part), phase) = self.of_meeting(meeting);
+        let last = self.ends(number) && part + 1 == self.grid.overlap.parts();
+        (last && phase == ExchangePhase::Combine).then_some(group)
     }
 
     fn adjourned(&mut self, meeting: MeetingId) {

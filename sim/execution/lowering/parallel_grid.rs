@@ -48,7 +48,7 @@ impl ParallelGrid {
     }
 
     /// Steps of every GPU, layers and micro-batches together.
-    pub(super) const fn steps(&self) -> u32 {
+    pub const fn steps(&self) -> u32 {
         self.layers * self.micro_batches
     }
 }

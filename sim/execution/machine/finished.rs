@@ -1,6 +1,6 @@
 //! The accounts of a finished run.
 
-use crate::base::units::SimDuration;
+use crate::base::units::{SimDuration, SimTime};
 use crate::execution::blame::Blame;
 use crate::execution::machine::Machine;
 use crate::execution::program::Program;
@@ -19,6 +19,19 @@ pub struct Finished {
     pub network_report: NetworkReport,
     /// Bytes over each link of the cluster.
     pub link_bytes: Vec<u64>,
+    /// Where a sample of a run is simulated, the ends of its units, in order of time.
+    pub unit_ends: Vec<UnitEnd>,
+}
+
+/// A group has the last results of a unit of its work back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitEnd {
+    /// Which group.
+    pub group: usize,
+    /// When.
+    pub at: SimTime,
+    /// What its GPUs have worked until then, waiting left out, all together.
+    pub worked: SimDuration,
 }
 
 impl<P: Program> Machine<'_, P> {

@@ -1,7 +1,7 @@
 //! What several GPUs share: meetings that they join, exchanges that deliver, messages that arrive.
 
 use super::gpu::{Cause, Hold};
-use super::{Carried, Event, Machine, OpenMeeting, Purpose, Released};
+use super::{Carried, Event, Machine, OpenMeeting, Purpose, Released, UnitEnd};
 use crate::base::units::{Bytes, GpuId, SimTime};
 use crate::execution::blame::Reason;
 use crate::execution::calendar::Schedule;
@@ -108,7 +108,10 @@ impl<P: Program> Machine<'_, P> {
             if let Carried::Network(id) = open.carried {
                 self.purposes.remove(&id);
             }
-            self.meetings.remove(&meeting);
+            let members = self.meetings.remove(&meeting).map(|open| open.members);
+            if let Some(group) = self.program.ends_unit(meeting) {
+                self.end_unit(group, &members.unwrap_or_default(), schedule.now());
+            }
             self.program.adjourned(meeting);
         }
         let Hold { stream, reasons, .. } = self.gpus[gpu.index()].release(meeting);
@@ -116,6 +119,12 @@ impl<P: Program> Machine<'_, P> {
         self.reprice(gpu, schedule);
         self.gpus[gpu.index()].end(stream, Some(Cause { reasons, last_join }));
         self.advance(gpu, schedule);
+    }
+
+    /// A unit of a group's work has ended.
+    fn end_unit(&mut self, group: usize, members: &[GpuId], at: SimTime) {
+        let worked = members.iter().map(|gpu| self.gpus[gpu.index()].blame.worked()).sum();
+        self.unit_ends.push(UnitEnd { group, at, worked });
     }
 
     /// A message is on its way as soon as it is sent: its receiver has room for it.

@@ -15,6 +15,8 @@
 //! A single n_i is binomial; where its variance is at least [`NORMAL_FROM`] a normal variable with
 //! the Cornish–Fisher correction for skewness stands for it, rounded to a whole number.
 
+use std::cmp::Ordering;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution, Exp1, StandardNormal};
@@ -239,13 +241,16 @@ impl Race {
         self.first.fill((f64::INFINITY, usize::MAX));
         for (i, time) in times.enumerate() {
             let mut at = self.first.len();
+            if time.partial_cmp(&self.first[at - 1].0) != Some(Ordering::Less) {
+                continue;
+            }
+            // Those behind it move up, the last one out.
+            at -= 1;
             while at > 0 && time < self.first[at - 1].0 {
+                self.first[at] = self.first[at - 1];
                 at -= 1;
             }
-            if at < self.first.len() {
-                self.first[at..].rotate_right(1);
-                self.first[at] = (time, i);
-            }
+            self.first[at] = (time, i);
         }
     }
 

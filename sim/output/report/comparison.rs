@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared::knobs::elasticities;
 use super::shared::made_by::MadeBy;
+use super::shared::sampled::Sampled;
 use super::shared::setting::Setting;
 use super::shared::stands_on::{Basis, bases};
 use super::shared::value::{self, Mean};
@@ -72,6 +73,9 @@ pub struct ComparedCluster {
     pub network_usd: f64,
     /// The network's part of the power.
     pub network_watts: f64,
+    /// Where a precision was asked for: how much of the runs of that workload was simulated, and what it reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
     /// Tokens per second of the workload that is compared, mean over seeds.
     pub tokens_per_s: f64,
     /// Tokens per second of vanilla, where it is compared with.
@@ -184,6 +188,7 @@ impl ComparedCluster {
             gpus: result.gpus,
             stands_on: bases(&result.outcome.stands_on),
             gate_draws_per_layer: result.outcome.gate_draws,
+            sampled: result.reached.map(Sampled::from),
             usd: total.usd,
             watts: total.watts,
             network_usd: network.usd,

@@ -3,6 +3,7 @@
 pub mod knobs;
 pub mod link_use;
 pub mod made_by;
+pub mod sampled;
 pub mod setting;
 pub mod stands_on;
 pub(super) mod table;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::memory::MemoryUse;
 use super::shared::link_use::{LinkGroup, link_use};
 use super::shared::made_by::{Asked, MadeBy};
+use super::shared::sampled::Sampled;
 use super::shared::setting::{PhaseTaken, cautions, idle_gpus};
 use super::shared::stands_on::{Basis, bases};
 use super::shared::value::{self, Mean, Predicted};
@@ -153,6 +154,9 @@ pub struct StudyRow {
     pub beside_exchanges: Option<BesideExchanges>,
     /// Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds.
     pub hidden_zero_computation_ms: f64,
+    /// Where a precision was asked for: how much was simulated, and what it reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
     /// What lies in the memory of the fullest GPU.
     pub memory: MemoryUse,
     /// Which engine carried the exchanges; none where there were none.
@@ -294,6 +298,7 @@ impl StudyRow {
             stands_on: bases(&row.stands_on),
             beside_exchanges: counted.has_backward().then(|| BesideExchanges::of(scenario, row)),
             hidden_zero_computation_ms: row.hidden_ms,
+            sampled: row.reached.map(Sampled::from),
             memory: MemoryUse::of(scenario, &row.workload),
             network: NetworkUse::of(scenario, row),
             link_use: link_use(&scenario.topology, &row.link_bytes_per_s),

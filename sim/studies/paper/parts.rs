@@ -1,6 +1,6 @@
 //! What the time of one row is made of.
 //!
-//! Without overlap a run is linear in the overheads of its loop, so that two runs say what all overheads would give
+//! Without overlap a run is linear in the overheads of its loop, so that one run says what all overheads would give
 //! (`execution::cost`, eq. 8–10):
 //!
 //! ```text
@@ -15,7 +15,7 @@ use crate::base::units::{Bytes, SimDuration};
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
 use crate::execution::cost::Overheads;
-use crate::execution::outcome::{Outcome, TooLong};
+use crate::execution::outcome::TooLong;
 use crate::studies::study;
 use crate::workload::Workload;
 
@@ -63,18 +63,20 @@ impl Parts {
         workload.batch.micro_batches = whole.min(MICRO_BATCHES.into()) as u32;
         let times = whole as f64 / f64::from(workload.batch.micro_batches);
         let unit = SimDuration::from_us(UNIT);
-        let run = |overheads| study::run(scenario, &workload, overheads, 0);
-        let per_visit = run(Overheads { expert_visit: unit, ..Overheads::NONE })?;
-        let per_slot =
-            run(Overheads { slot_traffic: Bytes(UNIT_TRAFFIC), layer: unit, ..Overheads::NONE })?;
-        let of = |outcome: &Outcome, reason| times * outcome.mean_blame_ms(reason);
+        let slot_traffic = Bytes(UNIT_TRAFFIC);
+        let units = Overheads { expert_visit: unit, slot_traffic, ..Overheads::NONE };
+        let outcome = study::run(scenario, &workload, units, 0)?;
+        let of = |reason| times * outcome.mean_blame_ms(reason);
+        let rounds = workload.layers_per_gpu() * workload.gating.scheme.rounds();
+        let passes = u64::from(rounds) * u64::from(workload.batch.micro_batches);
         Ok(Some(Self {
-            products: of(&per_visit, Reason::FfnGemm),
-            traffic: of(&per_visit, Reason::FfnMemory),
-            zero_computation: of(&per_visit, Reason::ZeroComputation),
-            slots: of(&per_slot, Reason::FfnIndexing),
-            visits: of(&per_visit, Reason::Launch),
-            layers: of(&per_slot, Reason::Launch),
+            products: of(Reason::FfnGemm),
+            traffic: of(Reason::FfnMemory),
+            zero_computation: of(Reason::ZeroComputation),
+            slots: of(Reason::FfnIndexing),
+            visits: of(Reason::Launch),
+            // Every GPU comes through every round of every micro-batch once, whatever its gate decides.
+            layers: times * unit.times(passes).ms(),
         }))
     }
 

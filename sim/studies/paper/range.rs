@@ -33,8 +33,8 @@ pub fn allowed(
     if scenario.counted != Scope::Experts || fitted.alternatives.is_empty() {
         return Ok(vec![None; rows.len()]);
     }
-    // One draw of calibration error would move all of the range.
-    let certain = Scenario { calibration_uncertainty: false, ..scenario.clone() };
+    // One draw of calibration error would move all of the range; and parts are learnt from few micro-batches as it is.
+    let certain = Scenario { calibration_uncertainty: false, precision: None, ..scenario.clone() };
     let mut tokens: Vec<u32> = fitted.alternatives.iter().map(|(tokens, _)| *tokens).collect();
     tokens.sort_unstable();
     tokens.dedup();

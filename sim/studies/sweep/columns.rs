@@ -16,7 +16,7 @@ const fn column(name: &'static str, holds: &'static str) -> Description {
 }
 
 /// Columns of every sweep, behind those of what varies and before those of the blame table.
-pub const COLUMNS: [Description; 24] = [
+pub const COLUMNS: [Description; 26] = [
     column("point", "number of the point among all combinations of what varies, from 0"),
     column("seed", "seed of the run; vanilla and MoE++ of one seed share random numbers"),
     column("workload", "name of the workload"),
@@ -41,6 +41,11 @@ pub const COLUMNS: [Description; 24] = [
     column("hidden_zero_computation_ms", "zero-computation work under exchanges, mean over GPUs"),
     column("busiest_gpu", "the GPU that waited least"),
     column("waiting_share", "time waiting for other GPUs over makespan, mean over GPUs"),
+    column(
+        "time_half_width_ms",
+        "half the 95 % interval of `time_ms` where a sample was simulated; 0 of a whole run",
+    ),
+    column("simulated_share", "share of the run's micro-batches or layers that were simulated"),
 ];
 
 /// The column of a reason of the blame table.

@@ -6,7 +6,7 @@ use toml::Value;
 use crate::base::statistics::mean;
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
-use crate::execution::outcome::{Outcome, TooLong};
+use crate::execution::outcome::{Outcome, Sample, TooLong};
 use crate::studies::study;
 use crate::workload::Workload;
 
@@ -105,7 +105,7 @@ pub fn rows_of(
     let case = &scenario.cases[case];
     let mut rows = vec![row(scenario, &case.vanilla, vanilla, vanilla, point, settings)];
     for workload in &case.moepp {
-        let own = study::run(scenario, workload, scenario.overheads, vanilla.seed)?;
+        let own = study::run_beside(scenario, workload, vanilla)?;
         rows.push(row(scenario, workload, &own, vanilla, point, settings));
     }
     Ok(rows)
@@ -154,6 +154,8 @@ fn row(
         own.mean_hidden_ms().into(),
         (busiest as u64).into(),
         (mean_wait / makespan.max(f64::MIN_POSITIVE)).into(),
+        (1e3 * own.sample.as_ref().map_or(0.0, |sample| sample.half_width_secs)).into(),
+        own.sample.as_ref().map_or(1.0, Sample::share).into(),
     ]);
     row.extend(Reason::ALL.map(|reason| Cell::from(own.mean_blame_ms(reason))));
     row

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::{ComparedCluster, Comparison};
 use crate::output::report::shared::knobs::by_size;
+use crate::output::report::shared::sampled::write_sampled;
 use crate::output::report::shared::setting::{write_idle_of, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
@@ -30,6 +31,9 @@ pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<
         write_stands_on(out, &cluster.stands_on)?;
         write_gate_draws(out, cluster.gate_draws_per_layer)?;
     }
+    let sampled = comparison.clusters.iter();
+    let sampled = sampled.filter_map(|of| Some((of.cluster.as_str(), of.sampled.as_ref()?)));
+    write_sampled(out, sampled)?;
     elasticities(comparison, out)?;
     let Some((leader, others)) = comparison.clusters.split_first() else { return Ok(()) };
     for cluster in others {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::word;
 use super::wrapped::wrapped;
+use crate::base::statistics::COVERAGE;
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::run::{NCCL_SMS, slowdown};
@@ -223,6 +224,7 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let idle = scenario.without_effect.iter().cloned();
     let borrowed = scenario.borrowed().into_iter().chain(scenario.overheads_borrowed());
     let sick = poor_health(&scenario.topology).into_iter().chain(varied(scenario));
+    let sick = sick.chain(sampled(scenario));
     borrowed
         .chain(stated)
         .chain(idle)
@@ -289,6 +291,16 @@ fn varied(scenario: &Scenario) -> Option<String> {
             "jitter: each kernel's time is log-normal around what is predicted, spread {percent} %"
         )
     })
+}
+
+/// That times are estimates from samples, where that was asked for.
+fn sampled(scenario: &Scenario) -> Option<String> {
+    let percent = 100.0 * scenario.precision?;
+    Some(format!(
+        "precision: samples of micro-batches or layers stand for whole runs; the mean time over seeds is within \
+         {percent} % of theirs with {}%",
+        COVERAGE * 100.0
+    ))
 }
 
 /// Most links or GPUs in poor health that are named.

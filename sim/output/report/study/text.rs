@@ -5,16 +5,22 @@ use std::io::{self, Write};
 use super::{StudyResult, StudyRow, allowed, breakdown, network};
 use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
+use crate::output::report::shared::sampled::{Sampled, write_sampled};
 use crate::output::report::shared::setting::{write_doubts, write_idle, write_phase};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
-use crate::output::report::shared::value::decimals_of;
+use crate::output::report::shared::value::{decimals_of, spoken};
 use crate::output::report::shared::wrapped::wrapped;
 
 /// The study's table, then where the time goes.
 pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     heading(result, out)?;
     results(result, out)?;
+    let sampled = result.results.iter().filter_map(|row| Some((row, row.sampled.as_ref()?)));
+    let sampled: Vec<(String, &Sampled)> = sampled
+        .map(|(row, sampled)| (spoken(&row.workload.workload, row.tau()), sampled))
+        .collect();
+    write_sampled(out, sampled.iter().map(|(row, sampled)| (row.as_str(), *sampled)))?;
     allowed::write(result, out)?;
     network::write(result, out)?;
     write_stands_on(out, result.results.iter().flat_map(|row| &row.stands_on))?;

@@ -236,6 +236,7 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         jitter: 0.0,
         without: None,
         uncertainty: None,
+        steps: None,
         drawn: None,
     };
     let outcome = simulate(&inputs, 0).map_err(|too_long| too_long.to_string())?;

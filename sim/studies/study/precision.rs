@@ -1,0 +1,228 @@
+//! Runs as long as a wanted precision asks: a sample of their units, and more of them until the interval is narrow.
+//!
+//! Units are whole micro-batches where there are [`MANY`], else the layers of micro-batches. They are
+//! drawn at random without replacement, in an order that the seed alone decides: vanilla and MoE++ of a
+//! seed, and runs with other links, draw the same ones. What they say of the whole is in [`expand`].
+//!
+//! The interval is looked at after each sample. Look j leaves out `0.05 / 2^j` of what may happen, all looks together
+//! less than 0.05: the interval with which a run stops covers the whole run's time with 95 % however often
+//! was looked.
+//!
+//! Run whole: micro-batches that pipeline stages hand on, which wait for each other; training; what an observer
+//! watches; few units; and what would need most of its units. There the interval has no width.
+
+use rand::seq::SliceRandom;
+
+use super::expansion::{Expansion, expand, students};
+use crate::base::statistics::{COVERAGE, variance};
+use crate::base::streams::Streams;
+use crate::config::Scenario;
+use crate::execution::Scope;
+use crate::execution::lowering::{Drawn, SampledSteps};
+use crate::execution::outcome::{Outcome, Sample, TooLong};
+use crate::execution::run::{Inputs, simulate};
+use crate::workload::{Overlap, Workload};
+
+/// Micro-batches from which whole ones are drawn.
+const MANY: u32 = 8;
+/// Layers of micro-batches from which these are drawn where micro-batches are few.
+const MANY_LAYERS: u32 = 16;
+/// Units that are drawn first: Student's law then knows little of their variance, and its interval is as wide as that asks.
+const FIRST: usize = 4;
+/// Of a run's units the share from which all are simulated.
+const MOST: f64 = 0.7;
+/// A sample that is made larger aims at this share of the width that is wanted.
+const AIM: f64 = 0.85;
+
+/// How much of some runs was simulated, and how precise the mean of their counted time is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reached {
+    /// Half the width of the interval that was asked for, in percent of the time.
+    pub asked_percent: f64,
+    /// The same of the interval reached: zero where all runs are whole.
+    pub time_percent: f64,
+    /// Half the width of the interval of the mean gain, in percent as the gain is; none without a vanilla run.
+    pub gain_percent: Option<f64>,
+    /// Units that were simulated; equal to `units` where all runs are whole.
+    pub simulated: u64,
+    /// Units that all runs have.
+    pub units: u64,
+    /// Whether units are layers of micro-batches, and not whole ones.
+    pub of_layers: bool,
+}
+
+impl Reached {
+    /// Of runs under each seed, beside vanilla runs of these; none where no precision was asked for.
+    #[must_use]
+    pub fn of(scenario: &Scenario, own: &[Outcome], vanilla: Option<&[Outcome]>) -> Option<Self> {
+        let asked_percent = 100.0 * scenario.precision?;
+        let quadratic = |sum: f64, half: f64| sum.hypot(half);
+        let half = |of: &Outcome| of.sample.as_ref().map_or(0.0, |sample| sample.half_width_secs);
+        let time: f64 = own.iter().map(Outcome::counted_secs).sum();
+        let of_time = own.iter().map(half).fold(0.0, quadratic);
+        let of_gain = |vanilla: &[Outcome]| {
+            let pairs = vanilla.iter().zip(own).map(|(base, own)| {
+                let ratio = base.counted_secs() / own.counted_secs();
+                ratio * own.sample.as_ref().map_or(0.0, |sample| sample.gain_half_width)
+            });
+            100.0 * pairs.fold(0.0, quadratic) / own.len() as f64
+        };
+        let counts = own.iter().map(|of| of.sample.as_ref().map_or([1; 2], Sample::counts));
+        let counts = counts.fold([0; 2], |sum, of| [sum[0] + of[0], sum[1] + of[1]]);
+        Some(Self {
+            asked_percent,
+            time_percent: 100.0 * of_time / time,
+            gain_percent: vanilla.map(of_gain),
+            simulated: counts[0],
+            units: counts[1],
+            of_layers: own.iter().any(|of| of.sample.as_ref().is_some_and(|s| s.of_layers)),
+        })
+    }
+}
+
+/// The units of a run, in the order in which they are drawn.
+struct Units {
+    of_layers: bool,
+    /// Micro-batches, and rounds of each on a stage.
+    shape: [u32; 2],
+    order: Vec<u32>,
+}
+
+impl Units {
+    /// Those of a run that is worth sampling.
+    fn of(workload: &Workload, counted: Scope, seed: u64) -> Option<Self> {
+        let in_turn = workload.layout.pipeline_parallel > 1 && counted == Scope::ModelForward;
+        if counted.has_backward() || in_turn {
+            return None;
+        }
+        let (rounds, micro_batches) =
+            (workload.gating.scheme.rounds(), workload.batch.micro_batches);
+        let shape = [micro_batches, workload.layers_per_gpu() * rounds];
+        let of_layers = micro_batches < MANY;
+        let layers = shape[0] * shape[1];
+        let alone = workload.stack.overlap == Overlap::None && rounds == 1;
+        if of_layers && (layers < MANY_LAYERS || !alone) {
+            return None;
+        }
+        let last = if of_layers { layers - 1 } else { micro_batches };
+        let mut order: Vec<u32> = (1..last).collect();
+        order.shuffle(&mut Streams::new(seed).named("precision/units"));
+        Some(Self { of_layers, shape, order })
+    }
+
+    /// The steps of a sample of this many of them, in order of time; none where that is most of the run.
+    fn steps(&self, drawn: usize) -> Option<SampledSteps> {
+        if drawn as f64 > MOST * self.order.len() as f64 {
+            return None;
+        }
+        let mut numbers = self.order[..drawn].to_vec();
+        numbers.push(0);
+        if !self.of_layers {
+            numbers.sort_unstable();
+            return Some(SampledSteps::of_micro_batches(&numbers, self.shape));
+        }
+        numbers.push(self.shape[0] * self.shape[1] - 1);
+        numbers.sort_unstable();
+        Some(SampledSteps::of_rounds(&numbers, self.shape))
+    }
+}
+
+/// The outcome of a run by samples of it, as large as the scenario's precision asks, beside a vanilla run where there is one;
+/// none where it is to be run whole.
+pub(super) fn precise(
+    scenario: &Scenario,
+    inputs: &Inputs<'_>,
+    seed: u64,
+    vanilla: Option<&Outcome>,
+) -> Option<Result<Outcome, TooLong>> {
+    let wanted = scenario.precision?;
+    let units = Units::of(inputs.workload, scenario.counted, seed)?;
+    let (own, seeds) = (Drawn::default(), scenario.seeds.end - scenario.seeds.start);
+    // What gates decided in a sample holds in a larger one.
+    let drawn = inputs.drawn.or(Some(&own));
+    // Samples of different seeds are independent, and their mean is what is wanted so precisely.
+    let relative = wanted * (seeds as f64).sqrt();
+    let run = |steps: Option<&_>| simulate(&Inputs { steps, drawn, ..*inputs }, seed);
+    Some(sampled(&units, relative, vanilla, run))
+}
+
+/// The outcome of a whole run by a sample of its units: `run` simulates some steps, or all.
+///
+/// The counted time is wanted within `relative` of itself, and its ratio to that of the vanilla run beside it, where
+/// there is one.
+///
+/// # Errors
+/// If a run exceeds representable time.
+fn sampled(
+    units: &Units,
+    relative: f64,
+    beside: Option<&Outcome>,
+    run: impl Fn(Option<&SampledSteps>) -> Result<Outcome, TooLong>,
+) -> Result<Outcome, TooLong> {
+    let of_vanilla = beside.and_then(|vanilla| vanilla.sample.as_ref());
+    let mut drawn = of_vanilla.map_or(FIRST, |sample| drawn_of(sample).max(FIRST));
+    let mut outside = 1.0 - COVERAGE;
+    while let Some(steps) = units.steps(drawn) {
+        outside *= 0.5;
+        let outcome = run(Some(&steps))?;
+        let sample = outcome.sample.as_ref().expect("steps were given");
+        let Expansion { seconds, half_width } = expand(&sample.seconds, shape_of(sample), outside);
+        let own = half_width / seconds;
+        let mut whole = outcome.of_whole(seconds, half_width);
+        let of_gain = beside.map_or(0.0, |vanilla| gain_half_width(vanilla, &whole, outside));
+        let sample = whole.sample.iter_mut();
+        sample.for_each(|sample| sample.gain_half_width = of_gain);
+        let widest = own.max(of_gain) / relative;
+        if widest <= 1.0 {
+            return Ok(whole);
+        }
+        drawn = enough(drawn, units.order.len(), widest / AIM);
+    }
+    run(None)
+}
+
+/// How many units make an interval so many times as narrow.
+fn enough(drawn: usize, all: usize, narrower: f64) -> usize {
+    let [n, all] = [drawn, all].map(|count| (count as f64).recip());
+    let wanted = ((n - all) / (narrower * narrower) + all).recip();
+    (wanted.ceil() as usize).max(drawn + 1)
+}
+
+fn drawn_of(sample: &Sample) -> usize {
+    sample.simulated() - 1 - sample.at_end as usize
+}
+
+fn shape_of(sample: &Sample) -> (usize, usize) {
+    (sample.units as usize, sample.at_end as usize)
+}
+
+/// Half the width of the interval of the ratio of two counted times, relative to it: paired unit by unit where both are
+/// of one group and drew the same, and as if they were independent otherwise. That is too wide, as units of a
+/// seed share their draws.
+fn gain_half_width(vanilla: &Outcome, own: &Outcome, outside: f64) -> f64 {
+    let apart = || relative_half_width(vanilla).hypot(relative_half_width(own));
+    let (Some(of_vanilla), Some(of_own)) = (&vanilla.sample, &own.sample) else {
+        return apart();
+    };
+    let alike = of_vanilla.seconds.len() == 1
+        && of_own.seconds.len() == 1
+        && (of_vanilla.units, of_vanilla.at_end) == (of_own.units, of_own.at_end)
+        && of_vanilla.simulated() == of_own.simulated();
+    if !alike {
+        return apart();
+    }
+    let drawn = drawn_of(of_own);
+    let of = |sample: &Sample, whole: &Outcome| -> Vec<f64> {
+        sample.seconds[0][1..=drawn].iter().map(|x| x / whole.counted_secs()).collect()
+    };
+    let (base, own) = (of(of_vanilla, vanilla), of(of_own, own));
+    let apart: Vec<f64> = base.iter().zip(&own).map(|(base, own)| base - own).collect();
+    let all = (of_own.units - 1 - of_own.at_end) as f64;
+    let n = drawn as f64;
+    students(n - 1.0, outside) * all * (variance(&apart) / n * (1.0 - n / all)).sqrt()
+}
+
+/// Half the width of the interval of a run's counted time, relative to it; nothing of a whole run.
+fn relative_half_width(outcome: &Outcome) -> f64 {
+    outcome.sample.as_ref().map_or(0.0, |sample| sample.half_width_secs / outcome.counted_secs())
+}
