@@ -234,3 +234,46 @@ fn workload(shape: &Shape, tokens: u32, tau: Option<f64>, grouped: bool) -> Opti
     workload.capacity = Capacity::Dropless;
     Some(workload)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(tau: Option<f64>, windows: &[f64], predicted: f64) -> Compared {
+        let window = |&measured: &f64| Compared {
+            shape: "tiny".to_owned(),
+            grouped: true,
+            tau,
+            ffn_share: 1.0,
+            measured,
+            predicted,
+            windows: Vec::new(),
+        };
+        together(&windows.iter().map(window).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn gains_are_those_of_windows_in_turn_so_that_drift_is_none() {
+        // A device that gets slower by half, window by window, and a layer that takes half of vanilla's time.
+        let vanilla = layer(None, &[2.0, 3.0, 4.5], 3.0);
+        let half = layer(Some(0.1), &[1.0, 1.5, 2.25], 1.4);
+        assert!(
+            (vanilla.measured - 3.0).abs() < 1e-12 && (vanilla.repeats_to() - 0.5).abs() < 1e-12
+        );
+        let found = gains(&[vanilla, half]);
+        assert_eq!(found.len(), 1);
+        assert!((found[0].measured - 1.0).abs() < 1e-12 && found[0].repeats_to < 1e-12);
+        // 3/1.4 − 1 = 1.143: more than a tenth of the gain off.
+        assert!((found[0].predicted - 1.143).abs() < 1e-3 && !found[0].is_met());
+    }
+
+    #[test]
+    fn ten_points_of_a_small_gain_and_a_tenth_of_a_large_one_are_close() {
+        let of = |measured, predicted| {
+            let layer = layer(Some(0.5), &[1.0], 1.0);
+            Gain { layer, measured, predicted, repeats_to: 0.0 }.is_met()
+        };
+        assert!(of(0.2, 0.29) && !of(0.2, 0.31) && !of(-0.05, 0.06));
+        assert!(of(5.0, 5.4) && !of(5.0, 4.4));
+    }
+}

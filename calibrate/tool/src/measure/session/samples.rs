@@ -277,4 +277,22 @@ mod tests {
         assert_eq!((back.timing.batch, back.mhz, back.celsius), (4, Some(1980.0), None));
         assert!(found.next().is_none());
     }
+
+    #[test]
+    fn of_a_device_that_others_use_too_the_least_disturbed_runs_count() {
+        let sample = Sample {
+            probe: "layer".to_owned(),
+            point: Point::default(),
+            format: Format::F32,
+            timing: crate::measure::timing::summary(vec![1e-3, 2e-3, 1.5e-3], Clock::Host, 4),
+            error: 0.0,
+            rotated_bytes: 0,
+            mhz: None,
+            celsius: None,
+            watts: None,
+        };
+        let seconds = |software| undisturbed(vec![sample.clone()], software)[0].timing.median;
+        assert!((seconds(false) - 1.5e-3).abs() < 1e-12);
+        assert!((seconds(true) - 1e-3).abs() < 1e-12);
+    }
 }
