@@ -46,7 +46,7 @@ def assembled(engine: bytes) -> str:
         script((EXPLORE / "explore.js").read_text()),
     ]
     page = replaced(page, '<script src="page.js"></script>', script((PAGE / "page.js").read_text()))
-    page = replaced(page, "<main>", (HERE / "note.html").read_text() + "<main>")
+    page = replaced(page, "<main>", "<main>\n" + (HERE / "note.html").read_text())
     return replaced(page, '<script src="explore.js"></script>', "\n".join(parts))
 
 

@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 
 use crate::{Failure, output};
 use moesim::commands::stored::{self, Stored};
-use moesim::config::{Diagnostic, Overrides, ScenarioSource};
+use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 use moesim::execution::Scope;
 use moesim::output::pictures::{self, Picture};
-use moesim::output::plot::Diagram;
+use moesim::output::plot::{Diagram, Spans};
 use moesim::output::report::study::StudyResult;
 use moesim::output::report::{any_drawing, chart, spoken};
 use moesim::studies::compare::Equal;
@@ -170,8 +170,7 @@ fn beside(result: &Path, kind: Kind) -> PathBuf {
 
 /// Draws a run's cluster with the links of one workload under the first seed, which is run again.
 pub(super) fn cluster(workload: Option<&str>, run: &StudyResult) -> Result<Diagram, Failure> {
-    let scenario =
-        ScenarioSource::open(&run.asked.scenario, Overrides::new(run.asked.set.clone()))?.load()?;
+    let scenario = scenario_of(run)?;
     let workload = crate::timeline::choose(&scenario, workload, None)?;
     let outcome =
         moesim::studies::study::run(&scenario, workload, scenario.overheads, scenario.seeds.start)?;
@@ -180,4 +179,17 @@ pub(super) fn cluster(workload: Option<&str>, run: &StudyResult) -> Result<Diagr
     let shown = spoken(&workload.name, workload.model.experts.tau);
     let what = format!("{shown}, seed {}", outcome.seed);
     Ok(pictures::cluster_chart(&scenario.topology, &rates, &what))
+}
+
+/// The scenario that a run is of, read again.
+fn scenario_of(run: &StudyResult) -> Result<Scenario, Failure> {
+    let set = Overrides::new(run.asked.set.clone());
+    Ok(ScenarioSource::open(&run.asked.scenario, set)?.load()?)
+}
+
+/// A stretch of the timeline of a run's last workload, which is run again.
+pub(super) fn timeline(run: &StudyResult) -> Result<Spans, Failure> {
+    let scenario = scenario_of(run)?;
+    let workload = crate::timeline::choose(&scenario, None, None)?;
+    Ok(moesim::commands::run::excerpt(&scenario, workload)?)
 }

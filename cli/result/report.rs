@@ -9,12 +9,16 @@ use crate::output::progress::during;
 use crate::{Failure, output};
 use moesim::commands::stored::{self, Stored};
 use moesim::config::Diagnostic;
+use moesim::output::page::Page;
+use moesim::output::plot::PlotError;
+use moesim::output::report::study::StudyResult;
 
 /// A result, and where its page goes.
 #[derive(Args)]
 pub(crate) struct ReportArgs {
-    /// JSON that run, compare, plan, layouts, advise, goodput, flows, validate and others printed (- for standard
-    /// input), a sweep's folder, or its table.
+    /// JSON that run, compare, plan, layouts, advise, explain, goodput, memory, topology, flows, validate, validate
+    /// systems, gate show or gate fit printed (- for standard input); a sweep's folder or its table; counts that gate
+    /// show exported.
     result: PathBuf,
     /// The .html to write. Default: beside the result.
     #[arg(long, value_name = "FILE")]
@@ -22,6 +26,9 @@ pub(crate) struct ReportArgs {
     /// Of a run: draw the cluster with its links too; runs one workload again.
     #[arg(long)]
     cluster: bool,
+    /// Of a run: draw a stretch of its timeline too; runs one workload again.
+    #[arg(long)]
+    timeline: bool,
 }
 
 impl ReportArgs {
@@ -36,22 +43,35 @@ pub(crate) fn run(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Failure>
     let name = args.result.display().to_string();
     let found = stored::open(&args.result)?;
     let mut page = found.page(&name)?;
+    let asked = if args.cluster { "--cluster" } else { "--timeline" };
     match &found.result {
-        Stored::Study(run) if args.cluster => {
-            let chart = during("runs", || super::plot::cluster(None, run))?;
-            page.draw_cluster(&chart).map_err(|error| {
-                Diagnostic::of(&name, error.to_string(), "this is a defect: please report it")
-            })?;
-        }
-        _ if args.cluster => {
-            let help = "leave --cluster out, or name what moesim run printed with --json";
-            return Err(Diagnostic::of(name, "is no run: it has no cluster at work", help).into());
+        Stored::Study(run) => more(args, run, &name, &mut page)?,
+        _ if args.cluster || args.timeline => {
+            let help = format!("leave {asked} out, or name what moesim run printed with --json");
+            let found = "is no run: it has neither a cluster at work nor a timeline";
+            return Err(Diagnostic::of(name, found, help).into());
         }
         _ => {}
     }
     let path = args.out.clone().unwrap_or_else(|| beside(&args.result));
     output::write(&path, page.html())?;
     writeln!(out, "page: {}", path.display())?;
+    Ok(())
+}
+
+/// What is drawn of a run that is made again.
+fn more(args: &ReportArgs, run: &StudyResult, name: &str, page: &mut Page) -> Result<(), Failure> {
+    let defect = |error: PlotError| {
+        Diagnostic::of(name, error.to_string(), "this is a defect: please report it")
+    };
+    if args.cluster {
+        let chart = during("runs", || super::plot::cluster(None, run))?;
+        page.draw_cluster(&chart).map_err(defect)?;
+    }
+    if args.timeline {
+        let chart = during("runs", || super::plot::timeline(run))?;
+        page.draw_timeline(&chart).map_err(defect)?;
+    }
     Ok(())
 }
 

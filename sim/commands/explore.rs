@@ -15,7 +15,7 @@ use crate::base::threads;
 use crate::config::Diagnostic;
 use crate::output::page::{self, Drawing, Page};
 use crate::output::pictures::{breakdown_chart, cluster_chart, links_chart};
-use crate::output::plot::{Diagram, PlotError};
+use crate::output::plot::{Diagram, PlotError, Spans};
 use crate::output::report::spoken;
 use crate::output::schema::Labelled;
 use crate::studies::study::Row;
@@ -77,7 +77,11 @@ impl Question {
     pub fn answer(&self, given_up: &Arc<AtomicBool>) -> Result<Answer, Unanswered> {
         let ran = self.run(given_up)?;
         let result = serde_json::to_value(Labelled::of(&ran.result)).map_err(defect)?;
-        let drawings = drawings(&ran, self.coarse).map_err(defect)?;
+        let mut drawings = drawings(&ran, self.coarse).map_err(defect)?;
+        let timeline = if self.coarse { None } else { timeline(&ran, given_up)? };
+        if let Some(chart) = timeline {
+            drawings.push(Drawing::of("A stretch of the timeline", &chart).map_err(defect)?);
+        }
         let drawings = drawings.iter().map(Page::drawing).collect();
         let closer = page::closer(&ran.result);
         Ok(Answer { command: self.command(), closer, result, drawings })
@@ -92,6 +96,9 @@ impl Question {
         let mut page = Page::of_run(&ran.result).map_err(defect)?;
         if let Some(chart) = cluster_at_work(&ran) {
             page.draw_cluster(&chart).map_err(defect)?;
+        }
+        if let Some(chart) = timeline(&ran, given_up)? {
+            page.draw_timeline(&chart).map_err(defect)?;
         }
         let page = page.with_text(|out| ran.result.write_text(out)).map_err(defect)?;
         let stored = serde_json::to_string_pretty(&Labelled::of(&ran.result)).map_err(defect)?;
@@ -115,6 +122,14 @@ fn drawings(ran: &Ran, coarse: bool) -> Result<Vec<Drawing>, PlotError> {
         all.push(Drawing::of("The cluster at work", &chart)?);
     }
     Ok(all)
+}
+
+/// A stretch of the timeline of the MoE++ side.
+fn timeline(ran: &Ran, given_up: &Arc<AtomicBool>) -> Result<Option<Spans>, Unanswered> {
+    let last = ran.scenario.cases.last().and_then(|case| case.moepp.last());
+    let Some(workload) = last else { return Ok(None) };
+    let drawn = threads::unless_given_up(given_up, || run::excerpt(&ran.scenario, workload));
+    Ok(Some(drawn.ok_or(Unanswered::GivenUp)??))
 }
 
 /// The cluster under the workload whose links are fullest; none where no byte crosses a link.

@@ -13,7 +13,10 @@ use crate::studies::paper::range;
 use crate::studies::study::{self, Row};
 use crate::workload::Dtype;
 
+mod excerpt;
 pub mod memory;
+
+pub use excerpt::excerpt;
 
 /// How to run a scenario.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ mod links;
 mod plan;
 pub mod predicted_measured;
 mod study;
+mod timeline;
 mod validation;
 
 pub use cluster::cluster_chart;
@@ -22,6 +23,7 @@ pub use layouts::layouts_chart;
 pub use links::{flow_links_chart, links_chart};
 pub use plan::front_chart;
 pub use study::{breakdown_chart, gain_chart};
+pub use timeline::timeline_chart;
 pub use validation::errors_chart;
 
 /// A picture of any kind.

@@ -24,6 +24,7 @@ mod heat;
 mod hint;
 mod lines;
 mod scatter;
+mod spans;
 mod spots;
 
 pub(super) use axis::figures;
@@ -34,6 +35,7 @@ pub use heat::HeatMap;
 pub use hint::{Hint, inline};
 pub use lines::{LineChart, Point, Series};
 pub use scatter::{Cloud, PredictedMeasured};
+pub use spans::{Span, SpanRow, Spans};
 pub use spots::{Ray, Spot, Spots};
 
 /// Any area that charts draw on.

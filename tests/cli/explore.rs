@@ -102,6 +102,7 @@ fn answers_are_those_of_the_command_that_is_shown() {
                 "expert_parallel": 4, "popularity_sd": 0.7, "library": "nccl",
                 "bandwidth": { "nodes.nic.bandwidth": 0.25, "gpu.memory_bandwidth": 2.0 } }),
         json!({ "model": "moe-0.6b", "cluster": "a100-4x8", "counted": "model-forward", "coarse": true }),
+        json!({ "model": "moe-1b", "cluster": "a100-4x8", "micro_batches": 1, "seeds": 1, "overlap": "two-batch" }),
     ] {
         let told = server.answer("/api/ask", &ask);
         let saved = server.answer("/api/export/toml", &ask);
@@ -180,9 +181,15 @@ fn other_hosts_and_other_pages_get_nothing() {
 }
 
 /// Bodies that are no question, and the key that the refusal names.
-const WRONG: [(&str, &str); 14] = [
+const WRONG: [(&str, &str); 17] = [
     ("", ""),
     ("[]", ""),
+    ("[\"moe-1b\", \"a100-4x8\"]", ""),
+    ("{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"overlap\": \"three-batch\"}", "overlap"),
+    (
+        "{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"bandwidth\": {\"nvlink\": 1}}",
+        "bandwidth",
+    ),
     ("{\"model\": \"moe-1b\"}", ""),
     ("{\"model\": 7, \"cluster\": \"a100-4x8\"}", "model"),
     ("{\"model\": \"moe-1b\", \"cluster\": \"../../etc/passwd\"}", "cluster"),

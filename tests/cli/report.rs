@@ -112,6 +112,9 @@ fn the_page_of_a_run_holds_its_numbers_and_how_to_make_it_again() {
     runs(&here, &["report", "own.json", "--cluster"]);
     let html = fs::read_to_string(here.join("own.html")).expect("beside the result");
     assert!(html.contains("The cluster at work") && html.contains("gpu0"), "the cluster");
+    runs(&here, &["report", "own.json", "--timeline"]);
+    let html = fs::read_to_string(here.join("own.html")).expect("beside the result");
+    assert!(html.contains("A stretch of the timeline") && html.contains("% of this stretch"));
 }
 
 #[test]
@@ -143,6 +146,26 @@ fn every_result_has_a_page_that_says_what_was_asked_and_answered() {
 }
 
 #[test]
+fn published_systems_have_a_page_with_each_figure_predicted_and_measured() {
+    let here = folder("systems");
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("calibrate/data/systems/systems.csv");
+    let all = fs::read_to_string(all).expect("the table");
+    let few: Vec<&str> = all.lines().take(5).collect();
+    fs::write(here.join("few.csv"), few.join("\n")).expect("a file of ours");
+    let (told, html) = page_of(&here, &["validate", "systems", "few.csv", "--json"]);
+    let rows = told["rows"].as_array().expect("rows");
+    let judged: Vec<&Value> = rows.iter().filter(|row| row["error"].is_number()).collect();
+    assert!(judged.len() >= 2 && judged.len() < rows.len(), "{told}");
+    for row in judged {
+        let error = format!("{:+.1} %", 100.0 * row["error"].as_f64().expect("an error"));
+        let id = row["id"].as_str().expect("its id");
+        assert!(html.contains(&error) && html.contains(id), "{id}: {error}");
+    }
+    assert!(html.contains("Predicted against measured, ms") && html.contains("Half of "), "{html}");
+    assert!(html.contains("1 figures: peak memory"), "what is left out");
+}
+
+#[test]
 fn a_sweep_s_folder_has_a_page() {
     let here = folder("sweep");
     let plan = "schema = 1\nname = \"t\"\nscenario = \"paper\"\nseeds = \"0..1\"\n[set]\ncounted = \"moe-layer\"\n\
@@ -153,6 +176,7 @@ fn a_sweep_s_folder_has_a_page() {
     let html = fs::read_to_string(here.join("swept/report.html")).expect("a page");
     asks_for_nothing(&html);
     assert!(html.contains("workload.batch.tokens_per_gpu") && html.contains("<svg "), "{html}");
+    assert!(html.contains("How do results vary over swept?"), "no path of this machine");
 }
 
 #[test]

@@ -7,11 +7,27 @@
 // Names that JavaScript calls by; nothing here is otherwise unsafe.
 #![allow(unsafe_code)]
 
+mod math;
+
 use std::panic;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moesim::commands::explore::{Ask, Request, Unanswered, mistake};
 use moesim::config::Diagnostic;
+
+/// What the compiler calls where a program asks for a function, in place of its own: see [`math`].
+macro_rules! taken {
+    ($($name:ident($($of:ident),*)),* $(,)?) => {$(
+        #[doc = concat!("`", stringify!($name), "` of C.")]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name($($of: f64),*) -> f64 {
+            math::$name($($of),*)
+        }
+    )*};
+}
+
+#[cfg(target_family = "wasm")]
+taken!(exp(x), expm1(x), log(x), log10(x), log1p(x), log2(x), pow(x, y));
 
 static ASKED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static TOLD: Mutex<String> = Mutex::new(String::new());

@@ -59,6 +59,17 @@ impl Page {
     }
 }
 
+impl Page {
+    /// Adds a stretch of the timeline.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
+    pub fn draw_timeline(&mut self, chart: &crate::output::plot::Spans) -> Result<(), PlotError> {
+        self.draw(Drawing::of("A stretch of the timeline", chart)?);
+        Ok(())
+    }
+}
+
 fn question(run: &StudyResult) -> String {
     let on = format!("{} × {} ({})", run.gpus, run.gpu, run.topology);
     let pairs = run.results.iter().any(|row| row.increase_percent.mean.is_some());

@@ -1,6 +1,6 @@
 //! The page of published whole layers and systems: predicted against measured.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::facts::left_out;
 use super::{Block, Drawing, Page, Table};
@@ -126,7 +126,7 @@ fn families(all: &[SystemRow]) -> Table {
 /// Rows with what was predicted and measured.
 fn listed(caption: &str, rows: &[&SystemRow]) -> Vec<Block> {
     let head =
-        ["figure", "what", "unit", "predicted", "90 % interval", "measured", "error", "trust"];
+        ["figure", "error", "predicted", "90 % interval", "measured", "unit", "trust", "what"];
     let mut table = Table::of(caption, head);
     let mut rows = rows.to_vec();
     let size = |row: &SystemRow| row.error.map_or(0.0, f64::abs);
@@ -135,13 +135,13 @@ fn listed(caption: &str, rows: &[&SystemRow]) -> Vec<Block> {
     for row in rows {
         table.row([
             row.id.clone(),
-            format!("{}, {}: {}", row.quantity, row.phase, row.setup),
-            row.unit.clone(),
+            row.error.map_or_else(|| "–".to_owned(), |error| format!("{:+.1} %", 100.0 * error)),
             known(row.predicted),
             format!("{} to {}", known(row.low), known(row.high)),
             known(row.measured),
-            row.error.map_or_else(|| "–".to_owned(), |error| format!("{:+.1} %", 100.0 * error)),
+            row.unit.clone(),
             row.trust.clone(),
+            format!("{}, {}: {}", row.quantity, row.phase, row.setup),
         ]);
     }
     if table.rows.is_empty() { Vec::new() } else { vec![Block::Table(table)] }
@@ -163,13 +163,13 @@ fn bounding(rows: &[&SystemRow]) -> Vec<Block> {
 }
 
 fn bases(rows: &[&SystemRow]) -> Vec<Block> {
-    let said: BTreeSet<&str> =
-        rows.iter().flat_map(|row| row.stands_on.iter().flatten()).map(String::as_str).collect();
-    if said.is_empty() {
-        Vec::new()
-    } else {
-        vec![Block::List(said.into_iter().map(str::to_owned).collect())]
+    let mut table =
+        Table::of("What each prediction stands on", ["figure", "kernels and libraries"]);
+    for row in rows {
+        let said = row.stands_on.as_ref().map(|lines| lines.join("; "));
+        table.row([row.id.clone(), said.unwrap_or_else(|| "–".to_owned())]);
     }
+    if table.rows.is_empty() { Vec::new() } else { vec![Block::Table(table)] }
 }
 
 /// Why rows were not judged, the most frequent reason first.

@@ -21,7 +21,7 @@ impl Page {
         let rows = results.rows.len();
         let mut page = Self {
             title: "A sweep".to_owned(),
-            question: format!("How do results vary over {name}?"),
+            question: format!("How do results vary over {}?", last_step(name)),
             ..Self::default()
         };
         let drawn: Result<_, Diagnostic> = any_drawing(results, [None; 3], [false; 2])
@@ -62,6 +62,12 @@ impl Page {
         page.part("What is left out", left_out(skipped.collect()));
         Ok(page)
     }
+}
+
+/// The last step of a path, which is what a reader elsewhere can use of it.
+fn last_step(name: &str) -> String {
+    let last = std::path::Path::new(name).file_name();
+    last.map_or_else(|| name.to_owned(), |last| last.to_string_lossy().into_owned())
 }
 
 fn more(rows: usize) -> Vec<String> {

@@ -61,9 +61,11 @@ impl Chart for PredictedMeasured {
         write(area, key, corner, 13, FAINT, (HPos::Right, VPos::Bottom))?;
         for (at, cloud) in self.clouds.iter().enumerate() {
             let dot = colour(at).mix(0.45).filled();
+            // What readers may point at is few.
+            let radius = if cloud.names.is_empty() { 2 } else { 5 };
             for &(measured, predicted) in &cloud.points {
                 let (Some(x), Some(y)) = (laid.at(measured), laid.at(predicted)) else { continue };
-                area.draw(&Circle::new(frame.pixel(x, y), 2, dot)).map_err(failed)?;
+                area.draw(&Circle::new(frame.pixel(x, y), radius, dot)).map_err(failed)?;
             }
         }
         Ok(())
