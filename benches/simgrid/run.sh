@@ -4,7 +4,7 @@
 # usage: benches/simgrid/run.sh [GPUS...]      128 GPUs take SimGrid a minute a pattern, 256 hours
 set -eu
 cd "$(dirname "$0")"
-moesim=../../target/release/moesim
+moesim=${MOESIM:-../../target/release/moesim}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 g++ -O2 -std=c++17 alltoall.cpp -lsimgrid -o "$work/alltoall"

@@ -11,6 +11,7 @@
 //! Exact for p = 1. Otherwise (2) of sums over GPUs and layers stands for the sum of each; they differ in
 //! the second order of how unevenly experts are loaded (a test bounds it).
 
+use crate::base::statistics::mean;
 use crate::base::units::{Bytes, SimDuration};
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
@@ -75,8 +76,8 @@ impl Parts {
             zero_computation: of(Reason::ZeroComputation),
             slots: of(Reason::FfnIndexing),
             visits: of(Reason::Launch),
-            // Every GPU comes through every round of every micro-batch once, whatever its gate decides.
-            layers: times * unit.times(passes).ms(),
+            // Every GPU comes through every round of every micro-batch once, whatever its gate decides; added up as blame is.
+            layers: times * mean(&vec![unit.times(passes).ms(); outcome.blame.len()]),
         }))
     }
 
