@@ -14,6 +14,10 @@ const UNSAFE: &[(&str, &str)] = &[
     ("calibrate/tool/src/measure/device/cuda.rs", "calls of CUDA's driver"),
     ("calibrate/tool/src/measure/device/cuda/blas.rs", "calls of cuBLAS and cuBLASLt"),
     (
+        "calibrate/tool/src/measure/device/cuda/hold.rs",
+        "a kernel that holds a stream of CUDA's driver",
+    ),
+    (
         "calibrate/tool/src/measure/device/cuda/libraries.rs",
         "libraries that are loaded when they are there",
     ),

@@ -30,8 +30,8 @@ pub const PART: &str = "loop";
 pub const COPY: &str = "loop_copy";
 /// A constant expert of the loop.
 pub const CONSTANT: &str = "loop_constant";
-/// 2^this is large beside one, and as much as 16 bits hold a hundred of.
-const LARGE: i32 = 3;
+/// 2^this times what inputs are made of is some three hundred: large beside one, and 16 bits hold it times a hundred.
+const LARGE: i32 = -7;
 /// Kernels that the loop launches for one expert beside its products.
 pub const LAUNCHES: u64 = 5;
 
