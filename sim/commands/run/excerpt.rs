@@ -34,5 +34,5 @@ pub fn excerpt(scenario: &Scenario, workload: &Workload) -> Result<Spans, Diagno
     let mut slices = timeline.slices().to_vec();
     slices.sort_by_key(|slice| (slice.gpu, slice.from));
     let name = spoken(&workload.name, workload.model.experts.tau);
-    Ok(timeline_chart(&slices, &format!("{name}, seed {seed}, GPUs by how long they wait")))
+    Ok(timeline_chart(&slices, &format!("{name}, seed {seed}")))
 }

@@ -1,4 +1,4 @@
-//! A stretch of a run's timeline: what some GPUs do at each instant, two MoE layers of it.
+//! A stretch of a run's timeline: what some GPUs do at each instant while tokens pass two gates.
 
 use std::collections::BTreeMap;
 
@@ -38,14 +38,14 @@ pub fn timeline_chart(slices: &[Slice], what: &str) -> Spans {
     let of = ms(to) - ms(from);
     Spans {
         title: finding(&rows, of),
-        below: format!("{what}; two MoE layers in the middle of it"),
+        below: format!("{what}; in the middle of it, from one gate to the next but one"),
         axis: Axis::linear("time since the run began, ms"),
         parts: reasons.iter().map(|own| (own.label().to_owned(), *own as usize)).collect(),
         rows: rows.iter().map(named).collect(),
     }
 }
 
-/// From the beginning of one MoE layer to that of the one after the next, by the first GPU.
+/// From one gate to the next but one, by the first GPU.
 fn window(slices: &[Slice]) -> (SimTime, SimTime) {
     let first = slices.first().map(|slice| slice.gpu);
     let own: Vec<&Slice> = slices.iter().filter(|slice| Some(slice.gpu) == first).collect();
@@ -65,7 +65,7 @@ fn finding(rows: &BTreeMap<GpuId, Vec<(Reason, f64, f64)>>, of: f64) -> String {
     let waits = rows.iter().map(|(gpu, spans)| {
         let waited =
             spans.iter().filter(|(reason, ..)| reason.is_wait()).map(|(_, from, to)| to - from);
-        (gpu.0, 100.0 * waited.sum::<f64>() / of)
+        (gpu.0, 100.0 * waited.fold(0.0, |all, own| all + own) / of)
     });
     let by = |a: &(u32, f64), b: &(u32, f64)| a.1.total_cmp(&b.1);
     let (most, least) = (waits.clone().max_by(by), waits.min_by(by));
