@@ -42,7 +42,7 @@ const QUESTIONS = [
   ["ask", { ...base, cluster: "gb200-nvl72", seeds: 1, tau: 0.31, popularity_sd: 1.2, micro_batches: 1, counted: "model-forward" }],
   ["ask", { model: "mixtral-8x7b", cluster: "a100-4x8", seeds: 1, micro_batches: 1, expert_parallel: 4, library: "nccl", bandwidth: { "nodes.nic.bandwidth": 0.25 } }],
   ["ask", { model: "qwen2-57b-a14b", cluster: "h800-8x8", seeds: 1, micro_batches: 1, overlap: "two-batch", uncertain: true }],
-  ["ask", { model: "qwen3-30b-a3b", cluster: "mi300x-4x8", seeds: 1, uncertain: true, micro_batches: 1 }],
+  ["ask", { model: "qwen3-30b-a3b", cluster: "mi300x-4x8", coarse: true }],
   ["ask", { model: "longcat-flash", cluster: "h20-4x8", seeds: 1, micro_batches: 1 }],
   ["ask", { ...base, counted: "training-step", seeds: 1 }],
   ["ask", { ...base, expert_parallel: 1000 }],
