@@ -38,7 +38,7 @@ pub use explicit::{ExplicitGraph, ExplicitLink, MAX_EXPLICIT_GPUS};
 pub use fabric::Fabric;
 pub use grid::{HyperX, Torus};
 pub use link::{ByClass, Link, LinkClass, Spread, Vertex, VertexId, VertexKind};
-pub use node::{Nics, Node, PcieTree, ScaleUp};
+pub use node::{Nics, Node, PcieTree, ScaleUp, Unroutable};
 pub use picture::{Layout, bend, layout, picture};
 pub use price::{Cost, GpuPrice, Known, Price, PriceBook};
 pub use wiring::{Cable, Unbuildable};
@@ -97,6 +97,7 @@ pub struct Topology {
     switch_names: Vec<String>,
     links: Vec<Link>,
     slow_gpus: BTreeMap<GpuId, f64>,
+    flapping: BTreeMap<LinkId, f64>,
     paths: Paths,
 }
 
@@ -274,7 +275,7 @@ impl Topology {
         let ids = (0..self.links.len() as u32).map(LinkId);
         let by_name: BTreeMap<String, LinkId> = ids.map(|id| (self.link_name(id), id)).collect();
         for (name, &share) in shares {
-            assert!(share > 0.0 && share <= 1.0, "a link at {share} of its bandwidth");
+            assert!((0.0..=1.0).contains(&share), "a link at {share} of its bandwidth");
             let number = name.strip_prefix("gpu").and_then(|number| number.parse::<u32>().ok());
             let written = |gpu: &u32| *gpu < self.gpus && format!("gpu{gpu}") == *name;
             if let Some(gpu) = number.filter(written) {

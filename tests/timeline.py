@@ -34,7 +34,9 @@ for packet in trace.packet:
         (note,) = event.debug_annotations
         assert note.name == "picoseconds"
         open_slices[event.track_uuid].append((packet.timestamp, note.uint_value))
-        spent[gpu][event.name] += note.uint_value
+        # What streams have in flight runs beside what the GPU's time is blamed on.
+        if not tracks[event.track_uuid].thread.thread_name.endswith(" stream"):
+            spent[gpu][event.name] += note.uint_value
         for flow in event.flow_ids:
             flows[flow].append("from")
         for flow in event.terminating_flow_ids:

@@ -10,10 +10,10 @@ use crate::arguments::comparison::ComparisonArgs;
 use crate::output::progress::Progress;
 use crate::{Failure, output};
 use moesim::commands::decide::layouts;
-use moesim::commands::words::{library, size, tau};
+use moesim::commands::words::{library, overlap, size, tau};
 use moesim::output::pictures;
 use moesim::studies::layouts::{Objective, Space};
-use moesim::workload::ExchangeLibrary;
+use moesim::workload::{ExchangeLibrary, Overlap};
 
 /// A workload, clusters, and what may be varied.
 #[derive(Args)]
@@ -39,6 +39,9 @@ pub(crate) struct LayoutsArgs {
     /// Exchange libraries. Default: the workload's, or all that the profile has.
     #[arg(long, value_delimiter = ',', value_parser = library)]
     library: Vec<ExchangeLibrary>,
+    /// What exchanges of a forward pass run beside: none, two-batch, single-batch, chunks, chunks=N. Default: the workload's.
+    #[arg(long, value_delimiter = ',', value_parser = overlap)]
+    overlap: Vec<Overlap>,
     /// τ; layouts of different τ never drop each other. Default: the workload's.
     #[arg(long, value_delimiter = ',', value_parser = tau, allow_negative_numbers = true)]
     tau: Vec<f64>,
@@ -65,6 +68,7 @@ pub(crate) fn run(args: &LayoutsArgs, out: &mut dyn Write) -> Result<(), Failure
         pipeline_parallel: args.pp.clone(),
         tokens_per_gpu: args.tokens.clone(),
         libraries: args.library.clone(),
+        overlaps: args.overlap.clone(),
         taus: args.tau.clone(),
     };
     let options = layouts::Options {

@@ -11,6 +11,7 @@ use moesim::base::near::{advice, quoted};
 use moesim::base::units::GpuId;
 use moesim::commands::with_oom;
 use moesim::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
+use moesim::execution::run::NCCL_SMS;
 use moesim::output::execution_trace::{ExecutionTraces, VERSION};
 use moesim::output::report::{Setting, wrapped};
 use moesim::output::timeline::Timeline;
@@ -80,8 +81,10 @@ pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
         traced.extend([by_wait[0], by_wait[by_wait.len() / 2]]);
     }
     let group = workload.layout.expert_parallel;
-    let mut timeline =
-        Timeline::new(&scenario.topology, traced.iter().map(|&gpu| GpuId(gpu)).collect(), group);
+    let held = scenario.carrier(workload).ok().and_then(|carrier| carrier.sms(workload));
+    let traced_gpus = traced.iter().map(|&gpu| GpuId(gpu)).collect();
+    let mut timeline = Timeline::new(&scenario.topology, traced_gpus, group)
+        .holding([Some(held.unwrap_or(NCCL_SMS)), Some(NCCL_SMS)]);
     let nothing = WhatIf::NOTHING;
     study::run_if(&scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let trace = timeline.trace();

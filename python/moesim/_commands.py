@@ -342,6 +342,7 @@ def layouts(
     pp: Sequence[int] = (),
     tokens: Sequence[int] = (),
     library: Sequence[str] = (),
+    overlap: Sequence[str] = (),
     tau: Sequence[float] = (),
     exhaustive: bool = False,
     vanilla: Given | None = None,
@@ -362,7 +363,7 @@ def layouts(
     Args:
         clusters: as of ``compare``.
         objective: what is wanted most.
-        ep, tp, pp, tokens, library, tau: what to try; where empty, what fits.
+        ep, tp, pp, tokens, library, overlap, tau: what to try; where empty, what fits, and the workload's overlap.
         exhaustive: run every layout, those too that their bounds would drop.
         vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, set, progress,
             overrides: as of ``compare``.
@@ -370,7 +371,8 @@ def layouts(
     own = _comparison("layouts", clusters, vanilla, moepp, counted, seeds, no_calibration_error, overheads, strict,
                       allow_oom, set, overrides)
     own.option("objective", objective, "--for")
-    for name, values in [("ep", ep), ("tp", tp), ("pp", pp), ("tokens", tokens), ("library", library), ("tau", tau)]:
+    for name, values in [("ep", ep), ("tp", tp), ("pp", pp), ("tokens", tokens), ("library", library),
+                         ("overlap", overlap), ("tau", tau)]:
         own.option(name, list(values), joined=True)
     own.option("exhaustive", exhaustive).option("prices", prices)
     return results.LayoutsResult.from_json(own.ask(progress))

@@ -207,6 +207,9 @@ class BatchLoads(Part):
 class BesideExchanges(Part):
     """SMs that exchanges hold, and how much longer kernels beside them take."""
 
+    exchange_times: float | None
+    """The factor on exchanges beside memory kernels."""
+
     memory_times: float
     """The factor on memory kernels."""
 
@@ -564,6 +567,9 @@ class LaidOut(Part):
 
     idle_gpus: int
     """GPUs of the cluster that it leaves idle."""
+
+    overlap: str | None
+    """What exchanges run beside, if anything."""
 
     pipeline_parallel: int
     """Pipeline stages."""

@@ -160,6 +160,7 @@ fn laid_out(mut own: Options, call: &Call) -> Json {
             pipeline_parallel: own.many("pp", words::size)?,
             tokens_per_gpu: own.many("tokens", words::size)?,
             libraries: own.many("library", words::library)?,
+            overlaps: own.many("overlap", words::overlap)?,
             taus: own.many("tau", words::tau)?,
         },
         exhaustive: own.flag("exhaustive")?,

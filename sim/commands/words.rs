@@ -3,7 +3,7 @@
 use crate::base::choice::Choice;
 use crate::config::{self, Seeds};
 use crate::execution::Scope;
-use crate::workload::ExchangeLibrary;
+use crate::workload::{ExchangeLibrary, Overlap};
 
 /// τ within the bounds that scenarios have for it.
 ///
@@ -63,6 +63,23 @@ pub fn library(text: &str) -> Result<ExchangeLibrary, String> {
     let found = ExchangeLibrary::ALL.into_iter().find(|library| library.word() == text);
     let words = ExchangeLibrary::ALL.map(ExchangeLibrary::word).join(", ");
     found.ok_or_else(|| format!("choose from: {words}"))
+}
+
+/// What exchanges of a forward pass run beside: a word of `exchange.overlap`, `chunks=N` for so many.
+pub fn overlap(text: &str) -> Result<Overlap, String> {
+    let number = |text: &str| text.parse::<u32>().ok().filter(|chunks| (2..=64).contains(chunks));
+    match text {
+        "chunks" => return Ok(Overlap::BestChunks),
+        "none" => return Ok(Overlap::None),
+        "two-batch" => return Ok(Overlap::TwoBatch),
+        "single-batch" => return Ok(Overlap::SingleBatch),
+        _ => {}
+    }
+    let chunks = text.strip_prefix("chunks=").and_then(number).map(Overlap::Chunks);
+    chunks.ok_or_else(|| {
+        "choose from: none, two-batch, single-batch, chunks, chunks=N with N from 2 to 64"
+            .to_owned()
+    })
 }
 
 /// One of some choices, by its word.

@@ -18,6 +18,7 @@ type Shipped = &'static [(&'static str, &'static str)];
 const SCENARIOS: Shipped = shipped!["scenarios":
     "paper",
     "two-batch",
+    "tile-rounding",
     "hierarchical",
     "shortcut",
     "wide-ep",

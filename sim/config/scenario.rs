@@ -184,7 +184,7 @@ impl ScenarioSource {
     pub fn load(&self) -> Result<Scenario, Diagnostic> {
         self.overrides.check()?;
         let spec: ScenarioSpec = Kind::Scenario.parse(&self.source)?;
-        self.stated.check_stated(&self.source)?;
+        self.stated.check_stated()?;
         let topology_source = self.part(&spec.topology, "topology", Kind::Topology)?;
         let topology = super::read_topology(&topology_source)?;
         let (profile_name, profile) = self.profile_for(&topology, spec.profile.as_deref())?;
@@ -251,15 +251,10 @@ impl ScenarioSource {
                 Source::read(&path)?
             }
         };
-        let lines = |of: &'_ Overrides| -> Vec<(String, String)> {
-            let in_role = role.into_iter().flat_map(|role| of.of(role));
-            let all = of.of(kind.key()).chain(in_role);
-            all.map(|(prefix, line)| (prefix.to_owned(), line.to_owned())).collect()
-        };
+        let prefixes: Vec<&str> = std::iter::once(kind.key()).chain(role).collect();
         // What was asked for last holds.
-        let all = [lines(&self.stated), lines(&self.overrides)].concat();
-        let all = all.iter().map(|(prefix, line)| (prefix.as_str(), line.as_str()));
-        let source = source.with_prefixed_overrides(all);
+        let all = [&self.stated, &self.overrides].map(|of| of.behind(&prefixes)).concat();
+        let source = source.with_placed_overrides(all);
         let inputs =
             source.inputs(if from_file { kind.naming_files() } else { kind.naming_more() });
         let named = inputs.iter().skip(1);

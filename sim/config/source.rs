@@ -26,6 +26,7 @@ mod render;
 mod results;
 mod rows;
 mod samples;
+mod stated;
 pub use diagnostic::Diagnostic;
 pub use excerpt::Excerpt;
 pub use foreign::foreign;
@@ -38,6 +39,7 @@ pub use render::Style;
 pub use results::read_result;
 use samples::home_of;
 pub(super) use samples::table_of;
+pub(super) use stated::{Override, Stated};
 
 /// No scenario, topology, workload or profile is larger; a file that is was meant for another tool.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -48,10 +50,8 @@ pub struct Source {
     name: String,
     text: String,
     built_in: bool,
-    /// `key=value` lines, in the order given.
-    overrides: Vec<String>,
-    /// What stood before each on the command line, such as `workload.`.
-    prefixes: Vec<String>,
+    /// In the order given.
+    overrides: Vec<Override>,
 }
 
 impl Source {
@@ -62,7 +62,7 @@ impl Source {
     }
 
     const fn new(name: String, text: String, built_in: bool) -> Self {
-        Self { name, text, built_in, overrides: Vec::new(), prefixes: Vec::new() }
+        Self { name, text, built_in, overrides: Vec::new() }
     }
 
     /// Reads a file.
@@ -110,7 +110,8 @@ impl Source {
     /// Folds the text and its overrides into a hash.
     #[must_use]
     pub fn fold_into(&self, hash: u64) -> u64 {
-        let texts = std::iter::once(&self.text).chain(&self.overrides);
+        let lines = self.overrides.iter().map(|own| &own.line);
+        let texts = std::iter::once(&self.text).chain(lines);
         texts.fold(hash, |hash, text| fold_bytes(hash, text.as_bytes()))
     }
 
@@ -146,18 +147,17 @@ impl Source {
     /// Adds overrides, each `dotted.key=value` with `value` as TOML; bare words are taken as text.
     #[must_use]
     pub fn with_overrides<'a>(self, overrides: impl IntoIterator<Item = &'a str>) -> Self {
-        self.with_prefixed_overrides(overrides.into_iter().map(|line| ("", line)))
+        let own =
+            |line: &str| Override { prefix: String::new(), line: line.to_owned(), stated: None };
+        self.with_placed_overrides(overrides.into_iter().map(own))
     }
 
-    /// The same, each behind the prefix that it had on the command line: messages echo what was typed.
-    pub(super) fn with_prefixed_overrides<'a>(
+    /// The same, each behind the prefix that it had where it was written: messages echo what was typed.
+    pub(super) fn with_placed_overrides(
         mut self,
-        overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
+        overrides: impl IntoIterator<Item = Override>,
     ) -> Self {
-        for (prefix, line) in overrides {
-            self.prefixes.push(prefix.to_owned());
-            self.overrides.push(line.to_owned());
-        }
+        self.overrides.extend(overrides);
         self
     }
 
@@ -232,24 +232,11 @@ impl Source {
         Diagnostic { key: key.to_owned(), ..Diagnostic::of(&self.name, found, help) }
     }
 
-    /// A mistake at a span of the file, or of the overrides behind it.
-    fn at(
-        &self,
-        span: Range<usize>,
-        key: String,
-        found: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Diagnostic {
-        let (place, line) = self.place_of(span.start);
-        let excerpt = line.and_then(|_| Excerpt::of(&self.text, span)).map(Box::new);
-        Diagnostic { line, key, excerpt, ..Diagnostic::of(place, found, help) }
-    }
-
     /// The overrides as TOML lines, each moved behind the file and the overrides before it.
     fn padded_overrides(&self) -> Result<Vec<String>, Diagnostic> {
         let mut start = self.text.len() + 1;
         let mut padded = Vec::with_capacity(self.overrides.len());
-        for (given, prefix) in self.overrides.iter().zip(&self.prefixes) {
+        for Override { prefix, line: given, .. } in &self.overrides {
             let Some((key, value)) = given.split_once('=') else {
                 return Err(Diagnostic::of(
                     format!("--set {prefix}{given}"),
@@ -268,19 +255,6 @@ impl Source {
             start += line.len() + 1;
         }
         Ok(padded)
-    }
-
-    /// The file and line, or the override, at a byte offset.
-    fn place_of(&self, offset: usize) -> (String, Option<usize>) {
-        if offset <= self.text.len() || self.overrides.is_empty() {
-            let upto = offset.min(self.text.len());
-            let line = 1 + self.text.as_bytes()[..upto].iter().filter(|&&b| b == b'\n').count();
-            return (self.name.clone(), Some(line));
-        }
-        let ends = self.padded_overrides().unwrap_or_default();
-        let nth = ends.iter().position(|line| offset < line.len() + 1);
-        let nth = nth.unwrap_or(self.overrides.len() - 1);
-        (format!("--set {}{}", self.prefixes[nth], self.overrides[nth]), None)
     }
 
     /// What to say of a text that is no TOML: it may be another tool's.

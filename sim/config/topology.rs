@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use super::{Count, Diagnostic, Kind, Number, Source, Written};
 use crate::base::near::{did_you_mean, nearest};
-use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
+use crate::base::units::{Bandwidth, Bytes, FlopRate, LinkId, SimDuration};
 use crate::topology::{
-    Cable, Fabric, GpuSpec, Nics, Node, PcieTree, ScaleUp, Topology, Unbuildable,
+    Cable, Fabric, GpuSpec, Nics, NoSuchLink, Node, PcieTree, ScaleUp, Topology, Unbuildable,
+    Unroutable,
 };
 
 mod built_in;
@@ -53,19 +54,58 @@ pub fn read_topology(source: &Source) -> Result<Topology, Diagnostic> {
     };
     let built = built.map_err(|e| source.mistake_at_key(&e.key, e.found, e.help))?;
     let shares = file.health.into_iter().map(|(link, share)| (link, share.0)).collect();
-    built.with_health(&shares).map_err(|unknown| {
-        let key = format!("health.{:?}", unknown.name);
-        let near = nearest(&unknown.name, unknown.known.iter().map(String::as_str));
-        let help = if near.is_empty() {
-            let link = unknown.known.iter().find(|name| name.contains(':'));
-            let links =
-                link.map(|link| format!("links are named as \"{link}\", one direction each; "));
-            format!("{}GPUs are named as \"gpu0\"", links.unwrap_or_default())
-        } else {
-            did_you_mean(&near)
+    let built = built
+        .with_health(&shares)
+        .map_err(|unknown| unknown_link(source, (name, "health"), unknown))?;
+    with_failed(source, (built, &shares), &file.flapping)
+}
+
+/// The cluster with links that are down, always or for a share of the time.
+fn with_failed(
+    source: &Source,
+    (built, shares): (Topology, &BTreeMap<String, f64>),
+    flapping: &BTreeMap<String, Number<1, 999>>,
+) -> Result<Topology, Diagnostic> {
+    let name = built.name().to_owned();
+    let at = |table: &str, mistake: Unroutable| {
+        let key = format!("{table}.{:?}", mistake.link);
+        source.mistake_at_key(&key, mistake.found, mistake.help)
+    };
+    let mut down = Vec::new();
+    for (link, _) in shares.iter().filter(|(_, left)| **left == 0.0) {
+        let Some(id) = built.link_named(link) else {
+            let found = "a GPU at no speed at all never ends its work";
+            let help = "give a share of at least 0.001; `moesim goodput` counts GPUs that are lost";
+            return Err(source.mistake_at_key(&format!("health.{link:?}"), found, help));
         };
-        source.mistake_at_key(&key, format!("{name} has no link or GPU `{}`", unknown.name), help)
-    })
+        down.push(id);
+    }
+    let built = built.with_failed(&down).map_err(|mistake| at("health", mistake))?;
+    let mut shares = BTreeMap::new();
+    for (link, share) in flapping {
+        let Some(id) = built.link_named(link) else {
+            let known = built.links().len() as u32;
+            let known = (0..known).map(|id| built.link_name(LinkId(id))).collect();
+            let unknown = NoSuchLink { name: link.clone(), known };
+            return Err(unknown_link(source, (&name, "flapping"), unknown));
+        };
+        shares.insert(id, share.0);
+    }
+    built.with_flapping(shares).map_err(|mistake| at("flapping", mistake))
+}
+
+/// What to say of a link that a table names and the cluster has not.
+fn unknown_link(source: &Source, (name, table): (&str, &str), unknown: NoSuchLink) -> Diagnostic {
+    let key = format!("{table}.{:?}", unknown.name);
+    let near = nearest(&unknown.name, unknown.known.iter().map(String::as_str));
+    let help = if near.is_empty() {
+        let link = unknown.known.iter().find(|name| name.contains(':'));
+        let links = link.map(|link| format!("links are named as \"{link}\", one direction each; "));
+        format!("{}GPUs are named as \"gpu0\"", links.unwrap_or_default())
+    } else {
+        did_you_mean(&near)
+    };
+    source.mistake_at_key(&key, format!("{name} has no link or GPU `{}`", unknown.name), help)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -86,9 +126,12 @@ pub(in crate::config) struct File {
     fabric: Option<FabricFile>,
     /// Every link by itself, in place of nodes and a fabric.
     graph: Option<GraphFile>,
-    /// Share of its bandwidth that a link has left, or of its speed that a GPU has left, by name.
+    /// Share of its bandwidth that a link has left, or of its speed that a GPU has left, by name; 0 of a NIC that is down.
     #[serde(default)]
-    health: BTreeMap<String, Number<1, 1000>>,
+    health: BTreeMap<String, Number<0, 1000>>,
+    /// Share of the time that a NIC's port is down, by name.
+    #[serde(default)]
+    flapping: BTreeMap<String, Number<1, 999>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -198,7 +198,8 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let layout = file.layout.layout(source, of)?;
     let phase = file.batch.phase.or(trains.then_some(PhaseWord::Training));
     let training = file.training.unwrap_or_default();
-    let training = training.training(source, &layout, file.batch.micro_batches.0)?;
+    let latent = file.model.is_latent();
+    let training = training.training(source, (&layout, latent), file.batch.micro_batches.0)?;
     let stack =
         stack::stack(source, phase, (&file.kernels, execution_of(&file.experts)), &file.exchange)?;
     let tokens = file.batch.tokens_per_gpu.0;

@@ -12,7 +12,8 @@
 //! Every instant of a compute stream has one reason: its own work, or what the next command waits
 //! for, divided at the moment when the last member joined. Covered work that fits before a delivery
 //! is hidden: the exchange is blamed. While a meeting slows kernels down, what is left of the
-//! running kernel takes longer by its factor, from the moment the meeting is joined to its delivery.
+//! running kernel takes longer by its factor, from the moment the meeting is joined to its delivery. Kernels slow
+//! the meeting in turn (`contended`): a member leaves it later by what its bytes have lost beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,17 +24,20 @@ use crate::execution::calendar::Schedule;
 use crate::execution::program::{MeetingId, Program, Stream, Work};
 use crate::network::{Delivery, ExchangeId, Network};
 
+mod contended;
 mod exchange_tracker;
 mod fact;
 mod finished;
 mod gpu;
+mod hold;
 mod meetings;
 mod pace;
 
 use exchange_tracker::ExchangeTracker;
 pub use fact::{Fact, Moved, Observer, Released};
 pub use finished::{Finished, UnitEnd};
-use gpu::{Gpu, Hold};
+use gpu::Gpu;
+use hold::Hold;
 pub use pace::Pace;
 
 /// Everything that can happen. Events name things; an event may turn out to be stale.
@@ -55,6 +59,15 @@ pub enum Event {
     CollectiveDue {
         /// Which.
         meeting: MeetingId,
+    },
+    /// A meeting has made up on a GPU what it had lost to kernels there, if nothing has changed since.
+    MadeUp {
+        /// Which GPU.
+        gpu: GpuId,
+        /// Which meeting.
+        meeting: MeetingId,
+        /// Counts what has changed; a later one makes this event stale.
+        epoch: u32,
     },
 }
 
@@ -172,8 +185,12 @@ impl<'a, P: Program> Machine<'a, P> {
             Event::CollectiveDue { meeting } => {
                 let members = self.meetings[&meeting].members.clone();
                 for gpu in members {
-                    self.leave(meeting, gpu, &mut schedule);
+                    self.delivered_to(meeting, gpu, &mut schedule);
                 }
+                self.reschedule_network(&mut schedule);
+            }
+            Event::MadeUp { gpu, meeting, epoch } => {
+                self.made_up(gpu, meeting, epoch, &mut schedule);
                 self.reschedule_network(&mut schedule);
             }
         }
@@ -240,8 +257,9 @@ impl<'a, P: Program> Machine<'a, P> {
     ) {
         let now = schedule.now();
         match work {
-            Work::Join { meeting, rank, reasons, slowdown } => {
-                self.gpus[gpu.index()].hold(meeting, Hold { stream, reasons, slowdown });
+            Work::Join { meeting, rank, reasons, contention } => {
+                let hold = Hold::new(stream, reasons, contention);
+                self.gpus[gpu.index()].hold(meeting, hold);
                 self.reprice(gpu, schedule);
                 self.join(meeting, gpu, rank, schedule);
                 self.tell(Fact::Joined { gpu, reason: reasons[1], at: now });
@@ -274,6 +292,7 @@ impl<'a, P: Program> Machine<'a, P> {
         }
         let (end, epoch) = self.gpus[gpu.index()].begin(now, room);
         schedule.at(end, Event::Worked { gpu, epoch });
+        self.expect_made_up(gpu, schedule);
     }
 
     /// A GPU's own work has come to its end.
@@ -302,6 +321,7 @@ impl<'a, P: Program> Machine<'a, P> {
         self.account(gpu, now);
         let (end, epoch) = self.gpus[gpu.index()].run_on(now);
         schedule.at(end, Event::Worked { gpu, epoch });
+        self.expect_made_up(gpu, schedule);
     }
 
     /// A GPU's time up to `until` passes for one reason.

@@ -24,7 +24,8 @@
 //! ```
 //!
 //! The live set of experts in (3) is the residual stream and its norm, 2·T·D·2, rows received, R·D·b_d, the
-//! two inner products, 2·R·H·2, the activation, R·H·b, and results, R·D·b_c. (5) is DeepEP's own formula, all
+//! two inner products, 2·R·H·2, the activation, R·H·b, and results, R·D·b_c. Of two halves that take turns one has its rows
+//! while the other is at its widest, half of each; of r chunks one has its inner products, R/r for R. (5) is DeepEP's own formula, all
 //! N experts of a layer having room for every token of a rank; other libraries take (4). (2) counts inference:
 //! the tokens of `batch.context` and the batch's own, of as many micro-batches as are in flight at once,
 //! min(micro-batches, stages). Layers with a window keep no more than the window. (6) is mixed precision
@@ -32,7 +33,8 @@
 //! gradients too. With `t` GPUs of tensor parallelism each holds a `t`-th of attention, dense networks and tables. (7)
 //! is T·D·2 with full recomputation, and otherwise T·(2·D + n_a + D)·2 of attention, its projections having n_a
 //! columns, and T·D·2 + K·T·(D·b + 2·H·2 + H·b) of gate and experts, less the norms' and the activation's
-//! share, T·2·D·2 + K·T·H·b, with selective recomputation. A first stage of p has begun p micro-batches, 2·p − 1
+//! share, T·2·D·2 + K·T·H·b, with selective recomputation; where up-projections are computed again, n_a counts the bottlenecks,
+//! rotated keys and the mixture alone. A first stage of p has begun p micro-batches, 2·p − 1
 //! where passes run in pairs, p + (p − 1)/v where they interleave v chunks, and DualPipe p + 1 of half the layers that
 //! it holds, those of two stages. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
 //! only what those layers hold, the experts of all layers among it.
@@ -54,7 +56,7 @@ pub use rows::{hottest_rows, row_bounds};
 use crate::base::units::Bytes;
 use crate::execution::Scope;
 use crate::workload::{
-    Attention, Dense, ExchangeLibrary, Model, Phase, PipelineSchedule, Workload, Zero,
+    Attention, Dense, ExchangeLibrary, Model, Overlap, Phase, PipelineSchedule, Workload, Zero,
 };
 
 /// One kind of content.
@@ -336,7 +338,10 @@ fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     let stream = 2 * tokens * d * 2;
     let matrices = u64::from(model.matrices());
     let inner = (matrices - 1) * h * 2 + h * batch.dtype.bytes();
-    let experts = rows * (workload.dispatch_bytes().0 + inner + workload.combine_bytes().0);
+    let moved = workload.dispatch_bytes().0 + workload.combine_bytes().0;
+    // Chunks have their inner products one after another.
+    let chunks = if let Overlap::Chunks(chunks) = workload.stack.overlap { chunks } else { 1 };
+    let experts = rows * moved + rows.div_ceil(u64::from(chunks)) * inner;
     if !counted.is_whole_model() {
         return stream + experts;
     }
@@ -346,7 +351,12 @@ fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     let intermediate = if has_dense { model.dense.intermediate } else { 0 };
     let widest = u64::from(intermediate.max(model.dense.shared));
     let dense = tokens * matrices * widest * 2;
-    stream + experts.max(tokens * queries_on * 2).max(dense)
+    let outside = (tokens * queries_on * 2).max(dense);
+    if workload.stack.overlap == Overlap::TwoBatch {
+        // The rows of one half are held while the other is at its widest.
+        return stream + experts.div_ceil(2) + experts.max(outside).div_ceil(2);
+    }
+    stream + experts.max(outside)
 }
 
 /// Columns of what attention holds of a token: queries, keys, values and their mixture.

@@ -66,6 +66,20 @@ impl Slowdown {
     pub const NONE: Self = Self { arithmetic: 1.0, memory: 1.0 };
 }
 
+/// What a meeting and the kernels that run beside it on a GPU take of each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contention {
+    /// How much slower kernels run.
+    pub kernels: Slowdown,
+    /// How much slower the meeting's bytes move beside kernels bound by tiles, and by memory.
+    pub meeting: Slowdown,
+}
+
+impl Contention {
+    /// Nothing.
+    pub const NONE: Self = Self { kernels: Slowdown::NONE, meeting: Slowdown::NONE };
+}
+
 /// What a command does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
@@ -82,8 +96,8 @@ pub enum Work {
         rank: usize,
         /// Blamed while the meeting has not begun, and while it is under way.
         reasons: [Reason; 2],
-        /// What it does to kernels beside it.
-        slowdown: Slowdown,
+        /// What it and kernels beside it take of each other.
+        contention: Contention,
     },
     /// Sends bytes to another GPU, under a number that its receiver knows; ends at once.
     Send {

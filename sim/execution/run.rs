@@ -3,7 +3,7 @@
 mod contention;
 mod engine;
 
-pub use contention::{NCCL_SMS, slowdown};
+pub use contention::{NCCL_SMS, of_exchanges};
 use engine::Flows;
 
 use crate::base::streams::Streams;
@@ -21,7 +21,7 @@ use crate::execution::lowering::{
 };
 use crate::execution::machine::{Finished, Machine, Observer, Pace};
 use crate::execution::outcome::{Outcome, Sample, TooLong};
-use crate::execution::program::{Program, Slowdown};
+use crate::execution::program::{Contention, Program};
 use crate::execution::provenance::stands_on;
 use crate::gate::Gate;
 use crate::network::collective::Algorithm;
@@ -129,7 +129,11 @@ pub fn simulate_observed<'a>(
         Some(_) => drawn(inputs.rates, inputs.phases, &perturbation, Streams::new(seed)),
         None => inputs.rates,
     };
-    let drawn = Inputs { kernels: &kernels, rates, ..*inputs };
+    // What flaps is up or down for the whole run.
+    let flapped =
+        (!inputs.topology.flapping().is_empty()).then(|| inputs.topology.drawn(Streams::new(seed)));
+    let topology = flapped.as_ref().unwrap_or(inputs.topology);
+    let drawn = Inputs { topology, kernels: &kernels, rates, ..*inputs };
     // An observer that lives longer than the drawn kernels is lent for as long as they live.
     simulate_perturbed(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
 }
@@ -202,13 +206,13 @@ fn run_watched<'a>(
         executed.map(|(finished, program)| (finished, program.totals()))
     } else {
         let part = workload.batch_part();
-        let slowdown = match workload.stack.overlap {
-            Overlap::None => Slowdown::NONE,
-            _ => slowdown(inputs.topology, inputs.exchange_sms.unwrap_or(NCCL_SMS)),
+        let contention = match workload.stack.overlap {
+            Overlap::None => [Contention::NONE; 2],
+            _ => contention::of_run(inputs),
         };
         let single = workload.stack.overlap == Overlap::SingleBatch;
         let last_product = single.then(|| if workload.model.gated { 1.0 / 3.0 } else { 0.5 });
-        let program = Forward::new(grid(inputs), planner(inputs, &part, seed), slowdown)
+        let program = Forward::new(grid(inputs), planner(inputs, &part, seed), contention)
             .with_last_product(last_product)
             .of_steps(inputs.steps);
         let executed = execute(program, paces, (network, observer), give_up)?;
@@ -292,11 +296,10 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
         workload,
         (inputs.kernels, collectives(inputs)),
         (grid.gpus / grid.stages, whole),
-        slowdown(topology, NCCL_SMS),
+        |bytes, time| contention::of_collective(topology, bytes, time),
     );
-    let sms = inputs.exchange_sms.unwrap_or(NCCL_SMS);
     let draws = if whole { draws_of(topology, workload) } else { None };
-    TrainingStep::new(grid, workload, planner, replicas, (slowdown(topology, sms), draws))
+    TrainingStep::new(grid, workload, planner, replicas, (contention::of_run(inputs), draws))
 }
 
 /// Executes a program to its end, or until `give_up` names the engine to take instead.

@@ -48,7 +48,7 @@ pub struct NetworkReport {
 
 impl NetworkReport {
     /// Nothing yet.
-    pub(super) const fn none(engine: Engine, error_bound: Option<f64>) -> Self {
+    pub(crate) const fn none(engine: Engine, error_bound: Option<f64>) -> Self {
         Self {
             engine,
             exchanges: 0,

@@ -3,7 +3,8 @@
 //! The observer keeps the facts of the GPUs asked for; [`Timeline::trace`] writes them as protocol
 //! buffers [perfetto]. Times in a trace are whole nanoseconds, so every slice carries its exact
 //! picoseconds as an annotation: their sums by name equal the blame table. An arrow leads from the
-//! exchange of the GPU that joined last to the experts of each GPU that waited for it. Counters say how
+//! exchange of the GPU that joined last to the experts of each GPU that waited for it. Two tracks more show what its
+//! exchange and reduction streams have in flight, whatever runs beside, with the SMs held ([`streams`]). Counters say how
 //! many of the traced GPUs are sending and receiving, and what crosses the links of each class in the
 //! whole cluster (see [`links`]).
 
@@ -11,15 +12,17 @@ use std::collections::BTreeMap;
 
 use crate::base::units::{GpuId, SimTime};
 use crate::execution::blame::Reason;
-use crate::execution::machine::{Fact, Moved, Observer};
+use crate::execution::machine::{Fact, Moved, Observer, Released};
 use crate::topology::{ByClass, Topology};
 
 mod links;
 mod proto;
+mod streams;
 
 use crate::output::protobuf::Message;
 use links::LinkUse;
 use proto::Trace;
+use streams::Streams;
 
 /// A stretch of a GPU's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub struct Timeline<'a> {
     waited_for: BTreeMap<u32, GpuId>,
     arrows: Vec<Arrow>,
     links: LinkUse<'a>,
+    streams: Streams,
 }
 
 /// From the exchange of one GPU to the experts of another.
@@ -70,7 +74,21 @@ impl<'a> Timeline<'a> {
             waited_for: BTreeMap::new(),
             arrows: Vec::new(),
             links: LinkUse::new(topology),
+            streams: Streams::default(),
         }
+    }
+
+    /// The same that says how many SMs exchanges and reductions hold, where that is known.
+    #[must_use]
+    pub const fn holding(mut self, sms: [Option<u32>; 2]) -> Self {
+        self.streams.sms = sms;
+        self
+    }
+
+    /// Meetings of the traced GPUs, each from when its GPU joined until it had all that it waited for.
+    #[must_use]
+    pub fn in_flight(&self) -> &[Slice] {
+        &self.streams.slices
     }
 
     /// Bytes over the links of each class, of all GPUs of the cluster; a byte counts on every link.
@@ -112,6 +130,7 @@ impl<'a> Timeline<'a> {
         let mut trace = Trace::default();
         for gpu in &self.gpus {
             describe(&mut trace, *gpu);
+            Streams::describe(&mut trace, *gpu);
         }
         // Arrows that begin and end at each slice.
         let mut flows: BTreeMap<usize, Vec<(u64, bool)>> = BTreeMap::new();
@@ -128,6 +147,7 @@ impl<'a> Timeline<'a> {
         for (at, slice) in self.slices.iter().enumerate() {
             write_slice(&mut trace, slice, flows.get(&at).map_or(&[][..], Vec::as_slice));
         }
+        self.streams.write(&mut trace);
         self.count_exchanging(&mut trace);
         self.links.write(LINK_COUNTERS, &mut trace);
         trace.bytes()
@@ -160,6 +180,10 @@ impl<'a> Timeline<'a> {
 }
 
 impl Observer for Timeline<'_> {
+    fn released(&mut self, released: &Released) {
+        self.streams.leave(released.gpu, released.reason, released.at);
+    }
+
     fn exchanged(&mut self, moved: &Moved) {
         self.links.add(moved);
     }
@@ -178,7 +202,12 @@ impl Observer for Timeline<'_> {
                 }
                 self.slices.push(Slice { gpu, reason, from, to });
             }
-            Fact::Joined { gpu, reason, at } => self.last_joiner(gpu, reason, at),
+            Fact::Joined { gpu, reason, at } => {
+                if self.traces(gpu) {
+                    self.streams.join(gpu, reason, at);
+                }
+                self.last_joiner(gpu, reason, at);
+            }
             Fact::Spent { .. } | Fact::Finished { .. } => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The layouts of a workload on clusters: which are best, found without running them all.
 //!
-//! A *layout* is a choice of expert-, tensor- and pipeline-parallel sizes, micro-batch, exchange library and τ. The
+//! A *layout* is a choice of expert-, tensor- and pipeline-parallel sizes, micro-batch, exchange library, overlap and τ. The
 //! tokens of a step follow the micro-batch in a forward pass, whose micro-batches are multiplied by the stages, so
 //! that all GPUs have tokens; a training step keeps its tokens, and the number of micro-batches follows.
 //!

@@ -44,6 +44,7 @@ pub(super) fn structured(
         switch_names: Vec::new(),
         links: wiring.links,
         slow_gpus: BTreeMap::new(),
+        flapping: BTreeMap::new(),
         paths: Paths::Structured { node: wired_node, fabric: wired_fabric },
     };
     check_connected(&topology)?;
@@ -71,6 +72,7 @@ pub(super) fn explicit(
         switch_names: graph.switches.clone(),
         links: wiring.links,
         slow_gpus: BTreeMap::new(),
+        flapping: BTreeMap::new(),
         paths: Paths::Explicit(hops),
     })
 }

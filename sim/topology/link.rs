@@ -169,15 +169,18 @@ pub struct Link {
     pub class: LinkClass,
     /// Cables in the trunk; one for a plain link.
     pub lanes: u32,
-    /// The share of its bandwidth that is left: 1 where it is in full health, never 0.
+    /// The share of its bandwidth that is left: 1 where it is in full health, 0 where it is down and no route crosses it.
     pub health: f64,
 }
+
+/// What a link that is down counts for, as rates are positive: nothing crosses it.
+const NOTHING: f64 = 1e-12;
 
 impl Link {
     /// What its data sheet says, times the share of it that is left.
     #[must_use]
     pub fn bandwidth_left(&self) -> Bandwidth {
-        self.bandwidth.scaled(self.health)
+        self.bandwidth.scaled(self.health.max(NOTHING))
     }
 }
 

@@ -19,6 +19,11 @@ use super::link::{LinkClass, VertexId, VertexKind};
 use super::wiring::{Cable, Ports, Unbuildable, Wiring, choice_of};
 use crate::base::units::LinkId;
 
+mod failed;
+
+use failed::Failed;
+pub use failed::Unroutable;
+
 /// One node, or one NVLink domain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -79,6 +84,7 @@ pub(super) struct WiredNode {
     /// Numbers of the slot links of GPUs and of NICs, where there are any.
     gpu_slots: Option<u32>,
     nic_slots: Option<u32>,
+    failed: Failed,
 }
 
 /// Numbers of the first links of each kind.
@@ -127,8 +133,14 @@ impl Node {
             ScaleUp::Mesh(cable) => self.wire_mesh(gpus, cable, wiring),
             ScaleUp::Pcie(tree) => self.wire_pcie(count, gpus, tree, &mut switches, wiring)?,
         };
-        let mut wired =
-            WiredNode { gpus: self.gpus, scale_up, nics: 1, gpu_slots: None, nic_slots: None };
+        let mut wired = WiredNode {
+            gpus: self.gpus,
+            scale_up,
+            nics: 1,
+            gpu_slots: None,
+            nic_slots: None,
+            failed: Failed::default(),
+        };
         let ports = self.wire_nics(&mut wired, count, gpus, &switches, wiring)?;
         Ok((wired, ports))
     }
@@ -250,6 +262,21 @@ impl Node {
 }
 
 impl WiredNode {
+    /// NICs of a node.
+    pub const fn nics(&self) -> u32 {
+        self.nics
+    }
+
+    /// NICs that are down.
+    pub const fn failed(&self) -> &Failed {
+        &self.failed
+    }
+
+    /// Lets these NICs be down.
+    pub fn fail(&mut self, failed: Failed) {
+        self.failed = failed;
+    }
+
     pub const fn joins_its_gpus(&self) -> bool {
         !matches!(self.scale_up, Wired::Alone)
     }
@@ -302,17 +329,45 @@ impl WiredNode {
         let mut leaves_at = from;
         if fabric.keeps_to_rails() && (from / share) % self.nics != (to / share) % self.nics {
             leaves_at = from - from % self.gpus + to % self.gpus;
+        }
+        let (mut out, mut into) = (leaves_at / share, to / share);
+        let mut arrives_at = to;
+        if !self.failed.none() && out != into {
+            let to_rails = fabric.keeps_to_rails();
+            let [other_out, other_into] = self.failed.stand_in(to_rails, [out, into]);
+            let at = |nic: u32, gpu: u32| if gpu / share == nic { gpu } else { nic * share };
+            if other_out != out {
+                (out, leaves_at) = (other_out, at(other_out, from));
+            }
+            if other_into != into {
+                (into, arrives_at) = (other_into, at(other_into, to));
+            }
+        }
+        if leaves_at != from {
             self.within(from, leaves_at, route);
         }
-        let (out, into) = (leaves_at / share, to / share);
+        self.by_nics(([leaves_at, arrives_at], [out, into]), choice_of(from, to), fabric, route);
+        if arrives_at != to {
+            self.within(arrives_at, to, route);
+        }
+    }
+
+    /// Appends the links between two GPUs by way of their NICs.
+    fn by_nics(
+        &self,
+        ([from, to], [out, into]): ([u32; 2], [u32; 2]),
+        choice: u64,
+        fabric: &WiredFabric,
+        route: &mut Vec<LinkId>,
+    ) {
         if let Some(slots) = self.gpu_slots {
-            route.push(LinkId(slots + 2 * leaves_at));
+            route.push(LinkId(slots + 2 * from));
         }
         if out != into {
             if let Some(slots) = self.nic_slots {
                 route.push(LinkId(slots + 2 * out));
             }
-            fabric.route(out, into, choice_of(from, to), route);
+            fabric.route(out, into, choice, route);
             if let Some(slots) = self.nic_slots {
                 route.push(LinkId(slots + 2 * into + 1));
             }

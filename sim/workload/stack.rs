@@ -136,6 +136,8 @@ pub struct Stack {
     pub phase: Option<Phase>,
     /// The experts' kernel.
     pub experts: ExpertsKernel,
+    /// Tile-aware token rounding [sonicmoe]: the rows of each expert are the nearest multiple of so many; none: as chosen.
+    pub round_rows: Option<u32>,
     /// The exchange library.
     pub exchange: ExchangeLibrary,
     /// SMs that the library may use, where it takes such a number; none: its default.

@@ -35,17 +35,27 @@ pub enum Recompute {
     Nothing,
     /// Norms and activations: kernels that only move memory.
     Selective,
+    /// Those, and the products that latent attention makes its queries, keys and values with from their bottlenecks
+    /// [deepseekv3, §3.2.3].
+    UpProjections,
     /// Whole layers, their exchanges included.
     Full,
 }
 
 impl Recompute {
+    /// Whether norms and activations are computed again while the layer's products and exchanges are not.
+    #[must_use]
+    pub const fn moves_again(self) -> bool {
+        matches!(self, Self::Selective | Self::UpProjections)
+    }
+
     /// Its word in workload files.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Nothing => "none",
             Self::Selective => "selective",
+            Self::UpProjections => "up-projections",
             Self::Full => "full",
         }
     }

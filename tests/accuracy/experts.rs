@@ -10,6 +10,7 @@ use std::process::Command;
 use moesim::base::table::Table;
 use moesim::base::units::SimDuration;
 use moesim::config::{Overrides, Scenario, ScenarioSource, Source, built_in_profile, workload};
+use moesim::execution::blame::Reason;
 use moesim::execution::cost::{LayerCost, Overheads};
 use moesim::kernels::measurements::ExpertsRow;
 use moesim::kernels::profile::{Precision, Profile};
@@ -185,6 +186,21 @@ fn deepseeks_training_trace_is_met_within_a_quarter() {
     let moved = 32_768.0 * (2048.0 * 5.0 + 7168.0 * 6.0) / (3.35e12 * profile.memory.efficiency);
     let products = all - moved;
     assert!((products / 2.72e-3 - 1.0).abs() < 0.25, "{products} for 2.72 ms");
+}
+
+/// Tokens that are rounded to tiles leave no tile half empty: less time for as many rows.
+#[test]
+fn rounding_tokens_to_tiles_saves_what_tiles_waste() {
+    let products = |rows: u32| {
+        let set = vec![format!("workload.kernels.round_rows={rows}"), "seeds=0..1".to_owned()];
+        let opened = ScenarioSource::open("tile-rounding", Overrides::new(set)).expect("built in");
+        let scenario = opened.load().unwrap_or_else(|mistake| panic!("{mistake}"));
+        let row = study(&scenario, 1).expect("short").remove(0);
+        let of = |reason: Reason| row.blame_ms[reason as usize];
+        of(Reason::FfnGemm) + of(Reason::FfnBackward)
+    };
+    let (as_chosen, rounded) = (products(1), products(128));
+    assert!(rounded < as_chosen && rounded > 0.7 * as_chosen, "{rounded} ms for {as_chosen}");
 }
 
 /// `auto`: by phase, and by what the tables cover.

@@ -316,3 +316,40 @@ fn keys_of_files_that_are_not_named_are_said() {
     }
     assert!(!crate::program::runs(&here, &["run", "grouped-experts"]).contains("changes nothing"));
 }
+
+/// Keys that a scenario's text states may stand without quotes, and mistakes in them are placed in its own line.
+#[test]
+fn what_a_scenario_states_is_placed_where_it_stands() {
+    let here = crate::program::folder("choices-stated");
+    let head = "schema = 1\nname = \"s\"\ntopology = \"h100-4x8-rail\"\ncounted = \"moe-layer\"\nseeds = \"0..1\"\n\
+                [[compare]]\nvanilla = \"pangu-pro-moe\"\n[set]\n";
+    let with = |line: &str| {
+        std::fs::write(here.join("s.toml"), format!("{head}{line}\n")).expect("writable");
+        crate::program::moesim(&here, &["run", "s.toml", "--json"])
+    };
+    let said = |line: &str| String::from_utf8(with(line).stderr).expect("UTF-8");
+    for (line, found) in [
+        (
+            "\"workload.exchange.overlap\" = \"tow-batch\"",
+            "exchange.overlap: unknown choice `tow-batch`",
+        ),
+        ("workload.exchange.overlap = 3", "exchange.overlap: is no text"),
+        ("\"topology.nodes.count\" = 0", "topology.nodes.count: found 0"),
+        ("colour = 3", "`colour` is no key of a file that the scenario names"),
+    ] {
+        let message = said(line);
+        assert!(message.contains(found), "{line}: {message}");
+        assert!(message.contains("s.toml:9:") && message.contains(line), "{line}: {message}");
+        assert!(!message.contains("--set"), "{line}: {message}");
+    }
+    let results = |line: &str| {
+        let output = with(line);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        json["results"].clone()
+    };
+    let quoted = results("\"workload.batch.tokens_per_gpu\" = 64");
+    assert_eq!(quoted, results("workload.batch.tokens_per_gpu = 64"));
+    assert_eq!(quoted, results("workload = { batch = { tokens_per_gpu = 64 } }"));
+    assert_ne!(quoted, results(""));
+}

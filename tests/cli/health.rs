@@ -43,6 +43,43 @@ fn here(name: &str) -> std::path::PathBuf {
     here
 }
 
+/// A NIC that is down doubles what its neighbour carries; what cannot be down is refused where it is written.
+#[test]
+fn a_nic_that_is_down_goes_by_its_neighbour_and_others_are_refused() {
+    let here = here("health-down");
+    let whole = times(&here, &[]);
+    let down = times(&here, &["--set", "topology.health.nic3:leaf3=0"]);
+    assert_eq!(down, times(&here, &["--set", "topology.health.leaf3:nic3=0"]));
+    for row in 0..2 {
+        assert!(down[row] > 1.1 * whole[row], "{down:?}, healthy {whole:?}");
+    }
+    let flapping = ["--set", "topology.flapping.nic3:leaf3=0.5"];
+    let told = said(&here, &["run", "s.toml"], &flapping);
+    assert!(told.contains("NICs down, seed by seed: nic3:leaf3 for 50 % of the time"), "{told}");
+    let seeds = |end: &str| times(&here, &[&flapping[..], &["--set", end]].concat())[0];
+    let mean = seeds("seeds=0..40");
+    assert!(whole[0] < mean && mean < down[0], "{mean} between {} and {}", whole[0], down[0]);
+    for (line, found) in [
+        ("topology.health.gpu3=0", "a GPU at no speed at all never ends its work"),
+        ("topology.health.gpu0:node-switch0=0", "cannot be down"),
+        ("topology.flapping.nic3:laef3=0.1", "has no link or GPU `nic3:laef3`"),
+    ] {
+        let output = moesim(&here, &["run", "s.toml", "--set", line]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && message.contains(found), "{line}: {message}");
+    }
+    let all: Vec<String> = (0..8)
+        .flat_map(|n| ["--set".to_owned(), format!("topology.health.nic{n}:leaf{n}=0")])
+        .collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let output = moesim(&here, &[&["run", "s.toml"], &all[..]].concat());
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        message.contains("leaves node 0 without a NIC: all of its 8 would be down"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_sick_link_slows_what_crosses_it_under_every_engine() {
     let here = here("health-run");

@@ -11,6 +11,7 @@ use moesim::execution::Scope;
 use moesim::output::report::layouts::LayoutsResult;
 use moesim::studies::compare::ClusterCase;
 use moesim::studies::layouts::{Objective, Search, Space, search, search_told};
+use moesim::workload::Overlap;
 
 use crate::program::{folder, moesim};
 
@@ -54,6 +55,37 @@ fn compared(counted: Scope, set: &[&str], objective: Objective) -> Search {
     assert_eq!(front(&all), front(&some));
     assert_eq!(all.run[0], some.run[0], "the best is the same");
     some
+}
+
+/// Overlaps are an axis: each is run as a run of its own would, and bounds hold for them.
+#[test]
+fn overlaps_are_an_axis() {
+    let clusters = [cluster("h100-4x8-rail", Scope::ModelForward, &[])];
+    let overlaps = vec![Overlap::None, Overlap::TwoBatch, Overlap::Chunks(2)];
+    let space = Space {
+        expert_parallel: vec![1, 8, 16],
+        tensor_parallel: vec![1],
+        pipeline_parallel: vec![1],
+        tokens_per_gpu: vec![512],
+        overlaps,
+        ..Space::default()
+    };
+    let all = search(&clusters, &space, Objective::Throughput, true, 2).unwrap();
+    let some = search(&clusters, &space, Objective::Throughput, false, 2).unwrap();
+    for one in &all.run {
+        assert!(one.least_ms <= one.step_ms, "the bound lies above the run: {one:?}");
+    }
+    assert_eq!(front(&all), front(&some));
+    let times = |overlap: Overlap| {
+        let own = all.run.iter().filter(|one| one.layout.overlap == overlap);
+        own.map(|one| (one.layout.expert_parallel, one.step_ms)).collect::<Vec<_>>()
+    };
+    assert!(times(Overlap::None).iter().any(|(group, _)| *group == 1));
+    for overlap in [Overlap::TwoBatch, Overlap::Chunks(2)] {
+        let own = times(overlap);
+        assert!(own.len() == 2 && own.iter().all(|(group, _)| *group > 1), "{own:?}");
+        assert_ne!(own, times(Overlap::None));
+    }
 }
 
 #[test]

@@ -47,6 +47,14 @@ fn slices_cover_each_gpus_time_and_sum_to_its_blame() {
                 let total: SimDuration = slices.map(|slice| slice.to - slice.from).sum();
                 assert_eq!(total, outcome.blame[gpu.index()].of(reason), "{reason:?} on {gpu:?}");
             }
+            // Where nothing overlaps, an exchange is in flight while the GPU waits for it.
+            let in_flight = timeline.in_flight().iter().filter(|slice| slice.gpu == gpu);
+            let in_flight: SimDuration = in_flight.map(|slice| slice.to - slice.from).sum();
+            let blame = &outcome.blame[gpu.index()];
+            let waited =
+                [Reason::DispatchWait, Reason::Dispatch, Reason::CombineWait, Reason::Combine]
+                    .map(|reason| blame.of(reason));
+            assert_eq!(in_flight, waited.into_iter().sum(), "{gpu:?}");
         }
     }
 }

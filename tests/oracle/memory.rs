@@ -6,7 +6,7 @@
 use moesim::config;
 use moesim::execution::Scope;
 use moesim::execution::memory::{Ledger, What};
-use moesim::workload::{Phase, Recompute, Workload, Zero};
+use moesim::workload::{Overlap, Phase, Recompute, Workload, Zero};
 
 fn shipped(name: &str) -> Workload {
     config::workload(&config::built_in_workload(name).unwrap()).unwrap()
@@ -42,12 +42,51 @@ fn layers_with_a_window_keep_no_more_than_the_window() {
     assert_eq!(cache, sequences * tokens * of_token);
 }
 
+/// Equation (3): of two halves one holds its rows while the other is at its widest; of chunks one its inner products.
+#[test]
+fn parts_that_overlap_hold_what_is_in_flight() {
+    let of = |overlap: Overlap, rows: u64| {
+        let mut workload = shipped("mixtral-8x7b");
+        workload.stack.overlap = overlap;
+        bytes(&workload, Scope::ModelForward, rows, What::Activations)
+    };
+    let tokens = u64::from(shipped("mixtral-8x7b").batch.tokens_per_gpu);
+    let (few, many) = (tokens / 8, 8 * tokens);
+    // Few rows: attention is widest, and half of it is held with half of the rows.
+    assert!(of(Overlap::TwoBatch, few) < of(Overlap::None, few));
+    // Many rows: experts are, in both halves.
+    assert_eq!(of(Overlap::TwoBatch, many), of(Overlap::None, many));
+    let inner = 3 * 14_336 * 2;
+    assert_eq!(of(Overlap::None, many) - of(Overlap::Chunks(4), many), (many - many / 4) * inner);
+}
+
 fn training(zero: Zero) -> Workload {
     let mut workload = shipped("moe-1b");
     workload.stack.phase = Some(Phase::Training);
     workload.training.zero = zero;
     workload.training.recompute = Recompute::Full;
     workload
+}
+
+/// Equation (7): of latent attention whose up-projections are computed again, queries, keys and values are not kept.
+#[test]
+fn up_projections_that_are_computed_again_are_not_kept() {
+    let of = |recompute: Recompute| {
+        let mut workload = shipped("deepseek-v3");
+        workload.stack.phase = Some(Phase::Training);
+        workload.batch.tokens_per_gpu = 1000;
+        workload.batch.micro_batches = 1;
+        workload.layout.expert_parallel = 8;
+        workload.layout.pipeline_parallel = 1;
+        workload.training.recompute = recompute;
+        bytes(&workload, Scope::TrainingStep, 1000, What::Activations)
+    };
+    // 128 heads: queries and keys of 128 + 64 each with rotated keys counted once a layer, and values of 128.
+    let made = 128 * (2 * 128 + 64 + 128) - 64;
+    let [selective, up] = [Recompute::Selective, Recompute::UpProjections].map(of);
+    let layers = u64::from(shipped("deepseek-v3").model.layers);
+    assert_eq!(selective - up, layers * 1000 * made * 2);
+    assert!(of(Recompute::Full) < up);
 }
 
 /// Equation (6): master weights and two moments, 12 bytes for each parameter that has a gradient.

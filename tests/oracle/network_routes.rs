@@ -3,9 +3,10 @@
 //! A pass says that routes are walks of the right ends and that every GPU reaches every other. It
 //! does not say that a route is the one that hardware would take.
 
-use moesim::base::units::GpuId;
+use moesim::base::streams::Streams;
+use moesim::base::units::{GpuId, LinkId};
 use moesim::config::{Source, built_in_topologies, built_in_topology, read_topology};
-use moesim::topology::{Topology, VertexId};
+use moesim::topology::{LinkClass, Topology, VertexId};
 
 fn topology(text: &str) -> Topology {
     read_topology(&Source::built_in("test.toml", text)).unwrap_or_else(|e| panic!("{e}"))
@@ -130,6 +131,90 @@ fn every_route_of_every_family_is_a_walk_from_end_to_end() {
     for text in families() {
         walk_every_route(&topology(&text));
     }
+}
+
+/// With NICs down routes are walks all the same, and none crosses a port that is down.
+#[test]
+fn routes_lead_around_nics_that_are_down() {
+    let mut found = 0;
+    for text in families() {
+        let whole = topology(&text);
+        let ports: Vec<LinkId> = (0..whole.links().len() as u32)
+            .map(LinkId)
+            .filter(|link| whole.links()[link.index()].class == LinkClass::Nic)
+            .collect();
+        let Some(&last) = ports.last() else { continue };
+        let Ok(damaged) = whole.clone().with_failed(&[ports[2], last]) else {
+            assert!(!text.contains("[nodes.nic]"), "{text}");
+            continue;
+        };
+        found += 1;
+        walk_every_route(&damaged);
+        let down: Vec<LinkId> = damaged.sick_links().map(|(link, _)| link).collect();
+        assert!(down.contains(&last) && down.len() >= 4, "{down:?}");
+        let mut route = Vec::new();
+        for (from, to) in pairs(&damaged) {
+            damaged.route(from, to, &mut route);
+            assert!(!route.iter().any(|link| down.contains(link)), "{from:?} to {to:?}: {text}");
+        }
+    }
+    assert!(found > 15, "{found} clusters with NICs");
+}
+
+fn pairs(topology: &Topology) -> impl Iterator<Item = (GpuId, GpuId)> {
+    let gpus = topology.gpus();
+    (0..gpus * gpus).map(move |pair| (GpuId(pair / gpus), GpuId(pair % gpus)))
+}
+
+/// One neighbour carries what the NIC that is down would, and every other NIC what it did.
+#[test]
+fn the_next_nic_carries_twice_as_much() {
+    let source = built_in_topology("a100-4x8").expect("built in");
+    let whole = read_topology(&source).unwrap_or_else(|e| panic!("{e}"));
+    let port = |nic: u32| whole.link_named(&format!("nic{nic}:leaf{}", nic % 8)).expect("a port");
+    let damaged = whole.clone().with_failed(&[port(11)]).expect("others are up");
+    let crossing = |topology: &Topology, nic: u32| {
+        let mut route = Vec::new();
+        let crosses = |&(from, to): &(GpuId, GpuId)| {
+            topology.route(from, to, &mut route);
+            route.contains(&port(nic))
+        };
+        pairs(topology).filter(crosses).count()
+    };
+    for nic in 0..32 {
+        let (before, after) = (crossing(&whole, nic), crossing(&damaged, nic));
+        let times = match nic {
+            11 => 0,
+            12 => 2,
+            _ => 1,
+        };
+        assert_eq!(after, times * before, "NIC {nic}");
+    }
+    assert!((damaged.nics_up() - 7.0 / 8.0).abs() < 1e-12);
+}
+
+/// A port that flaps is down in its share of the seeds, each seed finds it the same way again, and a second one changes
+/// nothing for the first.
+#[test]
+fn ports_that_flap_are_down_in_their_share_of_seeds() {
+    let source = built_in_topology("a100-4x8").expect("built in");
+    let whole = read_topology(&source).unwrap_or_else(|e| panic!("{e}"));
+    let port = |name: &str| whole.link_named(name).expect("a port");
+    let [one, other] = ["nic3:leaf3", "leaf2:nic10"].map(port);
+    let flapping = |shares: &[(LinkId, f64)]| {
+        whole.clone().with_flapping(shares.iter().copied().collect()).expect("others are up")
+    };
+    let (alone, both) = (flapping(&[(one, 0.3)]), flapping(&[(one, 0.3), (other, 0.5)]));
+    let is_down = |topology: &Topology, seed: u64, link: LinkId| {
+        topology.drawn(Streams::new(seed)).links()[link.index()].health == 0.0
+    };
+    let seeds = 0..2000_u64;
+    let down = seeds.clone().filter(|&seed| is_down(&alone, seed, one)).count();
+    assert!((540..660).contains(&down), "{down} of 2000, not 600");
+    for seed in seeds.take(200) {
+        assert_eq!(is_down(&alone, seed, one), is_down(&both, seed, one), "seed {seed}");
+    }
+    assert!(alone.links()[one.index()].health > 0.0);
 }
 
 #[test]

@@ -115,6 +115,29 @@ fn parts_have_all_slots() {
     }
 }
 
+/// A faster link that does not bind takes nothing of kernels: NICs decide at which rate an exchange moves.
+#[test]
+fn faster_nvlink_behind_slow_nics_loses_nothing() {
+    let makespan = |nvlink: &str| {
+        let fabric = [
+            "nodes.count=2",
+            "nodes.nic.per_node=4",
+            "nodes.nic.bandwidth=\"10 GB/s\"",
+            "nodes.nic.latency=\"0 ns\"",
+            "fabric.clos.nodes_per_leaf=2",
+        ];
+        let nvlink = format!("nodes.scale-up.nvswitch.bandwidth=\"{nvlink} GB/s\"");
+        let cluster = topology(&[&fabric[..], &[&nvlink]].concat());
+        let kernels = roofline(100.0, 2000.0);
+        let mut load = workload(&["experts.ffn=8", "layout.expert_parallel=8", "model.layers=4"]);
+        load.stack.overlap = Overlap::TwoBatch;
+        let inputs = ideal(&cluster, &load, &kernels, Scope::ModelForward);
+        simulate(&inputs, 3).expect("short").makespan
+    };
+    let times = ["60", "100", "200", "400"].map(makespan);
+    assert!(times.windows(2).all(|pair| pair[1] <= pair[0]), "{times:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

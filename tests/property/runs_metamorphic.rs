@@ -4,7 +4,8 @@
 //! and that the order of what a scenario lists does not matter. Over flows a faster link can delay others
 //! (`network_metamorphic.rs`), so that nothing is said of those; nor is anything said of how much time changes.
 
-use moesim::config::{Overrides, Scenario, ScenarioSource};
+use moesim::config::{CaseSpec, Overrides, Scenario, ScenarioSource, ScenarioSpec};
+use moesim::execution::Scope;
 use moesim::studies::study::{self, WhatIf};
 use moesim::topology::ByClass;
 use proptest::prelude::*;
@@ -32,6 +33,41 @@ fn secs(scenario: &Scenario, seed: u64, what_if: &WhatIf) -> [f64; 2] {
 
 fn counted() -> impl Strategy<Value = &'static str> {
     prop_oneof![Just("moe-layer"), Just("model-forward")]
+}
+
+/// Seconds of one MoE layer's forward pass on four nodes with these NICs down.
+fn beside_failed(nics: &[u32], skew: f64, seed: u64) -> f64 {
+    let mut lines = vec![
+        "network=closed-form".to_owned(),
+        "workload.layout.expert_parallel=16".to_owned(),
+        "workload.batch.micro_batches=1".to_owned(),
+        "workload.batch.tokens_per_gpu=300".to_owned(),
+        format!("workload.gate.popularity_sd={skew}"),
+    ];
+    lines.extend(nics.iter().map(|nic| format!("topology.health.nic{nic}:leaf{}=0", nic % 8)));
+    let alone = CaseSpec { vanilla: "moe-1b".to_owned(), moepp: None };
+    let seeds = "0..1".parse().expect("seeds");
+    let spec = ScenarioSpec::new("t", "a100-4x8", Scope::MoeLayer, seeds, alone);
+    let source = ScenarioSource::of_spec(&spec, Overrides::new(lines));
+    let scenario = source.load().unwrap_or_else(|mistake| panic!("{mistake}"));
+    let run = study::run(&scenario, &scenario.cases[0].vanilla, scenario.overheads, seed);
+    run.expect("a short run").makespan.secs()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn nics_that_are_down_speed_no_run_up(
+        seed in 0..1000_u64,
+        skew in 0.0..1.5_f64,
+        nics in proptest::collection::btree_set(0..32_u32, 1..6),
+    ) {
+        // A node keeps a NIC: of five that are down no eight are of one node.
+        let nics: Vec<u32> = nics.into_iter().collect();
+        let (down, up) = (beside_failed(&nics, skew, seed), beside_failed(&[], skew, seed));
+        prop_assert!(down >= up * (1.0 - 1e-9), "{down} s without {nics:?}, {up} with all");
+    }
 }
 
 proptest! {

@@ -170,6 +170,22 @@ fn recomputing_costs_a_forward_pass_and_splitting_products_saves_time() {
     assert!(more <= forward.makespan.secs() * 1.001, "{more} s for a forward pass again");
 }
 
+/// Recomputing up-projections adds the two products to what recomputing norms and activations takes.
+#[test]
+fn recomputing_up_projections_costs_their_products() {
+    let latent = ["model.query_rank=300", "model.key_value_rank=200", "model.rope_dim=50"];
+    let of = |recompute: &str| {
+        let recompute = format!("training.recompute=\"{recompute}\"");
+        let load = stages(1, 2, &[&latent[..], &[&recompute]].concat());
+        outcome(1, &load, Scope::TrainingStep).makespan.secs()
+    };
+    let per_token = 2.0 * 10.0 * (150.0 * 300.0 + 200.0 * 200.0);
+    let products = 2.0 * 8.0 * 4000.0 * per_token / 100e12;
+    let more = of("up-projections") - of("selective");
+    assert!((more / products - 1.0).abs() < 1e-3, "{more} s for {products} s");
+    assert!(of("full") > of("up-projections"));
+}
+
 /// A few draws of gates a layer count every micro-batch of every group, and take about as long as drawing all.
 #[test]
 fn few_draws_stand_for_all() {

@@ -1,15 +1,15 @@
 //! `--set` lines, each for the scenario itself or for one kind of file that it names.
 
-use toml::{Table, Value};
-
 use crate::base::near::{did_you_mean, nearest, quoted};
-use crate::config::source::table_of;
+use crate::config::source::{Override, Stated, table_of};
 use crate::config::{Diagnostic, Kind, Source};
 
 /// `--set` lines, each for the scenario itself or for one kind of file that it names.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     lines: Vec<String>,
+    /// Where each stands, of those that a text states.
+    stated: Vec<Stated>,
 }
 
 /// Prefixes of overrides for one of the two workloads of a comparison alone.
@@ -21,32 +21,34 @@ impl Overrides {
     /// Overrides as given on the command line.
     #[must_use]
     pub const fn new(lines: Vec<String>) -> Self {
-        Self { lines }
+        Self { lines, stated: Vec::new() }
     }
 
     /// Those that a scenario's own text states, `[set]`; nothing where it is no TOML, which reading it will say.
     pub(super) fn stated(source: &Source) -> Self {
-        let table: Table = source.text().parse().unwrap_or_default();
-        let set = table.get("set").and_then(Value::as_table).into_iter().flatten();
-        Self { lines: set.map(|(key, value)| format!("{key}={value}")).collect() }
+        let (lines, stated) = source.stated_in("set").into_iter().unzip();
+        Self { lines, stated }
     }
 
     /// These and others, which hold where both say something.
     pub(super) fn and(&self, others: &Self) -> Self {
-        Self { lines: [self.lines.as_slice(), others.lines.as_slice()].concat() }
+        Self::new([self.lines.as_slice(), others.lines.as_slice()].concat())
     }
 
     /// That each is of a file that the scenario names, for such as its own text states.
     ///
     /// # Errors
     /// The first that is the scenario's own.
-    pub(super) fn check_stated(&self, source: &Source) -> Result<(), Diagnostic> {
-        let Some(line) = self.of_scenario().next() else { return Ok(()) };
+    pub(super) fn check_stated(&self) -> Result<(), Diagnostic> {
+        let mut all = self.lines.iter().zip(&self.stated);
+        let Some((line, stated)) = all.find(|(line, _)| is_of_scenario(line)) else {
+            return Ok(());
+        };
         let key = line.split('=').next().unwrap_or_default();
         let found = format!("`{key}` is no key of a file that the scenario names");
         let help = "begin with `topology.`, `workload.`, `profile.`, `overheads.`, `vanilla.` or `moepp.`; the \
                     scenario's own keys stand above";
-        Err(source.mistake_at_key("set", found, help))
+        Err(stated.mistake("set", found, help))
     }
 
     /// That every line with a dotted key begins with what it is for: a scenario itself has no tables.
@@ -88,6 +90,23 @@ impl Overrides {
         self.lines.iter().filter_map(move |line| Some(line.trim_start().split_at(cut(line)?)))
     }
 
+    /// Those behind any of these prefixes, prefix by prefix, each with its place.
+    pub(super) fn behind(&self, prefixes: &[&str]) -> Vec<Override> {
+        let of = |prefix: &&str| {
+            let prefix = format!("{prefix}.");
+            let cut = move |(nth, line): (usize, &String)| {
+                let (prefix, line) = line
+                    .trim_start()
+                    .split_at_checked(prefix.len())
+                    .filter(|(own, _)| *own == prefix)?;
+                let stated = self.stated.get(nth).cloned();
+                Some(Override { prefix: prefix.to_owned(), line: line.to_owned(), stated })
+            };
+            self.lines.iter().enumerate().filter_map(cut).collect::<Vec<_>>()
+        };
+        prefixes.iter().flat_map(of).collect()
+    }
+
     /// Whether a key of the scenario itself is among them.
     pub(in crate::config) fn names(&self, key: &str) -> bool {
         let is = |line: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
@@ -96,11 +115,13 @@ impl Overrides {
 
     /// Those for the scenario itself.
     pub(in crate::config) fn of_scenario(&self) -> impl Iterator<Item = &str> {
-        let prefixes = || NAMED.iter().map(|kind| kind.key()).chain(ROLES);
-        let named = move |line: &str| {
-            prefixes()
-                .any(|prefix| line.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')))
-        };
-        self.lines.iter().map(|line| line.trim_start()).filter(move |line| !named(line))
+        self.lines.iter().map(|line| line.trim_start()).filter(|line| is_of_scenario(line))
     }
+}
+
+/// Whether a line is for the scenario itself.
+fn is_of_scenario(line: &str) -> bool {
+    let mut prefixes = NAMED.iter().map(|kind| kind.key()).chain(ROLES);
+    let behind = |prefix| line.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+    !prefixes.any(behind)
 }

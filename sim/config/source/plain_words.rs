@@ -31,6 +31,12 @@ pub(super) fn in_plain_words(message: &str, key: &str) -> (String, String) {
             return (format!("found {}", value(found)), wanted(found, expected, key));
         }
     }
+    if message == "wanted string or table" {
+        return (
+            "is no text".to_owned(),
+            "give one of the choices as a text in \"quotes\"".to_owned(),
+        );
+    }
     let said = message.replace('\n', "; ");
     let help = SYNTAX.iter().find(|(part, _)| said.contains(part)).map_or(TOML, |(_, help)| help);
     (said, help.to_owned())

@@ -126,6 +126,11 @@ impl ModelTable {
         Ok(Some(SlidingWindow { tokens: given.get_ref().0, pattern }))
     }
 
+    /// Whether it has latent attention.
+    pub(super) const fn is_latent(&self) -> bool {
+        self.key_value_rank.is_some()
+    }
+
     fn attention(&self, source: &Source) -> Result<Attention, Diagnostic> {
         let heads = self.heads.0;
         match (&self.query_rank, &self.key_value_rank, &self.rope_dim) {

@@ -13,6 +13,9 @@ pub(super) struct KernelsTable {
     /// `auto`, a family of kernels, or a kernel's name in the profile.
     #[schemars(with = "Option<String>")]
     experts: Option<Spanned<String>>,
+    /// The rows of each expert are rounded to the nearest multiple of so many, of a tile; as chosen if none is given.
+    #[schemars(with = "Option<Count<1, 1_024>>")]
+    round_rows: Option<Spanned<Count<1, 1_024>>>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -116,10 +119,24 @@ pub(super) fn stack(
     Ok(Stack {
         phase: phase.map(Into::into),
         experts,
+        round_rows: kernels.rounded(source, execution)?,
         exchange: library,
         sms: exchange.sms.as_ref().map(|sms| sms.get_ref().0),
         overlap: exchange.overlap(source, execution)?,
     })
+}
+
+impl KernelsTable {
+    /// The rows that those of each expert are rounded to multiples of.
+    fn rounded(&self, source: &Source, execution: Execution) -> Result<Option<u32>, Diagnostic> {
+        let Some(rows) = &self.round_rows else { return Ok(None) };
+        if execution == Execution::Sequential {
+            let found = "has no effect, as experts.execution = \"sequential\" computes no tiles of several experts";
+            let help = "remove it, or give experts.execution = \"grouped\"";
+            return Err(source.mistake(rows.span(), found, help));
+        }
+        Ok(Some(rows.get_ref().0))
+    }
 }
 
 impl ExchangeTable {

@@ -20,7 +20,8 @@ pub(super) struct TrainingTable {
     #[schemars(with = "Option<bool>")]
     paired: Option<Spanned<bool>>,
     /// What is computed again in the backward pass.
-    recompute: Option<RecomputeWord>,
+    #[schemars(with = "Option<RecomputeWord>")]
+    recompute: Option<Spanned<RecomputeWord>>,
     /// Stage of ZeRO: 0 none, 1 optimiser states divided, 2 gradients too, 3 parameters too; 1 if none is given.
     zero: Option<Count<0, 3>>,
     /// Whether gradients are reduced and parameters gathered while passes go on.
@@ -44,6 +45,7 @@ enum ScheduleWord {
 enum RecomputeWord {
     None,
     Selective,
+    UpProjections,
     Full,
 }
 
@@ -59,7 +61,7 @@ impl TrainingTable {
     pub(super) fn training(
         &self,
         source: &Source,
-        layout: &Layout,
+        (layout, latent): (&Layout, bool),
         micro_batches: u32,
     ) -> Result<Training, Diagnostic> {
         let usual = Training::USUAL;
@@ -71,10 +73,13 @@ impl TrainingTable {
             }),
             chunks: self.chunks.as_ref().map_or(1, |chunks| chunks.get_ref().0),
             paired: self.paired.as_ref().map_or(usual.paired, |paired| *paired.get_ref()),
-            recompute: self.recompute.map_or(usual.recompute, |word| match word {
-                RecomputeWord::None => Recompute::Nothing,
-                RecomputeWord::Selective => Recompute::Selective,
-                RecomputeWord::Full => Recompute::Full,
+            recompute: self.recompute.as_ref().map_or(usual.recompute, |word| {
+                match word.get_ref() {
+                    RecomputeWord::None => Recompute::Nothing,
+                    RecomputeWord::Selective => Recompute::Selective,
+                    RecomputeWord::UpProjections => Recompute::UpProjections,
+                    RecomputeWord::Full => Recompute::Full,
+                }
             }),
             zero: self.zero.as_ref().map_or(usual.zero, |zero| match zero.0 {
                 0 => Zero::Off,
@@ -89,8 +94,22 @@ impl TrainingTable {
             },
         };
         self.check_pairs(source, &training)?;
+        self.check_recompute(source, latent)?;
         self.check(source, &training, layout, micro_batches)?;
         Ok(training)
+    }
+
+    fn check_recompute(&self, source: &Source, latent: bool) -> Result<(), Diagnostic> {
+        if let Some(word) = &self.recompute
+            && matches!(word.get_ref(), RecomputeWord::UpProjections)
+            && !latent
+        {
+            let found = "needs latent attention (model.key_value_rank): other attention has no up-projections";
+            let help =
+                "give \"selective\", which computes norms and activations again, or \"full\"";
+            return Err(source.mistake(word.span(), found, help));
+        }
+        Ok(())
     }
 
     fn check_pairs(&self, source: &Source, training: &Training) -> Result<(), Diagnostic> {

@@ -12,14 +12,15 @@
 //! ```
 //!
 //! B is the slowest link of NVLink, Infinity Fabric or PCI Express, or B_nic the slowest NIC; where a cluster has
-//! no such class, the slowest of the first class that it has. η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
+//! no such class, the slowest of the first class that it has; where NICs are down, times the least share of a node's that are
+//! up. η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
 //! faster than its NICs. Left out: what other groups do on the same links; trees.
 
 use super::KernelTimes;
 use crate::base::units::{Bytes, GpuId, SimDuration};
 use crate::kernels::profile::CollectiveOp;
 use crate::network::{NetworkRates, TableScale};
-use crate::topology::{LinkClass, Topology};
+use crate::topology::{Link, LinkClass, Topology};
 
 /// Prices collectives on a cluster.
 #[derive(Clone, Copy)]
@@ -96,10 +97,13 @@ impl<'a> CollectiveTimes<'a> {
     /// What the slowest link of the first of these classes that the cluster has delivers, in bytes per second.
     fn rate_of(&self, classes: &[LinkClass]) -> Option<f64> {
         classes.iter().find_map(|&class| {
-            let links = self.topology.links().iter().filter(|link| link.class == class);
+            let up = |link: &&Link| link.class == class && link.health > 0.0;
+            let links = self.topology.links().iter().filter(up);
             let slowest =
                 links.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min)?;
-            Some(slowest * self.rates.efficiency.of(class))
+            // Where NICs are down, those of their nodes that are up carry all.
+            let up = if class == LinkClass::Nic { self.topology.nics_up() } else { 1.0 };
+            Some(slowest * self.rates.efficiency.of(class) * up)
         })
     }
 }

@@ -52,7 +52,8 @@
 //! norms, adds, activation  twice the forward traffic;   output  10 bytes a logit more (loss in 32 bits)       (10)
 //! ```
 //!
-//! Selective recomputation moves the traffic of (10) once more. Left out: quantising the weights of dense
+//! Selective recomputation moves the traffic of (10) once more; recomputing up-projections adds the forward products out
+//! of the bottlenecks of (2), gemm(T, h·(a+p), r_q) and gemm(T, h·(a + v), r_kv). Left out: quantising the weights of dense
 //! products, once a step.
 //!
 //! The 2·b_g bytes of (8) read and write a gradient that micro-batches add up in b_g bytes, 4 unless the workload
@@ -286,7 +287,11 @@ fn attention(
     let rest = match gradient {
         Gradient::None => scores + moved(1, 4),
         // (9) and (10).
-        Gradient::Inputs => scores.times(3) + moved(2 + again(workload), 4),
+        Gradient::Inputs => {
+            let made_again = recomputed_projections(workload, &projections);
+            let made_again = products(workload, kernels, &made_again, Gradient::None);
+            scores.times(3) + moved(2 + again(workload), 4) + made_again
+        }
         Gradient::Weights => SimDuration::ZERO,
     };
     products(workload, kernels, &projections, gradient) + rest
@@ -322,7 +327,18 @@ fn projections(workload: &Workload, rows: u64) -> (Vec<Product>, u32) {
 /// How often kernels that only move memory run again in the backward pass: once where norms and activations
 /// are recomputed.
 pub(super) fn again(workload: &Workload) -> u64 {
-    u64::from(workload.training.recompute == Recompute::Selective)
+    u64::from(workload.training.recompute.moves_again())
+}
+
+/// Of the projections of (2), those out of bottlenecks, where they are computed again.
+fn recomputed_projections(workload: &Workload, projections: &[Product]) -> Vec<Product> {
+    let ranks = match workload.model.attention {
+        Attention::Latent { query_rank, key_value_rank, .. } => [query_rank, Some(key_value_rank)],
+        Attention::Grouped { .. } => [None; 2],
+    };
+    let again = workload.training.recompute == Recompute::UpProjections;
+    let made = |product: &&Product| again && ranks.contains(&Some(product.k));
+    projections.iter().filter(made).copied().collect()
 }
 
 /// (5) of the rows of all GPUs that share products, of intermediate size `inter`; nothing of none.

@@ -32,7 +32,7 @@ use super::{At, ExchangePhase, ParallelGrid, SampledSteps, Step, StepPlanner, To
 use crate::base::units::GpuId;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::program::{
-    After, Command, Fill, Meeting, MeetingId, Program, Slowdown, Stream, Work,
+    After, Command, Contention, Fill, Meeting, MeetingId, Program, Stream, Work,
 };
 use crate::workload::Overlap;
 
@@ -46,8 +46,8 @@ pub struct Forward<'a> {
     in_flight: Vec<Vec<InFlight>>,
     /// Of each GPU, the parts whose results are on their way back, and what follows on them.
     returning: Vec<Vec<Returning>>,
-    /// What an exchange does to kernels beside it.
-    slowdown: Slowdown,
+    /// What dispatch and combine and kernels beside them take of each other.
+    contention: [Contention; 2],
     /// The share of the time of experts' products that the last takes, where results travel beside it.
     last_product: Option<f64>,
     /// Steps that are simulated in place of all.
@@ -71,9 +71,9 @@ struct InFlight {
 }
 
 impl<'a> Forward<'a> {
-    /// The forward pass that a planner plans on these GPUs, whose exchanges slow kernels beside them down so much.
+    /// The forward pass that a planner plans on these GPUs, whose dispatch and combine contend so with kernels beside them.
     #[must_use]
-    pub fn new(grid: ParallelGrid, planner: StepPlanner<'a>, slowdown: Slowdown) -> Self {
+    pub fn new(grid: ParallelGrid, planner: StepPlanner<'a>, contention: [Contention; 2]) -> Self {
         let in_flight = (0..grid.gpus / grid.group).map(|_| Vec::new()).collect();
         let returning = (0..grid.gpus).map(|_| Vec::new()).collect();
         let next = vec![0; grid.gpus as usize];
@@ -83,7 +83,7 @@ impl<'a> Forward<'a> {
             next,
             in_flight,
             returning,
-            slowdown,
+            contention,
             last_product: None,
             sample: None,
         }
@@ -152,7 +152,8 @@ impl<'a> Forward<'a> {
             ExchangePhase::Combine => [Reason::CombineWait, Reason::Combine],
         };
         let meeting = self.meeting_of(group, (number, part), phase);
-        let work = Work::Join { meeting, rank, reasons, slowdown: self.slowdown };
+        let contention = self.contention[phase as usize];
+        let work = Work::Join { meeting, rank, reasons, contention };
         streams.push(Stream::Exchange, Command { work, after: Some(after), awaited: true })
     }
 

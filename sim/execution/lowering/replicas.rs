@@ -19,7 +19,9 @@ use crate::base::units::{Bytes, GpuId, SimDuration};
 use crate::execution::blame::Reason;
 use crate::execution::cost::{CollectiveTimes, Group, KernelTimes};
 use crate::execution::memory::{attention_params, gate_params};
-use crate::execution::program::{After, Command, Fill, Meeting, MeetingId, Slowdown, Stream, Work};
+use crate::execution::program::{
+    After, Command, Contention, Fill, Meeting, MeetingId, Stream, Work,
+};
 use crate::kernels::profile::CollectiveOp;
 use crate::workload::{Workload, Zero};
 
@@ -35,6 +37,9 @@ pub(super) enum Kind {
     /// The same for a pass backward.
     GatherBackward(Holders),
 }
+
+/// A message that links bind, not what starts it.
+const LARGE: Bytes = Bytes(1 << 30);
 
 /// Whose parameters they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,24 +91,30 @@ pub struct Replicas<'a> {
     per_stage: u32,
     groups: [Group; 2],
     counted: bool,
-    slowdown: Slowdown,
+    /// What collectives of each kind of parameters and kernels beside them take of each other.
+    contention: [Contention; 2],
     last: BTreeMap<GpuId, After>,
 }
 
 impl<'a> Replicas<'a> {
-    /// Those of a workload on stages of this many GPUs; `counted` says whether the whole model is.
+    /// Those of a workload on stages of this many GPUs; `counted` says whether the whole model is, and `contention` what
+    /// a collective that moves so much in so long and kernels beside it take of each other.
     #[must_use]
     pub fn new(
         workload: &'a Workload,
         (kernels, collectives): (&'a dyn KernelTimes, CollectiveTimes<'a>),
         (per_stage, counted): (u32, bool),
-        slowdown: Slowdown,
+        contention: impl Fn(Bytes, SimDuration) -> Contention,
     ) -> Self {
         let layout = &workload.layout;
         let of = |stride: u32| Group { gpus: per_stage / stride, stride };
         let groups = [of(layout.tensor_parallel), of(layout.expert_parallel)];
         let last = BTreeMap::new();
-        Self { workload, kernels, collectives, per_stage, groups, counted, slowdown, last }
+        let contention = groups.map(|group| {
+            let time = collectives.time(CollectiveOp::ReduceScatter, group, LARGE);
+            contention(LARGE, time)
+        });
+        Self { workload, kernels, collectives, per_stage, groups, counted, contention, last }
     }
 
     /// Whether any parameters have replicas.
@@ -172,7 +183,7 @@ impl<'a> Replicas<'a> {
                 meeting: kind(holders).id(number),
                 rank: ((gpu.0 - first.0) / group.stride) as usize,
                 reasons: [Reason::GradientWait, Reason::Gradients],
-                slowdown: self.slowdown,
+                contention: self.contention[holders as usize],
             };
             let command = Command { work, after, awaited: true };
             ended = Some(streams.push(Stream::Reduction, command));

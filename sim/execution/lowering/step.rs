@@ -10,7 +10,7 @@ mod tally;
 use drawn::Decided;
 pub use drawn::Drawn;
 use member::{
-    Member, MemberWork, nonzero, outside_experts, rows_of, sent_by, zero_computation_slots,
+    Member, MemberWork, nonzero, outside_experts, rounded, rows_of, sent_by, zero_computation_slots,
 };
 use parts::{Parts, Shared};
 pub use planned::{ExchangePhase, Step};
@@ -189,6 +189,9 @@ impl<'a> StepPlanner<'a> {
         let placement = placement.unwrap_or_else(|| plans.of(&self.gate, planned, first));
         let mut rows = std::mem::take(&mut self.rows);
         rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
+        if let Some(tile) = self.workload.stack.round_rows {
+            rows.iter_mut().flatten().for_each(|rows| *rows = rounded(*rows, tile));
+        }
         let known = kept.as_ref().map(|kept| &kept.dispatch);
         match alike.map(|alike| &alike.dispatch).or(known) {
             _ if self.counted == Scope::Experts => step.dispatch.clear(ranks),

@@ -37,7 +37,7 @@ use super::{At, Step, StepPlanner, Totals};
 use crate::base::units::{GpuId, SimDuration};
 use crate::execution::blame::Op;
 use crate::execution::program::{
-    After, Command, Fill, Meeting, MeetingId, Program, Slowdown, Work,
+    After, Command, Contention, Fill, Meeting, MeetingId, Program, Work,
 };
 use crate::workload::{Workload, Zero};
 
@@ -103,19 +103,19 @@ pub struct TrainingStep<'a> {
     left: Vec<u32>,
     /// The gathers of a GPU's rounds that passes wait for: those of a step, or of one pass.
     gathered: BTreeMap<(GpuId, For), After>,
-    slowdown: Slowdown,
+    contention: [Contention; 2],
 }
 
 impl<'a> TrainingStep<'a> {
-    /// The training step that a planner plans on these GPUs; exchanges slow kernels beside them down so
-    /// much, and gates are drawn so often for each layer, if not for every step.
+    /// The training step that a planner plans on these GPUs; dispatch and combine contend so with kernels beside
+    /// them, and gates are drawn so often for each layer, if not for every step.
     #[must_use]
     pub fn new(
         grid: Grid,
         workload: &'a Workload,
         planner: StepPlanner<'a>,
         replicas: Replicas<'a>,
-        (slowdown, draws): (Slowdown, Option<u32>),
+        (contention, draws): ([Contention; 2], Option<u32>),
     ) -> Self {
         let training = &workload.training;
         let chunks = Chunks::new(training, grid.stages);
@@ -146,7 +146,7 @@ impl<'a> TrainingStep<'a> {
             put_off: BTreeMap::new(),
             left,
             gathered: BTreeMap::new(),
-            slowdown,
+            contention,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::hold::{Hold, factor};
 use super::pace::Pace;
 use crate::base::units::{SimDuration, SimTime};
 use crate::execution::blame::{Blame, Op, Reason, hide_under};
@@ -14,17 +15,9 @@ pub(super) struct Cause {
     pub last_join: SimTime,
 }
 
-/// What a GPU does for a meeting that it has joined.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hold {
-    pub stream: Stream,
-    pub reasons: [Reason; 2],
-    pub slowdown: Slowdown,
-}
-
 /// Own work that runs.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     ops: Vec<Op>,
     /// The op that runs, and what is left of it if it had the GPU for itself.
     at: usize,
@@ -36,7 +29,7 @@ struct Running {
 
 impl Running {
     /// What an op of this reason takes beside what slows it down.
-    fn stretched(&self, reason: Reason, alone: SimDuration) -> SimDuration {
+    pub fn stretched(&self, reason: Reason, alone: SimDuration) -> SimDuration {
         let factor = factor(self.speed, reason);
         if factor == 1.0 { alone } else { alone.scaled(factor) }
     }
@@ -50,8 +43,14 @@ impl Running {
     }
 }
 
-fn factor(speed: Slowdown, reason: Reason) -> f64 {
-    if reason.is_bound_by_memory() { speed.memory } else { speed.arithmetic }
+impl Running {
+    /// What is left of it, piece by piece, as long as each takes now.
+    pub fn pieces(&self) -> impl Iterator<Item = (Reason, SimDuration)> {
+        let running = self.ops.get(self.at).map(|op| (op.reason, self.left));
+        let rest = self.ops.iter().skip(self.at + 1).map(|op| (op.reason, op.time));
+        let all = running.into_iter().chain(rest);
+        all.map(|(reason, alone)| (reason, self.stretched(reason, alone)))
+    }
 }
 
 /// One GPU.
@@ -61,10 +60,10 @@ pub(super) struct Gpu {
     pushed: [u32; Stream::COUNT],
     ended: [u32; Stream::COUNT],
     busy: [bool; Stream::COUNT],
-    running: Option<Running>,
+    pub(super) running: Option<Running>,
     epoch: u32,
     covered: Vec<Op>,
-    holds: Vec<(MeetingId, Hold)>,
+    pub(super) holds: Vec<(MeetingId, Hold)>,
     cause: Option<Cause>,
     spare: Vec<Vec<Op>>,
     /// The message that a stream waits for.
@@ -189,6 +188,7 @@ impl Gpu {
             if to > from {
                 self.blame.add(reason, to - from);
                 self.clock = to;
+                self.holds.iter_mut().for_each(|(_, hold)| hold.lose(reason, to - from));
                 tell(reason, from, to);
             }
             if from + whole > now {
@@ -232,8 +232,8 @@ impl Gpu {
     /// What slows its kernels down now: the meetings under way multiply.
     fn slowdown(&self) -> Slowdown {
         self.holds.iter().fold(Slowdown::NONE, |all, (_, hold)| Slowdown {
-            arithmetic: all.arithmetic * hold.slowdown.arithmetic,
-            memory: all.memory * hold.slowdown.memory,
+            arithmetic: all.arithmetic * hold.contention.kernels.arithmetic,
+            memory: all.memory * hold.contention.kernels.memory,
         })
     }
 

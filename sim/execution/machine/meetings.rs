@@ -1,6 +1,7 @@
 //! What several GPUs share: meetings that they join, exchanges that deliver, messages that arrive.
 
-use super::gpu::{Cause, Hold};
+use super::gpu::Cause;
+use super::hold::Hold;
 use super::{Carried, Event, Machine, OpenMeeting, Purpose, Released, UnitEnd};
 use crate::base::units::{Bytes, GpuId, SimTime};
 use crate::execution::blame::Reason;
@@ -19,6 +20,7 @@ impl<P: Program> Machine<'_, P> {
         schedule: &mut Schedule<'_, Event>,
     ) {
         let now = schedule.now();
+        let contends = self.gpus[gpu.index()].contends(meeting);
         if !self.meetings.contains_key(&meeting) {
             self.open(meeting, (now, gpu));
         }
@@ -27,12 +29,17 @@ impl<P: Program> Machine<'_, P> {
         open.joined += 1;
         (open.last_join, open.last_joiner) = (now, gpu);
         let all = open.joined == open.members.len();
+        let members = (all && contends).then(|| open.members.clone());
         match open.carried {
             Carried::Network(id) => self.join_exchange(now, id, rank),
             Carried::Clock(time) if all => {
                 schedule.at(now + time, Event::CollectiveDue { meeting });
             }
             Carried::Clock(_) => {}
+        }
+        for member in members.into_iter().flatten() {
+            self.account(member, now);
+            self.gpus[member.index()].begins_to_move(meeting);
         }
     }
 
@@ -76,21 +83,27 @@ impl<P: Program> Machine<'_, P> {
     /// A member of an exchange has all it waits for.
     pub(super) fn receive(&mut self, delivery: Delivery, schedule: &mut Schedule<'_, Event>) {
         let Delivery { at, exchange, rank } = delivery;
+        match self.purposes[&exchange] {
+            Purpose::Meeting(meeting) => {
+                let gpu = self.meetings[&meeting].members[rank];
+                self.delivered_to(meeting, gpu, schedule);
+            }
+            Purpose::Message { from, sent, to, number } => {
+                self.tell_exchanged(exchange, at);
+                if rank == RECEIVER {
+                    self.purposes.remove(&exchange);
+                    self.arrive((to, number), (from, sent), at, schedule);
+                }
+            }
+        }
+    }
+
+    /// A member of an exchange has its bytes: observers hear of it when the last one does.
+    fn tell_exchanged(&mut self, exchange: ExchangeId, at: SimTime) {
         if let (Some(moved), Some(observer)) =
             (self.exchange_tracker.deliver(exchange, at), &mut self.observer)
         {
             observer.exchanged(&moved);
-        }
-        match self.purposes[&exchange] {
-            Purpose::Meeting(meeting) => {
-                let gpu = self.meetings[&meeting].members[rank];
-                self.leave(meeting, gpu, schedule);
-            }
-            Purpose::Message { from, sent, to, number } if rank == RECEIVER => {
-                self.purposes.remove(&exchange);
-                self.arrive((to, number), (from, sent), at, schedule);
-            }
-            Purpose::Message { .. } => {}
         }
     }
 
@@ -103,11 +116,14 @@ impl<P: Program> Machine<'_, P> {
     ) {
         let open = self.meetings.get_mut(&meeting).expect("a meeting ends once for each member");
         open.left -= 1;
-        let (last_join, decided_by) = (open.last_join, open.last_joiner);
-        if open.left == 0 {
-            if let Carried::Network(id) = open.carried {
+        let (last_join, decided_by, left) = (open.last_join, open.last_joiner, open.left);
+        if let Carried::Network(id) = open.carried {
+            self.tell_exchanged(id, schedule.now());
+            if left == 0 {
                 self.purposes.remove(&id);
             }
+        }
+        if left == 0 {
             let members = self.meetings.remove(&meeting).map(|open| open.members);
             if let Some(group) = self.program.ends_unit(meeting) {
                 self.end_unit(group, &members.unwrap_or_default(), schedule.now());

@@ -36,7 +36,13 @@ pub(super) fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
             u64::from(query_rank.unwrap_or(0)) + u64::from(key_value_rank)
         }
     };
-    let columns = queries_on(model) + ranks;
+    let columns = match model.attention {
+        // Queries, keys and values are made again from their bottlenecks; what they are mixed to is kept.
+        Attention::Latent { rope_dim, .. } if recompute == Recompute::UpProjections => {
+            u64::from(model.heads) * u64::from(model.value_dim) + u64::from(rope_dim)
+        }
+        _ => queries_on(model),
+    } + ranks;
     let slots = tokens * u64::from(workload.slots_per_round());
     let b = batch.dtype.bytes();
     let attention = if whole { tokens * (3 * d + columns) * 2 } else { 0 };
@@ -50,5 +56,5 @@ pub(super) fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
     let all = attention + tokens * d * 2 + slots * each + shared + between * dense;
     let of_dense = tokens * (2 * d * 2 + inner * b);
     let again = tokens * 2 * d * 2 + slots * h * b + between * of_dense;
-    if recompute == Recompute::Selective { all.saturating_sub(again) } else { all }
+    if recompute.moves_again() { all.saturating_sub(again) } else { all }
 }

@@ -7,7 +7,7 @@ use super::{Ledger, hottest_rows, in_gb, row_bounds};
 use crate::base::units::Bytes;
 use crate::execution::Scope;
 use crate::topology::Topology;
-use crate::workload::{Recompute, Workload};
+use crate::workload::{Attention, Recompute, Workload};
 
 /// Whether the fullest GPU holds what a workload puts on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +105,10 @@ fn remedy(asked: Asked, workload: &Workload) -> String {
 
 /// The least recomputation with which the layout fits as it is, in words.
 fn recomputing(asked: Asked, workload: &Workload) -> Option<String> {
-    [Recompute::Selective, Recompute::Full].into_iter().find_map(|recompute| {
+    let latent = matches!(workload.model.attention, Attention::Latent { .. });
+    let choices = [Recompute::Selective, Recompute::UpProjections, Recompute::Full].into_iter();
+    let mut choices = choices.filter(|choice| latent || *choice != Recompute::UpProjections);
+    choices.find_map(|recompute| {
         let mut other = workload.clone();
         other.training.recompute = recompute;
         let bytes = asked.ledger(&other).total();

@@ -11,6 +11,7 @@ use super::shared::setting::Setting;
 use super::shared::word;
 use crate::studies::compare::ClusterCase;
 use crate::studies::layouts::{Candidate, MARGIN, Objective, Search};
+use crate::workload::Overlap;
 
 mod text;
 
@@ -74,6 +75,9 @@ pub struct LaidOut {
     pub tokens_per_gpu: u32,
     /// What carries dispatch and combine.
     pub exchange: String,
+    /// What exchanges run beside, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
     /// τ.
     pub tau: Option<f64>,
     /// Tokens per second, all GPUs together, mean over seeds.
@@ -116,6 +120,8 @@ impl LaidOut {
                 1 => "none".to_owned(),
                 _ => layout.library.word().to_owned(),
             },
+            overlap: (layout.expert_parallel > 1 && layout.overlap != Overlap::None)
+                .then(|| layout.overlap.to_string()),
             tau: layout.tau,
             tokens_per_s: candidate.tokens_per_sec,
             tokens_per_s_per_usd: (objective == Objective::Cost).then_some(candidate.rate),

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::memory::MemoryUse;
+use super::shared::beside::beside;
 use super::shared::link_use::{LinkGroup, link_use};
 use super::shared::made_by::{Asked, MadeBy};
 use super::shared::sampled::Sampled;
@@ -22,7 +23,7 @@ use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::execution::cost::operations_per_token;
 use crate::execution::lowering::draws_of;
-use crate::execution::run::{NCCL_SMS, slowdown};
+use crate::execution::run::NCCL_SMS;
 use crate::studies::paper::range::Allowed;
 use crate::studies::paper::{self, PaperRow};
 use crate::studies::study::Row;
@@ -213,6 +214,9 @@ pub struct BesideExchanges {
     pub products_times: f64,
     /// The factor on memory kernels.
     pub memory_times: f64,
+    /// The factor on exchanges beside memory kernels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange_times: Option<f64>,
 }
 
 impl StudyResult {
@@ -380,14 +384,15 @@ impl Published {
 
 impl BesideExchanges {
     fn of(scenario: &Scenario, row: &Row) -> Self {
-        let known = scenario.carrier(&row.workload).ok().and_then(|of| of.sms(&row.workload));
+        let (known, times) = beside(scenario, &row.workload);
+        let [products_times, memory_times, exchange_times] = times;
         let sms = known.unwrap_or(NCCL_SMS);
-        let slower = slowdown(&scenario.topology, sms);
         Self {
             sms,
             sms_assumed: known.is_none(),
-            products_times: slower.arithmetic,
-            memory_times: slower.memory,
+            products_times,
+            memory_times,
+            exchange_times: Some(exchange_times),
         }
     }
 }

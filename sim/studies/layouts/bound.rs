@@ -3,11 +3,13 @@
 //! ```text
 //!   forward     T ≥ (1 − m) · M · (L/P) · t₁            t₁: makespan of one layer of one micro-batch       (1)
 //!   training    T ≥ (1 − m) · M · (L/P) · w₁            w₁: a GPU's own work in it, forward and backward    (2)
+//!   overlapped  T ≥ (1 − m) · M · (L/P) · f₁            f₁: a GPU's own work in it, forward, undivided       (3)
 //! ```
 //!
 //! with `M` micro-batches and `L/P` layers of a stage; dense layers in front, embedding and output, pipeline bubbles,
 //! gradients and the optimiser are left out. The layer has a gate without popular experts, since uneven loads make the
-//! slowest GPU no faster. In training exchanges may hide under another pass, so that only own work counts. Draws of a
+//! slowest GPU no faster. In training exchanges may hide under another pass, and under other parts where a forward pass overlaps them, so that
+//! only own work counts. Draws of a
 //! gate, and kernels that are faster in larger pieces, can make a real layer a little faster than this one: hence the
 //! margin `m`, [`MARGIN`]; `tests/cli/layouts.rs` compares bound and run over a space.
 
@@ -15,12 +17,12 @@ use crate::config::Scenario;
 use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::studies::study::{WhatIf, run_if};
-use crate::workload::{Origin, PipelineSchedule, Popularity, Spread, Workload};
+use crate::workload::{Origin, Overlap, PipelineSchedule, Popularity, Spread, Workload};
 
 /// What a bound gives away for draws of gates. A stated choice.
 pub const MARGIN: f64 = 0.05;
 
-/// Equation (1) or (2), in seconds.
+/// Equation (1), (2) or (3), in seconds.
 ///
 /// # Errors
 /// If the run exceeds representable time.
@@ -54,6 +56,9 @@ pub(super) fn layer_secs(scenario: &Scenario, workload: &Workload) -> Result<f64
             own_secs(scenario, &one)
         });
         Ok((both? - first?).max(0.0))
+    } else if one.stack.overlap != Overlap::None {
+        one.stack.overlap = Overlap::None;
+        own_secs(scenario, &one)
     } else {
         Ok(one_run(scenario, &one)?.counted_secs())
     }

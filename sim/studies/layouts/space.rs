@@ -1,7 +1,7 @@
 //! Which layouts there are, and the workload of each.
 
 use crate::config::Scenario;
-use crate::workload::{ExchangeLibrary, Workload};
+use crate::workload::{ExchangeLibrary, Overlap, Workload};
 
 /// One way to lay a workload over a cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Layout {
     pub tokens_per_gpu: u32,
     /// What carries dispatch and combine.
     pub library: ExchangeLibrary,
+    /// What exchanges of a forward pass run beside.
+    pub overlap: Overlap,
     /// τ; none for vanilla, and where the workload says the share of FFN slots itself.
     pub tau: Option<f64>,
 }
@@ -33,6 +35,8 @@ pub struct Space {
     pub tokens_per_gpu: Vec<u32>,
     /// Exchange libraries; usually all that the cluster's profile has.
     pub libraries: Vec<ExchangeLibrary>,
+    /// What exchanges run beside; usually what the workload says.
+    pub overlaps: Vec<Overlap>,
     /// τ; usually the workload's own.
     pub taus: Vec<f64>,
 }
@@ -66,6 +70,7 @@ impl Space {
             pipeline_parallel: 1,
             tokens_per_gpu: own,
             library: ExchangeLibrary::Auto,
+            overlap: workload.stack.overlap,
             tau: None,
         };
         let all = each(vec![first], &experts, |layout, size| layout.expert_parallel = size);
@@ -73,10 +78,21 @@ impl Space {
         let all = each(all, &stages, |layout, size| layout.pipeline_parallel = size);
         let all = each(all, &tokens, |layout, tokens| layout.tokens_per_gpu = tokens);
         let libraries = self.libraries(scenario, workload);
-        let mut all = each(all, &libraries, |layout, own| layout.library = own);
+        let all = each(all, &libraries, |layout, own| layout.library = own);
+        let overlaps = self.overlaps(workload);
+        let mut all = each(all, &overlaps, |layout, own| layout.overlap = own);
         // A group of one GPU exchanges nothing.
-        all.retain(|own| own.expert_parallel > 1 || Some(&own.library) == libraries.first());
+        let first = (libraries.first(), overlaps.first());
+        all.retain(|own| own.expert_parallel > 1 || own.exchanges_as(first));
         each(all, &self.taus(workload), |layout, tau| layout.tau = tau)
+    }
+
+    /// The overlaps given, else the workload's.
+    fn overlaps(&self, workload: &Workload) -> Vec<Overlap> {
+        match self.overlaps.as_slice() {
+            [] => vec![workload.stack.overlap],
+            given => once_each(given),
+        }
     }
 
     /// The τ given, where τ decides anything, else the workload's own.
@@ -129,11 +145,20 @@ fn each<T: Copy>(all: Vec<Layout>, values: &[T], set: impl Fn(&mut Layout, T)) -
 }
 
 impl Layout {
+    /// Whether this library and overlap are its.
+    fn exchanges_as(
+        &self,
+        (library, overlap): (Option<&ExchangeLibrary>, Option<&Overlap>),
+    ) -> bool {
+        (Some(&self.library), Some(&self.overlap)) == (library, overlap)
+    }
+
     /// The workload laid out so, or why its tokens cannot be divided so.
     pub(super) fn of(&self, scenario: &Scenario, base: &Workload) -> Result<Workload, String> {
         let mut own = base.clone();
         own.stack.phase = Some(base.phase());
         own.stack.exchange = self.library;
+        own.stack.overlap = self.overlap;
         if !self.library.takes_sms() {
             own.stack.sms = None;
         }

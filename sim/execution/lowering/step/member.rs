@@ -89,6 +89,13 @@ pub(super) fn rows_of(
     }
 }
 
+/// Tile-aware token rounding [sonicmoe]: an expert gives up the tokens beyond its last full tile, or takes the next ones in its
+/// favour until it is full, whichever is fewer; halves are filled. As many are given up as taken, in the mean, so that what
+/// travels is left as it was drawn.
+pub(super) const fn rounded(rows: u32, tile: u32) -> u32 {
+    rows.saturating_add(tile / 2) / tile * tile
+}
+
 /// What comes before the gate of each layer; and after the last, and beside the experts.
 pub(super) fn outside_experts(
     workload: &Workload,
@@ -135,4 +142,17 @@ pub(super) fn zero_computation_slots(
         slots.kinds_visited += u32::from(mine > 0);
     }
     slots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn rows_are_rounded_to_the_nearest_tile() {
+        for (rows, wanted) in [(0, 0), (63, 0), (64, 128), (128, 128), (191, 128), (192, 256)] {
+            assert_eq!(rounded(rows, 128), wanted, "{rows} rows");
+        }
+        assert_eq!(rounded(u32::MAX, 128) % 128, 0);
+    }
 }

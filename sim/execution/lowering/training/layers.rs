@@ -24,8 +24,8 @@ impl TrainingStep<'_> {
             (_, ExchangePhase::Combine) => [Reason::CombineWait, Reason::Combine],
         };
         let rank = (gpu.0 % self.grid.group) as usize;
-        let work =
-            Work::Join { meeting: id_of(key, phase), rank, reasons, slowdown: self.slowdown };
+        let contention = self.contention[phase as usize];
+        let work = Work::Join { meeting: id_of(key, phase), rank, reasons, contention };
         streams.push(Stream::Exchange, Command { work, after: Some(after), awaited: true })
     }
 

@@ -52,14 +52,20 @@ pub(super) fn answer(result: &LayoutsResult) -> String {
 fn spoken(best: &LaidOut) -> String {
     let tau = best.tau.map_or_else(String::new, |tau| format!(", τ = {tau}"));
     format!(
-        "EP {}, TP {}, PP {}, {} tokens per GPU, {}{tau} on {}",
+        "EP {}, TP {}, PP {}, {} tokens per GPU, {}{}{tau} on {}",
         best.expert_parallel,
         best.tensor_parallel,
         best.pipeline_parallel,
         best.tokens_per_gpu,
         best.exchange,
+        overlapping(best),
         best.cluster
     )
+}
+
+/// What its exchanges run beside, behind their library.
+fn overlapping(one: &LaidOut) -> String {
+    one.overlap.as_ref().map_or_else(String::new, |overlap| format!(", {overlap}"))
 }
 
 /// The front; what all of it has alike stands in the line before it.
@@ -90,7 +96,7 @@ fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
         let mark = if cluster { format!(" [{mark}]") } else { String::new() };
         let binds = format!("{} {:.0} %", short(&one.binds), 100.0 * one.binds_share);
         let large = if one.too_large.is_some() { " too large" } else { "" };
-        let names = [binds, format!("{}{mark}{large}", one.exchange)];
+        let names = [binds, format!("{}{}{mark}{large}", one.exchange, overlapping(one))];
         table.row(sizes.chain(rates).chain(optional.into_iter().flatten()).chain(names));
     }
     writeln!(out)?;

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::beside::beside;
 use super::word;
 use super::wrapped::wrapped;
 use crate::base::statistics::COVERAGE;
+use crate::base::units::LinkId;
 use crate::config::Scenario;
 use crate::execution::Scope;
-use crate::execution::run::{NCCL_SMS, slowdown};
 use crate::topology::Topology;
 use crate::workload::{Origin, Overlap, Phase, Workload};
 
@@ -239,12 +240,11 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
 fn overlapping(scenario: &Scenario) -> Option<String> {
     let overlaps = |workload: &&Workload| workload.stack.overlap != Overlap::None;
     let workload = workloads(scenario).find(overlaps)?;
-    let carrier = scenario.carrier(workload).ok()?;
-    let slower = slowdown(&scenario.topology, carrier.sms(workload).unwrap_or(NCCL_SMS));
+    let (_, [products, memory, back]) = beside(scenario, workload);
     Some(format!(
-        "exchanges overlap computation ({}): products beside them take {:.2} times as long, kernels bound by \
-         memory {:.2} times, as if the GPU's fastest link were busy",
-        workload.stack.overlap, slower.arithmetic, slower.memory
+        "exchanges overlap computation ({}): products beside them take {products:.2} times as long, kernels bound by \
+         memory {memory:.2} times, and exchanges beside the latter {back:.2} times",
+        workload.stack.overlap
     ))
 }
 
@@ -313,6 +313,7 @@ pub(in crate::output) fn poor_health(topology: &Topology) -> Vec<String> {
     links_in_poor_health(topology)
         .into_iter()
         .chain(listed(gpus.collect(), "slow GPUs", "speed"))
+        .chain(flapping(topology))
         .collect()
 }
 
@@ -321,6 +322,16 @@ pub(in crate::output) fn poor_health(topology: &Topology) -> Vec<String> {
 pub(in crate::output) fn links_in_poor_health(topology: &Topology) -> Option<String> {
     let links = topology.sick_links().map(|(link, share)| (topology.link_name(link), share));
     listed(links.collect(), "links in poor health", "bandwidth")
+}
+
+/// Which links are down for a share of the time, in words.
+fn flapping(topology: &Topology) -> Option<String> {
+    let said = |(link, share): (&LinkId, &f64)| {
+        let percent = (1e5 * share).round() / 1e3;
+        format!("{} for {percent} % of the time", topology.link_name(*link))
+    };
+    let all: Vec<String> = topology.flapping().iter().map(said).collect();
+    (!all.is_empty()).then(|| format!("NICs down, seed by seed: {}", all.join(", ")))
 }
 
 /// The worst of some parts with the share of something that they have left.

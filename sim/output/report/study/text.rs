@@ -142,6 +142,9 @@ fn beside_exchanges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
             "beside exchanges ({} of {} SMs held{assumed}): products x {:.2}, memory x {:.2}",
             one.sms, result.gpu_sms, one.products_times, one.memory_times
         )?;
+        if let Some(times) = one.exchange_times {
+            writeln!(out, "exchanges beside kernels bound by memory: x {times:.2}")?;
+        }
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ const BACKWARD_KERNEL: &str = "a backward kernel by itself is not reported";
 const SERVING: &str = "serving loops are not modelled yet (prefill and decode in one engine)";
 const SPECULATIVE: &str = "speculative decoding is not modelled yet";
 const RATIO: &str = "a ratio whose set-up is not stated";
-const OVERLAPPED: &str = "an exchange measured under computation: contention is not modelled yet";
+const OVERLAPPED: &str =
+    "an exchange measured under computation: a run reports what nothing hides of it";
 const TENSOR: &str = "experts over tensor parallelism of one layer are not modelled yet";
 const CONTEXT: &str = "context parallelism of one layer is not modelled yet";
 

@@ -124,12 +124,13 @@ fn recompute(row: &Row, notes: &mut Vec<String>) -> &'static str {
     if text.is_empty() {
         notes.push("recomputation not stated: none assumed".to_owned());
     }
-    if has_any(&text, &["mla_up_proj", "mlp"]) {
-        notes.push("recomputation of projections taken as selective".to_owned());
+    if has_any(&text, &["mlp"]) {
+        notes.push("recomputation of dense networks taken as selective".to_owned());
     }
     match text.as_str() {
         "" | "none" | "no" => "none",
         "full" => "full",
+        _ if has_any(&text, &["mla_up_proj"]) => "up-projections",
         _ => "selective",
     }
 }
