@@ -1,7 +1,7 @@
 """Measures this machine and puts what it finds into docs/accuracy.md: `python3 docs/measured.py [NAME …]`.
 
 Each block of text below a line `<!-- measured: NAME -->` is replaced by what the commands of that name print. All take
-some ten minutes; figures differ from machine to machine and a little from time to time, so nothing checks them."""
+some ten minutes; what is measured here differs from machine to machine and a little from time to time, so nothing checks it."""
 
 import os
 import pathlib
@@ -31,12 +31,19 @@ def session(backend, *shape):
         return said(CALIBRATE, "compare", profile)
 
 
+def h200():
+    """The profile of the samples that are kept of an H200, and what it says of its layers."""
+    data = "calibrate/data/h200"
+    said(CALIBRATE, "fit", "--samples", f"{data}/cuda", "--out", f"{data}/h200-cuda.toml")
+    return said(CALIBRATE, "compare", f"{data}/h200-cuda.toml", "--samples", f"{data}/cuda")
+
+
 def distributed():
     with tempfile.TemporaryDirectory() as folder:
         return said("calibrate/tool/examples/distributed/run", folder)
 
 
-BLOCKS = {"native": lambda: session("native"), "vulkan": lambda: session("wgpu", "--shape", "tiny"), "distributed": distributed}
+BLOCKS = {"h200": h200, "native": lambda: session("native"), "vulkan": lambda: session("wgpu", "--shape", "tiny"), "distributed": distributed}
 
 said("cargo", "build", "--release", "--workspace", "--bins", "--example", "distributed")
 for name in sys.argv[1:] or BLOCKS:

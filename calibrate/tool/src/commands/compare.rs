@@ -73,18 +73,18 @@ pub(super) fn compare(args: &CompareArgs) -> Result<(), Refused> {
     for layer in &found {
         let tau = layer.tau.map_or("-".to_owned(), |tau| format!("{tau:.2}"));
         let gain = gains.iter().find(|g| g.layer == *layer).map_or(String::new(), |g| {
-            let [measured, within, predicted] =
-                [g.measured, g.repeats_to, g.predicted].map(|share| share * 100.0);
+            let [measured, predicted] = [g.measured, g.predicted].map(|share| share * 100.0);
+            let within = repeats(layer, g.repeats_to, "");
             let far = if g.is_met() { "" } else { " *" };
-            format!("{measured:10.1}{within:6.1}{predicted:11.1}{far}")
+            format!("{measured:10.1}{within:>6}{predicted:11.1}{far}")
         });
         say(&format!(
-            "{:<12}{:<11}{tau:>5}{:8.3}{:10.1}{:5.1}%{:11.1}{:+7.1}%{gain}",
+            "{:<12}{:<11}{tau:>5}{:8.3}{:10.1}{:>6}{:11.1}{:+7.1}%{gain}",
             layer.shape,
             if layer.grouped { "grouped" } else { "sequential" },
             layer.ffn_share,
             layer.measured * 1e6,
-            layer.repeats_to() * 100.0,
+            repeats(layer, layer.repeats_to(), "%"),
             layer.predicted * 1e6,
             layer.error() * 100.0
         ));
@@ -95,6 +95,11 @@ pub(super) fn compare(args: &CompareArgs) -> Result<(), Refused> {
         say(&format!("measured so far: {}", covered.described()));
     }
     Ok(())
+}
+
+/// How well a layer was measured to repeat, in percent; unknown of one window.
+fn repeats(layer: &Compared, share: f64, unit: &str) -> String {
+    if layer.windows.len() > 1 { format!("{:.1}{unit}", share * 100.0) } else { "-".to_owned() }
 }
 
 /// What there is to say of all layers and gains at once.
