@@ -196,8 +196,7 @@ fn rounding_tokens_to_tiles_saves_what_tiles_waste() {
         let opened = ScenarioSource::open("tile-rounding", Overrides::new(set)).expect("built in");
         let scenario = opened.load().unwrap_or_else(|mistake| panic!("{mistake}"));
         let row = study(&scenario, 1).expect("short").remove(0);
-        let of = |reason: Reason| row.blame_ms[reason as usize];
-        of(Reason::FfnGemm) + of(Reason::FfnBackward)
+        row.blame_ms[Reason::FfnGemm as usize] + row.blame_ms[Reason::FfnBackward as usize]
     };
     let (as_chosen, rounded) = (products(1), products(128));
     assert!(rounded < as_chosen && rounded > 0.7 * as_chosen, "{rounded} ms for {as_chosen}");

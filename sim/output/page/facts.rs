@@ -136,7 +136,7 @@ pub(super) fn left_out(own: Vec<String>) -> Vec<Block> {
 const NOT_MODELLED: [&str; 4] = [
     "request queues of inference",
     "experts split by tensor parallelism",
-    "how much concurrent kernels slow exchanges",
+    "queues in a GPU's caches where kernels and exchanges run together",
     "clock changes under load",
 ];
 
