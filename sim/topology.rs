@@ -104,7 +104,7 @@ pub struct Topology {
 /// How routes are computed.
 #[derive(Clone, Debug)]
 enum Paths {
-    Structured { node: node::WiredNode, fabric: fabric::WiredFabric },
+    Structured { node: Box<node::WiredNode>, fabric: fabric::WiredFabric },
     Explicit(explicit::NextHops),
 }
 

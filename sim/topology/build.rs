@@ -45,7 +45,7 @@ pub(super) fn structured(
         links: wiring.links,
         slow_gpus: BTreeMap::new(),
         flapping: BTreeMap::new(),
-        paths: Paths::Structured { node: wired_node, fabric: wired_fabric },
+        paths: Paths::Structured { node: Box::new(wired_node), fabric: wired_fabric },
     };
     check_connected(&topology)?;
     Ok(topology)

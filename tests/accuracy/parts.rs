@@ -120,7 +120,6 @@ fn gradients_of_experts(
             let both = |part| Some(of(part, up, experts, each)? + of(part, down, experts, each)?);
             let Some(measured) = both("grouped-weight-gradient") else { continue };
             let found = gradients.time(&vec![each; experts as usize]).secs();
-            println!("{model} {experts} x {each}: {measured:.6} {found:.6}");
             errors.push(found / measured - 1.0);
         }
     }
@@ -140,7 +139,6 @@ fn parts_take_what_they_are_derived_to_take() {
     let mut errors: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for row in rows().iter().filter(|row| row.us >= SHORTEST) {
         if let Some(seconds) = predicted(&kernels, row) {
-            println!("{} {:?} {:.0} {:.0}", row.part, row.sides, row.us, seconds * 1e6);
             errors.entry(row.part).or_default().push(seconds * 1e6 / row.us - 1.0);
         }
     }
@@ -153,7 +151,6 @@ fn parts_take_what_they_are_derived_to_take() {
     for (part, stated) in STATED {
         let errors = &errors[part];
         let found = summary(errors).map(|e| 100.0 * e);
-        println!("{part}: {} rows, {found:.1?}", errors.len());
         let within = found.iter().zip(stated).all(|(found, most)| found.abs() <= most);
         assert!(within, "{part}: {found:?}, stated {stated:?}");
     }

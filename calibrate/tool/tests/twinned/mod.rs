@@ -26,8 +26,11 @@ pub const SHAPE: Shape = Shape {
     pathway_aware: true,
 };
 
+/// τ, and slots that an FFN and a zero-computation expert take at most.
+type Form = (Option<f64>, Option<(u32, u32)>);
+
 /// τ and capacities: vanilla, MoE++ with slots dropped and without, and with hardly an FFN slot.
-const FORMS: [(Option<f64>, Option<(u32, u32)>); 4] =
+const FORMS: [Form; 4] =
     [(None, None), (Some(0.5), None), (Some(1.0), Some((20, 9))), (Some(0.1), None)];
 
 /// Probes of the layer at sizes of a CPU.
