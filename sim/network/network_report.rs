@@ -64,10 +64,15 @@ impl NetworkReport {
     /// Whether every exchange is known to be within `epsilon`, or has been measured to be on average.
     #[must_use]
     pub fn within(&self, epsilon: f64) -> bool {
-        let guaranteed = self.error_bound.is_some_and(|error| error <= epsilon);
-        let certified = self.certified == self.exchanges;
         let measured = self.measured > 0 && self.mean_measured.abs() <= epsilon;
-        guaranteed || certified || measured
+        self.is_known(epsilon) || measured
+    }
+
+    /// Whether every exchange is known to be within `epsilon`.
+    #[must_use]
+    pub fn is_known(&self, epsilon: f64) -> bool {
+        let guaranteed = self.error_bound.is_some_and(|error| error <= epsilon);
+        guaranteed || self.certified == self.exchanges
     }
 
     /// Adds another run's account.

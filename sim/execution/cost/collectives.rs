@@ -13,7 +13,7 @@
 //!
 //! B is the slowest link of NVLink, Infinity Fabric or PCI Express, or B_nic the slowest NIC; where a cluster has
 //! no such class, the slowest of the first class that it has; where NICs are down, times the least share of a node's that are
-//! up. η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
+//! up, since rings are made anew without those: a NIC at half its rate slows a ring more than one that is down. η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
 //! faster than its NICs. Left out: what other groups do on the same links; trees.
 
 use super::KernelTimes;

@@ -4,6 +4,7 @@ use super::{Inputs, grid};
 use crate::execution::Scope;
 use crate::network::NetworkReport;
 use crate::network::fluid::Engine;
+use crate::topology::{Link, LinkClass};
 
 /// Most flows that a run whose engine is chosen by itself may have carried one by one.
 pub(super) const MOST_FLOWS: u64 = 400_000;
@@ -15,6 +16,8 @@ pub(super) struct Flows {
     exchanges: Option<u64>,
     /// Units of the run, and those of them that are simulated.
     units: [u64; 2],
+    /// Whether NICs differ in health: exchanges differ then, and an average of some says little of the others.
+    uneven: bool,
 }
 
 impl Flows {
@@ -29,7 +32,9 @@ impl Flows {
             let simulated = 2 * parts * groups * u64::from(grid.steps());
             simulated * units[0] / units[1]
         });
-        Self { exchanges, units }
+        let is_nic = |link: &Link| link.class == LinkClass::Nic;
+        let uneven = inputs.topology.links().iter().any(|link| is_nic(link) && link.health < 1.0);
+        Self { exchanges, units, uneven }
     }
 
     /// The engine that a run will have to be made again with, by what is known after a few exchanges: one was not
@@ -42,7 +47,7 @@ impl Flows {
         let all = self.exchanges.filter(|_| hopeless)?;
         let flows = so_far.flows.saturating_mul(all) / so_far.exchanges;
         let whole = NetworkReport { exchanges: all, flows, ..*so_far };
-        better_engine(&whole, 0.0)
+        self.better(&whole, 0.0)
     }
 
     /// The engine to take instead of the closed form, if there is need and time for it: what the whole run would take,
@@ -52,15 +57,16 @@ impl Flows {
         let of_whole = |count: u64| count.saturating_mul(whole) / simulated;
         let [exchanges, certified, flows] =
             [closed.exchanges, closed.certified, closed.flows].map(of_whole);
-        better_engine(&NetworkReport { exchanges, certified, flows, ..*closed }, epsilon)
+        self.better(&NetworkReport { exchanges, certified, flows, ..*closed }, epsilon)
     }
-}
 
-/// The engine to take instead of the closed form, if there is need and time for it.
-fn better_engine(closed: &NetworkReport, epsilon: f64) -> Option<Engine> {
-    if closed.within(epsilon) || closed.flows > MOST_FLOWS {
-        return None;
+    /// The engine to take instead of the closed form, if there is need and time for it.
+    fn better(&self, closed: &NetworkReport, epsilon: f64) -> Option<Engine> {
+        let good = if self.uneven { closed.is_known(epsilon) } else { closed.within(epsilon) };
+        if good || closed.flows > MOST_FLOWS {
+            return None;
+        }
+        let few = closed.flows <= closed.exchanges.saturating_mul(FEW_FLOWS);
+        Some(if few { Engine::Exact } else { Engine::Quantised })
     }
-    let few = closed.flows <= closed.exchanges.saturating_mul(FEW_FLOWS);
-    Some(if few { Engine::Exact } else { Engine::Quantised })
 }

@@ -63,7 +63,9 @@ impl Reached {
         let of_gain = |vanilla: &[Outcome]| {
             let pairs = vanilla.iter().zip(own).map(|(base, own)| {
                 let ratio = base.counted_secs() / own.counted_secs();
-                ratio * own.sample.as_ref().map_or(0.0, |sample| sample.gain_half_width)
+                // Beside a whole run the gain is as uncertain as the vanilla run alone.
+                let of_base = half(base) / base.counted_secs();
+                ratio * own.sample.as_ref().map_or(of_base, |sample| sample.gain_half_width)
             });
             100.0 * pairs.fold(0.0, quadratic) / own.len() as f64
         };

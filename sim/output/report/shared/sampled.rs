@@ -60,22 +60,28 @@ pub(in crate::output) fn write_sampled<'a>(
     out: &mut dyn Write,
     rows: impl Iterator<Item = (&'a str, &'a Sampled)>,
 ) -> io::Result<()> {
-    let mut last = None;
+    let (mut last, mut all_whole) = (None, true);
     for (row, sampled) in rows {
         let Sampled { simulated, of, unit, reached_percent: reached, .. } = sampled;
         let gain = sampled.gain_reached_percent;
+        let gain = gain.filter(|gain| *gain > 0.0 || simulated < of);
         let gain = gain.map_or_else(String::new, |gain| format!(", gain ±{gain:.2} points"));
         let said = match simulated == of {
-            true => format!("{row}: simulated whole"),
+            true => format!("{row}: simulated whole{gain}"),
             false => {
                 format!("{row}: {simulated} of {of} ({unit}), time ±{reached:.2} %{gain}")
             }
         };
         wrapped(out, "", &said)?;
+        all_whole &= simulated == of;
         last = Some(sampled);
     }
     let Some(last) = last else { return Ok(()) };
     let asked = last.asked_percent;
+    if all_whole {
+        wrapped(out, "", &format!("precision asked: ±{asked} %; no run was sampled"))?;
+        return writeln!(out);
+    }
     wrapped(
         out,
         "",
