@@ -22,7 +22,7 @@ class Part:
     """A part of a result: values in stated units, by attribute."""
 
     @classmethod
-    def of(cls: type[P], values: dict[str, Any]) -> P:
+    def _of(cls: type[P], values: dict[str, Any]) -> P:
         """From the JSON object that has these keys."""
         kinds = _kinds(cls)
         # Keys that are no names of Python, such as `class`, are attributes with an underscore behind.
@@ -70,7 +70,7 @@ def read(kind: Any, value: Any) -> Any:
     if origin is dict:
         return {key: read(of[1], one) for key, one in value.items()}
     if isinstance(kind, type) and issubclass(kind, Part):
-        return kind.of(value)
+        return kind._of(value)
     # A number that JSON writes without a fraction.
     return float(value) if kind is float else value
 
@@ -83,7 +83,7 @@ class Result(Part):
     @classmethod
     def from_json(cls: type[P], text: str) -> P:
         """From what the command line printed with ``--json``, or ``to_json`` gave."""
-        result = cls.of(json.loads(text))
+        result = cls._of(json.loads(text))
         object.__setattr__(result, "_json", text)
         return result
 
