@@ -130,15 +130,15 @@ impl Chart for StackedBars {
     }
 }
 
-/// Where bars begin and end.
-struct Along {
-    left: i32,
-    right: i32,
-    laid: Laid,
+/// Where bars and spans begin and end.
+pub(super) struct Along {
+    pub(super) left: i32,
+    pub(super) right: i32,
+    pub(super) laid: Laid,
 }
 
 impl Along {
-    fn place(&self, value: f64) -> i32 {
+    pub(super) fn place(&self, value: f64) -> i32 {
         let share = (value - self.laid.ends.0) / (self.laid.ends.1 - self.laid.ends.0);
         self.left + (f64::from(self.right - self.left) * share).round() as i32
     }

@@ -4,8 +4,8 @@ use plotters::prelude::DrawingBackend;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axis::{Laid, figures};
-use super::bars::shade;
+use super::axis::figures;
+use super::bars::{Along, shade};
 use super::frame::{filled, line, title, under_title, write};
 use super::{Area, Axis, Chart, FAINT, Hint, INK, PlotError};
 
@@ -105,19 +105,7 @@ impl Chart for Spans {
     }
 }
 
-/// Where spans begin and end.
-struct Along {
-    left: i32,
-    right: i32,
-    laid: Laid,
-}
-
 impl Along {
-    fn place(&self, value: f64) -> i32 {
-        let share = (value - self.laid.ends.0) / (self.laid.ends.1 - self.laid.ends.0);
-        self.left + (f64::from(self.right - self.left) * share).round() as i32
-    }
-
     /// A span that is seen, were it ever so short.
     fn corners(&self, span: &Span, middle: i32) -> [(i32, i32); 2] {
         let from = self.place(span.from);
