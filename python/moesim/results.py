@@ -1650,7 +1650,7 @@ class FlowsResult(Result):
     """Processor time of the process when the flows were solved, in seconds."""
 
     distinct_parts: int
-    """How many of them differ."""
+    """How many of them were solved: others equal one of these, or cannot end last."""
 
     engine: Literal["closed-form", "exact", "quantised"]
     """The engine that shared links."""

@@ -37,6 +37,7 @@ use crate::base::units::{FlowId, LinkId};
 mod choice;
 mod drain;
 mod engines;
+mod latest;
 mod parts;
 mod reduce;
 mod sharing;

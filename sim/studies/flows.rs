@@ -25,6 +25,8 @@ pub struct SolvedFlows<'a> {
     pub solution: Solution,
     /// What was asked of the solution.
     pub choice: Choice,
+    /// What every link has to carry at least.
+    pub drained: Drained,
 }
 
 /// When a GPU's last flow ended, out and in, in seconds; `None` where there is none.
@@ -75,17 +77,12 @@ impl<'a> SolvedFlows<'a> {
         mut solution: Solution,
         choice: Choice,
     ) -> Self {
+        let drained = solution.drained.take().unwrap_or_else(|| drain(problem));
         if solution.engine == Engine::Quantised {
             // Steps of ε can end below what no schedule can beat; that is known better.
-            solution.makespan_s = solution.makespan_s.max(drain(problem).makespan_s);
+            solution.makespan_s = solution.makespan_s.max(drained.makespan_s);
         }
-        Self { topology, traffic, problem, solution, choice }
-    }
-
-    /// What every link has to carry at least.
-    #[must_use]
-    pub fn drained(&self) -> Drained {
-        drain(self.problem)
+        Self { topology, traffic, problem, solution, choice, drained }
     }
 
     /// When each GPU has sent and received its last byte.
@@ -104,7 +101,8 @@ impl<'a> SolvedFlows<'a> {
 
     /// The links whose bytes take longest, the busiest first.
     #[must_use]
-    pub fn busiest(&self, drained: &Drained) -> Vec<Busy> {
+    pub fn busiest(&self) -> Vec<Busy> {
+        let drained = &self.drained;
         let makespan = self.solution.makespan_s;
         let used = (0..drained.load.len()).filter(|&l| drained.load[l] > 0.0);
         let mut busy: Vec<Busy> = used
@@ -121,18 +119,15 @@ impl<'a> SolvedFlows<'a> {
 
     /// What each class of links that is used would bring if it were 10 % faster.
     #[must_use]
-    pub fn upgrades(&self, drained: &Drained) -> Upgrades {
+    pub fn upgrades(&self) -> Upgrades {
+        let drained = &self.drained;
         let again = self.problem.flows() <= SOLVED_AGAIN;
         let used = |class: &LinkClass| {
             let links = self.topology.links().iter().enumerate();
             links.into_iter().any(|(l, link)| link.class == *class && drained.load[l] > 0.0)
         };
         let change = |class: LinkClass| {
-            if again {
-                self.solved_with_faster(class)
-            } else {
-                self.drained_with_faster(class, drained)
-            }
+            if again { self.solved_with_faster(class) } else { self.drained_with_faster(class) }
         };
         let classes = LinkClass::ALL.into_iter().filter(used);
         let mut changes: Vec<(LinkClass, f64)> =
@@ -151,7 +146,8 @@ impl<'a> SolvedFlows<'a> {
         solved.map_or(0.0, |solved| solved.makespan_s / self.solution.makespan_s - 1.0)
     }
 
-    fn drained_with_faster(&self, class: LinkClass, drained: &Drained) -> f64 {
+    fn drained_with_faster(&self, class: LinkClass) -> f64 {
+        let drained = &self.drained;
         let slowest = |faster: Option<LinkClass>| {
             let links = self.topology.links().iter().enumerate();
             links.filter(|&(l, _)| drained.load[l] > 0.0).fold(0.0_f64, |slowest, (l, link)| {
@@ -167,6 +163,6 @@ impl<'a> SolvedFlows<'a> {
     #[must_use]
     pub fn link_bytes_per_s(&self) -> Vec<f64> {
         let makespan = self.solution.makespan_s.max(f64::MIN_POSITIVE);
-        self.drained().load.iter().map(|bytes| bytes / makespan).collect()
+        self.drained.load.iter().map(|bytes| bytes / makespan).collect()
     }
 }

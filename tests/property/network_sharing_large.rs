@@ -164,6 +164,32 @@ proptest! {
         }
     }
 
+    /// Groups that share nothing, of which few can end last: the makespan alone is that of all.
+    #[test]
+    fn parts_that_cannot_end_last_are_left_out(
+        groups in proptest::collection::vec(all_different(24, 1), 20..40), later in 0..3_u32,
+    ) {
+        let mut capacity = Vec::new();
+        for group in &groups {
+            capacity.extend_from_slice(group.capacities());
+        }
+        let mut problem = Problem::new(capacity);
+        let mut first = 0;
+        for (n, group) in groups.iter().enumerate() {
+            // Some groups start when others are half done, or long after.
+            let start_s = if n % 7 == 3 { f64::from(later) * drain(group).makespan_s / 2.0 } else { 0.0 };
+            for flow in 0..group.flows() {
+                let route = group.route(flow).iter().map(|link| LinkId(first + link.0));
+                problem.add(&route.collect::<Vec<_>>(), group.bytes(flow), start_s);
+            }
+            first += group.capacities().len() as u32;
+        }
+        let all = solve(&problem, &Choice::default()).unwrap();
+        let only = solve(&problem, &Choice { makespan_only: true, ..Choice::default() }).unwrap();
+        assert_close(&[only.makespan_s], &[all.makespan_s], 0.01)?;
+        prop_assert!(only.distinct_parts < all.parts && only.finish_s.is_empty());
+    }
+
     #[test]
     fn any_routes_are_shared_as_by_the_slow_twin(problem in scattered()) {
         let want = crate::plain::finish_times(&problem);

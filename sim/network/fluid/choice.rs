@@ -109,30 +109,63 @@ impl Certificate {
     /// What may be said of the error of the closed form's makespan.
     #[must_use]
     pub fn error_bound(&self) -> f64 {
-        let ports = self.start_spread <= TOGETHER && self.inner_load <= MOST_INNER_LOAD;
-        let measured = if ports { ONE_FLOW * self.largest } else { UNCERTIFIED };
-        let known = if self.plain { measured.min(self.even) } else { UNCERTIFIED };
         // Rounding is never quite nothing.
-        known.clamp(ROUNDING, UNCERTIFIED)
+        self.known_error().unwrap_or(UNCERTIFIED).clamp(ROUNDING, UNCERTIFIED)
     }
+
+    /// By how much the makespan exceeds the closed form at most, over that, where something is known of it.
+    #[must_use]
+    pub fn known_error(&self) -> Option<f64> {
+        let ports = self.start_spread <= TOGETHER && self.inner_load <= MOST_INNER_LOAD;
+        let measured = if ports { ONE_FLOW * self.largest } else { f64::INFINITY };
+        self.plain.then(|| measured.min(self.even)).filter(|error| error.is_finite())
+    }
+}
+
+/// How many flows with bytes cross each link.
+pub(super) fn flows_on(problem: &Problem) -> Vec<u32> {
+    let mut flows_on = vec![0_u32; problem.capacities().len()];
+    for flow in (0..problem.flows()).filter(|&flow| problem.bytes(flow) > 0.0) {
+        problem.route(flow).iter().for_each(|link| flows_on[link.index()] += 1);
+    }
+    flows_on
 }
 
 /// Looks at the link that decides the closed form's makespan.
 #[must_use]
 pub fn certificate(problem: &Problem, drained: &Drained) -> Certificate {
-    let makespan = drained.makespan_s;
     let kept = binding_links(problem);
     let binding = (0..kept.len()).filter(|&link| kept[link]);
     let deciding = binding.max_by(|&a, &b| drained.link_s[a].total_cmp(&drained.link_s[b]));
-    let mut flows_on = vec![0_u32; kept.len()];
-    let active = || (0..problem.flows()).filter(|&flow| problem.bytes(flow) > 0.0);
-    for flow in active() {
-        problem.route(flow).iter().for_each(|link| flows_on[link.index()] += 1);
-    }
+    let flows = (0..problem.flows()).filter(|&flow| problem.bytes(flow) > 0.0);
+    let part = Drain { drained, kept: &kept, makespan_s: drained.makespan_s, deciding };
+    certificate_of(problem, &part, &flows_on(problem), flows)
+}
+
+/// What drains some flows, or all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain<'a> {
+    pub drained: &'a Drained,
+    /// Links that may bind.
+    pub kept: &'a [bool],
+    /// When they have drained, in seconds.
+    pub makespan_s: f64,
+    /// The link among them that drains last.
+    pub deciding: Option<usize>,
+}
+
+/// The same of some flows, all with bytes, that share no link with others.
+pub(super) fn certificate_of(
+    problem: &Problem,
+    part: &Drain,
+    flows_on: &[u32],
+    flows: impl Iterator<Item = usize>,
+) -> Certificate {
+    let (makespan, kept, deciding) = (part.makespan_s, part.kept, part.deciding);
     let share = |part: f64| if makespan > 0.0 { part / makespan } else { 0.0 };
     let (mut first, mut last, mut latest) = (f64::INFINITY, 0.0_f64, makespan);
     let (mut inner, mut largest, mut plain) = (0.0_f64, 0.0_f64, problem.changes().is_empty());
-    for flow in active() {
+    for flow in flows {
         let (bytes, start, route) =
             (problem.bytes(flow), problem.start_s(flow), problem.route(flow));
         (first, last) = (first.min(start), last.max(start));
@@ -143,15 +176,17 @@ pub fn certificate(problem: &Problem, drained: &Drained) -> Certificate {
         if route.iter().any(|link| Some(link.index()) == deciding) {
             largest = largest.max(bytes);
         }
-        let binding = || route.iter().map(|link| link.index()).filter(|&link| kept[link]);
-        let hops = binding().count();
-        for (hop, link) in binding().enumerate() {
-            if hop > 0 && hop + 1 < hops {
-                inner = inner.max(drained.link_s[link]);
+        if route.len() > 2 {
+            let binding = || route.iter().map(|link| link.index()).filter(|&link| kept[link]);
+            let hops = binding().count();
+            for (hop, link) in binding().enumerate() {
+                if hop > 0 && hop + 1 < hops {
+                    inner = inner.max(part.drained.link_s[link]);
+                }
             }
         }
     }
-    let load = deciding.map_or(0.0, |link| drained.load[link]);
+    let load = deciding.map_or(0.0, |link| part.drained.load[link]);
     Certificate {
         start_spread: share((last - first).max(0.0)),
         inner_load: share(inner),

@@ -18,7 +18,7 @@
 use super::Problem;
 
 /// What the closed form says of a problem.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Drained {
     /// Bytes over each link, `D_l`.
     pub load: Vec<f64>,

@@ -1,22 +1,26 @@
 //! Solves a problem part by part, on as many threads as given.
 
 use super::choice::{Choice, Engine, ROUNDING, SMALL, certificate};
-use super::drain::drain;
+use super::drain::{Drained, drain};
 use super::engines::dense::{Dense, EMPTY};
 use super::engines::dense_exact::solve_dense_exactly;
 use super::engines::generic::{LocalLinks, solve_exactly};
 use super::engines::quantised::solve_in_steps;
 use super::engines::quantised_dense::solve_dense_in_steps;
+use super::latest::{self, Ends};
 use super::parts::{Part, Parts};
 use super::reduce::binding_links;
 use super::{Problem, Stuck};
 use crate::base::threads::in_parallel_with;
 use crate::base::units::{FlowId, LinkId};
 
+/// Parts that are solved before others are left out, where only the makespan is wanted.
+const SOLVED_FIRST: usize = 8;
+
 /// When every flow ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
-    /// When each flow ends, in seconds.
+    /// When each flow ends, in seconds; empty where only the makespan is wanted.
     pub finish_s: Vec<f64>,
     /// When the last flow ends, in seconds.
     pub makespan_s: f64,
@@ -26,10 +30,12 @@ pub struct Solution {
     pub error_bound: f64,
     /// Parts that share no link.
     pub parts: usize,
-    /// Parts solved; the others equal one of these.
+    /// Parts solved; the others equal one of these or, where only the makespan is wanted, cannot end last.
     pub distinct_parts: usize,
     /// How often rates were computed, over all parts.
     pub fillings: u64,
+    /// What drains each link, where that was computed.
+    pub drained: Option<Drained>,
 }
 
 /// Finish times of a part's flows, and how they were found.
@@ -51,11 +57,18 @@ pub fn solve(problem: &Problem, choice: &Choice) -> Result<Solution, Stuck> {
     let epsilon = choice.epsilon;
     assert!(epsilon > 0.0 && epsilon < 1.0, "an error of {epsilon}");
     assert!(choice.threads > 0, "no thread to work on");
-    if let Some(solution) = closed_form(problem, choice)? {
+    let only = choice.makespan_only && choice.engine.is_none();
+    let drained = (only || choice.engine == Some(Engine::ClosedForm)).then(|| drain(problem));
+    if let Some(drained) = &drained
+        && let Some(solution) = closed_form(problem, choice, drained)?
+    {
         return Ok(solution);
     }
     let kept = binding_links(problem);
     let parts = Parts::of(problem, &kept);
+    if let Some(drained) = drained {
+        return latest_end(problem, &kept, &parts, drained, choice);
+    }
     let same_as = if parts.len() > 1 {
         parts.representatives(problem, &kept)
     } else {
@@ -64,37 +77,86 @@ pub fn solve(problem: &Problem, choice: &Choice) -> Result<Solution, Stuck> {
     let mut order: Vec<usize> = (0..parts.len()).filter(|&part| same_as[part] == part).collect();
     order.sort_by_key(|&part| std::cmp::Reverse(parts.flows(part).len()));
     let solved = solve_parts(problem, &kept, &parts, &order, choice)?;
-    Ok(gather(problem, &parts, &same_as, solved, choice))
+    let mut solution = gather(problem, &parts, &same_as, solved, choice);
+    if choice.makespan_only {
+        solution.finish_s = Vec::new();
+    }
+    Ok(solution)
 }
 
 /// The closed form, where it is asked for or may be taken.
-fn closed_form(problem: &Problem, choice: &Choice) -> Result<Option<Solution>, Stuck> {
-    let wanted = choice.engine == Some(Engine::ClosedForm);
-    let allowed = choice.engine.is_none() && choice.makespan_only;
-    if !wanted && !allowed {
+fn closed_form(
+    problem: &Problem,
+    choice: &Choice,
+    drained: &Drained,
+) -> Result<Option<Solution>, Stuck> {
+    let certificate = certificate(problem, drained);
+    if choice.engine.is_none() && certificate.error_bound() > choice.epsilon {
         return Ok(None);
     }
-    let drained = drain(problem);
-    let certificate = certificate(problem, &drained);
-    if !wanted && certificate.error_bound() > choice.epsilon {
-        return Ok(None);
-    }
-    let finish_s: Vec<f64> =
-        (0..problem.flows()).map(|flow| drained.finish_s(problem, flow)).collect();
-    if let Some(flow) = finish_s.iter().position(|finish| !finish.is_finite()) {
+    let ends = (0..problem.flows()).map(|flow| drained.finish_s(problem, flow));
+    let (finish_s, makespan_s) = if choice.makespan_only {
+        (Vec::new(), ends.clone().fold(0.0, f64::max))
+    } else {
+        let finish_s: Vec<f64> = ends.clone().collect();
+        let makespan_s = makespan_of(&finish_s);
+        (finish_s, makespan_s)
+    };
+    if !makespan_s.is_finite()
+        && let Some(flow) = ends.clone().position(|finish| !finish.is_finite())
+    {
         let down = |link: &&LinkId| problem.capacities()[link.index()] <= 0.0;
         let link = problem.route(flow).iter().find(down).copied().unwrap_or(LinkId(0));
         return Err(Stuck { flow: FlowId(flow as u32), link });
     }
     Ok(Some(Solution {
-        makespan_s: makespan_of(&finish_s),
+        makespan_s,
         finish_s,
         engine: Engine::ClosedForm,
         error_bound: certificate.error_bound(),
         parts: 1,
         distinct_parts: 1,
         fillings: 1,
+        drained: Some(drained.clone()),
     }))
+}
+
+/// The makespan alone: only parts that may end last are solved.
+fn latest_end(
+    problem: &Problem,
+    kept: &[bool],
+    parts: &Parts,
+    drained: Drained,
+    choice: &Choice,
+) -> Result<Solution, Stuck> {
+    let ends = latest::ends(problem, kept, parts, &drained);
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by(|&a, &b| ends[b].earliest_s.total_cmp(&ends[a].earliest_s).then(a.cmp(&b)));
+    let (first, others) = order.split_at(order.len().min(SOLVED_FIRST));
+    let mut solved = solve_parts(problem, kept, parts, first, choice)?;
+    let starts = (0..problem.flows()).map(|flow| problem.start_s(flow)).fold(0.0, f64::max);
+    let latest = |solved: &[Solved]| {
+        solved.iter().map(|part| makespan_of(&part.finish_s)).fold(starts, f64::max)
+    };
+    let known = latest(&solved);
+    let last = |part: &usize| {
+        let Ends { latest_s, .. } = ends[*part];
+        latest_s > known
+    };
+    let others: Vec<usize> = others.iter().copied().filter(last).collect();
+    solved.extend(solve_parts(problem, kept, parts, &others, choice)?);
+    let engine = solved.iter().map(|part| part.engine).max().unwrap_or(Engine::Exact);
+    let exact = engine == Engine::Exact && solved.len() == parts.len();
+    Ok(Solution {
+        makespan_s: latest(&solved),
+        finish_s: Vec::new(),
+        engine,
+        error_bound: if exact { ROUNDING } else { choice.epsilon },
+        parts: parts.len(),
+        distinct_parts: solved.len(),
+        fillings: solved.iter().map(|part| part.fillings).sum(),
+        drained: Some(drained),
+    })
 }
 
 fn makespan_of(finish_s: &[f64]) -> f64 {
@@ -204,5 +266,6 @@ fn gather(
         parts: parts.len(),
         distinct_parts: solved.len(),
         fillings: solved.iter().map(|part| part.fillings).sum(),
+        drained: None,
     }
 }

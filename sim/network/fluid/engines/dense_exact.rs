@@ -16,11 +16,17 @@ use std::collections::BinaryHeap;
 
 use pulp::Arch;
 
+use super::bits;
 use super::dense::{Dense, EMPTY};
-use super::lanes::{self, AnyMoved, NextEnd, Take};
+use super::lanes::{self, BLOCK, NextEnd};
 use super::order::Order;
 use crate::network::fluid::SAME_INSTANT;
 use crate::network::fluid::parts::Part;
+
+mod filling;
+mod guess;
+
+use guess::Guess;
 
 const BETWEEN_COPIES: usize = 32;
 /// The position of a port that is not full.
@@ -49,11 +55,11 @@ impl Ord for Ending {
 
 struct Engine {
     arch: Arch,
+    /// Rows and columns, each padded to whole blocks: ports are rows first.
     rows: usize,
     cols: usize,
-    /// Which cells run, row by row and column by column.
-    alive: Vec<u8>,
-    alive_across: Vec<u8>,
+    /// Which cells run, a bit each, row by row and column by column.
+    alive: [Vec<u32>; 2],
     capacity: Vec<f64>,
     running: Vec<f32>,
     // The filling: what is free and rising on each port, and in which order ports froze.
@@ -65,10 +71,13 @@ struct Engine {
     order: Vec<u32>,
     copies: Vec<(Vec<f64>, Vec<f32>)>,
     waiting_to_fill: Order,
+    guess: Guess,
+    /// Ports whose flows ended last: their levels change most.
+    moved: Vec<u32>,
     // Virtual time.
     clock: Vec<f64>,
-    /// Where each cell waits: 0 its row, 1 its column.
-    side: Vec<u8>,
+    /// Which cells wait at their column, a bit each, row by row.
+    side: Vec<u32>,
     /// The virtual time of that port at which it ends; before the first filling, its bytes.
     ends_at: Vec<f64>,
     waiting: Vec<BinaryHeap<Ending>>,
@@ -76,8 +85,8 @@ struct Engine {
     first: Vec<f64>,
     /// The filling order before the last filling, from where that resumed.
     old_order: Vec<u32>,
-    /// Columns among the ports whose places may have changed.
-    moved_cols: Vec<u32>,
+    /// Blocks of a row where flows wait elsewhere than before.
+    hits: Vec<(u32, u32)>,
 }
 
 /// Solves a dense part; `finish` is told each flow's finish time. Returns the number of fillings.
@@ -106,7 +115,8 @@ pub(in crate::network::fluid) fn solve_dense_exactly(
         from = usize::MAX;
         for cell in ended.drain(..) {
             from = from.min(engine.end(cell));
-            finish(dense.flow[cell], dense.start_s + now);
+            let [row, col] = [cell / engine.cols, cell % engine.cols];
+            finish(dense.flow[row * dense.cols + col], dense.start_s + now);
             left -= 1;
         }
     }
@@ -115,27 +125,31 @@ pub(in crate::network::fluid) fn solve_dense_exactly(
 
 impl Engine {
     fn new(part: &Part, dense: &Dense) -> Self {
-        let (rows, cols) = (dense.rows, dense.cols);
+        let [rows, cols] = [dense.rows, dense.cols].map(|ports| ports.next_multiple_of(BLOCK));
         let ports = rows + cols;
-        let mut running = vec![0.0; ports];
-        let mut alive_across = vec![0; rows * cols];
-        let (mut alive, mut ends_at) = (vec![0; rows * cols], vec![0.0; rows * cols]);
+        // One more than there are, on which nothing ever runs.
+        let mut running = vec![0.0; ports + 1];
+        let cells = dense.rows * cols;
+        let mut alive = [vec![0; cells / BLOCK], vec![0; dense.cols * rows / BLOCK]];
+        let mut ends_at = vec![0.0; cells];
         for (cell, &flow) in dense.flow.iter().enumerate().filter(|&(_, &flow)| flow != EMPTY) {
-            let (row, col) = (cell / cols, cell % cols);
-            alive[cell] = 1;
-            alive_across[col * rows + row] = 1;
+            let (row, col) = (cell / dense.cols, cell % dense.cols);
+            alive[0][(row * cols + col) / BLOCK] |= 1 << (col % BLOCK);
+            alive[1][(col * rows + row) / BLOCK] |= 1 << (row % BLOCK);
             running[row] += 1.0;
             running[rows + col] += 1.0;
-            ends_at[cell] = part.bytes(flow);
+            ends_at[row * cols + col] = part.bytes(flow);
         }
+        let mut capacity = vec![0.0; ports + 1];
+        capacity[..dense.rows].copy_from_slice(&dense.capacity[..dense.rows]);
+        capacity[rows..rows + dense.cols].copy_from_slice(&dense.capacity[dense.rows..]);
         Self {
             arch: lanes::widest(),
             rows,
             cols,
             alive,
-            alive_across,
-            capacity: dense.capacity.clone(),
-            free: dense.capacity.clone(),
+            free: capacity.clone(),
+            capacity,
             rising: running.clone(),
             running,
             level: vec![0.0; ports],
@@ -143,88 +157,35 @@ impl Engine {
             order: Vec::with_capacity(ports),
             copies: Vec::new(),
             waiting_to_fill: Order::default(),
+            guess: Guess::default(),
+            moved: Vec::new(),
             clock: vec![0.0; ports],
-            side: vec![0; rows * cols],
+            side: vec![0; cells / BLOCK],
             ends_at,
             waiting: vec![BinaryHeap::new(); ports],
             first: vec![f64::INFINITY; ports],
             old_order: Vec::with_capacity(ports),
-            moved_cols: Vec::with_capacity(cols),
-        }
-    }
-
-    /// Fills anew from the last copy at or before position `from`; returns that copy's position.
-    fn fill_from(&mut self, from: usize) -> usize {
-        let copy = (from / BETWEEN_COPIES).min(self.copies.len().saturating_sub(1));
-        let start = if self.copies.is_empty() { 0 } else { copy * BETWEEN_COPIES };
-        if start == 0 {
-            self.copies.clear();
-            self.free.copy_from_slice(&self.capacity);
-            self.rising.copy_from_slice(&self.running);
-        } else {
-            self.copies.truncate(copy + 1);
-            if let Some((free, rising)) = self.copies.pop() {
-                (self.free, self.rising) = (free, rising);
-            }
-        }
-        self.old_order.clear();
-        self.old_order.extend(self.order.drain(start.min(self.order.len())..));
-        for &port in &self.old_order {
-            self.level[port as usize] = 0.0;
-            self.position[port as usize] = NEVER;
-        }
-        let open = (0..self.rows + self.cols).filter(|&port| self.position[port] == NEVER);
-        let rising = open.filter(|&port| self.rising[port] > 0.5);
-        let mut waiting = std::mem::take(&mut self.waiting_to_fill);
-        waiting.start(rising.map(|port| (self.level_of(port), port)));
-        while let Some((port, level)) =
-            waiting.next(|port| (self.rising[port] > 0.5).then(|| self.level_of(port)))
-        {
-            if self.order.len().is_multiple_of(BETWEEN_COPIES) {
-                self.copies.push((self.free.clone(), self.rising.clone()));
-            }
-            self.freeze(port, level);
-        }
-        self.waiting_to_fill = waiting;
-        start
-    }
-
-    /// Where a port would be full if nothing else froze. Rounding may leave less than nothing free.
-    fn level_of(&self, port: usize) -> f64 {
-        (self.free[port] / f64::from(self.rising[port])).max(0.0)
-    }
-
-    fn freeze(&mut self, port: usize, level: f64) {
-        self.level[port] = level;
-        self.position[port] = self.order.len() as u32;
-        self.order.push(port as u32);
-        self.rising[port] = 0.0;
-        let rows = self.rows;
-        let (free_rows, free_cols) = self.free.split_at_mut(rows);
-        let (rising_rows, rising_cols) = self.rising.split_at_mut(rows);
-        if port < rows {
-            let alive = &self.alive[port * self.cols..(port + 1) * self.cols];
-            let (free, rising) = (free_cols, rising_cols);
-            self.arch.dispatch(Take { alive, rate: level, free, rising });
-        } else {
-            let col = port - rows;
-            let alive = &self.alive_across[col * rows..(col + 1) * rows];
-            let (free, rising) = (free_rows, rising_rows);
-            self.arch.dispatch(Take { alive, rate: level, free, rising });
+            hits: Vec::new(),
         }
     }
 
     /// Lets every flow wait at the one of its ports that freezes first.
     fn place_flows(&mut self) {
-        for row in 0..self.rows {
+        for row in 0..self.alive[0].len() * BLOCK / self.cols {
             for col in 0..self.cols {
-                let cell = row * self.cols + col;
-                if self.alive[cell] != 0 {
-                    let wanted = self.wanted_side(row, col);
-                    self.wait_at(cell, row, col, wanted, self.ends_at[cell]);
+                if self.runs(row * self.cols + col) {
+                    self.reconsider(row, col, true);
                 }
             }
         }
+    }
+
+    fn runs(&self, cell: usize) -> bool {
+        self.alive[0][cell / BLOCK] & (1 << (cell % BLOCK)) != 0
+    }
+
+    fn side(&self, cell: usize) -> bool {
+        self.side[cell / BLOCK] & (1 << (cell % BLOCK)) != 0
     }
 
     /// Lets flows wait at the port that now freezes first. Where the same ports are full as before, one
@@ -242,51 +203,52 @@ impl Engine {
         };
         let new = redone + same_ahead..self.order.len() - same_behind;
         let left_out = same_ahead..old.len() - same_behind;
-        self.moved_cols.clear();
-        let rows = self.rows as u32;
         let gone = |&port: &u32| self.position[port as usize] == NEVER;
         let moved = self.order[new].iter().copied();
         let moved: Vec<u32> = moved.chain(old[left_out].iter().copied().filter(gone)).collect();
-        self.moved_cols.extend(moved.iter().filter(|&&port| port >= rows).map(|port| port - rows));
-        for &row in moved.iter().filter(|&&port| port < rows) {
-            let (row, place) = (row as usize, self.position[row as usize]);
-            if self.running[row] < 0.5 || self.moved_cols.is_empty() {
+        let (rows, cols) = (self.rows, self.cols);
+        for row in moved.into_iter().map(|port| port as usize).filter(|&row| row < rows) {
+            if self.running[row] < 0.5 {
                 continue;
             }
-            let cells = row * self.cols..(row + 1) * self.cols;
-            let places = &self.position[self.rows..];
-            let (alive, side) = (&self.alive[cells.clone()], &self.side[cells.clone()]);
-            if self.arch.dispatch(AnyMoved { alive, side, places, place }) {
-                for at in 0..self.moved_cols.len() {
-                    self.reconsider(row, self.moved_cols[at] as usize);
+            let words = row * cols / BLOCK..(row + 1) * cols / BLOCK;
+            let (alive, side) = (&self.alive[0][words.clone()], &self.side[words]);
+            let places = &self.position[self.rows..self.rows + cols];
+            self.hits.clear();
+            bits::moved(self.arch, alive, side, self.position[row], places, &mut self.hits);
+            for at in 0..self.hits.len() {
+                let (block, mut cells) = self.hits[at];
+                while cells != 0 {
+                    let col = block as usize * BLOCK + cells.trailing_zeros() as usize;
+                    cells &= cells - 1;
+                    self.reconsider(row, col, false);
                 }
             }
         }
     }
 
-    fn wanted_side(&self, row: usize, col: usize) -> u8 {
-        u8::from(self.position[self.rows + col] < self.position[row])
-    }
-
-    fn reconsider(&mut self, row: usize, col: usize) {
+    /// Lets a flow wait at the port that freezes first: not where it waited before, unless it is placed first.
+    fn reconsider(&mut self, row: usize, col: usize, first: bool) {
         let cell = row * self.cols + col;
-        let wanted = self.wanted_side(row, col);
-        if self.alive[cell] == 0 || wanted == self.side[cell] {
+        let across = self.position[self.rows + col] < self.position[row];
+        if first {
+            self.wait_at(cell, row, col, across, self.ends_at[cell]);
             return;
         }
-        let before = if wanted == 0 { self.rows + col } else { row };
+        let before = if across { row } else { self.rows + col };
         let (end, left) = (self.ends_at[cell], self.ends_at[cell] - self.clock[before]);
-        self.wait_at(cell, row, col, wanted, left);
+        self.wait_at(cell, row, col, across, left);
         if end <= self.first[before] {
             self.find_first(before);
         }
     }
 
     /// Lets a flow wait at one of its ports until that has served what is left of it.
-    fn wait_at(&mut self, cell: usize, row: usize, col: usize, side: u8, left: f64) {
-        let (port, other) = if side == 0 { (row, col) } else { (self.rows + col, row) };
+    fn wait_at(&mut self, cell: usize, row: usize, col: usize, across: bool, left: f64) {
+        let (port, other) = if across { (self.rows + col, row) } else { (row, col) };
         let at = self.clock[port] + left;
-        self.side[cell] = side;
+        let bit = 1 << (cell % BLOCK);
+        self.side[cell / BLOCK] = self.side[cell / BLOCK] & !bit | if across { bit } else { 0 };
         self.ends_at[cell] = at;
         self.first[port] = self.first[port].min(at);
         self.waiting[port].push(Ending { at, other: other as u32 });
@@ -304,8 +266,8 @@ impl Engine {
     fn find_first(&mut self, port: usize) {
         while let Some(&first) = self.waiting[port].peek() {
             let cell = self.cell_of(port, first.other);
-            let here = self.side[cell] == u8::from(port >= self.rows);
-            if self.alive[cell] != 0 && here && self.ends_at[cell] == first.at {
+            let here = self.side(cell) == (port >= self.rows);
+            if self.runs(cell) && here && self.ends_at[cell] == first.at {
                 self.first[port] = first.at;
                 return;
             }
@@ -330,7 +292,7 @@ impl Engine {
                 if let Some(first) = self.waiting[port].pop() {
                     let cell = self.cell_of(port, first.other);
                     // At once, because it may wait at this port twice, at the same virtual time.
-                    self.alive[cell] = 0;
+                    self.alive[0][cell / BLOCK] &= !(1 << (cell % BLOCK));
                     ended.push(cell);
                 }
                 self.find_first(port);
@@ -342,10 +304,11 @@ impl Engine {
     fn end(&mut self, cell: usize) -> usize {
         let (row, col) = (cell / self.cols, cell % self.cols);
         let ports = [row, self.rows + col];
-        self.alive[cell] = 0;
-        self.alive_across[col * self.rows + row] = 0;
+        self.alive[0][cell / BLOCK] &= !(1 << (cell % BLOCK));
+        self.alive[1][(col * self.rows + row) / BLOCK] &= !(1 << (row % BLOCK));
         let at = ports.map(|port| self.position[port]).into_iter().min().unwrap_or(0) as usize;
         for port in ports {
+            self.moved.push(port as u32);
             self.running[port] -= 1.0;
             for (_, rising) in self.copies.iter_mut().take(at / BETWEEN_COPIES + 1) {
                 rising[port] -= 1.0;

@@ -7,6 +7,9 @@
 //! into a small heap of 64-bit keys: the bits of the level with the port's number in the lowest. That
 //! costs relative precision 2⁻³⁶ for 65,536 ports, far below what rounding costs elsewhere, and
 //! makes a comparison one instruction.
+//!
+//! Where the order need hold only to some relative error, buckets are as wide as that and there is no
+//! heap: whichever port of a bucket comes first is next ([`Order::about`]).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,15 +18,20 @@ use std::collections::BinaryHeap;
 pub(in crate::network::fluid) const MOST_PORTS: usize = 1 << PORT_BITS;
 const PORT_BITS: u32 = 16;
 const PORT: u64 = (1 << PORT_BITS) - 1;
-/// Bits of a single-precision level below a bucket's number.
+/// Bits of a single-precision level below a bucket's number, where all are ordered.
 const WITHIN: u32 = 14;
-/// Buckets at a time: sixteen octaves. The last one takes what lies beyond.
+/// Bits of the fraction of a single-precision number.
+const FRACTION: u32 = 23;
+/// Buckets at a time: sixteen octaves with [`WITHIN`]. The last one takes what lies beyond.
 const BUCKETS: usize = 8192;
 const NONE: u32 = u32::MAX;
 
 /// Ports that are not full yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::network::fluid) struct Order {
+    /// Bits of a level below a bucket's number, and whether ports of a bucket are ordered.
+    within: u32,
+    ordered: bool,
     /// The number of bucket 0, and the bucket in turn.
     base: u32,
     at: usize,
@@ -41,11 +49,33 @@ const fn key(level: f64, port: usize) -> u64 {
     (level.to_bits() & !PORT) | port as u64
 }
 
-const fn number(level: f64) -> u32 {
-    (level as f32).to_bits() >> WITHIN
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            within: WITHIN,
+            ordered: true,
+            base: 0,
+            at: 0,
+            first: Vec::new(),
+            after: Vec::new(),
+            held: Vec::new(),
+            heap: BinaryHeap::new(),
+            given: Vec::new(),
+        }
+    }
 }
 
 impl Order {
+    /// An order that holds to this relative error.
+    pub fn about(error: f64) -> Self {
+        let bits = (1.0 / error).log2().ceil().clamp(0.0, f64::from(FRACTION)) as u32;
+        Self { within: FRACTION - bits, ordered: false, ..Self::default() }
+    }
+
+    const fn number(&self, level: f64) -> u32 {
+        (level as f32).to_bits() >> self.within
+    }
+
     /// Starts anew with these ports and levels.
     pub fn start(&mut self, ports: impl Iterator<Item = (f64, usize)>) {
         if self.first.is_empty() {
@@ -68,7 +98,7 @@ impl Order {
         if self.after.len() < most {
             self.after.resize(most, NONE);
         }
-        self.base = self.given.iter().map(|&(level, _)| number(level)).min().unwrap_or(0);
+        self.base = self.given.iter().map(|&(level, _)| self.number(level)).min().unwrap_or(0);
         self.at = 0;
         let given = std::mem::take(&mut self.given);
         for &(level, port) in &given {
@@ -78,7 +108,7 @@ impl Order {
     }
 
     const fn bucket(&self, level: f64) -> usize {
-        let bucket = number(level).saturating_sub(self.base) as usize;
+        let bucket = self.number(level).saturating_sub(self.base) as usize;
         if bucket < BUCKETS { bucket } else { BUCKETS - 1 }
     }
 
@@ -137,6 +167,8 @@ impl Order {
                 if let Some(level) = level_of(port) {
                     if last {
                         self.given.push((level, port));
+                    } else if !self.ordered && self.bucket(level) <= bucket {
+                        return Some((port, level));
                     } else {
                         self.keep_or_file(level, port);
                     }

@@ -14,6 +14,12 @@ use super::order::Order;
 use super::quantised::step_share;
 use crate::network::fluid::parts::Part;
 
+mod few;
+
+use few::{Few, FillFew};
+
+/// The error to which ports are full in the order of their levels, in that asked for.
+const ORDERED_TO: f64 = 0.125;
 /// The least level, as a share of the widest port: rounding must not stop a flow.
 const LEAST_LEVEL: f32 = 1e-9;
 
@@ -30,6 +36,7 @@ struct Engine<'a> {
     running: usize,
     died: usize,
     waiting: Order,
+    few: Few,
 }
 
 /// The ports of one side.
@@ -60,7 +67,7 @@ pub(in crate::network::fluid) fn solve_dense_in_steps(
     epsilon: f64,
     finish: &mut dyn FnMut(u32, f64),
 ) -> u64 {
-    let mut engine = Engine::new(part, dense);
+    let mut engine = Engine::new(part, dense, epsilon);
     engine.fill();
     let (mut fillings, mut changed, mut now) = (1, false, 0.0);
     let mut span = engine.until_next_end();
@@ -87,7 +94,7 @@ pub(in crate::network::fluid) fn solve_dense_in_steps(
 }
 
 impl<'a> Engine<'a> {
-    fn new(part: &Part, dense: &'a Dense) -> Self {
+    fn new(part: &Part, dense: &'a Dense, epsilon: f64) -> Self {
         let (rows, cols) = (dense.rows, dense.cols);
         let widest = dense.capacity.iter().copied().fold(0.0, f64::max);
         let ports = [&dense.capacity[..rows], &dense.capacity[rows..]].map(|capacity| Ports {
@@ -103,7 +110,8 @@ impl<'a> Engine<'a> {
             alive: [vec![0; rows * blocks(cols)], vec![0; cols * blocks(rows)]],
             running: 0,
             died: 0,
-            waiting: Order::default(),
+            waiting: Order::about(epsilon * ORDERED_TO),
+            few: Few::default(),
         };
         for (cell, &flow) in dense.flow.iter().enumerate().filter(|&(_, &flow)| flow != EMPTY) {
             let (row, col) = (cell / cols, cell % cols);
@@ -127,6 +135,10 @@ impl<'a> Engine<'a> {
     fn fill(&mut self) {
         let rows = self.shape()[0];
         self.ports.iter_mut().for_each(Ports::reset);
+        if self.ports.iter().map(|ports| ports.free.len()).sum::<usize>() <= few::MOST_PORTS {
+            let (alive, ports, few) = (&self.alive, &mut self.ports, &mut self.few);
+            return self.arch.dispatch(FillFew { alive, ports, few });
+        }
         let mut waiting = std::mem::take(&mut self.waiting);
         let [first, second] = &self.ports;
         let busy = first.rising_levels().chain(second.rising_levels().map(|(l, p)| (l, rows + p)));

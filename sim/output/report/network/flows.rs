@@ -41,7 +41,7 @@ pub struct FlowsResult {
     pub lower_bound_s: f64,
     /// Parts of the network that share no link.
     pub parts: usize,
-    /// How many of them differ.
+    /// How many of them were solved: others equal one of these, or cannot end last.
     pub distinct_parts: usize,
     /// Times that links were filled.
     pub fillings: u64,
@@ -102,12 +102,12 @@ impl FlowsResult {
     /// Of a solved problem.
     #[must_use]
     pub fn of(made_by: MadeBy, solved: &SolvedFlows<'_>, machine: Machine) -> Self {
-        let (topology, solution, drained) = (solved.topology, &solved.solution, solved.drained());
-        let upgrades = solved.upgrades(&drained);
+        let (topology, solution) = (solved.topology, &solved.solution);
+        let upgrades = solved.upgrades();
         let (ends, few) = (solved.ends(), solved.traffic.len() <= SOLVED_AGAIN);
         // Where the makespan alone is wanted, the engine may give all flows the same end.
         let each = !solved.choice.makespan_only;
-        let busiest = solved.busiest(&drained).into_iter().map(|busy| BusyLink {
+        let busiest = solved.busiest().into_iter().map(|busy| BusyLink {
             link: topology.link_name(busy.link),
             class: topology.links()[busy.link.index()].class.name().to_owned(),
             bytes: busy.bytes,
@@ -126,7 +126,7 @@ impl FlowsResult {
             makespan_s: solution.makespan_s,
             engine: solution.engine,
             error_bound: solution.error_bound,
-            lower_bound_s: drained.makespan_s,
+            lower_bound_s: solved.drained.makespan_s,
             parts: solution.parts,
             distinct_parts: solution.distinct_parts,
             fillings: solution.fillings,

@@ -28,7 +28,9 @@ pub(super) fn write(result: &FlowsResult, out: &mut dyn Write) -> io::Result<()>
     let percent = 100.0 * result.error_bound;
     writeln!(out, "engine            {}, error {known} {percent:.1e} %", result.engine.name())?;
     let (parts, distinct) = (result.parts, result.distinct_parts);
-    writeln!(out, "independent parts {parts}, {distinct} of them different")?;
+    // Where the makespan alone is wanted, those that cannot end last are not solved.
+    let which = if result.sent_s.is_some() || parts == 1 { "different" } else { "solved" };
+    writeln!(out, "independent parts {parts}, {distinct} of them {which}")?;
     if let (Some(sent), Some(received)) = (&result.sent_s, &result.arrival_s) {
         ends(sent, received, out)?;
     }

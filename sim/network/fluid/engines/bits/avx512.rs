@@ -1,0 +1,132 @@
+//! The loops for AVX-512: 16 cells in single precision, 8 in double precision, chosen by bits of a register.
+
+use std::arch::x86_64::{__m512, __m512d, __m512i, _CMP_LE_OQ};
+
+use pulp::x86::V4;
+use pulp::{NullaryFnOnce, cast};
+
+const LANES: usize = 16;
+
+pub struct Take<'a> {
+    pub simd: V4,
+    pub alive: &'a [u32],
+    pub rate: f32,
+    pub free: &'a mut [f32],
+    pub rising: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Take<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let avx = self.simd.avx512f;
+        let (rate, one) = (avx._mm512_set1_ps(self.rate), avx._mm512_set1_ps(1.0));
+        let free = self.free.as_chunks_mut::<LANES>().0.chunks_exact_mut(2);
+        let blocks = free.zip(self.rising.as_chunks_mut::<LANES>().0.chunks_exact_mut(2));
+        for (&word, (free, rising)) in self.alive.iter().zip(blocks) {
+            for half in 0..2 {
+                let runs = (word >> (LANES * half)) as u16;
+                let was: __m512 = cast(free[half]);
+                free[half] = cast(avx._mm512_mask_sub_ps(was, runs, was, rate));
+                let was: __m512 = cast(rising[half]);
+                rising[half] = cast(avx._mm512_mask_sub_ps(was, runs, was, one));
+            }
+        }
+    }
+}
+
+pub struct TakeExactly<'a> {
+    pub simd: V4,
+    pub alive: &'a [u32],
+    pub rate: f64,
+    pub free: &'a mut [f64],
+    pub rising: &'a mut [f32],
+}
+
+impl NullaryFnOnce for TakeExactly<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let avx = self.simd.avx512f;
+        let (rate, one) = (avx._mm512_set1_pd(self.rate), avx._mm512_set1_ps(1.0));
+        let free = self.free.as_chunks_mut::<8>().0.chunks_exact_mut(4);
+        let blocks = free.zip(self.rising.as_chunks_mut::<LANES>().0.chunks_exact_mut(2));
+        for (&word, (free, rising)) in self.alive.iter().zip(blocks) {
+            for quarter in 0..4 {
+                let runs = (word >> (8 * quarter)) as u8;
+                let was: __m512d = cast(free[quarter]);
+                free[quarter] = cast(avx._mm512_mask_sub_pd(was, runs, was, rate));
+            }
+            for half in 0..2 {
+                let runs = (word >> (LANES * half)) as u16;
+                let was: __m512 = cast(rising[half]);
+                rising[half] = cast(avx._mm512_mask_sub_ps(was, runs, was, one));
+            }
+        }
+    }
+}
+
+pub struct Subtract<'a> {
+    pub simd: V4,
+    pub cells: &'a mut [f32],
+    pub own: f32,
+    pub across: &'a [f32],
+    pub hits: &'a mut Vec<(u32, u32)>,
+}
+
+impl NullaryFnOnce for Subtract<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let avx = self.simd.avx512f;
+        let (own, zero) = (avx._mm512_set1_ps(self.own), avx._mm512_setzero_ps());
+        let cells = self.cells.as_chunks_mut::<LANES>().0.chunks_exact_mut(2);
+        let across = self.across.as_chunks::<LANES>().0.chunks_exact(2);
+        for (number, (block, steps)) in (0..).zip(cells.zip(across)) {
+            let mut ended = 0;
+            for half in 0..2 {
+                let (left, step): (__m512, __m512) = (cast(block[half]), cast(steps[half]));
+                let after = avx._mm512_sub_ps(left, avx._mm512_min_ps(own, step));
+                let over = avx._mm512_cmp_ps_mask::<_CMP_LE_OQ>(after, zero);
+                ended |= u32::from(over) << (LANES * half);
+                block[half] = cast(after);
+            }
+            if ended != 0 {
+                self.hits.push((number, ended));
+            }
+        }
+    }
+}
+
+pub struct Moved<'a> {
+    pub simd: V4,
+    pub alive: &'a [u32],
+    pub side: &'a [u32],
+    pub place: u32,
+    pub places: &'a [u32],
+    pub hits: &'a mut Vec<(u32, u32)>,
+}
+
+impl NullaryFnOnce for Moved<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let avx = self.simd.avx512f;
+        let place = avx._mm512_set1_epi32(self.place.cast_signed());
+        let places = self.places.as_chunks::<LANES>().0.chunks_exact(2);
+        let blocks = self.alive.iter().zip(self.side).zip(places);
+        for (number, ((&alive, &side), places)) in (0..).zip(blocks) {
+            let halves: [__m512i; 2] = [cast(places[0]), cast(places[1])];
+            let before = halves.map(|there| avx._mm512_cmplt_epu32_mask(there, place));
+            let wanted = u32::from(before[0]) | u32::from(before[1]) << LANES;
+            let moved = (wanted ^ side) & alive;
+            if moved != 0 {
+                self.hits.push((number, moved));
+            }
+        }
+    }
+}
