@@ -328,7 +328,7 @@ impl Gate {
 
 /// How many layers have pools of chances, and of rates: all or none.
 fn pooled_layers(workload: &Workload, sequences: Option<&Sequences>, layers: usize) -> [usize; 2] {
-    let in_group = workload.sequences_per_gpu() as usize * workload.layout.expert_parallel as usize;
+    let in_group = workload.sequences_per_gpu() as usize * workload.layout.expert_group() as usize;
     let scheme = workload.gating.scheme;
     // A top-p token has a number of slots of its own, and under expert choice no token chooses.
     let none = matches!(scheme, Scheme::TopP { .. } | Scheme::ExpertChoice)

@@ -1,6 +1,7 @@
 //! The model, the batch and the parallel layout, as inert data that is built valid.
 
 mod law;
+mod layout;
 mod model;
 mod overlap;
 mod recording;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::base::units::Bytes;
 
 pub use law::{Latents, Law, LayerLaw, Lengths};
+pub use layout::Layout;
 pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, ZeroComputation};
 pub use overlap::Overlap;
 pub use recording::{Recording, SequenceCounts};
@@ -121,49 +123,6 @@ pub struct Batch {
     pub dispatch_dtype: Dtype,
     /// Number format of results on their way back.
     pub combine_dtype: Dtype,
-}
-
-/// How the model is laid over the GPUs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// GPUs that share one copy of the FFN experts.
-    pub expert_parallel: u32,
-    /// Pipeline stages; a GPU holds `layers / pipeline_parallel` layers.
-    pub pipeline_parallel: u32,
-    /// GPUs that share each dense product, numbered one after another; tokens between products are divided
-    /// among them (sequence parallelism).
-    pub tensor_parallel: u32,
-    /// Groups of those that share each sequence.
-    pub context_parallel: u32,
-    /// Which expert lives where.
-    pub places: Places,
-}
-
-impl Layout {
-    /// GPUs of the smallest replica: whole groups of experts, and of tensors and contexts, in every stage.
-    #[must_use]
-    pub fn replica(&self) -> u64 {
-        let shared = u64::from(self.tensor_parallel) * u64::from(self.context_parallel);
-        let experts = u64::from(self.expert_parallel);
-        let group = if shared == 0 { experts } else { experts / gcd(experts, shared) * shared };
-        u64::from(self.pipeline_parallel).saturating_mul(group)
-    }
-
-    /// How many of these GPUs whole replicas use, the first ones; the others idle.
-    #[must_use]
-    pub fn in_use(&self, gpus: u32) -> u32 {
-        let replica = self.replica();
-        // No more than `gpus`.
-        if replica == 0 { 0 } else { gpus - (u64::from(gpus) % replica) as u32 }
-    }
-}
-
-/// The greatest number that divides both.
-const fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// How unevenly the FFN experts of one layer are chosen, over all traffic.
@@ -356,6 +315,18 @@ impl Workload {
             Scheme::Autonomy { rank } => rank,
             _ => self.model.hidden,
         }
+    }
+
+    /// Columns of an FFN expert's inner products that one GPU computes.
+    #[must_use]
+    pub const fn expert_columns(&self) -> u32 {
+        self.model.intermediate / self.layout.expert_tensor_parallel
+    }
+
+    /// Bytes of the parameters of one FFN expert that lie on one GPU.
+    #[must_use]
+    pub const fn expert_bytes_per_gpu(&self) -> Bytes {
+        Bytes(self.expert_bytes().0 / self.layout.expert_tensor_parallel as u64)
     }
 
     /// Bytes of the parameters that go with one FFN expert: its matrices.

@@ -27,6 +27,9 @@ pub(crate) struct LayoutsArgs {
     /// Expert-parallel sizes. Default: all that divide experts and leave at most an eighth of the GPUs idle.
     #[arg(long, value_name = "GPUS", value_delimiter = ',', value_parser = size)]
     ep: Vec<u32>,
+    /// Sizes that the width of each expert is cut over: 1, expert parallelism alone. Default: the workload's.
+    #[arg(long, value_name = "GPUS", value_delimiter = ',', value_parser = size)]
+    etp: Vec<u32>,
     /// Tensor-parallel sizes. Default: powers of two within a node, where attention counts.
     #[arg(long, value_name = "GPUS", value_delimiter = ',', value_parser = size)]
     tp: Vec<u32>,
@@ -64,6 +67,7 @@ pub(crate) struct LayoutsArgs {
 pub(crate) fn run(args: &LayoutsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let space = Space {
         expert_parallel: args.ep.clone(),
+        expert_tensor_parallel: args.etp.clone(),
         tensor_parallel: args.tp.clone(),
         pipeline_parallel: args.pp.clone(),
         tokens_per_gpu: args.tokens.clone(),

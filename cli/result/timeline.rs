@@ -80,7 +80,7 @@ pub(crate) fn run(args: &TimelineArgs, out: &mut dyn Write) -> Result<(), Failur
         });
         traced.extend([by_wait[0], by_wait[by_wait.len() / 2]]);
     }
-    let group = workload.layout.expert_parallel;
+    let group = workload.layout.expert_group();
     let held = scenario.carrier(workload).ok().and_then(|carrier| carrier.sms(workload));
     let traced_gpus = traced.iter().map(|&gpu| GpuId(gpu)).collect();
     let mut timeline = Timeline::new(&scenario.topology, traced_gpus, group)

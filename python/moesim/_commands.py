@@ -338,6 +338,7 @@ def layouts(
     *,
     objective: Literal["throughput", "latency", "cost"] | str = "throughput",
     ep: Sequence[int] = (),
+    etp: Sequence[int] = (),
     tp: Sequence[int] = (),
     pp: Sequence[int] = (),
     tokens: Sequence[int] = (),
@@ -363,7 +364,7 @@ def layouts(
     Args:
         clusters: as of ``compare``.
         objective: what is wanted most.
-        ep, tp, pp, tokens, library, overlap, tau: what to try; where empty, what fits, and the workload's overlap.
+        ep, etp, tp, pp, tokens, library, overlap, tau: what to try; where empty, what fits, and the workload's overlap.
         exhaustive: run every layout, those too that their bounds would drop.
         vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, set, progress,
             overrides: as of ``compare``.
@@ -371,7 +372,7 @@ def layouts(
     own = _comparison("layouts", clusters, vanilla, moepp, counted, seeds, no_calibration_error, overheads, strict,
                       allow_oom, set, overrides)
     own.option("objective", objective, "--for")
-    for name, values in [("ep", ep), ("tp", tp), ("pp", pp), ("tokens", tokens), ("library", library),
+    for name, values in [("ep", ep), ("etp", etp), ("tp", tp), ("pp", pp), ("tokens", tokens), ("library", library),
                          ("overlap", overlap), ("tau", tau)]:
         own.option(name, list(values), joined=True)
     own.option("exhaustive", exhaustive).option("prices", prices)

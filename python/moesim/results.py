@@ -565,6 +565,9 @@ class LaidOut(Part):
     expert_parallel: int
     """GPUs that share one copy of the FFN experts."""
 
+    expert_tensor_parallel: int
+    """GPUs that each expert's width is cut over."""
+
     idle_gpus: int
     """GPUs of the cluster that it leaves idle."""
 

@@ -156,6 +156,7 @@ fn laid_out(mut own: Options, call: &Call) -> Json {
         objective: own.one("objective", choice)?.unwrap_or(Objective::Throughput),
         space: Space {
             expert_parallel: own.many("ep", words::size)?,
+            expert_tensor_parallel: own.many("etp", words::size)?,
             tensor_parallel: own.many("tp", words::size)?,
             pipeline_parallel: own.many("pp", words::size)?,
             tokens_per_gpu: own.many("tokens", words::size)?,

@@ -19,6 +19,7 @@ const SCENARIOS: Shipped = shipped!["scenarios":
     "paper",
     "two-batch",
     "tile-rounding",
+    "tensor-experts",
     "hierarchical",
     "shortcut",
     "wide-ep",

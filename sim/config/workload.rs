@@ -194,7 +194,8 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let file: File = Kind::Workload.parse(source)?;
     let Count(1) = file.schema else { unreachable!("the type admits schema 1 alone") };
     let trains = file.training.is_some();
-    let of = (file.experts.ffn.get_ref().0, file.model.layers.0, trains);
+    let experts = [file.experts.ffn.get_ref().0, file.model.intermediate.0];
+    let of = (experts, file.model.layers.0, trains);
     let layout = file.layout.layout(source, of)?;
     let phase = file.batch.phase.or(trains.then_some(PhaseWord::Training));
     let training = file.training.unwrap_or_default();

@@ -126,14 +126,15 @@ pub trait KernelTimes: Sync {
 #[must_use]
 pub fn experts_ask(workload: &Workload) -> ExpertsAsk<'_> {
     let Workload { model, batch, .. } = workload;
-    let (hidden, inter) = (model.hidden, model.intermediate);
+    let (hidden, inter) = (model.hidden, workload.expert_columns());
     let (experts, top_k) = (workload.experts_per_gpu(), workload.slots_per_round());
     ExpertsAsk {
         shape: ExpertsShape { hidden, inter, experts, top_k, gated: model.gated },
         formats: Precision::of_dtype(batch.dtype),
         kernel: &workload.stack.experts,
         phase: workload.phase(),
-        slots: u64::from(batch.tokens_per_gpu / workload.stack.overlap.parts()) * u64::from(top_k),
+        slots: u64::from(batch.tokens_per_gpu / workload.stack.overlap.parts())
+            * u64::from(top_k * workload.layout.expert_tensor_parallel),
     }
 }
 
@@ -177,7 +178,7 @@ impl<'a> LayerCost<'a> {
     #[must_use]
     pub fn new(workload: &'a Workload, kernels: &'a dyn KernelTimes, overheads: Overheads) -> Self {
         let Workload { model, batch, .. } = workload;
-        let (hidden, inter) = (model.hidden, model.intermediate);
+        let (hidden, inter) = (model.hidden, workload.expert_columns());
         let left = workload.first_product_columns();
         let at_once = workload.execution == Execution::Grouped;
         Self {
@@ -242,7 +243,7 @@ impl<'a> LayerCost<'a> {
             }
         };
         let copies = if stack.phase == Some(Phase::Training) { 1 } else { 0 };
-        rows + self.memory(Bytes(copies * slots * u64::from(model.intermediate)))
+        rows + self.memory(Bytes(copies * slots * u64::from(self.workload.expert_columns())))
     }
 
     /// Quantising the weights of the experts of one GPU, both ways round, as the first micro-batch of a training
@@ -250,7 +251,7 @@ impl<'a> LayerCost<'a> {
     #[must_use]
     pub fn quantised_weights(&self) -> Option<Op> {
         let trains = self.workload.stack.phase == Some(Phase::Training);
-        let params = self.workload.expert_bytes().0 / self.workload.batch.dtype.bytes();
+        let params = self.workload.expert_bytes_per_gpu().0 / self.workload.batch.dtype.bytes();
         let all = params * u64::from(self.workload.experts_per_gpu());
         let time = || dense::quantising(self.workload, self.kernels, all);
         (trains && self.quantises).then(|| Op { reason: Reason::FfnMemory, time: time() })
@@ -261,7 +262,7 @@ impl<'a> LayerCost<'a> {
         let mut forward = Vec::new();
         self.ffn(rows, &mut forward);
         let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
-        let inter = u64::from(self.workload.model.intermediate);
+        let inter = u64::from(self.workload.expert_columns());
         let mut time = forward.iter().map(|op| op.time).sum::<SimDuration>();
         // The activation backward; where it is computed again, both halves are read and their product written.
         let recomputed = dense::again(self.workload) * (4 + self.workload.batch.dtype.bytes());
@@ -294,7 +295,7 @@ impl<'a> LayerCost<'a> {
     }
 
     fn sequential_ffn(&mut self, rows: &[u32], ops: &mut Vec<Op>) {
-        let (hidden, inter) = (self.workload.model.hidden, self.workload.model.intermediate);
+        let (hidden, inter) = (self.workload.model.hidden, self.workload.expert_columns());
         let moves = u64::from(self.workload.model.activation_moves());
         let elements = 7 * u64::from(hidden) + moves * u64::from(inter);
         let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();

@@ -22,6 +22,6 @@ pub use parallel_grid::ParallelGrid;
 pub use rebalance::Rebalancing;
 pub use replicas::Replicas;
 pub use sampled::SampledSteps;
-pub use step::{At, Drawn, ExchangePhase, Step, StepPlanner};
+pub use step::{At, Drawn, ExchangePhase, Step, StepMeeting, StepPlanner};
 pub use totals::Totals;
 pub use training::{Grid, TrainingStep, draws_of};

@@ -5,7 +5,7 @@
 //! `b` bytes of a number (`b_d` on the way out, `b_c` on the way back, 2 where a format is not stated):
 //!
 //! ```text
-//! FFN experts        L · places per rank · 3·D·H · b            redundant copies included           (1)
+//! FFN experts        L · places per rank · 3·D·H/t · b          redundant copies included           (1)
 //! zero-computation   L · 3·D a constant expert · 2              on every rank
 //! shared experts     L · 3·D·H_shared · b                       on every rank
 //! attention          layers · projections · b, norms 2·D · 2    (all heads on every rank)
@@ -17,6 +17,7 @@
 //! activations        max over a layer's parts of what is live   attention, dense network, experts  (3)
 //! exchange buffers   T·K·D·(b_d + b_c) + R·D·(b_d + b_c)        sent and received, both legs        (4)
 //!                    low latency: 2·[max(T·d, N·T·c) + max(N·T·d, N·T·c)],  d, c bytes of a row    (5)
+//!                    where experts are cut over t: R/t received, and R gathered
 //! training           gradients 4, master weights 4, two Adam moments 8 bytes a parameter            (6)
 //!                    what a layer keeps for its backward pass · layers · micro-batches in flight,   (7)
 //!                    logits T·V·6
@@ -26,7 +27,8 @@
 //! The live set of experts in (3) is the residual stream and its norm, 2·T·D·2, rows received, R·D·b_d, the
 //! two inner products, 2·R·H·2, the activation, R·H·b, and results, R·D·b_c. Of two halves that take turns one has its rows
 //! while the other is at its widest, half of each; of r chunks one has its inner products, R/r for R. (5) is DeepEP's own formula, all
-//! N experts of a layer having room for every token of a rank; other libraries take (4). (2) counts inference:
+//! N experts of a layer having room for every token of a rank; other libraries take (4). Where each expert is cut over
+//! t GPUs, R rows are those of all t, and H in (3) and (7) is the part of a GPU. (2) counts inference:
 //! the tokens of `batch.context` and the batch's own, of as many micro-batches as are in flight at once,
 //! min(micro-batches, stages). Layers with a window keep no more than the window. (6) is mixed precision
 //! [micikevicius18]; with ZeRO, replicas divide master weights and moments among them, from its second stage on
@@ -46,103 +48,20 @@ mod kept;
 mod layouts;
 mod parameters;
 mod rows;
+mod what;
 
 use kept::{begun, kept_of_layer};
 pub use layouts::{Fit, fit};
 pub use parameters::{Parameters, parameters};
 pub(super) use parameters::{attention_params, gate_params};
 pub use rows::{hottest_rows, row_bounds};
+pub use what::What;
 
 use crate::base::units::Bytes;
 use crate::execution::Scope;
 use crate::workload::{
     Attention, Dense, ExchangeLibrary, Model, Overlap, Phase, PipelineSchedule, Workload, Zero,
 };
-
-/// One kind of content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
-    /// FFN experts, redundant copies included.
-    FfnExperts,
-    /// Zero-computation and shared experts.
-    OtherExperts,
-    /// Attention and norms.
-    Attention,
-    /// Dense networks beside or in front of experts.
-    DenseNetworks,
-    /// Gates.
-    Gates,
-    /// Embedding and output.
-    Embedding,
-    /// Keys and values of earlier tokens.
-    KvCache,
-    /// What is live in a layer, and inputs kept for the backward pass.
-    Activations,
-    /// Buffers of dispatch and combine.
-    ExchangeBuffers,
-    /// Gradients.
-    Gradients,
-    /// Master weights and moments.
-    Optimiser,
-    /// Parameters of the layer that is passed through and of the next, gathered from those who keep them.
-    Gathered,
-}
-
-impl What {
-    /// All of them, in the order of tables.
-    pub const ALL: [Self; 12] = [
-        Self::FfnExperts,
-        Self::OtherExperts,
-        Self::Attention,
-        Self::DenseNetworks,
-        Self::Gates,
-        Self::Embedding,
-        Self::KvCache,
-        Self::Activations,
-        Self::ExchangeBuffers,
-        Self::Gradients,
-        Self::Optimiser,
-        Self::Gathered,
-    ];
-
-    /// Its name in tables.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::FfnExperts => "FFN experts",
-            Self::OtherExperts => "shared and zero-comp. experts",
-            Self::Attention => "attention and norms",
-            Self::DenseNetworks => "dense networks",
-            Self::Gates => "gates",
-            Self::Embedding => "embedding and output",
-            Self::KvCache => "KV cache",
-            Self::Activations => "activations",
-            Self::ExchangeBuffers => "exchange buffers",
-            Self::Gradients => "gradients",
-            Self::Optimiser => "optimiser states",
-            Self::Gathered => "gathered parameters",
-        }
-    }
-
-    /// Its key in JSON.
-    #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::FfnExperts => "ffn_experts",
-            Self::OtherExperts => "other_experts",
-            Self::Attention => "attention",
-            Self::DenseNetworks => "dense_networks",
-            Self::Gates => "gates",
-            Self::Embedding => "embedding",
-            Self::KvCache => "kv_cache",
-            Self::Activations => "activations",
-            Self::ExchangeBuffers => "exchange_buffers",
-            Self::Gradients => "gradients",
-            Self::Optimiser => "optimiser_states",
-            Self::Gathered => "gathered_parameters",
-        }
-    }
-}
 
 /// What the fullest GPU holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,7 +141,7 @@ impl Ledger {
         let layers = u64::from(layers_held(workload));
         let (d, b) = (u64::from(model.hidden), workload.batch.dtype.bytes());
         let places = u64::from(workload.experts_per_gpu());
-        self.set(What::FfnExperts, layers * places * workload.expert_bytes().0);
+        self.set(What::FfnExperts, layers * places * workload.expert_bytes_per_gpu().0);
         let constant = u64::from(model.experts.zero_computation.constant) * 3 * d * 2;
         let shared = u64::from(model.matrices()) * d * u64::from(model.dense.shared) * b;
         self.set(What::OtherExperts, layers * (constant + shared));
@@ -270,7 +189,7 @@ impl Ledger {
         let per_stage = gpus / layout.pipeline_parallel;
         let replicas = |stride: u32| u64::from((per_stage / stride).max(1));
         let divided = dense.div_ceil(replicas(layout.tensor_parallel))
-            + experts.div_ceil(replicas(layout.expert_parallel));
+            + experts.div_ceil(replicas(layout.expert_group()));
         let of_stage =
             |least: Zero| if workload.training.zero >= least { divided } else { dense + experts };
         let [gradients, optimiser] = [of_stage(Zero::Gradients), of_stage(Zero::Optimiser)];
@@ -278,7 +197,7 @@ impl Ledger {
         if workload.training.zero == Zero::Parameters {
             self.divide_weights(
                 workload,
-                [per_stage, layout.tensor_parallel, layout.expert_parallel],
+                [per_stage, layout.tensor_parallel, layout.expert_group()],
             );
         }
         self.set(What::Optimiser, 12 * optimiser);
@@ -333,7 +252,7 @@ fn kv_cache(workload: &Workload) -> u64 {
 /// (3).
 fn live_in_a_layer(workload: &Workload, counted: Scope, rows: u64) -> u64 {
     let (model, batch) = (&workload.model, &workload.batch);
-    let [d, h] = [model.hidden, model.intermediate].map(u64::from);
+    let [d, h] = [model.hidden, workload.expert_columns()].map(u64::from);
     let tokens = u64::from(batch.tokens_per_gpu);
     let stream = 2 * tokens * d * 2;
     let matrices = u64::from(model.matrices());
@@ -373,15 +292,17 @@ fn queries_on(model: &Model) -> u64 {
 fn exchange_buffers(workload: &Workload, rows: u64) -> u64 {
     let tokens = u64::from(workload.batch.tokens_per_gpu);
     let (out, back) = (workload.dispatch_bytes().0, workload.combine_bytes().0);
+    let split = u64::from(workload.layout.expert_tensor_parallel);
+    let gathered = if split > 1 { rows * (out + back) } else { 0 };
     if workload.layout.expert_parallel == 1 {
-        return 0;
+        return gathered;
     }
     if workload.stack.exchange == ExchangeLibrary::DeepEpLowLatency {
         let all = u64::from(workload.model.experts.ffn) * tokens;
-        return 2 * ((tokens * out).max(all * back) + (all * out).max(all * back));
+        return 2 * ((tokens * out).max(all * back) + (all * out).max(all * back)) + gathered;
     }
     let sent = tokens * u64::from(workload.slots_per_round());
-    (sent + rows) * (out + back)
+    (sent + rows.div_ceil(split)) * (out + back) + gathered
 }
 
 /// A size in GB of four figures, or smaller units where it is less.

@@ -151,7 +151,10 @@ fn parts_of(
     let layout = &workload.layout;
     let shares = layout.tensor_parallel > 1 || layout.context_parallel > 1;
     let arises = match reason {
-        Reason::TensorParallel => shares && counted.is_whole_model(),
+        Reason::TensorParallel => {
+            let cut = layout.expert_tensor_parallel > 1 && counted != Scope::Experts;
+            cut || (shares && counted.is_whole_model())
+        }
         _ => counted.has_backward() || !reason.is_of_training(),
     };
     if !arises {
@@ -224,7 +227,7 @@ fn dense_parts(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<TimedBasis
 
 /// The products of an expert with an even share of slots, as a loop over experts runs them.
 fn products(workload: &Workload, kernels: &dyn KernelTimes) {
-    let (hidden, inter) = (workload.model.hidden, workload.model.intermediate);
+    let (hidden, inter) = (workload.model.hidden, workload.expert_columns());
     let ask = experts_ask(workload);
     let rows = ask.slots.div_ceil(u64::from(ask.shape.experts.max(1)));
     let dtype = workload.batch.dtype;

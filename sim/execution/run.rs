@@ -79,7 +79,7 @@ pub fn misfit(topology: &Topology, workload: &Workload) -> Option<String> {
     if layout.in_use(gpus) > 0 {
         return None;
     }
-    let (experts, stages) = (layout.expert_parallel, layout.pipeline_parallel);
+    let (experts, stages) = (layout.expert_group(), layout.pipeline_parallel);
     let shared = layout.tensor_parallel * layout.context_parallel;
     let groups = if shared > 1 {
         format!("groups of {experts} for experts and {shared} for tensors and contexts")
@@ -206,15 +206,7 @@ fn run_watched<'a>(
         executed.map(|(finished, program)| (finished, program.totals()))
     } else {
         let part = workload.batch_part();
-        let contention = match workload.stack.overlap {
-            Overlap::None => [Contention::NONE; 2],
-            _ => contention::of_run(inputs),
-        };
-        let single = workload.stack.overlap == Overlap::SingleBatch;
-        let last_product = single.then(|| if workload.model.gated { 1.0 / 3.0 } else { 0.5 });
-        let program = Forward::new(grid(inputs), planner(inputs, &part, seed), contention)
-            .with_last_product(last_product)
-            .of_steps(inputs.steps);
+        let program = forward(inputs, planner(inputs, &part, seed));
         let executed = execute(program, paces, (network, observer), give_up)?;
         executed.map(|(finished, program)| (finished, program.totals()))
     };
@@ -233,7 +225,7 @@ fn run_watched<'a>(
 
 /// What each unit took, where a sample of the run was simulated.
 fn sample(inputs: &Inputs<'_>, finished: &Finished) -> Option<Sample> {
-    let group = inputs.workload.layout.expert_parallel;
+    let group = inputs.workload.layout.expert_group();
     inputs.steps.map(|steps| Sample::of(finished, inputs.counted, (steps, group)))
 }
 
@@ -269,7 +261,8 @@ fn planner<'a>(inputs: &'a Inputs<'a>, workload: &'a Workload, seed: u64) -> Ste
     )
     .with_drawn(inputs.drawn)
     .with_rebalancing(rebalancing)
-    .with_shared_products(&collectives(inputs));
+    .with_shared_products(&collectives(inputs))
+    .with_split_experts(collectives(inputs));
     match inputs.workload.stack.overlap {
         Overlap::None | Overlap::SingleBatch => planner,
         overlap => {
@@ -288,7 +281,8 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
     let (workload, topology) = (inputs.workload, inputs.topology);
     let grid = Grid {
         gpus: in_use(inputs),
-        group: workload.layout.expert_parallel,
+        group: workload.layout.expert_group(),
+        split: workload.layout.expert_tensor_parallel,
         stages: workload.layout.pipeline_parallel,
     };
     let whole = inputs.counted == Scope::TrainingStep;
@@ -299,7 +293,24 @@ fn training_step<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Traini
         |bytes, time| contention::of_collective(topology, bytes, time),
     );
     let draws = if whole { draws_of(topology, workload) } else { None };
+    let cut_contention = contention::of_cut(inputs, collectives(inputs));
     TrainingStep::new(grid, workload, planner, replicas, (contention::of_run(inputs), draws))
+        .with_cut_contention(cut_contention)
+}
+
+/// A forward pass as a program.
+fn forward<'a>(inputs: &'a Inputs<'a>, planner: StepPlanner<'a>) -> Forward<'a> {
+    let workload = inputs.workload;
+    let contention = match workload.stack.overlap {
+        Overlap::None => [Contention::NONE; 2],
+        _ => contention::of_run(inputs),
+    };
+    let single = workload.stack.overlap == Overlap::SingleBatch;
+    let last_product = single.then(|| if workload.model.gated { 1.0 / 3.0 } else { 0.5 });
+    Forward::new(grid(inputs), planner, contention)
+        .with_last_product(last_product)
+        .with_cut_contention(contention::of_cut(inputs, collectives(inputs)))
+        .of_steps(inputs.steps)
 }
 
 /// Executes a program to its end, or until `give_up` names the engine to take instead.
@@ -346,7 +357,8 @@ fn grid(inputs: &Inputs<'_>) -> ParallelGrid {
         inputs.steps.map_or(whole, |sample| [sample.in_unit, sample.simulated()]);
     ParallelGrid {
         gpus: in_use(inputs),
-        group: workload.layout.expert_parallel,
+        group: workload.layout.expert_group(),
+        split: workload.layout.expert_tensor_parallel,
         stages,
         layers,
         micro_batches,

@@ -122,6 +122,17 @@ impl<'a> Ask<'a> {
         self.workload.layout.expert_parallel
     }
 
+    /// GPUs of a node that one all-to-all has: one of each cut, where experts are cut over several.
+    fn per_node(&self) -> u32 {
+        (self.topology.gpus_per_node() / self.workload.layout.expert_tensor_parallel).max(1)
+    }
+
+    /// GPUs that NCCL is asked for: of an all-to-all over several nodes, all of its nodes.
+    fn spanned(&self) -> u32 {
+        let all = self.workload.layout.expert_group();
+        if self.group() > self.per_node() { all } else { self.group() }
+    }
+
     fn auto(&self) -> Result<ExchangeLibrary, Unavailable> {
         let wants_sms = self.workload.stack.sms.is_some();
         let suits = |library: &ExchangeLibrary| {
@@ -143,11 +154,11 @@ impl<'a> Ask<'a> {
         use ExchangeLibrary::{
             DeepEpLowLatency, DeepEpNormal, Nccl, NvlinkOneSided, NvlinkTwoSided,
         };
-        let (group, per_node) = (self.group(), self.topology.gpus_per_node());
+        let (group, per_node) = (self.group(), self.per_node());
         let nvlink = self.topology.links().iter().any(|link| link.class == LinkClass::Nvlink);
         let mut order = Vec::new();
         if group > 1 && nvlink && per_node > 1 {
-            if per_node > NODE && group <= per_node {
+            if self.topology.gpus_per_node() > NODE && group <= per_node {
                 let bytes = format_bytes(self.workload.batch.dispatch_dtype);
                 let measured = |library| {
                     let fits = self.fits(library);
@@ -183,7 +194,7 @@ impl<'a> Ask<'a> {
             });
         }
         let domain = matches!(library, NVLINK_ONE | NVLINK_TWO);
-        let per_node = self.topology.gpus_per_node();
+        let per_node = self.per_node();
         if domain && self.group() > per_node {
             return Err(Unavailable {
                 found: format!(
@@ -252,7 +263,7 @@ impl<'a> Ask<'a> {
     }
 
     fn carrier(&self, library: ExchangeLibrary) -> Carrier {
-        let nccl = NetworkRates::measured(self.profile, self.topology, self.group());
+        let nccl = NetworkRates::measured(self.profile, self.topology, self.spanned());
         let algorithm = self.all_to_all.unwrap_or_else(|| algorithm_of(library));
         let formats = [self.workload.batch.dispatch_dtype, self.workload.batch.combine_dtype];
         let named = |phase: usize, of: String| {
@@ -260,7 +271,7 @@ impl<'a> Ask<'a> {
         };
         let Some(fits) = self.fits(library) else {
             let NcclBasis { family, support, errors } =
-                NcclBasis::of(self.profile, self.topology, self.group());
+                NcclBasis::of(self.profile, self.topology, self.spanned());
             let phase = |phase: usize| ExchangeBasis {
                 basis: Basis {
                     part: Part::Exchange,
@@ -273,12 +284,8 @@ impl<'a> Ask<'a> {
             };
             let [dispatch, combine] =
                 formats.map(|format| nccl.slower(self.left_over(algorithm, format), 1.0));
-            return Carrier {
-                library,
-                algorithm,
-                rates: Rates { dispatch, combine, other: nccl },
-                phases: [phase(0), phase(1)],
-            };
+            let rates = Rates { dispatch, combine, other: nccl };
+            return Carrier { library, algorithm, rates, phases: [phase(0), phase(1)] };
         };
         let phases = [0, 1].map(|phase| self.fitted(fits[phase], formats[phase]));
         let [dispatch, combine] = [&phases[0], &phases[1]].map(|phase| phase.rates(self.profile));
@@ -298,12 +305,8 @@ impl<'a> Ask<'a> {
             errors: phases[phase].errors(),
             balanced: Some(phases[phase].balanced()),
         });
-        Carrier {
-            library,
-            algorithm,
-            rates: Rates { dispatch, combine, other: nccl },
-            phases: carried,
-        }
+        let rates = Rates { dispatch, combine, other: nccl };
+        Carrier { library, algorithm, rates, phases: carried }
     }
 
     /// What NCCL's constants leave over for a dispatch or combine within a node in this format, as a factor: its
@@ -311,7 +314,7 @@ impl<'a> Ask<'a> {
     fn left_over(&self, algorithm: Algorithm, format: Dtype) -> f64 {
         let group = self.group();
         let fit = self.profile.collectives.get(&CollectiveOp::AllToAll);
-        let Some(fit) = fit.filter(|_| (2..=self.topology.gpus_per_node()).contains(&group)) else {
+        let Some(fit) = fit.filter(|_| (2..=self.per_node()).contains(&group)) else {
             return 1.0;
         };
         let travels = match algorithm {
@@ -338,7 +341,7 @@ impl<'a> Ask<'a> {
             top_k: self.workload.slots_per_round().min(model.experts.ffn),
             experts: model.experts.ffn,
             sms,
-            ranks: self.group().min(self.topology.gpus_per_node()),
+            ranks: self.group().min(self.per_node()),
         }
     }
 
@@ -347,7 +350,7 @@ impl<'a> Ask<'a> {
         (fit, prepare): (&'a ExchangeFit, Option<&'a ExchangeFit>),
         format: Dtype,
     ) -> FittedExchange<'a> {
-        let (group, per_node) = (self.group(), self.topology.gpus_per_node());
+        let (group, per_node) = (self.group(), self.per_node());
         let groups =
             if fit.library == Library::NvlinkDomain { group } else { group.div_ceil(per_node) };
         let sms = if fit.library == Library::DeepEpNormal {

@@ -78,7 +78,7 @@ impl<'a> Plans<'a> {
         let seen = places.seen().expect("placements that are planned are planned from loads");
         self.planned.entry([layer, epoch, group]).or_insert_with(|| {
             let end = places.lead_in() + epoch * seen.period - seen.age;
-            let gpus = first..first + workload.layout.expert_parallel as usize;
+            let gpus = first..first + workload.layout.expert_group() as usize;
             let mut loads = vec![0.0; workload.model.experts.ffn as usize];
             for seen in end - seen.window..end {
                 let counts = gate.counts(layer, seen, gpus.clone());

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod critical_path;
+mod cut_experts;
 mod fuzz_targets;
 mod gate_pools;
 mod gate_property;

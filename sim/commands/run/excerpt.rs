@@ -28,7 +28,7 @@ pub fn excerpt(scenario: &Scenario, workload: &Workload) -> Result<Spans, Diagno
     let shown = (0..GPUS.min(by_wait.len()))
         .map(|at| GpuId(by_wait[at * last / (GPUS.min(by_wait.len()) - 1).max(1)]))
         .collect();
-    let mut timeline = Timeline::new(&scenario.topology, shown, workload.layout.expert_parallel);
+    let mut timeline = Timeline::new(&scenario.topology, shown, workload.layout.expert_group());
     let nothing = WhatIf::NOTHING;
     study::run_if(scenario, workload, scenario.overheads, seed, &nothing, Some(&mut timeline))?;
     let mut slices = timeline.slices().to_vec();

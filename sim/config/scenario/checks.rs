@@ -58,6 +58,11 @@ impl Scenario {
                 format!("{places} places of FFN experts do not spread evenly over {group} GPUs");
             return Some((found, "give a divisor".to_owned()));
         }
+        let (inner, cut) = (workload.model.intermediate, workload.layout.expert_tensor_parallel);
+        if !inner.is_multiple_of(cut) {
+            let found = format!("experts of inner size {inner} do not cut evenly over {cut} GPUs");
+            return Some((found, "give a divisor".to_owned()));
+        }
         if let Some(misfit) = crate::execution::run::misfit(&self.topology, workload) {
             return Some((misfit, layout_help(&self.topology, workload)));
         }

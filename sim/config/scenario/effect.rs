@@ -123,7 +123,7 @@ impl Scenario {
         for workload in self.workloads() {
             let carrier = self.carrier(workload).ok()?;
             let Rates { dispatch, combine, other } = carrier.rates;
-            let across = workload.layout.expert_parallel > self.topology.gpus_per_node();
+            let across = workload.layout.expert_group() > self.topology.gpus_per_node();
             let of = [dispatch, combine, other]
                 .map(|rates| if across { rates.across_nodes } else { rates.within_node });
             if of.iter().any(|startup| startup.alpha.is_none()) {
@@ -142,7 +142,7 @@ impl Scenario {
         let per_node = self.topology.gpus_per_node();
         let within = |workload: &Workload| {
             let layout = &workload.layout;
-            let [group, tensor] = [layout.expert_parallel, layout.tensor_parallel];
+            let [group, tensor] = [layout.expert_group(), layout.tensor_parallel];
             let alone = layout.pipeline_parallel == 1 || !self.counted.is_whole_model();
             group <= per_node && per_node.is_multiple_of(group) && tensor <= per_node && alone
         };

@@ -19,7 +19,7 @@ pub(super) struct ModelTable {
     /// Hidden size.
     hidden: Count<1, 65_536>,
     /// Inner size of an FFN expert.
-    intermediate: Count<1, 262_144>,
+    pub(super) intermediate: Count<1, 262_144>,
     /// Whether FFN experts multiply two products: three matrices, not two.
     #[serde(default = "yes")]
     gated: bool,

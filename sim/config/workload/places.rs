@@ -13,6 +13,9 @@ pub(super) struct LayoutTable {
     /// GPUs that share the experts of a layer.
     #[schemars(with = "Count<1, 4_096>")]
     expert_parallel: Spanned<Count<1, 4_096>>,
+    /// GPUs that the width of each expert is cut over, side by side; 1 if none is given.
+    #[schemars(with = "Option<Count<1, 64>>")]
+    expert_tensor_parallel: Option<Spanned<Count<1, 64>>>,
     /// Stages of the pipeline.
     #[schemars(with = "Count<1, 512>")]
     pipeline_parallel: Spanned<Count<1, 512>>,
@@ -49,12 +52,12 @@ enum PlacesWord {
 const DEFAULT_WINDOW: u32 = 4;
 
 impl LayoutTable {
-    /// The layout of a model with this many FFN experts and layers; a workload that says how it trains may
+    /// The layout of a model with this many FFN experts of this inner size, and layers; a workload that says how it trains may
     /// spread its layers unevenly over stages.
     pub(super) fn layout(
         &self,
         source: &Source,
-        (ffn, layers, trains): (u32, u32, bool),
+        ([ffn, inner], layers, trains): ([u32; 2], u32, bool),
     ) -> Result<Layout, Diagnostic> {
         let expert_parallel = self.expert_parallel.get_ref().0;
         let pipeline_parallel = self.pipeline_parallel.get_ref().0;
@@ -73,9 +76,31 @@ impl LayoutTable {
                 format!("give a divisor of model.layers = {layers}"),
             ));
         }
+        let expert_tensor_parallel = self.cut(source, inner)?;
         let tensor_parallel = self.tensor_parallel.as_ref().map_or(1, |count| count.0);
         let context_parallel = self.context_parallel.as_ref().map_or(1, |count| count.0);
-        Ok(Layout { expert_parallel, pipeline_parallel, tensor_parallel, context_parallel, places })
+        Ok(Layout {
+            expert_parallel,
+            expert_tensor_parallel,
+            pipeline_parallel,
+            tensor_parallel,
+            context_parallel,
+            places,
+        })
+    }
+
+    /// GPUs that experts of this inner size are cut over.
+    fn cut(&self, source: &Source, inner: u32) -> Result<u32, Diagnostic> {
+        let Some(given) = &self.expert_tensor_parallel else { return Ok(1) };
+        let gpus = given.get_ref().0;
+        if inner.is_multiple_of(gpus) {
+            return Ok(gpus);
+        }
+        Err(source.mistake(
+            given.span(),
+            format!("experts of inner size {inner} do not cut evenly over {gpus} GPUs"),
+            format!("give a divisor of model.intermediate = {inner}"),
+        ))
     }
 
     /// Where `ffn` experts live on groups of `gpus` GPUs.

@@ -33,7 +33,7 @@ impl WeightGradients {
     /// Those of a workload's experts.
     #[must_use]
     pub fn new(workload: &Workload, kernels: &dyn KernelTimes) -> Self {
-        let (hidden, inter) = (workload.model.hidden, workload.model.intermediate);
+        let (hidden, inter) = (workload.model.hidden, workload.expert_columns());
         let (dtype, matrices) = (workload.batch.dtype, workload.model.matrices());
         let at = |size: u32| {
             let up = kernels.gemm((matrices - 1) * inter, 1 << size, dtype)(hidden.into());

@@ -26,8 +26,12 @@ use crate::topology::{Link, LinkClass, Topology};
 #[derive(Clone, Copy)]
 pub struct CollectiveTimes<'a> {
     kernels: &'a dyn KernelTimes,
-    topology: &'a Topology,
+    per_node: u32,
     rates: NetworkRates,
+    /// The health of the sickest link within a node: a ring waits for its slowest link, and groups for one another.
+    health_within: f64,
+    /// What the slowest link within a node delivers, and the slowest NIC, in bytes per second.
+    slowest: [f64; 2],
 }
 
 /// GPUs at equal distances in the numbering.
@@ -49,12 +53,16 @@ impl Group {
 impl<'a> CollectiveTimes<'a> {
     /// Collectives on links that deliver these rates.
     #[must_use]
-    pub const fn new(
-        kernels: &'a dyn KernelTimes,
-        topology: &'a Topology,
-        rates: NetworkRates,
-    ) -> Self {
-        Self { kernels, topology, rates }
+    pub fn new(kernels: &'a dyn KernelTimes, topology: &Topology, rates: NetworkRates) -> Self {
+        let links = topology.links().iter().filter(|link| link.class.within_node());
+        let health_within = links.map(|link| link.health).fold(1.0, f64::min);
+        let inside: &[LinkClass] = &[LinkClass::Nvlink, LinkClass::Xgmi, LinkClass::Pcie];
+        // GPUs of meshes and graphs may reach each other over other links alone. Only a cluster without any
+        // link has no rate, and no two GPUs then.
+        let any = || slowest(topology, &rates, &LinkClass::ALL).unwrap_or(f64::INFINITY);
+        let slowest = [inside, &[LinkClass::Nic]]
+            .map(|first| slowest(topology, &rates, first).unwrap_or_else(any));
+        Self { kernels, per_node: topology.gpus_per_node(), rates, health_within, slowest }
     }
 
     /// A collective that leaves `bytes` on every member (or takes them from it). An all-reduce moves twice
@@ -64,46 +72,34 @@ impl<'a> CollectiveTimes<'a> {
         if group.gpus < 2 || bytes.0 == 0 {
             return SimDuration::ZERO;
         }
-        let per_node = self.topology.gpus_per_node();
-        let in_node = (per_node / group.stride.max(1)).clamp(1, group.gpus);
+        let in_node = (self.per_node / group.stride.max(1)).clamp(1, group.gpus);
         if in_node == group.gpus
             && let Some([start, moving]) = self.kernels.collective(op, group.gpus, bytes)
         {
             let TableScale { links, startup } = self.rates.table;
-            return start.scaled(startup) + moving.scaled(1.0 / (links * self.health_within()));
+            return start.scaled(startup) + moving.scaled(1.0 / (links * self.health_within));
         }
         let (n, twice) =
             (f64::from(group.gpus), f64::from(u8::from(op == CollectiveOp::AllReduce)));
         let moved = (1.0 + twice) * bytes.0 as f64 * (n - 1.0) / n;
-        let (first, start, rings): (&[LinkClass], _, f64) = if in_node == group.gpus {
-            let inside = &[LinkClass::Nvlink, LinkClass::Xgmi, LinkClass::Pcie];
+        let [inside, nics] = self.slowest;
+        let (rate, start, rings) = if in_node == group.gpus {
             (inside, self.rates.within_node.alpha, 1.0)
         } else {
-            (&[LinkClass::Nic], self.rates.across_nodes.alpha, f64::from(in_node))
+            (nics, self.rates.across_nodes.alpha, f64::from(in_node))
         };
-        // GPUs of meshes and graphs may reach each other over other links alone. Only a cluster without any
-        // link has no rate, and no two GPUs then.
-        let rate = self.rate_of(first).or_else(|| self.rate_of(&LinkClass::ALL));
-        let rate = rate.unwrap_or(f64::INFINITY);
         start.unwrap_or_default() + SimDuration::from_secs(moved / (rings * rate))
     }
+}
 
-    /// The health of the sickest link within a node: a ring waits for its slowest link, and groups for one another.
-    fn health_within(&self) -> f64 {
-        let links = self.topology.links().iter().filter(|link| link.class.within_node());
-        links.map(|link| link.health).fold(1.0, f64::min)
-    }
-
-    /// What the slowest link of the first of these classes that the cluster has delivers, in bytes per second.
-    fn rate_of(&self, classes: &[LinkClass]) -> Option<f64> {
-        classes.iter().find_map(|&class| {
-            let up = |link: &&Link| link.class == class && link.health > 0.0;
-            let links = self.topology.links().iter().filter(up);
-            let slowest =
-                links.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min)?;
-            // Where NICs are down, those of their nodes that are up carry all.
-            let up = if class == LinkClass::Nic { self.topology.nics_up() } else { 1.0 };
-            Some(slowest * self.rates.efficiency.of(class) * up)
-        })
-    }
+/// What the slowest link of the first of these classes that a cluster has delivers, in bytes per second.
+fn slowest(topology: &Topology, rates: &NetworkRates, classes: &[LinkClass]) -> Option<f64> {
+    classes.iter().find_map(|&class| {
+        let up = |link: &&Link| link.class == class && link.health > 0.0;
+        let links = topology.links().iter().filter(up);
+        let slowest = links.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min)?;
+        // Where NICs are down, those of their nodes that are up carry all.
+        let up = if class == LinkClass::Nic { topology.nics_up() } else { 1.0 };
+        Some(slowest * rates.efficiency.of(class) * up)
+    })
 }

@@ -3,7 +3,8 @@
 //! *Direct* sends one hidden vector for each slot computed elsewhere, padding included. The others
 //! go by [`crate::network::collective`]: by the drawn tokens where there are any, by expectation otherwise.
 //! Of an expert's slots those that come last in the order of tokens are the dropped ones; padding
-//! is not sent, as only buffers of fixed size need it.
+//! is not sent, as only buffers of fixed size need it. Where experts are cut over t GPUs, a slot goes to the one of
+//! them that has its sender's place in a cut; what the others get of it is `step::split`'s matter.
 
 use crate::base::units::{Bytes, ExpertId, GpuId};
 use crate::gate::Counts;
@@ -79,10 +80,12 @@ impl Dispatch {
 
     fn one_for_each_slot(&mut self, counts: &Counts, placement: &Placement, token: Bytes) {
         let ranks = counts.gpus();
+        let split = ranks / placement.ranks() as usize;
         for expert in 0..counts.experts() {
             for from in 0..ranks {
                 let slots = counts.computed(from, expert);
-                for (to, share) in placement.shares(ExpertId(expert as u32), from, slots) {
+                for (host, share) in placement.shares(ExpertId(expert as u32), from, slots) {
+                    let to = host * split + from % split;
                     if from != to {
                         self.cells[from * ranks + to] += Bytes(u64::from(share) * token.0);
                     }
@@ -140,7 +143,8 @@ fn account(
 ) {
     let source = GpuId(first.0 + rank as u32);
     let hosts_of = |expert: usize| placement.hosts(ExpertId(expert as u32));
-    let gpu_of = |rank: u32| GpuId(first.0 + rank);
+    let split = (counts.gpus() / placement.ranks() as usize) as u32;
+    let gpu_of = |host: u32| GpuId(first.0 + host * split + rank as u32 % split);
     if let Some(tokens) = counts.drawn_on(rank) {
         let mut room = counts.kept_by(rank).to_vec();
         let mut experts_on = Vec::new();

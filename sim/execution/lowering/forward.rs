@@ -23,12 +23,19 @@
 //! last one sets out only when it ends: a bound from below, by what one block of rows takes to travel. The last product is
 //! one of three of equal size where experts are gated, else one of two.
 //!
+//! Where experts are cut over GPUs (`step::split`), a dispatch is followed by the cut's gather, a combine by none: it
+//! follows the cut's scatter.
+//!
 //! The exchanges of a GPU run one after another. Between two micro-batches nothing overlaps.
 //!
 //! With pipeline stages, a GPU that has finished a micro-batch sends its tokens to the GPU of the
 //! same rank in the next stage and goes on; that one waits for them.
 
-use super::{At, ExchangePhase, ParallelGrid, SampledSteps, Step, StepPlanner, Totals};
+mod meetings;
+
+use super::{
+    At, ExchangePhase, ParallelGrid, SampledSteps, Step, StepMeeting, StepPlanner, Totals,
+};
 use crate::base::units::GpuId;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::program::{
@@ -48,6 +55,8 @@ pub struct Forward<'a> {
     returning: Vec<Vec<Returning>>,
     /// What dispatch and combine and kernels beside them take of each other.
     contention: [Contention; 2],
+    /// The same of gathers and scatters of cuts.
+    cut_contention: Contention,
     /// The share of the time of experts' products that the last takes, where results travel beside it.
     last_product: Option<f64>,
     /// Steps that are simulated in place of all.
@@ -57,7 +66,8 @@ pub struct Forward<'a> {
 /// What a GPU does once the results of a part are back.
 struct Returning {
     part: u32,
-    back: After,
+    /// The end of the scatter before the combine, if there is one, and of the combine.
+    back: [Option<After>; 2],
     after: Vec<Op>,
 }
 
@@ -67,7 +77,7 @@ struct InFlight {
     part: u32,
     plan: Step,
     /// Meetings that have not been adjourned.
-    left: u8,
+    left: usize,
 }
 
 impl<'a> Forward<'a> {
@@ -84,6 +94,7 @@ impl<'a> Forward<'a> {
             in_flight,
             returning,
             contention,
+            cut_contention: Contention::NONE,
             last_product: None,
             sample: None,
         }
@@ -93,6 +104,13 @@ impl<'a> Forward<'a> {
     #[must_use]
     pub const fn with_last_product(mut self, share: Option<f64>) -> Self {
         self.last_product = share;
+        self
+    }
+
+    /// The same whose experts are cut over GPUs that gather and scatter with this contention.
+    #[must_use]
+    pub const fn with_cut_contention(mut self, contention: Contention) -> Self {
+        self.cut_contention = contention;
         self
     }
 
@@ -122,7 +140,7 @@ impl<'a> Forward<'a> {
             let opens = micro_batch == 0;
             let at = At { round, micro_batch, group: group_in_stage, part, backward: false, opens };
             let plan = self.planner.plan(at, first_gpu);
-            let left = if self.grid.dispatches { 2 } else { 1 };
+            let left = if self.grid.dispatches { plan.meetings() } else { 1 };
             self.in_flight[group].push(InFlight { number, part, plan, left });
             self.in_flight[group].len() - 1
         });
@@ -137,43 +155,6 @@ impl<'a> Forward<'a> {
         };
         let [micro_batch, round] = sample.steps[number as usize];
         (micro_batch, stage * sample.rounds + round)
-    }
-
-    /// An exchange of a part of a step, joined on the exchange stream after own work.
-    fn join(
-        &self,
-        (group, rank): (usize, usize),
-        (number, part, phase): (u32, u32, ExchangePhase),
-        after: After,
-        streams: &mut dyn Fill,
-    ) -> After {
-        let reasons = match phase {
-            ExchangePhase::Dispatch => [Reason::DispatchWait, Reason::Dispatch],
-            ExchangePhase::Combine => [Reason::CombineWait, Reason::Combine],
-        };
-        let meeting = self.meeting_of(group, (number, part), phase);
-        let contention = self.contention[phase as usize];
-        let work = Work::Join { meeting, rank, reasons, contention };
-        streams.push(Stream::Exchange, Command { work, after: Some(after), awaited: true })
-    }
-
-    fn meeting_of(
-        &self,
-        group: usize,
-        (number, part): (u32, u32),
-        phase: ExchangePhase,
-    ) -> MeetingId {
-        let step = group as u64 * u64::from(self.grid.steps()) + u64::from(number);
-        let step = step * u64::from(self.grid.overlap.parts()) + u64::from(part);
-        MeetingId(2 * step + phase as u64)
-    }
-
-    fn of_meeting(&self, MeetingId(id): MeetingId) -> (usize, (u32, u32), ExchangePhase) {
-        let (steps, parts) = (u64::from(self.grid.steps()), u64::from(self.grid.overlap.parts()));
-        let (step, part) = (id / 2 / parts, id / 2 % parts);
-        let (group, number) = (step / steps, step % steps);
-        let both = [ExchangePhase::Dispatch, ExchangePhase::Combine];
-        (group as usize, (number as u32, part as u32), both[(id % 2) as usize])
     }
 
     /// Waits for a micro-batch of the stage before, at its first layer.
@@ -208,14 +189,14 @@ impl<'a> Forward<'a> {
     }
 
     /// What a GPU does before a part's tokens leave, and their dispatch; or its experts, where nothing is sent.
-    /// Says after what the part's experts run.
+    /// Says after what the part's experts run: the dispatch, and the gather behind it where experts are cut.
     fn open(
         &mut self,
         gpu: GpuId,
         (number, part): (u32, u32),
         after: Option<After>,
         streams: &mut dyn Fill,
-    ) -> Option<After> {
+    ) -> [Option<After>; 2] {
         let (group, rank) = self.grid.group_and_rank(gpu);
         let mut before = streams.ops();
         before.extend_from_slice(self.in_flight(group, (number, part)).plan.before(rank));
@@ -225,10 +206,9 @@ impl<'a> Forward<'a> {
         }
         let ready = streams.push(Stream::Compute, own(before, after, true));
         if !self.grid.dispatches {
-            return Some(ready);
+            return [None, Some(ready)];
         }
-        let phase = ExchangePhase::Dispatch;
-        Some(self.join((group, rank), (number, part, phase), ready, streams))
+        self.send_out(gpu, (number, part), ready, streams)
     }
 
     /// What a GPU does for the slots of a part that reached it, and their combine.
@@ -236,7 +216,7 @@ impl<'a> Forward<'a> {
         &mut self,
         gpu: GpuId,
         (number, part): (u32, u32),
-        arrived: Option<After>,
+        [dispatched, arrived]: [Option<After>; 2],
         streams: &mut dyn Fill,
     ) {
         let (group, rank) = self.grid.group_and_rank(gpu);
@@ -249,6 +229,7 @@ impl<'a> Forward<'a> {
             experts.extend_from_slice(plan.experts(rank));
             let covered = Command { work: Work::Covered(local), after: None, awaited: false };
             streams.push(Stream::Compute, covered);
+            await_each(dispatched, streams);
             let last = self.last_product.map(|share| last_product(&mut experts, share));
             let sends = streams.push(Stream::Compute, own(experts, arrived, true));
             if let Some(last) = last {
@@ -259,8 +240,12 @@ impl<'a> Forward<'a> {
             arrived
         };
         let Some(computed) = computed else { return };
-        let phase = ExchangePhase::Combine;
-        let back = self.join((group, rank), (number, part, phase), computed, streams);
+        let back = if dispatches {
+            self.send_back(gpu, (number, part), computed, streams)
+        } else {
+            let of = StepMeeting::Exchange(ExchangePhase::Combine);
+            [None, Some(self.join(gpu, (number, part, of), computed, streams))]
+        };
         self.returning[gpu.index()].push(Returning { part, back, after });
     }
 
@@ -274,8 +259,9 @@ impl<'a> Forward<'a> {
     ) -> Option<After> {
         let returning = &mut self.returning[gpu.index()];
         let at = returning.iter().position(|one| one.part == part)?;
-        let Returning { back, after, .. } = returning.swap_remove(at);
-        Some(streams.push(Stream::Compute, own(after, Some(back), awaited)))
+        let Returning { back: [scattered, back], after, .. } = returning.swap_remove(at);
+        await_each(scattered, streams);
+        Some(streams.push(Stream::Compute, own(after, back, awaited)))
     }
 }
 
@@ -288,6 +274,13 @@ fn last_product(experts: &mut [Op], share: f64) -> Vec<Op> {
         Op { time, ..*op }
     });
     taken.collect()
+}
+
+/// Waits on the compute stream for the first of two meetings in turn, so that each is blamed for its own time.
+fn await_each(first: Option<After>, streams: &mut dyn Fill) {
+    if first.is_some() {
+        streams.push(Stream::Compute, own(Vec::new(), first, false));
+    }
 }
 
 const fn own(work: Vec<Op>, after: Option<After>, awaited: bool) -> Command {
@@ -332,17 +325,16 @@ impl Program for Forward<'_> {
     }
 
     fn meeting(&mut self, meeting: MeetingId) -> Meeting {
-        let (group, part_of_step, phase) = self.of_meeting(meeting);
-        let grid = self.grid;
-        let members = (0..grid.group as usize).map(|rank| grid.gpu(group, rank)).collect();
-        Meeting::Exchange(self.in_flight(group, part_of_step).plan.exchange(phase, members))
+        let (group, part_of_step, of) = self.of_meeting(meeting);
+        let first = self.grid.gpu(group, 0);
+        self.in_flight(group, part_of_step).plan.meeting(of, first)
     }
 
     fn ends_unit(&self, meeting: MeetingId) -> Option<usize> {
         self.sample?;
-        let (group, (number, part), phase) = self.of_meeting(meeting);
+        let (group, (number, part), of) = self.of_meeting(meeting);
         let last = self.ends(number) && part + 1 == self.grid.overlap.parts();
-        (last && phase == ExchangePhase::Combine).then_some(group)
+        (last && of == StepMeeting::Exchange(ExchangePhase::Combine)).then_some(group)
     }
 
     fn adjourned(&mut self, meeting: MeetingId) {

@@ -10,6 +10,8 @@ pub struct ParallelGrid {
     pub gpus: u32,
     /// GPUs in a group that shares one copy of the FFN experts.
     pub group: u32,
+    /// GPUs of it that each expert is cut over, numbered one after another.
+    pub split: u32,
     /// Pipeline stages, outermost in the numbering of GPUs.
     pub stages: u32,
     /// Rounds of gate, dispatch, experts and combine on each GPU: one a layer, or several.
@@ -45,6 +47,11 @@ impl ParallelGrid {
     /// The pipeline stage of a GPU.
     pub(super) const fn stage(&self, gpu: GpuId) -> u32 {
         gpu.0 / self.gpus_per_stage()
+    }
+
+    /// Cuts of a group that meet by themselves, none where experts are whole.
+    pub(super) const fn cuts(&self) -> u32 {
+        if self.split > 1 { self.group / self.split } else { 0 }
     }
 
     /// Steps of every GPU, layers and micro-batches together.

@@ -5,7 +5,8 @@
 //! all it gets and taken all it sends, and `W` the rate of kernels that only move memory:
 //!
 //! ```text
-//!   S   = 3·D·H·b                    the three matrices of a SwiGLU expert                (1)
+//!   S   = 3·D·H·b                    the three matrices of a SwiGLU expert, or the part   (1)
+//!                                    of it that one GPU has where experts are cut
 //!   T_r = x_r + 2·S·n_r / W          received beside what is in use, then copied over it  (2)
 //!   t_r = T_r / period               in each micro-batch of a plan                        (3)
 //! ```
@@ -79,7 +80,7 @@ impl<'a> Rebalancing<'a> {
         let Some(epoch) = plans.epoch(micro_batch) else { return &[] };
         let key = [round, epoch, group];
         if !self.shares.contains_key(&key) {
-            let first = group as usize * self.workload.layout.expert_parallel as usize;
+            let first = group as usize * self.workload.layout.expert_group() as usize;
             let change = plans.change(gate, [round, micro_batch, group], first);
             let times = change.map(|[old, new]| self.times(old, new, first_gpu));
             let period =
@@ -93,15 +94,20 @@ impl<'a> Rebalancing<'a> {
 
     /// Equation (2) for every rank.
     fn times(&mut self, old: &Placement, new: &Placement, first_gpu: GpuId) -> Vec<SimDuration> {
-        let (ranks, expert) = (old.ranks() as usize, self.workload.expert_bytes());
-        let node_of = |rank: u32| self.topology.node_of(GpuId(first_gpu.0 + rank));
+        let split = self.workload.layout.expert_tensor_parallel;
+        let members = old.ranks() * split;
+        let (ranks, expert) = (members as usize, self.workload.expert_bytes_per_gpu());
+        let node_of = |rank: u32| self.topology.node_of(GpuId(first_gpu.0 + rank * split));
         let mut cells = vec![Bytes(0); ranks * ranks];
         let mut received = vec![0; ranks];
         for Move { from, to } in moves(old, new, node_of) {
-            cells[from as usize * ranks + to as usize] += expert;
-            received[to as usize] += 2 * expert.0;
+            for at in 0..split {
+                let [from, to] = [from, to].map(|rank| (rank * split + at) as usize);
+                cells[from * ranks + to] += expert;
+                received[to] += 2 * expert.0;
+            }
         }
-        let members = (0..old.ranks()).map(|rank| GpuId(first_gpu.0 + rank)).collect();
+        let members = (0..members).map(|rank| GpuId(first_gpu.0 + rank)).collect();
         let mut times = self.exchanged(Exchange::new(members, cells));
         for (time, &copied) in times.iter_mut().zip(&received).filter(|&(_, &copied)| copied > 0) {
             *time += self.kernels.memory_bound(Bytes(copied), 1);

@@ -108,7 +108,7 @@ impl<'a> Replicas<'a> {
     ) -> Self {
         let layout = &workload.layout;
         let of = |stride: u32| Group { gpus: per_stage / stride, stride };
-        let groups = [of(layout.tensor_parallel), of(layout.expert_parallel)];
+        let groups = [of(layout.tensor_parallel), of(layout.expert_group())];
         let last = BTreeMap::new();
         let contention = groups.map(|group| {
             let time = collectives.time(CollectiveOp::ReduceScatter, group, LARGE);
@@ -255,7 +255,7 @@ impl<'a> Replicas<'a> {
         }
         let d = u64::from(model.hidden);
         if holders == Holders::Experts {
-            let each = workload.expert_bytes().0 / workload.batch.dtype.bytes();
+            let each = workload.expert_bytes_per_gpu().0 / workload.batch.dtype.bytes();
             return u64::from(workload.experts_per_gpu()) * each;
         }
         let shared = u64::from(workload.layout.tensor_parallel);

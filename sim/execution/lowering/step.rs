@@ -5,6 +5,7 @@ mod drawn;
 mod member;
 mod parts;
 mod planned;
+mod split;
 mod tally;
 
 use drawn::Decided;
@@ -13,7 +14,8 @@ use member::{
     Member, MemberWork, nonzero, outside_experts, rounded, rows_of, sent_by, zero_computation_slots,
 };
 use parts::{Parts, Shared};
-pub use planned::{ExchangePhase, Step};
+pub use planned::{ExchangePhase, Step, StepMeeting};
+use split::Split;
 use tally::tally;
 
 use std::borrow::Cow;
@@ -70,6 +72,8 @@ pub struct StepPlanner<'a> {
     backward: Option<DenseBackward>,
     /// What tensor and context parallelism add to an attention block or dense network in one pass.
     shared: Option<SharedProducts>,
+    /// What GPUs that experts are cut over gather and scatter.
+    split: Option<Split<'a>>,
     /// Bytes of a slot on its way to its expert, and on its way back.
     slot: [u64; 2],
     totals: Totals,
@@ -112,6 +116,7 @@ impl<'a> StepPlanner<'a> {
             beside: [shortcut, shared_op(workload, kernels)],
             backward,
             shared: None,
+            split: None,
             slot: [workload.dispatch_bytes().0 + ahead, workload.combine_bytes().0],
             totals: Totals::default(),
             spare: Vec::new(),
@@ -165,7 +170,7 @@ impl<'a> StepPlanner<'a> {
     /// The same, with the exchanges of a step in which the gate decided alike.
     pub fn plan_sharing(&mut self, at: At, first_gpu: GpuId, alike: Option<&Step>) -> Step {
         let At { round, micro_batch, group, part, backward, .. } = at;
-        let ranks = self.workload.layout.expert_parallel as usize;
+        let ranks = self.workload.layout.expert_group() as usize;
         let first = group as usize * ranks;
         let micro_batch = micro_batch + self.workload.layout.places.lead_in();
         let key = [round, micro_batch, group, first_gpu.0, part];
@@ -188,10 +193,7 @@ impl<'a> StepPlanner<'a> {
         let placement = kept.as_ref().and_then(|kept| kept.placement.as_ref());
         let placement = placement.unwrap_or_else(|| plans.of(&self.gate, planned, first));
         let mut rows = std::mem::take(&mut self.rows);
-        rows_of(placement, &counts, self.workload.model.experts.ffn as usize, &mut rows);
-        if let Some(tile) = self.workload.stack.round_rows {
-            rows.iter_mut().flatten().for_each(|rows| *rows = rounded(*rows, tile));
-        }
+        self.rows_in(placement, &counts, (&mut rows, &mut step));
         let known = kept.as_ref().map(|kept| &kept.dispatch);
         match alike.map(|alike| &alike.dispatch).or(known) {
             _ if self.counted == Scope::Experts => step.dispatch.clear(ranks),
@@ -202,7 +204,8 @@ impl<'a> StepPlanner<'a> {
             self.keep(key, &counts, &step.dispatch, placement);
         }
         let whole = whole.as_ref().unwrap_or(&counts);
-        for (rank, rows) in rows.iter().enumerate() {
+        for rank in 0..ranks {
+            let rows = &rows[rank * placement.ranks() as usize / ranks];
             let share = shares.get(rank).filter(|_| part == 0);
             let share = share.map(|&time| Op { reason: Reason::Rebalance, time });
             let of = Member { rank, counts: &counts, rows };
@@ -217,6 +220,24 @@ impl<'a> StepPlanner<'a> {
             self.totals.add(&step.totals);
         }
         step
+    }
+
+    /// Rows of each part of the experts, and what they take to gather and scatter where experts are cut.
+    fn rows_in(
+        &self,
+        placement: &Placement,
+        counts: &Counts,
+        (rows, step): (&mut Vec<Vec<u32>>, &mut Step),
+    ) {
+        rows_of(placement, counts, self.workload.model.experts.ffn as usize, rows);
+        step.split.clear();
+        if let Some(split) = &self.split {
+            let slots = |rows: &Vec<u32>| rows.iter().map(|&rows| u64::from(rows)).sum();
+            step.split.extend(rows.iter().map(|rows| split.times(slots(rows))));
+        }
+        if let Some(tile) = self.workload.stack.round_rows {
+            rows.iter_mut().flatten().for_each(|rows| *rows = rounded(*rows, tile));
+        }
     }
 
     /// One member's work in a step, and what it does for `all` parts of it if it is the first or last of them.
@@ -274,6 +295,11 @@ impl<'a> StepPlanner<'a> {
         self.totals
     }
 
+    /// Slots that a member takes out of the token order.
+    fn sent(&self, placement: &Placement, of: Member<'_>) -> u64 {
+        self.split.as_ref().map_or_else(|| sent_by(placement, of), |cut| cut.sent(placement, of))
+    }
+
     fn plan_member(
         &mut self,
         (round, [opens, closes]): (u32, [bool; 2]),
@@ -284,7 +310,7 @@ impl<'a> StepPlanner<'a> {
         let rounds = self.workload.gating.scheme.rounds();
         let (first, last) = (round == 0, round + 1 == self.workload.gates());
         let routes = self.counted != Scope::Experts;
-        let sent = if routes && (opens || closes) { sent_by(placement, all) } else { 0 };
+        let sent = if routes && (opens || closes) { self.sent(placement, all) } else { 0 };
         if routes && opens {
             if round.is_multiple_of(rounds) {
                 // Everything in front of a layer's gate that is not the MoE layer.
@@ -349,7 +375,7 @@ impl<'a> StepPlanner<'a> {
         part: &mut MemberWork,
     ) {
         let Some(dense) = &self.backward else { return };
-        let sent = sent_by(placement, of);
+        let sent = self.sent(placement, of);
         let rounds = self.workload.gating.scheme.rounds();
         let (first, last) = (round == 0, round + 1 == self.workload.gates());
         if last {

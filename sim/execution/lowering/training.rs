@@ -55,7 +55,7 @@ struct Cursor {
 /// A step of a group, until all have left its exchanges.
 struct InFlight {
     plan: Rc<Step>,
-    left: u8,
+    left: usize,
 }
 
 /// How the GPUs of a cluster train together.
@@ -65,6 +65,8 @@ pub struct Grid {
     pub gpus: u32,
     /// Of a group that shares one copy of the FFN experts.
     pub group: u32,
+    /// Of those that each expert is cut over, numbered one after another.
+    pub split: u32,
     /// Pipeline stages, outermost in the numbering.
     pub stages: u32,
 }
@@ -76,6 +78,16 @@ impl Grid {
 
     const fn stage(&self, gpu: GpuId) -> u32 {
         gpu.0 / self.per_stage()
+    }
+
+    /// Cuts of a group.
+    const fn cuts(&self) -> u32 {
+        self.group / self.split
+    }
+
+    /// The cut of a GPU within its group, where experts are cut.
+    fn cut_of(&self, gpu: GpuId) -> Option<u32> {
+        (self.split > 1).then(|| gpu.0 % self.group / self.split)
     }
 
     const fn group_of(&self, gpu: GpuId) -> u32 {
@@ -104,6 +116,8 @@ pub struct TrainingStep<'a> {
     /// The gathers of a GPU's rounds that passes wait for: those of a step, or of one pass.
     gathered: BTreeMap<(GpuId, For), After>,
     contention: [Contention; 2],
+    /// Of gathers and scatters of cuts.
+    cut_contention: Contention,
 }
 
 impl<'a> TrainingStep<'a> {
@@ -147,7 +161,15 @@ impl<'a> TrainingStep<'a> {
             left,
             gathered: BTreeMap::new(),
             contention,
+            cut_contention: Contention::NONE,
         }
+    }
+
+    /// The same whose experts are cut over GPUs that gather and scatter with this contention.
+    #[must_use]
+    pub const fn with_cut_contention(mut self, contention: Contention) -> Self {
+        self.cut_contention = contention;
+        self
     }
 
     /// What the gate has decided.
@@ -180,7 +202,8 @@ impl<'a> TrainingStep<'a> {
                 Some(draws) => draws.plan(at, planner, (first, key.kind == StepKind::Again)),
                 None => Rc::new(planner.plan(at, first)),
             };
-            InFlight { plan, left: 2 }
+            let left = plan.meetings();
+            InFlight { plan, left }
         })
     }
 
@@ -276,17 +299,16 @@ impl Program for TrainingStep<'_> {
         if let Some(collective) = self.replicas.meeting(meeting) {
             return collective;
         }
-        let (key, phase) = key_of(meeting);
-        let first = key.group * self.grid.group;
-        let members = (first..first + self.grid.group).map(GpuId).collect();
-        Meeting::Exchange(self.in_flight(key).plan.exchange(phase, members))
+        let (key, of) = key_of(meeting, self.grid.cuts());
+        let first = GpuId(key.group * self.grid.group);
+        self.in_flight(key).plan.meeting(of, first)
     }
 
     fn adjourned(&mut self, meeting: MeetingId) {
         if self.replicas.is_own(meeting) {
             return;
         }
-        let (key, _) = key_of(meeting);
+        let (key, _) = key_of(meeting, self.grid.cuts());
         let step = self.in_flight(key);
         step.left -= 1;
         if step.left == 0

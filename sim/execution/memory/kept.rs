@@ -23,7 +23,7 @@ pub(super) fn begun(workload: &Workload) -> f64 {
 /// (7) of one layer and one micro-batch.
 pub(super) fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
     let (model, batch) = (&workload.model, &workload.batch);
-    let [d, h] = [model.hidden, model.intermediate].map(u64::from);
+    let [d, h] = [model.hidden, workload.expert_columns()].map(u64::from);
     let tokens = u64::from(batch.tokens_per_gpu);
     let between = if whole { u64::from(model.dense.between) } else { 0 };
     let recompute = workload.training.recompute;
@@ -43,7 +43,8 @@ pub(super) fn kept_of_layer(workload: &Workload, whole: bool) -> u64 {
         }
         _ => queries_on(model),
     } + ranks;
-    let slots = tokens * u64::from(workload.slots_per_round());
+    let split = u64::from(workload.layout.expert_tensor_parallel);
+    let slots = tokens * split * u64::from(workload.slots_per_round());
     let b = batch.dtype.bytes();
     let attention = if whole { tokens * (3 * d + columns) * 2 } else { 0 };
     let products = u64::from(model.matrices()) - 1;

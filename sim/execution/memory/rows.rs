@@ -16,9 +16,11 @@ pub fn row_bounds(workload: &Workload) -> [u64; 2] {
     let share = |layer: u32| ffn_share(&experts, &workload.gating, layer as usize);
     // In the layer that gives FFN experts most.
     let share = (0..workload.gates()).map(share).fold(0.0, f64::max);
-    let even = (tokens * slots) as f64 * share;
+    // Rows of all GPUs that an expert is cut over are on each.
+    let split = f64::from(workload.layout.expert_tensor_parallel);
+    let even = (tokens * slots) as f64 * share * split;
     let most = slots.min(u64::from(workload.experts_per_gpu()));
-    [even as u64, u64::from(workload.layout.expert_parallel) * tokens * most]
+    [even as u64, u64::from(workload.layout.expert_group()) * tokens * most]
 }
 
 /// The most rows that a rank of the first group receives in any layer of the first micro-batch, padding
@@ -27,15 +29,15 @@ pub fn row_bounds(workload: &Workload) -> [u64; 2] {
 pub fn hottest_rows(workload: &Workload, seed: u64) -> u64 {
     let gate = Gate::new(workload, Streams::new(seed));
     let mut plans = Plans::new(workload);
-    let ranks = workload.layout.expert_parallel as usize;
+    let gpus = workload.layout.expert_group() as usize;
     let micro_batch = workload.layout.places.lead_in();
     let mut most = 0;
     for layer in 0..workload.gates() {
-        let counts = gate.counts(layer, micro_batch, 0..ranks);
+        let counts = gate.counts(layer, micro_batch, 0..gpus);
         let placement = plans.of(&gate, [layer, micro_batch, 0], 0);
-        let mut rows = vec![0; ranks];
+        let mut rows = vec![0; placement.ranks() as usize];
         for expert in 0..workload.model.experts.ffn {
-            for from in 0..ranks {
+            for from in 0..gpus {
                 let slots = counts.computed(from, expert as usize);
                 for (host, slots) in placement.shares(ExpertId(expert), from, slots) {
                     rows[host] += u64::from(slots);

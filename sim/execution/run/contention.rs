@@ -22,16 +22,21 @@
 
 use super::Inputs;
 use crate::base::units::{Bytes, SimDuration};
+use crate::execution::cost::{CollectiveTimes, Group};
 use crate::execution::program::{Contention, Slowdown};
 use crate::kernels::exchange::{ExchangeShape, Library};
+use crate::kernels::profile::CollectiveOp;
 use crate::network::collective::Algorithm;
 use crate::network::{Balanced, Carries, NetworkRates, Rates};
 use crate::topology::{LinkClass, Topology};
-use crate::workload::{Dtype, Phase, Workload};
+use crate::workload::{Dtype, Overlap, Phase, Workload};
 
 /// SMs that NCCL's kernels hold where nothing else is known: 16 channels of one block each, its usual number within
 /// a node of H100 [nccl].
 pub const NCCL_SMS: u32 = 16;
+
+/// A message that links bind, not what starts it.
+const LARGE: Bytes = Bytes(1 << 30);
 
 /// Times that a byte of an exchange goes through memory on a GPU that sends as much as it receives.
 const TOUCHES: f64 = 4.0;
@@ -69,6 +74,17 @@ pub fn of_collective(topology: &Topology, bytes: Bytes, time: SimDuration) -> Co
     contention(topology, NCCL_SMS, asked, Bound::Tiles)
 }
 
+/// The same for what GPUs gather and scatter that experts are cut over, beside passes that overlap.
+pub(super) fn of_cut(inputs: &Inputs<'_>, collectives: CollectiveTimes<'_>) -> Contention {
+    let gpus = inputs.workload.layout.expert_tensor_parallel;
+    let alone = inputs.workload.stack.overlap == Overlap::None && !inputs.counted.has_backward();
+    if gpus < 2 || alone {
+        return Contention::NONE;
+    }
+    let time = collectives.time(CollectiveOp::AllGather, Group { gpus, stride: 1 }, LARGE);
+    of_collective(inputs.topology, LARGE, time)
+}
+
 /// What binds matrix products.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bound {
@@ -92,7 +108,10 @@ fn contention(topology: &Topology, sms: u32, asked: f64, products: Bound) -> Con
 
 /// Bytes that a GPU sends to others of its node, and to other nodes, under an even choice of experts.
 fn sent(topology: &Topology, workload: &Workload, algorithm: Algorithm, format: Dtype) -> [f64; 2] {
-    let (group, per_node) = (workload.layout.expert_parallel, topology.gpus_per_node());
+    let group = workload.layout.expert_parallel;
+    // Of the GPUs of a node, an all-to-all has one of each cut.
+    let cut = workload.layout.expert_tensor_parallel;
+    let per_node = (topology.gpus_per_node() / cut).max(1);
     let library = match algorithm {
         Algorithm::Direct | Algorithm::Pxn => Library::DeepEpLowLatency,
         Algorithm::OneSided => Library::NvlinkDomain,

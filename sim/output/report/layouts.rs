@@ -61,6 +61,9 @@ pub struct LaidOut {
     pub cluster: String,
     /// GPUs that share one copy of the FFN experts.
     pub expert_parallel: u32,
+    /// GPUs that each expert's width is cut over.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub expert_tensor_parallel: u32,
     /// GPUs that share each dense product.
     pub tensor_parallel: u32,
     /// Pipeline stages.
@@ -94,6 +97,16 @@ pub struct LaidOut {
     pub binds_share: f64,
 }
 
+/// Experts are whole where a result does not say otherwise.
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_one(size: &u32) -> bool {
+    *size == 1
+}
+
 /// The kernels that FFN experts ran as, with the expert-parallel sizes of each.
 fn experts_kernels(run: &[Candidate]) -> BTreeMap<String, BTreeSet<u32>> {
     let mut kernels: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
@@ -111,6 +124,7 @@ impl LaidOut {
         Self {
             cluster: clusters[candidate.cluster].name.clone(),
             expert_parallel: layout.expert_parallel,
+            expert_tensor_parallel: layout.expert_tensor_parallel,
             tensor_parallel: layout.tensor_parallel,
             pipeline_parallel: layout.pipeline_parallel,
             idle_gpus: candidate.idle_gpus,

@@ -33,7 +33,7 @@ impl Loads {
     #[must_use]
     pub fn of(workload: &Workload, seeds: Range<u64>) -> Self {
         let ffn = workload.model.experts.ffn as usize;
-        let group = workload.layout.expert_parallel as usize;
+        let group = workload.layout.expert_group() as usize;
         let (mut entropies, mut peaks) = (Vec::new(), Vec::new());
         for seed in seeds.take(SEEDS) {
             let gate = Gate::new(workload, Streams::new(seed));

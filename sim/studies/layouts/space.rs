@@ -8,6 +8,8 @@ use crate::workload::{ExchangeLibrary, Overlap, Workload};
 pub struct Layout {
     /// GPUs that share one copy of the FFN experts.
     pub expert_parallel: u32,
+    /// GPUs that each expert's width is cut over.
+    pub expert_tensor_parallel: u32,
     /// GPUs that share each dense product.
     pub tensor_parallel: u32,
     /// Pipeline stages.
@@ -27,6 +29,8 @@ pub struct Layout {
 pub struct Space {
     /// Expert-parallel sizes; usually all that divide experts and leave no more than an eighth of the GPUs idle.
     pub expert_parallel: Vec<u32>,
+    /// Sizes that experts' widths are cut over; usually the workload's.
+    pub expert_tensor_parallel: Vec<u32>,
     /// Tensor-parallel sizes; usually powers of two within a node, if attention counts.
     pub tensor_parallel: Vec<u32>,
     /// Stages; usually 1, 2, 4 and 8, if the whole model counts.
@@ -59,21 +63,16 @@ impl Space {
         let whole = counted.is_whole_model();
         let divides = |size: &u32| places.is_multiple_of(*size) && gpus % size <= gpus / MOST_IDLE;
         let experts = or(&self.expert_parallel, &mut (1..=places.min(gpus)).filter(divides));
+        let cuts = [workload.layout.expert_tensor_parallel];
+        let cuts = or(&self.expert_tensor_parallel, &mut cuts.into_iter());
         let within = if whole { topology.gpus_per_node().min(8) } else { 1 };
         let tensor = or(&self.tensor_parallel, &mut powers(within));
         let stages = or(&self.pipeline_parallel, &mut powers(if whole { 8 } else { 1 }));
         let usual = [own / 4, own / 2, own, own.saturating_mul(2), own.saturating_mul(4)];
         let tokens = or(&self.tokens_per_gpu, &mut usual.into_iter().filter(|tokens| *tokens > 0));
-        let first = Layout {
-            expert_parallel: 1,
-            tensor_parallel: 1,
-            pipeline_parallel: 1,
-            tokens_per_gpu: own,
-            library: ExchangeLibrary::Auto,
-            overlap: workload.stack.overlap,
-            tau: None,
-        };
+        let first = Layout::first(workload);
         let all = each(vec![first], &experts, |layout, size| layout.expert_parallel = size);
+        let all = each(all, &cuts, |layout, size| layout.expert_tensor_parallel = size);
         let all = each(all, &tensor, |layout, size| layout.tensor_parallel = size);
         let all = each(all, &stages, |layout, size| layout.pipeline_parallel = size);
         let all = each(all, &tokens, |layout, tokens| layout.tokens_per_gpu = tokens);
@@ -145,6 +144,20 @@ fn each<T: Copy>(all: Vec<Layout>, values: &[T], set: impl Fn(&mut Layout, T)) -
 }
 
 impl Layout {
+    /// One GPU for everything, with the workload's tokens.
+    const fn first(workload: &Workload) -> Self {
+        Self {
+            expert_parallel: 1,
+            expert_tensor_parallel: 1,
+            tensor_parallel: 1,
+            pipeline_parallel: 1,
+            tokens_per_gpu: workload.batch.tokens_per_gpu,
+            library: ExchangeLibrary::Auto,
+            overlap: workload.stack.overlap,
+            tau: None,
+        }
+    }
+
     /// Whether this library and overlap are its.
     fn exchanges_as(
         &self,
@@ -163,6 +176,7 @@ impl Layout {
             own.stack.sms = None;
         }
         own.layout.expert_parallel = self.expert_parallel;
+        own.layout.expert_tensor_parallel = self.expert_tensor_parallel;
         own.layout.tensor_parallel = self.tensor_parallel;
         own.layout.pipeline_parallel = self.pipeline_parallel;
         own.batch.tokens_per_gpu = self.tokens_per_gpu;

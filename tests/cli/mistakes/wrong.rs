@@ -161,6 +161,10 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
         ]),
     ),
     (
+        "experts that do not cut evenly",
+        Args(&["run", "paper", "--set", "workload.layout.expert_tensor_parallel=3"]),
+    ),
+    (
         "two directions through one stage",
         Args(&[
             "run",

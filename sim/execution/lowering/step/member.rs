@@ -66,14 +66,14 @@ pub(super) fn nonzero(op: Op) -> Option<Op> {
     (op.time > SimDuration::ZERO).then_some(op)
 }
 
-/// Rows of the FFN experts of each member, by expert that it holds.
+/// Rows of the FFN experts of each rank of a placement, by expert that it holds.
 pub(super) fn rows_of(
     placement: &Placement,
     counts: &Counts,
     ffn: usize,
     rows: &mut Vec<Vec<u32>>,
 ) {
-    rows.resize_with(counts.gpus(), Vec::new);
+    rows.resize_with(placement.ranks() as usize, Vec::new);
     rows.iter_mut().for_each(Vec::clear);
     for expert in 0..ffn {
         let id = ExpertId(expert as u32);
@@ -124,15 +124,19 @@ pub(super) fn zero_computation_slots(
     let kinds = workload.model.experts.zero_computation;
     let first = workload.model.experts.ffn as usize;
     let mut slots = ZeroComputationSlots::default();
+    // Placed, they are not cut: the GPUs of a cut have them all, and each the tokens that come to it.
+    let gpus = of.counts.gpus();
+    let split = gpus / placement.ranks() as usize;
+    let host = (of.rank / split) as u32;
     let mut expert = first;
     for (kind, experts) in [kinds.zero, kinds.copy, kinds.constant].into_iter().enumerate() {
         let mut mine = 0;
         for _ in 0..experts {
             let hosts = placement.hosts(ExpertId(expert as u32));
-            if local || hosts.contains(&(of.rank as u32)) {
+            if local || hosts.contains(&host) {
                 let kept = |from| u64::from(of.counts.kept(from, expert));
-                let worked: u64 =
-                    if local { kept(of.rank) } else { (0..of.counts.gpus()).map(kept).sum() };
+                let all = (of.rank % split..gpus).step_by(split);
+                let worked: u64 = if local { kept(of.rank) } else { all.map(kept).sum() };
                 mine += 1;
                 slots.copy += if kind == 1 { worked } else { 0 };
                 slots.constant += if kind == 2 { worked } else { 0 };

@@ -23,7 +23,7 @@ const DRAWS: u32 = 8;
 /// How often gates are drawn for each layer of a training step; none where for every micro-batch and group.
 #[must_use]
 pub fn draws_of(topology: &Topology, workload: &Workload) -> Option<u32> {
-    let (layout, group) = (&workload.layout, workload.layout.expert_parallel);
+    let (layout, group) = (&workload.layout, workload.layout.expert_group());
     let groups = layout.in_use(topology.gpus()) / (layout.pipeline_parallel * group);
     let node = topology.gpus_per_node();
     let alike = workload.gating.spread.drift == 0.0

@@ -6,7 +6,7 @@ use super::{Ends, TrainingStep, own};
 use crate::base::units::{Bytes, GpuId};
 use crate::execution::blame::{Op, Reason};
 use crate::execution::lowering::schedule::Part;
-use crate::execution::lowering::{ExchangePhase, Step};
+use crate::execution::lowering::{ExchangePhase, Step, StepMeeting};
 use crate::execution::program::{After, Command, Fill, Stream, Work};
 use crate::workload::Recompute;
 
@@ -14,19 +14,56 @@ impl TrainingStep<'_> {
     fn join(
         &self,
         gpu: GpuId,
-        (key, phase): (Key, ExchangePhase),
+        (key, of): (Key, StepMeeting),
         after: After,
         streams: &mut dyn Fill,
     ) -> After {
-        let reasons = match (key.kind, phase) {
-            (StepKind::Backward, _) => [Reason::BackwardWait, Reason::BackwardExchange],
-            (_, ExchangePhase::Dispatch) => [Reason::DispatchWait, Reason::Dispatch],
-            (_, ExchangePhase::Combine) => [Reason::CombineWait, Reason::Combine],
+        let out =
+            matches!(of, StepMeeting::Exchange(ExchangePhase::Dispatch) | StepMeeting::Gather(_));
+        let waits = match (key.kind, out) {
+            (StepKind::Backward, _) => Reason::BackwardWait,
+            (_, true) => Reason::DispatchWait,
+            (_, false) => Reason::CombineWait,
         };
-        let rank = (gpu.0 % self.grid.group) as usize;
-        let contention = self.contention[phase as usize];
-        let work = Work::Join { meeting: id_of(key, phase), rank, reasons, contention };
+        let rank = gpu.0 % self.grid.group;
+        let (moves, rank, contention) = match of {
+            StepMeeting::Exchange(phase) => {
+                let moves = match (key.kind, phase) {
+                    (StepKind::Backward, _) => Reason::BackwardExchange,
+                    (_, ExchangePhase::Dispatch) => Reason::Dispatch,
+                    (_, ExchangePhase::Combine) => Reason::Combine,
+                };
+                (moves, rank, self.contention[phase as usize])
+            }
+            _ => (Reason::TensorParallel, rank % self.grid.split, self.cut_contention),
+        };
+        let meeting = id_of(key, of, self.grid.cuts());
+        let (rank, reasons) = (rank as usize, [waits, moves]);
+        let work = Work::Join { meeting, rank, reasons, contention };
         streams.push(Stream::Exchange, Command { work, after: Some(after), awaited: true })
+    }
+
+    /// The dispatch of a step, and the gather behind it where experts are cut: their ends, the first only where there
+    /// is a second.
+    fn out(&self, gpu: GpuId, key: Key, after: After, streams: &mut dyn Fill) -> Ended {
+        let of = StepMeeting::Exchange(ExchangePhase::Dispatch);
+        let arrived = self.join(gpu, (key, of), after, streams);
+        match self.grid.cut_of(gpu) {
+            None => Ended { first: None, last: arrived },
+            Some(cut) => {
+                let of = StepMeeting::Gather(cut);
+                Ended { first: Some(arrived), last: self.join(gpu, (key, of), arrived, streams) }
+            }
+        }
+    }
+
+    /// The combine of a step, and the scatter before it where experts are cut.
+    fn back(&self, gpu: GpuId, key: Key, after: After, streams: &mut dyn Fill) -> Ended {
+        let scattered = |cut| self.join(gpu, (key, StepMeeting::Scatter(cut)), after, streams);
+        let first = self.grid.cut_of(gpu).map(scattered);
+        let of = StepMeeting::Exchange(ExchangePhase::Combine);
+        let last = self.join(gpu, (key, of), first.unwrap_or(after), streams);
+        Ended { first, last }
     }
 
     /// Waits for what the neighbour sends, where there is one on another stage.
@@ -95,10 +132,9 @@ impl TrainingStep<'_> {
         let rank = (gpu.0 % self.grid.group) as usize;
         let work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
         let ready = streams.push(Stream::Compute, own(work.before, received, true));
-        let arrived = self.join(gpu, (key, ExchangePhase::Dispatch), ready, streams);
-        streams.push(Stream::Compute, covered(work.local));
+        let arrived = self.out(gpu, key, ready, streams).beside(work.local, streams);
         let computed = streams.push(Stream::Compute, own(work.experts, Some(arrived), true));
-        let back = self.join(gpu, (key, ExchangePhase::Combine), computed, streams);
+        let back = self.back(gpu, key, computed, streams).awaited(streams);
         let sends = ends.last && kind == StepKind::Forward;
         let mixed = streams.push(Stream::Compute, own(work.after, Some(back), sends));
         if sends {
@@ -133,13 +169,12 @@ impl TrainingStep<'_> {
             }
         }
         let ready = streams.push(Stream::Compute, own(work.before, received, true));
-        let arrived = self.join(gpu, (key, ExchangePhase::Dispatch), ready, streams);
-        streams.push(Stream::Compute, covered(work.local));
+        let arrived = self.out(gpu, key, ready, streams).beside(work.local, streams);
         let computed = streams.push(Stream::Compute, own(work.experts, Some(arrived), true));
-        let back = self.join(gpu, (key, ExchangePhase::Combine), computed, streams);
+        let back = self.back(gpu, key, computed, streams).awaited(streams);
         let reduces = weights && self.reduces(gpu, part);
-        let awaited = ends.last || reduces;
-        let done = streams.push(Stream::Compute, own(work.after, Some(back), awaited));
+        let last = own(work.after, Some(back), ends.last || reduces);
+        let done = streams.push(Stream::Compute, last);
         if ends.last {
             self.send(gpu, part, (true, done), streams);
         }
@@ -167,23 +202,25 @@ impl TrainingStep<'_> {
         let [of_experts, of_others] = self.in_flight(back_key).plan.weights(rank).clone();
         let key = self.key(gpu, up, forward, StepKind::Forward);
         let work = Blocks::forward(&self.in_flight(key).plan, rank, streams);
-        let (dispatch, combine) = (ExchangePhase::Dispatch, ExchangePhase::Combine);
 
         let ready_back = streams.push(Stream::Compute, own(back.before, asked, true));
-        let sent_back = self.join(gpu, (back_key, dispatch), ready_back, streams);
+        let sent_back = self.out(gpu, back_key, ready_back, streams);
         let received = ends_up.first.then(|| self.receive(gpu, forward, false, streams)).flatten();
         let received = self.wait_for_parameters(gpu, forward.at(up, false), received, streams);
         let ready = streams.push(Stream::Compute, own(work.before, received, true));
-        let sent = self.join(gpu, (key, dispatch), ready, streams);
+        let sent = self.out(gpu, key, ready, streams);
         streams.push(Stream::Compute, covered(back.local));
+        let sent_back = sent_back.awaited(streams);
         let done_back = streams.push(Stream::Compute, own(back.experts, Some(sent_back), true));
-        let home_back = self.join(gpu, (back_key, combine), done_back, streams);
+        let home_back = self.back(gpu, back_key, done_back, streams);
         streams.push(Stream::Compute, covered(work.local));
+        let sent = sent.awaited(streams);
         let done = streams.push(Stream::Compute, own(work.experts, Some(sent), true));
-        let home = self.join(gpu, (key, combine), done, streams);
+        let home = self.back(gpu, key, done, streams);
         streams.push(Stream::Compute, own(of_experts, None, false));
         back.after.extend(of_others);
         let reduces = self.reduces(gpu, backward);
+        let home_back = home_back.awaited(streams);
         let last = own(back.after, Some(home_back), ends_down.last || reduces);
         let ended = streams.push(Stream::Compute, last);
         if ends_down.last {
@@ -192,6 +229,7 @@ impl TrainingStep<'_> {
         if reduces {
             self.replicas.reduce(gpu, down, backward.micro_batch, ended, streams);
         }
+        let home = home.awaited(streams);
         let mixed = streams.push(Stream::Compute, own(work.after, Some(home), ends_up.last));
         if ends_up.last {
             self.send(gpu, forward, (false, mixed), streams);
@@ -243,6 +281,28 @@ impl Blocks {
             experts: copy(plan.experts(rank)),
             after: copy(plan.after(rank)),
         }
+    }
+}
+
+/// Ends of one or two meetings in turn.
+struct Ended {
+    first: Option<After>,
+    last: After,
+}
+
+impl Ended {
+    /// The same, with own work that hides under them.
+    fn beside(self, local: Vec<Op>, streams: &mut dyn Fill) -> After {
+        streams.push(Stream::Compute, covered(local));
+        self.awaited(streams)
+    }
+
+    /// Waits on the compute stream for the first, so that each is blamed for its own time; the end of the last.
+    fn awaited(self, streams: &mut dyn Fill) -> After {
+        if self.first.is_some() {
+            streams.push(Stream::Compute, own(Vec::new(), self.first, false));
+        }
+        self.last
     }
 }
 

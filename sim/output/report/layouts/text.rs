@@ -51,8 +51,12 @@ pub(super) fn answer(result: &LayoutsResult) -> String {
 /// `EP 8, TP 1, PP 2, 2048 tokens, nccl on CLUSTER`.
 fn spoken(best: &LaidOut) -> String {
     let tau = best.tau.map_or_else(String::new, |tau| format!(", τ = {tau}"));
+    let cut = match best.expert_tensor_parallel {
+        1 => String::new(),
+        size => format!(" ETP {size},"),
+    };
     format!(
-        "EP {}, TP {}, PP {}, {} tokens per GPU, {}{}{tau} on {}",
+        "EP {},{cut} TP {}, PP {}, {} tokens per GPU, {}{}{tau} on {}",
         best.expert_parallel,
         best.tensor_parallel,
         best.pipeline_parallel,
@@ -74,39 +78,44 @@ fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
     let differs = |same: &dyn Fn(&LaidOut) -> bool| !result.front.iter().all(same);
     let cluster = differs(&|one| one.cluster == first.cluster);
     let tau = differs(&|one| one.tau == first.tau);
+    let cut = differs(&|one| one.expert_tensor_parallel == 1);
     let idle = differs(&|one| one.idle_gpus == 0);
     let unit = if result.objective == Objective::Cost { "per USD" } else { "tokens/s" };
     let figures = [3, 4, 4, 7, 10, 9].into_iter().map(Column::right);
-    let more = [tau.then_some(6), idle.then_some(5)].into_iter().flatten().map(Column::right);
+    let shown = [cut, tau, idle];
+    let more = kept(shown, [4, 6, 5]).map(Column::right);
     let names = [Column::left(13).after(2), Column::left(0).after(1)];
     let mut table = Table::of(figures.chain(more).chain(names));
     let head = ["EP", "TP", "PP", "tokens", unit, "step ms"].map(str::to_owned);
-    let optional = [tau.then(|| "τ".to_owned()), idle.then(|| "idle".to_owned())];
+    let optional = kept(shown, ["ETP", "τ", "idle"]).map(str::to_owned);
     let names = ["binds".to_owned(), "exchange".to_owned()];
-    table.row(head.into_iter().chain(optional.into_iter().flatten()).chain(names));
+    table.row(head.into_iter().chain(optional).chain(names));
     let clusters = clusters(result);
     for one in &result.front {
-        let rate = one.tokens_per_s_per_usd.unwrap_or(one.tokens_per_s);
         let sizes = [one.expert_parallel, one.tensor_parallel, one.pipeline_parallel];
         let sizes = sizes.into_iter().chain([one.tokens_per_gpu]).map(|size| size.to_string());
-        let rates = [digits(rate), digits(one.step_ms)];
+        let rate = one.tokens_per_s_per_usd.unwrap_or(one.tokens_per_s);
+        let rates = [rate, one.step_ms].map(digits);
         let own = one.tau.map_or_else(|| "-".to_owned(), |tau| tau.to_string());
-        let optional = [tau.then_some(own), idle.then(|| one.idle_gpus.to_string())];
+        let optional = [one.expert_tensor_parallel.to_string(), own, one.idle_gpus.to_string()];
         let mark = clusters.iter().position(|name| *name == one.cluster).unwrap_or(0) + 1;
         let mark = if cluster { format!(" [{mark}]") } else { String::new() };
         let binds = format!("{} {:.0} %", short(&one.binds), 100.0 * one.binds_share);
         let large = if one.too_large.is_some() { " too large" } else { "" };
         let names = [binds, format!("{}{}{mark}{large}", one.exchange, overlapping(one))];
-        table.row(sizes.chain(rates).chain(optional.into_iter().flatten()).chain(names));
+        table.row(sizes.chain(rates).chain(kept(shown, optional)).chain(names));
     }
     writeln!(out)?;
     table.write(out)?;
-    if cluster {
-        for (at, name) in clusters.iter().enumerate() {
-            wrapped(out, &format!("[{}] ", at + 1), name)?;
-        }
+    for (at, name) in clusters.iter().enumerate().filter(|_| cluster) {
+        wrapped(out, &format!("[{}] ", at + 1), name)?;
     }
     writeln!(out)
+}
+
+/// The values of the columns that are shown.
+fn kept<T, const N: usize>(shown: [bool; N], values: [T; N]) -> impl Iterator<Item = T> {
+    values.into_iter().zip(shown).filter_map(|(value, shown)| shown.then_some(value))
 }
 
 /// That experts do not run as the same kernel in all layouts, so that differences between them may be the kernels'.

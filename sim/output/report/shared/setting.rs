@@ -271,12 +271,12 @@ fn repeated(scenario: &Scenario) -> Option<String> {
 fn straddling(scenario: &Scenario) -> Option<String> {
     let (gpus, per_node) = (scenario.topology.gpus(), scenario.topology.gpus_per_node());
     let astride = |workload: &&Workload| {
-        let group = workload.layout.expert_parallel;
+        let group = workload.layout.expert_group();
         group < per_node
             && !per_node.is_multiple_of(group)
             && workload.layout.in_use(gpus) > per_node
     };
-    let group = workloads(scenario).find(astride)?.layout.expert_parallel;
+    let group = workloads(scenario).find(astride)?.layout.expert_group();
     Some(format!(
         "expert-parallel groups of {group} do not divide nodes of {per_node} GPUs: some lie across two nodes, and their \
          exchanges leave them"

@@ -14,7 +14,8 @@ pub(super) fn idle(scenario: &Scenario, rows: &[Row]) -> Option<String> {
     // Collectives are no flows over links: with these, any link may count.
     let flows_alone = rows.iter().all(|row| {
         let layout = &row.workload.layout;
-        layout.tensor_parallel * layout.context_parallel == 1 || !scenario.counted.is_whole_model()
+        let shared = layout.tensor_parallel * layout.context_parallel > 1;
+        layout.expert_tensor_parallel == 1 && !(shared && scenario.counted.is_whole_model())
     }) && !scenario.counted.has_backward();
     let links = topology.sick_links().map(|(link, _)| link);
     let links =

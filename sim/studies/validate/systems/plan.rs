@@ -6,7 +6,7 @@ use rand::RngExt;
 use toml::{Table, Value};
 
 use super::hardware;
-use super::model::{self, Shape};
+use super::model::{self, Model, Shape};
 use super::question::{self, Per, Question, What};
 use super::recipe;
 use super::row::Row;
@@ -86,8 +86,8 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
     let row = &row;
     let question = question::of(row)?;
     let shape = Shape::of(row)?;
-    let tokens = row.needed("tokens_per_gpu", &row.tokens_per_gpu)?;
-    let ranks = ranks_of(row)?;
+    let (ranks, cut) = (ranks_of(row)?, cut_of(row, question.what)?);
+    let tokens = tokens_of(row, cut)?;
     let stack = stack::of(row, ranks)?;
     if ranks > 1 && stack.library == Library::None {
         return Err(format!("no exchange among {ranks} GPUs"));
@@ -99,14 +99,11 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
     let serves = matches!(question.what, What::Prefill | What::Decode);
     let overlapped_kernel = question.what == What::GroupedProduct && Stack::overlaps(row);
     let taken = stack.sms.filter(|_| overlapped_kernel).unwrap_or(0);
-    let simulated = step.as_ref().map_or(ranks, |step| step.gpus);
+    let simulated = step.as_ref().map_or(ranks * cut, |step| step.gpus);
     let hardware = hardware::of(row, simulated, taken)?;
     let mut model = model::of(row, question.what, &stack, [tokens, ranks])?;
-    if serves && Stack::overlaps(row) {
-        let overlap = Stack::overlap_of_serving(row);
-        if let Some(exchange) = model.workload.get_mut("exchange").and_then(Value::as_table_mut) {
-            exchange.insert("overlap".into(), overlap.word().into());
-        }
+    if serves {
+        served(row, &mut model, [cut, tokens]);
     }
     if training::counted(question.what).is_some() {
         trains(&mut model.workload, step.as_ref());
@@ -120,8 +117,11 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
         gpus: f64::from(row.count("n_gpus", &row.n_gpus)?.unwrap_or(ranks)),
     };
     let open_step = step.as_ref().map_or(0, |step| step.open);
-    let open =
-        stack.open + u32::from(hardware.transferred) + open_step + u32::from(of_recipe.is_some());
+    let open = stack.open
+        + u32::from(cut > 1)
+        + u32::from(hardware.transferred)
+        + open_step
+        + u32::from(of_recipe.is_some());
     let of_step = step.as_ref().map_or_else(Vec::new, |step| step.notes.clone());
     let mut notes: Vec<String> =
         [hardware.notes, stack.notes.clone(), model.notes, of_step].concat();
@@ -135,6 +135,56 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
         plan.recompute_to_fit(row, &scenario, (&hardware.topology, model.workload));
     }
     Ok(plan)
+}
+
+/// GPUs that products are cut over, those of experts too where a row has no expert parallelism beside it, as serving
+/// engines do without [vllm; sglang].
+fn cut_of(row: &Row, what: What) -> Result<u32, String> {
+    let tensor = row.count("tp", &row.tp)?.unwrap_or(1).max(1);
+    let experts = row.count("ep", &row.ep)?.unwrap_or(1);
+    match what {
+        What::Prefill | What::Decode if tensor > 1 && experts > 1 => {
+            Err("it does not say whether experts are cut over tensor parallelism".to_owned())
+        }
+        What::Prefill | What::Decode => Ok(tensor),
+        _ => Ok(1),
+    }
+}
+
+/// Tokens of a GPU in a batch; where products are cut and a row has none, those of one prompt, spread over the GPUs.
+fn tokens_of(row: &Row, cut: u32) -> Result<u32, String> {
+    if cut == 1 || row.count("tokens_per_gpu", &row.tokens_per_gpu)?.is_some() {
+        return row.needed("tokens_per_gpu", &row.tokens_per_gpu);
+    }
+    Ok((row.needed("isl", &row.isl)? / cut).max(1))
+}
+
+/// Says in a workload how a serving engine overlaps its exchanges and cuts its products.
+fn served(row: &Row, model: &mut Model, [cut, tokens]: [u32; 2]) {
+    if Stack::overlaps(row) {
+        let overlap = Stack::overlap_of_serving(row);
+        if let Some(exchange) = model.workload.get_mut("exchange").and_then(Value::as_table_mut) {
+            exchange.insert("overlap".into(), overlap.word().into());
+        }
+    }
+    if cut > 1 {
+        cuts(&mut model.workload, cut);
+        model.notes.push(format!(
+            "products cut over {cut} GPUs, those of experts too; {tokens} tokens of a batch on each"
+        ));
+    }
+}
+
+/// Says in a workload over how many GPUs its products are cut, whose all-reduces are in 16 bits.
+fn cuts(workload: &mut Table, cut: u32) {
+    if let Some(batch) = workload.get_mut("batch").and_then(Value::as_table_mut) {
+        batch.insert("dispatch_dtype".into(), "bf16".into());
+    }
+    if let Some(layout) = workload.get_mut("layout").and_then(Value::as_table_mut) {
+        for key in ["tensor_parallel", "expert_tensor_parallel"] {
+            layout.insert(key.into(), i64::from(cut).into());
+        }
+    }
 }
 
 /// Says in a workload how its step trains.

@@ -76,7 +76,7 @@ const SPECULATIVE: &str = "speculative decoding is not modelled yet";
 const RATIO: &str = "a ratio whose set-up is not stated";
 const OVERLAPPED: &str =
     "an exchange measured under computation: a run reports what nothing hides of it";
-const TENSOR: &str = "experts over tensor parallelism of one layer are not modelled yet";
+const TENSOR: &str = "a layer under tensor parallelism does not say how its experts are cut";
 const CONTEXT: &str = "context parallelism of one layer is not modelled yet";
 
 /// What a row asks.
@@ -99,7 +99,8 @@ pub(super) fn of(row: &Row) -> Result<Question, String> {
         fits(What::Training, unit, &row.unit)?;
         return Ok(Question { what: What::Training, unit });
     }
-    if row.count("tp", &row.tp)?.is_some_and(|tp| tp > 1) {
+    let cut = row.count("tp", &row.tp)?.is_some_and(|tp| tp > 1);
+    if cut && row.family != "serving" {
         return refuse(TENSOR);
     }
     if row.count("cp", &row.cp)?.is_some_and(|cp| cp > 1) {
