@@ -153,7 +153,11 @@ impl<'p> Kernels<'p> {
     /// As [`Self::gemm_over_m`].
     #[must_use]
     pub fn dense(&self, n: u32, k: u32, formats: &[Precision]) -> GemmTimes {
-        self.dense_without(n, k, formats, |_, _| false)
+        let (precision, borrowed) = self.dense_format(formats);
+        match (self.profile.gemm.get(&precision), borrowed) {
+            (Some(family), None) => times::known::dense(family, self.device, precision, (n, k)),
+            _ => self.dense_without(n, k, formats, |_, _| false),
+        }
     }
 
     /// As [`Self::dense`], as if the measured (N, K) that `skip` names had never been.

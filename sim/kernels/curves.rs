@@ -44,6 +44,8 @@
 mod along;
 pub mod curve;
 
+use std::sync::Arc;
+
 use crate::base::statistics::linear::inverse_of_definite;
 
 /// Sites that have a say in an interpolation; more change errors in the fourth digit only.
@@ -83,9 +85,10 @@ pub struct Site {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curves {
     knots: Vec<f64>,
-    sites: Vec<Site>,
+    /// Never changed: clones share them.
+    sites: Arc<Vec<Site>>,
     /// Base-2 logarithms of the coordinates, one row a site.
-    logs: Vec<Vec<f64>>,
+    logs: Arc<Vec<Vec<f64>>>,
     kriging: Kriging,
 }
 
@@ -118,7 +121,7 @@ impl Curves {
             assert!(fits && !scales.is_empty(), "{at:?} for scales {scales:?}");
         }
         let logs = sites.iter().map(|site| logs_of(&site.at)).collect();
-        Self { knots, sites, logs, kriging }
+        Self { knots, sites: Arc::new(sites), logs: Arc::new(logs), kriging }
     }
 
     /// No sites: the prior speaks alone.
@@ -126,6 +129,11 @@ impl Curves {
     pub fn none() -> Self {
         let kriging = Kriging { scales: Vec::new(), noise: 1.0, clip: f64::INFINITY };
         Self::new(Vec::new(), Vec::new(), kriging)
+    }
+
+    /// Which curves these are: equal for a clone, and for no others as long as one of them is kept.
+    pub(in crate::kernels) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.sites) as usize
     }
 
     /// The running sizes at which curves are known.

@@ -3,6 +3,7 @@
 mod collective;
 pub mod fused;
 pub mod grouped;
+pub(in crate::kernels) mod known;
 mod moving;
 
 use super::gemm::{GemmPrior, GemmShape};
@@ -31,6 +32,8 @@ pub struct GemmTimes {
     whole: Curve,
     /// Over all other M.
     broken: Curve,
+    /// What the prior says at the last knot of either, in seconds.
+    prior_at_last: [f64; 2],
     support: Support,
 }
 
@@ -67,7 +70,12 @@ impl GemmTimes {
             }
             _ => (none(), none(), support_of(f64::INFINITY)),
         };
-        Self { prior, device, precision, n, k, whole, broken, support }
+        let at_last = |curve: &Curve| {
+            let m = curve.span().map_or(0, |(_, last)| last.round() as u32);
+            prior.seconds(&device, precision, GemmShape { m, n, k })
+        };
+        let prior_at_last = [at_last(&whole), at_last(&broken)];
+        Self { prior, device, precision, n, k, whole, broken, prior_at_last, support }
     }
 
     /// Where these times come from.
@@ -104,11 +112,11 @@ impl GemmTimes {
             let shape = GemmShape { m, n: self.n, k: self.k };
             self.prior.seconds(&self.device, self.precision, shape)
         };
-        let curve = if is_aligned(m) { &self.whole } else { &self.broken };
+        let [of_whole, of_broken] = self.prior_at_last;
+        let (curve, at_last) =
+            if is_aligned(m) { (&self.whole, of_whole) } else { (&self.broken, of_broken) };
         match (curve.at(m.into()), curve.span()) {
-            (Some(at), Some((_, last))) if f64::from(m) > last => {
-                at * prior(m) / prior(last.round() as u32)
-            }
+            (Some(at), Some((_, last))) if f64::from(m) > last => at * prior(m) / at_last,
             (Some(at), _) => at,
             (None, _) => prior(m),
         }

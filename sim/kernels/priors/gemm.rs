@@ -86,7 +86,7 @@ impl GemmPrior {
     #[must_use]
     pub fn seconds(&self, device: &Device, precision: Precision, shape: GemmShape) -> f64 {
         let rows = f64::from(shape.m);
-        let tiles = Tiles { rows, groups: 1.0, of_height: &|bm| (rows / bm).ceil() };
+        let tiles = Tiles { rows, groups: 1.0, of_height: &|bm| up(rows / bm) };
         self.grouped(device, precision, (shape.n, shape.k), &tiles, (1.0, 1.0))
     }
 
@@ -105,12 +105,15 @@ impl GemmPrior {
         let memory = device.memory_bandwidth.bytes_per_sec() * self.memory_efficiency;
         let bytes = precision.bytes() * (m * k + rows.groups * k * n) + 2.0 * m * n;
         let t_mem = bytes / memory;
-        let mut t_mul = f64::INFINITY;
+        let (mut t_mul, mut of_height) = (f64::INFINITY, (0.0, 0.0));
         for (bm, bn) in TILES {
-            let tiles = (rows.of_height)(bm) * (n / bn).ceil();
+            if of_height.0 != bm {
+                of_height = (bm, (rows.of_height)(bm));
+            }
+            let tiles = of_height.1 * up(n / bn);
             let per_wave = self.rate_of(device, precision, bm, bn);
             for split in SPLITS {
-                let waves = (tiles * split / f64::from(device.sms)).ceil();
+                let waves = up(tiles * split / f64::from(device.sms));
                 let wave = 2.0 * bm * bn * (k / split) / per_wave + self.wave_s;
                 let sums = 4.0 * m * n * split / (memory * self.split_speedup) + self.wave_s;
                 t_mul = t_mul.min(waves * wave + if split > 1.0 { sums } else { 0.0 });
@@ -142,6 +145,12 @@ impl GemmPrior {
         };
         Curve::new(knots.iter().map(|&(m, r)| (m, prior(m) * r.exp())).collect())
     }
+}
+
+/// ⌈x⌉ of what lies between 0 and 2⁶³, where `ceil` is a call on processors that may lack the instruction.
+fn up(x: f64) -> f64 {
+    let whole = x as i64 as f64;
+    if whole < x { whole + 1.0 } else { whole }
 }
 
 /// `(a^p + b^p)^(1/p)`: the larger of two times that overlap, rounded off where they meet.

@@ -28,7 +28,7 @@
 use crate::base::units::SimDuration;
 use crate::kernels::gemm::{GemmPrior, Tiles};
 use crate::kernels::profile::{Family, Precision};
-use crate::kernels::times::GemmTimes;
+use crate::kernels::times::{GemmTimes, known};
 use crate::kernels::{Device, Support, experts::ExpertsShape, floor};
 
 /// Times of the experts of one GPU by grouped GEMMs.
@@ -56,7 +56,7 @@ impl GroupedTimes {
     ) -> Self {
         let halves = if shape.gated { 2 } else { 1 };
         let of = |n: u32, k: u32| {
-            let dense = GemmTimes::without(family, device, precision, (n, k), None, |_, _| false);
+            let dense = known::dense(family, device, precision, (n, k));
             ((n, k), dense)
         };
         let products =
@@ -109,7 +109,11 @@ impl GroupedTimes {
         let tiles = Tiles {
             rows: load.slots as f64,
             groups: load.active as f64,
-            of_height: &|bm| load.rows.iter().map(|&c| (f64::from(c) / bm).ceil()).sum(),
+            // Heights are powers of two.
+            of_height: &|bm| {
+                let (up, shift) = (bm as u64 - 1, (bm as u64).trailing_zeros());
+                load.rows.iter().map(|&c| (u64::from(c) + up) >> shift).sum::<u64>() as f64
+            },
         };
         self.prior.grouped(&self.device, self.precision, (*n, *k), &tiles, (all, each))
     }
