@@ -191,11 +191,25 @@ impl Gate {
     /// If the model has no such round.
     #[must_use]
     pub fn counts(&self, round: u32, micro_batch: u32, gpus: Range<usize>) -> Counts {
+        self.counts_in(None, [round, micro_batch], gpus)
+    }
+
+    /// The same in the memory of counts of this gate that are done with.
+    #[must_use]
+    pub fn counts_in(
+        &self,
+        spare: Option<Counts>,
+        [round, micro_batch]: [u32; 2],
+        gpus: Range<usize>,
+    ) -> Counts {
         let total = self.experts.total() as usize;
         let most =
             self.scheme.most_slots(self.experts.top_k * self.scheme.rounds(), self.experts.ffn);
         let most = most as usize;
-        let mut counts = Counts::empty(gpus.len(), total, most, self.scheme);
+        let mut counts = spare.map_or_else(
+            || Counts::empty(gpus.len(), total, most, self.scheme),
+            |spare| spare.emptied(gpus.len()),
+        );
         let mut draw = Draw::new(self, round, micro_batch);
         let mut lost = None;
         if self.scheme == Scheme::ExpertChoice {

@@ -123,10 +123,10 @@ pub fn simulate_observed<'a>(
     observer: Option<&'a mut dyn Observer>,
 ) -> Result<Outcome, TooLong> {
     let perturbation =
-        inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(Streams::new(seed)));
+        inputs.uncertainty.map_or(Factors::ONE, |open| open.draw(open.streams(seed)));
     let kernels = PerturbedKernels::new(inputs.kernels, perturbation);
     let rates = match inputs.uncertainty {
-        Some(_) => drawn(inputs.rates, inputs.phases, &perturbation, Streams::new(seed)),
+        Some(open) => drawn(inputs.rates, inputs.phases, &perturbation, open.streams(seed)),
         None => inputs.rates,
     };
     // What flaps is up or down for the whole run.
@@ -147,9 +147,9 @@ fn simulate_perturbed<'a>(
     if let Some(engine) = inputs.network.engine {
         return run_with(engine, inputs, seed, observer);
     }
-    // The second run draws what the first did.
-    let own = Drawn::default();
-    let inputs = &Inputs { drawn: inputs.drawn.or(Some(&own)), ..*inputs };
+    // The second run draws what the first did. There is none where nothing is sent.
+    let (own, sends) = (Drawn::default(), inputs.counted != Scope::Experts);
+    let inputs = &Inputs { drawn: inputs.drawn.or(sends.then_some(&own)), ..*inputs };
     // An observer receives one run only, so the choice is made without it.
     let epsilon = inputs.network.epsilon;
     let flows = Flows::of(inputs);
@@ -244,7 +244,7 @@ fn paces(inputs: &Inputs<'_>, seed: u64) -> Vec<Pace> {
 /// What plans each layer's steps.
 fn planner<'a>(inputs: &'a Inputs<'a>, workload: &'a Workload, seed: u64) -> StepPlanner<'a> {
     let (algorithm, gpus_per_node) = (inputs.all_to_all, inputs.topology.gpus_per_node());
-    let gate = |of: &Workload| {
+    let gate = move |of: &Workload| {
         let gate = Gate::new(of, Streams::new(seed));
         if algorithm == Algorithm::Direct { gate } else { gate.keeping_tokens() }
     };
@@ -254,7 +254,7 @@ fn planner<'a>(inputs: &'a Inputs<'a>, workload: &'a Workload, seed: u64) -> Ste
         workload,
         inputs.counted,
         // Plans of places go by the loads of all tokens.
-        gate(inputs.workload),
+        move || gate(inputs.workload),
         LayerCost::new(workload, inputs.kernels, inputs.overheads),
         AllToAll { algorithm, gpus_per_node },
         inputs.kernels,
@@ -371,7 +371,10 @@ fn grid(inputs: &Inputs<'_>) -> ParallelGrid {
 fn network<'a>(engine: Engine, inputs: &Inputs<'a>) -> Box<dyn Network + 'a> {
     let (topology, rates) = (inputs.topology, inputs.rates);
     match engine {
-        Engine::ClosedForm => Box::new(ClosedForm::new(topology, rates)),
+        Engine::ClosedForm => {
+            let of = |steps: &SampledSteps| f64::from(steps.simulated()) / f64::from(steps.units);
+            Box::new(ClosedForm::new(topology, rates).of_share(inputs.steps.map_or(1.0, of)))
+        }
         Engine::Exact => Box::new(FlowNetwork::new(topology, rates)),
         Engine::Quantised => {
             Box::new(FlowNetwork::new(topology, rates).quantised(inputs.network.epsilon))

@@ -43,6 +43,19 @@ impl Counts {
         }
     }
 
+    /// The same memory without a slot in it, for other GPUs of the same gate.
+    pub(super) fn emptied(mut self, gpus: usize) -> Self {
+        for (cells, width) in [
+            (&mut self.kept, self.experts),
+            (&mut self.dropped, self.experts),
+            (&mut self.tokens, self.top_k + 1),
+        ] {
+            cells.clear();
+            cells.resize(gpus * width, 0);
+        }
+        Self { padded: None, lost_weight: 0.0, drawn: None, ..self }
+    }
+
     /// The counts of every `parts`-th GPU from this one on: of one part of each GPU's tokens, where a gate took
     /// each part for a GPU.
     ///

@@ -23,9 +23,9 @@ pub(super) struct Draw<'a> {
     pub(super) layer: &'a Layer,
     layer_number: u32,
     pub(super) ffn: ChaCha8Rng,
-    pub(super) others: ChaCha8Rng,
+    pub(super) others: Seeking,
     /// Draws that all layers have in common.
-    common: ChaCha8Rng,
+    common: Seeking,
     sequences: Option<Cursor<'a>>,
     persistence: Persistence,
     /// The step of decoding, where scores are carried from step to step.
@@ -35,6 +35,28 @@ pub(super) struct Draw<'a> {
     inclusion: Vec<f64>,
     /// Of FFN and other experts.
     expected: [sample::Expected; 2],
+    /// The tokens and slots for which that of FFN experts holds on any GPU, where it does.
+    expects: Option<(u32, u64)>,
+}
+
+/// A stream whose place is taken only where it is read: moving there makes new numbers.
+pub(super) struct Seeking {
+    rng: ChaCha8Rng,
+    ahead: Option<u128>,
+}
+
+impl Seeking {
+    const fn new(rng: ChaCha8Rng) -> Self {
+        Self { rng, ahead: None }
+    }
+
+    /// The stream at its place.
+    pub(super) fn here(&mut self) -> &mut ChaCha8Rng {
+        if let Some(word) = self.ahead.take() {
+            self.rng.set_word_pos(word);
+        }
+        &mut self.rng
+    }
 }
 
 impl<'a> Draw<'a> {
@@ -45,7 +67,7 @@ impl<'a> Draw<'a> {
         if gate.carries_scores(layer) {
             draw.step = Some(micro_batch);
             draw.ffn = gate.streams.named(&format!("gate/ffn/layer={layer}/steps"));
-            draw.common = gate.streams.named("gate/common/steps");
+            draw.common = Seeking::new(gate.streams.named("gate/common/steps"));
         }
         draw
     }
@@ -64,8 +86,8 @@ impl<'a> Draw<'a> {
             layer: &gate.layers[layer as usize],
             layer_number: layer,
             ffn: named("ffn"),
-            others: named("others"),
-            common: gate.streams.named(&format!("gate/common/{batch}")),
+            others: Seeking::new(named("others")),
+            common: Seeking::new(gate.streams.named(&format!("gate/common/{batch}"))),
             sequences,
             persistence: gate.persistence_of(layer),
             step: None,
@@ -73,14 +95,16 @@ impl<'a> Draw<'a> {
             rates: Rates::default(),
             inclusion: vec![],
             expected: Default::default(),
+            expects: None,
         }
     }
 
     /// Moves to the window of one GPU.
     pub(super) fn seek(&mut self, gpu: usize) {
         let window = (gpu as u128) << WINDOW_BITS;
-        for rng in [&mut self.ffn, &mut self.others, &mut self.common] {
-            rng.set_word_pos(window);
+        self.ffn.set_word_pos(window);
+        for stream in [&mut self.others, &mut self.common] {
+            stream.ahead = Some(window);
         }
         self.gpu = gpu;
     }
@@ -124,7 +148,7 @@ impl<'a> Draw<'a> {
         let mut order: Vec<usize> = (0..mean_times.len()).collect();
         order.sort_by(|&a, &b| self.layer.mean_times[a].total_cmp(&self.layer.mean_times[b]));
         // Each walk takes its own copy of the streams and leaves them where no other will go.
-        let rngs = [&mut self.ffn, &mut self.common].map(|rng| {
+        let rngs = [&mut self.ffn, self.common.here()].map(|rng| {
             let begin = rng.get_word_pos();
             let copy = rng.clone();
             rng.set_word_pos(begin + (1 << WALK_BITS));
@@ -144,7 +168,7 @@ impl<'a> Draw<'a> {
         if self.layer.other_shares.is_empty() {
             return 1.0;
         }
-        let difficulty: f64 = StandardNormal.sample(&mut self.others);
+        let difficulty: f64 = StandardNormal.sample(self.others.here());
         (self.gate.difficulty_sd * difficulty).exp()
     }
 
@@ -155,11 +179,11 @@ impl<'a> Draw<'a> {
         let (ffn, others) = chosen.split_at_mut(gate.experts.ffn as usize);
         match (gate.scheme, others.is_empty(), self.sequences.is_some()) {
             (Scheme::TopP { .. }, ..) => {
-                sample::multinomial(&mut self.others, all, &self.layer.ffn_slots, tokens);
+                sample::multinomial(self.others.here(), all, &self.layer.ffn_slots, tokens);
             }
             (_, true, _) => tokens[top_k as usize] = all,
             (_, false, false) => {
-                sample::multinomial(&mut self.others, all, &self.layer.ffn_slots, tokens);
+                sample::multinomial(self.others.here(), all, &self.layer.ffn_slots, tokens);
             }
             (_, false, true) => return self.mixed_counts(ffn, others, tokens),
         }
@@ -189,8 +213,11 @@ impl<'a> Draw<'a> {
         if pooled {
             // What the pool expects is what is drawn below.
         } else if self.sequences.is_none() && !by_group {
-            inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);
-            self.expected[0].set(tokens.into(), &self.inclusion);
+            // GPUs without zero-computation experts all ask for the same.
+            if self.expects.replace((tokens, slots)) != Some((tokens, slots)) {
+                inclusion::capped(&self.layer.ffn_shares, each, &mut self.inclusion);
+                self.expected[0].set(tokens.into(), &self.inclusion);
+            }
         } else {
             self.expected[0].clear(out.len());
             for (sequence, length) in self.sequences() {
@@ -198,7 +225,7 @@ impl<'a> Draw<'a> {
                 self.expect_ffn(sequence, length, each, f64::from(tokens) * share);
             }
         }
-        let (rng, expected) = (&mut self.ffn, &self.expected[0]);
+        let (rng, expected) = (&mut self.ffn, &mut self.expected[0]);
         if let Scheme::Grouped { groups } = scheme {
             groups::grouped_counts(rng, groups, tokens, slots, expected, out);
         } else {
@@ -248,7 +275,7 @@ impl<'a> Draw<'a> {
             let each = slots as f64 / f64::from(tokens);
             inclusion::capped(&self.layer.other_shares, each, &mut self.inclusion);
             self.expected[1].set(tokens.into(), &self.inclusion);
-            sample::counts_with_sum(&mut self.others, tokens, slots, &self.expected[1], out);
+            sample::counts_with_sum(self.others.here(), tokens, slots, &mut self.expected[1], out);
         }
     }
 
@@ -269,11 +296,16 @@ impl<'a> Draw<'a> {
             }
             mean
         });
-        sample::multinomial(&mut self.others, all, &mean, tokens);
+        sample::multinomial(self.others.here(), all, &mean, tokens);
         let slots = slots_of(tokens);
         let classes = [
             (&mut self.ffn, all - tokens[0], slots, ffn),
-            (&mut self.others, all - tokens[top_k], u64::from(all) * top_k as u64 - slots, others),
+            (
+                self.others.here(),
+                all - tokens[top_k],
+                u64::from(all) * top_k as u64 - slots,
+                others,
+            ),
         ];
         for (expected, (rng, with, slots, out)) in self.expected.iter_mut().zip(classes) {
             if slots > 0 {

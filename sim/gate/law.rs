@@ -216,7 +216,7 @@ impl Law {
                 let out = &mut counts[(sequence * layers + layer) * experts..][..experts];
                 let slots = u64::from(length) * top_k as u64;
                 expected.set(length.into(), &pi);
-                sample::counts_with_sum(&mut own, length, slots, &expected, out);
+                sample::counts_with_sum(&mut own, length, slots, &mut expected, out);
             }
         }
         SequenceCounts { layers, experts, top_k, tokens: tokens.to_vec(), counts }

@@ -98,7 +98,8 @@ impl Layer {
         Self {
             mean_times,
             ffn_slots: classes.distribution(offset),
-            slots_table: classes.table(),
+            // Of two slots, sequences know the law itself (`classes`, (3)).
+            slots_table: if experts.top_k == 2 { SlotsTable::default() } else { classes.table() },
             share,
             ffn_shares,
             other_shares,

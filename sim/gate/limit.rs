@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::counts::Counts;
-use super::law::Walk;
-use crate::base::streams::Streams;
-use crate::workload::{Batch, Capacity, DropBy, Experts, Gating, Persistence, Scoring, ShareOf};
-
 use super::layer::Layer;
+use super::pick::Picker;
+use super::sample::Race;
+use crate::base::streams::Streams;
+use crate::workload::{Batch, Capacity, DropBy, Experts, Gating, Scoring, ShareOf};
 
 /// Tokens whose mixing weights stand for those of all.
 const SAMPLE: usize = 1024;
@@ -44,8 +44,17 @@ pub(super) struct Limits {
     scoring: Scoring,
 }
 
-/// Of each expert, sums of the least 0, 1, … mixing weights of a sample.
-type Sums = Vec<Vec<f64>>;
+/// Of an expert, mixing weights of a sample.
+#[derive(Clone, Debug, Default)]
+struct Weights {
+    number: usize,
+    sum: f64,
+    /// Sums of the least 0, 1, … of them, where the least are dropped.
+    least: Vec<f64>,
+}
+
+/// The same of each expert.
+type Sums = Vec<Weights>;
 
 impl Limits {
     /// The limits of a model with these layers, or nothing where nothing is dropped.
@@ -76,14 +85,16 @@ impl Limits {
     /// Moves slots beyond the limits from kept to dropped, of the layer of this number.
     pub(super) fn apply(&self, counts: &mut Counts, (number, layer): (u32, &Layer)) {
         let experts = counts.experts;
-        for (cell, kept) in counts.kept.iter_mut().enumerate() {
-            let chosen = *kept;
-            counts.dropped[cell] = chosen.saturating_sub(self.slots[cell % experts]);
-            *kept -= counts.dropped[cell];
-            let dropped = counts.dropped[cell];
-            if dropped > 0 {
+        let rows = counts.dropped.chunks_exact_mut(experts);
+        for (kept, dropped) in counts.kept.chunks_exact_mut(experts).zip(rows) {
+            for (expert, &limit) in self.slots.iter().enumerate() {
+                let chosen = kept[expert];
+                if chosen <= limit {
+                    continue;
+                }
+                (kept[expert], dropped[expert]) = (limit, chosen - limit);
                 let sums = self.weights[number as usize].get_or_init(|| self.sums(number, layer));
-                counts.lost_weight += self.lost(&sums[cell % experts], chosen, dropped);
+                counts.lost_weight += self.lost(&sums[expert], chosen, chosen - limit);
             }
         }
         counts.padded = self.pads.then(|| self.slots.clone());
@@ -92,14 +103,14 @@ impl Limits {
     /// Those of a layer, which do not depend on how many tokens there are: runs of other batches share them.
     fn sums(&self, number: u32, layer: &Layer) -> Arc<Sums> {
         let times: Vec<u64> = layer.mean_times.iter().map(|time| time.to_bits()).collect();
-        let key = (self.streams, number, self.top_k, self.scoring == Scoring::Softmax, times);
+        let words = [self.scoring == Scoring::Softmax, self.by == DropBy::Probability];
+        let key = (self.streams, number, self.top_k, words, times);
         // A thread that panicked has not left a sample half drawn.
         let held = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = held().get(&key) {
             return Arc::clone(known);
         }
-        let drawn =
-            Arc::new(mixing_weights(layer, (self.top_k, self.scoring), self.streams, number));
+        let drawn = Arc::new(self.mixing_weights(layer, number));
         let mut known = held();
         if known.len() >= MOST_KNOWN {
             known.pop_first();
@@ -108,19 +119,46 @@ impl Limits {
         drawn
     }
 
-    /// Mixing weight of `dropped` of `chosen` slots, from the sample's sums.
-    fn lost(&self, sums: &[f64], chosen: u32, dropped: u32) -> f64 {
-        let number = sums.len() - 1;
+    /// Mixing weights that tokens of a layer give to each expert.
+    fn mixing_weights(&self, layer: &Layer, number: u32) -> Sums {
+        let rng = self.streams.named(&format!("gate/mixing/layer={number}"));
+        let (times, ffn) = (layer.mean_times.clone(), layer.ffn_shares.len());
+        let mut sums = vec![Weights::default(); times.len()];
+        let mut picker = Picker::new(times, ffn, self.top_k, rng);
+        let mut race = Race::new(self.top_k);
+        for _ in 0..SAMPLE {
+            picker.next_in_time(self.top_k, &mut race);
+            for (expert, weight) in race.weights(self.scoring) {
+                let own = &mut sums[expert];
+                own.number += 1;
+                own.sum += weight;
+                if self.by == DropBy::Probability {
+                    own.least.push(weight);
+                }
+            }
+        }
+        for Weights { least, .. } in &mut sums {
+            least.sort_unstable_by(f64::total_cmp);
+            let mut sum = 0.0;
+            least.iter_mut().for_each(|weight| sum += std::mem::replace(weight, sum));
+            least.push(sum);
+        }
+        sums
+    }
+
+    /// Mixing weight of `dropped` of `chosen` slots, from those of the sample.
+    fn lost(&self, of: &Weights, chosen: u32, dropped: u32) -> f64 {
+        let &Weights { number, sum, ref least } = of;
         if number == 0 {
             return f64::from(dropped);
         }
         let share = f64::from(dropped) / f64::from(chosen);
         let below = match self.by {
-            DropBy::Position => share * sums[number],
+            DropBy::Position => share * sum,
             DropBy::Probability => {
                 let at = share * number as f64;
                 let low = (at as usize).min(number - 1);
-                sums[low] + (at - low as f64) * (sums[low + 1] - sums[low])
+                least[low] + (at - low as f64) * (least[low + 1] - least[low])
             }
         };
         below / number as f64 * f64::from(chosen)
@@ -157,36 +195,9 @@ fn slots_of(experts: &Experts, batch: &Batch, factor: f64, of: ShareOf) -> Vec<u
     limits
 }
 
-/// Samples that were drawn, by all that decides them: seed, layer, slots of a token, whether scores are a softmax, and
-/// weights of experts. A few megabytes.
+/// Samples that were drawn, by all that decides them: seed, layer, slots of a token, whether scores are a softmax and the
+/// least dropped, and weights of experts. A few megabytes.
 static KNOWN: Mutex<BTreeMap<Key, Arc<Sums>>> = Mutex::new(BTreeMap::new());
-type Key = (Streams, u32, usize, bool, Vec<u64>);
+type Key = (Streams, u32, usize, [bool; 2], Vec<u64>);
 /// Samples kept at most.
-const MOST_KNOWN: usize = 256;
-
-/// Sums of the least 0, 1, … mixing weights that tokens of a layer give to each expert.
-fn mixing_weights(
-    layer: &Layer,
-    (top_k, scoring): (usize, Scoring),
-    streams: Streams,
-    number: u32,
-) -> Sums {
-    let name = format!("gate/mixing/layer={number}");
-    let rngs = [streams.named(&name), streams.named(&format!("{name}/unused"))];
-    let times = layer.mean_times.clone();
-    let mut weights = vec![vec![]; times.len()];
-    let mut walk = Walk::new(times, top_k, Persistence::default(), vec![], rngs);
-    for _ in 0..SAMPLE {
-        walk.next().for_each(drop);
-        walk.weights(scoring).for_each(|(expert, weight)| weights[expert].push(weight));
-    }
-    let cumulated = |mut weights: Vec<f64>| {
-        weights.sort_by(f64::total_cmp);
-        let sums = weights.iter().scan(0.0, |sum, weight| {
-            *sum += weight;
-            Some(*sum)
-        });
-        std::iter::once(0.0).chain(sums).collect()
-    };
-    weights.into_iter().map(cumulated).collect()
-}
+const MOST_KNOWN: usize = 1024;

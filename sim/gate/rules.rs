@@ -76,7 +76,7 @@ pub(super) fn expert_choice_counts(draw: &mut Draw<'_>, first: usize, counts: &m
             &mut draw.ffn,
             gate.tokens_per_gpu,
             take as u64,
-            &expected,
+            &mut expected,
             &mut column,
         );
         for (gpu, &n) in column.iter().enumerate() {
@@ -88,7 +88,7 @@ pub(super) fn expert_choice_counts(draw: &mut Draw<'_>, first: usize, counts: &m
         let slots = counts.kept_by(gpu).iter().map(|&n| u64::from(n)).sum();
         let tokens = &mut counts.tokens[gpu * (experts + 1)..][..=experts];
         let p = poisson_binomial(inclusion);
-        sample::multinomial(&mut draw.others, gate.tokens_per_gpu, &p, tokens);
+        sample::multinomial(draw.others.here(), gate.tokens_per_gpu, &p, tokens);
         settle(tokens, slots);
     }
 }

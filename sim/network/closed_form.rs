@@ -141,6 +141,14 @@ impl<'a> ClosedForm<'a> {
         self
     }
 
+    /// The same in a sample that is this share of a run: as much of what may be spent on measuring, and one exchange at
+    /// least, where a run could measure one.
+    #[must_use]
+    pub const fn of_share(mut self, share: f64) -> Self {
+        self.measuring_left = (MEASURING as f64 * share) as u64;
+        self
+    }
+
     /// Schedules the deliveries of an exchange whose last member joined now.
     fn start(&mut self, now: SimTime, id: ExchangeId, waiting: &Waiting) {
         let exchange = &waiting.exchange;
@@ -305,8 +313,11 @@ impl<'a> ClosedForm<'a> {
         self.network_report.flows += flows;
         self.network_report.certified += u64::from(certificate.holds() && !overlaps);
         let cost = flows.saturating_mul(flows);
-        if self.network_report.exchanges.is_power_of_two() && cost <= self.measuring_left {
-            self.measuring_left -= cost;
+        let first =
+            self.measuring_left > 0 && self.network_report.measured == 0 && cost <= MEASURING;
+        let affordable = first || cost <= self.measuring_left;
+        if self.network_report.exchanges.is_power_of_two() && affordable {
+            self.measuring_left = self.measuring_left.saturating_sub(cost);
             let ended = self.as_flows(waiting);
             let (ours, theirs) = (now + last, ended.max(now));
             let difference = ours.ps() as f64 - theirs.ps() as f64;

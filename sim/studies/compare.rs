@@ -22,9 +22,11 @@ use crate::studies::study::{Reached, WhatIf, run_keeping};
 use crate::topology::{Cost, LinkClass};
 use crate::workload::Workload;
 
+mod case;
 mod catch_up;
 mod paired;
 
+pub use case::ClusterCase;
 pub use catch_up::{CatchUp, catch_ups};
 pub use paired::{Ratio, ratio_of};
 
@@ -32,54 +34,6 @@ pub use paired::{Ratio, ratio_of};
 const STEP: f64 = 1.25;
 /// No network is made faster than this to catch up with another.
 const MOST: f64 = 64.0;
-
-/// A cluster with the workload to run on it.
-pub struct ClusterCase {
-    /// The cluster's name.
-    pub name: String,
-    /// Everything that decides its runs; one case.
-    pub scenario: Scenario,
-    /// Price and power of the cluster by a price book.
-    pub cost: Cost,
-    /// What the gates of the compared workload decide under the first seed.
-    drawn: Drawn,
-}
-
-impl ClusterCase {
-    /// A cluster case with its price by a book.
-    #[must_use]
-    pub fn new(name: String, scenario: Scenario, book: &crate::topology::PriceBook) -> Self {
-        let cost = Cost::of(&scenario.topology, book);
-        Self { name, scenario, cost, drawn: Drawn::default() }
-    }
-
-    /// The workload that is compared, and what its gates decide under the first seed.
-    fn drawn(&self) -> (&Workload, &Drawn) {
-        (self.own(), &self.drawn)
-    }
-
-    /// The same cluster case, of which nothing has run.
-    pub(super) fn again(&self) -> Self {
-        let (name, scenario) = (self.name.clone(), self.scenario.clone());
-        Self { name, scenario, cost: self.cost, drawn: Drawn::default() }
-    }
-
-    fn vanilla(&self) -> &Workload {
-        &self.scenario.cases[0].vanilla
-    }
-
-    /// Whether a vanilla workload and its MoE++ twin are compared, not one workload alone.
-    #[must_use]
-    pub fn is_pair(&self) -> bool {
-        !self.scenario.cases[0].moepp.is_empty()
-    }
-
-    /// The workload that is compared: MoE++ if there is one.
-    #[must_use]
-    pub fn own(&self) -> &Workload {
-        self.scenario.cases[0].moepp.first().unwrap_or_else(|| self.vanilla())
-    }
-}
 
 /// What could be made better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +186,7 @@ pub fn compare(
     cluster_cases: &[ClusterCase],
     threads: usize,
 ) -> Result<Vec<ClusterResult>, TooLong> {
+    case::share(cluster_cases);
     cluster_cases.iter().map(|cluster_case| evaluate(cluster_case, threads)).collect()
 }
 
@@ -269,16 +224,13 @@ fn outcomes(cluster_case: &ClusterCase, threads: usize) -> Result<(usize, Vec<Ou
     let scenario = &cluster_case.scenario;
     let seeds: Vec<u64> = scenario.seeds.clone().collect();
     // Where there is no MoE++ workload, vanilla is compared with itself.
-    let both: &[&Workload] = match scenario.cases[0].moepp.first() {
-        Some(moepp) => &[cluster_case.vanilla(), moepp],
-        None => &[cluster_case.vanilla()],
-    };
+    let both = cluster_case.workloads();
     let kinds = both.len();
     let outcomes = in_parallel(kinds * seeds.len(), threads, |at| {
         let (of, seed) = (at % kinds, seeds[at / kinds]);
         let run = (both[of], scenario.overheads, seed);
         let first = of == kinds - 1 && seed == scenario.seeds.start;
-        let drawn = first.then_some(&cluster_case.drawn);
+        let drawn = cluster_case.kept(at).or(first.then_some(cluster_case.drawn().1));
         run_keeping(scenario, run, &WhatIf::NOTHING, None, drawn)
     });
     Ok((kinds, outcomes.into_iter().collect::<Result<_, _>>()?))

@@ -23,8 +23,8 @@ mod expansion;
 mod precision;
 mod what_if;
 
-pub use precision::Reached;
 use precision::precise;
+pub use precision::{Reached, can_be_sampled};
 pub use what_if::WhatIf;
 
 /// One line of a study: one workload over all seeds.
@@ -236,7 +236,8 @@ fn run_of(
 ) -> Result<Outcome, TooLong> {
     let (topology, profile) = (&scenario.topology, &scenario.profile);
     let kernels = Kernels::new(profile, topology.gpu().device());
-    let uncertainty = scenario.calibration_uncertainty.then(|| Uncertainty::of(&kernels, workload));
+    let open = || Uncertainty::of(&kernels, workload).under(what_if.calibration);
+    let uncertainty = scenario.calibration_uncertainty.then(open);
     let carrier = match scenario.carrier(workload) {
         Ok(carrier) => carrier,
         // Reading a scenario lets no such workload through.

@@ -28,6 +28,8 @@ use crate::workload::{Dtype, Workload};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Uncertainty {
     families: [(String, Option<LogErrors>); 5],
+    /// The seed to draw under, in place of a run's.
+    seed: Option<u64>,
 }
 
 /// One factor per family: how much longer its parts take in this sample than predicted.
@@ -78,7 +80,21 @@ impl Uncertainty {
                     inter_node.and_then(|f| f.evidence.log_errors.clone()),
                 ),
             ],
+            seed: None,
         }
+    }
+
+    /// The same drawn under this seed, where there is one, whatever a run's is: runs that draw alike otherwise then
+    /// differ in it.
+    #[must_use]
+    pub fn under(self, seed: Option<u64>) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The streams that a run under this seed draws from.
+    #[must_use]
+    pub fn streams(&self, seed: u64) -> Streams {
+        Streams::new(self.seed.unwrap_or(seed))
     }
 
     /// One calibration sample: a factor for each family.

@@ -19,6 +19,7 @@ use split::Split;
 use tally::tally;
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 
 use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
@@ -53,7 +54,8 @@ pub struct At {
 pub struct StepPlanner<'a> {
     workload: &'a Workload,
     counted: Scope,
-    gate: Gate,
+    /// Made when it is first asked: not at all where all was drawn before.
+    gate: LazyCell<Gate, Box<dyn FnOnce() -> Gate + 'a>>,
     /// Where micro-batches are exchanged in parts.
     parts: Option<Parts>,
     /// Taken out while a step is planned.
@@ -78,6 +80,8 @@ pub struct StepPlanner<'a> {
     slot: [u64; 2],
     totals: Totals,
     spare: Vec<Step>,
+    /// Counts of the gate that are done with.
+    spare_counts: Option<Counts>,
     rows: Vec<Vec<u32>>,
 }
 
@@ -87,7 +91,7 @@ impl<'a> StepPlanner<'a> {
     pub fn new(
         workload: &'a Workload,
         counted: Scope,
-        gate: Gate,
+        gate: impl FnOnce() -> Gate + 'a,
         cost: LayerCost<'a>,
         all_to_all: AllToAll,
         kernels: &dyn KernelTimes,
@@ -104,7 +108,7 @@ impl<'a> StepPlanner<'a> {
         Self {
             workload,
             counted,
-            gate,
+            gate: LazyCell::new(Box::new(gate)),
             parts: None,
             plans: Some(Plans::new(workload)),
             drawn: None,
@@ -120,6 +124,7 @@ impl<'a> StepPlanner<'a> {
             slot: [workload.dispatch_bytes().0 + ahead, workload.combine_bytes().0],
             totals: Totals::default(),
             spare: Vec::new(),
+            spare_counts: None,
             rows: Vec::new(),
         }
     }
@@ -219,6 +224,9 @@ impl<'a> StepPlanner<'a> {
             step.totals = tally(self.workload, &counts, &step.dispatch);
             self.totals.add(&step.totals);
         }
+        if let (Cow::Owned(counts), None) = (counts, &self.parts) {
+            self.spare_counts = Some(counts);
+        }
         step
     }
 
@@ -265,7 +273,10 @@ impl<'a> StepPlanner<'a> {
     fn counts(&mut self, at: [u32; 2], gpus: std::ops::Range<usize>, part: usize) -> Shared {
         match &mut self.parts {
             Some(parts) => parts.counts(at, gpus, part),
-            None => Shared { counts: self.gate.counts(at[0], at[1], gpus), whole: None },
+            None => {
+                let spare = self.spare_counts.take();
+                Shared { counts: self.gate.counts_in(spare, at, gpus), whole: None }
+            }
         }
     }
 

@@ -285,8 +285,8 @@ pub(in crate::gate) fn grouped_counts(
 ) {
     let per_group = out.len() / groups as usize;
     for (group, out) in out.chunks_exact_mut(per_group).enumerate() {
-        let expected = expected.part(group * per_group..(group + 1) * per_group);
-        sample::counts_with_sum(rng, tokens, slots / u64::from(groups), &expected, out);
+        let mut expected = expected.part(group * per_group..(group + 1) * per_group);
+        sample::counts_with_sum(rng, tokens, slots / u64::from(groups), &mut expected, out);
     }
 }
 

@@ -32,11 +32,14 @@ const NORMAL_FROM: f64 = 16.0;
 pub(in crate::gate) struct Expected {
     mean: Vec<f64>,
     variance: Vec<f64>,
+    /// c of these variances, where they were asked for since these last changed.
+    spread: Vec<f64>,
 }
 
 impl Expected {
     /// Expects nothing of `experts` experts.
     pub(in crate::gate) fn clear(&mut self, experts: usize) {
+        self.spread.clear();
         for sums in [&mut self.mean, &mut self.variance] {
             sums.clear();
             sums.resize(experts, 0.0);
@@ -45,6 +48,7 @@ impl Expected {
 
     /// Adds `tokens` tokens with these inclusion probabilities [(1)].
     pub(in crate::gate) fn add(&mut self, tokens: f64, inclusion: &[f64]) {
+        self.spread.clear();
         for ((mean, variance), p) in self.mean.iter_mut().zip(&mut self.variance).zip(inclusion) {
             *mean += tokens * p;
             *variance += tokens * p * (1.0 - p);
@@ -53,12 +57,14 @@ impl Expected {
 
     /// Adds `tokens` tokens that choose one expert with this probability.
     pub(in crate::gate) fn add_one(&mut self, expert: usize, tokens: f64, p: f64) {
+        self.spread.clear();
         self.mean[expert] += tokens * p;
         self.variance[expert] += tokens * p * (1.0 - p);
     }
 
     /// Expects this many slots in place of what there is, in the same proportions.
     pub(in crate::gate) fn scale_to(&mut self, slots: f64) {
+        self.spread.clear();
         let sum: f64 = self.mean.iter().sum();
         let scale = if sum > 0.0 { slots / sum } else { 0.0 };
         self.mean.iter_mut().chain(&mut self.variance).for_each(|x| *x *= scale);
@@ -68,15 +74,24 @@ impl Expected {
     pub(in crate::gate) fn part(&self, experts: std::ops::Range<usize>) -> Self {
         let [mean, variance] =
             [&self.mean, &self.variance].map(|sums| sums[experts.clone()].to_vec());
-        Self { mean, variance }
+        Self { mean, variance, spread: vec![] }
     }
 
     /// Expects of `tokens` tokens these means and variances each.
     pub(in crate::gate) fn set_each(&mut self, tokens: f64, mean: &[f64], variance: &[f64]) {
+        self.spread.clear();
         for (sums, each) in [(&mut self.mean, mean), (&mut self.variance, variance)] {
             sums.clear();
             sums.extend(each.iter().map(|x| tokens * x));
         }
+    }
+
+    /// Means, and the c of (1) that their variances ask for.
+    fn mean_and_spread(&mut self) -> (&[f64], &[f64]) {
+        if self.spread.len() != self.variance.len() {
+            spreads(&self.variance, &mut self.spread);
+        }
+        (&self.mean, &self.spread)
     }
 
     /// Means, by expert.
@@ -104,23 +119,24 @@ pub(in crate::gate) fn counts_with_sum(
     rng: &mut ChaCha8Rng,
     trials: u32,
     total: u64,
-    expected: &Expected,
+    expected: &mut Expected,
     out: &mut [u32],
 ) {
     let room = u64::from(trials) * out.len() as u64;
     assert!(total <= room, "{total} slots of {trials} tokens over {} experts", out.len());
-    let spread = spreads(&expected.variance);
+    let (mean, spread) = expected.mean_and_spread();
     let mut sum = 0;
-    for ((n, &mean), &c) in out.iter_mut().zip(&expected.mean).zip(&spread) {
+    for ((n, &mean), &c) in out.iter_mut().zip(mean).zip(spread) {
         *n = one_count(rng, trials, mean, c);
         sum += u64::from(*n);
     }
-    correct_sum(trials, total as i64 - sum as i64, &spread, out);
+    correct_sum(trials, total as i64 - sum as i64, spread, out);
 }
 
 /// The c_i whose corrected variances are these.
-fn spreads(variance: &[f64]) -> Vec<f64> {
-    let mut spread = variance.to_vec();
+fn spreads(variance: &[f64], spread: &mut Vec<f64>) {
+    spread.clear();
+    spread.extend_from_slice(variance);
     // Converges by a factor of about the largest c_i/Σc a round. That ratio cannot pass one half
     // in a design of fixed size with negative correlations; the floor keeps others finite.
     for _ in 0..4 {
@@ -132,7 +148,6 @@ fn spreads(variance: &[f64]) -> Vec<f64> {
             *c = v / (1.0 - *c / sum).max(0.5);
         }
     }
-    spread
 }
 
 /// One count of this mean and variance, between 0 and `trials`.
@@ -234,6 +249,12 @@ impl Race {
             let wait: f64 = Exp1.sample(rng);
             wait * mean
         }));
+    }
+
+    /// A race in which these arrived, first to last: as many as it has places.
+    pub(in crate::gate) fn set(&mut self, arrivals: impl Iterator<Item = (f64, usize)>) {
+        self.first.clear();
+        self.first.extend(arrivals);
     }
 
     /// Runs the race with these arrival times.

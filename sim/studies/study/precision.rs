@@ -13,7 +13,7 @@
 
 use rand::seq::SliceRandom;
 
-use super::expansion::{Expansion, expand, students};
+use super::expansion::{Expansion, Groups, expand, students};
 use crate::base::statistics::{COVERAGE, variance};
 use crate::base::streams::Streams;
 use crate::config::Scenario;
@@ -88,28 +88,39 @@ struct Units {
     /// Micro-batches, and rounds of each on a stage.
     shape: [u32; 2],
     order: Vec<u32>,
+    groups: Groups,
+}
+
+/// Micro-batches, and rounds of each on a stage.
+fn shape_of_run(workload: &Workload) -> [u32; 2] {
+    let rounds = workload.layers_per_gpu() * workload.gating.scheme.rounds();
+    [workload.batch.micro_batches, rounds]
+}
+
+/// Whether a run of a workload has units that are drawn alike, and enough of them: where it has not, it is simulated whole
+/// whatever precision is asked for.
+#[must_use]
+pub fn can_be_sampled(workload: &Workload, counted: Scope) -> bool {
+    let in_turn = workload.layout.pipeline_parallel > 1 && counted == Scope::ModelForward;
+    let [micro_batches, rounds] = shape_of_run(workload);
+    let alone = workload.stack.overlap == Overlap::None && workload.gating.scheme.rounds() == 1;
+    let layers = alone && micro_batches * rounds >= MANY_LAYERS;
+    !counted.has_backward() && !in_turn && (micro_batches >= MANY || layers)
 }
 
 impl Units {
     /// Those of a run that is worth sampling.
-    fn of(workload: &Workload, counted: Scope, seed: u64) -> Option<Self> {
-        let in_turn = workload.layout.pipeline_parallel > 1 && counted == Scope::ModelForward;
-        if counted.has_backward() || in_turn {
+    fn of(inputs: &Inputs<'_>, counted: Scope, seed: u64) -> Option<Self> {
+        let workload = inputs.workload;
+        if !can_be_sampled(workload, counted) {
             return None;
         }
-        let (rounds, micro_batches) =
-            (workload.gating.scheme.rounds(), workload.batch.micro_batches);
-        let shape = [micro_batches, workload.layers_per_gpu() * rounds];
-        let of_layers = micro_batches < MANY;
-        let layers = shape[0] * shape[1];
-        let alone = workload.stack.overlap == Overlap::None && rounds == 1;
-        if of_layers && (layers < MANY_LAYERS || !alone) {
-            return None;
-        }
-        let last = if of_layers { layers - 1 } else { micro_batches };
+        let shape = shape_of_run(workload);
+        let of_layers = shape[0] < MANY;
+        let last = if of_layers { shape[0] * shape[1] - 1 } else { shape[0] };
         let mut order: Vec<u32> = (1..last).collect();
         order.shuffle(&mut Streams::new(seed).named("precision/units"));
-        Some(Self { of_layers, shape, order })
+        Some(Self { of_layers, shape, order, groups: groups_of(inputs) })
     }
 
     /// The steps of a sample of this many of them, in order of time; none where that is most of the run.
@@ -129,6 +140,18 @@ impl Units {
     }
 }
 
+/// Whether a run's groups differ by what they draw alone: all GPUs and links are in full health, and each group lies in a
+/// node, which are all alike. Groups over several nodes may meet different routes.
+fn groups_of(inputs: &Inputs<'_>) -> Groups {
+    let (topology, layout) = (inputs.topology, &inputs.workload.layout);
+    let healthy = topology.slow_gpus().is_empty()
+        && topology.flapping().is_empty()
+        && topology.sick_links().next().is_none();
+    let within = topology.gpus_per_node().is_multiple_of(layout.expert_parallel);
+    let alike = healthy && within && layout.pipeline_parallel == 1;
+    if alike { Groups::Alike } else { Groups::Unknown }
+}
+
 /// The outcome of a run by samples of it, as large as the scenario's precision asks, beside a vanilla run where there is one;
 /// none where it is to be run whole.
 pub(super) fn precise(
@@ -138,7 +161,7 @@ pub(super) fn precise(
     vanilla: Option<&Outcome>,
 ) -> Option<Result<Outcome, TooLong>> {
     let wanted = scenario.precision?;
-    let units = Units::of(inputs.workload, scenario.counted, seed)?;
+    let units = Units::of(inputs, scenario.counted, seed)?;
     let (own, seeds) = (Drawn::default(), scenario.seeds.end - scenario.seeds.start);
     // What gates decided in a sample holds in a larger one.
     let drawn = inputs.drawn.or(Some(&own));
@@ -168,7 +191,8 @@ fn sampled(
         outside *= 0.5;
         let outcome = run(Some(&steps))?;
         let sample = outcome.sample.as_ref().expect("steps were given");
-        let Expansion { seconds, half_width } = expand(&sample.seconds, shape_of(sample), outside);
+        let known = (&sample.seconds[..], units.groups);
+        let Expansion { seconds, half_width } = expand(known, shape_of(sample), outside);
         let own = half_width / seconds;
         let mut whole = outcome.of_whole(seconds, half_width);
         let of_gain = beside.map_or(0.0, |vanilla| gain_half_width(vanilla, &whole, outside));

@@ -13,11 +13,14 @@ pub struct WhatIf {
     pub startup: f64,
     /// Kernels that take no time.
     pub without: Option<Reason>,
+    /// The seed under which what calibration leaves open is drawn, in place of the run's.
+    pub calibration: Option<u64>,
 }
 
 impl WhatIf {
     /// All as it is.
-    pub const NOTHING: Self = Self { bandwidth: ByClass::all(1.0), startup: 1.0, without: None };
+    pub const NOTHING: Self =
+        Self { bandwidth: ByClass::all(1.0), startup: 1.0, without: None, calibration: None };
 
     /// Kernels of this reason taking no time.
     #[must_use]
@@ -35,6 +38,12 @@ impl WhatIf {
     #[must_use]
     pub const fn startup(factor: f64) -> Self {
         Self { startup: factor, ..Self::NOTHING }
+    }
+
+    /// What calibration leaves open being drawn under this seed, whatever the run's.
+    #[must_use]
+    pub const fn calibrated(seed: u64) -> Self {
+        Self { calibration: Some(seed), ..Self::NOTHING }
     }
 
     pub(super) fn on(&self, mut rates: NetworkRates) -> NetworkRates {

@@ -15,9 +15,17 @@ use crate::placement::Placement;
 const MOST_CELLS: usize = 8 << 20;
 
 /// Steps that were planned before, by round, micro-batch, group, first GPU and part.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Drawn {
     kept: Mutex<Kept>,
+    /// Cells that are kept at most.
+    most: usize,
+}
+
+impl Default for Drawn {
+    fn default() -> Self {
+        Self::one_of(1)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,13 +44,19 @@ pub(super) struct Decided {
 }
 
 impl Drawn {
+    /// One of so many that together keep no more than one does alone.
+    #[must_use]
+    pub fn one_of(number: usize) -> Self {
+        Self { kept: Mutex::default(), most: MOST_CELLS / number.max(1) }
+    }
+
     pub(super) fn of(&self, step: [u32; 5]) -> Option<Arc<Decided>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).steps.get(&step).cloned()
     }
 
     pub(super) fn keep(&self, step: [u32; 5], decided: impl FnOnce() -> Decided) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.cells < MOST_CELLS && !kept.steps.contains_key(&step) {
+        if kept.cells < self.most && !kept.steps.contains_key(&step) {
             let decided = decided();
             let (gpus, experts) = (decided.counts.gpus(), decided.counts.experts());
             kept.cells += gpus * (2 * experts + 2 * gpus) + decided.counts.drawn_cells() / 2;

@@ -1,7 +1,7 @@
 //! Runs a plan as `moesim run` runs its files, and says how far off it may be.
 //!
 //! The prediction is the mean over seeds with calibration taken at its word. Its 90 % interval is
-//! that of runs that each draw what calibration leaves open, wider by [`OPEN`] for every input that
+//! that of runs that each draw what calibration leaves open, their gates deciding as under one of these seeds in turn, wider by [`OPEN`] for every input that
 //! the row does not state or that a relative stands in for:
 //!
 //! ```text
@@ -20,10 +20,11 @@ use crate::base::units::FlopRate;
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
 use crate::execution::cost::{Roofline, operations_per_token};
+use crate::execution::lowering::Drawn;
 use crate::execution::outcome::Outcome;
 use crate::execution::run::{Inputs, simulate};
 use crate::network::NetworkRates;
-use crate::studies::study;
+use crate::studies::study::{self, WhatIf};
 use crate::topology::GpuSpec;
 use crate::workload::Workload;
 
@@ -86,14 +87,27 @@ pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
     if plan.question.what == What::Decode {
         return of_decode(plan, &scenario, &workload);
     }
-    let outcomes = runs(&scenario, &workload, scenario.seeds.clone())?;
+    let seeds: Vec<u64> = scenario.seeds.clone().collect();
+    // What gates decide is drawn once for all runs of a seed.
+    let gates: Vec<Drawn> = seeds.iter().map(|_| Drawn::one_of(seeds.len())).collect();
+    let run = |scenario: &Scenario, at: usize, what_if: &WhatIf| {
+        let asked = (&workload, scenario.overheads, seeds[at]);
+        let outcome = study::run_keeping(scenario, asked, what_if, None, Some(&gates[at]));
+        outcome.map_err(|too_long| too_long.to_string())
+    };
+    let outcomes: Vec<Outcome> = (0..seeds.len())
+        .map(|at| run(&scenario, at, &WhatIf::NOTHING))
+        .collect::<Result<_, _>>()?;
     let times: Vec<f64> = outcomes.iter().map(own).collect();
     let time = mean(&times);
     if !(time.is_finite() && time > 0.0) {
         return Err("the run spends no time on what was measured".to_owned());
     }
     scenario.calibration_uncertainty = true;
-    let drawn: Vec<f64> = runs(&scenario, &workload, 0..DRAWS)?.iter().map(own).collect();
+    let drawn: Vec<f64> = (0..DRAWS)
+        .map(|draw| run(&scenario, draw as usize % seeds.len(), &WhatIf::calibrated(draw)))
+        .map(|outcome| outcome.map(|outcome| own(&outcome)))
+        .collect::<Result<_, _>>()?;
     Ok(Seconds {
         time,
         ends: interval(time, &drawn, plan),
@@ -105,7 +119,8 @@ pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
 
 /// Runs a decode step. One over many nodes is slow to run: one seed, and what is left open moves its parts.
 fn of_decode(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Seconds, String> {
-    let outcome = &runs(scenario, workload, 0..1)?[0];
+    let outcome = study::run(scenario, workload, scenario.overheads, 0);
+    let outcome = &outcome.map_err(|too_long| too_long.to_string())?;
     let time = seconds_of(outcome, plan);
     let drawn = training::drawn(scenario, workload, (time, outcome), 0..DRAWS)?;
     Ok(Seconds {
@@ -171,16 +186,6 @@ fn bases(outcome: &Outcome) -> Vec<String> {
         .collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     all.into_iter().map(|(_, line)| line).collect()
-}
-
-fn runs(
-    scenario: &Scenario,
-    workload: &Workload,
-    seeds: std::ops::Range<u64>,
-) -> Result<Vec<Outcome>, String> {
-    let run = |seed| study::run(scenario, workload, scenario.overheads, seed);
-    let outcomes: Result<Vec<Outcome>, _> = seeds.map(run).collect();
-    outcomes.map_err(|too_long| too_long.to_string())
 }
 
 /// Equation (1): the ends of the interval in seconds.
