@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, overload
 
 from . import _moesim, results
 from ._errors import mistake
-from ._inputs import File, Given, file, literal, overrides
+from ._inputs import File, Given, file, literal, overrides, with_precision
 from ._progress import bar
 
 Set = Union[Mapping[str, Any], Iterable[str], None]
@@ -77,6 +77,7 @@ def run(
     profile: Path | None = None,
     strict: bool = False,
     allow_oom: bool = False,
+    precision: str | None = None,
     threads: int | None = None,
     set: Set = None,
     progress: bool = True,
@@ -90,6 +91,8 @@ def run(
         profile: run on this measured device: a profile file.
         strict: refuse kernels whose constants are borrowed from another kernel, format or GPU.
         allow_oom: run what does not fit into the GPUs' memory, and say so.
+        precision: how exactly the mean time over seeds is wanted, ``"0.5%"``: no more is simulated than that takes;
+            all, or what the scenario says, if None.
         threads: results are the same for any number; all cores if None.
         set: overrides, ``{"workload.batch.tokens_per_gpu": 4096}``.
         progress: show a bar, where tqdm or rich is installed.
@@ -97,7 +100,7 @@ def run(
     """
     own = _Question("run")
     own.place("scenario", [_scenario(own, scenario)])
-    own.set(set, overrides, {"topology": own.given("topology", topology)})
+    own.set(set, with_precision(overrides, precision), {"topology": own.given("topology", topology)})
     own.option("profile", profile).option("strict", strict).option("allow_oom", allow_oom).option("threads", threads)
     return results.RunResult.from_json(own.ask(progress))
 
@@ -127,6 +130,7 @@ def explain(
     workload: str | None = None,
     tau: float | None = None,
     allow_oom: bool = False,
+    precision: str | None = None,
     set: Set = None,
     progress: bool = True,
     **overrides: Any,
@@ -138,12 +142,14 @@ def explain(
         workload: the MoE++ workload to explain; the first case's if None.
         tau: its τ; the scenario's breakdown, or its last, if None.
         allow_oom: run what does not fit into the GPUs' memory, and say so.
+        precision: how exactly the mean time over seeds is wanted, ``"0.5%"``: no more is simulated than that takes;
+            all, or what the scenario says, if None.
         set: overrides; ``overrides``: the same as keywords.
         progress: show a bar.
     """
     own = _Question("explain")
     own.place("scenario", [_scenario(own, scenario)]).option("workload", workload).option("tau", tau)
-    own.set(set, overrides).option("allow_oom", allow_oom)
+    own.set(set, with_precision(overrides, precision)).option("allow_oom", allow_oom)
     return results.ExplanationResult.from_json(own.ask(progress))
 
 
@@ -191,6 +197,7 @@ def advise(
     worth: float | None = None,
     strict: bool = False,
     allow_oom: bool = False,
+    precision: str | None = None,
     set: Set = None,
     progress: bool = True,
     **overrides: Any,
@@ -207,6 +214,8 @@ def advise(
         worth: the gain in percent from which MoE++ pays.
         strict: refuse kernels whose constants are borrowed.
         allow_oom: run what does not fit into the GPUs' memory, and say so.
+        precision: how exactly the mean time over seeds is wanted, ``"0.5%"``: no more is simulated than that takes;
+            all, or what the scenario says, if None.
         set: overrides; ``overrides``: the same as keywords.
         progress: show a bar.
     """
@@ -218,7 +227,8 @@ def advise(
     if cluster is not None:
         own.options.append(("topology", [cluster]))
         own.flags += ["--topology", cluster, "--counted", counted, "--seeds", seeds]
-    own.option("workload", workload).option("tau", tau).option("worth", worth).set(set, overrides)
+    own.option("workload", workload).option("tau", tau).option("worth", worth)
+    own.set(set, with_precision(overrides, precision))
     own.option("strict", strict).option("allow_oom", allow_oom)
     return results.AdviceResult.from_json(own.ask(progress))
 
@@ -261,6 +271,7 @@ def compare(
     prices: Path | None = None,
     strict: bool = False,
     allow_oom: bool = False,
+    precision: str | None = None,
     set: Set = None,
     progress: bool = True,
     **overrides: Any,
@@ -279,11 +290,13 @@ def compare(
         prices: a price book; the built-in one if None.
         strict: refuse kernels whose constants are borrowed.
         allow_oom: run what does not fit into the GPUs' memory, and say so.
+        precision: how exactly the mean time over seeds is wanted, ``"0.5%"``: no more is simulated than that takes;
+            all, or what the scenario says, if None.
         set: overrides; ``overrides``: the same as keywords.
         progress: show a bar.
     """
     own = _comparison("compare", clusters, vanilla, moepp, counted, seeds, no_calibration_error, overheads, strict,
-                      allow_oom, set, overrides)
+                      allow_oom, set, with_precision(overrides, precision))
     own.option("equal", equal).option("prices", prices)
     return results.ComparisonResult.from_json(own.ask(progress))
 
@@ -307,6 +320,7 @@ def plan(
     prices: Path | None = None,
     strict: bool = False,
     allow_oom: bool = False,
+    precision: str | None = None,
     set: Set = None,
     progress: bool = True,
     **overrides: Any,
@@ -322,11 +336,11 @@ def plan(
         max_usd: leave out clusters that cost more.
         tau: τ to look at first.
         quality: a CSV of quality over τ; the paper's if None.
-        vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, set, progress,
-            overrides: as of ``compare``.
+        vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, precision, set,
+            progress, overrides: as of ``compare``.
     """
     own = _comparison("plan", clusters, vanilla, moepp, counted, seeds, no_calibration_error, overheads, strict,
-                      allow_oom, set, overrides)
+                      allow_oom, set, with_precision(overrides, precision))
     own.option("tokens_per_s", tokens_per_s).option("step_ms", step_ms).option("layer_ms", layer_ms)
     own.option("probability", probability).option("max_usd", max_usd).option("tau", list(tau), joined=True)
     own.option("quality", quality).option("prices", prices)
@@ -355,6 +369,7 @@ def layouts(
     prices: Path | None = None,
     strict: bool = False,
     allow_oom: bool = False,
+    precision: str | None = None,
     set: Set = None,
     progress: bool = True,
     **overrides: Any,
@@ -366,11 +381,11 @@ def layouts(
         objective: what is wanted most.
         ep, etp, tp, pp, tokens, library, overlap, tau: what to try; where empty, what fits, and the workload's overlap.
         exhaustive: run every layout, those too that their bounds would drop.
-        vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, set, progress,
-            overrides: as of ``compare``.
+        vanilla, moepp, counted, seeds, no_calibration_error, overheads, prices, strict, allow_oom, precision, set,
+            progress, overrides: as of ``compare``.
     """
     own = _comparison("layouts", clusters, vanilla, moepp, counted, seeds, no_calibration_error, overheads, strict,
-                      allow_oom, set, overrides)
+                      allow_oom, set, with_precision(overrides, precision))
     own.option("objective", objective, "--for")
     for name, values in [("ep", ep), ("etp", etp), ("tp", tp), ("pp", pp), ("tokens", tokens), ("library", library),
                          ("overlap", overlap), ("tau", tau)]:

@@ -156,6 +156,11 @@ def overrides(set: Mapping[str, Any] | Iterable[str] | None, keywords: Mapping[s
     return lines + [f"{key.replace('__', '.')}={literal(value)}" for key, value in keywords.items()]
 
 
+def with_precision(keywords: Mapping[str, Any], precision: str | None) -> dict[str, Any]:
+    """Keywords with the precision that is asked for, where one is."""
+    return {**keywords, **({} if precision is None else {"precision": precision})}
+
+
 def literal(value: Any) -> str:
     """A value as ``--set`` reads it: a text bare, all else as TOML."""
     if isinstance(value, str):

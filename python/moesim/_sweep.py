@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _moesim
 from ._errors import MoesimError, mistake
-from ._inputs import Given, file, overrides
+from ._inputs import Given, file, overrides, with_precision
 from ._progress import Told, bar
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def sweep(
     plot: bool = False,
     strict: bool = False,
     allow_oom: bool = False,
+    precision: str | None = None,
     set: Set = None,
     progress: bool = True,
     **overrides: Any,
@@ -123,10 +124,12 @@ def sweep(
         plot: draw the gain over what varies, whatever the plan asks for.
         strict: refuse kernels whose constants are borrowed.
         allow_oom: run what does not fit into the GPUs' memory, and say so.
+        precision: how exactly the mean time over seeds is wanted, ``"0.5%"``: no more is simulated than that takes;
+            all, or what the plan says, if None.
         set: overrides at every point; ``overrides``: the same as keywords.
         progress: show a bar, where tqdm or rich is installed.
     """
-    asked = _plan(plan, set, allow_oom, strict, overrides)
+    asked = _plan(plan, set, allow_oom, strict, with_precision(overrides, precision))
     cut = asked.cut()
     kept = tempfile.TemporaryDirectory(prefix="moesim-") if out is None else None
     folder = pathlib.Path(kept.name) / "results" if kept is not None else pathlib.Path(os.fspath(out or ""))

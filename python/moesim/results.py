@@ -577,6 +577,9 @@ class LaidOut(Part):
     pipeline_parallel: int
     """Pipeline stages."""
 
+    sampled: Sampled | None
+    """Where a precision was asked for: how much of its runs was simulated, and what it reached."""
+
     step_ms: float
     """Time of a step in milliseconds."""
 
@@ -965,6 +968,9 @@ class PlanCandidate(Part):
     """How sure that is: how far single points scatter about a line, or the standard error of a
     curve, if it is known.
     """
+
+    sampled: Sampled | None
+    """Where a precision was asked for: how much of its runs was simulated, and what it reached."""
 
     target_tokens_per_s: float
     """The target in tokens per second."""

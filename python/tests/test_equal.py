@@ -10,6 +10,7 @@ FEW = {"seeds": "0..2", "progress": False}
 ASKED = {
     "run": lambda: moesim.run("paper", set=SMALL, seeds="0..2"),
     "run with threads": lambda: moesim.run("paper", set=SMALL, seeds="0..1", threads=1, tau=[0.75]),
+    "run to a precision": lambda: moesim.run("paper", set=SMALL, seeds="0..1", tau=[0.75], precision="1%"),
     "memory": lambda: moesim.memory("paper", workload__batch__micro_batches=2),
     "explain": lambda: moesim.explain("paper", set=SMALL, seeds="0..1", workload="moepp-1b", tau=0.75),
     "advise": lambda: moesim.advise("moe-1b", topology="h100-4x8-rail", counted="moe-layer", seeds="0..2", tau=0.5),

@@ -17,7 +17,7 @@ use crate::execution::outcome::{Outcome, TooLong};
 use crate::kernels;
 use crate::studies::advise::{Part, shares};
 use crate::studies::compare::ClusterCase;
-use crate::studies::study::{WhatIf, run_if};
+use crate::studies::study::{Reached, WhatIf, run_if};
 use crate::workload::Workload;
 
 mod bound;
@@ -80,6 +80,8 @@ pub struct Candidate {
     pub binds: (Part, f64),
     /// The kernel that its FFN experts run as.
     pub experts: Option<String>,
+    /// How much of its runs was simulated and what precision that reached, where one was asked for.
+    pub reached: Option<Reached>,
 }
 
 impl Candidate {
@@ -305,6 +307,7 @@ fn candidate(
         least_ms: 1e3 * open.least_secs,
         binds,
         experts: outcomes.first().and_then(experts_of),
+        reached: Reached::of(scenario, &outcomes, None),
     })
 }
 

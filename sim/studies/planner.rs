@@ -31,11 +31,13 @@ use crate::execution::blame::Reason;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::kernels::TimedBasis;
 use crate::studies::compare::{ClusterCase, ClusterResult, Knob, evaluate};
-use crate::studies::study::{WhatIf, run_if};
+use crate::studies::study::{Reached, WhatIf, run_if};
 use crate::workload::Workload;
 
+mod candidate;
 pub mod quality;
 
+pub use candidate::Candidate;
 pub use quality::{Doubt, Law, NoiseFrom, Quality, Trend};
 
 /// What is asked for.
@@ -58,45 +60,6 @@ impl Target {
             Self::StepMs(most) => 1e3 * tokens as f64 / most,
             Self::LayerMs(most) => 1e3 * tokens as f64 / (most * layers),
         }
-    }
-}
-
-/// One τ on one cluster.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    /// The cluster.
-    pub cluster: String,
-    /// τ; none for vanilla.
-    pub tau: Option<f64>,
-    /// Tokens per second by seed.
-    pub tokens_per_sec: Vec<f64>,
-    /// The target in tokens per second.
-    pub target: f64,
-    /// Equation (1).
-    pub probability: f64,
-    /// Expected quality; none of vanilla where it was not measured.
-    pub quality: Option<Quality>,
-    /// The arithmetic of what does not fit into the GPUs' memory; such a candidate is not recommended unless asked to
-    /// run all the same.
-    pub too_large: Option<String>,
-}
-
-impl Candidate {
-    /// Mean tokens per second.
-    #[must_use]
-    pub fn mean(&self) -> f64 {
-        mean(&self.tokens_per_sec)
-    }
-
-    /// Expected quality, if it is known.
-    fn expected(&self) -> Option<f64> {
-        self.quality.map(|quality| quality.expected)
-    }
-
-    /// How far the mean lies above the target, in percent of the target.
-    #[must_use]
-    pub fn margin_percent(&self) -> f64 {
-        100.0 * (self.mean() / self.target - 1.0)
     }
 }
 
@@ -300,6 +263,7 @@ fn candidate(
         tokens_per_sec,
         target,
         quality: question.trend.and_then(|trend| trend.at(tau)),
+        reached: Reached::of(scenario, &outcomes, None),
     })
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
+use super::shared::sampled::Sampled;
 use super::shared::setting::Setting;
 use super::shared::word;
 use crate::studies::compare::ClusterCase;
@@ -95,6 +96,9 @@ pub struct LaidOut {
     pub binds: String,
     /// Its share.
     pub binds_share: f64,
+    /// Where a precision was asked for: how much of its runs was simulated, and what it reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
 }
 
 /// Experts are whole where a result does not say otherwise.
@@ -143,6 +147,7 @@ impl LaidOut {
             step_ms_least: candidate.least_ms,
             binds: candidate.binds.0.label().to_owned(),
             binds_share: candidate.binds.1,
+            sampled: candidate.reached.map(Sampled::from),
         }
     }
 }

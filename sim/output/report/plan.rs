@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared::knobs::elasticities;
 use super::shared::made_by::MadeBy;
+use super::shared::sampled::Sampled;
 use super::shared::setting::Setting;
 use super::shared::stands_on::{Basis, bases};
 use crate::studies::compare::ClusterCase;
@@ -156,6 +157,9 @@ pub struct PlanCandidate {
     pub fits: bool,
     /// The arithmetic, where it does not.
     pub too_large: Option<String>,
+    /// Where a precision was asked for: how much of its runs was simulated, and what it reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
 }
 
 impl PlanCandidate {
@@ -172,6 +176,7 @@ impl PlanCandidate {
             quality_extrapolated: candidate.quality.is_some_and(|quality| quality.extrapolated),
             fits: candidate.too_large.is_none(),
             too_large: candidate.too_large.clone(),
+            sampled: candidate.reached.map(Sampled::from),
         }
     }
 

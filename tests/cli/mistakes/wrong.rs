@@ -375,6 +375,7 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
     ("a result without rows", Text("{\"results\": []}", &["plot", "wrong.toml"])),
     ("a result with a number that none holds", Text(ABSURD, &["plot", "wrong.toml"])),
     ("a result with a text for a number", Text(TEXT_FOR_NUMBER, &["plot", "wrong.toml"])),
+    ("a negative precision", Args(&["run", "paper", "--precision", "-1%"])),
 ];
 
 const CHECK: &[&str] = &["check", "wrong.toml"];

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{LaidOut, LayoutsResult};
+use crate::output::report::shared::sampled::write_sampled_sum;
 use crate::output::report::shared::setting::write_settings;
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
@@ -21,6 +22,7 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
          binds: what takes most of the step"
     );
     wrapped(out, "listed: ", &front)?;
+    write_sampled_sum(out, result.front.iter().map(|of| (spoken(of), of.sampled.as_ref())))?;
     kernels(result, out)?;
     does_not_fit(result, out)?;
     for (label, why) in [

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{PlanCandidate, PlanResult, sure};
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
+use crate::output::report::shared::sampled::write_sampled_sum;
 use crate::output::report::shared::setting::{Setting, write_idle_of, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
@@ -19,6 +20,8 @@ pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     write_gate_draws(out, plan.gate_draws_per_layer)?;
     helps(plan, out)?;
     table(plan, out)?;
+    let named = |of: &PlanCandidate| format!("{}, {}", of.cluster, of.spoken());
+    write_sampled_sum(out, plan.candidates.iter().map(|of| (named(of), of.sampled.as_ref())))?;
     quality(plan, out)?;
     if let Some(first) = plan.settings.first() {
         first.write_counted(out)?;

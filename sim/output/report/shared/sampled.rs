@@ -55,6 +55,34 @@ impl From<Reached> for Sampled {
     }
 }
 
+/// What was simulated of all rows together, and the widest interval that one of them reached; nothing where no precision
+/// was asked for.
+pub(in crate::output) fn write_sampled_sum<'a>(
+    out: &mut dyn Write,
+    rows: impl Iterator<Item = (String, Option<&'a Sampled>)>,
+) -> io::Result<()> {
+    let rows: Vec<(String, &Sampled)> =
+        rows.filter_map(|(row, sampled)| Some((row, sampled?))).collect();
+    let widest = rows.iter().max_by(|a, b| a.1.reached_percent.total_cmp(&b.1.reached_percent));
+    let Some((name, Sampled { asked_percent: asked, reached_percent, .. })) = widest else {
+        return Ok(());
+    };
+    let sampled = rows.iter().filter(|(_, of)| of.simulated < of.of);
+    let counts = sampled.fold([0; 3], |[rows, simulated, of], (_, one)| {
+        [rows + 1, simulated + one.simulated, of + one.of]
+    });
+    let said = match counts {
+        [0, ..] => format!("precision asked: ±{asked} %; no run was sampled"),
+        [some, simulated, of] => format!(
+            "precision asked: ±{asked} % of the mean over seeds, {}% interval; of {} candidates {some} were sampled, \
+             {simulated} of {of} units simulated; the widest interval is ±{reached_percent:.2} % ({name})",
+            COVERAGE * 100.0,
+            rows.len()
+        ),
+    };
+    wrapped(out, "", &said)
+}
+
 /// What was simulated of each row and what it reached; nothing where no precision was asked for.
 pub(in crate::output) fn write_sampled<'a>(
     out: &mut dyn Write,

@@ -12,6 +12,7 @@ use crate::base::statistics::COVERAGE;
 use crate::base::units::LinkId;
 use crate::config::Scenario;
 use crate::execution::Scope;
+use crate::studies::study::can_be_sampled;
 use crate::topology::Topology;
 use crate::workload::{Origin, Overlap, Phase, Workload};
 
@@ -293,12 +294,20 @@ fn varied(scenario: &Scenario) -> Option<String> {
     })
 }
 
-/// That times are estimates from samples, where that was asked for.
+/// That times are estimates from samples, where that was asked for and can be.
 fn sampled(scenario: &Scenario) -> Option<String> {
     let percent = 100.0 * scenario.precision?;
+    if scenario.counted.has_backward() {
+        // What changes nothing is said to.
+        return None;
+    }
+    if !workloads(scenario).any(|workload| can_be_sampled(workload, scenario.counted)) {
+        let why = "micro-batches and layers are too few to be sampled, or wait for each other";
+        return Some(format!("precision: all is simulated, as {why}"));
+    }
     Some(format!(
-        "precision: samples of micro-batches or layers stand for whole runs; the mean time over seeds is within \
-         {percent} % of theirs with {}%",
+        "precision: samples of micro-batches or layers stand for whole runs where they are long enough; the mean time \
+         over seeds is within {percent} % of theirs with {}%",
         COVERAGE * 100.0
     ))
 }

@@ -38,6 +38,9 @@ fn heading(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     write_idle(out, &result.idle)?;
     wrapped(out, "counted: ", result.counted.description())?;
     wrapped(out, "", &format!("profile {profile}, overheads {}", result.overheads_in_words))?;
+    if result.results.iter().all(|row| row.sampled.is_none()) {
+        wrapped(out, "precision: ", "exact, the default: all of every run is simulated")?;
+    }
     write_doubts(out, "", (&result.cautions, &result.does_not_fit))?;
     writeln!(out)
 }
