@@ -202,16 +202,9 @@ impl Gate {
         [round, micro_batch]: [u32; 2],
         gpus: Range<usize>,
     ) -> Counts {
-        let total = self.experts.total() as usize;
-        let most =
-            self.scheme.most_slots(self.experts.top_k * self.scheme.rounds(), self.experts.ffn);
-        let most = most as usize;
-        let mut counts = spare.map_or_else(
-            || Counts::empty(gpus.len(), total, most, self.scheme),
-            |spare| spare.emptied(gpus.len()),
-        );
-        let mut draw = Draw::new(self, round, micro_batch);
-        let mut lost = None;
+        let mut counts = self.empty(spare, gpus.len());
+        let (total, most) = (counts.experts(), counts.most_slots());
+        let (mut draw, mut lost) = (Draw::new(self, round, micro_batch), None);
         if self.scheme == Scheme::ExpertChoice {
             if self.exact {
                 rules::expert_choice_tokens(&mut draw, gpus.start, &mut counts);
@@ -221,9 +214,8 @@ impl Gate {
             return counts;
         }
         // Where tokens have different numbers of slots, counts alone are kept.
-        let varies = matches!(self.scheme, Scheme::TopP { .. });
-        let drawn = self.keeps_tokens && !varies && (self.exact || self.replay.is_some());
-        let mut drawn = drawn.then(Vec::new);
+        let keeps = self.keeps_tokens && !matches!(self.scheme, Scheme::TopP { .. });
+        let mut drawn = (keeps && (self.exact || self.replay.is_some())).then(Vec::new);
         for (at, gpu) in gpus.enumerate() {
             draw.seek(gpu);
             let chosen = &mut counts.kept[at * total..][..total];
@@ -243,6 +235,15 @@ impl Gate {
             counts.lost_weight = lost.unwrap_or(counts.lost_weight);
         }
         counts
+    }
+
+    /// Counts of so many GPUs without a slot in them, in memory that is done with where there is some.
+    fn empty(&self, spare: Option<Counts>, gpus: usize) -> Counts {
+        let slots = self.experts.top_k * self.scheme.rounds();
+        let most = self.scheme.most_slots(slots, self.experts.ffn) as usize;
+        let total = self.experts.total() as usize;
+        let empty = || Counts::empty(gpus, total, most, self.scheme);
+        spare.map_or_else(empty, |spare| spare.emptied(gpus))
     }
 
     /// Token by token, sequence by sequence; the mixing weight that is lost with what is dropped,

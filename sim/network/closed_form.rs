@@ -313,16 +313,20 @@ impl<'a> ClosedForm<'a> {
         self.network_report.flows += flows;
         self.network_report.certified += u64::from(certificate.holds() && !overlaps);
         let cost = flows.saturating_mul(flows);
-        let first =
-            self.measuring_left > 0 && self.network_report.measured == 0 && cost <= MEASURING;
-        let affordable = first || cost <= self.measuring_left;
-        if self.network_report.exchanges.is_power_of_two() && affordable {
-            self.measuring_left = self.measuring_left.saturating_sub(cost);
+        if self.network_report.exchanges.is_power_of_two() && self.affords(cost) {
             let ended = self.as_flows(waiting);
             let (ours, theirs) = (now + last, ended.max(now));
             let difference = ours.ps() as f64 - theirs.ps() as f64;
             self.network_report.measure(difference / last.ps() as f64);
         }
+    }
+
+    /// Whether so much work may be spent on measuring, which it then is.
+    fn affords(&mut self, cost: u64) -> bool {
+        let first = self.network_report.measured == 0 && self.measuring_left > 0;
+        let affords = cost <= if first { MEASURING } else { self.measuring_left };
+        self.measuring_left = self.measuring_left.saturating_sub(if affords { cost } else { 0 });
+        affords
     }
 
     fn is_port(&self, link: LinkId) -> bool {

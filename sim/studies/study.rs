@@ -226,7 +226,8 @@ pub fn run_beside(
     run_of(scenario, asked, &WhatIf::NOTHING, None, (None, Some(vanilla)))
 }
 
-/// One run, whole or as long as the scenario's precision asks.
+/// One run, whole or as long as the scenario's precision asks. Reading a scenario lets no workload through that nothing
+/// carries.
 fn run_of(
     scenario: &Scenario,
     (workload, overheads, seed): (&Workload, Overheads, u64),
@@ -234,13 +235,12 @@ fn run_of(
     observer: Option<&mut dyn Observer>,
     (drawn, vanilla): (Option<&Drawn>, Option<&Outcome>),
 ) -> Result<Outcome, TooLong> {
-    let (topology, profile) = (&scenario.topology, &scenario.profile);
-    let kernels = Kernels::new(profile, topology.gpu().device());
-    let open = || Uncertainty::of(&kernels, workload).under(what_if.calibration);
-    let uncertainty = scenario.calibration_uncertainty.then(open);
+    let topology = &scenario.topology;
+    let kernels = Kernels::new(&scenario.profile, topology.gpu().device());
+    let uncertainty = scenario.calibration_uncertainty.then(|| Uncertainty::of(&kernels, workload));
+    let uncertainty = uncertainty.map(|open| open.under(what_if.calibration));
     let carrier = match scenario.carrier(workload) {
         Ok(carrier) => carrier,
-        // Reading a scenario lets no such workload through.
         Err(unavailable) => panic!("{}", unavailable.found),
     };
     let inputs = Inputs {

@@ -73,25 +73,28 @@ pub(super) struct Seconds {
 /// # Errors
 /// The reason why its scenario is refused.
 pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
-    let mut scenario = plan.load().map_err(|mistake| {
+    let scenario = plan.load().map_err(|mistake| {
         let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
         let found = mistake.found.split_whitespace().collect::<Vec<&str>>().join(" ");
         format!("the scenario is refused: {key}{found}")
     })?;
     let case = scenario.cases.first().ok_or("the scenario has no case")?;
     let workload = case.moepp.first().unwrap_or(&case.vanilla).clone();
-    if plan.question.what == What::Training {
-        return of_step(plan, &scenario, &workload);
+    match plan.question.what {
+        What::Training => of_step(plan, &scenario, &workload),
+        What::Decode => of_decode(plan, &scenario, &workload),
+        _ => of_layer(plan, scenario, &workload),
     }
+}
+
+/// Runs a layer, or a part of one, under every seed.
+fn of_layer(plan: &Plan, mut scenario: Scenario, workload: &Workload) -> Result<Seconds, String> {
     let own = |outcome: &Outcome| seconds_of(outcome, plan);
-    if plan.question.what == What::Decode {
-        return of_decode(plan, &scenario, &workload);
-    }
     let seeds: Vec<u64> = scenario.seeds.clone().collect();
     // What gates decide is drawn once for all runs of a seed.
     let gates: Vec<Drawn> = seeds.iter().map(|_| Drawn::one_of(seeds.len())).collect();
     let run = |scenario: &Scenario, at: usize, what_if: &WhatIf| {
-        let asked = (&workload, scenario.overheads, seeds[at]);
+        let asked = (workload, scenario.overheads, seeds[at]);
         let outcome = study::run_keeping(scenario, asked, what_if, None, Some(&gates[at]));
         outcome.map_err(|too_long| too_long.to_string())
     };
@@ -111,7 +114,7 @@ pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
     Ok(Seconds {
         time,
         ends: interval(time, &drawn, plan),
-        baseline: baseline(&scenario, &workload, plan)?,
+        baseline: baseline(&scenario, workload, plan)?,
         operations_per_token: 0.0,
         measured: outcomes.first().map(bases).unwrap_or_default(),
     })
