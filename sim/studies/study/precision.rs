@@ -147,7 +147,7 @@ fn groups_of(inputs: &Inputs<'_>) -> Groups {
     let healthy = topology.slow_gpus().is_empty()
         && topology.flapping().is_empty()
         && topology.sick_links().next().is_none();
-    let within = topology.gpus_per_node().is_multiple_of(layout.expert_parallel);
+    let within = topology.gpus_per_node().is_multiple_of(layout.expert_group());
     let alike = healthy && within && layout.pipeline_parallel == 1;
     if alike { Groups::Alike } else { Groups::Unknown }
 }
