@@ -1,25 +1,24 @@
 // Does the explorer without a server work from a disk and from a host, and does it show what moesim computes?
 //
 // A pass says: the page opens from a file and over HTTP, asks nobody for anything, and shows the gain that the binary's own
-// server gives for the same question, to the last bit, also after τ is dragged; a report is saved; axe finds nothing serious.
+// server gives for the same question, to the last bit, also after τ is dragged; a report is saved; axe finds nothing serious,
+// and all looks as its golden (look.mjs).
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import http from "node:http";
-import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
+import { DECIDED, LAUNCH, looked, set } from "./look.mjs";
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-const axe = readFileSync(path.join(here, "node_modules/axe-core/axe.min.js"), "utf8");
 const file = process.env.PAGE;
 const moesim = spawn(process.env.MOESIM, ["explore", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
 process.on("exit", () => moesim.kill());
 const address = await new Promise((told) => moesim.stdout.once("data", (line) => told(String(line).split("\n")[0].trim())));
 const host = http.createServer((_, answer) => answer.setHeader("Content-Type", "text/html; charset=utf-8").end(readFileSync(file)));
 await new Promise((ready) => host.listen(0, "127.0.0.1", ready));
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await chromium.launch(LAUNCH);
 const SLOW = { timeout: 240000 };
 // Small: tests are built to compile quickly, not to answer quickly.
 const ask = { model: "moe-1b", cluster: "a100-4x8", micro_batches: 1, seeds: 2, uncertain: true, tau: 0.75 };
@@ -67,6 +66,7 @@ async function opened(url) {
   });
   const began = performance.now();
   await page.goto(`${url}#${new URLSearchParams({ a: JSON.stringify(ask) })}`);
+  await set(page);
   await settled(page, 0);
   console.log(`${url.split(":")[0]}: the first answer after ${((performance.now() - began) / 1000).toFixed(1)} s`);
   const first = await same(page);
@@ -86,16 +86,7 @@ try {
       await page.getByRole("button", { name: "Report" }).first().click();
       const report = readFileSync(await (await saved).path(), "utf8");
       assert.ok(report.includes("A stretch of the timeline"), "the report");
-      await page.evaluate(axe);
-      const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-      const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
-      assert.deepEqual(serious.map((one) => one.id), []);
-      for (const width of [1280, 390]) {
-        await page.setViewportSize({ width, height: 900 });
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(wide <= 0, `${wide} pixels wider than ${width}`);
-        await page.screenshot({ path: path.join(here, `alone-${width}.png`), fullPage: true });
-      }
+      await looked(page, "alone", DECIDED);
     }
     assert.deepEqual(wrong, []);
     await page.context().close();
