@@ -2,15 +2,17 @@
 
     cargo build --release && python3 benches/growth.py
 
+`--draw` draws the picture of the stored table alone, `--check` compares it with the one that lies there, as the tests do.
 Processor time (user and system, one thread) and the most memory of whole commands, as the system accounts for them.
 MOESIM names the binary; target/release/moesim otherwise. SimGrid is timed on the same all-to-alls where its library is
-installed (Debian's libsimgrid-dev and g++). Takes a few minutes; nothing in it runs in the tests."""
+installed (Debian's libsimgrid-dev and g++). Takes a few minutes; the tests time nothing."""
 
 import csv
 import math
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -113,9 +115,23 @@ def main():
         writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    subprocess.run([BINARY, "plot", str(TABLE), "--x", "size", "--y", "cpu_s", "--hue", "curve", "--log-x", "--log-y",
-                    "--out", PICTURE], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    draw(PICTURE)
     PAGE.write_text(page(lines, simgrid()))
+
+
+def draw(picture):
+    """Of the table as it is stored."""
+    subprocess.run([BINARY, "plot", str(TABLE), "--x", "size", "--y", "cpu_s", "--hue", "curve", "--log-x", "--log-y",
+                    "--out", str(picture)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def check(folder):
+    """That the stored picture is the stored table's; times themselves differ from run to run."""
+    made = pathlib.Path(folder) / "growth.svg"
+    draw(made)
+    if made.read_bytes() != (ROOT / PICTURE).read_bytes():
+        raise SystemExit(f"{PICTURE} is not what moesim draws of {TABLE.relative_to(ROOT)}: python3 benches/growth.py --draw")
+    print(f"{PICTURE}: as moesim draws its table")
 
 
 def page(lines, others):
@@ -148,4 +164,9 @@ With a precision, time grows no more once the sample is large enough.
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         FOLDER = type("Folder", (), {"name": folder})
-        main()
+        if "--check" in sys.argv:
+            check(folder)
+        elif "--draw" in sys.argv:
+            draw(PICTURE)
+        else:
+            main()

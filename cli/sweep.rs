@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Failure;
 use super::output::progress::Progress;
+use super::{Failure, output};
 use moesim::base::threads;
+use moesim::commands::stored;
 use moesim::commands::sweep::{self, Kept, Resume};
 use moesim::commands::words::shard;
 use moesim::commands::{with_oom, with_precision};
@@ -121,6 +122,9 @@ fn finish(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let (results, drawn) = sweep::finish(sweep, rows, folder, plot)?;
+    let made_by = output::call().made_by(sweep.inputs().iter().cloned());
+    let text = serde_json::to_string_pretty(&made_by).map_err(std::io::Error::from)?;
+    output::write(&folder.join(stored::MADE_BY), text + "\n")?;
     if !quiet {
         report::write_sweep(out, sweep.plan(), &results)?;
         writeln!(out, "{} rows: {}", results.rows.len(), folder.join("results.parquet").display())?;

@@ -1,4 +1,7 @@
-"""Executes notebooks from clean kernels and says what each concludes."""
+"""Executes notebooks from clean kernels and says what each concludes: `execute.py [--check] [NAME...]`.
+
+They put their pictures into docs/pictures. With --check these must come out byte for byte as they were: what came out
+instead is kept in target/pictures, and docs/pictures stays."""
 
 import pathlib
 import sys
@@ -7,7 +10,10 @@ import nbclient
 import nbformat
 
 HERE = pathlib.Path(__file__).parent
-names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.ipynb"))
+PICTURES = HERE.parent / "docs" / "pictures"
+check = "--check" in sys.argv
+before = {path: path.read_bytes() for path in PICTURES.glob("*.svg")}
+names = [name for name in sys.argv[1:] if name != "--check"] or sorted(path.stem for path in HERE.glob("*.ipynb"))
 failed = 0
 for name in names:
     notebook = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
@@ -24,5 +30,16 @@ for name in names:
         for output in cell.outputs if output.output_type == "stream" and output["name"] == "stdout"
     ]
     print(f"{name}: {texts[-1] if texts else 'no conclusion'}")
+other = [path for path in sorted(PICTURES.glob("*.svg")) if path.read_bytes() != before.get(path)] if check else []
+for path in other:
+    made = HERE.parent / "target" / "pictures" / path.name
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_bytes(path.read_bytes())
+    print(f"docs/pictures/{path.name} is not what its notebook draws now, which is {made}: look at it, and run notebooks/run")
+    if path in before:
+        path.write_bytes(before[path])
+    else:
+        path.unlink()
+failed += len(other)
 print(f"{len(names) - failed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

@@ -27,12 +27,12 @@
     { model: "moe-1b", cluster: "h100-4x8-rail" },
     { model: "moe-1b", cluster: "gb200-nvl72" },
   ];
-  const SELECTS = ["model", "cluster", "counted", "library", "overlap", "execution"];
-  const NUMBERS = ["tokens_per_gpu", "micro_batches", "expert_parallel", "tensor_parallel", "pipeline_parallel", "popularity_sd", "seeds"];
+  const SELECTS = ["model", "cluster", "counted", "phase", "library", "overlap", "execution"];
+  const NUMBERS = ["tokens_per_gpu", "context", "micro_batches", "expert_parallel", "tensor_parallel", "pipeline_parallel", "popularity_sd", "seeds"];
 
   const figures = (value, most = 4) => {
     if (value === null || value === undefined) return "–";
-    if (Math.abs(value) >= 1e6 && Math.abs(value) < 1e10) return `${Number((value / 1e6).toPrecision(most))} M`;
+    if (Math.abs(value) >= 1e6 && Math.abs(value) < 1e10) return `${(value / 1e6).toPrecision(most)} M`;
     if (value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-3)) return value.toExponential(2);
     return Number(value.toPrecision(most)).toString();
   };
@@ -112,6 +112,7 @@
       add("model", choices.models.map((m) => [m.name, `${m.name}: ${m.experts} experts, top ${m.top_k}`]));
       add("cluster", choices.clusters.map((c) => [c.name, `${c.name}: ${c.gpus} GPUs`, c.gpu]));
       add("counted", choices.counted.map((w) => [w.word, w.word.replaceAll("-", " ")]));
+      add("phase", [["", "as its file"], ...choices.phases.map((w) => [w.word, `${w.word}: ${w.help}`])]);
       add("library", [["", "as its file"], ...choices.libraries.map((w) => [w.word, w.word])]);
       add("overlap", [["", "as its file"], ...choices.overlaps.map((w) => [w.word, `${w.word}: ${w.help}`])]);
       add("execution", [["", "as its file"], ...choices.executions.map((w) => [w.word, `${w.word}: ${w.help}`])]);
@@ -225,7 +226,7 @@
       this.section.dataset.gain = moepp.throughput_increase_percent;
       const range = moepp.throughput_increase_percent_p05;
       const predicted = range === null || range === undefined ? "" :
-        `; 90 % of draws of calibration error lie from ${range.toFixed(1)} to ${moepp.throughput_increase_percent_p95.toFixed(1)} %`;
+        `; 90 % of draws of calibration error lie between ${range.toFixed(1)} and ${moepp.throughput_increase_percent_p95.toFixed(1)} %`;
       this.part("state").textContent = coarse
         ? "coarse: MoE layers of one micro-batch, one seed"
         : `${result.counted.replaceAll("-", " ")}, ${result.seeds} seeds${predicted}`;
@@ -243,7 +244,7 @@
       const key = timeOf(result.results[0]);
       const rows = result.results.map((row) => [
         nameOf(row), spread(row, key, 3), spread(row, "throughput_increase_percent", 1),
-        figures(row.tokens_per_s, 5), row.ffn_share.toFixed(3),
+        figures(row.tokens_per_s), row.ffn_share.toFixed(3),
       ]);
       add("Times", table("Mean over seeds, ± 95 % interval", ["workload", "ms", "gain, %", "tokens/s", "FFN share"], rows));
       const doubts = [...result.does_not_fit.map((line) => `Does not fit into memory: ${line}`), ...result.cautions, ...(result.idle ?? [])];

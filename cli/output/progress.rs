@@ -1,12 +1,45 @@
-//! Progress of anything that takes longer than a second: on standard error, on a terminal alone.
+//! Progress of anything that takes long, on standard error: on a terminal a bar from the first second on, elsewhere, as in the
+//! log of a job, a line every ten seconds.
 
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use moesim::base::threads;
 
-/// A bar with the time left; draws nothing when quiet or where no person looks.
-pub(crate) struct Progress(ProgressBar);
+/// A bar with the time left, or lines; says nothing when quiet.
+pub(crate) struct Progress(ProgressBar, Option<Lines>);
+
+/// Seconds from one line to the next.
+const EVERY_S: u64 = 10;
+
+/// Lines for whoever reads them later, as long as the sender lives.
+struct Lines {
+    end: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Lines {
+    /// Of a bar that is not drawn. The clock is the thread's own: nothing that is computed reads it.
+    fn of(bar: &ProgressBar, what: &str) -> Option<Self> {
+        let (end, ended) = mpsc::channel();
+        let (bar, what) = (bar.clone(), what.to_owned());
+        let write = move || {
+            let mut seconds = 0;
+            while ended.recv_timeout(Duration::from_secs(EVERY_S)) == Err(RecvTimeoutError::Timeout)
+            {
+                seconds += EVERY_S;
+                let (done, all) = (bar.position(), bar.length().unwrap_or_default());
+                // Whoever closed standard error wants no progress.
+                let _ = writeln!(io::stderr(), "{done} of {all} {what} after {seconds} s");
+            }
+        };
+        let thread = thread::Builder::new().name("progress".to_owned()).spawn(write).ok()?;
+        Some(Self { end, thread })
+    }
+}
 
 /// Does work while a bar shows how many of its runs are done; results do not depend on it.
 pub(crate) fn during<T>(what: &str, work: impl FnOnce() -> T) -> T {
@@ -33,7 +66,9 @@ impl Progress {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_secs(1));
-        Self(bar)
+        let lines = !quiet && !io::stderr().is_terminal();
+        let lines = if lines { Lines::of(&bar, what) } else { None };
+        Self(bar, lines)
     }
 
     /// One more is done.
@@ -56,5 +91,9 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+        if let Some(Lines { end, thread }) = self.1.take() {
+            drop(end);
+            let _ = thread.join();
+        }
     }
 }

@@ -71,7 +71,12 @@ pub struct Found {
     pub result: Stored,
     /// The text.
     pub text: String,
+    /// What a sweep's folder says that it was made by.
+    pub made_by: Option<MadeBy>,
 }
+
+/// Beside the tables of a sweep: what they were made by.
+pub const MADE_BY: &str = "made-by.json";
 
 /// What may be named.
 pub const RESULTS: &str = "name what moesim run, compare, plan, flows or validate printed with --json, or a sweep's \
@@ -88,7 +93,10 @@ pub fn open(path: &Path) -> Result<Found, Diagnostic> {
         let table = Results::read(path)?;
         let counts = pictures::is_counts(&table);
         let result = if counts { Stored::Counts(table) } else { Stored::Table(table) };
-        return Ok(Found { result, text: String::new() });
+        let beside = if path.is_dir() { path.to_owned() } else { path.with_file_name("") };
+        let made_by = std::fs::read_to_string(beside.join(MADE_BY)).ok().filter(|_| !counts);
+        let made_by = made_by.and_then(|text| serde_json::from_str(&text).ok());
+        return Ok(Found { result, text: String::new(), made_by });
     }
     let text = read(path, &name)?;
     let value = json(&name, &text, ending)?;
@@ -97,7 +105,7 @@ pub fn open(path: &Path) -> Result<Found, Diagnostic> {
         let mistake = Diagnostic::of(name, "the list is empty: there is nothing to draw", RESULTS);
         return Err(Diagnostic { key: key.to_owned(), ..mistake });
     }
-    Ok(Found { result, text })
+    Ok(Found { result, text, made_by: None })
 }
 
 /// A result's text as JSON, or what it is instead.
@@ -205,7 +213,8 @@ impl Found {
         };
         let page = self.result.page(name).map_err(|error| defect(&error))?;
         let page = self.result.with_text(page).map_err(|error| defect(&error))?;
-        Ok(Page { stored: self.text.clone(), ..page })
+        let made_by = page.made_by.clone().or_else(|| self.made_by.clone());
+        Ok(Page { stored: self.text.clone(), made_by, ..page })
     }
 }
 
@@ -222,7 +231,7 @@ impl Stored {
             Self::Explanation(of) => {
                 Page::of_words("An explanation", "Why does it come out so?", &of.made_by)
             }
-            Self::Memory(of) => Page::of_words("Memory", "Does it fit into memory?", &of.made_by),
+            Self::Memory(of) => Page::of_memory(of),
             Self::Cluster(of) => Page::of_words("A cluster", "What is this cluster?", &of.made_by),
             Self::Loads(of) => {
                 Page::of_words("Loads of a gate", "How does the gate spread tokens?", &of.made_by)

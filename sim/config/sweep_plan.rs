@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
+use crate::base::inputs::Input;
+
 use super::{Count, Diagnostic, Kind, Overrides, ScenarioSource, Source};
 
 mod steps;
@@ -254,6 +256,11 @@ impl SweepPlan {
     #[must_use]
     pub fn text(&self) -> &str {
         self.source.text()
+    }
+
+    /// The plan's own file, for the record.
+    pub(crate) fn inputs(&self) -> Vec<Input> {
+        self.source.inputs(&[])
     }
 
     /// The overrides that hold at every point.

@@ -10,6 +10,7 @@ use super::report::MadeBy;
 mod decisions;
 mod facts;
 mod html;
+mod memory;
 mod others;
 mod run;
 mod systems;

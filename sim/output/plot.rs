@@ -29,6 +29,8 @@ mod spots;
 
 pub(super) use axis::figures;
 pub use axis::{Axis, Scale};
+#[cfg(test)]
+pub(super) use bars::shade;
 pub use bars::{Bar, StackedBars};
 pub use diagram::{Diagram, Place, Stretch};
 pub use heat::HeatMap;

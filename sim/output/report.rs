@@ -22,6 +22,6 @@ pub use shared::link_use::{LinkGroup, link_use};
 pub use shared::made_by::{Asked, MadeBy};
 pub use shared::setting::{PhaseTaken, Setting};
 pub use shared::stands_on::Basis;
-pub use shared::value::{Mean, Predicted, digits, spoken};
+pub use shared::value::{Mean, Predicted, digits, rounded, spoken};
 pub use shared::wrapped::wrapped;
 pub use sweep::{any_drawing, chart, check_drawings, write_sweep};

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use crate::base::hashes::fold_bytes;
+use crate::base::inputs::Input;
 use crate::base::threads::as_they_finish;
 use crate::config::{Diagnostic, MAX_TASKS, Scenario, SweepPlan};
 use crate::execution::blame::Reason;
@@ -43,6 +44,7 @@ pub struct Sweep<'a> {
     /// Rows of a task of each case, where all points have equally many.
     rows: Vec<Option<usize>>,
     vanilla: Shared,
+    inputs: Vec<Input>,
 }
 
 /// Why a sweep ended early. What had finished is kept.
@@ -72,6 +74,7 @@ impl<'a> Sweep<'a> {
             plan.fixed().iter().fold(fingerprint, |all, line| fold_bytes(all, line.as_bytes()));
         fingerprint = fold_bytes(fingerprint, env!("CARGO_PKG_VERSION").as_bytes());
         let mut rows = rows_of_cases(&first);
+        let mut inputs = plan.inputs();
         let mut stride = plan.points() as usize;
         for axis in &plan.axes {
             stride /= axis.steps.len();
@@ -82,6 +85,7 @@ impl<'a> Sweep<'a> {
                 }
                 fingerprint = fold_bytes(fingerprint, &scenario.fingerprint.to_le_bytes());
                 keep_alike(&mut rows, &rows_of_cases(&scenario));
+                inputs.extend(scenario.ingredients.inputs);
             }
         }
         let seeds = first.seeds.end - first.seeds.start;
@@ -93,6 +97,7 @@ impl<'a> Sweep<'a> {
             rows,
             vanilla: Shared::of(&plan),
             plan,
+            inputs,
         };
         sweep.refuse_too_many()?;
         Ok(sweep)
@@ -135,6 +140,12 @@ impl<'a> Sweep<'a> {
             rows: self.rows.clone(),
             seeds: self.seeds as usize,
         }
+    }
+
+    /// The files and built-ins that the plan and every value of its axes read.
+    #[must_use]
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     /// The plan.

@@ -103,6 +103,10 @@ fn answers_are_those_of_the_command_that_is_shown() {
                 "bandwidth": { "nodes.nic.bandwidth": 0.25, "gpu.memory_bandwidth": 2.0 } }),
         json!({ "model": "moe-0.6b", "cluster": "a100-4x8", "counted": "model-forward", "coarse": true }),
         json!({ "model": "moe-1b", "cluster": "a100-4x8", "micro_batches": 1, "seeds": 1, "overlap": "two-batch" }),
+        // Training by what is counted alone; serving, one token of each sequence behind others.
+        json!({ "model": "moe-0.6b", "cluster": "a100-4x8", "counted": "training-step", "micro_batches": 1, "seeds": 1 }),
+        json!({ "model": "moe-1b", "cluster": "a100-4x8", "counted": "model-forward", "phase": "decode", "context": 4096,
+                "tokens_per_gpu": 64, "micro_batches": 1, "seeds": 1 }),
     ] {
         let told = server.answer("/api/ask", &ask);
         let saved = server.answer("/api/export/toml", &ask);
@@ -181,7 +185,7 @@ fn other_hosts_and_other_pages_get_nothing() {
 }
 
 /// Bodies that are no question, and the key that the refusal names.
-const WRONG: [(&str, &str); 17] = [
+const WRONG: [(&str, &str); 23] = [
     ("", ""),
     ("[]", ""),
     ("[\"moe-1b\", \"a100-4x8\"]", ""),
@@ -211,6 +215,18 @@ const WRONG: [(&str, &str); 17] = [
         "{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"expert_parallel\": 1000, \"coarse\": true}",
         "",
     ),
+    (
+        "{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"tokens_per_gpu\": -1}",
+        "tokens_per_gpu",
+    ),
+    ("{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"tau\": NaN}", ""),
+    ("{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"phase\": \"asleep\"}", "phase"),
+    ("{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"context\": 4294967295}", "context"),
+    ("{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"model\": \"moe-2b\"}", ""),
+    (
+        "{\"model\": \"moe-1b\", \"cluster\": \"a100-4x8\", \"seeds\": 1, \"uncertain\": 1}",
+        "uncertain",
+    ),
 ];
 
 const PATHS: [&str; 6] = [
@@ -221,6 +237,39 @@ const PATHS: [&str; 6] = [
     "//etc/passwd",
     "/x?y=/etc/passwd",
 ];
+
+/// What other hosts, other pages and other protocols send; how many requests that is.
+fn foreign(server: &Server, good: &str) -> usize {
+    let own = &server.host;
+    let length = good.len();
+    let head = "x-page: a\r\nContent-Type: application/json";
+    let nested = "[".repeat(8000);
+    let wrong = [
+        format!(
+            "POST /api/ask HTTP/1.1\r\nHost: example.org\r\n{head}\r\nContent-Length: {length}\r\n\r\n{good}"
+        ),
+        format!(
+            "POST /api/ask HTTP/1.1\r\nHost: {own}\r\nOrigin: http://example.org\r\n{head}\r\n\
+             Content-Length: {length}\r\n\r\n{good}"
+        ),
+        format!("POST /api/ask HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{good}"),
+        format!("DELETE /api/ask HTTP/1.1\r\nHost: {own}\r\nConnection: close\r\n\r\n"),
+        format!(
+            "POST /api/ask HTTP/1.1\r\nHost: {own}\r\n{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{nested}",
+            nested.len()
+        ),
+        format!(
+            "POST /api/ask HTTP/1.1\r\nHost: {own}\r\n{head}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+             zz\r\nno chunk"
+        ),
+    ];
+    for request in &wrong {
+        let request = request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+        let (status, body) = server.send(request.as_bytes());
+        assert!((400..500).contains(&status), "{status} {body}: {request}");
+    }
+    wrong.len()
+}
 
 #[test]
 fn a_thousand_requests_get_an_answer_or_a_reason_each() {
@@ -258,7 +307,7 @@ fn a_thousand_requests_get_an_answer_or_a_reason_each() {
         let head = format!("GET / HTTP/1.1\r\nHost: {}\r\nx: {long}\r\n\r\n", server.host);
         assert!([0, 400, 413, 431].contains(&server.send(head.as_bytes()).0), "a long head");
         assert!([0, 400].contains(&server.send(b"\x16\x03\x01\x00 nonsense\r\n\r\n").0), "TLS");
-        asked += WRONG.len() + PATHS.len() + 6;
+        asked += WRONG.len() + PATHS.len() + 6 + foreign(&server, &good);
         if round % 4 == 0 {
             let (status, body) = server.post("/api/ask", "many", &good);
             assert_eq!(status, 200, "{body}");

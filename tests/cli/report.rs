@@ -140,7 +140,12 @@ fn every_result_has_a_page_that_says_what_was_asked_and_answered() {
         &["flows", "--pattern", "zipf16", "--gpus", "16"],
         &["How long do ", "How full links are"],
     );
-    said(&["memory", "paper"], &["Does it fit into memory?"]);
+    let fits =
+        ["Does paper fit into the memory of 32", "Yes, all ", "FFN experts", "What is left out"];
+    said(&["memory", "paper"], &fits);
+    let small = ["--set", "topology.gpu.memory=\"0.3 GB\"", "--allow-oom"];
+    let lacks = ["No, ", "do not fit."];
+    said(&[&["memory", "paper"][..], &small].concat(), &lacks);
     said(&["topology", "a100-4x8"], &["What is this cluster?"]);
     said(&["gate", "show", "moepp-1b"], &["How does the gate spread tokens?"]);
 }
@@ -177,6 +182,10 @@ fn a_sweep_s_folder_has_a_page() {
     asks_for_nothing(&html);
     assert!(html.contains("workload.batch.tokens_per_gpu") && html.contains("<svg "), "{html}");
     assert!(html.contains("How do results vary over swept?"), "no path of this machine");
+    assert!(
+        html.contains("<code>moesim sweep t.toml --out swept</code>")
+            && html.contains("built-in scenario")
+    );
 }
 
 #[test]

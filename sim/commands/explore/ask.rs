@@ -27,6 +27,12 @@ pub struct Ask {
     /// Tokens on a GPU in one micro-batch.
     #[serde(default)]
     pub tokens_per_gpu: Option<u32>,
+    /// Whether the batch is trained on, or served: `training`, `prefill` or `decode`.
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// Tokens that each sequence had before the batch.
+    #[serde(default)]
+    pub context: Option<u32>,
     /// Micro-batches.
     #[serde(default)]
     pub micro_batches: Option<u32>,
@@ -74,6 +80,7 @@ const MOST_TOKENS: u32 = 65_536;
 const MOST_MICRO_BATCHES: u32 = 64;
 const MOST_GROUP: u32 = 1024;
 const MOST_SD: f64 = 3.0;
+const MOST_CONTEXT: u32 = 1 << 20;
 
 impl Ask {
     /// Reads what a page sent.
@@ -96,6 +103,7 @@ impl Ask {
     pub(super) fn within_limits(&self) -> Result<(), Diagnostic> {
         let whole = [
             ("tokens_per_gpu", self.tokens_per_gpu, MOST_TOKENS),
+            ("context", self.context, MOST_CONTEXT),
             ("micro_batches", self.micro_batches, MOST_MICRO_BATCHES),
             ("expert_parallel", self.expert_parallel, MOST_GROUP),
             ("tensor_parallel", self.tensor_parallel, MOST_GROUP),
@@ -175,6 +183,7 @@ mod tests {
             (", \"tokens_per_gpu\": 0", "tokens_per_gpu"),
             (", \"tokens_per_gpu\": 65537", "tokens_per_gpu"),
             (", \"seeds\": 17", "seeds"),
+            (", \"context\": 1048577", "context"),
             (", \"popularity_sd\": -1", "popularity_sd"),
             (", \"bandwidth\": {\"x\": 65}", "bandwidth.x"),
         ] {

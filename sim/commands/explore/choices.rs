@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ask::{MOST_FACTOR, MOST_SEEDS};
 use crate::config::{self, Kind};
 use crate::execution::Scope;
-use crate::workload::{ExchangeLibrary, Overlap, Workload};
+use crate::workload::{ExchangeLibrary, Overlap, Phase, Workload};
 
 /// What can be asked.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +20,8 @@ pub struct Choices {
     pub clusters: Vec<Cluster>,
     /// What may be counted.
     pub counted: Vec<Word>,
+    /// Whether a batch is trained on, or served, and how.
+    pub phases: Vec<Word>,
     /// What may carry dispatch and combine.
     pub libraries: Vec<Word>,
     /// What exchanges of a forward pass may run beside.
@@ -141,6 +143,7 @@ pub fn choices() -> Choices {
         models: models().iter().map(Model::of).collect(),
         clusters: config::built_in_names(Kind::Topology).filter_map(Cluster::of).collect(),
         counted: Scope::ALL.map(|scope| word(scope.word(), scope.description())).to_vec(),
+        phases: PHASES.map(|(own, help)| word(own.word(), help)).to_vec(),
         libraries: ExchangeLibrary::ALL.map(|own| word(own.word(), "")).to_vec(),
         overlaps: OVERLAPS.map(|(own, help)| word(own.word(), help)).to_vec(),
         executions: EXECUTIONS.map(|(own, help)| word(own, help)).to_vec(),
@@ -148,6 +151,13 @@ pub fn choices() -> Choices {
         most_factor: MOST_FACTOR,
     }
 }
+
+/// What a batch is for.
+pub(super) const PHASES: [(Phase, &str); 3] = [
+    (Phase::Prefill, "serving, whole prompts"),
+    (Phase::Decode, "serving, one token a sequence"),
+    (Phase::Training, "forward and backward"),
+];
 
 /// How a GPU may run its experts.
 pub(super) const EXECUTIONS: [(&str, &str); 2] =

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::ask::{Ask, one_of, refused};
-use super::choices::{EXECUTIONS, OVERLAPS, bandwidths, models};
+use super::choices::{EXECUTIONS, OVERLAPS, PHASES, bandwidths, models};
 use crate::commands::run::Options;
 use crate::commands::{Call, words};
 use crate::config::{self, Diagnostic, Kind};
 use crate::execution::Scope;
-use crate::workload::{ExchangeLibrary, Popularity, USUAL_TAU, Workload, ZeroComputation};
+use crate::workload::{ExchangeLibrary, Phase, Popularity, USUAL_TAU, Workload, ZeroComputation};
 
 /// The names of the files that a question consists of.
 pub(super) const SCENARIO: &str = "explore.toml";
@@ -57,6 +57,17 @@ impl Ask {
         Ok(if self.coarse && !experts { Scope::MoeLayer } else { asked })
     }
 
+    /// The phase that is asked; what counts a backward pass trains, unless another is asked.
+    fn phase(&self) -> Result<Option<Phase>, Diagnostic> {
+        let Some(word) = &self.phase else {
+            let word = self.counted.as_deref().map(words::scope);
+            let trains = word.is_some_and(|scope| scope.is_ok_and(Scope::has_backward));
+            return Ok(trains.then_some(Phase::Training));
+        };
+        let word = one_of("phase", word, PHASES.map(|(own, _)| own.word()))?;
+        Ok(Phase::ALL.into_iter().find(|own| own.word() == word))
+    }
+
     fn scenario(&self, cluster: &str, moepp: &str) -> Result<String, Diagnostic> {
         let seeds = if self.coarse { 1 } else { self.seeds.unwrap_or(SEEDS) };
         let pair = [("vanilla", self.model.as_str()), ("moepp", moepp)];
@@ -82,6 +93,7 @@ impl Ask {
         let micro_batches = if self.coarse { Some(1) } else { self.micro_batches };
         let whole = [
             ("batch.tokens_per_gpu", self.tokens_per_gpu),
+            ("batch.context", self.context),
             ("batch.micro_batches", micro_batches),
             ("layout.expert_parallel", self.expert_parallel),
             ("layout.tensor_parallel", self.tensor_parallel),
@@ -90,6 +102,7 @@ impl Ask {
         let whole =
             whole.into_iter().filter_map(|(key, value)| Some(format!("workload.{key}={}", value?)));
         let mut set: Vec<String> = whole.collect();
+        set.extend(self.phase()?.map(|phase| format!("workload.batch.phase={}", phase.word())));
         set.extend(self.popularity_sd.map(|sd| format!("workload.gate.popularity_sd={sd}")));
         if let Some(word) = &self.library {
             let word = one_of("library", word, ExchangeLibrary::ALL.map(ExchangeLibrary::word))?;

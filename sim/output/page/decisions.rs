@@ -1,12 +1,13 @@
 //! Pages of what decides: comparisons of clusters, plans, layouts.
 
-use super::facts::{cautions, elasticities, known, left_out, overrides, stands_on, taken};
+use super::facts::{cautions, elasticities, left_out, overrides, rounded, stands_on, taken};
 use super::{Block, Drawing, Page, Table};
 use crate::base::choice::Choice;
 use crate::config::Diagnostic;
+use crate::execution::blame::Reason;
 use crate::output::pictures::{cost_chart, front_chart, layouts_chart, throughput_chart};
 use crate::output::plot::PlotError;
-use crate::output::report::comparison::Comparison;
+use crate::output::report::comparison::{ComparedCluster, Comparison};
 use crate::output::report::layouts::LayoutsResult;
 use crate::output::report::plan::PlanResult;
 use crate::output::report::{Setting, digits, spoken};
@@ -63,7 +64,7 @@ impl Page {
     /// # Errors
     /// If a picture cannot be drawn.
     pub fn of_plan(plan: &PlanResult) -> Result<Self, PlotError> {
-        let target = digits(plan.told().target_tokens_per_s);
+        let target = rounded(plan.told().target_tokens_per_s);
         let mut page = Self {
             title: "A plan".to_owned(),
             question: format!("Which τ meets {target} tokens/s at the least loss of quality?"),
@@ -75,12 +76,7 @@ impl Page {
             page.draw(Drawing::of("Quality against throughput", &chart)?);
         }
         page.part("Candidates", vec![Block::Table(candidates(plan))]);
-        let share = |(reason, share): (&String, &f64)| {
-            vec![reason.replace('_', " "), format!("{:.1} %", 100.0 * share)]
-        };
-        let mut blame = Table::of("Shares of the time of what is recommended", ["reason", "share"]);
-        blame.rows = plan.blame.iter().filter(|(_, share)| **share > 5e-4).map(share).collect();
-        page.part("Where the time goes", vec![Block::Table(blame)]);
+        page.part("Where the time goes", vec![Block::Table(blame(plan))]);
         page.part(
             "What binds",
             elasticities(&[(plan.told().cluster.as_str(), &plan.elasticities)]),
@@ -143,7 +139,7 @@ fn best_cluster(of: &Comparison) -> Vec<String> {
         return vec!["No cluster was compared.".to_owned()];
     };
     let (unit, name) = (of.equal.unit(), &best.cluster);
-    let per = digits(of.per(best).unwrap_or_default());
+    let per = rounded(of.per(best).unwrap_or_default());
     let gain = match best.increase_percent.mean {
         Some(_) => format!(", with a gain of MoE++ of {} %", best.increase_percent.shown(1)),
         None => String::new(),
@@ -153,10 +149,26 @@ fn best_cluster(of: &Comparison) -> Vec<String> {
         let (other, ratio) = (&own.cluster, own.ratio_to_best.value());
         match own.differs_from_best {
             true => format!("{other} gives {ratio:.2} of that."),
-            false => format!("{other} is within noise of it ({ratio:.2})."),
+            false => not_told_apart(of, own),
         }
     });
     std::iter::once(first).chain(second).collect()
+}
+
+/// What is said of a cluster whose interval leaves open whether it gives less than the best.
+fn not_told_apart(of: &Comparison, own: &ComparedCluster) -> String {
+    let (other, ratio) = (&own.cluster, own.ratio_to_best.value());
+    let (low, high) = own.ratio_to_best.interval().unwrap_or((ratio, ratio));
+    let low = low.max(0.0);
+    match of.few_seeds() {
+        Some(seeds) => format!(
+            "{other} gives {ratio:.2} of that in the mean, but {seeds} seeds leave {low:.2} to {high:.2} open: more \
+             seeds tell whether they differ."
+        ),
+        None => {
+            format!("{other} is within noise of it: {ratio:.2}, between {low:.2} and {high:.2}.")
+        }
+    }
 }
 
 fn clusters(of: &Comparison) -> Table {
@@ -164,20 +176,30 @@ fn clusters(of: &Comparison) -> Table {
         ["cluster", "GPU", "GPUs", of.equal.unit(), "of the best", "gain, %", "binds", "USD", "W"];
     let mut table = Table::of("Clusters, the best first", head);
     for own in &of.clusters {
-        let whole = |value: Option<f64>| {
-            value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
-        };
+        let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), rounded);
         table.row([
             own.cluster.clone(),
             own.gpu.clone(),
             own.gpus.to_string(),
-            known(of.per(own)),
+            shown(of.per(own)),
             format!("{:.2}", own.ratio_to_best.value()),
             own.increase_percent.shown(1),
             own.binds.clone().unwrap_or_else(|| "no link".to_owned()),
-            whole(own.usd),
-            whole(own.watts),
+            shown(own.usd),
+            shown(own.watts),
         ]);
+    }
+    table
+}
+
+/// Reasons by the names that pictures have for them.
+fn blame(plan: &PlanResult) -> Table {
+    let mut table = Table::of("Shares of the time of what is recommended", ["reason", "share"]);
+    for reason in Reason::ALL {
+        let share = plan.blame.get(reason.key()).copied().unwrap_or_default();
+        if share > 5e-4 {
+            table.row([reason.label().to_owned(), format!("{:.1} %", 100.0 * share)]);
+        }
     }
     table
 }
@@ -190,7 +212,7 @@ fn candidates(plan: &PlanResult) -> Table {
         table.row([
             own.tau.map_or_else(|| "vanilla".to_owned(), |tau| tau.to_string()),
             own.cluster.clone(),
-            digits(own.tokens_per_s),
+            rounded(own.tokens_per_s),
             format!("{:+.1}", own.margin_percent),
             crate::output::report::plan::sure(own.probability, 2),
             own.quality.map_or_else(|| "–".to_owned(), |quality| format!("{quality:.2}")),
@@ -230,7 +252,7 @@ fn layouts(found: &LayoutsResult) -> Table {
             own.cluster.clone(),
             own.exchange.clone(),
             own.tau.map_or_else(|| "–".to_owned(), |tau| tau.to_string()),
-            digits(own.tokens_per_s),
+            rounded(own.tokens_per_s),
             digits(own.step_ms),
             digits(own.step_ms_least),
             format!("{}, {:.0} %", own.binds, 100.0 * own.binds_share),

@@ -6,6 +6,7 @@ use super::{Block, Table};
 use crate::base::inputs::Input;
 use crate::base::printable::printable;
 use crate::config;
+pub(super) use crate::output::report::rounded;
 use crate::output::report::{Basis, Setting, digits};
 
 /// A command as a shell takes it.

@@ -86,16 +86,21 @@ fn table(table: &Table) -> Markup {
     }
 }
 
+/// Pixels that the text of a page is wide.
+const TEXT_WIDTH: u32 = 912;
+
 /// A picture, and its numbers in words for those who cannot point.
 pub(super) fn drawing(drawing: &Drawing) -> Markup {
     let (width, height) = drawing.size;
     // Smaller than this its words cannot be read: what does not fit is scrolled to.
-    let least = format!("min-width: {}px", (width * 5 / 8).max(540));
+    let least = (width * 5 / 8).max(540);
+    let vast = least > TEXT_WIDTH;
     html! {
         figure {
-            div.wide.picture tabindex="0" role="region" aria-label=(drawing.name) {
+            div.wide.picture.vast[vast] style=(format!("--least: {least}px")) tabindex="0" role="region"
+                aria-label=(drawing.name) {
                 svg viewBox=(format!("0 0 {width} {height}")) role="img" aria-label=(drawing.name)
-                    style=(least) xmlns="http://www.w3.org/2000/svg" {
+                    xmlns="http://www.w3.org/2000/svg" {
                     (PreEscaped(&drawing.inside))
                     g.hints {
                         @for hint in &drawing.hints {
@@ -143,7 +148,7 @@ fn made(made_by: &MadeBy) -> Markup {
         }
         p {
             "By " (version) ". Results are functions of version, arguments and files: the same make the same \
-            numbers, digit for digit, and `moesim reproduce` compares them."
+            numbers, digit for digit, and " code { "moesim reproduce" } " compares them."
         }
         @if !made_by.inputs.is_empty() {
             (table(&super::facts::inputs(&made_by.inputs)))
@@ -165,7 +170,7 @@ fn printed(page: &Page) -> Markup {
                 }
                 @if !page.stored.is_empty() {
                     p { button #save type="button" { "Save the result as JSON" }
-                        " as it is stored, for moesim plot, report and reproduce." }
+                        " as it is stored, for " code { "moesim plot" } ", " code { "report" } " and " code { "reproduce" } "." }
                     // No text ends the element: of JSON, `<` stands within texts alone.
                     script #stored type="application/json" {
                         (PreEscaped(page.stored.replace('<', "\\u003c")))

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::decisions::intervals;
-use super::facts::{cautions, elasticities, left_out, stands_on, taken};
+use super::facts::{cautions, elasticities, left_out, rounded, stands_on, taken};
 use super::{Block, Drawing, Page, Table};
 use crate::output::pictures::flow_links_chart;
 use crate::output::plot::{Axis, LineChart, PlotError, Point, Series, figures};
@@ -79,7 +79,7 @@ impl Page {
             table.row([
                 spoken(&run.workload, run.tau),
                 digits(run.step_ms),
-                digits(run.goodput_tokens_per_s),
+                rounded(run.goodput_tokens_per_s),
                 format!("{:.1}", run.interval_s / 60.0),
                 percent(run.share),
                 format!("{:.1}{half} %", 100.0 * mean.unwrap_or_default()),
@@ -137,7 +137,8 @@ impl Page {
         }
     }
 
-    /// With what the command prints for people; where nothing else answers, its first line does.
+    /// With what the command prints for people; where nothing else answers, its first sentence does, or its first
+    /// line where that is none.
     ///
     /// # Errors
     /// Never, unless memory is short.
@@ -149,11 +150,18 @@ impl Page {
         write(&mut text)?;
         self.text = String::from_utf8_lossy(&text).into_owned();
         if self.answer.is_empty() {
-            let first = self.text.lines().map(str::trim).find(|line| !line.is_empty());
-            self.answer.extend(first.map(str::to_owned));
+            self.answer.extend(first_sentence(&self.text));
         }
         Ok(self)
     }
+}
+
+/// Lines up to one that ends a sentence; the first alone where a line without an end comes before.
+fn first_sentence(text: &str) -> Option<String> {
+    let lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
+    let paragraph: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let end = paragraph.iter().position(|line| line.ends_with('.')).unwrap_or(0);
+    (!paragraph.is_empty()).then(|| paragraph[..=end].join(" "))
 }
 
 /// What is varied, in words with its unit.

@@ -1,6 +1,6 @@
 //! The page of `moesim run`.
 
-use super::facts::{known, left_out, overrides, stands_on};
+use super::facts::{known, left_out, overrides, rounded, stands_on};
 use super::{Block, Drawing, Page, Table};
 use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
@@ -110,7 +110,7 @@ fn answer(run: &StudyResult) -> Vec<String> {
     } else if let Some(row) = run.results.first() {
         let (ms, tokens) = (&row.time.ms, row.tokens_per_s.value());
         let shown = ms.shown(2);
-        said.push(format!("{} takes {shown} ms: {} tokens/s.", name_of(row), digits(tokens)));
+        said.push(format!("{} takes {shown} ms: {} tokens/s.", name_of(row), rounded(tokens)));
     }
     said.push(format!("Counted: {}.", run.counted.description()));
     said
@@ -130,7 +130,7 @@ fn results(run: &StudyResult) -> Table {
             row.time.ms.shown(if ms < 10.0 { 3 } else { 1 }),
             row.increase_percent.shown(1),
             known(row.published.published_throughput_increase_percent),
-            digits(row.tokens_per_s.value()),
+            rounded(row.tokens_per_s.value()),
         ]);
     }
     table

@@ -1,6 +1,6 @@
 //! Pages of sweeps and validations.
 
-use super::facts::{known, left_out};
+use super::facts::{left_out, rounded};
 use super::{Block, Drawing, Page, Table};
 use crate::config::Diagnostic;
 use crate::output::pictures::errors_chart;
@@ -79,19 +79,46 @@ fn more(rows: usize) -> Vec<String> {
     }
 }
 
-/// Columns whose cells differ, or that people look for.
-fn sweep_rows(results: &Results) -> Table {
+/// What people look for in a row, in front of what else differs.
+const WANTED: [&str; 8] = [
+    "workload",
+    "tau",
+    "run_tau",
+    "seed",
+    "time_ms",
+    "throughput_increase_percent",
+    "tokens_per_s",
+    "waiting_share",
+];
+
+/// Columns that differ from row to row: what varies, what people look for, then the rest.
+fn sweep_columns(results: &Results) -> Vec<usize> {
     let shown = |at: &usize| {
         let name = results.columns[*at].0.as_str();
         let differs = results.rows.windows(2).any(|pair| pair[0][*at] != pair[1][*at]);
-        differs && !name.starts_with("blame") && name != "task"
+        differs && !name.starts_with("blame") && !["task", "point"].contains(&name)
     };
-    let columns: Vec<usize> = (0..results.columns.len()).filter(shown).take(MOST_COLUMNS).collect();
+    let own = |at: &usize| {
+        let name = results.columns[*at].0.as_str();
+        let varied = results.column("point").is_some_and(|point| *at < point);
+        let wanted = WANTED.iter().position(|wanted| *wanted == name);
+        if varied { 0 } else { wanted.map_or(1 + WANTED.len(), |wanted| 1 + wanted) }
+    };
+    let mut columns: Vec<usize> = (0..results.columns.len()).filter(shown).collect();
+    columns.sort_by_key(own);
+    columns.truncate(MOST_COLUMNS);
+    columns
+}
+
+fn sweep_rows(results: &Results) -> Table {
+    let columns = sweep_columns(results);
     let head = columns.iter().map(|&at| results.columns[at].0.clone());
-    let mut table = Table::of("What varies from row to row, the first columns of it", head);
+    let mut table =
+        Table::of("What varies from row to row; the table itself has more columns", head);
     for row in results.rows.iter().take(MOST_ROWS) {
         let cell = |&at: &usize| match row[at].number() {
-            Some(number) if number.fract() != 0.0 => crate::output::report::digits(number),
+            Some(number) if results.columns[at].0.ends_with("tau") => number.to_string(),
+            Some(number) if number.fract() != 0.0 => rounded(number),
             _ => row[at].text(),
         };
         table.row(columns.iter().map(cell));
@@ -100,7 +127,7 @@ fn sweep_rows(results: &Results) -> Table {
 }
 
 /// Columns of a sweep that a page shows.
-const MOST_COLUMNS: usize = 12;
+const MOST_COLUMNS: usize = 9;
 
 fn errors(files: &[FileErrors]) -> Table {
     let head = [
@@ -115,7 +142,13 @@ fn errors(files: &[FileErrors]) -> Table {
     ];
     let mut table = Table::of("Errors of predictions, in percent", head);
     for file in files {
-        let percent = |share: Option<f64>| known(share.map(|share| 100.0 * share));
+        // Hundredths of a percent are below what was measured; what is less is said so.
+        let percent = |share: Option<f64>| match share.map(|share| 100.0 * share) {
+            None => "–".to_owned(),
+            Some(share) if share > 0.0 && share < 0.01 => "<0.01".to_owned(),
+            Some(share) if share < 10.0 => format!("{share:.2}"),
+            Some(share) => format!("{share:.1}"),
+        };
         let bias = file.bias.map_or_else(|| "–".to_owned(), |bias| format!("{:+.1}", 100.0 * bias));
         table.row([
             file.file.clone(),

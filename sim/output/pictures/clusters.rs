@@ -23,8 +23,8 @@ pub fn throughput_chart(comparison: &Comparison) -> StackedBars {
         bars.push(Bar { name: "MoE++".to_owned(), parts });
     }
     StackedBars {
-        title: title(&comparison.clusters, unit),
-        below: workloads(comparison),
+        title: title(&comparison.clusters, unit, comparison.few_seeds()),
+        below: below(comparison),
         axis: Axis::from_zero(unit),
         parts: match comparison.vanilla {
             Some(_) => vec!["vanilla".to_owned(), "gained by MoE++".to_owned()],
@@ -36,15 +36,37 @@ pub fn throughput_chart(comparison: &Comparison) -> StackedBars {
 }
 
 /// The best cluster, and whether it is known to be the best.
-fn title(clusters: &[ComparedCluster], unit: &str) -> String {
+fn title(clusters: &[ComparedCluster], unit: &str, few: Option<u64>) -> String {
     let Some(best) = clusters.first() else { return "no cluster".to_owned() };
     let best = &best.cluster;
     match clusters.get(1) {
         None => format!("{unit} on {best}"),
-        Some(second) if !second.differs_from_best => {
-            format!("{best} and {}: within noise in {unit}", second.cluster)
-        }
+        Some(second) if !second.differs_from_best => match few {
+            Some(seeds) => {
+                format!(
+                    "{best} gives the most {unit} in the mean; {seeds} seeds do not make it sure"
+                )
+            }
+            None => format!("{best} and {}: within noise in {unit}", second.cluster),
+        },
         Some(_) => format!("{best} gives the most {unit}"),
+    }
+}
+
+/// What is compared, and where seeds are few, how open the second cluster's place is.
+fn below(comparison: &Comparison) -> String {
+    let compared = workloads(comparison);
+    let open = comparison.clusters.get(1).filter(|own| !own.differs_from_best);
+    match (comparison.few_seeds(), open.and_then(|own| Some((own, own.ratio_to_best.interval()?))))
+    {
+        (Some(_), Some((own, (low, high)))) => {
+            format!(
+                "{compared}; {}: {:.2} to {high:.2} of the best (95 %)",
+                own.cluster,
+                low.max(0.0)
+            )
+        }
+        _ => compared,
     }
 }
 

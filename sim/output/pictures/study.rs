@@ -84,7 +84,7 @@ pub fn breakdown_chart(run: &StudyResult) -> StackedBars {
         axis: Axis::from_zero("time of a step, ms"),
         parts: reasons.iter().map(|reason| reason.label().to_owned()).collect(),
         bars: bars.into_iter().map(|(_, bar)| bar).collect(),
-        shades: reasons.iter().map(|reason| *reason as usize).collect(),
+        shades: reasons.iter().map(|reason| super::shade_of(*reason)).collect(),
     }
 }
 
@@ -119,6 +119,7 @@ const fn counted(scope: Scope) -> &'static str {
         Scope::Experts => "expert forward time",
         Scope::MoeLayer => "MoE layers",
         Scope::ModelForward => "forward pass of the model",
-        Scope::LayerTraining | Scope::TrainingStep => scope.word(),
+        Scope::LayerTraining => "MoE layers, forward and backward",
+        Scope::TrainingStep => "training step",
     }
 }

@@ -40,7 +40,7 @@ pub fn timeline_chart(slices: &[Slice], what: &str) -> Spans {
         title: finding(&rows, of),
         below: format!("{what}; in the middle of it, from one gate to the next but one"),
         axis: Axis::linear("time since the run began, ms"),
-        parts: reasons.iter().map(|own| (own.label().to_owned(), *own as usize)).collect(),
+        parts: reasons.iter().map(|own| (own.label().to_owned(), super::shade_of(*own))).collect(),
         rows: rows.iter().map(named).collect(),
     }
 }

@@ -175,7 +175,7 @@ impl StackedBars {
 }
 
 /// Colours of parts: the palette, then paler ones, darker ones, and the palest.
-pub(super) fn shade(part: usize) -> RGBColor {
+pub(in crate::output) fn shade(part: usize) -> RGBColor {
     let RGBColor(r, g, b) = colour(part);
     let of = |channel: fn(u8) -> u8| RGBColor(channel(r), channel(g), channel(b));
     match part / super::PALETTE.len() % 4 {

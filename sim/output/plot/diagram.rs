@@ -6,7 +6,7 @@ use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::figures;
-use super::frame::{filled, title, write};
+use super::frame::{filled, title, width_of, write};
 use super::heat::{key_of_used, used};
 use super::{Area, Chart, FAINT, GRID, Hint, INK, PlotError, WHITE, failed};
 
@@ -55,7 +55,7 @@ pub struct Diagram {
 const ABOVE: i32 = 60;
 const BELOW: i32 = 60;
 /// Half the size of a box.
-const HALF: (i32, i32) = (25, 12);
+const HALF: (i32, i32) = (26, 13);
 /// How far a line lies beside the middle, so that there and back are both seen.
 const ASIDE: f64 = 2.5;
 /// Lines of which less is used are grey.
@@ -82,7 +82,14 @@ impl Chart for Diagram {
                 |by: i32| [(x - HALF.0 - by, y - HALF.1 - by), (x + HALF.0 + by, y + HALF.1 + by)];
             filled(area, corners(1), FAINT)?;
             filled(area, corners(0), WHITE)?;
-            write(area, &place.name, (x, y), 13, INK, (HPos::Center, VPos::Center))?;
+            write(
+                area,
+                &place.name,
+                (x, y),
+                name_size(&place.name),
+                INK,
+                (HPos::Center, VPos::Center),
+            )?;
         }
         let row = self.size.1 as i32 + ABOVE;
         key_of_used(area, (20, row), 100.0, &self.value)
@@ -96,6 +103,11 @@ impl Chart for Diagram {
         });
         told.collect()
     }
+}
+
+/// As large as a name may be within its box: large clusters are seen small.
+fn name_size(name: &str) -> u32 {
+    (11..=16).rev().find(|&size| width_of(name, size) < 2 * HALF.0).unwrap_or(11)
 }
 
 impl Stretch {

@@ -123,6 +123,18 @@ impl LineChart {
         }
     }
 
+    /// Where lines stand upright, such as a target, in pixels.
+    fn upright<'a>(&'a self, frame: &'a Frame<'_>) -> impl Iterator<Item = i32> + 'a {
+        let lines = self
+            .series
+            .iter()
+            .filter(|own| own.joined && own.points.len() > 1 && own.stands_at_one_place());
+        lines.filter_map(|own| {
+            let x = frame.x.at(own.points.first()?.x)?;
+            Some(frame.pixel(x, frame.y.ends.0).0)
+        })
+    }
+
     /// Writes each name beside its last point in the margin, moved apart where they would overlap; what stands at one
     /// place has it there.
     fn name_lines<DB: DrawingBackend>(
@@ -142,9 +154,14 @@ impl LineChart {
             let style = series.style.unwrap_or(at);
             if series.stands_at_one_place() {
                 // Above a mark, so that no line which crosses it runs through the name.
-                let at = (x + 8, if series.joined { y } else { y - 11 });
+                let row = if series.joined { y } else { y - 11 };
+                let crossed = x + 8..x + 12 + width_of(&series.name, 14);
+                let (x, side) = match self.upright(frame).any(|line| crossed.contains(&line)) {
+                    true => (x - 8, HPos::Right),
+                    false => (x + 8, HPos::Left),
+                };
                 let shade = darker(colour(style));
-                write(area, &series.name, at, 14, shade, (HPos::Left, VPos::Center))?;
+                write(area, &series.name, (x, row), 14, shade, (side, VPos::Center))?;
                 continue;
             }
             names.push((y, &series.name, style));

@@ -111,6 +111,9 @@ pub struct ComparedCluster {
     pub break_even_class_gb_per_s: Option<[f64; 2]>,
 }
 
+/// From so many seeds on Student's interval is at most 1.4 times as wide as one of many: of two it is 6.5 times as wide.
+const ENOUGH_SEEDS: u64 = 5;
+
 impl Comparison {
     /// Of clusters that have been run, with what would let each catch up, in the same order.
     #[must_use]
@@ -146,6 +149,12 @@ impl Comparison {
     /// If `out` cannot be written to.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         text::write(self, out)
+    }
+
+    /// How many seeds were run, where they are too few for a wide interval to be called noise.
+    pub(in crate::output) fn few_seeds(&self) -> Option<u64> {
+        let [first, end] = self.settings.first()?.seeds;
+        Some(end.saturating_sub(first)).filter(|seeds| *seeds < ENOUGH_SEEDS)
     }
 
     /// A cluster's throughput for each of what clusters have equally much of.

@@ -174,19 +174,20 @@ pub fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Diagnost
     check_drawing(results, drawing)?;
     let hue = drawing.hue.as_deref().unwrap_or("");
     let lines = summarise(results, &[hue, &drawing.x], &[&drawing.y]);
+    let unit = unit_of(results, &drawing.x);
     let mut series: BTreeMap<usize, Series> = BTreeMap::new();
     let mut names: Vec<String> = Vec::new();
     let mut texts: Vec<String> = Vec::new();
     for line in lines {
         let Some(y) = line.values[0] else { continue };
-        let name = line.by[0].text();
+        let name = line_name(hue, &line.by[0].text());
         let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
             names.push(name.clone());
             names.len() - 1
         });
         let x = line.by[1].number().or_else(|| {
             let text = line.by[1].text();
-            leading_number(&text).or_else(|| {
+            unit.as_ref().and(leading_number(&text)).or_else(|| {
                 let at = texts.iter().position(|known| *known == text).unwrap_or_else(|| {
                     texts.push(text.clone());
                     texts.len() - 1
@@ -211,15 +212,19 @@ pub fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Diagnost
     over.insert(0, "seeds".to_owned());
     let mut below = vec![format!("bands: 95 % over {}", over.join(", "))];
     if !hue.is_empty() {
-        below.insert(0, format!("lines: {hue}"));
+        below.insert(0, format!("lines: {}", if words(hue) == "τ" { "τ" } else { hue }));
     }
     below.extend((!named.is_empty()).then(|| named.join(", ")));
     let below = below.join("; ");
     let series: Vec<Series> = series.into_values().collect();
+    let x = match unit {
+        Some(unit) => format!("{}, {unit}", words(&drawing.x)),
+        None => words(&drawing.x),
+    };
     Ok(LineChart {
-        title: finding(&drawing.x, &drawing.y, &series),
+        title: finding(&x, &words(&drawing.y), &series),
         below,
-        x: scale(drawing.log_x, words(&drawing.x)),
+        x: scale(drawing.log_x, x),
         y: scale(drawing.log_y, words(&drawing.y)),
         series,
     })
@@ -230,25 +235,55 @@ fn leading_number(text: &str) -> Option<f64> {
     text.split_once(' ').and_then(|(number, _)| number.parse().ok())
 }
 
+/// What all texts of a column have behind their numbers: `Gb/s`; none where they differ, or are no such texts.
+fn unit_of(results: &Results, column: &str) -> Option<String> {
+    let at = results.column(column)?;
+    let texts: Vec<String> = results.rows.iter().map(|row| row[at].text()).collect();
+    let unit =
+        |text: &String| leading_number(text).and_then(|_| Some(text.split_once(' ')?.1.to_owned()));
+    let first = unit(texts.first()?)?;
+    texts.iter().all(|text| unit(text).as_ref() == Some(&first)).then_some(first)
+}
+
+/// A line's name: of τ with its letter, since a number alone does not say what it is.
+fn line_name(hue: &str, value: &str) -> String {
+    match words(hue).as_str() {
+        "τ" => format!("τ = {value}"),
+        _ => value.to_owned(),
+    }
+}
+
 /// What the lines show: where the steepest goes from and to.
 fn finding(x: &str, y: &str, series: &[Series]) -> String {
     let ends = |line: &Series| Some((*line.points.first()?, *line.points.last()?));
     let moved = |line: &Series| ends(line).map_or(0.0, |(a, b)| (b.y - a.y).abs());
-    let Some(most) = series.iter().max_by(|a, b| moved(a).total_cmp(&moved(b))) else {
-        return format!("{} over {}", words(y), words(x));
+    let most = series.iter().max_by(|a, b| moved(a).total_cmp(&moved(b)));
+    let Some((most, (first, last))) = most.and_then(|most| Some((most, ends(most)?))) else {
+        return format!("{y} over {x}");
     };
-    let Some((first, last)) = ends(most) else { return format!("{} over {}", words(y), words(x)) };
-    let verb = if last.y >= first.y { "rises" } else { "falls" };
+    let [(x, x_unit), (y, y_unit)] = [x, y].map(parted);
+    let [from, to] = [number(first.y), number(last.y)];
+    let goes = match (from == to, last.y > first.y) {
+        (true, _) => format!("stays at {from}{y_unit}"),
+        (false, true) => format!("rises from {from} to {to}{y_unit}"),
+        (false, false) => format!("falls from {from} to {to}{y_unit}"),
+    };
     let of = if most.name.is_empty() { String::new() } else { format!(" ({})", most.name) };
-    format!(
-        "{} {verb} from {} to {} as {} goes from {} to {}{of}",
-        words(y),
-        number(first.y),
-        number(last.y),
-        words(x),
-        number(first.x),
-        number(last.x)
-    )
+    let [from, to] = [number(first.x), number(last.x)];
+    format!("{} {goes} as {x} goes from {from} to {to}{x_unit}{of}", capital(y))
+}
+
+/// A label's words, and its unit behind a space.
+fn parted(label: &str) -> (&str, String) {
+    label
+        .rsplit_once(", ")
+        .map_or((label, String::new()), |(name, unit)| (name, format!(" {unit}")))
+}
+
+/// As a sentence begins.
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn number(value: f64) -> String {
@@ -269,9 +304,15 @@ fn number(value: f64) -> String {
 
 /// A column's name as people say it.
 fn words(column: &str) -> String {
-    let last = column.rsplit('.').next().unwrap_or(column);
-    let spoken = last.replace('_', " ");
-    for (suffix, unit) in [(" percent", "%"), (" ms", "ms"), (" mb", "MB")] {
+    let mut steps = column.rsplit('.');
+    let last = steps.next().unwrap_or(column);
+    let spoken = match (last, steps.next()) {
+        // Of which link it is.
+        ("bandwidth" | "latency", Some(of)) => format!("{of} {last}"),
+        _ => last.to_owned(),
+    };
+    let spoken = spoken.replace('_', " ");
+    for (suffix, unit) in [(" percent", "%"), (" ms", "ms"), (" s", "s"), (" mb", "MB")] {
         if let Some(name) = spoken.strip_suffix(suffix) {
             return format!("{name}, {unit}");
         }

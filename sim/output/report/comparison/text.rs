@@ -37,7 +37,7 @@ pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> io::Result<
     elasticities(comparison, out)?;
     let Some((leader, others)) = comparison.clusters.split_first() else { return Ok(()) };
     for cluster in others {
-        ratio(cluster, leader, out)?;
+        ratio(cluster, leader, comparison.few_seeds(), out)?;
     }
     let order = |cluster: &&ComparedCluster| cluster.break_even_class.is_some();
     for cluster in others.iter().filter(order) {
@@ -105,13 +105,18 @@ fn elasticities(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> 
 fn ratio(
     cluster: &ComparedCluster,
     leader: &ComparedCluster,
+    few: Option<u64>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let (name, best, mean) = (&cluster.cluster, &leader.cluster, cluster.ratio_to_best.value());
     let said = match cluster.ratio_to_best.interval() {
-        Some((low, high)) if !cluster.differs_from_best => {
-            format!("{name} is within noise of {best} ({low:.2} to {high:.2} of it)")
-        }
+        Some((low, high)) if !cluster.differs_from_best => match few {
+            Some(seeds) => format!(
+                "{name} gives {mean:.2} of {best}, but {seeds} seeds leave {:.2} to {high:.2} open: more tell them apart",
+                low.max(0.0)
+            ),
+            None => format!("{name} is within noise of {best} ({low:.2} to {high:.2} of it)"),
+        },
         Some((low, high)) => {
             format!("{name} gives {mean:.2} of {best} ({low:.2} to {high:.2})")
         }

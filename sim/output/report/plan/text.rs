@@ -9,7 +9,7 @@ use crate::output::report::shared::sampled::write_sampled_sum;
 use crate::output::report::shared::setting::{Setting, write_idle_of, write_settings};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
-use crate::output::report::shared::value::digits;
+use crate::output::report::shared::value::{digits, rounded};
 use crate::output::report::shared::wrapped::wrapped;
 
 pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
@@ -60,9 +60,9 @@ pub(super) fn answer(plan: &PlanResult) -> Vec<String> {
     };
     let gives = format!(
         "It gives {} tokens/s, {:+.1} % of the target's {}{}{}.",
-        digits(told.tokens_per_s),
+        rounded(told.tokens_per_s),
         told.margin_percent,
-        digits(told.target_tokens_per_s),
+        rounded(told.target_tokens_per_s),
         quality,
         if told.quality_extrapolated { " (outside the τ that were measured)" } else { "" }
     );

@@ -167,3 +167,31 @@ pub fn digits(value: f64) -> String {
     let after = (3 - size).clamp(0, 6) as usize;
     format!("{value:.after$}")
 }
+
+/// A number in four significant digits, of a large one in thousands or millions.
+#[must_use]
+pub fn rounded(value: f64) -> String {
+    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")];
+    // What rounds up to a unit is written in it.
+    let unit = units.into_iter().find(|(least, _)| value.abs() >= least * 0.999_95);
+    match unit {
+        Some((_, "k")) => format!("{} k", digits(value / 1e3)),
+        Some((unit, name)) => format!("{} {name}", digits(value / unit)),
+        None => digits(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_are_rounded_for_reading() {
+        let shown = [0.0, 7.669, 1234.5, 9999.0, 43_430.0, 359_313.0, 999_990.0, 16_127_866.0];
+        let shown = shown.map(rounded);
+        assert_eq!(
+            shown,
+            ["0.000", "7.669", "1234", "9999", "43.43 k", "359.3 k", "1.000 M", "16.13 M"]
+        );
+    }
+}
