@@ -36,6 +36,22 @@ fn not_as_a_matrix(problem: &Problem) -> Problem {
     other
 }
 
+/// Problems that share no link, as one; `start_s` says when the flows of each start.
+fn side_by_side(groups: &[Problem], start_s: impl Fn(usize, &Problem) -> f64) -> Problem {
+    let capacity = groups.iter().flat_map(|group| group.capacities().iter().copied());
+    let mut problem = Problem::new(capacity.collect());
+    let mut first = 0;
+    for (n, group) in groups.iter().enumerate() {
+        for flow in 0..group.flows() {
+            let route = group.route(flow).iter().map(|link| LinkId(first + link.0));
+            let route: Vec<LinkId> = route.collect();
+            problem.add(&route, group.bytes(flow), start_s(n, group));
+        }
+        first += group.capacities().len() as u32;
+    }
+    problem
+}
+
 /// A number that looks random for each cell.
 fn mixed(seed: u64, cell: usize) -> u64 {
     let mut x = seed ^ (cell as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -169,25 +185,25 @@ proptest! {
     fn parts_that_cannot_end_last_are_left_out(
         groups in proptest::collection::vec(all_different(24, 1), 20..40), later in 0..3_u32,
     ) {
-        let mut capacity = Vec::new();
-        for group in &groups {
-            capacity.extend_from_slice(group.capacities());
-        }
-        let mut problem = Problem::new(capacity);
-        let mut first = 0;
-        for (n, group) in groups.iter().enumerate() {
-            // Some groups start when others are half done, or long after.
-            let start_s = if n % 7 == 3 { f64::from(later) * drain(group).makespan_s / 2.0 } else { 0.0 };
-            for flow in 0..group.flows() {
-                let route = group.route(flow).iter().map(|link| LinkId(first + link.0));
-                problem.add(&route.collect::<Vec<_>>(), group.bytes(flow), start_s);
-            }
-            first += group.capacities().len() as u32;
-        }
+        // Some groups start when others are half done, or long after.
+        let start_s = |n: usize, group: &Problem| {
+            if n % 7 == 3 { f64::from(later) * drain(group).makespan_s / 2.0 } else { 0.0 }
+        };
+        let problem = side_by_side(&groups, start_s);
         let all = solve(&problem, &Choice::default()).unwrap();
         let only = solve(&problem, &Choice { makespan_only: true, ..Choice::default() }).unwrap();
         assert_close(&[only.makespan_s], &[all.makespan_s], 0.01)?;
         prop_assert!(only.distinct_parts < all.parts && only.finish_s.is_empty());
+    }
+
+    /// Parts that are solved two at a time end as each does by itself, to the last bit.
+    #[test]
+    fn parts_are_solved_together_as_alone(
+        groups in proptest::collection::vec(all_different(40, 1), 4..8),
+    ) {
+        let together = with(&side_by_side(&groups, |_, _| 0.0), Engine::Quantised, 0.01).finish_s;
+        let alone = groups.iter().flat_map(|group| with(group, Engine::Quantised, 0.01).finish_s);
+        prop_assert_eq!(together, alone.collect::<Vec<_>>());
     }
 
     #[test]

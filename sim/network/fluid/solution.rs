@@ -6,7 +6,7 @@ use super::engines::dense::{Dense, EMPTY};
 use super::engines::dense_exact::solve_dense_exactly;
 use super::engines::generic::{LocalLinks, solve_exactly};
 use super::engines::quantised::solve_in_steps;
-use super::engines::quantised_dense::solve_dense_in_steps;
+use super::engines::quantised_dense::{Steps, solve_dense_in_steps};
 use super::latest::{self, Ends};
 use super::parts::{Part, Parts};
 use super::reduce::binding_links;
@@ -14,6 +14,8 @@ use super::{Problem, Stuck};
 use crate::base::threads::in_parallel_with;
 use crate::base::units::{FlowId, LinkId};
 
+/// The most flows of a part that is solved beside another.
+const FEW: usize = 128 * 128;
 /// Parts that are solved before others are left out, where only the makespan is wanted.
 const SOLVED_FIRST: usize = 8;
 
@@ -170,15 +172,27 @@ fn solve_parts(
     order: &[usize],
     choice: &Choice,
 ) -> Result<Vec<Solved>, Stuck> {
-    let mut results = in_parallel_with(
-        order.len(),
+    let jobs = jobs(parts, order, choice);
+    let results: Vec<Vec<Result<Solved, Stuck>>> = in_parallel_with(
+        jobs.len(),
         choice.threads,
         |_| Space::new(kept.len()),
         |space, at| {
-            let flows = Part { problem, flows: parts.flows(order[at]), kept };
-            solve_part(order[at], &flows, choice, space)
+            let part =
+                |&number: &usize| (number, Part { problem, flows: parts.flows(number), kept });
+            if let [a, b] = jobs[at]
+                && let Some(both) = solve_two(part(a), part(b), choice, space)
+            {
+                return both.map(Ok).into();
+            }
+            let solve = |number| {
+                let (number, part) = part(number);
+                solve_part(number, &part, choice, space)
+            };
+            jobs[at].iter().map(solve).collect()
         },
     );
+    let mut results: Vec<Result<Solved, Stuck>> = results.into_iter().flatten().collect();
     // Whoever solved them, the first stuck flow is reported, and sums are in the order of parts.
     results.sort_by_key(|result| match result {
         Ok(solved) => solved.part,
@@ -188,6 +202,65 @@ fn solve_parts(
         return Err(*stuck);
     }
     Ok(results.into_iter().flatten().collect())
+}
+
+/// Which parts are solved together: two at a time of those that [`solve_two`] may solve, where there are many.
+fn jobs<'a>(parts: &Parts, order: &'a [usize], choice: &Choice) -> Vec<&'a [usize]> {
+    let small = |&part: &usize| {
+        let flows = parts.flows(part).len();
+        engine_of(flows, choice) == Engine::Quantised && flows <= FEW
+    };
+    let pairs = order.iter().filter(|part| small(part)).count() / 2;
+    if pairs < 2 * choice.threads {
+        return order.chunks(1).collect();
+    }
+    order
+        .chunk_by(|a, b| small(a) == small(b))
+        .flat_map(|run| run.chunks(if small(&run[0]) { 2 } else { 1 }))
+        .collect()
+}
+
+const fn engine_of(flows: usize, choice: &Choice) -> Engine {
+    match choice.engine {
+        Some(engine) => engine,
+        None if flows <= SMALL => Engine::Exact,
+        None => Engine::Quantised,
+    }
+}
+
+/// Two parts of the shape of an all-to-all, in steps side by side; nothing if one has not that shape.
+fn solve_two(
+    a: (usize, Part),
+    b: (usize, Part),
+    choice: &Choice,
+    space: &mut Space,
+) -> Option<[Solved; 2]> {
+    let [(a, part_a), (b, part_b)] = [a, b];
+    if [&part_a, &part_b].iter().any(|part| part.route(0).next().is_none()) {
+        return None;
+    }
+    let (dense_a, dense_b) =
+        (Dense::of(&part_a, &mut space.slot)?, Dense::of(&part_b, &mut space.slot)?);
+    let mut finish_s = [part_a.len(), part_b.len()].map(|flows| vec![f64::NAN; flows]);
+    let [finish_a, finish_b] = &mut finish_s;
+    let mut steps = [
+        Steps::of(&part_a, &dense_a, choice.epsilon, finish_a),
+        Steps::of(&part_b, &dense_b, choice.epsilon, finish_b),
+    ];
+    solve_dense_in_steps(&mut steps);
+    let fillings = steps.map(|steps| steps.fillings);
+    let [finish_a, finish_b] = finish_s;
+    let solved =
+        |part, finish_s, fillings| Solved::new(part, finish_s, Engine::Quantised, fillings);
+    Some([solved(a, finish_a, fillings[0]), solved(b, finish_b, fillings[1])])
+}
+
+impl Solved {
+    fn new(part: usize, finish_s: Vec<f64>, engine: Engine, fillings: u64) -> Self {
+        let unfinished = finish_s.iter().filter(|finish| finish.is_nan()).count();
+        assert!(unfinished == 0, "{unfinished} of {} flows never ended", finish_s.len());
+        Self { part, finish_s, engine, fillings }
+    }
 }
 
 /// Space for every link, used by one part after another.
@@ -210,11 +283,7 @@ fn solve_part(
 ) -> Result<Solved, Stuck> {
     let mut finish_s = vec![f64::NAN; part.len()];
     let mut finish = |flow: u32, at: f64| finish_s[flow as usize] = at;
-    let engine = match choice.engine {
-        Some(engine) => engine,
-        None if part.len() <= SMALL => Engine::Exact,
-        None => Engine::Quantised,
-    };
+    let engine = engine_of(part.len(), choice);
     let fillings = if part.route(0).next().is_none() {
         // Nothing binds a flow by itself but its ceiling.
         for flow in 0..part.len() as u32 {
@@ -223,7 +292,11 @@ fn solve_part(
         0
     } else if let Some(dense) = Dense::of(part, &mut space.slot) {
         match engine {
-            Engine::Quantised => solve_dense_in_steps(part, &dense, choice.epsilon, &mut finish),
+            Engine::Quantised => {
+                let mut steps = [Steps::of(part, &dense, choice.epsilon, &mut finish_s)];
+                solve_dense_in_steps(&mut steps);
+                steps[0].fillings
+            }
             _ => solve_dense_exactly(part, &dense, &mut finish),
         }
     } else {
@@ -233,9 +306,7 @@ fn solve_part(
             _ => solve_exactly(part, &links, &mut finish)?,
         }
     };
-    let unfinished = finish_s.iter().filter(|finish| finish.is_nan()).count();
-    assert!(unfinished == 0, "{unfinished} of {} flows never ended", part.len());
-    Ok(Solved { part: number, finish_s, engine, fillings })
+    Ok(Solved::new(number, finish_s, engine, fillings))
 }
 
 fn gather(

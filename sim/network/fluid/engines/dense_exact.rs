@@ -69,7 +69,9 @@ struct Engine {
     level: Vec<f64>,
     position: Vec<u32>,
     order: Vec<u32>,
+    /// Copies of these where 32 ports were full, 64, and so on; how many of them hold.
     copies: Vec<(Vec<f64>, Vec<f32>)>,
+    copied: usize,
     waiting_to_fill: Order,
     guess: Guess,
     /// Ports whose flows ended last: their levels change most.
@@ -156,6 +158,7 @@ impl Engine {
             position: vec![NEVER; ports],
             order: Vec::with_capacity(ports),
             copies: Vec::new(),
+            copied: 0,
             waiting_to_fill: Order::default(),
             guess: Guess::default(),
             moved: Vec::new(),
@@ -205,9 +208,11 @@ impl Engine {
         let left_out = same_ahead..old.len() - same_behind;
         let gone = |&port: &u32| self.position[port as usize] == NEVER;
         let moved = self.order[new].iter().copied();
-        let moved: Vec<u32> = moved.chain(old[left_out].iter().copied().filter(gone)).collect();
-        let (rows, cols) = (self.rows, self.cols);
-        for row in moved.into_iter().map(|port| port as usize).filter(|&row| row < rows) {
+        let left_out = old[left_out].iter().copied().filter(gone);
+        let moved: Vec<u32> =
+            moved.chain(left_out).filter(|&port| port < self.rows as u32).collect();
+        let cols = self.cols;
+        for row in moved.into_iter().map(|port| port as usize) {
             if self.running[row] < 0.5 {
                 continue;
             }
@@ -310,7 +315,7 @@ impl Engine {
         for port in ports {
             self.moved.push(port as u32);
             self.running[port] -= 1.0;
-            for (_, rising) in self.copies.iter_mut().take(at / BETWEEN_COPIES + 1) {
+            for (_, rising) in self.copies.iter_mut().take(self.copied.min(at / BETWEEN_COPIES)) {
                 rising[port] -= 1.0;
             }
         }

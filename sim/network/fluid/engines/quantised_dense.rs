@@ -11,12 +11,13 @@ use super::bits;
 use super::dense::{Dense, EMPTY};
 use super::lanes::{self, BLOCK, SoonestEnd};
 use super::order::Order;
-use super::quantised::step_share;
 use crate::network::fluid::parts::Part;
 
 mod few;
+mod steps;
 
-use few::{Few, FillFew};
+use few::{Few, FillFew, ToFill};
+pub(in crate::network::fluid) use steps::{Steps, solve_dense_in_steps};
 
 /// The error to which ports are full in the order of their levels, in that asked for.
 const ORDERED_TO: f64 = 0.125;
@@ -59,40 +60,6 @@ struct Ports {
     rising: Vec<f32>,
 }
 
-/// Solves a dense part to a relative error of about `epsilon`; `finish` is told each flow's finish
-/// time. Returns the number of fillings.
-pub(in crate::network::fluid) fn solve_dense_in_steps(
-    part: &Part,
-    dense: &Dense,
-    epsilon: f64,
-    finish: &mut dyn FnMut(u32, f64),
-) -> u64 {
-    let mut engine = Engine::new(part, dense, epsilon);
-    engine.fill();
-    let (mut fillings, mut changed, mut now) = (1, false, 0.0);
-    let mut span = engine.until_next_end();
-    while engine.running > 0 {
-        if changed {
-            engine.fill();
-            fillings += 1;
-        }
-        changed = engine.give_back(span as f32);
-        let ended = engine.advance(now, span as f32, finish);
-        changed |= ended;
-        now += span;
-        span = step_share(epsilon) * now;
-        if !ended && engine.running > 0 {
-            // Nothing ends sooner than at these levels, so a step need not be shorter.
-            span = span.max(engine.until_next_end());
-        }
-        if engine.died * 16 > engine.left.len() {
-            engine.squeeze();
-            changed = true;
-        }
-    }
-    fillings
-}
-
 impl<'a> Engine<'a> {
     fn new(part: &Part, dense: &'a Dense, epsilon: f64) -> Self {
         let (rows, cols) = (dense.rows, dense.cols);
@@ -131,14 +98,23 @@ impl<'a> Engine<'a> {
         [self.number[0].len(), self.number[1].len()]
     }
 
+    fn is_small(&self) -> bool {
+        self.ports.iter().map(|ports| ports.free.len()).sum::<usize>() <= few::MOST_PORTS
+    }
+
+    /// What a filling of few ports works on.
+    fn to_fill(&mut self) -> ToFill<'_> {
+        self.ports.iter_mut().for_each(Ports::reset);
+        ToFill { alive: &self.alive, ports: &mut self.ports, few: &mut self.few }
+    }
+
     /// Water-filling over rows and columns.
     fn fill(&mut self) {
         let rows = self.shape()[0];
-        self.ports.iter_mut().for_each(Ports::reset);
-        if self.ports.iter().map(|ports| ports.free.len()).sum::<usize>() <= few::MOST_PORTS {
-            let (alive, ports, few) = (&self.alive, &mut self.ports, &mut self.few);
-            return self.arch.dispatch(FillFew { alive, ports, few });
+        if self.is_small() {
+            return self.arch.dispatch(FillFew([self.to_fill()]));
         }
+        self.ports.iter_mut().for_each(Ports::reset);
         let mut waiting = std::mem::take(&mut self.waiting);
         let [first, second] = &self.ports;
         let busy = first.rising_levels().chain(second.rising_levels().map(|(l, p)| (l, rows + p)));
@@ -201,7 +177,7 @@ impl<'a> Engine<'a> {
     }
 
     /// One step; tells the ends of flows and whether there were any.
-    fn advance(&mut self, now: f64, span: f32, finish: &mut dyn FnMut(u32, f64)) -> bool {
+    fn advance(&mut self, now: f64, span: f32, finish_s: &mut [f64]) -> bool {
         for ports in &mut self.ports {
             for p in 0..ports.level.len() {
                 // Finite, because the difference of two infinities is not a number.
@@ -220,7 +196,7 @@ impl<'a> Engine<'a> {
             hits.clear();
             bits::subtract(self.arch, cells, own, across, &mut hits);
             for &(block, ended) in &hits {
-                self.end_in_block(row, block as usize, ended, now, span, finish);
+                self.end_in_block(row, block as usize, ended, now, span, finish_s);
             }
         }
         self.running < before
@@ -233,7 +209,7 @@ impl<'a> Engine<'a> {
         mut ended: u32,
         now: f64,
         span: f32,
-        finish: &mut dyn FnMut(u32, f64),
+        finish_s: &mut [f64],
     ) {
         let [width, height] = [self.ports[1].step.len(), self.ports[0].step.len()];
         while ended != 0 {
@@ -256,7 +232,7 @@ impl<'a> Engine<'a> {
             self.died += 1;
             let [from, to] = [self.number[0][row] as usize, self.number[1][col] as usize];
             let flow = self.dense.flow[from * self.dense.cols + to];
-            finish(flow, self.dense.start_s + now + f64::from(span - late));
+            finish_s[flow as usize] = self.dense.start_s + now + f64::from(span - late);
         }
     }
 

@@ -122,16 +122,14 @@ impl NullaryFnOnce for TakeExactly<'_> {
                 let was_rising: __m256 = cast(rising[quarter]);
                 let fewer = avx._mm256_and_ps(cast(runs), one);
                 rising[quarter] = cast(avx._mm256_sub_ps(was_rising, fewer));
-                let [low, high]: [[f64; 4]; 2] = cast(free[quarter]);
-                let halves = [
-                    (low, avx._mm256_castsi256_si128(runs)),
-                    (high, avx2._mm256_extracti128_si256::<1>(runs)),
-                ];
-                free[quarter] = cast(halves.map(|(was, runs)| {
-                    let taken = avx._mm256_and_pd(cast(avx2._mm256_cvtepi32_epi64(runs)), rate);
-                    let was: __m256d = cast(was);
-                    cast::<__m256d, [f64; 4]>(avx._mm256_sub_pd(was, taken))
-                }));
+                let halves =
+                    [avx._mm256_castsi256_si128(runs), avx2._mm256_extracti128_si256::<1>(runs)];
+                let (own_free, _) = free[quarter].as_chunks_mut::<4>();
+                for half in 0..2 {
+                    let runs: __m256d = cast(avx2._mm256_cvtepi32_epi64(halves[half]));
+                    let was: __m256d = cast(own_free[half]);
+                    own_free[half] = cast(avx._mm256_sub_pd(was, avx._mm256_and_pd(runs, rate)));
+                }
             }
         }
     }

@@ -120,9 +120,12 @@ impl NullaryFnOnce for Moved<'_> {
         let places = self.places.as_chunks::<LANES>().0.chunks_exact(2);
         let blocks = self.alive.iter().zip(self.side).zip(places);
         for (number, ((&alive, &side), places)) in (0..).zip(blocks) {
-            let halves: [__m512i; 2] = [cast(places[0]), cast(places[1])];
-            let before = halves.map(|there| avx._mm512_cmplt_epu32_mask(there, place));
-            let wanted = u32::from(before[0]) | u32::from(before[1]) << LANES;
+            let mut wanted = 0;
+            for half in 0..2 {
+                let there: __m512i = cast(places[half]);
+                let before = avx._mm512_cmplt_epu32_mask(there, place);
+                wanted |= u32::from(before) << (LANES * half);
+            }
             let moved = (wanted ^ side) & alive;
             if moved != 0 {
                 self.hits.push((number, moved));

@@ -6,12 +6,12 @@ use crate::network::fluid::engines::bits;
 use crate::network::fluid::engines::lanes::BLOCK;
 
 /// A port that is overfull by no more than this share is so by rounding.
-const ROUNDING: f64 = 1e-11;
+const ROUNDING: f64 = 1e-13;
 
 impl Engine {
     /// Fills anew from the last copy at or before position `from`; returns that copy's position.
     pub(super) fn fill_from(&mut self, from: usize) -> usize {
-        let copy = (from / BETWEEN_COPIES).min(self.copies.len().saturating_sub(1));
+        let copy = (from / BETWEEN_COPIES).min(self.copied);
         let start = copy * BETWEEN_COPIES;
         self.old_order.clear();
         self.old_order.extend_from_slice(&self.order[start.min(self.order.len())..]);
@@ -28,8 +28,8 @@ impl Engine {
         if let Some(right_to) = right_to {
             self.rewind(right_to);
             self.fill_by_search();
-            // A port may have been passed over all the same, and all its flows have frozen elsewhere.
-            if right_to > start && self.any_overfull() {
+            // Another port may have been passed over before, and be found only now, or all its flows have frozen elsewhere.
+            if right_to > start && (self.any_fallen(start) || self.any_overfull()) {
                 self.rewind(start);
                 self.fill_by_search();
             }
@@ -40,16 +40,16 @@ impl Engine {
     /// Puts the filling back to the last copy at or before this position.
     fn rewind(&mut self, position: usize) {
         let copy = position / BETWEEN_COPIES;
-        if copy == 0 {
-            self.copies.clear();
-            self.free.copy_from_slice(&self.capacity);
-            self.rising.copy_from_slice(&self.running);
-        } else {
-            self.copies.truncate(copy + 1);
-            if let Some((free, rising)) = self.copies.pop() {
-                (self.free, self.rising) = (free, rising);
+        let (free, rising) = match copy {
+            0 => (&self.capacity, &self.running),
+            copy => {
+                let (free, rising) = &self.copies[copy - 1];
+                (free, rising)
             }
-        }
+        };
+        self.free.copy_from_slice(free);
+        self.rising.copy_from_slice(rising);
+        self.copied = copy;
         for port in self.order.drain((copy * BETWEEN_COPIES).min(self.order.len())..) {
             self.level[port as usize] = 0.0;
             self.position[port as usize] = NEVER;
@@ -74,6 +74,12 @@ impl Engine {
         }
         self.guess = guess;
         right_to.or_else(|| self.any_overfull().then_some(start))
+    }
+
+    /// Whether levels fall from one port to the next, from this position on.
+    fn any_fallen(&self, start: usize) -> bool {
+        let levels = || self.order[start..].iter().map(|&port| self.level[port as usize]);
+        levels().zip(levels().skip(1)).any(|(before, after)| after < before * NOT_FALLEN)
     }
 
     /// Whether flows that froze elsewhere fill some port by more than it has.
@@ -104,8 +110,15 @@ impl Engine {
     }
 
     fn freeze(&mut self, port: usize, level: f64) {
-        if self.order.len().is_multiple_of(BETWEEN_COPIES) {
-            self.copies.push((self.free.clone(), self.rising.clone()));
+        let full = self.order.len();
+        if full.is_multiple_of(BETWEEN_COPIES) && full / BETWEEN_COPIES > self.copied {
+            if let Some((free, rising)) = self.copies.get_mut(self.copied) {
+                free.copy_from_slice(&self.free);
+                rising.copy_from_slice(&self.rising);
+            } else {
+                self.copies.push((self.free.clone(), self.rising.clone()));
+            }
+            self.copied += 1;
         }
         self.level[port] = level;
         self.position[port] = self.order.len() as u32;

@@ -11,7 +11,7 @@ const FEW: usize = 8;
 /// Of these, at most so many that are looked at from the beginning, wherever they were before.
 const MOST_MOVED: usize = 4;
 /// Levels that fall by no more than this have fallen by rounding.
-pub(super) const NOT_FALLEN: f64 = 1.0 - 1e-11;
+pub(super) const NOT_FALLEN: f64 = 1.0 - 1e-12;
 
 /// Ports that are not full yet, and a guess of their order.
 #[derive(Debug, Default)]

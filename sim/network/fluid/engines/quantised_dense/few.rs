@@ -41,8 +41,8 @@ impl Default for Few {
     }
 }
 
-/// One filling. Ports have been reset.
-pub(super) struct FillFew<'a> {
+/// What one filling works on. Ports have been reset.
+pub(super) struct ToFill<'a> {
     pub alive: &'a [Vec<u32>; 2],
     pub ports: &'a mut [Ports; 2],
     pub few: &'a mut Few,
@@ -62,64 +62,86 @@ const fn where_runs(number: f32, run: u32) -> f32 {
     f32::from_bits(number.to_bits() & run.wrapping_neg())
 }
 
-impl NullaryFnOnce for FillFew<'_> {
+/// Fillings of some parts, side by side: each waits for its own numbers, so that several take hardly longer than one.
+pub(super) struct FillFew<'a, const N: usize>(pub [ToFill<'a>; N]);
+
+impl<const N: usize> NullaryFnOnce for FillFew<'_, N> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let Self { alive, ports, few } = self;
+    fn call(mut self) {
+        self.0.iter_mut().for_each(ToFill::begin);
+        loop {
+            let mut any = false;
+            for part in &mut self.0 {
+                any |= part.freeze_next();
+            }
+            if !any {
+                break;
+            }
+        }
+        self.0.iter_mut().for_each(ToFill::end);
+    }
+}
+
+impl ToFill<'_> {
+    #[inline(always)]
+    fn begin(&mut self) {
+        let Self { ports, few, .. } = self;
         let rows = ports[0].free.len();
-        let all = rows + ports[1].free.len();
         for (own, first) in ports.iter().zip([0, rows]) {
             let own_ports = first..first + own.free.len();
             few.free[own_ports.clone()].copy_from_slice(&own.free);
             few.rising[own_ports].copy_from_slice(&own.rising);
         }
-        for port in 0..all {
+        for port in 0..rows + ports[1].free.len() {
             (few.rises_to[port], few.keys[port]) =
                 level_and_key(few.free[port], few.rising[port], port);
             (few.level[port], few.frozen[port]) = (f32::INFINITY, 0.0);
         }
-        few.freeze_all(alive, rows, all);
-        for (own, first) in ports.iter_mut().zip([0, rows]) {
+    }
+
+    #[inline(always)]
+    fn end(&mut self) {
+        let rows = self.ports[0].free.len();
+        for (own, first) in self.ports.iter_mut().zip([0, rows]) {
             let own_ports = first..first + own.free.len();
-            own.level.copy_from_slice(&few.level[own_ports.clone()]);
-            own.frozen.copy_from_slice(&few.frozen[own_ports]);
+            own.level.copy_from_slice(&self.few.level[own_ports.clone()]);
+            own.frozen.copy_from_slice(&self.few.frozen[own_ports]);
         }
     }
-}
 
-impl Few {
-    /// Freezes one port after another, always that with the lowest key. Which side it is on must not be a branch,
-    /// because nothing foretells it.
+    /// Freezes the port with the lowest key, if there is one. Which side it is on must not be a branch, because
+    /// nothing foretells it.
     #[inline(always)]
-    fn freeze_all(&mut self, alive: &[Vec<u32>; 2], rows: usize, all: usize) {
-        let (first, across, words) = ([0, rows], [rows, 0], [(all - rows) / BLOCK, rows / BLOCK]);
-        loop {
-            let lowest = self.keys[..all].iter().copied().fold(NONE, u32::min);
-            if lowest == NONE {
-                return;
-            }
-            let port = (lowest & NUMBER) as usize;
-            let side = usize::from(port >= rows);
-            let level = self.rises_to[port];
-            (self.level[port], self.frozen[port]) = (level, self.rising[port]);
-            (self.keys[port], self.rising[port]) = (NONE, 0.0);
-            let (words, across) = (words[side], across[side]);
-            let alive = &alive[side][(port - first[side]) * words..][..words];
-            for (&word, at) in alive.iter().zip((across..).step_by(BLOCK)) {
-                let free = &mut self.free[at..at + BLOCK];
-                let rising = &mut self.rising[at..at + BLOCK];
-                let rises_to = &mut self.rises_to[at..at + BLOCK];
-                let keys = &mut self.keys[at..at + BLOCK];
-                for i in 0..BLOCK {
-                    let run = (word >> i) & 1;
-                    free[i] -= where_runs(level, run);
-                    rising[i] -= where_runs(1.0, run);
-                    (rises_to[i], keys[i]) = level_and_key(free[i], rising[i], at + i);
-                }
+    fn freeze_next(&mut self) -> bool {
+        let few = &mut *self.few;
+        let [rows, cols] = [self.ports[0].free.len(), self.ports[1].free.len()];
+        let (first, across, words) = ([0, rows], [rows, 0], [cols / BLOCK, rows / BLOCK]);
+        let lowest = few.keys[..rows + cols].iter().copied().fold(NONE, u32::min);
+        if lowest == NONE {
+            return false;
+        }
+        let port = (lowest & NUMBER) as usize;
+        let side = usize::from(port >= rows);
+        let level = few.rises_to[port];
+        (few.level[port], few.frozen[port]) = (level, few.rising[port]);
+        (few.keys[port], few.rising[port]) = (NONE, 0.0);
+        let (words, across) = (words[side], across[side]);
+        let alive = &self.alive[side][(port - first[side]) * words..][..words];
+        for (&word, at) in alive.iter().zip((across..).step_by(BLOCK)) {
+            let free = &mut few.free[at..at + BLOCK];
+            let rising = &mut few.rising[at..at + BLOCK];
+            let rises_to = &mut few.rises_to[at..at + BLOCK];
+            let keys = &mut few.keys[at..at + BLOCK];
+            for i in 0..BLOCK {
+                let run = (word >> i) & 1;
+                free[i] -= where_runs(level, run);
+                rising[i] -= where_runs(1.0, run);
+                (rises_to[i], keys[i]) = level_and_key(free[i], rising[i], at + i);
             }
         }
+        true
     }
 }
 
@@ -180,7 +202,7 @@ mod tests {
                 ports[side].free[port] = capacity as f32;
             }
             let (alive, few) = (&alive, &mut Few::default());
-            Arch::new().dispatch(FillFew { alive, ports: &mut ports, few });
+            Arch::new().dispatch(FillFew([ToFill { alive, ports: &mut ports, few }]));
             let found = ports[0].level[..rows].iter().chain(&ports[1].level[..cols]);
             for (&found, want) in found.zip(plainly(capacity, rows, &runs)) {
                 let same = f64::from(found) == want || (f64::from(found) / want - 1.0).abs() < 1e-3;
