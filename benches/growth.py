@@ -1,6 +1,8 @@
 """Measures what a question costs as it grows, and writes docs/growth.md, benches/growth.csv and docs/pictures/growth.svg:
 
-    cargo build --release && python3 benches/growth.py
+    cargo build --release && python3 benches/growth.py              # or: python3 benches/growth.py "training step"
+
+With words, only the questions that contain one of them are measured; the others stay as the table has them.
 
 `--draw` draws the picture of the stored table alone, `--check` compares it with the one that lies there, as the tests do.
 Processor time (user and system, one thread) and the most memory of whole commands, as the system accounts for them.
@@ -43,6 +45,20 @@ def sweep(points):
     return ["sweep", str(plan), "--out", str(out), "--quiet", "--threads", "1", "--precision", "0.5%"]
 
 
+def step(gpus):
+    """Nodes of 8 H800, EP 64 and 16 stages as its report trains it; 1,024 GPUs are the fewest that hold it so."""
+    return ["run", "dualpipe", "--threads", "1", "--set", f"topology.nodes.count={gpus // 8}"]
+
+
+def paper_step(seeds):
+    """The paper's largest pair on its cluster and with its batch, at one τ."""
+    scenario = pathlib.Path(FOLDER.name) / f"step-{seeds}.toml"
+    scenario.write_text(f'schema = 1\nname = "step"\ntopology = "a100-4x8"\noverheads = "moepp-loop"\n'
+                        f'counted = "training-step"\nseeds = "0..{seeds}"\ntau = [0.75]\nallow_oom = true\n\n'
+                        f'[[compare]]\nvanilla = "moe-7b"\nmoepp = "moepp-7b"\n\n[set]\n'
+                        f'"workload.batch.phase" = "training"\n')
+    return ["run", str(scenario), "--threads", "1"]
+
 
 # What grows, in which question, and its sizes.
 CURVES = [
@@ -58,6 +74,8 @@ CURVES = [
     ("micro-batches", "exact", layer("workload.batch.micro_batches=SIZE"), [8, 32, 128, 512]),
     ("micro-batches", "to 0.5 %", layer("workload.batch.micro_batches=SIZE", "precision=0.5%"), [8, 32, 128, 512, 2048]),
     ("points of a sweep", "to 0.5 %", sweep, [1, 8, 64]),
+    ("GPUs", "a training step of DeepSeek-V3", step, [1024, 2048, 4096, 8192, 16384]),
+    ("seeds", "a training step of MoE++ 7B and its vanilla", paper_step, [1, 4, 16]),
 ]
 
 
@@ -98,25 +116,21 @@ def three(value):
 
 
 def main():
-    rows, lines = [], []
+    words, rows, lines = sys.argv[1:], [], []
+    known = list(csv.DictReader(TABLE.open())) if words else []
     for grows, question, command, sizes in CURVES:
-        found = [measured(command(size)) for size in sizes]
-        seconds, memory = [one[0] for one in found], [one[1] for one in found]
-        for size, second, mb in zip(sizes, seconds, memory):
-            print(f"{grows}, {question}: {size}: {second:.3f} s, {mb:.0f} MB", flush=True)
-            rows.append({"grows": grows, "question": question, "size": size, "cpu_s": round(second, 4),
-                         "peak_mb": round(mb, 1), "curve": f"{grows}: {question}"})
-        slopes = [exponent(sizes, seconds, LEAST_S), exponent(sizes, memory, 2 * min(memory))]
-        told = ["-" if slope is None else f"{slope:.2f}" for slope in slopes]
-        ends = f"{sizes[0]:,} to {sizes[-1]:,}"
-        lines.append(f"| {grows} | {question} | {ends} | {three(seconds[0])} to {three(seconds[-1])} | {told[0]} | "
-                     f"{three(memory[0])} to {three(memory[-1])} | {told[1]} |")
+        if words and not any(word in question for word in words):
+            own = [row for row in known if (row["grows"], row["question"]) == (grows, question)]
+        else:
+            own = [row_of(grows, question, size, measured(command(size))) for size in sizes]
+        rows += own
+        lines.append(line_of(grows, question, own))
     with TABLE.open("w", newline="") as table:
         writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     draw(PICTURE)
-    PAGE.write_text(page(lines, simgrid()))
+    PAGE.write_text(page(lines, told_of_simgrid() if words else beside_simgrid(simgrid())))
 
 
 def draw(picture):
@@ -134,14 +148,40 @@ def check(folder):
     print(f"{PICTURE}: as moesim draws its table")
 
 
-def page(lines, others):
-    table = "\n".join(lines)
+def told_of_simgrid():
+    """What the page says of SimGrid as it is."""
+    text = PAGE.read_text()
+    return text[text.index("\nSimGrid ") + 1:].rstrip()
+
+
+def row_of(grows, question, size, found):
+    seconds, mb = found
+    print(f"{grows}, {question}: {size}: {seconds:.3f} s, {mb:.0f} MB", flush=True)
+    return {"grows": grows, "question": question, "size": size, "cpu_s": round(seconds, 4), "peak_mb": round(mb, 1),
+            "curve": f"{grows}: {question}"}
+
+
+def line_of(grows, question, rows):
+    """The line of the page that some rows make."""
+    sizes = [int(row["size"]) for row in rows]
+    seconds, memory = ([float(row[column]) for row in rows] for column in ("cpu_s", "peak_mb"))
+    slopes = [exponent(sizes, seconds, LEAST_S), exponent(sizes, memory, 2 * min(memory))]
+    told = ["-" if slope is None else f"{slope:.2f}" for slope in slopes]
+    return (f"| {grows} | {question} | {sizes[0]:,} to {sizes[-1]:,} | {three(seconds[0])} to {three(seconds[-1])} | "
+            f"{told[0]} | {three(memory[0])} to {three(memory[-1])} | {told[1]} |")
+
+
+def beside_simgrid(others):
+    """What the page says of SimGrid."""
     if others:
-        beside = "\n".join(
+        return "\n".join(
             f"SimGrid takes {float(one['simgrid_cpu_s']):.2f} s for the all-to-all `{one['pattern']}` of {one['gpus']} GPUs, the exact "
             f"engine {float(one['exact_cpu_s']):.3f} s, the\nquantised one {float(one['quantised_cpu_s']):.4f} s." for one in others)
-    else:
-        beside = "SimGrid was not installed where this was measured; [engines.md](engines.md#speed) compares with it."
+    return "SimGrid was not installed where this was measured; [engines.md](engines.md#speed) compares with it."
+
+
+def page(lines, beside):
+    table = "\n".join(lines)
     return f"""# What a question costs as it grows
 
 Written by `python3 benches/growth.py`: processor time and the most memory of whole commands on one thread, the start of the
@@ -155,7 +195,9 @@ behind it are in `benches/growth.csv`. Times are of a shared machine: compare ro
 ![Processor time over what grows](pictures/growth.svg)
 
 An all-to-all of N GPUs has N·(N − 1) flows, so an exponent of 2 is that of its flows; in groups of 64 flows grow as GPUs do.
-With a precision, time grows no more once the sample is large enough.
+With a precision, time grows no more once the sample is large enough. A training step of DeepSeek-V3 is simulated whole on every
+GPU, pass by pass; its gates are drawn eight times for each layer. Of the smaller model each seed runs two steps, vanilla and
+MoE++.
 
 {beside}
 """

@@ -43,6 +43,9 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
             let scenario = ScenarioSource::open(name, Overrides::default())?.load()?;
             let (cases, cluster) = (scenario.cases.len(), scenario.topology.name());
             let s = if cases == 1 { "" } else { "s" };
+            for idle in &scenario.without_effect {
+                wrapped(out, &format!("{name}: "), idle)?;
+            }
             format!("{cases} comparison{s} on {cluster}")
         }
         Kind::Topology => format!("{} GPUs", config::read_topology(&source)?.gpus()),

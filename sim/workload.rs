@@ -7,6 +7,7 @@ mod overlap;
 mod recording;
 mod scheme;
 mod stack;
+mod stages;
 mod training;
 mod twin;
 
@@ -21,6 +22,7 @@ pub use overlap::Overlap;
 pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};
 pub use stack::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
+pub use stages::{Chunks, spread};
 pub use training::{PipelineSchedule, Recompute, Training, Zero};
 pub use twin::{Twin, USUAL_TAU};
 

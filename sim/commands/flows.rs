@@ -15,7 +15,7 @@ use crate::network::traffic::{
 use crate::network::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
 use crate::output::report::network::flows::{FlowsResult, Machine};
 use crate::studies::flows::SolvedFlows;
-use crate::topology::Topology;
+use crate::topology::{LinkClass, Topology, Unroutable};
 
 mod process;
 
@@ -106,6 +106,7 @@ impl Flows {
         let topology = config::read_topology(&source)?;
         let traffic = traffic(options, &topology)?;
         let degradations = degradations(options, &topology)?;
+        let (topology, degradations) = with_nics_down(topology, degradations)?;
         let problem = build_problem(&topology, &traffic, &options.transport, &degradations);
         let choice = choice(options)?;
         Ok(Self { source, topology, traffic, problem, choice })
@@ -244,6 +245,27 @@ fn degradations(
         })
     };
     options.health.iter().map(read).collect()
+}
+
+/// The cluster with NICs down that are for all of the time, whose traffic then goes by others as `[health]` has it; and the
+/// other degradations.
+fn with_nics_down(
+    topology: Topology,
+    degradations: Vec<LinkDegradation>,
+) -> Result<(Topology, Vec<LinkDegradation>), Diagnostic> {
+    let is_down = |one: &LinkDegradation| {
+        let always = one.left == 0.0 && one.from_s <= 0.0 && one.until_s.is_none();
+        always && topology.links()[one.link.index()].class == LinkClass::Nic
+    };
+    let (down, others): (Vec<_>, Vec<_>) = degradations.into_iter().partition(is_down);
+    if down.is_empty() {
+        return Ok((topology, others));
+    }
+    let links: Vec<LinkId> = down.into_iter().map(|one| one.link).collect();
+    let failed = topology.with_failed(&links);
+    let refused =
+        |no: Unroutable| Diagnostic::of(format!("--health {}=0", no.link), no.found, no.help);
+    Ok((failed.map_err(refused)?, others))
 }
 
 fn degradation(given: &str, topology: &Topology) -> Result<LinkDegradation, String> {

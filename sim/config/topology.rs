@@ -71,6 +71,11 @@ fn with_failed(
         let key = format!("{table}.{:?}", mistake.link);
         source.mistake_at_key(&key, mistake.found, mistake.help)
     };
+    if let Some((link, left)) = shares.iter().find(|(_, left)| (1e-9..1e-3).contains(*left)) {
+        let found = format!("{left} is less than a thousandth");
+        let help = "give a share of at least 0.001, or 0 for the port of a NIC that is down";
+        return Err(source.mistake_at_key(&format!("health.{link:?}"), found, help));
+    }
     let mut down = Vec::new();
     for (link, _) in shares.iter().filter(|(_, left)| **left == 0.0) {
         let Some(id) = built.link_named(link) else {

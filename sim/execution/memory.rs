@@ -31,26 +31,30 @@
 //! t GPUs, R rows are those of all t, and H in (3) and (7) is the part of a GPU. (2) counts inference:
 //! the tokens of `batch.context` and the batch's own, of as many micro-batches as are in flight at once,
 //! min(micro-batches, stages). Layers with a window keep no more than the window. (6) is mixed precision
-//! [micikevicius18]; with ZeRO, replicas divide master weights and moments among them, from its second stage on
-//! gradients too. With `t` GPUs of tensor parallelism each holds a `t`-th of attention, dense networks and tables. (7)
+//! [micikevicius18], 2 bytes a moment where these have 16 bits; with ZeRO, replicas divide master weights and moments among
+//! them, the two copies that DualPipe keeps of each stage among these, from its second stage on gradients too. With `t` GPUs of tensor parallelism each holds a `t`-th of attention, dense networks and tables. (7)
 //! is T·D·2 with full recomputation, and otherwise T·(2·D + n_a + D)·2 of attention, its projections having n_a
 //! columns, and T·D·2 + K·T·(D·b + 2·H·2 + H·b) of gate and experts, less the norms' and the activation's
 //! share, T·2·D·2 + K·T·H·b, with selective recomputation; where up-projections are computed again, n_a counts the bottlenecks,
-//! rotated keys and the mixture alone. A first stage of p has begun p micro-batches, 2·p − 1
-//! where passes run in pairs, p + (p − 1)/v where they interleave v chunks, and DualPipe p + 1 of half the layers that
-//! it holds, those of two stages. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
+//! rotated keys and the mixture alone. Inner products are kept in 2 bytes, or in 1 where a workload says so [deepseekv3, §3.3.2].
+//! Stage s of p has begun p − s micro-batches, 2·(p − s) − 1
+//! where passes run in pairs, p + (p − 1 − 2·s)/v where they interleave v chunks, and DualPipe p + 1 of half the layers that
+//! it holds, those of two stages. In training L are the layers of the fullest stage, leading dense layers taking the place of
+//! others on the first, and embedding and output lie on the stages that have the model's ends. `experts` and `moe-layer` are counted without attention, dense networks, embedding, cache and logits:
 //! only what those layers hold, the experts of all layers among it.
 //!
 //! Left out: the context of the driver and libraries (about 1 GB), fragmentation, scales of fp8 blocks
 //! (0.02 %), CUDA graphs. What fits here by less than these may not fit.
 
+mod held;
 mod kept;
 mod layouts;
 mod parameters;
 mod rows;
 mod what;
 
-use kept::{begun, kept_of_layer};
+use held::Held;
+use kept::{kept_of_dense, kept_of_layer};
 pub use layouts::{Fit, fit};
 pub use parameters::{Parameters, parameters};
 pub(super) use parameters::{attention_params, gate_params};
@@ -59,9 +63,7 @@ pub use what::What;
 
 use crate::base::units::Bytes;
 use crate::execution::Scope;
-use crate::workload::{
-    Attention, Dense, ExchangeLibrary, Model, Overlap, Phase, PipelineSchedule, Workload, Zero,
-};
+use crate::workload::{Attention, Dense, ExchangeLibrary, Model, Overlap, Phase, Workload, Zero};
 
 /// What the fullest GPU holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,21 +78,29 @@ impl Ledger {
     /// What a workload on this many GPUs puts on the fullest one, whose most loaded layer receives this many rows.
     #[must_use]
     pub fn of(workload: &Workload, (counted, gpus): (Scope, u32), rows: u64) -> Self {
+        let all = Held::of_stages(workload).into_iter();
+        let of = |held| Self::of_stage(workload, held, (counted, gpus), rows);
+        // The first stage of equals.
+        let fuller = |a: Self, b: Self| if b.total() > a.total() { b } else { a };
+        all.map(of).reduce(fuller).unwrap_or(Self { bytes: [0; What::ALL.len()], rows })
+    }
+
+    fn of_stage(workload: &Workload, held: Held, (counted, gpus): (Scope, u32), rows: u64) -> Self {
         let mut ledger = Self { bytes: [0; What::ALL.len()], rows };
         let whole = counted.is_whole_model();
-        ledger.experts(workload);
+        ledger.experts(workload, held);
         if whole {
-            ledger.outside_experts(workload);
+            ledger.outside_experts(workload, held);
         }
         if counted != Scope::Experts {
-            ledger.set(What::Gates, gates(workload));
+            ledger.set(What::Gates, u64::from(held.layers) * gate_params(workload) * 4);
             ledger.set(What::ExchangeBuffers, exchange_buffers(workload, rows));
         }
         ledger.set(What::Activations, live_in_a_layer(workload, counted, rows));
         match workload.phase() {
-            Phase::Training => ledger.train(workload, whole, gpus),
+            Phase::Training => ledger.train(workload, held, (whole, gpus)),
             Phase::Prefill | Phase::Decode if whole => {
-                ledger.set(What::KvCache, kv_cache(workload));
+                ledger.set(What::KvCache, kv_cache(workload, held));
             }
             Phase::Prefill | Phase::Decode => {}
         }
@@ -136,9 +146,9 @@ impl Ledger {
         .into_iter()
     }
 
-    fn experts(&mut self, workload: &Workload) {
+    fn experts(&mut self, workload: &Workload, held: Held) {
         let model = &workload.model;
-        let layers = u64::from(layers_held(workload));
+        let layers = u64::from(held.layers);
         let (d, b) = (u64::from(model.hidden), workload.batch.dtype.bytes());
         let places = u64::from(workload.experts_per_gpu());
         self.set(What::FfnExperts, layers * places * workload.expert_bytes_per_gpu().0);
@@ -147,12 +157,11 @@ impl Ledger {
         self.set(What::OtherExperts, layers * (constant + shared));
     }
 
-    /// Attention, dense networks, embedding and output of the first stage, which no other exceeds.
-    fn outside_experts(&mut self, workload: &Workload) {
+    /// Attention, dense networks, embedding and output of a stage.
+    fn outside_experts(&mut self, workload: &Workload, held: Held) {
         let model = &workload.model;
         let (d, b) = (u64::from(model.hidden), workload.batch.dtype.bytes());
-        let layers = u64::from(layers_held(workload));
-        let leading = u64::from(model.dense.leading_layers);
+        let [layers, leading, tables] = [held.layers, held.leading, held.tables].map(u64::from);
         let attention = attention_params(workload) * b + 2 * d * 2;
         let dense = u64::from(model.matrices()) * d * u64::from(model.dense.intermediate) * b;
         let between = u64::from(model.dense.between);
@@ -162,20 +171,15 @@ impl Ledger {
             [(1 + between) * attention, between * dense]
         };
         let table = u64::from(model.vocabulary) * d * 2;
-        let [mut attention_bytes, mut dense_bytes] = of_layer.map(|bytes| layers * bytes);
-        let both = workload.layout.pipeline_parallel == 1 && !model.tied;
-        let tables = if both { 2 } else { 1 };
-        // Leading layers lie on the first stage, which has an embedding as the last has an output.
-        attention_bytes += leading * attention;
-        dense_bytes += leading * dense;
         let shared = u64::from(workload.layout.tensor_parallel);
-        self.set(What::Attention, attention_bytes.div_ceil(shared));
-        self.set(What::DenseNetworks, dense_bytes.div_ceil(shared));
-        self.set(What::Embedding, (tables * table).div_ceil(shared));
+        let of = |bytes: u64| bytes.div_ceil(shared);
+        self.set(What::Attention, of(layers * of_layer[0] + leading * attention));
+        self.set(What::DenseNetworks, of(layers * of_layer[1] + leading * dense));
+        self.set(What::Embedding, of(tables * table));
     }
 
     /// (6) and (7), for the parameters counted so far.
-    fn train(&mut self, workload: &Workload, whole: bool, gpus: u32) {
+    fn train(&mut self, workload: &Workload, held: Held, (whole, gpus): (bool, u32)) {
         let (model, batch) = (&workload.model, &workload.batch);
         let b = batch.dtype.bytes();
         let of = |what: What| match what {
@@ -187,7 +191,7 @@ impl Ledger {
         let dense = self.weights().map(of).sum::<u64>() - experts;
         let layout = &workload.layout;
         let per_stage = gpus / layout.pipeline_parallel;
-        let replicas = |stride: u32| u64::from((per_stage / stride).max(1));
+        let replicas = |stride: u32| held.copies * u64::from((per_stage / stride).max(1));
         let divided = dense.div_ceil(replicas(layout.tensor_parallel))
             + experts.div_ceil(replicas(layout.expert_group()));
         let of_stage =
@@ -195,26 +199,18 @@ impl Ledger {
         let [gradients, optimiser] = [of_stage(Zero::Gradients), of_stage(Zero::Optimiser)];
         self.set(What::Gradients, workload.training.gradient_bytes * gradients);
         if workload.training.zero == Zero::Parameters {
-            self.divide_weights(
-                workload,
-                [per_stage, layout.tensor_parallel, layout.expert_group()],
-            );
+            self.divide_weights(held, [per_stage, layout.tensor_parallel, layout.expert_group()]);
         }
-        self.set(What::Optimiser, 12 * optimiser);
+        let each = 4 + 2 * workload.training.moment_bytes;
+        self.set(What::Optimiser, each * optimiser);
         let tokens = u64::from(batch.tokens_per_gpu);
-        let layers = u64::from(layers_held(workload));
-        let kept = (layers as f64 * begun(workload)) as u64 * kept_of_layer(workload, whole);
+        let kept = |layers: u32, of_layer: u64| (f64::from(layers) * held.begun) as u64 * of_layer;
+        let leading = if whole { kept(held.leading, kept_of_dense(workload)) } else { 0 };
+        let kept = leading + kept(held.layers, kept_of_layer(workload, whole));
         let logits = if whole { tokens * u64::from(model.vocabulary) * 6 } else { 0 };
         let live = self.bytes(What::Activations).0;
         self.set(What::Activations, live.max(logits) + kept);
     }
-}
-
-/// Layers with experts whose parameters a GPU holds: DualPipe keeps those of two stages.
-fn layers_held(workload: &Workload) -> u32 {
-    let trains = workload.phase() == Phase::Training;
-    let both = trains && workload.training.schedule == PipelineSchedule::DualPipe;
-    workload.layers_per_gpu() * if both { 2 } else { 1 }
 }
 
 /// Micro-batches that a stage has begun and not finished.
@@ -222,12 +218,8 @@ fn in_flight(workload: &Workload) -> u64 {
     u64::from(workload.batch.micro_batches.min(workload.layout.pipeline_parallel))
 }
 
-fn gates(workload: &Workload) -> u64 {
-    u64::from(layers_held(workload)) * gate_params(workload) * 4
-}
-
 /// (2).
-fn kv_cache(workload: &Workload) -> u64 {
+fn kv_cache(workload: &Workload, stage: Held) -> u64 {
     let (model, batch) = (&workload.model, &workload.batch);
     let of_token = match model.attention {
         Attention::Grouped { key_value_heads } => {
@@ -237,7 +229,7 @@ fn kv_cache(workload: &Workload) -> u64 {
     } * 2;
     let own = batch.sequence_tokens.min(batch.tokens_per_gpu);
     let held = batch.context.unwrap_or(0).saturating_add(own);
-    let last = model.dense.leading_layers + layers_held(workload) * (model.dense.between + 1);
+    let last = model.dense.leading_layers + stage.layers * (model.dense.between + 1);
     let tokens: u64 = (0..last)
         .map(|layer| {
             let window = model.sliding_window.filter(|window| window.limits(layer));

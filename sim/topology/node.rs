@@ -267,11 +267,6 @@ impl WiredNode {
         self.nics
     }
 
-    /// NICs that are down.
-    pub const fn failed(&self) -> &Failed {
-        &self.failed
-    }
-
     /// Lets these NICs be down.
     pub fn fail(&mut self, failed: Failed) {
         self.failed = failed;

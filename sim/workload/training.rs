@@ -92,6 +92,10 @@ pub struct Training {
     pub overlapped_gradients: bool,
     /// Bytes of a gradient between replicas.
     pub gradient_bytes: u64,
+    /// Bytes of each of the optimiser's two moments of a parameter.
+    pub moment_bytes: u64,
+    /// Bytes of a number that is kept of the inputs of activations.
+    pub kept_bytes: u64,
 }
 
 impl Training {
@@ -105,5 +109,7 @@ impl Training {
         zero: Zero::Optimiser,
         overlapped_gradients: true,
         gradient_bytes: 4,
+        moment_bytes: 4,
+        kept_bytes: 2,
     };
 }

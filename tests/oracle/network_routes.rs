@@ -3,6 +3,8 @@
 //! A pass says that routes are walks of the right ends and that every GPU reaches every other. It
 //! does not say that a route is the one that hardware would take.
 
+use std::collections::BTreeMap;
+
 use moesim::base::streams::Streams;
 use moesim::base::units::{GpuId, LinkId};
 use moesim::config::{Source, built_in_topologies, built_in_topology, read_topology};
@@ -190,7 +192,14 @@ fn the_next_nic_carries_twice_as_much() {
         };
         assert_eq!(after, times * before, "NIC {nic}");
     }
-    assert!((damaged.nics_up() - 7.0 / 8.0).abs() < 1e-12);
+    let rate = |topology: &Topology| topology.ring_rate().expect("NICs");
+    assert!((rate(&damaged) / rate(&whole) - 7.0 / 8.0).abs() < 1e-12);
+    // Rings leave out a NIC that is slower than what its absence costs, and no other.
+    for (left, wanted) in [(0.5, 7.0 / 8.0), (0.95, 0.95)] {
+        let sick = BTreeMap::from([(whole.link_name(port(11)), left)]);
+        let sick = whole.clone().with_health(&sick).expect("its name");
+        assert!((rate(&sick) / rate(&whole) - wanted).abs() < 1e-12, "{left} left");
+    }
 }
 
 /// A port that flaps is down in its share of the seeds, each seed finds it the same way again, and a second one changes
@@ -215,6 +224,25 @@ fn ports_that_flap_are_down_in_their_share_of_seeds() {
         assert_eq!(is_down(&alone, seed, one), is_down(&both, seed, one), "seed {seed}");
     }
     assert!(alone.links()[one.index()].health > 0.0);
+}
+
+/// All NICs of a node may flap: a seed that would find them all down at once draws again.
+#[test]
+fn what_flaps_never_cuts_a_node_off() {
+    let source = built_in_topology("a100-4x8").expect("built in");
+    let whole = read_topology(&source).unwrap_or_else(|e| panic!("{e}"));
+    let port = |nic: u32| whole.link_named(&format!("nic{nic}:leaf{nic}")).expect("a port");
+    let shares: BTreeMap<LinkId, f64> = (0..8).map(|nic| (port(nic), 0.9)).collect();
+    let flapping = whole.clone().with_flapping(shares).expect("each may be down");
+    for seed in 0..100 {
+        let down = flapping.drawn_down(Streams::new(seed));
+        assert!(down.len() < 8, "seed {seed}");
+        assert_eq!(flapping.drawn(Streams::new(seed)).sick_links().count(), 2 * down.len());
+    }
+    // One NIC for a whole node cannot flap.
+    let others: Vec<LinkId> = (1..8).map(port).collect();
+    let alone = whole.clone().with_failed(&others).expect("one is up");
+    assert!(alone.with_flapping(BTreeMap::from([(port(0), 0.1)])).is_err());
 }
 
 #[test]

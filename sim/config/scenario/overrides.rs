@@ -48,7 +48,7 @@ impl Overrides {
         let found = format!("`{key}` is no key of a file that the scenario names");
         let help = "begin with `topology.`, `workload.`, `profile.`, `overheads.`, `vanilla.` or `moepp.`; the \
                     scenario's own keys stand above";
-        Err(stated.mistake("set", found, help))
+        Err(stated.mistake(true, "set", found, help))
     }
 
     /// That every line with a dotted key begins with what it is for: a scenario itself has no tables.

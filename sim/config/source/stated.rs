@@ -13,7 +13,8 @@ use super::{Diagnostic, Excerpt, Source};
 pub(in crate::config) struct Stated {
     name: Arc<str>,
     text: Arc<str>,
-    span: Range<usize>,
+    /// Of the key, and of the value.
+    spans: [Range<usize>; 2],
 }
 
 /// A key and a value that hold in place of a file's, and where they come from.
@@ -28,16 +29,18 @@ pub(in crate::config) struct Override {
 }
 
 impl Stated {
-    /// A mistake at this place.
+    /// A mistake at this place: at its key, or at its value.
     pub(in crate::config) fn mistake(
         &self,
+        at_key: bool,
         key: impl Into<String>,
         found: impl Into<String>,
         help: impl Into<String>,
     ) -> Diagnostic {
-        let before = &self.text.as_bytes()[..self.span.start.min(self.text.len())];
+        let span = &self.spans[usize::from(!at_key)];
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        let excerpt = Excerpt::of(&self.text, self.span.clone()).map(Box::new);
+        let excerpt = Excerpt::of(&self.text, span.clone()).map(Box::new);
         let of = Diagnostic::of(&*self.name, found, help);
         Diagnostic { line: Some(line), key: key.into(), excerpt, ..of }
     }
@@ -84,7 +87,11 @@ impl Source {
         };
         let Override { prefix, line, stated } = &self.overrides[nth];
         match stated {
-            Some(stated) => stated.mistake(format!("{prefix}{key}"), found, help),
+            Some(stated) => {
+                let ends = self.padded_overrides().unwrap_or_default();
+                let value = ends.get(nth).and_then(|line| line.find(" = ")).unwrap_or(0);
+                stated.mistake(span.start < value, format!("{prefix}{key}"), found, help)
+            }
             None => {
                 Diagnostic { key, ..Diagnostic::of(format!("--set {prefix}{line}"), found, help) }
             }
@@ -97,7 +104,7 @@ type File = (Arc<str>, Arc<str>);
 
 fn taken_apart(table: &DeTable<'_>, above: &str, file: &File, found: &mut Vec<(String, Stated)>) {
     for (key, value) in table {
-        let name: &str = key.get_ref();
+        let (name, of_key): (&str, _) = (key.get_ref(), key.span());
         let key = match above {
             "" => name.to_owned(),
             _ if name.contains(['.', '"']) => format!("{above}.{name:?}"),
@@ -107,9 +114,9 @@ fn taken_apart(table: &DeTable<'_>, above: &str, file: &File, found: &mut Vec<(S
             DeValue::Table(inner) => taken_apart(inner, &key, file, found),
             _ => {
                 let (name, text) = file.clone();
-                let span = value.span();
-                let line = format!("{key}={}", text.get(span.clone()).unwrap_or_default());
-                found.push((line, Stated { name, text, span }));
+                let line = format!("{key}={}", text.get(value.span()).unwrap_or_default());
+                let spans = [of_key.clone(), value.span()];
+                found.push((line, Stated { name, text, spans }));
             }
         }
     }

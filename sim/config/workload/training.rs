@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Count, Diagnostic, Source};
-use crate::workload::{Layout, PipelineSchedule, Recompute, Training, Zero};
+use super::{Count, Diagnostic, DtypeWord, Source};
+use crate::workload::{Dtype, Layout, PipelineSchedule, Recompute, Training, Zero};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +28,10 @@ pub(super) struct TrainingTable {
     overlapped_gradients: Option<bool>,
     /// Format that gradients are added up and sent in.
     gradients: Option<GradientWord>,
+    /// Format of the optimiser's moments; `fp32` if none is given.
+    moments: Option<GradientWord>,
+    /// Format in which the inputs of activations are kept for the backward pass; `bf16` if none is given.
+    kept: Option<DtypeWord>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -54,6 +58,15 @@ enum RecomputeWord {
 enum GradientWord {
     Fp32,
     Bf16,
+}
+
+impl GradientWord {
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::Bf16 => 2,
+            Self::Fp32 => 4,
+        }
+    }
 }
 
 impl TrainingTable {
@@ -88,10 +101,9 @@ impl TrainingTable {
                 _ => Zero::Parameters,
             }),
             overlapped_gradients: self.overlapped_gradients.unwrap_or(usual.overlapped_gradients),
-            gradient_bytes: match self.gradients {
-                Some(GradientWord::Bf16) => 2,
-                Some(GradientWord::Fp32) | None => usual.gradient_bytes,
-            },
+            gradient_bytes: self.gradients.map_or(usual.gradient_bytes, GradientWord::bytes),
+            moment_bytes: self.moments.map_or(usual.moment_bytes, GradientWord::bytes),
+            kept_bytes: self.kept.map_or(usual.kept_bytes, |word| Dtype::from(word).bytes()),
         };
         self.check_pairs(source, &training)?;
         self.check_recompute(source, latent)?;

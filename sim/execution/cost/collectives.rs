@@ -11,9 +11,11 @@
 //!   several nodes  a_N + S·(n − 1)/n / (g·B_nic·η_nic)      a ring through all NICs of the group   (3)
 //! ```
 //!
-//! B is the slowest link of NVLink, Infinity Fabric or PCI Express, or B_nic the slowest NIC; where a cluster has
-//! no such class, the slowest of the first class that it has; where NICs are down, times the least share of a node's that are
-//! up, since rings are made anew without those: a NIC at half its rate slows a ring more than one that is down. η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
+//! B is the slowest link of NVLink, Infinity Fabric or PCI Express; where a cluster has no such class, the slowest of the
+//! first class that it has. B_nic is that of the worst node: rings go through all its NICs at the rate of the slowest, or are made without the
+//! slowest, whichever is faster, so that a sick NIC never slows them more than one that is down
+//! (`Topology::ring_rate`). Tokens of all-to-alls keep to the NIC of their GPU however slow it is, unless it is down:
+//! libraries know that a port is down and not that it is slow. η are what an all-to-all gets of the links, a its start-up [nccl]. (3) takes the ring's inner hops as
 //! faster than its NICs. Left out: what other groups do on the same links; trees.
 
 use super::KernelTimes;
@@ -97,9 +99,8 @@ fn slowest(topology: &Topology, rates: &NetworkRates, classes: &[LinkClass]) -> 
     classes.iter().find_map(|&class| {
         let up = |link: &&Link| link.class == class && link.health > 0.0;
         let links = topology.links().iter().filter(up);
-        let slowest = links.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min)?;
-        // Where NICs are down, those of their nodes that are up carry all.
-        let up = if class == LinkClass::Nic { topology.nics_up() } else { 1.0 };
-        Some(slowest * rates.efficiency.of(class) * up)
+        let slowest = || links.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min);
+        let rate = if class == LinkClass::Nic { topology.ring_rate() } else { slowest() };
+        Some(rate? * rates.efficiency.of(class))
     })
 }

@@ -9,6 +9,7 @@
 //!               meanwhile
 //!   optimiser   30 bytes a parameter: weights, two moments and gradient read in 32 bits, three written,
 //!               and 2 bytes of the weight in 16 bits; a share of 1/n with ZeRO    [adam]             (2)
+//!               22 with moments in 16 bits
 //! ```
 //!
 //! each layer by itself.
@@ -243,7 +244,8 @@ impl<'a> Replicas<'a> {
             self.params(round, holders) / of
         };
         let params = share(Holders::Dense) + share(Holders::Experts);
-        self.kernels.memory_bound(Bytes(30 * params), 1)
+        let each = 14 + 4 * self.workload.training.moment_bytes;
+        self.kernels.memory_bound(Bytes(each * params), 1)
     }
 
     /// Parameters of a layer on one GPU; those in front of it and behind it go with the first and last.

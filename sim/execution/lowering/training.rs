@@ -32,7 +32,7 @@ use key::{Key, StepKind, key_of};
 use parameters::For;
 
 use super::replicas::Replicas;
-use super::schedule::{Chunks, Part, Pass, passes, spread};
+use super::schedule::{Chunks, Part, Pass, passes};
 use super::{At, Step, StepPlanner, Totals};
 use crate::base::units::{GpuId, SimDuration};
 use crate::execution::blame::Op;
@@ -330,20 +330,11 @@ const fn with_weights(pass: Pass) -> Option<Part> {
     }
 }
 
-/// First round of each part, and one beyond the last. Leading dense layers are in the first part, which has
-/// that many fewer layers with experts, but one at least.
+/// First round of each part, and one beyond the last.
 fn rounds_of(workload: &Workload, chunks: &Chunks) -> Vec<u32> {
-    let (layers, leading) = (workload.model.layers, workload.model.dense.leading_layers);
     let rounds = workload.gating.scheme.rounds();
-    let parts = chunks.parts();
-    let mut of_part = spread(layers + leading, parts);
-    of_part[0] = of_part[0].saturating_sub(leading).max(1);
-    let others: u32 = layers.saturating_sub(of_part[0]);
-    if parts > 1 {
-        of_part.splice(1.., spread(others, parts - 1));
-    }
     let mut starts = vec![0];
-    for layers in of_part {
+    for layers in chunks.layers(&workload.model) {
         starts.push(starts[starts.len() - 1] + layers * rounds);
     }
     starts

@@ -11,7 +11,8 @@
 //! differently: some leave the embedding out of (2), of which a token reads one row. Biases are left out
 //! (gpt-oss has 0.3 % of them), and what predicts several tokens.
 
-use super::{Ledger, What, layers_held};
+use super::held::Held;
+use super::{Ledger, What};
 use crate::workload::{Attention, GateNetwork, Scheme, Workload};
 
 /// Parameters of a model.
@@ -98,12 +99,8 @@ pub(in crate::execution) fn gate_params(workload: &Workload) -> u64 {
 
 impl Ledger {
     /// (8), on stages of so many GPUs, of which so many hold different shares of dense parameters and of experts.
-    pub(super) fn divide_weights(
-        &mut self,
-        workload: &Workload,
-        [per_stage, dense, experts]: [u32; 3],
-    ) {
-        let layers = u64::from(layers_held(workload)).max(1);
+    pub(super) fn divide_weights(&mut self, held: Held, [per_stage, dense, experts]: [u32; 3]) {
+        let layers = u64::from(held.layers).max(1);
         let mut gathered = 0;
         for what in self.weights().collect::<Vec<_>>() {
             let of = if what == What::FfnExperts { experts } else { dense };

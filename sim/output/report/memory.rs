@@ -258,11 +258,7 @@ fn notes(out: &mut dyn Write, result: &MemoryResult) -> io::Result<()> {
         result.workloads.iter().filter_map(|one| one.training.as_deref()).collect();
     if !ways.is_empty() {
         let ways: Vec<&str> = ways.into_iter().collect();
-        writeln!(
-            out,
-            "training: fp32 gradients (4 bytes a parameter), master weights (4) and Adam moments (8);\n{}",
-            ways.join("; ")
-        )?;
+        writeln!(out, "training: {}", ways.join("; "))?;
     }
     let blind = |one: &WorkloadMemory| one.memory.phase == Phase::Decode && !one.context_given;
     if result.workloads.iter().any(blind) {
@@ -276,6 +272,15 @@ fn notes(out: &mut dyn Write, result: &MemoryResult) -> io::Result<()> {
 
 /// What of a training step decides what is kept.
 fn way(training: &Training) -> String {
-    let zero = training.zero as u8;
-    format!("zero = {zero}, recompute = \"{}\"", training.recompute.word())
+    let format = |bytes: u64| if bytes == 4 { "fp32" } else { "bf16" };
+    let kept = if training.kept_bytes == 1 { ", kept = \"fp8\"" } else { "" };
+    format!(
+        "{} gradients ({} bytes a parameter), master weights (4) and {} Adam moments ({});\nzero = {}, recompute = \"{}\"{kept}",
+        format(training.gradient_bytes),
+        training.gradient_bytes,
+        format(training.moment_bytes),
+        2 * training.moment_bytes,
+        training.zero as u8,
+        training.recompute.word()
+    )
 }

@@ -1,6 +1,7 @@
 //! What several results hold: values with intervals, what was asked and taken, what times stand on, how full links are.
 
 pub mod beside;
+pub mod health;
 pub mod knobs;
 pub mod link_use;
 pub mod made_by;

@@ -7,7 +7,8 @@
 //! as much. On a fabric that keeps to rails both ends take the next rail on which both have a NIC.
 //!
 //! A link that flaps is down for a share of the time, for seconds at a time, much longer than a step: each seed of a run
-//! draws whether its NIC is up or down throughout, from the stream `flap/LINK`.
+//! draws whether its NIC is up or down throughout, from the stream `flap/LINK`. What would cut a node off is drawn again, from
+//! `flap/LINK/again=N`: a job that a node has left runs no steps, so that steps know only what leaves it joined.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +57,9 @@ impl Failed {
     }
 }
 
+/// How often a seed draws what is down until all nodes are joined.
+const MOST_DRAWS: u32 = 10_000;
+
 /// Why links cannot be down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unroutable {
@@ -94,12 +98,22 @@ impl Topology {
     /// The same cluster in which these links are down for a share of the time.
     ///
     /// # Errors
-    /// As [`Self::with_failed`], were all of them down at once.
+    /// As [`Self::with_failed`], were any one of them down.
     pub fn with_flapping(mut self, shares: BTreeMap<LinkId, f64>) -> Result<Self, Unroutable> {
-        let all: Vec<LinkId> = shares.keys().copied().chain(self.failed_links()).collect();
-        self.clone().with_failed(&all)?;
+        for &link in shares.keys() {
+            let down: Vec<LinkId> = self.failed_links().chain([link]).collect();
+            self.check(&down)?;
+        }
         self.flapping = shares;
         Ok(self)
+    }
+
+    /// That the cluster stays joined with these links down.
+    fn check(&self, down: &[LinkId]) -> Result<(), Unroutable> {
+        let nics = self.nics_of(down)?;
+        let Paths::Structured { node, fabric } = &self.paths else { return Ok(()) };
+        let failed = Failed { nics, per_node: node.nics() };
+        self.check_joined(down, &failed, fabric.keeps_to_rails())
     }
 
     /// Links that are down for a share of the time.
@@ -111,17 +125,32 @@ impl Topology {
     /// The cluster as one seed finds it: whether each link that flaps is down is drawn.
     ///
     /// # Panics
-    /// Never: links may flap only if all may be down at once.
+    /// Never: what is drawn leaves all nodes joined.
     #[must_use]
     pub fn drawn(&self, streams: Streams) -> Self {
-        let down = |(&link, &share): (&LinkId, &f64)| {
-            let mut rng = streams.named(&format!("flap/{}", self.link_name(link)));
-            let drawn: f64 = rng.random();
-            (drawn < share).then_some(link)
-        };
         let down: Vec<LinkId> =
-            self.flapping.iter().filter_map(down).chain(self.failed_links()).collect();
-        self.clone().with_failed(&down).expect("all that flap may be down at once")
+            self.drawn_down(streams).into_iter().chain(self.failed_links()).collect();
+        self.clone().with_failed(&down).expect("drawn so that all nodes are joined")
+    }
+
+    /// The links that flap and that one seed finds down.
+    #[must_use]
+    pub fn drawn_down(&self, streams: Streams) -> Vec<LinkId> {
+        let draw = |again: u32| -> Vec<LinkId> {
+            let down = |(&link, &share): (&LinkId, &f64)| {
+                let name = format!("flap/{}", self.link_name(link));
+                let name = if again == 0 { name } else { format!("{name}/again={again}") };
+                let drawn: f64 = streams.named(&name).random();
+                (drawn < share).then_some(link)
+            };
+            self.flapping.iter().filter_map(down).collect()
+        };
+        let joined = |down: &Vec<LinkId>| {
+            let all: Vec<LinkId> = down.iter().copied().chain(self.failed_links()).collect();
+            self.check(&all).is_ok()
+        };
+        // Shares near one cut nodes off nearly always: then nothing that flaps is down.
+        (0..MOST_DRAWS).map(draw).find(joined).unwrap_or_default()
     }
 
     /// Links that are down.
@@ -129,17 +158,36 @@ impl Topology {
         self.sick_links().filter(|(_, left)| *left == 0.0).map(|(link, _)| link)
     }
 
-    /// The least share of the NICs of a node that are up.
+    /// What a ring through the NICs of the worst node gets of them, in bytes per second for each of its NICs: with all at
+    /// the rate of the slowest, or without the slowest, whichever is most, as NCCL's search for rings has it [nccl].
     #[must_use]
-    pub fn nics_up(&self) -> f64 {
-        let Paths::Structured { node, .. } = &self.paths else { return 1.0 };
+    pub fn ring_rate(&self) -> Option<f64> {
+        let Paths::Structured { node, .. } = &self.paths else { return self.slowest_nic() };
         let per_node = node.nics().max(1);
-        let mut down: BTreeMap<u32, u32> = BTreeMap::new();
-        for nic in &node.failed().nics {
-            *down.entry(nic / per_node).or_default() += 1;
+        let mut of_nic: BTreeMap<u32, f64> = BTreeMap::new();
+        for (id, link) in (0..).map(LinkId).zip(&self.links) {
+            let Some(nic) = self.nic_of(id) else { continue };
+            let rate = link.bandwidth_left().bytes_per_sec();
+            of_nic.entry(nic).and_modify(|own| *own = own.min(rate)).or_insert(rate);
         }
-        let most = down.values().copied().max().unwrap_or(0);
-        f64::from(per_node - most) / f64::from(per_node)
+        let mut of_node: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for (nic, rate) in of_nic {
+            of_node.entry(nic / per_node).or_default().push(rate);
+        }
+        let most = |mut rates: Vec<f64>| {
+            rates.sort_by(|a, b| b.total_cmp(a));
+            let all = rates.len() as f64;
+            let through = rates.iter().zip(1..).map(|(rate, nics)| rate * (f64::from(nics) / all));
+            through.fold(0.0, f64::max)
+        };
+        of_node.into_values().map(most).reduce(f64::min)
+    }
+
+    /// What the slowest NIC that is up has left, in bytes per second.
+    fn slowest_nic(&self) -> Option<f64> {
+        let nics =
+            self.links.iter().filter(|link| link.class == LinkClass::Nic && link.health > 0.0);
+        nics.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min)
     }
 
     /// The NIC whose port a link is, if it is one: that of a GPU has its number.

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::network::fluid::Engine;
+use crate::output::report::shared::health::links_in_poor_health;
 use crate::output::report::shared::link_use::{LinkGroup, link_use};
 use crate::output::report::shared::made_by::MadeBy;
-use crate::output::report::shared::setting::links_in_poor_health;
 use crate::output::report::shared::word;
 use crate::studies::flows::{SOLVED_AGAIN, SolvedFlows};
 

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::output::report::shared::health::poor_health;
 use crate::output::report::shared::made_by::MadeBy;
-use crate::output::report::shared::setting::poor_health;
 use crate::output::report::shared::table::elided;
 use crate::output::report::shared::wrapped::wrapped;
 use crate::topology::{Bounds, Cost, Known, LinkClass, Price, PriceBook, Topology, VertexKind};

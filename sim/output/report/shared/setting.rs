@@ -6,14 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::beside::beside;
+use super::health::{drawn_down, poor_health};
 use super::word;
 use super::wrapped::wrapped;
 use crate::base::statistics::COVERAGE;
-use crate::base::units::LinkId;
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::studies::study::can_be_sampled;
-use crate::topology::Topology;
 use crate::workload::{Origin, Overlap, Phase, Workload};
 
 /// What was taken for one cluster.
@@ -225,7 +224,8 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     let stated = not_stated(scenario).map(str::to_owned);
     let idle = scenario.without_effect.iter().cloned();
     let borrowed = scenario.borrowed().into_iter().chain(scenario.overheads_borrowed());
-    let sick = poor_health(&scenario.topology).into_iter().chain(varied(scenario));
+    let sick = poor_health(&scenario.topology).into_iter().chain(drawn_down(scenario));
+    let sick = sick.chain(varied(scenario));
     let sick = sick.chain(sampled(scenario));
     borrowed
         .chain(stated)
@@ -310,53 +310,6 @@ fn sampled(scenario: &Scenario) -> Option<String> {
          over seeds is within {percent} % of theirs with {}%",
         COVERAGE * 100.0
     ))
-}
-
-/// Most links or GPUs in poor health that are named.
-const NAMED: usize = 4;
-
-/// Which links and GPUs of a cluster are not in full health, in words; none where all are.
-#[must_use]
-pub(in crate::output) fn poor_health(topology: &Topology) -> Vec<String> {
-    let gpus = topology.slow_gpus().iter().map(|(gpu, share)| (format!("gpu{}", gpu.0), *share));
-    links_in_poor_health(topology)
-        .into_iter()
-        .chain(listed(gpus.collect(), "slow GPUs", "speed"))
-        .chain(flapping(topology))
-        .collect()
-}
-
-/// Which links of a cluster are not in full health, in words.
-#[must_use]
-pub(in crate::output) fn links_in_poor_health(topology: &Topology) -> Option<String> {
-    let links = topology.sick_links().map(|(link, share)| (topology.link_name(link), share));
-    listed(links.collect(), "links in poor health", "bandwidth")
-}
-
-/// Which links are down for a share of the time, in words.
-fn flapping(topology: &Topology) -> Option<String> {
-    let said = |(link, share): (&LinkId, &f64)| {
-        let percent = (1e5 * share).round() / 1e3;
-        format!("{} for {percent} % of the time", topology.link_name(*link))
-    };
-    let all: Vec<String> = topology.flapping().iter().map(said).collect();
-    (!all.is_empty()).then(|| format!("NICs down, seed by seed: {}", all.join(", ")))
-}
-
-/// The worst of some parts with the share of something that they have left.
-fn listed(mut sick: Vec<(String, f64)>, what: &str, of: &str) -> Option<String> {
-    sick.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let said = |(name, share): &(String, f64)| {
-        let percent = (1e5 * share).round() / 1e3;
-        format!("{name} at {percent} % of its {of}")
-    };
-    let (named, others) = sick.split_at(sick.len().min(NAMED));
-    let named: Vec<String> = named.iter().map(said).collect();
-    let more = match others.len() {
-        0 => String::new(),
-        more => format!(", and {more} more"),
-    };
-    (!sick.is_empty()).then(|| format!("{what}: {}{more}", named.join(", ")))
 }
 
 /// The phase that `auto` went by, where a workload names none.
