@@ -108,6 +108,9 @@ fn limit_flows(
     problem: &mut Problem,
 ) {
     let (within, across) = (transport.rates.within_node, transport.rates.across_nodes);
+    if transport.driven.is_none() && within.pair_ceiling.or(across.pair_ceiling).is_none() {
+        return;
+    }
     let mut flows_of = vec![0_u32; topology.gpus() as usize];
     if transport.driven.is_some() {
         traffic.iter().for_each(|transfer| flows_of[transfer.source as usize] += 1);
