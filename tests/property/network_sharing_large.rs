@@ -314,3 +314,22 @@ fn certificates_are_given_where_they_should_be() {
     slow.set_ceiling(moesim::base::units::FlowId(3), 1e3);
     assert!(!of(&slow).holds(), "{:?}", of(&slow));
 }
+
+/// Ten parts drain later than one that ends later than it drains, and than they.
+#[test]
+fn a_part_that_ends_late_is_solved_though_others_drain_later() {
+    let uneven = |seed: u64| {
+        let size = move |cell| 1e4 * (1 + mixed(seed, cell) % 9) as f64;
+        exchange(&[1e5; 8], 4, (0..16).map(size))
+    };
+    let late = |group: &Problem| with(group, Engine::Exact, 0.01).makespan_s;
+    let by = |group: &Problem| late(group) / drain(group).makespan_s;
+    let latest = (0..1000).map(uneven).max_by(|a, b| by(a).total_cmp(&by(b))).unwrap();
+    assert!(by(&latest) > 1.05, "{}", by(&latest));
+    let bytes = 1.02 * drain(&latest).makespan_s * 1e5;
+    let one = || exchange(&[1e5; 2], 1, std::iter::once(bytes));
+    let groups: Vec<Problem> = (0..10).map(|_| one()).chain([latest]).collect();
+    let problem = side_by_side(&groups, |_, _| 0.0);
+    let only = solve(&problem, &Choice { makespan_only: true, ..Choice::default() }).unwrap();
+    assert_close(&[only.makespan_s], &[late(&groups[10])], 1e-9).unwrap();
+}
