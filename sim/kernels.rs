@@ -115,6 +115,40 @@ impl ExpertsTimes {
     pub fn time(&self, slots_per_expert: &[u32]) -> SimDuration {
         SimDuration::from_secs(self.seconds(slots_per_expert))
     }
+
+    /// The same in its parts.
+    #[must_use]
+    pub fn parts(&self, slots_per_expert: &[u32]) -> ExpertsTime {
+        let all = self.time(slots_per_expert);
+        let moved = match self {
+            Self::Fused(_) => SimDuration::ZERO,
+            Self::Grouped(times) => times.moved_time(slots_per_expert).min(all),
+        };
+        ExpertsTime { products: all.saturating_sub(moved), moved }
+    }
+}
+
+/// What the experts of one GPU take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpertsTime {
+    /// Products; where a kernel does all at once, all of it.
+    pub products: SimDuration,
+    /// Kernels of their own that only move memory: the activation, and putting rows in the order of experts.
+    pub moved: SimDuration,
+}
+
+impl ExpertsTime {
+    /// The whole time.
+    #[must_use]
+    pub fn total(self) -> SimDuration {
+        self.products + self.moved
+    }
+
+    /// Both scaled.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { products: self.products.scaled(factor), moved: self.moved.scaled(factor) }
+    }
 }
 
 /// Times of kernels on one device.

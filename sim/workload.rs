@@ -1,5 +1,7 @@
 //! The model, the batch and the parallel layout, as inert data that is built valid.
 
+mod batch;
+mod host;
 mod law;
 mod layout;
 mod model;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 
 use crate::base::units::Bytes;
 
+pub use batch::Batch;
+pub use host::Host;
 pub use law::{Latents, Law, LayerLaw, Lengths};
 pub use layout::Layout;
 pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, ZeroComputation};
@@ -106,25 +110,6 @@ pub enum ShareOf {
     Slots,
     /// T counts tokens, as eq. 8 reads literally: with K = 2, nearly half of all slots are dropped.
     Tokens,
-}
-
-/// What one GPU does before results are needed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    /// Tokens on each GPU in one micro-batch.
-    pub tokens_per_gpu: u32,
-    /// Micro-batches, one after another.
-    pub micro_batches: u32,
-    /// Tokens in one sequence, for attention.
-    pub sequence_tokens: u32,
-    /// Tokens that each sequence had before this batch, where that is said: they take memory.
-    pub context: Option<u32>,
-    /// Number format that experts and dense products compute in, and of parameters.
-    pub dtype: Dtype,
-    /// Number format of tokens on their way to their experts.
-    pub dispatch_dtype: Dtype,
-    /// Number format of results on their way back.
-    pub combine_dtype: Dtype,
 }
 
 /// How unevenly the FFN experts of one layer are chosen, over all traffic.
@@ -254,6 +239,8 @@ pub struct Workload {
     pub zero_computation_local: bool,
     /// The software that it names.
     pub stack: Stack,
+    /// What the host does between steps and beside their kernels.
+    pub host: Host,
     /// How a training step is put together.
     pub training: Training,
 }
@@ -291,10 +278,10 @@ impl Workload {
     /// longer.
     pub const DECODE_TOKENS: u32 = 512;
 
-    /// Layers that one GPU holds; where they spread unevenly over stages, the most.
+    /// Layers that a micro-batch passes on one GPU; where they spread unevenly over stages, the most.
     #[must_use]
     pub const fn layers_per_gpu(&self) -> u32 {
-        self.model.layers.div_ceil(self.layout.pipeline_parallel)
+        self.layers_passed().div_ceil(self.layout.pipeline_parallel)
     }
 
     /// Sequences, whole or begun, on one GPU in one micro-batch.
@@ -354,6 +341,6 @@ impl Workload {
     /// Gates of the model: one for each round of each layer.
     #[must_use]
     pub const fn gates(&self) -> u32 {
-        self.model.layers * self.gating.scheme.rounds()
+        self.layers_passed() * self.gating.scheme.rounds()
     }
 }

@@ -11,7 +11,7 @@ use crate::output::report::Asked;
 use crate::output::report::study::StudyResult;
 use crate::studies::paper::range;
 use crate::studies::study::{self, Row};
-use crate::workload::Dtype;
+use crate::workload::{Dtype, Workload};
 
 mod excerpt;
 pub mod memory;
@@ -71,21 +71,24 @@ pub fn run(options: &Options, call: &Call) -> Result<Ran, Diagnostic> {
     Ok(Ran { result, scenario, rows })
 }
 
+fn computes_in_fp8(workload: &Workload) -> bool {
+    [workload.batch.dtype, workload.batch.attention_dtype].contains(&Dtype::Fp8)
+}
+
 /// Refuses fp8 on a device of which no fp8 product was measured: the cluster's GPUs may have the unit, the device's
 /// need not.
 fn refuse_unmeasured_fp8(path: &Path, scenario: &Scenario) -> Result<(), Diagnostic> {
     let measured = scenario.profile.gemm.keys().any(|format| *format != Precision::Bf16);
     let mut workloads =
         scenario.cases.iter().flat_map(|case| std::iter::once(&case.vanilla).chain(&case.moepp));
-    let Some(workload) = workloads.find(|w| w.batch.dtype == Dtype::Fp8 && !measured) else {
+    let Some(workload) = workloads.find(|w| computes_in_fp8(w) && !measured) else {
         return Ok(());
     };
     let found = format!(
         "has no timings in fp8, and `{}` computes in it: has {} the unit?",
         workload.name, scenario.profile.device
     );
-    let help =
-        "compute in bf16, as in --set workload.batch.dtype=bf16, or measure the device in fp8";
+    let help = "compute in bf16, as in --set workload.batch.dtype=bf16 (and attention_dtype), or measure the device in fp8";
     Err(Diagnostic::of(path.display().to_string(), found, help))
 }
 

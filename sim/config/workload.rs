@@ -9,13 +9,14 @@ use toml::Spanned;
 
 use super::{Count, Diagnostic, Kind, Number, Source};
 use crate::workload::{
-    Batch, Capacity, DropBy, Dtype, Execution, Experts, Gating, Origin, ShareOf, Workload,
-    ZeroComputation,
+    Capacity, DropBy, Execution, Experts, Gating, Origin, ShareOf, Workload, ZeroComputation,
 };
 
+mod batch;
 mod counts;
 mod files;
 mod gate;
+mod host;
 mod import;
 mod model;
 mod places;
@@ -24,9 +25,11 @@ mod scheme;
 mod stack;
 mod training;
 
+use batch::{BatchTable, DtypeWord};
 pub use counts::read_domain_counts;
 pub use files::{law_json, read_law, read_recording};
 use gate::GateTable;
+use host::HostTable;
 pub use import::{
     Account, ImportAs, Imported, ImportedCounts, import_config, import_counts, is_counts,
 };
@@ -72,6 +75,9 @@ pub(in crate::config) struct File {
     /// The library that carries dispatch and combine.
     #[serde(default)]
     exchange: ExchangeTable,
+    /// What the host does between steps and beside their kernels.
+    #[serde(default)]
+    host: HostTable,
     /// The training step; a workload with it trains.
     training: Option<TrainingTable>,
 }
@@ -158,34 +164,6 @@ enum DropWord {
     Probability,
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct BatchTable {
-    /// Tokens of a micro-batch on one GPU.
-    tokens_per_gpu: Count<1, 16_777_216>,
-    /// Micro-batches of a step.
-    micro_batches: Count<1, 65_536>,
-    /// Tokens of a sequence; 1 in decode.
-    sequence_tokens: Count<1, 16_777_216>,
-    /// Tokens that each sequence had before the batch.
-    context: Option<Count<0, 16_777_216>>,
-    /// What experts and dense products compute in.
-    dtype: DtypeWord,
-    /// Tokens on their way to experts; `dtype` if none is given.
-    dispatch_dtype: Option<DtypeWord>,
-    /// Results on their way back; bf16 if none is given.
-    combine_dtype: Option<DtypeWord>,
-    /// What `auto` goes by; guessed from the batch if none is given.
-    phase: Option<PhaseWord>,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum DtypeWord {
-    Bf16,
-    Fp8,
-}
-
 /// Reads a workload.
 ///
 /// # Errors
@@ -203,7 +181,9 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let training = training.training(source, (&layout, latent), file.batch.micro_batches.0)?;
     let stack =
         stack::stack(source, phase, (&file.kernels, execution_of(&file.experts)), &file.exchange)?;
+    file.batch.check_drafts(source, layout.pipeline_parallel)?;
     let tokens = file.batch.tokens_per_gpu.0;
+    let execution = execution_of(&file.experts);
     file.exchange.check_parts(source, (stack.overlap, tokens))?;
     let zero_computation = zero_computation_of(&file.experts).total();
     let scheme = file.scheme.scheme(source, &file.experts)?;
@@ -216,13 +196,14 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     Ok(Workload {
         name: name_of(source, &file.name)?,
         model: file.model.model(source, file.dense.as_ref(), experts, &file.gate)?,
-        batch: batch_of(&file.batch),
+        batch: file.batch.batch(),
         layout,
-        execution: execution_of(&file.experts),
+        execution,
         capacity,
         gating,
         zero_computation_local: is_local(source, &file.experts)?,
         stack,
+        host: file.host.host(source, phase, execution)?,
         training,
     })
 }
@@ -242,27 +223,6 @@ fn name_of(source: &Source, name: &Spanned<String>) -> Result<String, Diagnostic
         return Err(source.mistake(name.span(), "is not a usable name", help));
     }
     Ok(text.to_owned())
-}
-
-fn batch_of(batch: &BatchTable) -> Batch {
-    Batch {
-        tokens_per_gpu: batch.tokens_per_gpu.0,
-        micro_batches: batch.micro_batches.0,
-        sequence_tokens: batch.sequence_tokens.0,
-        context: batch.context.map(|tokens| tokens.0),
-        dtype: batch.dtype.into(),
-        dispatch_dtype: batch.dispatch_dtype.unwrap_or(batch.dtype).into(),
-        combine_dtype: batch.combine_dtype.map_or(Dtype::Bf16, Into::into),
-    }
-}
-
-impl From<DtypeWord> for Dtype {
-    fn from(word: DtypeWord) -> Self {
-        match word {
-            DtypeWord::Bf16 => Self::Bf16,
-            DtypeWord::Fp8 => Self::Fp8,
-        }
-    }
 }
 
 fn zero_computation_of(experts: &ExpertsTable) -> ZeroComputation {

@@ -40,7 +40,7 @@ use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
 use crate::kernels::profile::{CollectiveOp, MemoryKernel, Moved, Precision};
-use crate::kernels::{Basis, ExpertsAsk};
+use crate::kernels::{Basis, ExpertsAsk, ExpertsTime};
 use crate::workload::{Dtype, Execution, Phase, Workload};
 
 mod attention;
@@ -78,7 +78,7 @@ pub use uncertainty::{Factors, PerturbedKernels, Uncertainty};
 pub type RowTimes<'a> = Box<dyn Fn(u64) -> SimDuration + 'a>;
 
 /// Time of the experts of one GPU, by the slots of each.
-pub type SlotTimes<'a> = Box<dyn Fn(&[u32]) -> SimDuration + 'a>;
+pub type SlotTimes<'a> = Box<dyn Fn(&[u32]) -> ExpertsTime + 'a>;
 
 /// What a GPU takes for each kind of kernel. Implemented by fitted profiles and by data sheets.
 ///
@@ -219,12 +219,14 @@ impl<'a> LayerCost<'a> {
                 if rows.iter().any(|&m| m > 0) {
                     let mut time = grouped(rows);
                     if self.grouped_share != 1.0 {
-                        time = SimDuration::from_secs(self.grouped_share * time.secs());
+                        time = time.scaled(self.grouped_share);
                     }
-                    ops.push(Op { reason: Reason::FfnGemm, time });
+                    ops.push(Op { reason: Reason::FfnGemm, time: time.products });
                     if self.quantises {
-                        let slots = rows.iter().map(|&m| u64::from(m)).sum();
-                        ops.push(Op { reason: Reason::FfnMemory, time: self.quantising(slots) });
+                        time.moved += self.quantising(rows.iter().map(|&m| u64::from(m)).sum());
+                    }
+                    if time.moved > SimDuration::ZERO {
+                        ops.push(Op { reason: Reason::FfnMemory, time: time.moved });
                     }
                 }
             }

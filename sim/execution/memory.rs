@@ -226,7 +226,7 @@ fn kv_cache(workload: &Workload, stage: Held) -> u64 {
             u64::from(key_value_heads) * u64::from(model.head_dim + model.value_dim)
         }
         Attention::Latent { key_value_rank, rope_dim, .. } => u64::from(key_value_rank + rope_dim),
-    } * 2;
+    } * batch.attention_dtype.bytes();
     let own = batch.sequence_tokens.min(batch.tokens_per_gpu);
     let held = batch.context.unwrap_or(0).saturating_add(own);
     let last = model.dense.leading_layers + stage.layers * (model.dense.between + 1);

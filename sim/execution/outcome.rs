@@ -45,8 +45,8 @@ pub struct Outcome {
     pub link_bytes: Vec<u64>,
     /// What the gate decided, summed.
     pub totals: Totals,
-    /// Tokens that went through the whole model.
-    pub tokens: u64,
+    /// Tokens that went through the whole model, without drafts that are not accepted.
+    pub tokens: f64,
     /// What its time stands on, the mean over GPUs; waiting left out.
     pub stands_on: Vec<TimedBasis>,
     /// How often gates were drawn for each layer, where not for every micro-batch and group.
@@ -58,7 +58,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The outcome of a finished run that took `tokens` through the model; what it stands on is added
+    /// The outcome of a finished run that yields `tokens`; what it stands on is added
     /// by the caller.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Outcome {
     pub fn of(
         (finished, totals): (Finished, Totals),
         counted: Scope,
-        tokens: u64,
+        tokens: f64,
         seed: u64,
     ) -> Result<Self, TooLong> {
         let Finished { makespan, blame, hidden, network_report, link_bytes, .. } = finished;
@@ -131,7 +131,7 @@ impl Outcome {
     /// Tokens per second through what is counted, all GPUs together.
     #[must_use]
     pub fn tokens_per_sec(&self) -> f64 {
-        self.tokens as f64 / self.counted_secs()
+        self.tokens / self.counted_secs()
     }
 
     /// Time blamed on `reason`, the mean over GPUs.

@@ -54,7 +54,10 @@ impl KernelTimes for Recorder<'_> {
         let (times, basis) = (self.kernels.experts(ask), self.kernels.experts_basis(ask));
         Box::new(move |slots| {
             let time = times(slots);
-            self.note(basis.clone(), time);
+            self.note(basis.clone(), time.products);
+            if time.moved > SimDuration::ZERO {
+                self.note(self.kernels.memory_basis(), time.moved);
+            }
             time
         })
     }
@@ -180,6 +183,7 @@ fn parts_of(
         Reason::FfnIndexing | Reason::Launch if workload.execution == Execution::Sequential => {
             alone(of_loop())
         }
+        Reason::Launch => alone(of_host()),
         Reason::DenseBackward | Reason::LocalBackward => {
             alone(derived(Part::Dense, "backward products", "the forward tables"))
         }
@@ -210,13 +214,18 @@ fn recorded(kernels: &dyn KernelTimes, ask: &dyn Fn(&Recorder<'_>)) -> Vec<Timed
 /// Attention and the rest: one layer of each kind as often as the model has it, and the output.
 fn dense_parts(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<TimedBasis> {
     let model = &workload.model;
-    let mut kinds: BTreeMap<(bool, u32), (u32, u64)> = BTreeMap::new();
-    for layer in 0..model.layers {
-        kinds.entry((layer == 0, model.windowed_up_to(layer))).or_insert((layer, 0)).1 += 1;
+    let mut kinds: BTreeMap<(bool, bool, u32), (u32, u64)> = BTreeMap::new();
+    for layer in 0..workload.layers_passed() {
+        let kind = (layer == 0, layer >= model.layers, model.windowed_up_to(layer));
+        kinds.entry(kind).or_insert((layer, 0)).1 += 1;
     }
-    let mut parts = recorded(kernels, &|recorder| {
-        ignore((output_op(workload, recorder), shortcut_op(workload, recorder)));
-    });
+    let outputs = u64::from(1 + workload.drafts());
+    let mut parts: Vec<TimedBasis> =
+        recorded(kernels, &|recorder| ignore(output_op(workload, recorder)))
+            .into_iter()
+            .map(|part| TimedBasis { time: part.time.times(outputs), ..part })
+            .collect();
+    parts.extend(recorded(kernels, &|recorder| ignore(shortcut_op(workload, recorder))));
     for (layer, layers) in kinds.into_values() {
         let of_layer = recorded(kernels, &|recorder| ignore(dense_op(workload, recorder, layer)));
         let all = |part: TimedBasis| TimedBasis { time: part.time.times(layers), ..part };
@@ -255,6 +264,11 @@ fn of_experts(timed: TimedBasis) -> TimedBasis {
 fn of_loop() -> Basis {
     let support = Support::Derived { from: "the overheads file".to_owned() };
     Basis { part: Part::Overheads, name: "loop over experts".to_owned(), support }
+}
+
+fn of_host() -> Basis {
+    let support = Support::Derived { from: "the workload's [host]".to_owned() };
+    Basis { part: Part::Overheads, name: "host".to_owned(), support }
 }
 
 /// `time` over parts in proportion to their own times.

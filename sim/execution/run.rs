@@ -2,9 +2,11 @@
 
 mod contention;
 mod engine;
+mod reserved;
 
 pub use contention::{NCCL_SMS, of_exchanges};
 use engine::Flows;
+pub use reserved::ReservedKernels;
 
 use crate::base::streams::Streams;
 use crate::base::units::{Bytes, GpuId, SimTime};
@@ -30,7 +32,7 @@ use crate::network::{
     ClosedForm, ExchangeBasis, FlowNetwork, Network, NetworkChoice, NetworkReport, Rates,
 };
 use crate::topology::Topology;
-use crate::workload::{Overlap, Workload};
+use crate::workload::{Overlap, Phase, Workload};
 
 /// Everything that decides what a run does, but the seed.
 #[derive(Clone, Copy)]
@@ -133,9 +135,17 @@ pub fn simulate_observed<'a>(
     let flapped =
         (!inputs.topology.flapping().is_empty()).then(|| inputs.topology.drawn(Streams::new(seed)));
     let topology = flapped.as_ref().unwrap_or(inputs.topology);
+    let kernels = ReservedKernels::new(&kernels, topology.gpu().sms, reserved_sms(inputs));
     let drawn = Inputs { topology, kernels: &kernels, rates, ..*inputs };
     // An observer that lives longer than the drawn kernels is lent for as long as they live.
     simulate_perturbed(&drawn, seed, observer.map(|observer| observer as &mut dyn Observer))
+}
+
+/// SMs that an exchange library keeps from kernels for the whole step. Products of decode are bound by memory.
+fn reserved_sms(inputs: &Inputs<'_>) -> u32 {
+    let stack = &inputs.workload.stack;
+    let reserved = stack.reserved && inputs.workload.phase() != Phase::Decode;
+    if reserved { stack.sms.unwrap_or_default() } else { 0 }
 }
 
 /// A run whose kernels and rates are those of one calibration sample, with the engine asked for or chosen.
@@ -338,11 +348,12 @@ fn execute<'a, P: Program>(
     Ok(Ok(machine.finish()))
 }
 
-/// Tokens that go through the model: those of the first stage's GPUs.
-fn tokens(inputs: &Inputs<'_>) -> u64 {
+/// Tokens that a run yields: those of the first stage's GPUs, without drafts that are not accepted.
+fn tokens(inputs: &Inputs<'_>) -> f64 {
     let (batch, layout) = (&inputs.workload.batch, &inputs.workload.layout);
     let first_stage = u64::from(in_use(inputs) / layout.pipeline_parallel);
-    first_stage * u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches)
+    let computed = first_stage * u64::from(batch.tokens_per_gpu) * u64::from(batch.micro_batches);
+    computed as f64 * inputs.workload.yielded_share()
 }
 
 fn grid(inputs: &Inputs<'_>) -> ParallelGrid {

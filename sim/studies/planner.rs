@@ -53,12 +53,12 @@ pub enum Target {
 
 impl Target {
     /// The same as tokens per second of a run, given its tokens and layers.
-    fn tokens_per_sec(self, workload: &Workload, tokens: u64) -> f64 {
+    fn tokens_per_sec(self, workload: &Workload, tokens: f64) -> f64 {
         let layers = f64::from(workload.layers_per_gpu()) * f64::from(workload.batch.micro_batches);
         match self {
             Self::TokensPerSec(least) => least,
-            Self::StepMs(most) => 1e3 * tokens as f64 / most,
-            Self::LayerMs(most) => 1e3 * tokens as f64 / (most * layers),
+            Self::StepMs(most) => 1e3 * tokens / most,
+            Self::LayerMs(most) => 1e3 * tokens / (most * layers),
         }
     }
 }

@@ -142,6 +142,8 @@ pub struct Stack {
     pub exchange: ExchangeLibrary,
     /// SMs that the library may use, where it takes such a number; none: its default.
     pub sms: Option<u32>,
+    /// Whether those are kept from kernels for the whole step; else while exchanges are in flight.
+    pub reserved: bool,
     /// What exchanges of a forward pass run beside.
     pub overlap: Overlap,
 }

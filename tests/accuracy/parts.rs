@@ -62,7 +62,7 @@ fn attention(kernels: &dyn KernelTimes, row: &Row) -> f64 {
     let pairs = row.side("b") * row.side("h") * length * length;
     let half = 0.5 * (1.0 + 900.0 / length).min(2.0);
     let dims = row.count("qk") + row.count("v");
-    kernels.attention(Scores { pairs: pairs * half, dims }).secs()
+    kernels.attention(Scores { pairs: pairs * half, dims, dtype: Dtype::Bf16 }).secs()
 }
 
 /// What is predicted for a part, in seconds; none where the simulator has no such kernel.

@@ -9,8 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod drafts;
 mod overlap;
 mod wrong;
+use drafts::DRAFTS;
 use overlap::OVERLAP;
 use wrong::CASES;
 use wrong::Wrong::{self, Args, Bytes, Edit, Given, Scenario, Size, Text};
@@ -82,6 +84,7 @@ fn each_mistake_gets_its_message() {
     let got: String = CASES
         .iter()
         .chain(OVERLAP)
+        .chain(DRAFTS)
         .enumerate()
         .map(|(case, (name, wrong))| format!("# {name}\n{}\n", message(case, wrong)))
         .collect();

@@ -12,7 +12,7 @@ use moesim::execution::Scope;
 use moesim::execution::cost::{KernelTimes, RowTimes, Scores, SlotTimes, dense_op};
 use moesim::execution::memory::{Ledger, What};
 use moesim::kernels::profile::CollectiveOp;
-use moesim::kernels::{Basis, ExpertsAsk, Kernels};
+use moesim::kernels::{Basis, ExpertsAsk, ExpertsTime, Kernels};
 use moesim::workload::{Attention, Dtype, Workload};
 
 /// Notes the products (n, k) that are asked for, and what attention scores; all take no time.
@@ -31,7 +31,7 @@ impl KernelTimes for Asked {
     }
 
     fn experts(&self, _: &ExpertsAsk<'_>) -> SlotTimes<'_> {
-        Box::new(|_| SimDuration::ZERO)
+        Box::new(|_| ExpertsTime::default())
     }
 
     fn memory_bound(&self, _: Bytes, _: u32) -> SimDuration {
@@ -87,7 +87,10 @@ fn values_of_another_size_than_keys_have_products_of_their_own() {
         assert!(glm.contains(&shape), "{shape:?} of {glm:?}");
     }
     assert_eq!(glm.len(), 5, "{glm:?}");
-    assert_eq!(scored, [Scores { pairs: pairs(&workload, 64, 2048.0), dims: 192 + 64 + 256 }]);
+    assert_eq!(
+        scored,
+        [Scores { pairs: pairs(&workload, 64, 2048.0), dims: 192 + 64 + 256, dtype: Dtype::Bf16 }]
+    );
     let mut grouped = shipped("qwen3-30b-a3b");
     grouped.model.value_dim = 96;
     // 32 heads that share 4 pairs: keys of 128, values of 96.
@@ -95,7 +98,10 @@ fn values_of_another_size_than_keys_have_products_of_their_own() {
     let (products, scored) = asked_of(&grouped);
     assert_eq!(products.len(), shapes.len());
     assert!(shapes.iter().all(|shape| products.contains(shape)));
-    assert_eq!(scored, [Scores { pairs: pairs(&grouped, 32, 2048.0), dims: 128 + 96 }]);
+    assert_eq!(
+        scored,
+        [Scores { pairs: pairs(&grouped, 32, 2048.0), dims: 128 + 96, dtype: Dtype::Bf16 }]
+    );
     let cache = |workload: &Workload| {
         Ledger::of(workload, (Scope::ModelForward, 8), 1).bytes(What::KvCache).0
     };

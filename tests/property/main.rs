@@ -4,10 +4,12 @@
 mod common;
 mod critical_path;
 mod cut_experts;
+mod drafts;
 mod fuzz_targets;
 mod gate_pools;
 mod gate_property;
 mod gate_schemes;
+mod host;
 mod kernels;
 mod network_metamorphic;
 mod network_sharing;

@@ -138,30 +138,6 @@ fn faster_nvlink_behind_slow_nics_loses_nothing() {
     assert!(times.windows(2).all(|pair| pair[1] <= pair[0]), "{times:?}");
 }
 
-/// Nor does a NIC that is faster than the slot in front of it.
-#[test]
-fn faster_nics_behind_slow_slots_lose_nothing() {
-    let makespan = |nic: &str| {
-        let fabric = [
-            "nodes.count=2",
-            "nodes.nic.per_node=4",
-            "nodes.nic.latency=\"0 ns\"",
-            "nodes.nic.pcie.bandwidth=\"10 GB/s\"",
-            "nodes.nic.pcie.latency=\"0 ns\"",
-            "fabric.clos.nodes_per_leaf=2",
-        ];
-        let nic = format!("nodes.nic.bandwidth=\"{nic} GB/s\"");
-        let cluster = topology(&[&fabric[..], &[&nic]].concat());
-        let kernels = roofline(100.0, 2000.0);
-        let mut load = workload(&["experts.ffn=8", "layout.expert_parallel=8", "model.layers=4"]);
-        load.stack.overlap = Overlap::TwoBatch;
-        let inputs = ideal(&cluster, &load, &kernels, Scope::ModelForward);
-        simulate(&inputs, 3).expect("short").makespan
-    };
-    let times = ["10", "20", "40", "80"].map(makespan);
-    assert!(times.windows(2).all(|pair| pair[1] <= pair[0]), "{times:?}");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

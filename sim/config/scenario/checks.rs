@@ -8,7 +8,7 @@ use crate::config::{
 use crate::execution::Scope;
 use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::memory::{self, Fit};
-use crate::kernels::profile::Profile;
+use crate::kernels::profile::{Precision, Profile};
 use crate::kernels::{Kernels, NoKernel};
 use crate::network::Unavailable;
 use crate::topology::Topology;
@@ -294,6 +294,10 @@ fn overlap_mistake(counted: Scope, workload: &Workload) -> Option<(String, Strin
 pub(super) fn runnable(kernels: &Kernels<'_>, workload: &Workload) -> Result<(), NoKernel> {
     let ask = experts_ask(workload);
     kernels.check_unit(ask.formats)?;
+    let attention = Precision::of_dtype(workload.batch.attention_dtype);
+    kernels
+        .check_unit(attention)
+        .map_err(|none| NoKernel { key: "batch.attention_dtype", ..none })?;
     match workload.execution {
         Execution::Grouped => kernels.choose_experts(&ask).map(|_| ()),
         Execution::Sequential => Ok(()),

@@ -26,6 +26,10 @@ pub(super) struct ExchangeTable {
     /// SMs that the library may use, where it takes such a number.
     #[schemars(with = "Option<Count<1, 4_096>>")]
     sms: Option<Spanned<Count<1, 4_096>>>,
+    /// Whether these are kept from kernels for the whole step, as DeepGEMM's and DeepEP's fixed numbers are; else while
+    /// exchanges are in flight.
+    #[schemars(with = "Option<bool>")]
+    reserved: Option<Spanned<bool>>,
     /// What exchanges of a forward pass run beside; nothing if none is given.
     #[schemars(with = "Option<OverlapWord>")]
     overlap: Option<Spanned<OverlapWord>>,
@@ -111,17 +115,14 @@ pub(super) fn stack(
         }
     };
     let library = exchange.library.map_or(ExchangeLibrary::Auto, Into::into);
-    if let Some(sms) = exchange.sms.as_ref().filter(|_| !library.takes_sms()) {
-        let found = format!("does not apply to the library \"{}\"", library.word());
-        let help = "remove it, or give exchange.library = \"deepep-normal\"";
-        return Err(source.mistake(sms.span(), found, help));
-    }
+    exchange.check_sms(source, library)?;
     Ok(Stack {
         phase: phase.map(Into::into),
         experts,
         round_rows: kernels.rounded(source, execution)?,
         exchange: library,
         sms: exchange.sms.as_ref().map(|sms| sms.get_ref().0),
+        reserved: exchange.reserved.as_ref().is_some_and(|reserved| *reserved.get_ref()),
         overlap: exchange.overlap(source, execution)?,
     })
 }
@@ -140,6 +141,20 @@ impl KernelsTable {
 }
 
 impl ExchangeTable {
+    /// SMs are of libraries that take a number of them, and reserved where one is stated.
+    fn check_sms(&self, source: &Source, library: ExchangeLibrary) -> Result<(), Diagnostic> {
+        if let Some(sms) = self.sms.as_ref().filter(|_| !library.takes_sms()) {
+            let found = format!("does not apply to the library \"{}\"", library.word());
+            let help = "remove it, or give exchange.library = \"deepep-normal\"";
+            return Err(source.mistake(sms.span(), found, help));
+        }
+        if let (Some(reserved), None) = (&self.reserved, &self.sms) {
+            let help = "give exchange.sms, how many";
+            return Err(source.mistake(reserved.span(), "reserves SMs that nothing states", help));
+        }
+        Ok(())
+    }
+
     /// What exchanges run beside.
     fn overlap(&self, source: &Source, execution: Execution) -> Result<Overlap, Diagnostic> {
         let word = self.overlap.as_ref().map_or(OverlapWord::None, |word| *word.get_ref());

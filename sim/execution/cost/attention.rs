@@ -1,10 +1,12 @@
 //! Attention over scores that stay on chip, as a share of what large dense products reach.
 //!
 //! ```text
-//!   t = 4·P·(a + 88) / (s·R·216/128)        P pairs scored, a the mean size of keys and values        (1)
+//!   t = 4·P·(a·R/R_f + 88) / (s·R·216/128)  P pairs scored, a the mean size of keys and values        (1)
 //!   R = median of 2·8192·n·k / gemm(8192, n, k)  over n, k ∈ {6144, 10240, 16384},   s = 0.93
 //! ```
 //!
+//! R_f is the same of products in the format f of attention, R in 16 bits: exponentials are no faster in 8 bits. So heads
+//! of 128 are 1.4 times as fast in fp8 on H100; 1.2 PFLOP/s are published for heads of 256, 1.6 times [flashattention3].
 //! A pair costs 4·a operations in two products and one exponential with what goes with it, which takes as long as 88
 //! more numbers of a head: published forward rates without a mask at head sizes of 64 and 128 are 497 and 648 TFLOP/s
 //! on H100 [flashattention3, fig. 5] and 879 and 1,330 on B200 [flashattention, pull request 2605], that is 0.77 and
@@ -21,7 +23,7 @@
 //! Attention was priced before as two dense products that wrote their scores to memory: twice as slow as published on
 //! B200, and right by chance on H100.
 
-use super::KernelTimes;
+use super::{KernelTimes, PLAIN};
 use crate::base::units::SimDuration;
 use crate::workload::Dtype;
 
@@ -32,6 +34,8 @@ pub struct Scores {
     pub pairs: f64,
     /// Numbers of a head's key and of its value, together.
     pub dims: u32,
+    /// What they are multiplied in.
+    pub dtype: Dtype,
 }
 
 /// Share of the rate of large products that a head of 128 gets.
@@ -48,15 +52,20 @@ const ROWS: u32 = 8192;
 /// (1).
 pub(super) fn attended<K: KernelTimes + ?Sized>(kernels: &K, scores: Scores) -> SimDuration {
     let size = f64::from(scores.dims) / 2.0;
-    let rate = SHARE * large_rate(kernels) * (HEAD + BESIDE) / HEAD;
-    SimDuration::from_secs(4.0 * scores.pairs * (size + BESIDE) / rate)
+    let plain = large_rate(kernels, PLAIN);
+    let slower = match scores.dtype {
+        Dtype::Bf16 => 1.0,
+        Dtype::Fp8 => plain / large_rate(kernels, Dtype::Fp8),
+    };
+    let rate = SHARE * plain * (HEAD + BESIDE) / HEAD;
+    SimDuration::from_secs(4.0 * scores.pairs * (size * slower + BESIDE) / rate)
 }
 
 /// R, operations a second: the median of large products.
-fn large_rate<K: KernelTimes + ?Sized>(kernels: &K) -> f64 {
+fn large_rate<K: KernelTimes + ?Sized>(kernels: &K, dtype: Dtype) -> f64 {
     let rate = |n: u32, k: u32| {
         let operations = 2.0 * f64::from(ROWS) * f64::from(n) * f64::from(k);
-        operations / kernels.gemm(n, k, Dtype::Bf16)(ROWS.into()).secs()
+        operations / kernels.gemm(n, k, dtype)(ROWS.into()).secs()
     };
     let mut rates: Vec<f64> =
         LARGE.iter().flat_map(|&n| LARGE.iter().map(move |&k| rate(n, k))).collect();
@@ -79,7 +88,9 @@ mod tests {
                 memory_bandwidth: Bandwidth::from_bytes_per_sec(1e15),
             };
             let pairs = 16_384.0 * 16_384.0 * 16.0;
-            2.0 * pairs * f64::from(dims) / attended(&kernels, Scores { pairs, dims }).secs() / 1e12
+            2.0 * pairs * f64::from(dims)
+                / attended(&kernels, Scores { pairs, dims, dtype: PLAIN }).secs()
+                / 1e12
         };
         let off = |found: f64, published: f64| (found / published - 1.0).abs();
         assert!(off(rate(253.0, 256), 225.0) < 0.06 && off(rate(688.0, 256), 648.0) < 0.06);

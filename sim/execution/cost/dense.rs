@@ -15,7 +15,12 @@
 //!                     2·(h + g)·a, latent h·(4a + 3p), read and written                            (4)
 //! dense network of H  2·gemm(T, H, D) + gemm(T, D, H)  and 5H bytes·b a token                     (5)
 //! embedding           read and write D a token;   output  gemm(T, V, D)                           (6)
+//! draft               gemm(T, D, 2D), the embedding and two norms, a layer and an output  [deepseekv3, §2.2]   (6')
 //! ```
+//!
+//! In speculative decoding a step checks the drafts of each sequence beside its own token and makes as many anew, each by
+//! (6'). Later drafts have one token a sequence and are charged with as many as the first, 2 % of a step of 61 layers with
+//! three drafts at most.
 //!
 //! Where a workload says that it is a prefill, (6) computes the output of each prompt's last token
 //! alone, T/S rows, as serving engines do.
@@ -40,7 +45,8 @@
 //! of H and of V each; the bottlenecks of latent attention are computed by all. What gathers rows before
 //! products and scatters their sums after is `collectives`'s matter.
 //!
-//! Norms, adds, attention scores and the output stay in 16 bits where the model computes in fp8. A product
+//! Norms, adds and the output stay in 16 bits where the model computes in fp8, and (3) where its own format says nothing
+//! else, `batch.attention_dtype`, in which keys and values are kept too. A product
 //! in fp8 has its input quantised by a kernel of its own, which reads 2 bytes an element and writes 1; training writes
 //! a transposed copy too, for the weight gradients [transformerengine]                              (7)
 //!
@@ -105,7 +111,7 @@ fn dense_time(
     layer: u32,
     gradient: Gradient,
 ) -> SimDuration {
-    let Workload { model, batch, .. } = workload;
+    let model = &workload.model;
     let leading = model.dense.leading_layers;
     let block = |layer: u32| {
         let window = model.sliding_window.filter(|window| window.limits(layer));
@@ -119,11 +125,15 @@ fn dense_time(
         let leading = if layer == 0 { 0..leading } else { 0..0 };
         time += leading.chain(in_front).map(|layer| block(layer) + dense).sum();
     }
-    if layer == 0 {
-        let elements = 2 * u64::from(batch.tokens_per_gpu) * u64::from(model.hidden);
-        if gradient != Gradient::Inputs {
-            time += kernels.memory_bound(Bytes(elements * PLAIN.bytes()), 1);
-        }
+    let embedded = u64::from(workload.computed_tokens()) * u64::from(model.hidden) * PLAIN.bytes();
+    if layer == 0 && gradient != Gradient::Inputs {
+        time += kernels.memory_bound(Bytes(2 * embedded), 1);
+    }
+    if layer >= model.layers {
+        let rows = workload.computed_tokens().into();
+        let joined = Product { rows, n: model.hidden, k: 2 * model.hidden };
+        time += kernels.memory_bound(Bytes(6 * embedded), 3)
+            + products(workload, kernels, &[joined], gradient);
     }
     time
 }
@@ -187,11 +197,11 @@ pub fn output_backward(workload: &Workload, kernels: &dyn KernelTimes) -> Op {
 }
 
 fn output_product(workload: &Workload) -> Product {
-    let Workload { model, batch, layout, .. } = workload;
+    let Workload { model, layout, .. } = workload;
     let shared = layout.tensor_parallel;
     let rows: u64 = match workload.phase() {
         Phase::Prefill => workload.sequences_per_gpu().into(),
-        Phase::Training | Phase::Decode => batch.tokens_per_gpu.into(),
+        Phase::Training | Phase::Decode => workload.computed_tokens().into(),
     };
     let rows = rows * u64::from(shared);
     Product { rows, n: model.vocabulary.div_ceil(shared), k: model.hidden }
@@ -269,11 +279,12 @@ fn attention(
 ) -> SimDuration {
     let Workload { model, batch, layout, .. } = workload;
     let shared = layout.tensor_parallel;
-    let tokens = u64::from(batch.tokens_per_gpu);
+    let tokens = u64::from(workload.computed_tokens());
     let rows = tokens * u64::from(shared);
+    let seeing = u64::from(batch.tokens_per_gpu) * u64::from(shared);
     let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));
     let (projections, rope) = projections(workload, rows);
-    let scores = scores(workload, kernels, (rows * u64::from(heads), rope), window);
+    let scores = scores(workload, kernels, (seeing * u64::from(heads), rope), window);
     let positions = match model.attention {
         Attention::Grouped { key_value_heads } => {
             2 * u64::from(heads + key_value_heads.div_ceil(shared)) * u64::from(dim)
@@ -349,13 +360,13 @@ fn network(
     gradient: Gradient,
 ) -> SimDuration {
     let shared = workload.layout.tensor_parallel;
-    let rows = u64::from(workload.batch.tokens_per_gpu) * u64::from(shared);
+    let rows = u64::from(workload.computed_tokens()) * u64::from(shared);
     feed_forward(workload, kernels, (rows, inter.div_ceil(shared)), gradient)
 }
 
 /// (5) of a GPU's own tokens: shared experts are on every GPU.
 fn own_network(workload: &Workload, kernels: &dyn KernelTimes, gradient: Gradient) -> SimDuration {
-    let rows = workload.batch.tokens_per_gpu.into();
+    let rows = workload.computed_tokens().into();
     feed_forward(workload, kernels, (rows, workload.model.dense.shared), gradient)
 }
 

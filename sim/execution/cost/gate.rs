@@ -25,7 +25,7 @@ const UNQUANTISED: Dtype = Dtype::Bf16;
 /// Eq. (1).
 pub(crate) fn gate(workload: &Workload, kernels: &dyn KernelTimes, first: bool) -> SimDuration {
     let Workload { model, batch, .. } = workload;
-    let tokens = u64::from(batch.tokens_per_gpu);
+    let tokens = u64::from(workload.computed_tokens());
     let experts = model.experts.total();
     // Gates stay in 16 bits where experts compute in fp8 [deepseekv3, §3.3].
     let gemm = |n, k| kernels.gemm(n, k, UNQUANTISED)(tokens);

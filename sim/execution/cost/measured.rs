@@ -18,7 +18,7 @@ impl KernelTimes for Kernels<'_> {
 
     fn experts(&self, ask: &ExpertsAsk<'_>) -> SlotTimes<'_> {
         let times = Kernels::experts(self, chosen(self, ask), ask.shape);
-        Box::new(move |slots| times.time(slots))
+        Box::new(move |slots| times.parts(slots))
     }
 
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {

@@ -3,7 +3,7 @@
 use super::{KernelTimes, RowTimes, SlotTimes};
 use crate::base::units::{Bandwidth, Bytes, FlopRate, SimDuration};
 use crate::kernels::profile::CollectiveOp;
-use crate::kernels::{Basis, ExpertsAsk, Part, Support};
+use crate::kernels::{Basis, ExpertsAsk, ExpertsTime, Part, Support};
 use crate::workload::Dtype;
 
 /// Each kernel takes the longer of its operations at the peak rate and its bytes, each touched
@@ -42,7 +42,8 @@ impl KernelTimes for Roofline {
             // Weights of active experts once; rows in and out, the intermediates, their product.
             let elements =
                 active * matrices * d * h + rows * (2.0 * d + (2.0 * matrices - 1.0) * h);
-            self.longer(2.0 * matrices * rows * d * h, elements * bytes)
+            let products = self.longer(2.0 * matrices * rows * d * h, elements * bytes);
+            ExpertsTime { products, moved: SimDuration::ZERO }
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod backward;
 mod drawn;
+mod host;
 mod member;
 mod parts;
 mod planned;
@@ -11,6 +12,7 @@ mod tally;
 
 use drawn::Decided;
 pub use drawn::Drawn;
+use host::HostTimes;
 use member::{
     Member, MemberWork, nonzero, outside_experts, rounded, rows_of, sent_by, zero_computation_slots,
 };
@@ -66,6 +68,7 @@ pub struct StepPlanner<'a> {
     rebalancing: Option<Rebalancing<'a>>,
     cost: LayerCost<'a>,
     all_to_all: AllToAll,
+    host: HostTimes,
     /// What comes before the gate of each layer, and after the last.
     dense: Vec<Op>,
     output: Op,
@@ -98,11 +101,6 @@ impl<'a> StepPlanner<'a> {
         kernels: &dyn KernelTimes,
     ) -> Self {
         let (dense, [output, shortcut]) = outside_experts(workload, counted, kernels);
-        let ahead = match workload.gating.scheme {
-            // What a token's chosen expert has computed of it already goes with it.
-            Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dispatch_dtype.bytes(),
-            _ => 0,
-        };
         let backward =
             counted.has_backward().then(|| DenseBackward::of(workload, counted, kernels));
         let cost = if counted.has_backward() { cost.with_backward() } else { cost };
@@ -116,13 +114,14 @@ impl<'a> StepPlanner<'a> {
             rebalancing: None,
             cost,
             all_to_all,
+            host: HostTimes::of(workload),
             dense,
             output,
             beside: [shortcut, shared_op(workload, kernels)],
             backward,
             shared: None,
             split: None,
-            slot: [workload.dispatch_bytes().0 + ahead, workload.combine_bytes().0],
+            slot: bytes_of_slot(workload),
             totals: Totals::default(),
             spare: Vec::new(),
             spare_counts: None,
@@ -320,7 +319,6 @@ impl<'a> StepPlanner<'a> {
         part: &mut MemberWork,
     ) {
         let rounds = self.workload.gating.scheme.rounds();
-        let (first, last) = (round == 0, round + 1 == self.workload.gates());
         let routes = self.counted != Scope::Experts;
         let sent = if routes && (opens || closes) { self.sent(placement, all) } else { 0 };
         if routes && opens {
@@ -330,12 +328,12 @@ impl<'a> StepPlanner<'a> {
                 part.before.extend(self.shared.map(|shared| shared.forward(round == 0)));
                 part.local.extend(nonzero(self.beside[0]));
             }
-            part.before.push(self.cost.gate(first));
+            part.before.push(self.cost.gate(round == 0));
             part.before.push(self.cost.permute(sent));
         }
         if routes && closes {
             part.after.push(self.cost.mix(sent));
-            if last {
+            if has_output(self.workload, round) {
                 part.after.extend(nonzero(self.output));
             }
         }
@@ -343,6 +341,10 @@ impl<'a> StepPlanner<'a> {
             part.local.extend(nonzero(self.beside[1]));
         }
         self.plan_experts(placement, (of, opens.then_some(all)), part);
+        if opens && self.counted != Scope::Experts {
+            let host = self.host.beside_forward(round, part);
+            part.before.splice(0..0, host);
+        }
         if self.counted == Scope::Experts {
             // Nothing hides anything here: what counts is the experts' own time.
             let local = std::mem::take(&mut part.local);
@@ -377,4 +379,20 @@ impl<'a> StepPlanner<'a> {
         let device = part.experts[from..].iter().map(|op| op.time).sum();
         part.experts.insert(from, self.cost.launches(launches, device));
     }
+}
+
+/// Whether an output follows on a round: the model's last layer and every draft have one.
+const fn has_output(workload: &Workload, round: u32) -> bool {
+    let rounds = workload.gating.scheme.rounds();
+    round + 1 >= workload.model.layers * rounds && (round + 1).is_multiple_of(rounds)
+}
+
+/// Bytes of a slot on its way to its expert, and on its way back.
+fn bytes_of_slot(workload: &Workload) -> [u64; 2] {
+    let ahead = match workload.gating.scheme {
+        // What a token's chosen expert has computed of it already goes with it.
+        Scheme::Autonomy { rank } => u64::from(rank) * workload.batch.dispatch_dtype.bytes(),
+        _ => 0,
+    };
+    [workload.dispatch_bytes().0 + ahead, workload.combine_bytes().0]
 }

@@ -28,7 +28,8 @@ impl Held {
             _ => 1,
         };
         if workload.phase() != Phase::Training {
-            let layers = workload.layers_per_gpu();
+            // One layer drafts all tokens in turn.
+            let layers = (model.layers + workload.drafts().min(1)).div_ceil(stages);
             let (leading, tables) = (model.dense.leading_layers, both([true, stages == 1]));
             return vec![Self { layers, leading, tables, copies: 1, begun: 0.0 }];
         }

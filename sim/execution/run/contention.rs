@@ -12,7 +12,7 @@
 //!   exchange          1 + G/W beside kernels bound by memory, 1 beside others                    (4)
 //! ```
 //!
-//! NICs deliver no more than the PCI Express slots in front of them, however fast they are. W is the memory's bandwidth. A kernel that memory binds asks for all of it, and the controllers serve requests as they
+//! W is the memory's bandwidth. A kernel that memory binds asks for all of it, and the controllers serve requests as they
 //! come, so each gets its share of what is asked in all: (3) and (4). In decode products read weights and are bound by
 //! memory too. Collectives between replicas have their own rate for G.
 //!
@@ -53,6 +53,8 @@ pub fn of_exchanges(
     let batch = &workload.batch;
     let both = [(Carries::Dispatch, batch.dispatch_dtype), (Carries::Combine, batch.combine_dtype)];
     let products = if workload.phase() == Phase::Decode { Bound::Memory } else { Bound::Tiles };
+    // What is reserved for the whole step is nothing that an exchange takes.
+    let sms = if workload.stack.reserved { 0 } else { sms };
     both.map(|(carries, format)| {
         let sent = sent(topology, workload, algorithm, format);
         let asked = asked(topology, rates.of(carries), sent);
@@ -143,19 +145,9 @@ fn asked(topology: &Topology, rates: &NetworkRates, [within, leaving]: [f64; 2])
         let share = classes.iter().find_map(|&class| share_of_gpu(topology, rates, class));
         share.map_or(0.0, |share| bytes / share)
     };
-    // A NIC gets no more than the slot that feeds it has.
-    let slot = slowest(topology, rates, Pcie).filter(|_| leaving > 0.0);
     let time = drained(within, &[Nvlink, Xgmi, Pcie, Direct])
-        .max(drained(leaving, &[Nic, Direct, Nvlink, Pcie]))
-        .max(slot.map_or(0.0, |rate| leaving / rate));
+        .max(drained(leaving, &[Nic, Direct, Nvlink, Pcie]));
     if time > 0.0 { TOUCHES * (within + leaving) / time } else { 0.0 }
-}
-
-/// What the slowest link of a class delivers, if the cluster has any.
-fn slowest(topology: &Topology, rates: &NetworkRates, class: LinkClass) -> Option<f64> {
-    let links = topology.links().iter().filter(|link| link.class == class);
-    let slowest = links.map(|link| link.bandwidth_left().bytes_per_sec()).reduce(f64::min)?;
-    Some(slowest * rates.efficiency.of(class)).filter(|rate| *rate > 0.0)
 }
 
 /// What links of a class deliver one way, for each GPU, if the cluster has any; those between switches count for all that

@@ -102,6 +102,13 @@ impl GroupedTimes {
         SimDuration::from_secs(self.seconds(slots_per_expert))
     }
 
+    /// The last two terms of (5); nothing without slots.
+    #[must_use]
+    pub fn moved_time(&self, slots_per_expert: &[u32]) -> SimDuration {
+        let slots: u64 = slots_per_expert.iter().map(|&c| u64::from(c)).sum();
+        SimDuration::from_secs(if slots == 0 { 0.0 } else { self.moved(slots as f64) })
+    }
+
     /// (4).
     fn product(&self, ((n, k), dense): &((u32, u32), GemmTimes), load: &Load<'_>) -> f64 {
         let all = self.left_over(dense, (*n, *k), load.slots);

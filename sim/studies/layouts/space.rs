@@ -199,10 +199,11 @@ impl Layout {
     }
 }
 
-/// Tokens of a step, all GPUs together.
+/// Tokens that a step yields, all GPUs together.
 pub(super) fn tokens(scenario: &Scenario, workload: &Workload) -> f64 {
     let layout = &workload.layout;
     let first_stage = layout.in_use(scenario.topology.gpus()) / layout.pipeline_parallel;
     let batch = &workload.batch;
-    f64::from(first_stage) * f64::from(batch.tokens_per_gpu) * f64::from(batch.micro_batches)
+    let computed = f64::from(batch.tokens_per_gpu) * f64::from(batch.micro_batches);
+    f64::from(first_stage) * computed * workload.yielded_share()
 }

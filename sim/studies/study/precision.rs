@@ -103,7 +103,9 @@ fn shape_of_run(workload: &Workload) -> [u32; 2] {
 pub fn can_be_sampled(workload: &Workload, counted: Scope) -> bool {
     let in_turn = workload.layout.pipeline_parallel > 1 && counted == Scope::ModelForward;
     let [micro_batches, rounds] = shape_of_run(workload);
-    let alone = workload.stack.overlap == Overlap::None && workload.gating.scheme.rounds() == 1;
+    // Drafts have an output each.
+    let alike = workload.gating.scheme.rounds() == 1 && workload.drafts() == 0;
+    let alone = workload.stack.overlap == Overlap::None && alike;
     let layers = alone && micro_batches * rounds >= MANY_LAYERS;
     !counted.has_backward() && !in_turn && (micro_batches >= MANY || layers)
 }

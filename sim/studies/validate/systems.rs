@@ -24,6 +24,7 @@ pub use predict::Prediction;
 use predict::Seconds;
 pub use row::{BUILT_IN, BUILT_IN_NAME, Row};
 
+mod drafts;
 mod hardware;
 mod model;
 mod plan;

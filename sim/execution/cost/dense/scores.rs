@@ -1,7 +1,7 @@
 //! Scores of attention and what they mix: equations (3) and (3') of the parent.
 
 use crate::base::units::{Bytes, SimDuration};
-use crate::execution::cost::{KernelTimes, PLAIN, Scores};
+use crate::execution::cost::{KernelTimes, Scores};
 use crate::workload::{Attention, Phase, SlidingWindow, Workload};
 
 /// (3) of all heads on a GPU.
@@ -22,7 +22,8 @@ pub(super) fn scores(
     let half = 0.5 * (1.0 + 900.0 / length).min(2.0);
     let share = window.map_or(1.0, |window| window.scored_share(sequence));
     let pairs = rows as f64 * length * half * share;
-    kernels.attention(Scores { pairs, dims: dim + rope + value })
+    let dtype = workload.batch.attention_dtype;
+    kernels.attention(Scores { pairs, dims: dim + rope + value, dtype })
 }
 
 /// (3') of all heads on a GPU, with this number of tokens seen.
@@ -44,8 +45,9 @@ fn decode_scores(
             (kept, key_value_rank, u64::from(kept))
         }
     };
-    let gemm = |n, k| kernels.gemm(n, k, PLAIN)(rows);
+    let format = workload.batch.attention_dtype;
+    let gemm = |n, k| kernels.gemm(n, k, format)(rows);
     let sequences = u64::from(workload.sequences_per_gpu()) * u64::from(shared);
-    let read = Bytes(sequences * u64::from(seen) * kept * PLAIN.bytes());
+    let read = Bytes(sequences * u64::from(seen) * kept * format.bytes());
     (gemm(seen, scored) + gemm(mixed, seen)).max(kernels.memory_bound(read, 1))
 }

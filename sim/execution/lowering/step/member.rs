@@ -35,9 +35,9 @@ impl MemberWork {
 /// those with a window, and those without.
 fn dense_of(workload: &Workload, kernels: &dyn KernelTimes) -> Vec<Op> {
     let model = &workload.model;
-    let kind = |layer: u32| (layer == 0, model.windowed_up_to(layer));
+    let kind = |layer: u32| (layer == 0, layer >= model.layers, model.windowed_up_to(layer));
     let mut priced = BTreeMap::new();
-    (0..model.layers)
+    (0..workload.layers_passed())
         .map(|layer| {
             *priced.entry(kind(layer)).or_insert_with(|| dense_op(workload, kernels, layer))
         })
@@ -107,7 +107,7 @@ pub(super) fn outside_experts(
         return (dense_of(workload, kernels), beside);
     }
     let none = Op { reason: Reason::Dense, time: SimDuration::ZERO };
-    (vec![none; workload.model.layers as usize], [none; 2])
+    (vec![none; workload.layers_passed() as usize], [none; 2])
 }
 
 /// Zero-computation work of one member: on its own tokens, or, if such experts are placed like

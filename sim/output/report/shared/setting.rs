@@ -5,6 +5,11 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod phase;
+
+pub use phase::PhaseTaken;
+pub(in crate::output) use phase::write_phase;
+
 use super::beside::beside;
 use super::health::{drawn_down, poor_health};
 use super::word;
@@ -13,7 +18,7 @@ use crate::base::statistics::COVERAGE;
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::studies::study::can_be_sampled;
-use crate::workload::{Origin, Overlap, Phase, Workload};
+use crate::workload::{Origin, Overlap, Workload};
 
 /// What was taken for one cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,38 +59,6 @@ pub struct Setting {
     pub does_not_fit: Vec<String>,
     /// Each workload and its phase.
     pub workloads: Vec<PhaseTaken>,
-}
-
-/// The phase that was taken for a workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PhaseTaken {
-    /// The workload.
-    pub workload: String,
-    /// Its τ.
-    pub tau: Option<f64>,
-    /// Training, prefill or decode.
-    #[serde(with = "word")]
-    #[schemars(with = "word::OneOf<Phase>")]
-    pub phase: Phase,
-    /// Whether it was assumed.
-    pub phase_assumed: bool,
-    /// Whether `batch.context` says how many tokens came before.
-    #[serde(default)]
-    pub context_given: bool,
-}
-
-impl PhaseTaken {
-    /// Of a workload.
-    #[must_use]
-    pub fn of(workload: &Workload) -> Self {
-        Self {
-            workload: workload.name.clone(),
-            tau: workload.model.experts.tau,
-            phase: workload.phase(),
-            phase_assumed: workload.stack.phase.is_none(),
-            context_given: workload.batch.context.is_some(),
-        }
-    }
 }
 
 impl Setting {
@@ -232,6 +205,8 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
         .chain(idle)
         .chain(sick)
         .chain(overlapping(scenario))
+        .chain(reserved(scenario))
+        .chain(launched(scenario))
         .chain(straddling(scenario))
         .chain(repeated(scenario))
         .collect()
@@ -247,6 +222,30 @@ fn overlapping(scenario: &Scenario) -> Option<String> {
          memory {memory:.2} times, and exchanges beside the latter {back:.2} times",
         workload.stack.overlap
     ))
+}
+
+/// That SMs are kept from kernels for whole steps, and what that takes of them.
+fn reserved(scenario: &Scenario) -> Option<String> {
+    let reserves = |workload: &&Workload| workload.stack.reserved;
+    let kept = workloads(scenario).find(reserves)?.stack.sms?;
+    let all = scenario.topology.gpu().sms;
+    let longer = f64::from(all) / f64::from(all.saturating_sub(kept).max(1));
+    Some(format!(
+        "{kept} of {all} SMs are kept for exchanges: products take {longer:.2} times as long throughout, but in decode"
+    ))
+}
+
+/// As what graph a decode step runs, where the workload names some.
+fn launched(scenario: &Scenario) -> Option<String> {
+    let captured = |workload: &&Workload| !workload.host.graphs.is_empty();
+    let workload = workloads(scenario).find(captured)?;
+    let (tokens, largest) = (workload.batch.tokens_per_gpu, workload.host.graphs.last()?);
+    Some(match workload.graph() {
+        Some(graph) => format!("a decode step of {tokens} tokens runs as the graph of {graph}"),
+        None => format!(
+            "{tokens} tokens are more than the largest graph of {largest}: kernels are launched one by one"
+        ),
+    })
 }
 
 /// That a law or recording has fewer layers than a model, and is repeated; none where none is.
@@ -310,31 +309,6 @@ fn sampled(scenario: &Scenario) -> Option<String> {
          over seeds is within {percent} % of theirs with {}%",
         COVERAGE * 100.0
     ))
-}
-
-/// The phase that `auto` went by, where a workload names none.
-pub(in crate::output) fn write_phase<'p>(
-    out: &mut dyn Write,
-    workloads: impl Iterator<Item = &'p PhaseTaken> + Clone,
-) -> io::Result<()> {
-    let assumed = workloads.clone().filter(|workload| workload.phase_assumed);
-    let mut phases: Vec<&str> = assumed.map(|workload| workload.phase.word()).collect();
-    phases.sort_unstable();
-    phases.dedup();
-    let blind = |workload: &PhaseTaken| workload.phase == Phase::Decode && !workload.context_given;
-    if workloads.clone().any(blind) {
-        let text = "batch.context is not given: attention sees the batch's own tokens alone";
-        wrapped(out, "decode: ", text)?;
-    }
-    if phases.is_empty() {
-        return Ok(());
-    }
-    let most = Workload::DECODE_TOKENS;
-    let text = format!(
-        "{} (batch.phase is not given: decode up to {most} tokens per GPU, else prefill)",
-        phases.join(", ")
-    );
-    wrapped(out, "phase: ", &text)
 }
 
 /// Says that memory could not be checked, where the topology does not state it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use toml::{Table, Value};
 
+use super::drafts;
 use super::hardware;
 use super::model::{self, Model, Shape};
 use super::question::{self, Per, Question, What};
@@ -81,13 +82,15 @@ impl Plan {
 ///
 /// # Errors
 /// The reason why the row cannot be simulated.
-pub(super) fn of(given: &Row) -> Result<Plan, String> {
-    let (row, of_recipe) = recipe::completed(given);
+pub(super) fn of(stated: &Row) -> Result<Plan, String> {
+    let (row, of_recipe) = recipe::completed(stated);
     let row = &row;
     let question = question::of(row)?;
     let shape = Shape::of(row)?;
     let (ranks, cut) = (ranks_of(row)?, cut_of(row, question.what)?);
-    let tokens = tokens_of(row, cut)?;
+    let given = tokens_of(row, cut)?;
+    let drafted = if question.what == What::Decode { drafts::of(row)? } else { None };
+    let tokens = given * drafted.map_or(1, |drafts| 1 + drafts.number);
     let stack = stack::of(row, ranks)?;
     if ranks > 1 && stack.library == Library::None {
         return Err(format!("no exchange among {ranks} GPUs"));
@@ -102,26 +105,27 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
     let simulated = step.as_ref().map_or(ranks * cut, |step| step.gpus);
     let hardware = hardware::of(row, simulated, taken)?;
     let mut model = model::of(row, question.what, &stack, [tokens, ranks])?;
+    if let Some(drafts) = &drafted {
+        drafts.write(&mut model.workload, &mut model.notes);
+    }
     if serves {
         served(row, &mut model, [cut, tokens]);
     }
     if training::counted(question.what).is_some() {
         trains(&mut model.workload, step.as_ref());
     }
+    let yielded = drafted.map_or(1.0, |drafts| drafts.yielded);
     let bytes = bytes_of(question.what, &stack, shape, model.groups, &hardware, tokens);
     let per = Per {
-        tokens: step.as_ref().map_or(f64::from(tokens), |step| step.tokens_per_gpu),
+        tokens: step.as_ref().map_or(yielded * f64::from(given), |step| step.tokens_per_gpu),
+        of_sequence: yielded,
         operations: operations_of(question.what, shape, tokens),
         bytes,
         gpus_per_node: f64::from(row.count("gpus_per_node", &row.gpus_per_node)?.unwrap_or(8)),
         gpus: f64::from(row.count("n_gpus", &row.n_gpus)?.unwrap_or(ranks)),
     };
-    let open_step = step.as_ref().map_or(0, |step| step.open);
-    let open = stack.open
-        + u32::from(cut > 1)
-        + u32::from(hardware.transferred)
-        + open_step
-        + u32::from(of_recipe.is_some());
+    let assumed = [cut > 1, hardware.transferred, of_recipe.is_some()].map(u32::from);
+    let open = stack.open + assumed.iter().sum::<u32>() + step.as_ref().map_or(0, |step| step.open);
     let of_step = step.as_ref().map_or_else(Vec::new, |step| step.notes.clone());
     let mut notes: Vec<String> =
         [hardware.notes, stack.notes.clone(), model.notes, of_step].concat();
@@ -131,7 +135,7 @@ pub(super) fn of(given: &Row) -> Result<Plan, String> {
     let scenario = scenario_of(row, hardware.profile, counted);
     let files = files_of(row, scenario.clone(), &hardware.topology, model.workload.clone());
     let mut plan = Plan { question, per, notes, open, files };
-    if question.what == What::Training && given.recompute.trim().is_empty() {
+    if question.what == What::Training && stated.recompute.trim().is_empty() {
         plan.recompute_to_fit(row, &scenario, (&hardware.topology, model.workload));
     }
     Ok(plan)

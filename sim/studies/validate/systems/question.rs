@@ -4,6 +4,7 @@
 //! time          t                                                                     (1)
 //! tokens/s/GPU  T / t,   /node times GPUs per node, of all times GPUs                 (2)
 //! TFLOP/s       6·T·K·D·H / t for a layer of SwiGLU experts, multiply and add apart   (3)
+//! tokens/s/user  those that a decode step yields for a sequence / t
 //! GB/s          copies of tokens · bytes of a token / t                               (4)
 //! ```
 //!
@@ -55,6 +56,8 @@ pub(super) enum Unit {
     TokensPerNode,
     /// Tokens per second of all GPUs.
     Tokens,
+    /// Tokens per second of one sequence.
+    TokensPerUser,
     /// 10¹² operations per second of one GPU.
     Teraflops,
     /// 10⁹ bytes per second of one GPU.
@@ -72,7 +75,6 @@ pub(super) struct Question {
 const PAIR: &str = "one forward and one backward chunk together: see docs/systems.md";
 const BACKWARD_KERNEL: &str = "a backward kernel by itself is not reported";
 const SERVING: &str = "serving loops are not modelled yet (prefill and decode in one engine)";
-const SPECULATIVE: &str = "speculative decoding is not modelled yet";
 const RATIO: &str = "a ratio whose set-up is not stated";
 const OVERLAPPED: &str =
     "an exchange measured under computation: a run reports what nothing hides of it";
@@ -131,10 +133,10 @@ fn unit_of(text: &str) -> Result<Unit, String> {
         "tokens/s/GPU" => Ok(Unit::TokensPerGpu),
         "tokens/s/node" => Ok(Unit::TokensPerNode),
         "tokens/s" => Ok(Unit::Tokens),
+        "tokens/s/user" => Ok(Unit::TokensPerUser),
         "TFLOP/s" | "TFLOP/s/GPU" => Ok(Unit::Teraflops),
         "GB/s" | "GB/s/GPU" => Ok(Unit::Gigabytes),
         "x" | "%" | "ratio" => Err(RATIO.to_owned()),
-        "tokens/s/user" => Err(SPECULATIVE.to_owned()),
         other => Err(format!("the unit `{other}` is not understood")),
     }
 }
@@ -146,6 +148,7 @@ fn fits(what: What, unit: Unit, text: &str) -> Result<(), String> {
         Unit::TokensPerGpu | Unit::TokensPerNode | Unit::Tokens => {
             matches!(what, What::Layer | What::Prefill | What::Decode | What::Training)
         }
+        Unit::TokensPerUser => what == What::Decode,
         Unit::Teraflops => {
             matches!(what, What::Layer | What::GroupedProduct | What::Training)
         }
@@ -199,6 +202,7 @@ impl Unit {
             Self::TokensPerGpu => per.tokens / seconds,
             Self::TokensPerNode => per.tokens * per.gpus_per_node / seconds,
             Self::Tokens => per.tokens * per.gpus / seconds,
+            Self::TokensPerUser => per.of_sequence / seconds,
             Self::Teraflops => per.operations / seconds / 1e12,
             Self::Gigabytes => per.bytes / seconds / 1e9,
         }
@@ -208,8 +212,10 @@ impl Unit {
 /// What one GPU does in the time that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Per {
-    /// Tokens.
+    /// Tokens that it yields.
     pub tokens: f64,
+    /// Tokens that it yields for each sequence of a decode step.
+    pub of_sequence: f64,
     /// Operations of (3).
     pub operations: f64,
     /// Bytes of (4).
@@ -246,8 +252,14 @@ mod tests {
 
     #[test]
     fn seconds_become_the_rows_unit() {
-        let per =
-            Per { tokens: 100.0, operations: 4e12, bytes: 6e9, gpus_per_node: 8.0, gpus: 16.0 };
+        let per = Per {
+            tokens: 100.0,
+            of_sequence: 2.0,
+            operations: 4e12,
+            bytes: 6e9,
+            gpus_per_node: 8.0,
+            gpus: 16.0,
+        };
         let of = |unit: &str| unit_of(unit).unwrap().of_seconds(2.0, &per);
         assert_eq!(of("ms"), 2000.0);
         assert_eq!(of("tokens/s/GPU"), 50.0);

@@ -61,6 +61,8 @@ pub(super) struct Stack {
     kernel: &'static str,
     /// Formats of computing, dispatch and combine.
     pub dtypes: [&'static str; 3],
+    /// Whether attention multiplies in fp8, by the row's words.
+    fp8_attention: bool,
     /// What was assumed.
     pub notes: Vec<String>,
     /// Parts of the stack that are not stated, or that a relative stands in for.
@@ -84,7 +86,10 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let kernel = kernel_of(row, &mut notes)?;
     let open = notes.len() as u32;
     let sms = count_before(&row.dispatcher, "SMs").filter(|_| library == Library::Normal);
-    Ok(Stack { phase, library, sms, kernel, dtypes: [compute, dispatch, combine], notes, open })
+    let words = format!("{} {}", row.note, row.dtype_compute);
+    let fp8_attention = has_any(&words, &["fp8 mla", "fa3-fp8", "fp8 attention", "fp8 kv"]);
+    let dtypes = [compute, dispatch, combine];
+    Ok(Stack { phase, library, sms, kernel, dtypes, fp8_attention, notes, open })
 }
 
 impl Stack {
@@ -107,6 +112,9 @@ impl Stack {
     pub(super) fn batch(&self, batch: &mut Table) {
         let [compute, dispatch, combine] = self.dtypes;
         batch.insert("dtype".into(), compute.into());
+        if self.fp8_attention {
+            batch.insert("attention_dtype".into(), "fp8".into());
+        }
         batch.insert("dispatch_dtype".into(), dispatch.into());
         batch.insert("combine_dtype".into(), combine.into());
         batch.insert("phase".into(), self.phase.word().into());

@@ -1,0 +1,43 @@
+//! Speculative decoding, reserved SMs and hosts that cannot be.
+
+use super::wrong::Wrong::{self, Args};
+
+pub(super) const DRAFTS: &[(&str, Wrong)] = &[
+    (
+        "drafts without a sequence that has any",
+        Args(&["run", "wide-ep", "--set", "workload.batch.acceptance=0.85"]),
+    ),
+    (
+        "drafts outside decode",
+        Args(&["run", "two-batch", "--set", "workload.batch.acceptance=0.85"]),
+    ),
+    (
+        "drafts of half a sequence",
+        Args(&[
+            "run",
+            "wide-ep",
+            "--set",
+            "workload.batch.acceptance=0.85",
+            "--set",
+            "workload.batch.sequence_tokens=3",
+        ]),
+    ),
+    (
+        "attention in a format that the GPU lacks",
+        Args(&["run", "paper", "--set", "workload.batch.attention_dtype=fp8"]),
+    ),
+    (
+        "SMs kept for exchanges that nothing counts",
+        Args(&["run", "two-batch", "--set", "workload.exchange.reserved=true"]),
+    ),
+    ("graphs of a prefill", Args(&["run", "two-batch", "--set", "workload.host.graphs=[8, 16]"])),
+    ("graphs in no order", Args(&["run", "wide-ep", "--set", "workload.host.graphs=[16, 8]"])),
+    (
+        "launches of a loop over experts",
+        Args(&["run", "paper", "--set", "workload.host.layer_launch=1 ms"]),
+    ),
+    (
+        "a gap between steps of training",
+        Args(&["run", "dualpipe", "--set", "workload.host.step_gap=1 ms"]),
+    ),
+];
