@@ -176,7 +176,9 @@ pub fn rounded(value: f64) -> String {
     let unit = units.into_iter().find(|(least, _)| value.abs() >= least * 0.999_95);
     match unit {
         Some((_, "k")) => format!("{} k", digits(value / 1e3)),
-        Some((unit, name)) => format!("{} {name}", digits(value / unit)),
+        Some((unit, name)) => {
+            format!("{} {name}", digits((value / unit).abs().max(1.0).copysign(value)))
+        }
         None => digits(value),
     }
 }
