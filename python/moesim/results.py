@@ -929,6 +929,9 @@ class PhaseTaken(Part):
     context_given: bool
     """Whether `batch.context` says how many tokens came before."""
 
+    drafts: int | None
+    """Drafts that a decode step checks for each sequence, in speculative decoding."""
+
     phase: Literal["training", "prefill", "decode"]
     """Training, prefill or decode."""
 
@@ -937,6 +940,9 @@ class PhaseTaken(Part):
 
     tau: float | None
     """Its τ."""
+
+    tokens_of_sequence: float | None
+    """Tokens that a step then yields for each sequence, on average."""
 
     workload: str
     """The workload."""
@@ -1140,6 +1146,9 @@ class StudyRow(Part):
     context_given: bool
     """Whether `batch.context` says how many tokens came before."""
 
+    drafts: int | None
+    """Drafts that a decode step checks for each sequence, in speculative decoding."""
+
     drop_share: float | None
     """The mean; none where the quantity does not apply."""
 
@@ -1301,6 +1310,9 @@ class StudyRow(Part):
 
     throughput_increase_percent_p95: float | None
     """The upper end."""
+
+    tokens_of_sequence: float | None
+    """Tokens that a step then yields for each sequence, on average."""
 
     tokens_per_s: float | None
     """The mean; none where the quantity does not apply."""

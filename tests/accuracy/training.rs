@@ -31,9 +31,9 @@ fn a_pair_of_chunks_of_deepseek_v3_takes_what_its_trace_shows() {
     };
     let pair = (step_ms(5) - step_ms(3)) / 2.0;
     let error = pair / CHUNK_PAIR_MS - 1.0;
-    // 19 % too short: exchanges lose more to computation beside them than their share of memory bandwidth, and small
-    // kernels are missing. The aim is 10 %.
-    assert!(error.abs() < 0.20, "{pair} ms, off by {error}");
+    // 15.5 % too short: exchanges lose more to computation beside them than their share of memory bandwidth and wait for
+    // peers, and small kernels are missing. The aim is 10 %.
+    assert!(error.abs() < 0.16, "{pair} ms, off by {error}");
 }
 
 /// Attention of 4,096 tokens with 128 latent heads in the same trace, forward and backward, ms.
@@ -53,9 +53,11 @@ fn attention_of_deepseek_v3_takes_what_its_trace_shows() {
     }
 }
 
-/// Means of grouped products forward, up and down together, and of exchanges under computation, of the same trace, ms.
+/// Means of grouped products forward of the same trace, up and down together, ms.
 const GROUPED_MS: f64 = 1.74 + 0.98;
-const EXCHANGES_MS: [(Reason, f64); 2] = [(Reason::Dispatch, 4.346), (Reason::Combine, 6.181)];
+/// Of exchanges under computation, waiting for peers included, ms; and by what share they come out shorter.
+const EXCHANGES: [(Reason, f64, f64); 2] =
+    [(Reason::Dispatch, 4.346, 0.45), (Reason::Combine, 6.181, 0.275)];
 
 /// Grouped products of even experts are those of the trace on the 112 SMs that exchanges leave.
 #[test]
@@ -82,7 +84,8 @@ impl Observer for Exchanges {
     }
 }
 
-/// Exchanges beside computation come out shorter than recorded: of their loss to it memory bandwidth explains a part.
+/// Exchanges beside computation come out as much shorter than recorded as is stated: of their loss to it memory bandwidth
+/// explains a part, and nothing makes peers late where choices are even.
 #[test]
 fn exchanges_of_deepseek_v3_come_out_shorter_than_in_its_trace() {
     let scenario = traced(3);
@@ -91,10 +94,11 @@ fn exchanges_of_deepseek_v3_come_out_shorter_than_in_its_trace() {
     let observer = Some(&mut seen as &mut dyn Observer);
     let run = (scenario.overheads, 0);
     study::run_if(&scenario, workload, run.0, run.1, &WhatIf::NOTHING, observer).expect("short");
-    for (reason, recorded) in EXCHANGES_MS {
+    for (reason, recorded, shorter) in EXCHANGES {
         let all: Vec<f64> =
             seen.0.iter().filter(|(of, _)| *of == reason).map(|(_, time)| *time).collect();
         let mean = all.iter().sum::<f64>() / all.len() as f64;
-        println!("{reason:?}: {mean} for {recorded} ms, {} of them", all.len());
+        let found = 1.0 - mean / recorded;
+        assert!((found - shorter).abs() < 0.02, "{reason:?}: {mean} for {recorded} ms");
     }
 }
