@@ -193,9 +193,10 @@ impl<'p> Kernels<'p> {
             return Err(NoKernel {
                 key: "batch.dtype",
                 found: "the GPU has no fp8 arithmetic: its topology gives no gpu.peak_fp8".into(),
-                help: "compute in bf16, or give the topology of a GPU that \
+                help:
+                    "compute in bf16 (batch.dtype = \"bf16\"), or give the topology of a GPU that \
                        has the unit its gpu.peak_fp8"
-                    .into(),
+                        .into(),
             });
         }
         Ok(())

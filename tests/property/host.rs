@@ -41,6 +41,15 @@ fn launching_bounds_a_layer_from_below_and_graphs_need_none() {
 }
 
 #[test]
+fn dense_layers_are_launched_too() {
+    let dense = ["dense.intermediate=100", "dense.leading_layers=2", "dense.between=1"];
+    let more = [&dense[..], &["host.layer_launch=\"10 ms\""]].concat();
+    let [free, bound] = [step(64, &dense), step(64, &more)].map(|step| step.makespan.ms());
+    // Three layers with experts, one dense in front of each, and two more before the first.
+    assert!(bound >= 80.0 && bound < 80.0 + free, "{bound} ms, {free} ms without launches");
+}
+
+#[test]
 fn a_gap_lies_before_every_step() {
     let steps = ["batch.micro_batches=4"];
     let free = step(64, &steps).makespan.ms();

@@ -295,9 +295,11 @@ pub(super) fn runnable(kernels: &Kernels<'_>, workload: &Workload) -> Result<(),
     let ask = experts_ask(workload);
     kernels.check_unit(ask.formats)?;
     let attention = Precision::of_dtype(workload.batch.attention_dtype);
-    kernels
-        .check_unit(attention)
-        .map_err(|none| NoKernel { key: "batch.attention_dtype", ..none })?;
+    kernels.check_unit(attention).map_err(|none| NoKernel {
+        key: "batch.attention_dtype",
+        help: none.help.replace("batch.dtype", "batch.attention_dtype"),
+        ..none
+    })?;
     match workload.execution {
         Execution::Grouped => kernels.choose_experts(&ask).map(|_| ()),
         Execution::Sequential => Ok(()),

@@ -32,7 +32,10 @@ pub const COLUMNS: [Description; 26] = [
     column("vanilla_time_ms", "the same of the vanilla run of this seed"),
     column("throughput_increase_percent", "100 · (vanilla_time_ms / time_ms − 1)"),
     column("makespan_ms", "until the slowest GPU is done"),
-    column("tokens_per_s", "tokens through what is counted, all GPUs together"),
+    column(
+        "tokens_per_s",
+        "tokens that what is counted yields, all GPUs together: without drafts that are not accepted",
+    ),
     column("tokens_per_s_per_gpu", "the same for one GPU"),
     column("ffn_share", "realised share of slots given to FFN experts"),
     column("drop_share", "share of slots dropped"),

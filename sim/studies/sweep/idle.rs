@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::results::Results;
 use super::row::Cell;
 
-/// Whether the time of no workload depends on the axis of these keys: of rows that are alike in all else, seed
-/// included, all took the same time, and some are so.
+/// Whether neither the time nor the tokens a second of any workload depend on the axis of these keys: of rows that are
+/// alike in all else, seed included, all came out the same, and some are so.
 #[must_use]
 pub fn changed_nothing(results: &Results, varied: &[&str], axis: &[String]) -> bool {
     let own = |key: &str| axis.iter().any(|one| one == key);
@@ -16,13 +16,14 @@ pub fn changed_nothing(results: &Results, varied: &[&str], axis: &[String]) -> b
     let others = varied.iter().copied().filter(|key| !own(key)).chain(fixed);
     let alike: Vec<usize> = others.filter_map(|name| results.column(name)).collect();
     let Some(time) = results.column("time_ms") else { return false };
-    let mut groups: BTreeMap<Vec<String>, Vec<&Cell>> = BTreeMap::new();
+    let tokens = results.column("tokens_per_s").unwrap_or(time);
+    let mut groups: BTreeMap<Vec<String>, Vec<[&Cell; 2]>> = BTreeMap::new();
     for row in &results.rows {
         let key = alike.iter().map(|&at| row[at].text()).collect();
-        groups.entry(key).or_default().push(&row[time]);
+        groups.entry(key).or_default().push([time, tokens].map(|at| &row[at]));
     }
-    groups.values().any(|times| times.len() > 1)
-        && groups.values().all(|times| times.iter().all(|time| *time == times[0]))
+    groups.values().any(|found| found.len() > 1)
+        && groups.values().all(|found| found.iter().all(|one| *one == found[0]))
 }
 
 #[cfg(test)]
@@ -59,6 +60,11 @@ mod tests {
             (1.0, 1.0, 1.0, 5.0),
         ]);
         assert!(!changed_nothing(&moved, &varied, &nic));
+        // Drafts that are accepted move no time.
+        let mut yielded = results(&[(1.0, 1.0, 0.0, 5.0), (1.0, 2.0, 0.0, 5.0)]);
+        yielded.columns.push(("tokens_per_s".to_owned(), String::new()));
+        yielded.rows.iter_mut().zip([8.0, 9.0]).for_each(|(row, rate)| row.push(rate.into()));
+        assert!(!changed_nothing(&yielded, &varied, &nic));
         // One row of each value says nothing.
         let alone = results(&[(1.0, 1.0, 0.0, 5.0), (2.0, 2.0, 1.0, 5.0)]);
         assert!(!changed_nothing(&alone, &varied, &nic));

@@ -8,26 +8,49 @@ use crate::workload::Workload;
 /// What the host takes for each round of a layer, and before a micro-batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HostTimes {
+    /// Of a round of a layer with experts.
     launch: SimDuration,
+    /// Of the dense layers in front of the first layer with experts, and of each.
+    dense: [SimDuration; 2],
+    rounds: u32,
     gap: SimDuration,
 }
 
 impl HostTimes {
     /// Of a workload's host.
     pub(super) fn of(workload: &Workload) -> Self {
-        let rounds = f64::from(workload.gating.scheme.rounds());
-        Self { launch: workload.layer_launch().scaled(rounds.recip()), gap: workload.host.step_gap }
+        let rounds = workload.gating.scheme.rounds();
+        let (launch, dense) = (workload.layer_launch(), workload.model.dense);
+        Self {
+            launch: launch.scaled(f64::from(rounds).recip()),
+            dense: [dense.leading_layers, dense.between].map(|layers| launch.times(layers.into())),
+            rounds,
+            gap: workload.host.step_gap,
+        }
+    }
+
+    /// Of a round with the dense layers in front of it.
+    fn of_round(self, round: u32) -> SimDuration {
+        let [leading, between] = self.dense;
+        let mut time = self.launch;
+        if round == 0 {
+            time += leading;
+        }
+        if round.is_multiple_of(self.rounds) {
+            time += between;
+        }
+        time
     }
 
     /// In front of a round's own work.
     pub(super) fn beside_forward(self, round: u32, part: &MemberWork) -> Option<Op> {
         let gap = if round == 0 { self.gap } else { SimDuration::ZERO };
-        waited(self.launch.saturating_sub(computed(part)) + gap)
+        waited(self.of_round(round).saturating_sub(computed(part)) + gap)
     }
 
     /// The same backward.
-    pub(super) fn beside_backward(self, part: &MemberWork) -> Option<Op> {
-        waited(self.launch.times(2).saturating_sub(computed(part)))
+    pub(super) fn beside_backward(self, round: u32, part: &MemberWork) -> Option<Op> {
+        waited(self.of_round(round).times(2).saturating_sub(computed(part)))
     }
 }
 

@@ -138,8 +138,8 @@ impl NullaryFnOnce for Moved<'_> {
         let blocks = self.alive.iter().zip(self.side).zip(self.places.chunks_exact(BLOCK));
         for (number, ((&alive, &side), places)) in (0..).zip(blocks) {
             let mut wanted = 0;
-            for i in 0..BLOCK {
-                wanted |= u32::from(places[i] < self.place) << i;
+            for (i, &place) in places.iter().enumerate() {
+                wanted |= u32::from(place < self.place) << i;
             }
             let moved = (wanted ^ side) & alive;
             if moved != 0 {

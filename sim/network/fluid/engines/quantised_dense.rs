@@ -103,7 +103,7 @@ impl<'a> Engine<'a> {
     }
 
     /// What a filling of few ports works on.
-    fn to_fill(&mut self) -> ToFill<'_> {
+    fn filled(&mut self) -> ToFill<'_> {
         self.ports.iter_mut().for_each(Ports::reset);
         ToFill { alive: &self.alive, ports: &mut self.ports, few: &mut self.few }
     }
@@ -112,7 +112,7 @@ impl<'a> Engine<'a> {
     fn fill(&mut self) {
         let rows = self.shape()[0];
         if self.is_small() {
-            return self.arch.dispatch(FillFew([self.to_fill()]));
+            return self.arch.dispatch(FillFew([self.filled()]));
         }
         self.ports.iter_mut().for_each(Ports::reset);
         let mut waiting = std::mem::take(&mut self.waiting);

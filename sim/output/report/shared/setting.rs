@@ -231,7 +231,7 @@ fn reserved(scenario: &Scenario) -> Option<String> {
     let all = scenario.topology.gpu().sms;
     let longer = f64::from(all) / f64::from(all.saturating_sub(kept).max(1));
     Some(format!(
-        "{kept} of {all} SMs are kept for exchanges: products take {longer:.2} times as long throughout, but in decode"
+        "{kept} of {all} SMs are kept for exchanges: products take {longer:.2} times as long throughout; those of decode, which memory binds, do not"
     ))
 }
 

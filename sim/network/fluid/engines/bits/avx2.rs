@@ -157,8 +157,8 @@ impl NullaryFnOnce for Moved<'_> {
         let blocks = self.alive.iter().zip(self.side).zip(places);
         for (number, ((&alive, &side), places)) in (0..).zip(blocks) {
             let mut wanted = 0;
-            for quarter in 0..4 {
-                let there = avx2._mm256_xor_si256(cast(places[quarter]), flip);
+            for (quarter, &places) in places.iter().enumerate() {
+                let there = avx2._mm256_xor_si256(cast(places), flip);
                 let before = avx2._mm256_cmpgt_epi32(place, there);
                 let bits = avx._mm256_movemask_ps(cast(before)).cast_unsigned();
                 wanted |= bits << (LANES * quarter);

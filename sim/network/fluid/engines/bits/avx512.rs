@@ -54,15 +54,15 @@ impl NullaryFnOnce for TakeExactly<'_> {
         let free = self.free.as_chunks_mut::<8>().0.chunks_exact_mut(4);
         let blocks = free.zip(self.rising.as_chunks_mut::<LANES>().0.chunks_exact_mut(2));
         for (&word, (free, rising)) in self.alive.iter().zip(blocks) {
-            for quarter in 0..4 {
+            for (quarter, free) in free.iter_mut().enumerate() {
                 let runs = (word >> (8 * quarter)) as u8;
-                let was: __m512d = cast(free[quarter]);
-                free[quarter] = cast(avx._mm512_mask_sub_pd(was, runs, was, rate));
+                let was: __m512d = cast(*free);
+                *free = cast(avx._mm512_mask_sub_pd(was, runs, was, rate));
             }
-            for half in 0..2 {
+            for (half, rising) in rising.iter_mut().enumerate() {
                 let runs = (word >> (LANES * half)) as u16;
-                let was: __m512 = cast(rising[half]);
-                rising[half] = cast(avx._mm512_mask_sub_ps(was, runs, was, one));
+                let was: __m512 = cast(*rising);
+                *rising = cast(avx._mm512_mask_sub_ps(was, runs, was, one));
             }
         }
     }
@@ -121,8 +121,8 @@ impl NullaryFnOnce for Moved<'_> {
         let blocks = self.alive.iter().zip(self.side).zip(places);
         for (number, ((&alive, &side), places)) in (0..).zip(blocks) {
             let mut wanted = 0;
-            for half in 0..2 {
-                let there: __m512i = cast(places[half]);
+            for (half, &places) in places.iter().enumerate() {
+                let there: __m512i = cast(places);
                 let before = avx._mm512_cmplt_epu32_mask(there, place);
                 wanted |= u32::from(before) << (LANES * half);
             }

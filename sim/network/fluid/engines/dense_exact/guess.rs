@@ -40,9 +40,9 @@ impl Guess {
         loop {
             let mut levels = [0.0; FEW];
             let (mut lowest, mut at) = (f64::INFINITY, 0);
-            for n in 0..FEW {
-                levels[n] = level_of(self.candidates[n] as usize);
-                (lowest, at) = if levels[n] < lowest { (levels[n], n) } else { (lowest, at) };
+            for (n, (level, &port)) in levels.iter_mut().zip(&self.candidates).enumerate() {
+                *level = level_of(port as usize);
+                (lowest, at) = if *level < lowest { (*level, n) } else { (lowest, at) };
             }
             let more = self.next < self.order.len();
             if more && levels.contains(&f64::INFINITY) {

@@ -180,7 +180,7 @@ mod tests {
     fn levels_are_those_of_a_plain_filling() {
         for seed in 1..60_usize {
             let (rows, cols) = (1 + seed * 7 % 90, 1 + seed * 13 % 128);
-            let lot = |n: usize| (n * 2_654_435_761 ^ seed * 40_503) % 1009;
+            let lot = |n: usize| ((n * 2_654_435_761) ^ (seed * 40_503)) % 1009;
             let runs = |row: usize, col: usize| lot(row * 131 + col) % 5 < seed % 4 + 1;
             let capacity: Vec<f64> =
                 (0..rows + cols).map(|p| 1.0 + lot(p) as f64 / 500.0).collect();

@@ -27,7 +27,7 @@ pub(in crate::network::fluid) fn solve_dense_in_steps(parts: &mut [Steps]) {
         let together = parts.iter().all(|part| part.wants_filling() && part.is_small());
         if together && let [a, b] = parts {
             let arch = a.engine.arch;
-            arch.dispatch(FillFew([a.engine.to_fill(), b.engine.to_fill()]));
+            arch.dispatch(FillFew([a.engine.filled(), b.engine.filled()]));
             (a.fillings, b.fillings) = (a.fillings + 1, b.fillings + 1);
         } else {
             for part in parts.iter_mut().filter(|part| part.wants_filling()) {

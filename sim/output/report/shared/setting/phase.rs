@@ -87,8 +87,8 @@ fn drafted(workload: &PhaseTaken) -> Option<String> {
     let (drafts, yielded) = (workload.drafts?, workload.tokens_of_sequence?);
     let s = if drafts == 1 { "" } else { "s" };
     Some(format!(
-        "a step checks {drafts} draft{s} of each sequence and yields {yielded:.3} of its {} tokens; tokens per second count \
-         these",
+        "a step checks {drafts} draft{s} of each sequence and yields {yielded:.3} of its {} tokens, which tokens per second \
+         count (--json)",
         1 + drafts
     ))
 }
