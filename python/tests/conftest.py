@@ -54,5 +54,7 @@ def plan(tmp_path):
 
 
 def files(folder):
-    """What a sweep's folder holds, but for its journal, whose lines stand as they came."""
-    return {path.name: path.read_bytes() for path in sorted(pathlib.Path(folder).iterdir()) if path.name != "rows.jsonl"}
+    """What a sweep's folder holds, but for its journal, whose lines stand as they came, and what it was made by, which only
+    the command line writes."""
+    paths = sorted(pathlib.Path(folder).iterdir())
+    return {path.name: path.read_bytes() for path in paths if path.name not in ("rows.jsonl", "made-by.json")}
