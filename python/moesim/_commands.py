@@ -130,7 +130,6 @@ def explain(
     workload: str | None = None,
     tau: float | None = None,
     allow_oom: bool = False,
-    precision: str | None = None,
     set: Set = None,
     progress: bool = True,
     **overrides: Any,
@@ -142,14 +141,12 @@ def explain(
         workload: the MoE++ workload to explain; the first case's if None.
         tau: its τ; the scenario's breakdown, or its last, if None.
         allow_oom: run what does not fit into the GPUs' memory, and say so.
-        precision: how exactly the mean time over seeds is wanted, ``"0.5%"``: no more is simulated than that takes;
-            all, or what the scenario says, if None.
         set: overrides; ``overrides``: the same as keywords.
         progress: show a bar.
     """
     own = _Question("explain")
     own.place("scenario", [_scenario(own, scenario)]).option("workload", workload).option("tau", tau)
-    own.set(set, with_precision(overrides, precision)).option("allow_oom", allow_oom)
+    own.set(set, overrides).option("allow_oom", allow_oom)
     return results.ExplanationResult.from_json(own.ask(progress))
 
 

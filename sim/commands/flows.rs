@@ -15,7 +15,7 @@ use crate::network::traffic::{
 use crate::network::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
 use crate::output::report::network::flows::{FlowsResult, Machine};
 use crate::studies::flows::SolvedFlows;
-use crate::topology::{LinkClass, Topology, Unroutable};
+use crate::topology::{LinkClass, NoSuchLink, Topology, Unroutable};
 
 mod process;
 
@@ -106,7 +106,7 @@ impl Flows {
         let topology = config::read_topology(&source)?;
         let traffic = traffic(options, &topology)?;
         let degradations = degradations(options, &topology)?;
-        let (topology, degradations) = with_nics_down(topology, degradations)?;
+        let (topology, degradations) = in_lasting_health(topology, degradations)?;
         let problem = build_problem(&topology, &traffic, &options.transport, &degradations);
         let choice = choice(options)?;
         Ok(Self { source, topology, traffic, problem, choice })
@@ -247,25 +247,34 @@ fn degradations(
     options.health.iter().map(read).collect()
 }
 
-/// The cluster with NICs down that are for all of the time, whose traffic then goes by others as `[health]` has it; and the
-/// other degradations.
-fn with_nics_down(
+/// The cluster in the health that lasts, as `[health]` has it: NICs that are down, whose traffic then goes by others, and
+/// links with a share of their bandwidth, where nothing else changes them; and the other degradations.
+fn in_lasting_health(
     topology: Topology,
     degradations: Vec<LinkDegradation>,
 ) -> Result<(Topology, Vec<LinkDegradation>), Diagnostic> {
-    let is_down = |one: &LinkDegradation| {
-        let always = one.left == 0.0 && one.from_s <= 0.0 && one.until_s.is_none();
-        always && topology.links()[one.link.index()].class == LinkClass::Nic
+    let times = |link| degradations.iter().filter(|one| one.link == link).count();
+    let full = |link: LinkId| topology.sick_links().all(|(sick, _)| sick != link);
+    let is_nic = |link: LinkId| topology.links()[link.index()].class == LinkClass::Nic;
+    let lasts = |one: &LinkDegradation| {
+        let always = one.from_s <= 0.0 && one.until_s.is_none();
+        let alone = one.left > 0.0 && times(one.link) == 1 && full(one.link);
+        always && if one.left == 0.0 { is_nic(one.link) } else { alone }
     };
-    let (down, others): (Vec<_>, Vec<_>) = degradations.into_iter().partition(is_down);
-    if down.is_empty() {
-        return Ok((topology, others));
-    }
+    let (lasting, others): (Vec<_>, Vec<_>) = degradations.iter().copied().partition(lasts);
+    let (down, weak): (Vec<_>, Vec<_>) = lasting.into_iter().partition(|one| one.left == 0.0);
+    let weak = weak.into_iter().map(|one| (topology.link_name(one.link), one.left)).collect();
     let links: Vec<LinkId> = down.into_iter().map(|one| one.link).collect();
-    let failed = topology.with_failed(&links);
+    let unknown = |no: NoSuchLink| {
+        Diagnostic::of("--health", format!("there is no link `{}`", no.name), "name a link")
+    };
+    let weakened = topology.with_health(&weak).map_err(unknown)?;
+    if links.is_empty() {
+        return Ok((weakened, others));
+    }
     let refused =
         |no: Unroutable| Diagnostic::of(format!("--health {}=0", no.link), no.found, no.help);
-    Ok((failed.map_err(refused)?, others))
+    Ok((weakened.with_failed(&links).map_err(refused)?, others))
 }
 
 fn degradation(given: &str, topology: &Topology) -> Result<LinkDegradation, String> {

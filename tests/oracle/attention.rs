@@ -9,7 +9,9 @@ use std::sync::Mutex;
 use moesim::base::units::{Bytes, SimDuration};
 use moesim::config;
 use moesim::execution::Scope;
-use moesim::execution::cost::{KernelTimes, RowTimes, Scores, SlotTimes, dense_op};
+use moesim::execution::cost::{
+    Gradient, KernelTimes, RowTimes, Scores, SlotTimes, dense_backward, dense_op,
+};
 use moesim::execution::memory::{Ledger, What};
 use moesim::kernels::profile::CollectiveOp;
 use moesim::kernels::{Basis, ExpertsAsk, ExpertsTime, Kernels};
@@ -70,6 +72,17 @@ fn asked_of(workload: &Workload) -> (Vec<(u32, u32)>, Vec<Scores>) {
 fn pairs(workload: &Workload, heads: u32, length: f64) -> f64 {
     let tokens = f64::from(workload.batch.tokens_per_gpu);
     tokens * f64::from(heads) * length * 0.5 * (1.0 + 900.0 / length)
+}
+
+/// Forward in the format of attention; gradients in 16 bits whatever it is.
+#[test]
+fn attention_is_scored_in_its_own_format_forward_alone() {
+    let mut workload = shipped("glm-5");
+    workload.batch.attention_dtype = Dtype::Fp8;
+    assert_eq!(asked_of(&workload).1[0].dtype, Dtype::Fp8);
+    let asked = Asked::default();
+    let _ = dense_backward(&workload, &asked, 1, Gradient::Inputs);
+    assert_eq!(asked.1.into_inner().unwrap()[0].dtype, Dtype::Bf16);
 }
 
 #[test]

@@ -35,17 +35,24 @@ impl Scenario {
             said.push(format!("precision changes nothing here: {why}"));
         }
         let kinds = ["workload"].into_iter().chain(ROLES);
-        let mut keys =
-            kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
-        if !self.counted.is_whole_model() && keys.any(|key| key == "batch.context") {
-            let counted = self.counted.word();
-            said.push(format!(
-                "batch.context changes nothing here: attention is no part of counted = \"{counted}\""
-            ));
-        }
+        let keys = kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
+        said.extend(self.of_attention(keys));
         said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
         said.extend(self.of_health());
         said
+    }
+
+    /// Keys of attention where it is not counted.
+    fn of_attention<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<String> {
+        let attends = ["batch.context", "batch.attention_dtype"];
+        let counted = self.counted.word();
+        let idle = |key: &&str| !self.counted.is_whole_model() && attends.contains(key);
+        let said = |key: &str| {
+            format!("{key} changes nothing here: attention is no part of counted = \"{counted}\"")
+        };
+        let mut idle: Vec<&str> = keys.filter(idle).collect();
+        idle.dedup();
+        idle.into_iter().map(said).collect()
     }
 
     /// Keys of files that no comparison names.

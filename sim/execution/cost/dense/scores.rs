@@ -2,13 +2,13 @@
 
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::cost::{KernelTimes, PLAIN, Scores};
-use crate::workload::{Attention, Phase, SlidingWindow, Workload};
+use crate::workload::{Attention, Dtype, Phase, SlidingWindow, Workload};
 
 /// (3) of all heads on a GPU.
 pub(super) fn scores(
     workload: &Workload,
     kernels: &dyn KernelTimes,
-    (rows, rope): (u64, u32),
+    ((rows, rope), dtype): ((u64, u32), Dtype),
     window: Option<SlidingWindow>,
 ) -> SimDuration {
     let (dim, value) = (workload.model.head_dim, workload.model.value_dim);
@@ -16,13 +16,12 @@ pub(super) fn scores(
     if let (Phase::Decode, Some(context)) = (workload.phase(), workload.batch.context) {
         let seen = context.saturating_add(sequence);
         let seen = window.map_or(seen, |window| seen.min(window.tokens)).max(1);
-        return decode_scores(workload, kernels, rows, seen);
+        return decode_scores(workload, kernels, (rows, dtype), seen);
     }
     let length = f64::from(sequence);
     let half = 0.5 * (1.0 + 900.0 / length).min(2.0);
     let share = window.map_or(1.0, |window| window.scored_share(sequence));
     let pairs = rows as f64 * length * half * share;
-    let dtype = workload.batch.attention_dtype;
     kernels.attention(Scores { pairs, dims: dim + rope + value, dtype })
 }
 
@@ -30,7 +29,7 @@ pub(super) fn scores(
 fn decode_scores(
     workload: &Workload,
     kernels: &dyn KernelTimes,
-    rows: u64,
+    (rows, format): (u64, Dtype),
     seen: u32,
 ) -> SimDuration {
     let shared = workload.layout.tensor_parallel;
@@ -45,7 +44,6 @@ fn decode_scores(
             (kept, key_value_rank, u64::from(kept))
         }
     };
-    let format = workload.batch.attention_dtype;
     // The units of 8 bits are no slower; tables of products in blocks of one scale are where inner sizes are short.
     let gemm = |n, k| kernels.gemm(n, k, format)(rows).min(kernels.gemm(n, k, PLAIN)(rows));
     let sequences = u64::from(workload.sequences_per_gpu()) * u64::from(shared);

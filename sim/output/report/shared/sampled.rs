@@ -72,7 +72,9 @@ pub(in crate::output) fn write_sampled_sum<'a>(
         [rows + 1, simulated + one.simulated, of + one.of]
     });
     let said = match counts {
-        [0, ..] => format!("precision asked: ±{asked} %; no run was sampled"),
+        [0, ..] => {
+            format!("precision asked: ±{asked} %; no run was sampled, all of each was simulated")
+        }
         [some, simulated, of] => format!(
             "precision asked: ±{asked} % of the mean over seeds, {}% interval; of {} candidates {some} were sampled, \
              {simulated} of {of} units simulated; the widest interval is ±{reached_percent:.2} % ({name})",
@@ -107,7 +109,11 @@ pub(in crate::output) fn write_sampled<'a>(
     let Some(last) = last else { return Ok(()) };
     let asked = last.asked_percent;
     if all_whole {
-        wrapped(out, "", &format!("precision asked: ±{asked} %; no run was sampled"))?;
+        wrapped(
+            out,
+            "",
+            &format!("precision asked: ±{asked} %; no run was sampled, all of each was simulated"),
+        )?;
         return writeln!(out);
     }
     wrapped(

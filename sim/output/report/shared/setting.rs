@@ -238,7 +238,8 @@ fn reserved(scenario: &Scenario) -> Option<String> {
 /// As what graph a decode step runs, where the workload names some.
 fn launched(scenario: &Scenario) -> Option<String> {
     let captured = |workload: &&Workload| !workload.host.graphs.is_empty();
-    let workload = workloads(scenario).find(captured)?;
+    // Where two batches take turns, each half runs as a graph of its own.
+    let workload = workloads(scenario).find(captured)?.batch_part();
     let (tokens, largest) = (workload.batch.tokens_per_gpu, workload.host.graphs.last()?);
     Some(match workload.graph() {
         Some(graph) => format!("a decode step of {tokens} tokens runs as the graph of {graph}"),

@@ -25,11 +25,25 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
     network::write(result, out)?;
     write_stands_on(out, result.results.iter().flat_map(|row| &row.stands_on))?;
     write_phase(out, result.results.iter().map(|row| &row.workload))?;
+    yields(result, out)?;
     writeln!(out)?;
     if result.calibration_uncertainty {
         ranges(result, out)?;
     }
     breakdown::write(result, out)
+}
+
+/// Tokens a second of what drafts: a step's time alone does not say whether drafting pays.
+fn yields(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
+    for row in result.results.iter().filter(|row| row.workload.drafts.is_some()) {
+        let name = spoken(&row.workload.workload, row.tau());
+        writeln!(
+            out,
+            "{name}: {:.0} tokens/s yielded, all GPUs together",
+            row.tokens_per_s.value()
+        )?;
+    }
+    Ok(())
 }
 
 fn heading(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {

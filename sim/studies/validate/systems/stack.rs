@@ -88,6 +88,9 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let sms = count_before(&row.dispatcher, "SMs").filter(|_| library == Library::Normal);
     let words = format!("{} {}", row.note, row.dtype_compute);
     let fp8_attention = has_any(&words, &["fp8 mla", "fa3-fp8", "fp8 attention", "fp8 kv"]);
+    if fp8_attention {
+        notes.push("attention and its cache in fp8".to_owned());
+    }
     let dtypes = [compute, dispatch, combine];
     Ok(Stack { phase, library, sms, kernel, dtypes, fp8_attention, notes, open })
 }

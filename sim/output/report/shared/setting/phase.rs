@@ -88,7 +88,7 @@ fn drafted(workload: &PhaseTaken) -> Option<String> {
     let s = if drafts == 1 { "" } else { "s" };
     Some(format!(
         "a step checks {drafts} draft{s} of each sequence and yields {yielded:.3} of its {} tokens, which tokens per second \
-         count (--json)",
+         count",
         1 + drafts
     ))
 }
