@@ -97,6 +97,13 @@ pub trait KernelTimes: Sync {
         attention::attended(self, scores)
     }
 
+    /// A product of m×k and k×n within attention over what was seen before. The units of 8 bits are no slower than those of
+    /// 16, but tables of block-wise products are where sizes are short: the shorter of both.
+    fn attention_product(&self, (m, n, k): (u64, u32, u32), dtype: Dtype) -> SimDuration {
+        let plain = self.gemm(n, k, PLAIN)(m);
+        if dtype == PLAIN { plain } else { plain.min(self.gemm(n, k, dtype)(m)) }
+    }
+
     /// Kernels that only move `bytes` through device memory, launched `launches` times.
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration;
 

@@ -68,6 +68,14 @@ impl KernelTimes for Recorder<'_> {
         time
     }
 
+    fn attention_product(&self, (m, n, k): (u64, u32, u32), dtype: Dtype) -> SimDuration {
+        let time = self.kernels.attention_product((m, n, k), dtype);
+        let plain = time == self.kernels.gemm(n, k, Dtype::Bf16)(m);
+        let format = if plain { Dtype::Bf16 } else { dtype };
+        self.note(self.kernels.gemm_basis((n, k), format, m), time);
+        time
+    }
+
     fn memory_bound(&self, bytes: Bytes, launches: u32) -> SimDuration {
         let time = self.kernels.memory_bound(bytes, launches);
         self.note(self.kernels.memory_basis(), time);

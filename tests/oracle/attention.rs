@@ -15,7 +15,7 @@ use moesim::execution::cost::{
 use moesim::execution::memory::{Ledger, What};
 use moesim::kernels::profile::CollectiveOp;
 use moesim::kernels::{Basis, ExpertsAsk, ExpertsTime, Kernels};
-use moesim::workload::{Attention, Dtype, Workload};
+use moesim::workload::{Attention, Dtype, Phase, Workload};
 
 /// Notes the products (n, k) that are asked for, and what attention scores; all take no time.
 #[derive(Default)]
@@ -83,6 +83,19 @@ fn attention_is_scored_in_its_own_format_forward_alone() {
     let asked = Asked::default();
     let _ = dense_backward(&workload, &asked, 1, Gradient::Inputs);
     assert_eq!(asked.1.into_inner().unwrap()[0].dtype, Dtype::Bf16);
+}
+
+/// A product that is read twice would weigh twice in what a time stands on.
+#[test]
+fn a_decode_step_asks_for_each_product_once() {
+    let mut workload = shipped("qwen3-30b-a3b");
+    workload.stack.phase = Some(Phase::Decode);
+    (workload.batch.sequence_tokens, workload.batch.context) = (1, Some(999));
+    let (products, _) = asked_of(&workload);
+    for shape in [(1000, 128), (128, 1000)] {
+        let times = products.iter().filter(|asked| **asked == shape).count();
+        assert_eq!(times, 1, "{shape:?} of {products:?}");
+    }
 }
 
 #[test]

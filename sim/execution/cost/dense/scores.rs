@@ -1,7 +1,7 @@
 //! Scores of attention and what they mix: equations (3) and (3') of the parent.
 
 use crate::base::units::{Bytes, SimDuration};
-use crate::execution::cost::{KernelTimes, PLAIN, Scores};
+use crate::execution::cost::{KernelTimes, Scores};
 use crate::workload::{Attention, Dtype, Phase, SlidingWindow, Workload};
 
 /// (3) of all heads on a GPU.
@@ -44,8 +44,7 @@ fn decode_scores(
             (kept, key_value_rank, u64::from(kept))
         }
     };
-    // The units of 8 bits are no slower; tables of products in blocks of one scale are where inner sizes are short.
-    let gemm = |n, k| kernels.gemm(n, k, format)(rows).min(kernels.gemm(n, k, PLAIN)(rows));
+    let gemm = |n, k| kernels.attention_product((rows, n, k), format);
     let sequences = u64::from(workload.sequences_per_gpu()) * u64::from(shared);
     let read = Bytes(sequences * u64::from(seen) * kept * format.bytes());
     (gemm(seen, scored) + gemm(mixed, seen)).max(kernels.memory_bound(read, 1))
