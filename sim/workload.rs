@@ -25,7 +25,7 @@ pub use model::{Attention, Dense, Experts, GateNetwork, Model, SlidingWindow, Ze
 pub use overlap::Overlap;
 pub use recording::{Recording, SequenceCounts};
 pub use scheme::{Places, Scheme, Scoring, Seen};
-pub use stack::{ExchangeLibrary, ExpertsKernel, Phase, Stack};
+pub use stack::{Epilogue, ExchangeLibrary, ExpertsKernel, Phase, Stack};
 pub use stages::{Chunks, spread};
 pub use training::{PipelineSchedule, Recompute, Training, Zero};
 pub use twin::{Twin, USUAL_TAU};
@@ -318,12 +318,14 @@ impl Workload {
         Bytes(self.expert_bytes().0 / self.layout.expert_tensor_parallel as u64)
     }
 
-    /// Bytes of the parameters that go with one FFN expert: its matrices.
+    /// Bytes of the parameters that go with one FFN expert: its matrices and biases.
     #[must_use]
     pub const fn expert_bytes(&self) -> Bytes {
-        let rows = self.first_product_columns() as u64
-            + (self.model.matrices() as u64 - 1) * self.model.hidden as u64;
-        Bytes(rows * self.model.intermediate as u64 * self.batch.dtype.bytes())
+        let products = self.model.matrices() as u64 - 1;
+        let (hidden, inner) = (self.model.hidden as u64, self.model.intermediate as u64);
+        let rows = self.first_product_columns() as u64 + products * hidden;
+        let biases = if self.model.biases { products * inner + hidden } else { 0 };
+        Bytes((rows * inner + biases) * self.batch.dtype.bytes())
     }
 
     /// Slots of a token in one round of a layer.

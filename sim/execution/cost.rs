@@ -41,12 +41,12 @@ use crate::execution::blame::{Op, Reason};
 use crate::kernels::experts::ExpertsShape;
 use crate::kernels::profile::{CollectiveOp, MemoryKernel, Moved, Precision};
 use crate::kernels::{Basis, ExpertsAsk, ExpertsTime};
-use crate::workload::{Dtype, Execution, Phase, Workload};
+use crate::workload::{Dtype, Execution, Workload};
 
 mod attention;
-mod backward;
 mod collectives;
 mod dense;
+mod experts;
 mod gate;
 mod links;
 mod measured;
@@ -60,12 +60,12 @@ mod uncertainty;
 const PLAIN: Dtype = Dtype::Bf16;
 
 pub use attention::Scores;
-pub use backward::WeightGradients;
 pub use collectives::{CollectiveTimes, Group};
 pub use dense::{
     Gradient, dense_backward, dense_op, output_backward, output_op, shared_backward, shared_op,
     shortcut_backward, shortcut_op,
 };
+pub use experts::WeightGradients;
 pub(crate) use gate::gate;
 use gate::{quantises_apart, share_after_gate};
 pub use links::drawn;
@@ -219,75 +219,6 @@ impl<'a> LayerCost<'a> {
         Op { reason: Reason::Gate, time }
     }
 
-    /// FFN experts of one GPU, eq. (3) or (4), appended to `ops`. `rows[e]` are expert e's.
-    pub fn ffn(&mut self, rows: &[u32], ops: &mut Vec<Op>) {
-        match &self.grouped {
-            Some(grouped) => {
-                if rows.iter().any(|&m| m > 0) {
-                    let mut time = grouped(rows);
-                    if self.grouped_share != 1.0 {
-                        time = time.scaled(self.grouped_share);
-                    }
-                    ops.push(Op { reason: Reason::FfnGemm, time: time.products });
-                    if self.quantises {
-                        time.moved += self.quantising(rows.iter().map(|&m| u64::from(m)).sum());
-                    }
-                    if time.moved > SimDuration::ZERO {
-                        ops.push(Op { reason: Reason::FfnMemory, time: time.moved });
-                    }
-                }
-            }
-            None => self.sequential_ffn(rows, ops),
-        }
-    }
-
-    /// What quantising the rows of experts takes, unless the dispatch has done it; in training, transposed
-    /// copies of the activation too.
-    fn quantising(&self, slots: u64) -> SimDuration {
-        let Workload { model, batch, stack, .. } = self.workload;
-        let rows = match batch.dispatch_dtype {
-            Dtype::Fp8 => SimDuration::ZERO,
-            Dtype::Bf16 => {
-                dense::quantising(self.workload, self.kernels, slots * u64::from(model.hidden))
-            }
-        };
-        let copies = if stack.phase == Some(Phase::Training) { 1 } else { 0 };
-        rows + self.memory(Bytes(copies * slots * u64::from(self.workload.expert_columns())))
-    }
-
-    /// Quantising the weights of the experts of one GPU, both ways round, as the first micro-batch of a training
-    /// step does [transformerengine].
-    #[must_use]
-    pub fn quantised_weights(&self) -> Option<Op> {
-        let trains = self.workload.stack.phase == Some(Phase::Training);
-        let params = self.workload.expert_bytes_per_gpu().0 / self.workload.batch.dtype.bytes();
-        let all = params * u64::from(self.workload.experts_per_gpu());
-        let time = || dense::quantising(self.workload, self.kernels, all);
-        (trains && self.quantises).then(|| Op { reason: Reason::FfnMemory, time: time() })
-    }
-
-    /// Input gradients of the FFN experts of one GPU, and apart their weight gradients (`backward`).
-    pub fn ffn_backward(&mut self, rows: &[u32], inputs: &mut Vec<Op>, weights: &mut Vec<Op>) {
-        let mut forward = Vec::new();
-        self.ffn(rows, &mut forward);
-        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
-        let inter = u64::from(self.workload.expert_columns());
-        let mut time = forward.iter().map(|op| op.time).sum::<SimDuration>();
-        // The activation backward; where it is computed again, both halves are read and their product written.
-        let recomputed = dense::again(self.workload) * (4 + self.workload.batch.dtype.bytes());
-        time += self.memory(Bytes((4 + recomputed) * slots * inter));
-        if self.quantises {
-            time += dense::quantising(self.workload, self.kernels, 2 * slots * inter);
-            time += self.turned(slots);
-        }
-        time += self.launches(Launches { layers: 0, visits: rows.len() as u64 }, time).time;
-        inputs.push(Op { reason: Reason::FfnBackward, time });
-        if let Some(gradients) = &self.weight_gradients {
-            let time = gradients.time(rows);
-            weights.push(Op { reason: Reason::FfnWeightGradients, time });
-        }
-    }
-
     /// Gate backward: input and weight gradients of its products, and its scores once more.
     #[must_use]
     pub fn gate_backward(&self, first: bool) -> Op {
@@ -301,42 +232,6 @@ impl<'a> LayerCost<'a> {
         let launches = Launches { layers: 0, visits: 2 * u64::from(slots.kinds_visited) };
         let time = device + self.launches(launches, device).time;
         Op { reason: Reason::LocalBackward, time }
-    }
-
-    fn sequential_ffn(&mut self, rows: &[u32], ops: &mut Vec<Op>) {
-        let (hidden, inter) = (self.workload.model.hidden, self.workload.expert_columns());
-        let moves = u64::from(self.workload.model.activation_moves());
-        let elements = 7 * u64::from(hidden) + moves * u64::from(inter);
-        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
-        let products = rows.iter().map(|&m| self.products_of(m)).sum();
-        ops.push(Op { reason: Reason::FfnGemm, time: products });
-        ops.push(Op {
-            reason: Reason::FfnMemory,
-            time: self.loop_traffic(slots * elements, self.overheads.traffic_factor),
-        });
-        let indexed = Bytes(self.overheads.slot_traffic.0.saturating_mul(slots));
-        let time = self.kernels.memory_bound(indexed, 0);
-        ops.push(Op { reason: Reason::FfnIndexing, time });
-    }
-
-    /// The products of one expert over `m` rows, remembered: rows repeat all the time.
-    fn products_of(&mut self, m: u32) -> SimDuration {
-        let at = m as usize;
-        if at >= self.products.len() {
-            self.products.resize(at + 1, None);
-        }
-        if let Some(time) = self.products[at] {
-            return time;
-        }
-        let time = if m == 0 {
-            SimDuration::ZERO
-        } else {
-            let up =
-                if self.workload.model.gated { (self.up)(m.into()) } else { SimDuration::ZERO };
-            (self.activated)(m.into()) + up + (self.down)(m.into())
-        };
-        self.products[at] = Some(time);
-        time
     }
 
     /// Zero-computation experts of one GPU, eq. (5) and (6), but for their launches.
@@ -359,12 +254,6 @@ impl<'a> LayerCost<'a> {
             ],
         });
         Op { reason: Reason::ZeroComputation, time }
-    }
-
-    /// Memory traffic of the loop over experts: `factor` times `elements`, launches not counted.
-    fn loop_traffic(&self, elements: u64, factor: f64) -> SimDuration {
-        let bytes = elements as f64 * PLAIN.bytes() as f64;
-        self.kernels.memory_bound(Bytes((bytes * factor).round() as u64), 0)
     }
 
     /// One memory-bound kernel, or nothing for nothing.

@@ -145,6 +145,8 @@ pub struct Model {
     /// Whether networks multiply two products before the third (SwiGLU, GeGLU), or apply a function to one
     /// (GELU, squared ReLU): experts, shared experts and dense networks alike.
     pub gated: bool,
+    /// Whether the products of these networks add biases.
+    pub biases: bool,
     /// Attention heads.
     pub heads: u32,
     /// Size of queries and keys of one attention head, without what `rope_dim` adds.

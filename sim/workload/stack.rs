@@ -80,6 +80,33 @@ impl fmt::Display for ExpertsKernel {
     }
 }
 
+/// What the grouped products of experts do to their results before they write them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Epilogue {
+    /// What they do to biases is done by kernels of their own, expert by expert, as in Megatron-LM.
+    Plain,
+    /// They add biases.
+    #[default]
+    Biases,
+    /// They add biases, apply the activation and quantise its result, as cuDNN's fused kernels do.
+    Activation,
+}
+
+impl Epilogue {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Biases, Self::Activation];
+
+    /// Its word in workload files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Biases => "biases",
+            Self::Activation => "activation",
+        }
+    }
+}
+
 /// The library that carries dispatch and combine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExchangeLibrary {
@@ -136,6 +163,8 @@ pub struct Stack {
     pub phase: Option<Phase>,
     /// The experts' kernel.
     pub experts: ExpertsKernel,
+    /// What its grouped products do beside multiplying.
+    pub epilogue: Epilogue,
     /// Tile-aware token rounding [sonicmoe]: the rows of each expert are the nearest multiple of so many; none: as chosen.
     pub round_rows: Option<u32>,
     /// The exchange library.

@@ -210,6 +210,21 @@ fn every_key_is_read_or_listed() {
     assert!(imported.text.contains("(attention_bias)"), "{}", imported.text);
 }
 
+/// gpt-oss has biases of experts that no key names; other architectures say so.
+#[test]
+fn biases_of_experts_are_read() {
+    let biases = |family: &str, more: &str| {
+        let imported = import(&small(family, more)).unwrap();
+        assert_eq!(imported.account.left_out, [], "{family} {more}");
+        read("m", &imported.text).model.biases
+    };
+    assert!(biases("gpt_oss", ""));
+    assert!(!biases("qwen3_moe", ", \"use_bias\": false"));
+    for key in ["mlp_bias", "use_bias", "add_bias_linear"] {
+        assert!(biases("qwen3_moe", &format!(", \"{key}\": true")), "{key}");
+    }
+}
+
 #[test]
 fn a_multimodal_model_gives_its_language_model() {
     let inner = small("qwen3_vl_moe_text", "");

@@ -3,6 +3,7 @@
 mod attention;
 #[path = "../common/mod.rs"]
 mod common;
+mod epilogue;
 mod gate_rebalance;
 mod gate_runs;
 mod memory;

@@ -101,6 +101,24 @@ fn an_optimiser_holds_twelve_bytes_a_parameter() {
     assert!(divided < of(What::Optimiser), "{divided} with states divided among replicas");
 }
 
+/// Equation (1): each expert adds two vectors of its inner size and one of the hidden size, and trains them.
+#[test]
+fn biases_of_experts_are_held_and_trained() {
+    let of = |biases: bool, what: What| {
+        let mut workload = shipped("gpt-oss-20b");
+        workload.stack.phase = Some(Phase::Training);
+        workload.model.biases = biases;
+        workload.training.zero = Zero::Off;
+        bytes(&workload, Scope::TrainingStep, 1, what)
+    };
+    let more = |what: What| of(true, what) - of(false, what);
+    // 24 layers, four of 32 experts on each of 8 GPUs.
+    let biases = 24 * 4 * (2 * 2880 + 2880);
+    assert_eq!(more(What::FfnExperts), 2 * biases);
+    assert_eq!(more(What::Gradients), 4 * biases);
+    assert_eq!(more(What::Optimiser), 12 * biases);
+}
+
 /// Equation (8): replicas keep a share of each parameter, and what two layers need is gathered.
 #[test]
 fn divided_parameters_leave_two_layers_whole() {

@@ -171,6 +171,9 @@ impl Described {
         if !self.networks.gated {
             let _ = writeln!(text, "gated        = false");
         }
+        if self.networks.biases {
+            let _ = writeln!(text, "biases       = true");
+        }
         self.attention.write(&mut text);
         let _ = writeln!(text, "vocabulary   = {}", self.vocabulary);
         if self.tied {

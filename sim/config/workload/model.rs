@@ -23,6 +23,9 @@ pub(super) struct ModelTable {
     /// Whether FFN experts multiply two products: three matrices, not two.
     #[serde(default = "yes")]
     gated: bool,
+    /// Whether the products of experts and dense networks add biases.
+    #[serde(default)]
+    biases: bool,
     /// Attention heads.
     heads: Count<1, 1_024>,
     /// Size of a head.
@@ -93,6 +96,7 @@ impl ModelTable {
             hidden: self.hidden.0,
             intermediate: self.intermediate.0,
             gated: self.gated,
+            biases: self.biases,
             heads: self.heads.0,
             head_dim: self.head_dim.0,
             value_dim: self.value_dim.as_ref().map_or(self.head_dim.0, |size| size.0),

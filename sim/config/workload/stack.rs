@@ -5,7 +5,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Count, Diagnostic, Source};
-use crate::workload::{ExchangeLibrary, Execution, ExpertsKernel, Overlap, Phase, Stack};
+use crate::workload::{Epilogue, ExchangeLibrary, Execution, ExpertsKernel, Overlap, Phase, Stack};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -13,9 +13,30 @@ pub(super) struct KernelsTable {
     /// `auto`, a family of kernels, or a kernel's name in the profile.
     #[schemars(with = "Option<String>")]
     experts: Option<Spanned<String>>,
+    /// What grouped products do before they write: nothing, add biases, or apply the activation and quantise too.
+    #[schemars(with = "Option<EpilogueWord>")]
+    epilogue: Option<Spanned<EpilogueWord>>,
     /// The rows of each expert are rounded to the nearest multiple of so many, of a tile; as chosen if none is given.
     #[schemars(with = "Option<Count<1, 1_024>>")]
     round_rows: Option<Spanned<Count<1, 1_024>>>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum EpilogueWord {
+    Plain,
+    Biases,
+    Activation,
+}
+
+impl From<EpilogueWord> for Epilogue {
+    fn from(word: EpilogueWord) -> Self {
+        match word {
+            EpilogueWord::Plain => Self::Plain,
+            EpilogueWord::Biases => Self::Biases,
+            EpilogueWord::Activation => Self::Activation,
+        }
+    }
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -118,6 +139,7 @@ pub(super) fn stack(
     exchange.check_sms(source, library)?;
     Ok(Stack {
         phase: phase.map(Into::into),
+        epilogue: kernels.epilogue(source, &experts)?,
         experts,
         round_rows: kernels.rounded(source, execution)?,
         exchange: library,
@@ -128,6 +150,17 @@ pub(super) fn stack(
 }
 
 impl KernelsTable {
+    /// What grouped products do beside multiplying: other kernels were measured with all that they do.
+    fn epilogue(&self, source: &Source, experts: &ExpertsKernel) -> Result<Epilogue, Diagnostic> {
+        let Some(word) = &self.epilogue else { return Ok(Epilogue::default()) };
+        if *experts != ExpertsKernel::GroupedGemm {
+            let found = "is of grouped products, and kernels.experts does not name these";
+            let help = "give kernels.experts = \"grouped-gemm\", or leave it out";
+            return Err(source.mistake(word.span(), found, help));
+        }
+        Ok((*word.get_ref()).into())
+    }
+
     /// The rows that those of each expert are rounded to multiples of.
     fn rounded(&self, source: &Source, execution: Execution) -> Result<Option<u32>, Diagnostic> {
         let Some(rows) = &self.round_rows else { return Ok(None) };

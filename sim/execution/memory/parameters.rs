@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Tables are V·D of the embedding and as many of the output, counted once where tied. Makers count them
-//! differently: some leave the embedding out of (2), of which a token reads one row. Biases are left out
-//! (gpt-oss has 0.3 % of them), and what predicts several tokens.
+//! differently: some leave the embedding out of (2), of which a token reads one row. Of biases those of experts are counted,
+//! where the model has them; those of attention, of other networks and of gates are left out, and what predicts several tokens.
 
 use super::held::Held;
 use super::{Ledger, What};

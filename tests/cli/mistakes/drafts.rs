@@ -30,6 +30,10 @@ pub(super) const DRAFTS: &[(&str, Wrong)] = &[
         "SMs kept for exchanges that nothing counts",
         Args(&["run", "two-batch", "--set", "workload.exchange.reserved=true"]),
     ),
+    (
+        "an epilogue of a kernel that was measured with its own",
+        Args(&["run", "two-batch", "--set", "workload.kernels.epilogue=plain"]),
+    ),
     ("graphs of a prefill", Args(&["run", "two-batch", "--set", "workload.host.graphs=[8, 16]"])),
     ("graphs in no order", Args(&["run", "wide-ep", "--set", "workload.host.graphs=[16, 8]"])),
     (

@@ -50,6 +50,8 @@ pub(super) struct Networks {
     pub intermediate: u64,
     /// Whether networks multiply two products.
     pub gated: bool,
+    /// Whether their products add biases.
+    pub biases: bool,
     /// Inner size of what every token has on its own GPU.
     pub shared: u64,
     /// Inner size of dense networks; 0 where there are none.
@@ -82,7 +84,8 @@ impl Networks {
         };
         let dense = if has_dense { keys.needed(&names)? } else { 0 };
         let gated = is_gated(keys);
-        Ok(Self { experts, copies, top_k, intermediate, gated, shared, dense, shortcut })
+        let biases = has_biases(keys, family);
+        Ok(Self { experts, copies, top_k, intermediate, gated, biases, shared, dense, shortcut })
     }
 
     /// `[experts]` and `[dense]` of a workload.
@@ -142,6 +145,12 @@ fn shared(keys: &mut Keys<'_>, family: Family, each: u64) -> Result<u64, Diagnos
     let one = keys.count(&["moe_shared_expert_intermediate_size"])?;
     let all = keys.count(&["shared_expert_intermediate_size", "shared_intermediate_size"])?;
     Ok(parallel + all.unwrap_or_else(|| number.unwrap_or(0) * one.unwrap_or(each)))
+}
+
+/// Whether products of networks add biases: gpt-oss has no key for those of its experts [gptoss25].
+fn has_biases(keys: &mut Keys<'_>, family: Family) -> bool {
+    let said = ["mlp_bias", "use_bias", "add_bias_linear"].map(|name| keys.flag(name));
+    said.contains(&true) || family == Family::GptOss
 }
 
 /// Functions that are applied to one product; all others (`silu`, `gelu_pytorch_tanh`) go with a gate.

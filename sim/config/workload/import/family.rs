@@ -22,6 +22,8 @@ pub(super) enum Family {
     Grok,
     /// Layers of two blocks, the second beside the experts.
     LongCat,
+    /// Experts with biases.
+    GptOss,
 }
 
 /// Architectures that are read.
@@ -45,7 +47,7 @@ const READ: &[(&str, Family)] = &[
     ("glm4_moe_lite", Family::Sigmoid),
     ("glm4v_moe_text", Family::Sigmoid),
     ("glm_moe_dsa", Family::Sigmoid),
-    ("gpt_oss", Family::Plain),
+    ("gpt_oss", Family::GptOss),
     ("granitemoe", Family::Plain),
     ("granitemoeshared", Family::Plain),
     ("grok", Family::Grok),

@@ -1,4 +1,5 @@
-//! What a row leaves to its software's published recipes: dispatcher, overlap, recomputation, format of gradients.
+//! What a row leaves to its software's published recipes: dispatcher, overlap, recomputation, format of gradients, and
+//! whether the products of experts apply the activation.
 //!
 //! Benchmarks of Megatron-Bridge name a recipe by model, GPU and format, and recipes are published with the source
 //! [megatronbridge]. `calibrate/data/systems/recipes.csv` holds what they say that a run can act on, by release. A cell
@@ -25,6 +26,7 @@ struct Recipe {
     overlap: String,
     recompute: String,
     gradients: String,
+    epilogue: String,
 }
 
 /// The row with what its recipe says, and a note of it; the row as it is where there is none.
@@ -44,8 +46,12 @@ pub(super) fn completed(row: &Row) -> (Row, Option<String>) {
         (&mut row.overlap, recipe.overlap, "overlap"),
         (&mut row.recompute, recipe.recompute, "recompute"),
         (&mut row.gradients, recipe.gradients, "gradients"),
+        (&mut row.epilogue, recipe.epilogue, "epilogue"),
     ];
     for (cell, value, name) in cells {
+        if value.is_empty() {
+            continue;
+        }
         if cell.trim().is_empty() || has_any(cell, &["see recipe"]) {
             said.push(format!("{name} {value}"));
             *cell = value;
@@ -107,6 +113,16 @@ mod tests {
         assert_eq!(overlap("25.11"), "see recipe", "an earlier release has no recipe here");
         let (other, note) = completed(&row("DeepSeek-V3", "MI300X", "MXFP8", "26.06"));
         assert_eq!((other.overlap.as_str(), note), ("see recipe", None));
+    }
+
+    #[test]
+    fn fused_experts_are_of_the_recipes_that_fuse_them() {
+        let epilogue = |gpu: &str, format: &str, release: &str| {
+            completed(&row("GPT-OSS-120B", gpu, format, release)).0.epilogue
+        };
+        assert_eq!(epilogue("GB200", "MXFP8", "26.06.01"), "activation");
+        assert_eq!(epilogue("GB200", "BF16", "26.04"), "");
+        assert_eq!(epilogue("H100", "BF16", "26.08"), "");
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct Row {
     pub recompute: String,
     #[serde(default)]
     pub gradients: String,
+    #[serde(default)]
+    pub epilogue: String,
     pub routing: String,
     pub value: String,
     pub unit: String,

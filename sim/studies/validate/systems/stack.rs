@@ -7,7 +7,7 @@ use toml::Table;
 
 use super::row::Row;
 use super::words::{count_before, has_any};
-use crate::workload::Overlap;
+use crate::workload::{Epilogue, Overlap};
 
 /// What a batch is part of, as workload files say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,9 @@ impl Library {
     }
 }
 
+/// Grouped products, as workload files name them.
+const GROUPED: &str = "grouped-gemm";
+
 /// The software of a row.
 pub(super) struct Stack {
     pub phase: Phase,
@@ -59,6 +62,8 @@ pub(super) struct Stack {
     /// SMs that the library keeps, where the row says so.
     pub sms: Option<u32>,
     kernel: &'static str,
+    /// What its grouped products do beside multiplying.
+    epilogue: Epilogue,
     /// Formats of computing, dispatch and combine.
     pub dtypes: [&'static str; 3],
     /// Whether attention multiplies in fp8, by the row's words.
@@ -84,6 +89,7 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let combine = dtype("dtype_combine", &row.dtype_combine)?.unwrap_or("bf16");
     let library = library_of(row, gpus, phase, &mut notes)?;
     let kernel = kernel_of(row, &mut notes)?;
+    let epilogue = epilogue_of(row)?;
     let open = notes.len() as u32;
     let sms = count_before(&row.dispatcher, "SMs").filter(|_| library == Library::Normal);
     let words = format!("{} {}", row.note, row.dtype_compute);
@@ -92,13 +98,17 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
         notes.push("attention and its cache in fp8".to_owned());
     }
     let dtypes = [compute, dispatch, combine];
-    Ok(Stack { phase, library, sms, kernel, dtypes, fp8_attention, notes, open })
+    Ok(Stack { phase, library, sms, kernel, epilogue, dtypes, fp8_attention, notes, open })
 }
 
 impl Stack {
     /// `[kernels]`.
     pub(super) fn kernels(&self) -> Table {
-        Table::from_iter([("experts".to_owned(), self.kernel.into())])
+        let mut table = Table::from_iter([("experts".to_owned(), self.kernel.into())]);
+        if self.kernel == GROUPED && self.epilogue != Epilogue::default() {
+            table.insert("epilogue".into(), self.epilogue.word().into());
+        }
+        table
     }
 
     /// `[exchange]`.
@@ -201,6 +211,17 @@ fn library_of(
     Err(format!("the dispatcher `{name}` is not known"))
 }
 
+/// What grouped products do beside multiplying: what the row or its recipe says, else in Megatron-LM nothing with biases.
+fn epilogue_of(row: &Row) -> Result<Epilogue, String> {
+    let said = row.epilogue.trim();
+    if said.is_empty() {
+        let megatron = has_any(&row.source, &["megatron"]);
+        return Ok(if megatron { Epilogue::Plain } else { Epilogue::default() });
+    }
+    let of = Epilogue::ALL.into_iter().find(|epilogue| epilogue.word() == said);
+    of.ok_or_else(|| format!("the epilogue `{said}` is not known"))
+}
+
 fn kernel_of(row: &Row, notes: &mut Vec<String>) -> Result<&'static str, String> {
     let name = row.gemm_kernel.trim();
     if name.is_empty() {
@@ -210,7 +231,7 @@ fn kernel_of(row: &Row, notes: &mut Vec<String>) -> Result<&'static str, String>
     let grouped =
         ["te grouped", "deepgemm", "cublas", "transformerengine", "megatron", "grouped gemm"];
     if has_any(name, &grouped) || has_any(name, &["transformer engine"]) {
-        return Ok("grouped-gemm");
+        return Ok(GROUPED);
     }
     for (words, kernel) in [("triton", "triton"), ("cutlass", "cutlass"), ("trtllm", "trtllm")] {
         if has_any(name, &[words]) {
@@ -249,6 +270,20 @@ mod tests {
         assert_eq!(of(&fp8, 8).unwrap().dtypes, ["fp8", "bf16", "bf16"]);
         fp8.dtype_dispatch = "fp8".to_owned();
         assert_eq!(of(&fp8, 8).unwrap().dtypes, ["fp8", "fp8", "bf16"]);
+    }
+
+    #[test]
+    fn megatron_adds_biases_apart_unless_its_recipe_fuses_them() {
+        let mut own = row("HybridEP", "training");
+        own.gemm_kernel = "TE grouped GEMM".to_owned();
+        let epilogue = |row: &Row| of(row, 8).map(|stack| stack.epilogue);
+        assert_eq!(epilogue(&own), Ok(Epilogue::Biases));
+        own.source = "NVIDIA-NeMo/Megatron-Bridge docs".to_owned();
+        assert_eq!(epilogue(&own), Ok(Epilogue::Plain));
+        own.epilogue = "activation".to_owned();
+        assert_eq!(epilogue(&own), Ok(Epilogue::Activation));
+        own.epilogue = "all".to_owned();
+        assert!(epilogue(&own).is_err());
     }
 
     #[test]

@@ -13,8 +13,8 @@
 //! 1.1 times [simumax]. w is asked for at powers of
 //! two and its logarithm is linear in ln m between. Neither was measured by itself.
 
-use super::KernelTimes;
 use crate::base::units::{Bytes, SimDuration};
+use crate::execution::cost::KernelTimes;
 use crate::workload::Workload;
 
 /// Inner sizes at which (3) is asked for: powers of two from 2⁶ to 2¹⁸.
