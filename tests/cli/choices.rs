@@ -317,6 +317,19 @@ fn keys_of_files_that_are_not_named_are_said() {
     assert!(!crate::program::runs(&here, &["run", "grouped-experts"]).contains("changes nothing"));
 }
 
+/// An acceptance where nothing is drafted is said to change nothing.
+#[test]
+fn an_acceptance_without_drafts_is_said() {
+    let here = crate::program::folder("choices-no-drafts");
+    let text = "schema = 1\nname = \"s\"\ntopology = \"h100-4x8-rail\"\ncounted = \"moe-layer\"\nseeds = \"0..1\"\n\
+                [[compare]]\nvanilla = \"pangu-pro-moe\"\n[set]\n\"workload.batch.phase\" = \"decode\"\n\
+                \"workload.batch.sequence_tokens\" = 1\n\"workload.batch.acceptance\" = 0.8\n";
+    std::fs::write(here.join("s.toml"), text).expect("writable");
+    let told = crate::program::runs(&here, &["run", "s.toml"]);
+    let plain = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(plain.contains("batch.acceptance changes nothing for pangu-pro-moe"), "{told}");
+}
+
 /// Keys that a scenario's text states may stand without quotes, and mistakes in them are placed in its own line.
 #[test]
 fn what_a_scenario_states_is_placed_where_it_stands() {

@@ -50,6 +50,14 @@ fn what_is_accepted_changes_what_a_step_yields_and_not_how_long_it_takes() {
     assert_eq!(all.tokens, unchecked.tokens);
 }
 
+/// Where a sweep over drafts begins.
+#[test]
+fn a_sequence_of_one_token_drafts_nothing() {
+    let alone = "batch.sequence_tokens=1";
+    let (drafting, plain) = (step(&[alone, "batch.acceptance=0.8"]), step(&[alone]));
+    assert_eq!((drafting.makespan, drafting.tokens), (plain.makespan, plain.tokens));
+}
+
 #[test]
 fn keys_and_values_in_fp8_take_half_the_memory() {
     let held = |format: &str| {

@@ -37,6 +37,7 @@ impl Scenario {
         let kinds = ["workload"].into_iter().chain(ROLES);
         let keys = kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
         said.extend(self.of_attention(keys));
+        said.extend(self.of_drafts());
         said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
         said.extend(self.of_health());
         said
@@ -53,6 +54,14 @@ impl Scenario {
         let mut idle: Vec<&str> = keys.filter(idle).collect();
         idle.dedup();
         idle.into_iter().map(said).collect()
+    }
+
+    /// An acceptance of drafts where there are none.
+    fn of_drafts(&self) -> Option<String> {
+        let batch = |workload: &&Workload| workload.batch.acceptance.is_some();
+        let alone = self.workloads().filter(batch).find(|workload| workload.drafts() == 0)?;
+        let why = "batch.sequence_tokens = 1 leaves no token to draft";
+        Some(format!("batch.acceptance changes nothing for {}: {why}", alone.name))
     }
 
     /// Keys of files that no comparison names.

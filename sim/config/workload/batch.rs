@@ -68,9 +68,9 @@ impl BatchTable {
         let (found, help) = if !matches!(self.phase, Some(PhaseWord::Decode)) {
             let found = "is of speculative decoding, and batch.phase does not say decode";
             (found.to_owned(), "write batch.phase = \"decode\", or leave acceptance out")
-        } else if !(2..=1 + MOST_DRAFTS).contains(&each) {
+        } else if each > 1 + MOST_DRAFTS {
             let found = format!("accepts drafts, and batch.sequence_tokens is {each}");
-            (found, "set batch.sequence_tokens to one more than the drafts of a step: 2 to 17")
+            (found, "set batch.sequence_tokens to one more than the drafts of a step: at most 17")
         } else if !all.is_multiple_of(each) {
             let found = format!("needs whole sequences, and {all} tokens are not of {each} each");
             (found, "make batch.tokens_per_gpu a multiple of batch.sequence_tokens")

@@ -4,8 +4,15 @@ use super::wrong::Wrong::{self, Args};
 
 pub(super) const DRAFTS: &[(&str, Wrong)] = &[
     (
-        "drafts without a sequence that has any",
-        Args(&["run", "wide-ep", "--set", "workload.batch.acceptance=0.85"]),
+        "more drafts than a step may check",
+        Args(&[
+            "run",
+            "wide-ep",
+            "--set",
+            "workload.batch.acceptance=0.85",
+            "--set",
+            "workload.batch.sequence_tokens=32",
+        ]),
     ),
     (
         "drafts outside decode",

@@ -39,7 +39,7 @@ fn yields(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
         let name = spoken(&row.workload.workload, row.tau());
         writeln!(
             out,
-            "{name}: {:.0} tokens/s yielded, all GPUs together",
+            "{name}: {:.0} tokens/s yielded, all GPUs together; drafts not accepted do not count",
             row.tokens_per_s.value()
         )?;
     }
@@ -66,21 +66,7 @@ fn published(row: &StudyRow) -> Option<f64> {
 
 fn results(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     let any_published = result.results.iter().any(|row| published(row).is_some());
-    let time = result.counted.label();
-    let widths = [6, 7, 8, 19, 17].map(Column::right);
-    let beside = Column::left(0);
-    let mut table = Table::of(std::iter::once(Column::left(6)).chain(widths).chain([beside]));
-    let mut heads = [
-        vec!["", "", "", "FFN", time, "throughput"],
-        vec!["model", "expts", "tau", "share", "ms", "increase %"],
-    ];
-    if any_published {
-        heads[0].push("  published");
-        heads[1].push("     %  error");
-    }
-    heads.into_iter().for_each(|head| table.row(head));
-    result.results.iter().for_each(|row| table.row(line(row, any_published)));
-    table.write(out)?;
+    table(result, any_published).write(out)?;
     writeln!(out)?;
     if result.counted == Scope::TrainingStep {
         utilisation(result, out)?;
@@ -101,6 +87,37 @@ fn results(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "       models it has not seen: moesim validate.")?;
     }
     writeln!(out)
+}
+
+/// A row for each workload and τ; with tokens a second of a whole model passed forward, since a step of training has
+/// them with its MFU.
+fn table(result: &StudyResult, any_published: bool) -> Table {
+    let says_rate = !any_published && result.counted == Scope::ModelForward;
+    let time = result.counted.label();
+    let widths = [6, 7, 8, 19, 17].map(Column::right);
+    let beside = Column::left(0);
+    let mut table = Table::of(std::iter::once(Column::left(6)).chain(widths).chain([beside]));
+    let mut heads = [
+        vec!["", "", "", "FFN", time, "throughput"],
+        vec!["model", "expts", "tau", "share", "ms", "increase %"],
+    ];
+    if any_published {
+        heads[0].push("  published");
+        heads[1].push("     %  error");
+    } else if says_rate {
+        heads[0].push("   tokens/s");
+        heads[1].push("    per GPU");
+    }
+    heads.into_iter().for_each(|head| table.row(head));
+    for row in &result.results {
+        let mut cells = line(row, any_published);
+        if says_rate {
+            let rate = row.tokens_per_s.value() / f64::from(result.gpus);
+            cells.push(format!("{:>11}", format!("{rate:.*}", usize::from(rate < 100.0))));
+        }
+        table.row(cells);
+    }
+    table
 }
 
 /// One row; with a column of what was published where any row has such.
