@@ -165,6 +165,8 @@ pub struct Stack {
     pub experts: ExpertsKernel,
     /// What its grouped products do beside multiplying.
     pub epilogue: Epilogue,
+    /// The rows of each expert are copied to a multiple of so many before its products, and back after; none: as they come.
+    pub pad_rows: Option<u32>,
     /// Tile-aware token rounding [sonicmoe]: the rows of each expert are the nearest multiple of so many; none: as chosen.
     pub round_rows: Option<u32>,
     /// The exchange library.

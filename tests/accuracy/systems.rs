@@ -163,4 +163,10 @@ fn a_row_runs_by_its_recipe() {
     assert!(late.contains("paired = true") && early.contains("paired = false"));
     let said = ["recompute = \"none\"", "gradients = \"bf16\"", "dispatch_dtype = \"bf16\""];
     assert!(said.iter().all(|line| late.contains(line)), "{late}");
+    // Products that are fused in a graph of the whole step, and before that neither.
+    assert!(late.contains("epilogue = \"activation\"") && early.contains("epilogue = \"plain\""));
+    assert!(early.contains("pad_rows = 32") && early.contains("layer_launch = \"1.9 ms\""));
+    assert!(!late.contains("pad_rows") && !late.contains("layer_launch"));
+    let bare = workload("bridge-26.02-Qwen3-235B-A22B-B300-MXFP8-g8192-iter");
+    assert!(bare.contains("layer_launch = \"3.4 ms\""), "{bare}");
 }

@@ -104,8 +104,8 @@ fn an_activation_within_products_spares_its_kernels() {
     assert_eq!(apart, [of(6, 1), of(6 + 4, 2)]);
 }
 
-/// In fp8 rows of D that came in 16 bits are quantised by themselves, 4 bytes each; of the activation a transposed copy
-/// forward, and 2·I numbers of its gradient backward, are not where products apply it.
+/// In fp8 rows of D that came in 16 bits are sorted so, 2 bytes more each, and quantised by themselves, 4 bytes; of the
+/// activation a transposed copy forward, and 2·I numbers of its gradient backward, are not where products apply it.
 #[test]
 fn products_that_activate_quantise_too() {
     let kernels = Paper { of_row: 5 * 2880 };
@@ -116,8 +116,23 @@ fn products_that_activate_quantise_too() {
         taken(&workload, &kernels)
     });
     let of = |bytes: u64, launches| kernels.memory_bound(Bytes(bytes * SLOTS * 2880), launches);
-    assert_eq!(within, [of(4, 1), of(4, 1)]);
-    assert_eq!(apart, [of(5 + 4 + 1, 3), of((5 + 4 + 1) + 4 + 2 * 4, 5)]);
+    assert_eq!(within, [of(2 + 4, 1); 2]);
+    assert_eq!(apart, [of(5 + 2 + 4 + 1, 3), of((5 + 2 + 4 + 1) + 4 + 2 * 4, 5)]);
+}
+
+/// (6): two copies of each row, unless all experts have a multiple already.
+#[test]
+fn padded_rows_are_copied_there_and_back() {
+    let kernels = Paper { of_row: 6 * 2880 };
+    let of = |pad_rows: Option<u32>| {
+        let mut workload = trained(false, Epilogue::Plain);
+        workload.stack.pad_rows = pad_rows;
+        taken(&workload, &kernels)
+    };
+    let more = [0, 1].map(|pass| of(Some(16))[pass].saturating_sub(of(None)[pass]));
+    assert_eq!(more, [kernels.memory_bound(Bytes(8 * SLOTS * 2880), 2); 2]);
+    // 100, 50 and 7 rows are multiples of one.
+    assert_eq!(of(Some(1)), of(None));
 }
 
 /// On a measured GPU, in all formats and whatever is computed again: products that do more never take longer.

@@ -49,6 +49,20 @@ fn dense_layers_are_launched_too() {
     assert!(bound >= 80.0 && bound < 80.0 + free, "{bound} ms, {free} ms without launches");
 }
 
+/// Forward, and twice that backward, for each layer of each micro-batch.
+#[test]
+fn launching_bounds_the_layers_of_a_training_step() {
+    let step = |more: &[&str]| {
+        let fixed = ["training.zero=0", "model.layers=3", "batch.micro_batches=2"];
+        let load = workload(&[&fixed[..], more].concat());
+        let (cluster, kernels) = (topology(&[]), roofline(100.0, 100_000.0));
+        let step = simulate(&ideal(&cluster, &load, &kernels, Scope::TrainingStep), 3);
+        step.expect("short").makespan.ms()
+    };
+    let [free, bound] = [step(&[]), step(&["host.layer_launch=\"10 ms\""])];
+    assert!(bound >= 180.0 && bound < 180.0 + free, "{bound} ms, {free} ms without launches");
+}
+
 #[test]
 fn a_gap_lies_before_every_step() {
     let steps = ["batch.micro_batches=4"];

@@ -1,5 +1,7 @@
 //! `[kernels]` and `[exchange]` of a workload file: the software that it runs on.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
@@ -16,6 +18,10 @@ pub(super) struct KernelsTable {
     /// What grouped products do before they write: nothing, add biases, or apply the activation and quantise too.
     #[schemars(with = "Option<EpilogueWord>")]
     epilogue: Option<Spanned<EpilogueWord>>,
+    /// The rows of each expert are copied to the next multiple of so many before grouped products, and back after them; as
+    /// they come if none is given.
+    #[schemars(with = "Option<Count<2, 1_024>>")]
+    pad_rows: Option<Spanned<Count<2, 1_024>>>,
     /// The rows of each expert are rounded to the nearest multiple of so many, of a tile; as chosen if none is given.
     #[schemars(with = "Option<Count<1, 1_024>>")]
     round_rows: Option<Spanned<Count<1, 1_024>>>,
@@ -140,6 +146,7 @@ pub(super) fn stack(
     Ok(Stack {
         phase: phase.map(Into::into),
         epilogue: kernels.epilogue(source, &experts)?,
+        pad_rows: kernels.padded(source, &experts)?,
         experts,
         round_rows: kernels.rounded(source, execution)?,
         exchange: library,
@@ -149,16 +156,33 @@ pub(super) fn stack(
     })
 }
 
+/// Refuses a key of grouped products where other kernels may run.
+fn of_grouped_products(
+    source: &Source,
+    experts: &ExpertsKernel,
+    span: Range<usize>,
+) -> Result<(), Diagnostic> {
+    if *experts == ExpertsKernel::GroupedGemm {
+        return Ok(());
+    }
+    let found = "is of grouped products, and kernels.experts does not name these";
+    let help = "give kernels.experts = \"grouped-gemm\", or leave it out";
+    Err(source.mistake(span, found, help))
+}
+
 impl KernelsTable {
     /// What grouped products do beside multiplying: other kernels were measured with all that they do.
     fn epilogue(&self, source: &Source, experts: &ExpertsKernel) -> Result<Epilogue, Diagnostic> {
         let Some(word) = &self.epilogue else { return Ok(Epilogue::default()) };
-        if *experts != ExpertsKernel::GroupedGemm {
-            let found = "is of grouped products, and kernels.experts does not name these";
-            let help = "give kernels.experts = \"grouped-gemm\", or leave it out";
-            return Err(source.mistake(word.span(), found, help));
-        }
+        of_grouped_products(source, experts, word.span())?;
         Ok((*word.get_ref()).into())
+    }
+
+    /// The multiple that the rows of each expert are copied to.
+    fn padded(&self, source: &Source, experts: &ExpertsKernel) -> Result<Option<u32>, Diagnostic> {
+        let Some(rows) = &self.pad_rows else { return Ok(None) };
+        of_grouped_products(source, experts, rows.span())?;
+        Ok(Some(rows.get_ref().0))
     }
 
     /// The rows that those of each expert are rounded to multiples of.

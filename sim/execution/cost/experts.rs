@@ -1,6 +1,6 @@
 //! FFN experts of one GPU: equations (3) and (4) of the parent, what is done beside the products, and the same backward.
 //!
-//! With `m` rows in all at `A` experts that have any, inner size `I`, `G` = 2 products into an activation (1 where networks
+//! With `m` rows in all at `A` experts that have any, hidden size `D`, inner size `I`, `G` = 2 products into an activation (1 where networks
 //! are not gated) and `b` bytes of a number in products, grouped experts have beside their products, by what these do
 //! before they write (`kernels.epilogue`):
 //!
@@ -12,9 +12,12 @@
 //!              of the activation a transposed copy alone                                                             (3)
 //! backward     the forward time of the same rows, m·I·4 bytes more for the activation's gradient, quantising of
 //!              2·m·I numbers in fp8; what is computed again once more; nothing of these with (2)                     (4)
+//! sorted       2·m·D bytes more where rows came in 16 bits and products take 8: (3) sorts rows of 8                 (5)
+//! padded       8·m·D bytes in two kernels, into multiples and back, where the stack pads rows (`kernels.pad_rows`)  (6)
 //! ```
 //!
-//! In (2) the rows of cuDNN's fused kernels are read and written by the products themselves [fusedmoe]; what they write
+//! (5) and (6) are of both passes; (6) is TransformerEngine's `Fp8Padding` and `Fp8Unpadding` [transformerengine], what products take longer for
+//! some rows more is left out. In (2) the rows of cuDNN's fused kernels are read and written by the products themselves [fusedmoe]; what they write
 //! beside their result is taken to hide under their operations.
 
 mod backward;
@@ -59,7 +62,28 @@ impl LayerCost<'_> {
         if self.quantises {
             time.moved += self.quantising(slots);
         }
+        time.moved += self.sorted_in_16_bits(slots) + self.padded(rows);
         Some(time)
+    }
+
+    /// (5): a kernel that reads rows in 8 bits has them sorted so; those that came in 16 are sorted before.
+    fn sorted_in_16_bits(&self, slots: u64) -> SimDuration {
+        let Workload { model, batch, .. } = self.workload;
+        let sorts = self.workload.experts_per_gpu() > 1;
+        if !self.quantises || !sorts || batch.dispatch_dtype == Dtype::Fp8 {
+            return SimDuration::ZERO;
+        }
+        self.kernels.memory_bound(Bytes(2 * slots * u64::from(model.hidden)), 0)
+    }
+
+    /// (6), where any expert has a number of rows that is no such multiple.
+    fn padded(&self, rows: &[u32]) -> SimDuration {
+        let Some(of) = self.workload.stack.pad_rows else { return SimDuration::ZERO };
+        if rows.iter().all(|m| m.is_multiple_of(of)) {
+            return SimDuration::ZERO;
+        }
+        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
+        self.kernels.memory_bound(Bytes(8 * slots * u64::from(self.workload.model.hidden)), 2)
     }
 
     /// Whether products apply the activation, (2).

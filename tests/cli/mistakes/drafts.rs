@@ -41,6 +41,10 @@ pub(super) const DRAFTS: &[(&str, Wrong)] = &[
         "an epilogue of a kernel that was measured with its own",
         Args(&["run", "two-batch", "--set", "workload.kernels.epilogue=plain"]),
     ),
+    (
+        "rows padded for a kernel that was measured as it is",
+        Args(&["run", "two-batch", "--set", "workload.kernels.pad_rows=16"]),
+    ),
     ("graphs of a prefill", Args(&["run", "two-batch", "--set", "workload.host.graphs=[8, 16]"])),
     ("graphs in no order", Args(&["run", "wide-ep", "--set", "workload.host.graphs=[16, 8]"])),
     (

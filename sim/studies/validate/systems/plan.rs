@@ -196,6 +196,7 @@ fn trains(workload: &mut Table, step: Option<&Step>) {
     let training = step.map_or_else(Table::new, |step| step.training.clone());
     workload.insert("training".into(), training.into());
     let Some(step) = step else { return };
+    workload.extend(step.host.clone().map(|host| ("host".to_owned(), host.into())));
     if let Some(layout) = workload.get_mut("layout").and_then(Value::as_table_mut) {
         layout.extend(step.layout.clone());
     }

@@ -1,5 +1,5 @@
-//! What a row leaves to its software's published recipes: dispatcher, overlap, recomputation, format of gradients, and
-//! whether the products of experts apply the activation.
+//! What a row leaves to its software's published recipes: dispatcher, overlap, recomputation, format of gradients,
+//! whether the products of experts apply the activation, and what runs as CUDA graphs.
 //!
 //! Benchmarks of Megatron-Bridge name a recipe by model, GPU and format, and recipes are published with the source
 //! [megatronbridge]. `calibrate/data/systems/recipes.csv` holds what they say that a run can act on, by release. A cell
@@ -27,6 +27,7 @@ struct Recipe {
     recompute: String,
     gradients: String,
     epilogue: String,
+    graph: String,
 }
 
 /// The row with what its recipe says, and a note of it; the row as it is where there is none.
@@ -47,6 +48,7 @@ pub(super) fn completed(row: &Row) -> (Row, Option<String>) {
         (&mut row.recompute, recipe.recompute, "recompute"),
         (&mut row.gradients, recipe.gradients, "gradients"),
         (&mut row.epilogue, recipe.epilogue, "epilogue"),
+        (&mut row.graph, recipe.graph, "graph"),
     ];
     for (cell, value, name) in cells {
         if value.is_empty() {
@@ -137,7 +139,7 @@ mod tests {
         assert_eq!(
             note.as_deref(),
             Some(
-                "by the recipe of Megatron-Bridge: overlap none, recompute layernorm, moe_act, gradients bf16"
+                "by the recipe of Megatron-Bridge: overlap none, recompute layernorm, moe_act, gradients bf16, graph none"
             )
         );
     }

@@ -79,6 +79,8 @@ pub struct Row {
     pub gradients: String,
     #[serde(default)]
     pub epilogue: String,
+    #[serde(default)]
+    pub graph: String,
     pub routing: String,
     pub value: String,
     pub unit: String,

@@ -64,6 +64,8 @@ pub(super) struct Stack {
     kernel: &'static str,
     /// What its grouped products do beside multiplying.
     epilogue: Epilogue,
+    /// The multiple that rows of each expert are padded to by copies.
+    pad_rows: Option<u32>,
     /// Formats of computing, dispatch and combine.
     pub dtypes: [&'static str; 3],
     /// Whether attention multiplies in fp8, by the row's words.
@@ -90,6 +92,7 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let library = library_of(row, gpus, phase, &mut notes)?;
     let kernel = kernel_of(row, &mut notes)?;
     let epilogue = epilogue_of(row)?;
+    let pad_rows = pad_rows_of(row, compute, epilogue);
     let open = notes.len() as u32;
     let sms = count_before(&row.dispatcher, "SMs").filter(|_| library == Library::Normal);
     let words = format!("{} {}", row.note, row.dtype_compute);
@@ -98,7 +101,18 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
         notes.push("attention and its cache in fp8".to_owned());
     }
     let dtypes = [compute, dispatch, combine];
-    Ok(Stack { phase, library, sms, kernel, epilogue, dtypes, fp8_attention, notes, open })
+    Ok(Stack {
+        phase,
+        library,
+        sms,
+        kernel,
+        epilogue,
+        pad_rows,
+        dtypes,
+        fp8_attention,
+        notes,
+        open,
+    })
 }
 
 impl Stack {
@@ -107,6 +121,9 @@ impl Stack {
         let mut table = Table::from_iter([("experts".to_owned(), self.kernel.into())]);
         if self.kernel == GROUPED && self.epilogue != Epilogue::default() {
             table.insert("epilogue".into(), self.epilogue.word().into());
+        }
+        if let Some(rows) = self.pad_rows.filter(|_| self.kernel == GROUPED) {
+            table.insert("pad_rows".into(), i64::from(rows).into());
         }
         table
     }
@@ -222,6 +239,15 @@ fn epilogue_of(row: &Row) -> Result<Epilogue, String> {
     of.ok_or_else(|| format!("the epilogue `{said}` is not known"))
 }
 
+/// Megatron-LM pads the rows of each expert to what 8 bits need, 32 rows with a scale for every 32 numbers and else 16, by copies
+/// unless its router pads them or the products of experts are fused [transformerengine: `Fp8Padding`].
+fn pad_rows_of(row: &Row, compute: &str, epilogue: Epilogue) -> Option<u32> {
+    let pads = compute == "fp8" && has_any(&row.source, &["megatron"]);
+    let own = epilogue == Epilogue::Activation || has_any(&row.routing, &["padded", "token-drop"]);
+    let rows = if has_any(&row.dtype_compute, &["mx"]) { 32 } else { 16 };
+    (pads && !own).then_some(rows)
+}
+
 fn kernel_of(row: &Row, notes: &mut Vec<String>) -> Result<&'static str, String> {
     let name = row.gemm_kernel.trim();
     if name.is_empty() {
@@ -284,6 +310,22 @@ mod tests {
         assert_eq!(epilogue(&own), Ok(Epilogue::Activation));
         own.epilogue = "all".to_owned();
         assert!(epilogue(&own).is_err());
+    }
+
+    #[test]
+    fn megatron_pads_rows_of_8_bits_by_copies() {
+        let mut own = row("HybridEP", "training");
+        let padded = |row: &Row| of(row, 8).map(|stack| stack.pad_rows);
+        assert_eq!(padded(&own), Ok(None));
+        own.source = "NVIDIA-NeMo/Megatron-Bridge docs".to_owned();
+        assert_eq!(padded(&own), Ok(Some(16)));
+        own.dtype_compute = "MXFP8".to_owned();
+        assert_eq!(padded(&own), Ok(Some(32)));
+        own.epilogue = "activation".to_owned();
+        assert_eq!(padded(&own), Ok(None));
+        own.epilogue.clear();
+        own.dtype_compute = "bf16".to_owned();
+        assert_eq!(padded(&own), Ok(None));
     }
 
     #[test]
