@@ -7,9 +7,9 @@
 //! between steps   the GPU waits for the host: sampling, scheduling, preparing the next batch               (3)
 //! ```
 //!
-//! (2) compares H with what the layer's kernels take and not with its exchanges, beside which the host launches on: an upper
-//! bound. The backward pass has about two kernels for one forward. Slots of rows that only fill a graph are masked, as
-//! serving engines do.
+//! (2) compares H with what the layer's kernels take; the host launches on beside the layer's dispatch, under which the rest
+//! hides as far as it goes, and no further beside its combine: an upper bound. The backward pass has about two kernels for one
+//! forward. Slots of rows that only fill a graph are masked, as serving engines do.
 
 use super::{Phase, Workload};
 use crate::base::units::SimDuration;

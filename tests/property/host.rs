@@ -49,6 +49,21 @@ fn dense_layers_are_launched_too() {
     assert!(bound >= 80.0 && bound < 80.0 + free, "{bound} ms, {free} ms without launches");
 }
 
+/// What a layer's kernels leave of its launches hides under the dispatch.
+#[test]
+fn launching_goes_on_beside_the_dispatch() {
+    let cluster = topology(&["nodes.scale-up.nvswitch.bandwidth=\"0.001 GB/s\""]);
+    let step = |more: &[&str]| {
+        let load = workload(&[&DECODE[..], &["batch.tokens_per_gpu=64"], more].concat());
+        let kernels = roofline(100.0, 100_000.0);
+        let step = simulate(&ideal(&cluster, &load, &kernels, Scope::ModelForward), 3);
+        step.expect("short").makespan
+    };
+    let free = step(&[]);
+    assert_eq!(step(&["host.layer_launch=\"1 ms\""]), free);
+    assert!(step(&["host.layer_launch=\"1 s\""]) > free);
+}
+
 /// Forward, and twice that backward, for each layer of each micro-batch.
 #[test]
 fn launching_bounds_the_layers_of_a_training_step() {

@@ -342,8 +342,7 @@ impl<'a> StepPlanner<'a> {
         }
         self.plan_experts(placement, (of, opens.then_some(all)), part);
         if opens && self.counted != Scope::Experts {
-            let host = self.host.beside_forward(round, part);
-            part.before.splice(0..0, host);
+            self.host.add_forward(round, part);
         }
         if self.counted == Scope::Experts {
             // Nothing hides anything here: what counts is the experts' own time.

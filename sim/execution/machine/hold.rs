@@ -4,9 +4,13 @@ use crate::base::units::{SimDuration, SimTime};
 use crate::execution::blame::Reason;
 use crate::execution::program::{Contention, Slowdown, Stream};
 
-/// The factor on work of this reason.
+/// The factor on work of this reason; what the host does takes no longer beside meetings.
 pub(super) const fn factor(speed: Slowdown, reason: Reason) -> f64 {
-    if reason.is_bound_by_memory() { speed.memory } else { speed.arithmetic }
+    match reason {
+        Reason::Launch => 1.0,
+        _ if reason.is_bound_by_memory() => speed.memory,
+        _ => speed.arithmetic,
+    }
 }
 
 /// What a GPU does for a meeting that it has joined.

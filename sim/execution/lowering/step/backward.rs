@@ -35,7 +35,6 @@ impl StepPlanner<'_> {
         let mut slots = zero_computation_slots(self.workload, placement, of);
         slots.kinds_visited = slots.kinds_visited.min(u32::from(slots.copy + slots.constant > 0));
         part.local.push(self.cost.zero_computation_backward(slots));
-        let host = self.host.beside_backward(round, part);
-        part.before.splice(0..0, host);
+        self.host.add_backward(round, part);
     }
 }

@@ -42,15 +42,18 @@ impl HostTimes {
         time
     }
 
-    /// In front of a round's own work.
-    pub(super) fn beside_forward(self, round: u32, part: &MemberWork) -> Option<Op> {
+    /// Adds what launching a round's kernels takes longer than these, beside its dispatch, and what lies before it.
+    pub(super) fn add_forward(self, round: u32, part: &mut MemberWork) {
+        let longer = self.of_round(round).saturating_sub(computed(part));
+        part.local.extend(waited(longer));
         let gap = if round == 0 { self.gap } else { SimDuration::ZERO };
-        waited(self.of_round(round).saturating_sub(computed(part)) + gap)
+        part.before.splice(0..0, waited(gap));
     }
 
     /// The same backward.
-    pub(super) fn beside_backward(self, round: u32, part: &MemberWork) -> Option<Op> {
-        waited(self.of_round(round).times(2).saturating_sub(computed(part)))
+    pub(super) fn add_backward(self, round: u32, part: &mut MemberWork) {
+        let longer = self.of_round(round).times(2).saturating_sub(computed(part));
+        part.local.extend(waited(longer));
     }
 }
 
