@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod experts_kernel;
 mod phase;
 
 pub use phase::PhaseTaken;
@@ -207,6 +208,7 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
         .chain(overlapping(scenario))
         .chain(reserved(scenario))
         .chain(launched(scenario))
+        .chain(experts_kernel::slower(scenario))
         .chain(straddling(scenario))
         .chain(repeated(scenario))
         .collect()
