@@ -61,7 +61,7 @@ mod rules;
 pub mod scheme;
 mod sequences;
 
-use choosing::{groups, inclusion, pick, sample};
+use choosing::{exponentials, groups, inclusion, pick, sample};
 pub use counts::Counts;
 use draw::Draw;
 pub use fitting::{domains, fit, judge, statistics, summary};

@@ -1,5 +1,6 @@
 //! Choosing K of N without replacement: token by token, by arrival times, and as counts.
 
+pub(super) mod exponentials;
 pub(super) mod groups;
 pub(super) mod inclusion;
 pub(super) mod pick;

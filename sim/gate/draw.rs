@@ -3,7 +3,9 @@
 mod pooled;
 
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::classes::{left_after_one, two_slots};
 use super::law::Walk;
@@ -37,6 +39,7 @@ pub(super) struct Draw<'a> {
     expected: [sample::Expected; 2],
     /// The tokens and slots for which that of FFN experts holds on any GPU, where it does.
     expects: Option<(u32, u64)>,
+    space: groups::TokenSpace,
 }
 
 /// A stream whose place is taken only where it is read: moving there makes new numbers.
@@ -96,6 +99,7 @@ impl<'a> Draw<'a> {
             inclusion: vec![],
             expected: Default::default(),
             expects: None,
+            space: groups::TokenSpace::default(),
         }
     }
 
@@ -262,9 +266,14 @@ impl<'a> Draw<'a> {
         if !all_slots || !self.sequences.as_ref().is_some_and(short) {
             return false;
         }
+        let (mut sums, mut rng) = (vec![], Xoshiro256PlusPlus::from_rng(&mut self.ffn));
         for (sequence, length) in self.sequences() {
             self.rates_of(sequence);
-            rule.draw_tokens(&self.rates.ffn, length, &mut self.ffn, out);
+            sums.clear();
+            groups::push_sums(&self.rates.ffn, rule.groups as usize, &mut sums);
+            let tokens = [0; groups::SHORT as usize];
+            let drawn = (&sums[..], &tokens[..length as usize]);
+            rule.draw_tokens(drawn, &mut rng, &mut self.space, out);
         }
         true
     }

@@ -37,7 +37,7 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{inclusion, sample};
+use super::{exponentials, inclusion, sample};
 use crate::base::streams::Streams;
 pub use crate::workload::{Latents, Law, LayerLaw, Lengths};
 use crate::workload::{Persistence, Recording, SequenceCounts};
@@ -62,11 +62,7 @@ impl LayerLaw {
         for (z, mu) in out.iter_mut().zip(&self.log_weights) {
             *z += mu;
         }
-        let most = out.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        for z in out.iter_mut() {
-            *z = inclusion::exp_of_negative(*z - most);
-        }
-        most
+        exponentials::over_largest(out)
     }
 
     /// The law of some of the experts, whose latents have `rank` dimensions.

@@ -24,7 +24,9 @@
 //! Bytes that stay on their GPU take no network. A member with nothing to send or to receive is
 //! done at `t0`, without startup.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::rc::Rc;
 
 use super::{
     Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates, NetworkReport,
@@ -45,12 +47,15 @@ pub struct ClosedForm<'a> {
     topology: &'a Topology,
     rates: Rates,
     waiting: BTreeMap<ExchangeId, Waiting>,
-    deliveries: BTreeSet<Delivery>,
-    routes: BTreeMap<Vec<GpuId>, Routes>,
+    /// Soonest first.
+    deliveries: BinaryHeap<Reverse<Delivery>>,
+    routes: BTreeMap<Vec<GpuId>, Rc<Routes>>,
     /// Bytes and flows over each link, zero between exchanges.
     load: Vec<u64>,
     flows: Vec<u32>,
     drain: Vec<SimDuration>,
+    /// What a flow takes at its fair share of each link, over its bytes.
+    fair: Vec<f64>,
     touched: Vec<LinkId>,
     /// Bytes over each link, all exchanges together.
     moved: Vec<u64>,
@@ -107,7 +112,8 @@ impl Routes {
     /// The links that a transfer crosses, its relay's included.
     fn of(&self, transfer: &Relayed) -> impl Iterator<Item = LinkId> + use<'_> {
         let first = self.between_ranks(transfer.from, transfer.via);
-        let then = self.between_ranks(transfer.via, transfer.to);
+        let direct = transfer.via == transfer.to;
+        let then = if direct { &[] } else { self.between_ranks(transfer.via, transfer.to) };
         first.iter().chain(then).copied()
     }
 }
@@ -121,11 +127,12 @@ impl<'a> ClosedForm<'a> {
             topology,
             rates: rates.into(),
             waiting: BTreeMap::new(),
-            deliveries: BTreeSet::new(),
+            deliveries: BinaryHeap::new(),
             routes: BTreeMap::new(),
             load: vec![0; links],
             flows: vec![0; links],
             drain: vec![SimDuration::ZERO; links],
+            fair: vec![0.0; links],
             touched: Vec::new(),
             moved: vec![0; links],
             busy_until: vec![SimTime::ZERO; links],
@@ -153,18 +160,16 @@ impl<'a> ClosedForm<'a> {
     fn start(&mut self, now: SimTime, id: ExchangeId, waiting: &Waiting) {
         let exchange = &waiting.exchange;
         let members = exchange.members();
-        let routes = match self.routes.remove(members) {
-            Some(kept) => kept,
-            None => Routes::between(self.topology, members),
-        };
+        let routes = self.routes_between(members);
         self.drain_links(exchange, &routes);
         let startup = self.startup_of(exchange);
         let transfers = self.transfer_times(exchange, &routes, &startup);
         let mut last = SimDuration::ZERO;
-        for rank in 0..members.len() {
-            let after = self.time_of(rank, exchange, &transfers, routes.longest, &startup);
+        for (rank, (volume, slowest)) in exchange.volumes().into_iter().zip(&transfers).enumerate()
+        {
+            let after = time_of(volume, slowest, routes.longest, &startup);
             last = last.max(after);
-            self.deliveries.insert(Delivery { at: now + after, exchange: id, rank });
+            self.deliveries.push(Reverse(Delivery { at: now + after, exchange: id, rank }));
         }
         if last > SimDuration::ZERO {
             self.account(now, waiting, &routes, last);
@@ -173,14 +178,22 @@ impl<'a> ClosedForm<'a> {
             self.moved[link.index()] += std::mem::take(&mut self.load[link.index()]);
             self.flows[link.index()] = 0;
         }
-        if members.len() <= MAX_KEPT_MEMBERS {
-            self.routes.insert(members.to_vec(), routes);
+    }
+
+    fn routes_between(&mut self, members: &[GpuId]) -> Rc<Routes> {
+        if let Some(kept) = self.routes.get(members) {
+            return Rc::clone(kept);
         }
+        let routes = Rc::new(Routes::between(self.topology, members));
+        if members.len() <= MAX_KEPT_MEMBERS {
+            self.routes.insert(members.to_vec(), Rc::clone(&routes));
+        }
+        routes
     }
 
     /// Fills `drain` with `D_l / c_l` for every link that carries something.
     fn drain_links(&mut self, exchange: &Exchange, routes: &Routes) {
-        for transfer in exchange.transfers() {
+        exchange.transfers().for_each(|transfer| {
             for link in routes.of(&transfer) {
                 if self.flows[link.index()] == 0 {
                     self.touched.push(link);
@@ -188,10 +201,10 @@ impl<'a> ClosedForm<'a> {
                 self.load[link.index()] += transfer.bytes.0;
                 self.flows[link.index()] += 1;
             }
-        }
+        });
+        let rates = self.rates.of(exchange.carries());
         for &link in &self.touched {
             let bytes = Bytes(self.load[link.index()]);
-            let rates = self.rates.of(exchange.carries());
             let capacity = self.capacity_of(link, self.flows[link.index()], rates);
             self.drain[link.index()] = capacity.time_for(bytes);
         }
@@ -206,7 +219,7 @@ impl<'a> ClosedForm<'a> {
     ) -> Vec<SlowestOf> {
         let node = |rank: usize| self.topology.node_of(exchange.members()[rank]);
         let mut slowest = vec![SlowestOf::default(); exchange.members().len()];
-        for transfer in exchange.transfers() {
+        exchange.transfers().for_each(|transfer| {
             let drained = routes.of(&transfer).map(|link| self.drain[link.index()]).max();
             let alone = startup.pair_ceiling.map(|ceiling| ceiling.time_for(transfer.bytes));
             let time = drained.unwrap_or_default().max(alone.unwrap_or_default());
@@ -217,7 +230,7 @@ impl<'a> ClosedForm<'a> {
                 let fed = &mut slowest[transfer.to].fed;
                 *fed = (*fed).max(time);
             }
-        }
+        });
         if exchange.forwarding() != Forwarding::None {
             for Relayed { from, to, .. } in exchange.transfers() {
                 if exchange.is_second_hop(node(from) == node(to)) {
@@ -246,47 +259,31 @@ impl<'a> ClosedForm<'a> {
         if together { rates.within_node } else { rates.across_nodes }
     }
 
-    /// Equation (3) for one member, from `t0` on.
-    fn time_of(
-        &self,
-        rank: usize,
-        exchange: &Exchange,
-        slowest: &[SlowestOf],
-        longest: SimDuration,
-        startup: &Startup,
-    ) -> SimDuration {
-        let [bytes, peers] = exchange.volume_of(rank);
-        if peers == 0 {
-            return SimDuration::ZERO;
-        }
-        startup.time_of(Bytes(bytes), peers, longest) + slowest[rank].any
-    }
-
     /// Notes what is known of the error of an exchange that ends `last` after its last join.
     fn account(&mut self, now: SimTime, waiting: &Waiting, routes: &Routes, last: SimDuration) {
         let exchange = &waiting.exchange;
         let (mut flows, mut inner) = (0, SimDuration::ZERO);
         let (mut largest, mut latest) = (0, 0.0_f64);
         let busiest = self.touched.iter().copied().max_by_key(|link| self.drain[link.index()]);
-        // What a flow takes at its fair share of a link, over its bytes.
-        let fair = |link: LinkId| {
+        for link in &self.touched {
             let l = link.index();
-            self.drain[l].secs() * f64::from(self.flows[l]) / (self.load[l] as f64).max(1.0)
-        };
-        for transfer in exchange.transfers() {
+            let (drain, load) = (self.drain[l].secs(), (self.load[l] as f64).max(1.0));
+            self.fair[l] = drain * f64::from(self.flows[l]) / load;
+        }
+        exchange.transfers().for_each(|transfer| {
             flows += 1;
             let hops = routes.of(&transfer).count();
             for (hop, link) in routes.of(&transfer).enumerate() {
                 if Some(link) == busiest {
                     largest = largest.max(transfer.bytes.0);
                 }
-                latest = latest.max(transfer.bytes.0 as f64 * fair(link));
+                latest = latest.max(transfer.bytes.0 as f64 * self.fair[link.index()]);
                 // Behind a relay, ports lie in the middle of a route.
                 if hop > 0 && hop + 1 < hops && !self.is_port(link) {
                     inner = inner.max(self.drain[link.index()]);
                 }
             }
-        }
+        });
         let mut overlaps = false;
         for link in &self.touched {
             let busy = &mut self.busy_until[link.index()];
@@ -351,6 +348,19 @@ impl<'a> ClosedForm<'a> {
     }
 }
 
+/// Equation (3) for a member that exchanges these bytes with so many others, from `t0` on.
+fn time_of(
+    [bytes, peers]: [u64; 2],
+    slowest: &SlowestOf,
+    longest: SimDuration,
+    startup: &Startup,
+) -> SimDuration {
+    if peers == 0 {
+        return SimDuration::ZERO;
+    }
+    startup.time_of(Bytes(bytes), peers, longest) + slowest.any
+}
+
 impl Network for ClosedForm<'_> {
     fn open(&mut self, id: ExchangeId, exchange: Exchange) {
         let missing = exchange.members().len();
@@ -374,15 +384,15 @@ impl Network for ClosedForm<'_> {
     }
 
     fn next_delivery(&mut self) -> Option<SimTime> {
-        self.deliveries.first().map(|delivery| delivery.at)
+        self.deliveries.peek().map(|Reverse(delivery)| delivery.at)
     }
 
     fn deliver(&mut self, now: SimTime, delivered: &mut Vec<Delivery>) {
-        while let Some(&first) = self.deliveries.first() {
+        while let Some(&Reverse(first)) = self.deliveries.peek() {
             if first.at > now {
                 break;
             }
-            self.deliveries.pop_first();
+            self.deliveries.pop();
             delivered.push(first);
         }
     }

@@ -120,10 +120,10 @@ impl Exchange {
 
     /// All transfers that take the network: sender, receiver, bytes, and who passes them on.
     pub fn transfers(&self) -> impl Iterator<Item = Relayed> + '_ {
-        let ranks = self.members.len();
-        let direct = (0..ranks * ranks).map(move |cell| {
-            let (from, to) = (cell / ranks, cell % ranks);
-            Relayed { from, via: to, to, bytes: self.bytes[cell] }
+        let rows = self.bytes.chunks_exact(self.members.len().max(1)).enumerate();
+        let direct = rows.flat_map(|(from, row)| {
+            let cell = move |(to, &bytes): (usize, &Bytes)| Relayed { from, via: to, to, bytes };
+            row.iter().enumerate().map(cell)
         });
         let all = direct.chain(self.relayed.iter().copied());
         all.filter(|transfer| transfer.from != transfer.to && transfer.bytes.0 > 0)
@@ -147,22 +147,37 @@ impl Exchange {
         }
     }
 
-    /// Bytes that a member sends or receives, whichever is more, what it passes on included, and how many
+    /// By rank, bytes that a member sends or receives, whichever is more, what it passes on included, and how many
     /// others it exchanges them with.
-    pub(super) fn volume_of(&self, rank: usize) -> [u64; 2] {
-        let (mut out, mut into, mut peers) = (0, 0, 0);
-        for peer in (0..self.members().len()).filter(|&peer| peer != rank) {
-            let (sent, received) = (self.bytes(rank, peer).0, self.bytes(peer, rank).0);
-            out += sent;
-            into += received;
-            peers += u64::from(sent + received > 0);
+    pub(super) fn volumes(&self) -> Vec<[u64; 2]> {
+        let ranks = self.members.len();
+        let (mut out, mut into, mut peers) = (vec![0; ranks], vec![0; ranks], vec![0; ranks]);
+        for one in 0..ranks {
+            for other in 0..one {
+                let (there, back) = (self.bytes(one, other).0, self.bytes(other, one).0);
+                out[one] += there;
+                into[other] += there;
+                out[other] += back;
+                into[one] += back;
+                let meet = u64::from(there + back > 0);
+                peers[one] += meet;
+                peers[other] += meet;
+            }
         }
-        for relayed in self.relayed().iter().filter(|relayed| relayed.bytes.0 > 0) {
-            let Relayed { from, via, to, bytes } = *relayed;
-            out += if rank == from || rank == via { bytes.0 } else { 0 };
-            into += if rank == to || rank == via { bytes.0 } else { 0 };
-            peers += u64::from(rank == from || rank == to || rank == via);
+        for &Relayed { from, via, to, bytes } in &self.relayed {
+            if bytes.0 == 0 {
+                continue;
+            }
+            // Each rank once, whatever it is in the transfer.
+            let distinct = |ranks: &mut Vec<u64>, of: &[usize], by: u64| {
+                let first = |&(at, rank): &(usize, &usize)| !of[..at].contains(rank);
+                of.iter().enumerate().filter(first).for_each(|(_, &rank)| ranks[rank] += by);
+            };
+            distinct(&mut out, &[from, via], bytes.0);
+            distinct(&mut into, &[to, via], bytes.0);
+            distinct(&mut peers, &[from, via, to], 1);
         }
-        [out.max(into), peers]
+        let larger = out.into_iter().zip(into).map(|(out, into)| out.max(into));
+        larger.zip(peers).map(|(bytes, peers)| [bytes, peers]).collect()
     }
 }

@@ -310,11 +310,10 @@ impl Network for FlowNetwork<'_> {
         self.network_report.exchanges += u64::from(flows > 0);
         self.network_report.certified = self.network_report.exchanges;
         self.network_report.flows += flows;
-        let startup = (0..ranks).map(|rank| {
-            let [bytes, peers] = exchange.volume_of(rank);
-            rates.time_of(Bytes(bytes), peers, latency[rank])
-        });
-        let startup = startup.collect();
+        let volumes = exchange.volumes().into_iter().zip(&latency);
+        let startup = volumes
+            .map(|([bytes, peers], &latency)| rates.time_of(Bytes(bytes), peers, latency))
+            .collect();
         let (joined, ceiling) = (vec![None; ranks], rates.pair_ceiling);
         let delivered = vec![false; ranks];
         let open = InFlight {

@@ -112,10 +112,10 @@ impl Dispatch {
     /// The combine.
     pub fn combine_exchange(&self, members: Vec<GpuId>) -> Exchange {
         let ranks = members.len();
-        let smaller = |Bytes(bytes): Bytes| {
-            let scaled =
-                u128::from(bytes) * u128::from(self.slot[1]) / u128::from(self.slot[0].max(1));
-            Bytes(scaled as u64)
+        let [there, back] = [self.slot[0].max(1), self.slot[1]];
+        let smaller = |Bytes(bytes): Bytes| match bytes.checked_mul(back) {
+            Some(scaled) => Bytes(scaled / there),
+            None => Bytes((u128::from(bytes) * u128::from(back) / u128::from(there)) as u64),
         };
         let cells = (0..ranks * ranks)
             .map(|cell| smaller(self.cells[(cell % ranks) * ranks + cell / ranks]));

@@ -14,17 +14,19 @@
 //!
 //! Sequences of up to [`SHORT`] tokens in the batch, as in decoding, take fewer draws token by token than (1)
 //! needs: arrivals t_i ~ Exp(w_i/Σw) of all experts, the M groups with the best two scores 1/(1 + t), and the
-//! K first arrivals within them. Nothing is approximated there.
+//! K first arrivals within them (see `tokens`). Nothing is approximated there.
 
-mod arrivals;
+mod tokens;
 
-use arrivals::{Arrivals, Rates, Sums, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
+use super::exponentials::absences;
 use super::inclusion;
 use super::sample::{self, Expected};
 use crate::base::statistics::roots::halley_step;
+
+pub(in crate::gate) use tokens::TokenSpace;
 
 /// Tokens of a sequence of which groups are drawn, at least and at most.
 const GROUP_TOKENS: (u32, u32) = (16, 256);
@@ -88,87 +90,18 @@ impl GroupRule {
         }
         kept
     }
-
-    /// Adds what `tokens` tokens of a sequence choose to `out`, each drawn by its arrivals.
-    pub(in crate::gate) fn draw_tokens(
-        &self,
-        rates: &[f64],
-        tokens: u32,
-        rng: &mut ChaCha8Rng,
-        out: &mut [u32],
-    ) {
-        let per_group = rates.len() / self.groups as usize;
-        let scale = 1.0 / rates.iter().sum::<f64>();
-        let mut space = TokenSpace::default();
-        let groups = || rates.chunks_exact(per_group).map(|rates| Rates(rates, scale));
-        for _ in 0..tokens {
-            self.draw_token(groups, rng, &mut space, out);
-        }
-    }
-
-    /// The same of a sequence whose rates are added up within each group, in units in which all sum to one.
-    pub(in crate::gate) fn draw_pooled(
-        &self,
-        sums: &[f32],
-        tokens: u32,
-        rng: &mut ChaCha8Rng,
-        space: &mut TokenSpace,
-        out: &mut [u32],
-    ) {
-        let per_group = sums.len() / self.groups as usize;
-        for _ in 0..tokens {
-            self.draw_token(|| sums.chunks_exact(per_group).map(Sums), rng, space, out);
-        }
-    }
-
-    /// Adds what one token chooses of experts in these groups to `out`.
-    fn draw_token<W: Weights, I: Iterator<Item = W>>(
-        &self,
-        groups: impl Fn() -> I,
-        rng: &mut ChaCha8Rng,
-        space: &mut TokenSpace,
-        out: &mut [u32],
-    ) {
-        let (most, slots) = (self.most as usize, self.slots.round() as usize);
-        let per_group = out.len() / self.groups as usize;
-        let TokenSpace { arrivals, order, ahead } = space;
-        arrivals.resize_with(self.groups as usize, Arrivals::default);
-        order.clear();
-        for (group, (weights, arrivals)) in groups().zip(&mut *arrivals).enumerate() {
-            arrivals.begin(&weights);
-            let mut score =
-                |at| arrivals.time(&weights, at, rng).map_or(0.0, |time| 1.0 / (1.0 + time));
-            order.push((score(0) + score(1), group));
-        }
-        order.select_nth_unstable_by(most - 1, |a, b| b.0.total_cmp(&a.0));
-        // When the next of each group comes, and how many of it were taken.
-        ahead.clear();
-        ahead.extend(order[..most].iter().map(|&(_, group)| (arrivals[group].known(0), 0)));
-        let mut last: Option<usize> = None;
-        for _ in 0..slots {
-            if let Some(at) = last {
-                let group = order[at].1;
-                if let Some(weights) = groups().nth(group) {
-                    ahead[at].0 = arrivals[group].time(&weights, ahead[at].1, rng);
-                }
-            }
-            let soonest =
-                ahead.iter().enumerate().filter_map(|(at, (time, _))| Some(((*time)?, at)));
-            let Some((_, at)) = soonest.min_by(|a, b| a.0.total_cmp(&b.0)) else { break };
-            let group = order[at].1;
-            out[group * per_group + arrivals[group].who(ahead[at].1)] += 1;
-            ahead[at].1 += 1;
-            last = Some(at);
-        }
-    }
 }
 
-/// What drawing a token needs room for, kept from token to token.
-#[derive(Debug, Default)]
-pub(in crate::gate) struct TokenSpace {
-    arrivals: Vec<Arrivals>,
-    order: Vec<(f64, usize)>,
-    ahead: Vec<(Option<f64>, usize)>,
+/// Appends rates to `sums`, added up within each group, in units in which all sum to one.
+pub(in crate::gate) fn push_sums(rates: &[f64], groups: usize, sums: &mut Vec<f32>) {
+    let total: f64 = rates.iter().sum();
+    for group in rates.chunks_exact(rates.len() / groups) {
+        let mut sum = 0.0;
+        sums.extend(group.iter().map(|rate| {
+            sum += rate / total;
+            sum as f32
+        }));
+    }
 }
 
 /// Scores of groups, of which a token's first expert comes at the first rate and the next at the second.
@@ -236,9 +169,7 @@ fn within_chance(rates: &[f64], chance: &[f64], slots: f64, out: &mut Vec<f64>) 
     // Steps grow shorter by their cube; the bound is for rates that are no numbers.
     for _ in 0..200 {
         let (mut absent, mut slope, mut bend) = (0.0, 0.0, 0.0);
-        for (gone, rate) in out.iter_mut().zip(rates) {
-            *gone = inclusion::exp_of_negative(-rate * time);
-        }
+        absences(rates, time, out);
         for ((gone, rate), q) in out.iter().zip(rates).zip(chance) {
             let gone = q * gone;
             absent += gone;
@@ -295,8 +226,9 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
     use rand_distr::{Distribution, Exp1};
+    use rand_xoshiro::Xoshiro256PlusPlus;
 
-    use super::{GroupRule, within_chance};
+    use super::{GroupRule, TokenSpace, push_sums, within_chance};
     use crate::gate::scheme::{GroupLimited, Scheme, Scores};
 
     /// Tokens drawn by arrivals group by group choose as the scheme does from scores of all experts.
@@ -311,9 +243,12 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut drawn = vec![0; experts];
         let rule = GroupRule { groups, most, slots: k as f64 };
+        let (mut sums, mut space) = (vec![], TokenSpace::default());
+        push_sums(&rates, 8, &mut sums);
+        let mut quick = Xoshiro256PlusPlus::seed_from_u64(1);
         for _ in 0..tokens {
             let mut one = vec![0; experts];
-            rule.draw_tokens(&rates, 1, &mut rng, &mut one);
+            rule.draw_tokens((&sums, &[0]), &mut quick, &mut space, &mut one);
             let used = one.chunks(8).filter(|group| group.iter().sum::<u32>() > 0).count();
             assert!(used <= 4 && one.iter().sum::<u32>() == 8 && one.iter().all(|n| *n < 2));
             drawn.iter_mut().zip(one).for_each(|(sum, n)| *sum += n);

@@ -12,6 +12,7 @@
 //! Exact for equal weights. One choice has π_i = w_i / Σw in place of (1), exactly. For N ≥ 8 and K ≥ 2 the relative error of π_i stays below 3 % at
 //! log-normal weights of spread 1.
 
+use super::exponentials::absences;
 use crate::base::statistics::roots::{halley_step, newton};
 
 /// The time t at which `expected` of the experts with these rates are expected to have arrived.
@@ -55,9 +56,7 @@ pub(in crate::gate) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f6
     let mut time = -number * (-expected / number).ln_1p() / total;
     loop {
         let (mut absent, mut slope, mut bend) = (0.0, 0.0, 0.0);
-        for (gone, rate) in out.iter_mut().zip(rates) {
-            *gone = exp_of_negative(-rate * time);
-        }
+        absences(rates, time, out);
         for (gone, rate) in out.iter().zip(rates) {
             absent += gone;
             slope += rate * gone;
@@ -74,32 +73,6 @@ pub(in crate::gate) fn from_rates(rates: &[f64], expected: f64, out: &mut Vec<f6
         }
         time += step;
     }
-}
-
-/// eˣ for x ≤ 0, to 10⁻¹¹ of its value, written so that compilers take several x at once.
-///
-/// 2ⁿ by the bits of n, and a Taylor polynomial of degree 9 within ½·ln 2 of zero.
-pub(in crate::gate) fn exp_of_negative(x: f64) -> f64 {
-    const LOG2_E: f64 = std::f64::consts::LOG2_E;
-    // Adding and subtracting 1.5·2⁵² rounds to the nearest whole number.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    let x = x.max(-700.0);
-    let rounded = x * LOG2_E + ROUND;
-    let n = rounded - ROUND;
-    let r = x - n * std::f64::consts::LN_2;
-    let p = 1.0 / 362_880.0;
-    let p = p * r + 1.0 / 40_320.0;
-    let p = p * r + 1.0 / 5_040.0;
-    let p = p * r + 1.0 / 720.0;
-    let p = p * r + 1.0 / 120.0;
-    let p = p * r + 1.0 / 24.0;
-    let p = p * r + 1.0 / 6.0;
-    let p = p * r + 0.5;
-    let p = p * r + 1.0;
-    let p = p * r + 1.0;
-    // The low bits of `rounded` hold n; moved to the exponent they are 2ⁿ.
-    let power = (rounded.to_bits() << 52).wrapping_add(1023 << 52);
-    p * f64::from_bits(power)
 }
 
 /// Scales `shares` to probabilities that sum to `expected`, none above one.
@@ -140,15 +113,6 @@ const MOST_CERTAIN: f64 = 1.0 - 1e-12;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exponentials_are_those_of_the_library() {
-        for i in 0..200_000 {
-            let x = -f64::from(i) * 0.003_7;
-            let (got, want) = (exp_of_negative(x), x.max(-700.0).exp());
-            assert!((got / want - 1.0).abs() < 1e-10, "{x}: {got}, not {want}");
-        }
-    }
 
     #[test]
     fn inclusions_sum_to_what_is_expected_and_follow_one_time() {

@@ -1,8 +1,13 @@
 //! Counts of a GPU whose sequences are members of a pool: the layer's pool, and what its members expect.
 
+use std::iter::repeat_n;
+
+use rand_chacha::rand_core::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
 use super::Draw;
 use crate::gate::Gate;
-use crate::gate::choosing::groups::{GroupRule, TokenSpace};
+use crate::gate::choosing::groups::{GroupRule, push_sums};
 use crate::gate::sequences::{Pool, RatePool};
 use crate::workload::Scheme;
 
@@ -40,10 +45,11 @@ impl Draw<'_> {
         let pool = pool.get_or_init(|| rate_pool_of(self.gate, self.layer_number));
         let Some(sequences) = &self.sequences else { return false };
         let members = sequences.members(self.gate.streams, self.gpu);
-        let mut space = TokenSpace::default();
-        for (member, (_, length)) in members.zip(self.sequences()) {
-            rule.draw_pooled(pool.of_member(member), length, &mut self.ffn, &mut space, out);
-        }
+        let lengths = self.sequences().into_iter().map(|(_, length)| length as usize);
+        let of = members.zip(lengths).flat_map(|(member, length)| repeat_n(member, length));
+        let tokens: Vec<usize> = of.collect();
+        let mut rng = Xoshiro256PlusPlus::from_rng(&mut self.ffn);
+        rule.draw_tokens((pool.sums(), &tokens), &mut rng, &mut self.space, out);
         true
     }
 }
@@ -55,8 +61,8 @@ fn rate_pool_of(gate: &Gate, layer: u32) -> RatePool {
         Scheme::GroupLimited { groups, .. } => groups as usize,
         _ => 1,
     };
-    RatePool::of((gate.experts.ffn as usize, groups), |member, out| {
-        out.extend_from_slice(&draw.rates_of(member).ffn);
+    RatePool::of(gate.experts.ffn as usize, |member, sums| {
+        push_sums(&draw.rates_of(member).ffn, groups, sums);
     })
 }
 

@@ -74,37 +74,21 @@ impl Pool {
 /// The rates of each member in one layer, for gates whose tokens choose among groups of experts.
 #[derive(Clone, Debug)]
 pub(in crate::gate) struct RatePool {
-    experts: usize,
     /// `[member × expert]`, added up within each group; all of a member sum to one.
     sums: Vec<f32>,
 }
 
 impl RatePool {
-    /// A pool of members whose rates `of` tells.
-    pub(in crate::gate) fn of(
-        (experts, groups): (usize, usize),
-        mut of: impl FnMut(usize, &mut Vec<f64>),
-    ) -> Self {
+    /// A pool of members, for each of which `of` appends such a row.
+    pub(in crate::gate) fn of(experts: usize, mut of: impl FnMut(usize, &mut Vec<f32>)) -> Self {
         let mut sums = Vec::with_capacity(MEMBERS * experts);
-        let mut rates = vec![];
-        for member in 0..MEMBERS {
-            rates.clear();
-            of(member, &mut rates);
-            let total: f64 = rates.iter().sum();
-            for group in rates.chunks_exact(experts / groups) {
-                let mut sum = 0.0;
-                sums.extend(group.iter().map(|rate| {
-                    sum += rate / total;
-                    sum as f32
-                }));
-            }
-        }
-        Self { experts, sums }
+        (0..MEMBERS).for_each(|member| of(member, &mut sums));
+        Self { sums }
     }
 
-    /// The rates of a member, added up within each group.
-    pub(in crate::gate) fn of_member(&self, member: usize) -> &[f32] {
-        &self.sums[member * self.experts..][..self.experts]
+    /// The rates of all members, one after another.
+    pub(in crate::gate) fn sums(&self) -> &[f32] {
+        &self.sums
     }
 }
 

@@ -1,0 +1,265 @@
+//! Tokens that choose among groups of experts, drawn by arrivals, a block of them at once.
+//!
+//! Experts of rates w arrive at exponential times. Of a group whose rates sum to S the first comes at t₁ = E/S, is
+//! expert i with probability w_i/S, and the next comes after a wait E'/(S − w_i). These two decide the score of the
+//! group, 1/(1 + t₁) + 1/(1 + t₂). Of the M best groups the K soonest experts are taken; who an expert is, is drawn when
+//! it is taken, among those of its group that have not come, in proportion to their rates.
+//!
+//! What every token needs is done in loops over a block, compiled for the widest vectors that the machine has. They
+//! compute in single precision, so chances are right to 2⁻²⁴, and reorder or fuse nothing, so results are the same on
+//! every machine. Random words come from a generator as quick as the rest, which the caller's stream sets going.
+
+use pulp::{Arch, NullaryFnOnce};
+use rand_chacha::rand_core::Rng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::{GroupRule, USUAL};
+use lines::Lines;
+
+mod lines;
+
+/// Tokens drawn together: their rates stay in the nearest cache.
+const BLOCK: usize = 32;
+/// Experts of a group of DeepSeek-V3.
+const USUAL_GROUP: usize = 32;
+/// Stands for the rates of a group that are used up but for rounding: whoever is left comes very late.
+const NEXT_TO_NOTHING: f32 = 1e-30;
+
+/// What drawing tokens needs room for, kept from block to block.
+#[derive(Debug, Default)]
+pub(in crate::gate) struct TokenSpace {
+    cells: Cells,
+    lines: Lines,
+}
+
+/// What is drawn of each token and group, and of each token and slot.
+#[derive(Debug, Default)]
+struct Cells {
+    /// Random words: who comes first in each cell, when the first and the second do, and for each slot when the next of
+    /// a group comes and who it is.
+    words: Vec<u32>,
+    /// Waits by the words that say when.
+    waits: Vec<f32>,
+    /// Who comes first, the rates of the group, and of its others.
+    first: Vec<u32>,
+    whole: Vec<f32>,
+    left: Vec<f32>,
+    /// When the first and the second come, and the score that makes.
+    times: [Vec<f32>; 2],
+    scores: Vec<f32>,
+    /// Groups of the token with a better score.
+    better: Vec<u32>,
+}
+
+impl GroupRule {
+    /// Adds what tokens choose to `out`. `sums` has rows of rates added up within each group, each row in units in which
+    /// all its rates sum to one; a token is of the sequence with the row of this number.
+    pub(in crate::gate) fn draw_tokens(
+        &self,
+        (sums, tokens): (&[f32], &[usize]),
+        rng: &mut Xoshiro256PlusPlus,
+        space: &mut TokenSpace,
+        out: &mut [u32],
+    ) {
+        for tokens in tokens.chunks(BLOCK) {
+            Arch::new().dispatch(Block { rule: self, sums, tokens, rng, space, out });
+        }
+    }
+}
+
+/// Tokens that are drawn together.
+struct Block<'a> {
+    rule: &'a GroupRule,
+    sums: &'a [f32],
+    tokens: &'a [usize],
+    rng: &'a mut Xoshiro256PlusPlus,
+    space: &'a mut TokenSpace,
+    out: &'a mut [u32],
+}
+
+impl NullaryFnOnce for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { rule, sums, tokens, rng, space: TokenSpace { cells, lines }, out } = self;
+        let (experts, groups) = (out.len(), rule.groups as usize);
+        let slots = rule.slots.round() as usize;
+        cells.draw([tokens.len(), groups, slots], rng);
+        for (at, &token) in tokens.iter().enumerate() {
+            let row = &sums[token * experts..][..experts];
+            cells.draw_first(at * groups, row, experts / groups);
+        }
+        cells.score(groups);
+        lines.begin(cells, [tokens.len(), groups, rule.most as usize], experts / groups);
+        // Slot by slot: what one token does need not wait for what another does.
+        for slot in 0..slots {
+            for (at, &token) in tokens.iter().enumerate() {
+                let drawn = cells.of_slot(at * slots + slot);
+                let row = &sums[token * experts..][..experts];
+                lines.take(cells, [at, groups], drawn, row, rng, out);
+            }
+        }
+    }
+}
+
+impl Cells {
+    /// Draws random words and waits.
+    #[inline(always)]
+    fn draw(&mut self, [tokens, groups, slots]: [usize; 3], rng: &mut Xoshiro256PlusPlus) {
+        let cells = tokens * groups;
+        self.words.resize((3 * cells + 2 * tokens * slots).next_multiple_of(2), 0);
+        let pairs = self.words.as_chunks_mut::<2>().0;
+        for pair in pairs {
+            let both = rng.next_u64();
+            *pair = [both as u32, (both >> 32) as u32];
+        }
+        self.waits.resize(2 * cells + tokens * slots, 0.0);
+        for (wait, &word) in self.waits.iter_mut().zip(&self.words[cells..]) {
+            *wait = exponential(word);
+        }
+        self.first.resize(cells, 0);
+        self.better.resize(cells, 0);
+        let [first, second] = &mut self.times;
+        for of_cells in [&mut self.whole, &mut self.left, first, second, &mut self.scores] {
+            of_cells.resize(cells, 0.0);
+        }
+    }
+
+    /// What was drawn of a slot: a wait, and a word that says who.
+    #[inline(always)]
+    fn of_slot(&self, slot: usize) -> (f32, u32) {
+        let (cells, waits) = (self.first.len(), self.waits.len());
+        (self.waits[2 * cells + slot], self.words[cells + waits + slot])
+    }
+
+    /// Draws who comes first in each group of the token whose cells begin here.
+    #[inline(always)]
+    fn draw_first(&mut self, begin: usize, row: &[f32], per_group: usize) {
+        for (cell, sums) in (begin..).zip(row.chunks_exact(per_group)) {
+            let whole = sums[per_group - 1];
+            let expert = place_of(whole * uniform(self.words[cell]), sums);
+            self.first[cell] = expert as u32;
+            self.whole[cell] = whole;
+            self.left[cell] = whole - rate_of(expert, sums);
+        }
+    }
+
+    /// When the first two of each group come; its score, the sigmoids of −ln(time) of both; and how many are better.
+    #[inline(always)]
+    fn score(&mut self, groups: usize) {
+        let cells = self.scores.len();
+        let [first, second] = &mut self.times;
+        let (soon, then) = (&self.waits[..cells], &self.waits[cells..][..cells]);
+        let (first, second, scores) =
+            (&mut first[..cells], &mut second[..cells], &mut self.scores[..cells]);
+        let (whole, left) = (&self.whole[..cells], &self.left[..cells]);
+        for cell in 0..cells {
+            first[cell] = soon[cell] / whole[cell].max(NEXT_TO_NOTHING);
+            second[cell] = first[cell] + then[cell] / left[cell].max(NEXT_TO_NOTHING);
+            scores[cell] = 1.0 / (1.0 + first[cell]) + 1.0 / (1.0 + second[cell]);
+        }
+        let tokens = scores.chunks_exact(groups).zip(self.better.chunks_exact_mut(groups));
+        for (scores, better) in tokens {
+            match (<&[f32; USUAL]>::try_from(scores), <&mut [u32; USUAL]>::try_from(&mut *better)) {
+                // A number of groups that the compiler knows takes half the time.
+                (Ok(scores), Ok(better)) => count_better(scores, better),
+                _ => count_better(scores, better),
+            }
+        }
+    }
+}
+
+/// How many groups have a better score than each; of equals, the lower number is better.
+#[inline(always)]
+fn count_better(scores: &[f32], better: &mut [u32]) {
+    better.fill(0);
+    for (other, &score) in scores.iter().enumerate() {
+        for (group, (better, &own)) in better.iter_mut().zip(scores).enumerate() {
+            *better += u32::from((score > own) | ((score == own) & (other < group)));
+        }
+    }
+}
+
+/// Whose share of a group's rates this mass lies in. Compared with all at once, which is sooner than to search.
+#[inline(always)]
+fn place_of(mass: f32, sums: &[f32]) -> usize {
+    let below = match <&[f32; USUAL_GROUP]>::try_from(sums) {
+        Ok(sums) => count_up_to(mass, sums),
+        Err(_) => count_up_to(mass, sums),
+    };
+    (below as usize).min(sums.len() - 1)
+}
+
+#[inline(always)]
+fn count_up_to(mass: f32, sums: &[f32]) -> u32 {
+    let mut below = 0;
+    for sum in sums {
+        below += u32::from(*sum <= mass);
+    }
+    below
+}
+
+#[inline(always)]
+fn rate_of(expert: usize, sums: &[f32]) -> f32 {
+    sums[expert] - if expert == 0 { 0.0 } else { sums[expert - 1] }
+}
+
+/// One of 2²⁴ parts of the way from 0 to 1.
+#[inline(always)]
+fn uniform(word: u32) -> f32 {
+    const PART: f32 = 1.0 / 16_777_216.0;
+    (word >> 8).cast_signed() as f32 * PART
+}
+
+/// An exponential variable of mean one: −ln of the middle of one of 2²⁴ parts of the way from 0 to 1.
+///
+/// With u = 2ⁿ(1 + f), f within √½ − 1 and √2 − 1, and s = f/(2 + f): ln(1 + f) = 2 artanh s, by its series in s² up to
+/// s⁹ with the remainder in the last coefficient.
+#[inline(always)]
+fn exponential(word: u32) -> f32 {
+    const HALF_ROOT: u32 = 0x3f35_04f3;
+    const ONE: u32 = 0x3f80_0000;
+    const PART: f32 = 1.0 / 16_777_216.0;
+    let u = ((word >> 8).cast_signed() as f32 + 0.5) * PART;
+    let bits = u.to_bits() + (ONE - HALF_ROOT);
+    let n = (bits >> 23).cast_signed() - 127;
+    let f = f32::from_bits((bits & 0x007f_ffff) + HALF_ROOT) - 1.0;
+    let s = f / (2.0 + f);
+    let z = s * s;
+    let series = 2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * 0.242_790_8));
+    -(n as f32 * std::f32::consts::LN_2 + (2.0 * s + s * z * series))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn waits_are_minus_the_logarithm_of_the_part() {
+        for step in 0..4_000_000_u32 {
+            let word = step.wrapping_mul(1_073);
+            let u = (f64::from((word >> 8) as f32 + 0.5)) / 16_777_216.0;
+            let (got, want) = (f64::from(exponential(word)), -u.ln());
+            assert!((got - want).abs() <= 4e-7 * want, "{word}: {got}, not {want}");
+        }
+        assert_eq!(exponential(u32::MAX), 0.0);
+        assert!(exponential(0) > 17.3);
+    }
+
+    /// Experts are used up and rates lost to rounding: every token has all its slots nevertheless.
+    #[test]
+    fn a_token_has_all_its_slots_whatever_the_rates() {
+        let rule = GroupRule { groups: 4, most: 2, slots: 4.0 };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let sums = [1.0, 1.0, 0.0, 0.0, 0.0, 1e-12, 0.0, 0.0];
+        let mut space = TokenSpace::default();
+        for _ in 0..1_000 {
+            let mut out = [0; 8];
+            rule.draw_tokens((&sums, &[0]), &mut rng, &mut space, &mut out);
+            assert!(out.iter().all(|n| *n < 2) && out.iter().sum::<u32>() == 4, "{out:?}");
+        }
+    }
+}
