@@ -37,7 +37,6 @@ mod copies;
 mod side;
 mod weights;
 
-pub use copies::Solved;
 use side::{ByBlocks, Row, SIDE, set_one};
 use weights::{Places, Solving};
 
@@ -86,6 +85,16 @@ pub enum Allowed {
     AtMost(usize),
     /// So many experts of every block, equation (5).
     Each(usize),
+}
+
+/// Choices with the weights that explain them.
+#[derive(Debug)]
+pub struct Solved<'a> {
+    chosen: &'a Chosen<'a>,
+    places: Places,
+    weights: Vec<Row>,
+    /// `B_b` of each block.
+    blocks: Vec<Row>,
 }
 
 impl Chosen<'_> {

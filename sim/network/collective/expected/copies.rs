@@ -3,18 +3,8 @@
 use pulp::{Arch, NullaryFnOnce};
 
 use super::side::{Row, SIDE, add, set_one, times, times_one_plus_in};
-use super::weights::{Places, spread};
-use super::{Allowed, Chosen};
-
-/// Choices with the weights that explain them.
-#[derive(Debug)]
-pub struct Solved<'a> {
-    pub(super) chosen: &'a Chosen<'a>,
-    pub(super) places: Places,
-    pub(super) weights: Vec<Row>,
-    /// `B_b` of each block.
-    pub(super) blocks: Vec<Row>,
-}
+use super::weights::spread;
+use super::{Allowed, Solved};
 
 impl Solved<'_> {
     /// Copies to each of `groups`, equation (3), where expert `e` lives in `group_of[e]`.
