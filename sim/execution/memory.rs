@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! FFN experts        L · places per rank · 3·D·H/t · b          redundant copies included           (1)
+//!                    (2·H + D)/t more numbers each with biases
 //! zero-computation   L · 3·D a constant expert · 2              on every rank
 //! shared experts     L · 3·D·H_shared · b                       on every rank
 //! attention          layers · projections · b, norms 2·D · 2    (all heads on every rank)
