@@ -28,6 +28,7 @@
 //! choose more, it is the layer's.
 
 use std::f64::consts::FRAC_PI_2;
+use std::sync::OnceLock;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -43,6 +44,7 @@ use crate::workload::Workload;
 mod drawn;
 mod pool;
 
+use drawn::FfnLaws;
 use pool::MEMBERS;
 pub(super) use pool::{Pool, RatePool};
 
@@ -52,8 +54,11 @@ const CENTRE_PAIRS: usize = 128;
 /// How sequences of a workload differ.
 #[derive(Clone, Debug)]
 pub(super) struct Sequences {
-    /// The law of FFN experts.
+    /// What the laws of all layers' FFN experts have in common; no layer of its own.
     law: Law,
+    /// That of FFN experts, by layer; where it is drawn, it is when the layer is first asked for.
+    ffn: Vec<OnceLock<LayerLaw>>,
+    drawn: Option<FfnLaws>,
     /// That of the other experts, by layer, with the same latents; empty where there are none.
     others: Vec<LayerLaw>,
     /// b, by layer.
@@ -78,7 +83,7 @@ impl Sequences {
             |layer| f64::from(experts.top_k) * super::ffn_share(&experts, &workload.gating, layer);
         let slots: Vec<f64> = (0..layers.len()).map(slots).collect();
         let residual = workload.model.gating_residual;
-        let law = drawn::ffn_law(spread, &slots, layers, residual, streams);
+        let laws = FfnLaws::new(spread, &slots, layers, residual, streams);
         let mut others = vec![];
         if experts.zero_computation.total() > 0 {
             others = drawn::other_laws(spread, layers, residual, streams);
@@ -98,7 +103,9 @@ impl Sequences {
             }
             factors
         };
-        let mut sequences = Self::with(workload, law, others);
+        let mut sequences = Self::with(workload, FfnLaws::in_common(slots[0]), others);
+        sequences.ffn = vec![OnceLock::new(); layers.len()];
+        sequences.drawn = Some(laws);
         if spread.domain_sd > 0.0 {
             sequences.domains = (0..spread.domains).map(domain).collect();
         }
@@ -124,9 +131,9 @@ impl Sequences {
             let weights = |of: &Layer| of.other_weights.iter().map(|w| w.ln()).collect();
             layers.iter().map(|of| LayerLaw::even(weights(of), law.rank)).collect()
         };
-        let laws = cycle().map(|layer| layer.part(law.rank, 0..ffn)).collect();
-        let own = Law { layers: laws, latents: law.latents.clone(), ..*law };
-        let mut sequences = Self::with(workload, own, others);
+        let in_common = Law { layers: vec![], latents: law.latents.clone(), ..*law };
+        let mut sequences = Self::with(workload, in_common, others);
+        sequences.ffn = cycle().map(|layer| layer.part(law.rank, 0..ffn).into()).collect();
         if law.experts() > ffn {
             for (number, layer) in layers.iter_mut().enumerate() {
                 layer.share = sequences.mean_share(number, law.slots);
@@ -140,6 +147,8 @@ impl Sequences {
         let spread = workload.gating.spread;
         Self {
             law,
+            ffn: vec![],
+            drawn: None,
             offsets: vec![0.0; others.len()],
             others,
             domains: vec![],
@@ -148,6 +157,12 @@ impl Sequences {
             sequence_tokens: workload.batch.sequence_tokens,
             per_gpu: workload.sequences_per_gpu() as usize,
         }
+    }
+
+    /// The law of a layer's FFN experts.
+    fn ffn_of(&self, layer: usize) -> &LayerLaw {
+        let drawn = || self.drawn.as_ref().map(|laws| laws.of_layer(layer));
+        self.ffn[layer].get_or_init(|| drawn().expect("a layer without a law has it drawn"))
     }
 
     /// Solves b of (2) for each layer.
@@ -183,7 +198,7 @@ impl Sequences {
     /// The rates of FFN and other experts of some sequences of one layer, each with its opposite.
     fn sample(&self, layer: usize, streams: Streams, mut told: impl FnMut([&[f64]; 2])) {
         let mut rng = streams.named(&format!("gate/centre/others/layer={layer}"));
-        let laws = [&self.law.layers[layer], &self.others[layer]];
+        let laws = [self.ffn_of(layer), &self.others[layer]];
         let (ffn, all) = (laws[0].own.len(), laws[0].own.len() + laws[1].own.len());
 
         let (mut deviations, mut rates) = ([vec![], vec![]], [vec![], vec![]]);
@@ -323,7 +338,8 @@ impl Cursor<'_> {
         if self.of.drift > 0.0 {
             latents = latents.drifted(self.of.drift, &self.drifted);
         }
-        let ffn_scale = self.of.law.layers[self.layer].rates(&latents, &mut self.own, &mut out.ffn);
+        let law = self.of.ffn_of(self.layer);
+        let ffn_scale = law.rates(&latents, &mut self.own, &mut out.ffn);
         let others = self.of.others.get(self.layer);
         let other_scale = others.map(|law| law.rates(&latents, &mut self.own, &mut out.others));
         if !self.of.domains.is_empty() {

@@ -24,29 +24,50 @@ fn spread_of(spread: Spread, residual: bool) -> (f64, f64) {
     }
 }
 
-/// A law of FFN experts with drawn loadings whose mean is the layers' popularity.
-pub(super) fn ffn_law(
-    spread: Spread,
-    slots: &[f64],
-    layers: &[Layer],
-    residual: bool,
+/// Laws of FFN experts with drawn loadings whose mean is the layers' popularity: what drawing one layer's takes.
+#[derive(Clone, Debug)]
+pub(super) struct FfnLaws {
+    sd: f64,
+    common: f64,
+    /// By layer, how likely a token is to choose each expert.
+    targets: Vec<Vec<f64>>,
     streams: Streams,
-) -> Law {
-    let (sd, common) = spread_of(spread, residual);
-    let laws = layers.iter().enumerate().map(|(layer, of)| {
-        let experts = of.ffn_shares.len();
-        let mut target = vec![];
-        inclusion::capped(&of.ffn_shares, slots[layer].min(experts as f64), &mut target);
-        let log_weights = inclusion::weights_for(&target).iter().map(|w| w.ln()).collect();
+}
+
+impl FfnLaws {
+    pub(super) fn new(
+        spread: Spread,
+        slots: &[f64],
+        layers: &[Layer],
+        residual: bool,
+        streams: Streams,
+    ) -> Self {
+        let (sd, common) = spread_of(spread, residual);
+        let target = |(of, slots): (&Layer, &f64)| {
+            let (experts, mut target) = (of.ffn_shares.len(), vec![]);
+            inclusion::capped(&of.ffn_shares, slots.min(experts as f64), &mut target);
+            target
+        };
+        Self { sd, common, targets: layers.iter().zip(slots).map(target).collect(), streams }
+    }
+
+    /// The law of one layer.
+    pub(super) fn of_layer(&self, layer: usize) -> LayerLaw {
+        let target = &self.targets[layer];
+        let log_weights = inclusion::weights_for(target).iter().map(|w| w.ln()).collect();
         let name = format!("gate/loadings/layer={layer}");
-        let mut law = layer_law(log_weights, sd, common, streams, &name);
-        if sd > 0.0 {
-            law.recentre(&stratified(&law, streams, layer), &target, CENTRE.1);
+        let mut law = layer_law(log_weights, self.sd, self.common, self.streams, &name);
+        if self.sd > 0.0 {
+            law.recentre(&stratified(&law, self.streams, layer), target, CENTRE.1);
         }
         law
-    });
-    let (layers, latents) = (laws.collect(), Latents::Normal);
-    Law { rank: RANK, slots: slots[0], layers, latents, persistence: Persistence::default() }
+    }
+
+    /// What all layers' laws have in common.
+    pub(super) fn in_common(slots: f64) -> Law {
+        let persistence = Persistence::default();
+        Law { rank: RANK, slots, layers: vec![], latents: Latents::Normal, persistence }
+    }
 }
 
 /// The same for the other experts, each with the spread of an FFN expert.

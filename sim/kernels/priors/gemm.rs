@@ -105,6 +105,12 @@ impl GemmPrior {
         let memory = device.memory_bandwidth.bytes_per_sec() * self.memory_efficiency;
         let bytes = precision.bytes() * (m * k + rows.groups * k * n) + 2.0 * m * n;
         let t_mem = bytes / memory;
+        // What splits cost whatever the tile: the inner dimension of a part, and adding parts up.
+        let splits = SPLITS.map(|split| {
+            let sums = 4.0 * m * n * split / (memory * self.split_speedup) + self.wave_s;
+            (split, k / split, if split > 1.0 { sums } else { 0.0 })
+        });
+        let sms = f64::from(device.sms);
         let (mut t_mul, mut of_height) = (f64::INFINITY, (0.0, 0.0));
         for (bm, bn) in TILES {
             if of_height.0 != bm {
@@ -112,11 +118,10 @@ impl GemmPrior {
             }
             let tiles = of_height.1 * up(n / bn);
             let per_wave = self.rate_of(device, precision, bm, bn);
-            for split in SPLITS {
-                let waves = up(tiles * split / f64::from(device.sms));
-                let wave = 2.0 * bm * bn * (k / split) / per_wave + self.wave_s;
-                let sums = 4.0 * m * n * split / (memory * self.split_speedup) + self.wave_s;
-                t_mul = t_mul.min(waves * wave + if split > 1.0 { sums } else { 0.0 });
+            for (split, k, sums) in splits {
+                let waves = up(tiles * split / sms);
+                let wave = 2.0 * bm * bn * k / per_wave + self.wave_s;
+                t_mul = t_mul.min(waves * wave + sums);
             }
         }
         self.launch_s * of_mul + p_norm(t_mul * of_mul, t_mem * of_mem, self.sharpness)
