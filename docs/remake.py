@@ -15,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).parent.parent
 BINARY = os.environ.get("MOESIM", str(ROOT / "target" / "release" / "moesim"))
-PAGES = [ROOT / "docs" / "answers.md", ROOT / "docs" / "transcripts.md"]
+PAGES = [ROOT / "docs" / page for page in ("answers.md", "systems.md", "transcripts.md")]
 PICTURES = "docs/pictures/"
 check = "--check" in sys.argv
 wrong = []
