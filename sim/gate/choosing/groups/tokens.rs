@@ -9,7 +9,7 @@
 //! compute in single precision, so chances are right to 2⁻²⁴, and reorder or fuse nothing, so results are the same on
 //! every machine. Random words come from a generator as quick as the rest, which the caller's stream sets going.
 
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, Simd, WithSimd};
 use rand_chacha::rand_core::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -20,8 +20,6 @@ mod lines;
 
 /// Tokens drawn together: their rates stay in the nearest cache.
 const BLOCK: usize = 32;
-/// Experts of a group of DeepSeek-V3.
-const USUAL_GROUP: usize = 32;
 /// Stands for the rates of a group that are used up but for rounding: whoever is left comes very late.
 const NEXT_TO_NOTHING: f32 = 1e-30;
 
@@ -77,18 +75,18 @@ struct Block<'a> {
     out: &'a mut [u32],
 }
 
-impl NullaryFnOnce for Block<'_> {
+impl WithSimd for Block<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { rule, sums, tokens, rng, space: TokenSpace { cells, lines }, out } = self;
         let (experts, groups) = (out.len(), rule.groups as usize);
         let slots = rule.slots.round() as usize;
         cells.draw([tokens.len(), groups, slots], rng);
         for (at, &token) in tokens.iter().enumerate() {
             let row = &sums[token * experts..][..experts];
-            cells.draw_first(at * groups, row, experts / groups);
+            cells.draw_first(simd, at * groups, row, experts / groups);
         }
         cells.score(groups);
         lines.begin(cells, [tokens.len(), groups, rule.most as usize], experts / groups);
@@ -97,7 +95,7 @@ impl NullaryFnOnce for Block<'_> {
             for (at, &token) in tokens.iter().enumerate() {
                 let drawn = cells.of_slot(at * slots + slot);
                 let row = &sums[token * experts..][..experts];
-                lines.take(cells, [at, groups], drawn, row, rng, out);
+                lines.take((simd, cells), [at, groups], drawn, row, rng, out);
             }
         }
     }
@@ -135,10 +133,10 @@ impl Cells {
 
     /// Draws who comes first in each group of the token whose cells begin here.
     #[inline(always)]
-    fn draw_first(&mut self, begin: usize, row: &[f32], per_group: usize) {
+    fn draw_first<S: Simd>(&mut self, simd: S, begin: usize, row: &[f32], per_group: usize) {
         for (cell, sums) in (begin..).zip(row.chunks_exact(per_group)) {
             let whole = sums[per_group - 1];
-            let expert = place_of(whole * uniform(self.words[cell]), sums);
+            let expert = place_of(simd, whole * uniform(self.words[cell]), sums);
             self.first[cell] = expert as u32;
             self.whole[cell] = whole;
             self.left[cell] = whole - rate_of(expert, sums);
@@ -173,31 +171,32 @@ impl Cells {
 /// How many groups have a better score than each; of equals, the lower number is better.
 #[inline(always)]
 fn count_better(scores: &[f32], better: &mut [u32]) {
+    let groups = scores.len();
     better.fill(0);
-    for (other, &score) in scores.iter().enumerate() {
-        for (group, (better, &own)) in better.iter_mut().zip(scores).enumerate() {
-            *better += u32::from((score > own) | ((score == own) & (other < group)));
+    for other in 0..groups {
+        let score = scores[other];
+        for group in 0..groups {
+            let is = if other < group { score >= scores[group] } else { score > scores[group] };
+            better[group] += u32::from(is);
         }
     }
 }
 
 /// Whose share of a group's rates this mass lies in. Compared with all at once, which is sooner than to search.
 #[inline(always)]
-fn place_of(mass: f32, sums: &[f32]) -> usize {
-    let below = match <&[f32; USUAL_GROUP]>::try_from(sums) {
-        Ok(sums) => count_up_to(mass, sums),
-        Err(_) => count_up_to(mass, sums),
-    };
-    (below as usize).min(sums.len() - 1)
-}
-
-#[inline(always)]
-fn count_up_to(mass: f32, sums: &[f32]) -> u32 {
-    let mut below = 0;
-    for sum in sums {
-        below += u32::from(*sum <= mass);
+fn place_of<S: Simd>(simd: S, mass: f32, sums: &[f32]) -> usize {
+    let (many, rest) = S::as_simd_f32s(sums);
+    let (mass_of_all, one) = (simd.splat_f32s(mass), simd.splat_f32s(1.0));
+    let mut below = simd.splat_f32s(0.0);
+    for &sums in many {
+        let is_below = simd.less_than_or_equal_f32s(sums, mass_of_all);
+        below = simd.add_f32s(below, simd.select_f32s(is_below, one, simd.splat_f32s(0.0)));
     }
-    below
+    let mut all = simd.reduce_sum_f32s(below);
+    for sum in rest {
+        all += if *sum <= mass { 1.0 } else { 0.0 };
+    }
+    (all as usize).min(sums.len() - 1)
 }
 
 #[inline(always)]

@@ -1,5 +1,6 @@
 //! Groups of which tokens take their experts, the soonest first.
 
+use pulp::Simd;
 use rand_chacha::rand_core::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -7,6 +8,8 @@ use super::{Cells, NEXT_TO_NOTHING, place_of, rate_of, uniform};
 
 /// The key of a group whose experts have all come.
 const NEVER: u64 = u64::MAX;
+/// Groups of which a token of DeepSeek-V3 takes its experts.
+const USUAL_LINES: usize = 4;
 
 /// The groups of which tokens take experts, some for each token.
 #[derive(Debug, Default)]
@@ -58,9 +61,9 @@ impl Lines {
     /// A token takes the soonest expert of its lines, which is counted in `out`. Drawn were how long one waits for the
     /// next of that line, and who this one is.
     #[inline(always)]
-    pub(super) fn take(
+    pub(super) fn take<S: Simd>(
         &mut self,
-        of: &Cells,
+        (simd, of): (S, &Cells),
         [token, groups]: [usize; 2],
         (wait, who): (f32, u32),
         row: &[f32],
@@ -69,7 +72,10 @@ impl Lines {
     ) {
         let first = token * self.of_token;
         let keys = &self.keys[first..][..self.of_token];
-        let soonest = keys.iter().fold(NEVER, |least, &key| least.min(key));
+        let soonest = match <&[u64; USUAL_LINES]>::try_from(keys) {
+            Ok(keys) => least(keys),
+            Err(_) => least(keys),
+        };
         if soonest == NEVER {
             return;
         }
@@ -82,7 +88,7 @@ impl Lines {
         let come = &mut self.come[line * words..][..words];
         let (number, left, whole) = (self.number[line], self.left[line], of.whole[cell]);
         // Both are computed and one is chosen, because which it is nothing foretells.
-        let drawn = place_of(whole * uniform(who), sums);
+        let drawn = place_of(simd, whole * uniform(who), sums);
         let mut expert = if number == 0 { of.first[cell] as usize } else { drawn };
         if has(come, expert) {
             expert = another(come, sums, left, rng);
@@ -106,6 +112,11 @@ fn key(time: f32, line: usize) -> u64 {
 }
 
 #[inline(always)]
+fn least(keys: &[u64]) -> u64 {
+    keys.iter().fold(NEVER, |least, &key| least.min(key))
+}
+
+#[inline(always)]
 fn has(come: &[u64], expert: usize) -> bool {
     come[expert / 64] >> (expert % 64) & 1 == 1
 }
@@ -115,10 +126,13 @@ fn has(come: &[u64], expert: usize) -> bool {
 #[cold]
 fn another(come: &[u64], sums: &[f32], left: f32, rng: &mut Xoshiro256PlusPlus) -> usize {
     let whole = sums[sums.len() - 1];
-    while left > 0.25 * whole {
-        let expert = place_of(whole * uniform(rng.next_u32()), sums);
-        if !has(come, expert) {
-            return expert;
+    if left > 0.25 * whole {
+        loop {
+            let mass = whole * uniform(rng.next_u32());
+            let expert = sums.partition_point(|sum| *sum <= mass).min(sums.len() - 1);
+            if !has(come, expert) {
+                return expert;
+            }
         }
     }
     let (mut mass, mut last) = (left * uniform(rng.next_u32()), 0);
