@@ -58,6 +58,16 @@ impl Lines {
         }
     }
 
+    /// The least key of a token's lines, the first of which is this.
+    #[inline(always)]
+    fn soonest(&self, first: usize) -> u64 {
+        let keys = &self.keys[first..][..self.of_token];
+        match <&[u64; USUAL_LINES]>::try_from(keys) {
+            Ok(keys) => least(keys),
+            Err(_) => least(keys),
+        }
+    }
+
     /// A token takes the soonest expert of its lines, which is counted in `out`. Drawn were how long one waits for the
     /// next of that line, and who this one is.
     #[inline(always)]
@@ -71,11 +81,7 @@ impl Lines {
         out: &mut [u32],
     ) {
         let first = token * self.of_token;
-        let keys = &self.keys[first..][..self.of_token];
-        let soonest = match <&[u64; USUAL_LINES]>::try_from(keys) {
-            Ok(keys) => least(keys),
-            Err(_) => least(keys),
-        };
+        let soonest = self.soonest(first);
         if soonest == NEVER {
             return;
         }
