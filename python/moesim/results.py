@@ -19,6 +19,7 @@ __all__ = [
     "Basis",
     "BatchLoads",
     "BesideExchanges",
+    "BesideGrouped",
     "Bounded",
     "BusyLink",
     "ClusterResult",
@@ -221,6 +222,17 @@ class BesideExchanges(Part):
 
     sms_assumed: bool
     """Whether their number was assumed."""
+
+
+@dataclass(frozen=True, repr=False)
+class BesideGrouped(Part):
+    """That a measured kernel of experts takes longer than grouped products would."""
+
+    expert_parallel: int
+    """The expert-parallel size."""
+
+    times: float
+    """At most how many times as long, where loads are even."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -1818,6 +1830,11 @@ class LawResult(Result):
 @dataclass(frozen=True, repr=False)
 class LayoutsResult(Result):
     """The layouts that none beats, and how they were found."""
+
+    beside_grouped: list[BesideGrouped]
+    """Where a measured kernel takes far longer than grouped products would: at which expert-
+    parallel sizes, and at most how many times as long.
+    """
 
     bound_margin: float
     """The error that bounds allow for."""

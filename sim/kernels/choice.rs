@@ -27,6 +27,7 @@ use super::Kernels;
 use super::curves::Site;
 use super::experts::{ExpertsPrior, ExpertsShape, OWN};
 use super::gemm::GemmPrior;
+use crate::base::units::SimDuration;
 use crate::kernels::profile::{Evidence, Family, Precision};
 use crate::workload::{ExpertsKernel, Phase};
 
@@ -153,6 +154,22 @@ impl<'p> Kernels<'p> {
             (Some(fused), None) => Ok(of(fused)),
             (None, None) => Err(self.no_kernel(ask)),
         }
+    }
+
+    /// Where `auto` takes a fused kernel: which, what it takes for even loads, and what grouped products would take. The
+    /// fused one is what engines run, measured, be it tuned for the shape or not.
+    #[must_use]
+    pub fn fused_beside_grouped(
+        &self,
+        ask: &ExpertsAsk<'_>,
+    ) -> Option<(&'p str, [SimDuration; 2])> {
+        let chosen = self.choose_experts(ask).ok()?;
+        let ExpertsChoice::Fused { kernel, .. } = chosen else { return None };
+        let grouped = self.grouped(ask).filter(|_| *ask.kernel == ExpertsKernel::Auto)?;
+        let even = ask.slots.div_ceil(u64::from(ask.shape.experts.max(1)));
+        let rows = vec![u32::try_from(even).ok()?; ask.shape.experts as usize];
+        let time = |choice| self.experts(choice, ask.shape).parts(&rows).total();
+        Some((kernel, [chosen, grouped].map(time)))
     }
 
     fn fused(

@@ -13,12 +13,14 @@
 use crate::base::choice::Choice;
 use crate::base::statistics::mean;
 use crate::base::threads::in_parallel;
+use crate::config::Scenario;
+use crate::execution::cost::experts_ask;
 use crate::execution::outcome::{Outcome, TooLong};
-use crate::kernels;
+use crate::kernels::{self, Kernels};
 use crate::studies::advise::{Part, shares};
 use crate::studies::compare::ClusterCase;
 use crate::studies::study::{Reached, WhatIf, run_if};
-use crate::workload::Workload;
+use crate::workload::{Execution, Workload};
 
 mod bound;
 mod space;
@@ -80,6 +82,8 @@ pub struct Candidate {
     pub binds: (Part, f64),
     /// The kernel that its FFN experts run as.
     pub experts: Option<String>,
+    /// How many times as long a measured kernel that `auto` took takes as grouped products would, for even loads.
+    pub beside_grouped: Option<f64>,
     /// How much of its runs was simulated and what precision that reached, where one was asked for.
     pub reached: Option<Reached>,
 }
@@ -307,8 +311,16 @@ fn candidate(
         least_ms: 1e3 * open.least_secs,
         binds,
         experts: outcomes.first().and_then(experts_of),
+        beside_grouped: beside_grouped(scenario, &open.workload),
         reached: Reached::of(scenario, &outcomes, None),
     })
+}
+
+/// How many times as long the kernel that `auto` takes runs experts as grouped products would.
+fn beside_grouped(scenario: &Scenario, workload: &Workload) -> Option<f64> {
+    let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
+    let (_, [taken, other]) = kernels.fused_beside_grouped(&experts_ask(workload))?;
+    Some(taken.secs() / other.secs()).filter(|_| workload.execution == Execution::Grouped)
 }
 
 /// The kernel on which most of the time of FFN experts stands.

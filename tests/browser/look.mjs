@@ -58,7 +58,20 @@ async function fits(page, what) {
 }
 
 // A page in both widths, light and dark; compared with its golden, what `hidden` selects left out, where it has one.
+// What differs is looked at twice more, in case it was not painted yet.
 export async function looked(page, name, hidden) {
+  for (let left = 2; ; left -= 1) {
+    try {
+      return await lookedOnce(page, name, hidden);
+    } catch (wrong) {
+      if (left === 0 || !String(wrong.message).includes("looks otherwise")) throw wrong;
+      console.log(`${wrong.message.split(":")[0]}; once more`);
+      await page.waitForTimeout(2000);
+    }
+  }
+}
+
+async function lookedOnce(page, name, hidden) {
   const shots = [];
   await page.evaluate(() => window.scrollTo(0, 0));
   for (const colorScheme of ["light", "dark"]) {
@@ -70,15 +83,31 @@ export async function looked(page, name, hidden) {
       // Of stored results each width is looked at once.
       if (hidden !== "" || (colorScheme === "dark") === (width < 500)) await accessible(page, what);
       const own = { fullPage: true, animations: "disabled", caret: "hide" };
-      const whole = await page.screenshot({ ...own, path: path.join(here, `${what}.png`) });
+      const whole = await still(page, { ...own, path: path.join(here, `${what}.png`) });
       if (hidden === undefined) continue;
       const style = `${hidden} { visibility: hidden !important; }`;
-      shots.push(smaller(PNG.sync.read(hidden ? await page.screenshot({ ...own, style }) : whole)));
+      shots.push(smaller(PNG.sync.read(hidden ? await still(page, { ...own, style }) : whole)));
     }
   }
   if (hidden !== undefined) compared(name, beside(shots), page.context().browser().version().split(".")[0]);
   await page.setViewportSize({ width: WIDTHS[0], height: 900 });
   await page.emulateMedia({ colorScheme: "light" });
+}
+
+// A screenshot once two in a row are alike: on a busy machine Chromium hands out pictures whose scrolled parts it has not
+// painted yet.
+async function still(page, how) {
+  const settled = () => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(window.done, 50)));
+  const painted = () => page.evaluate(`new Promise((done) => { window.done = done; (${settled})(); })`);
+  await painted();
+  let last = await page.screenshot(how);
+  for (let tries = 0; tries < 20; tries += 1) {
+    await painted();
+    const next = await page.screenshot(how);
+    if (next.equals(last)) return next;
+    last = next;
+  }
+  return last;
 }
 
 // A picture in a quarter of its size, each pixel the mean of those it stands for, in few colours.

@@ -330,25 +330,6 @@ fn an_acceptance_without_drafts_is_said() {
     assert!(plain.contains("batch.acceptance changes nothing for pangu-pro-moe"), "{told}");
 }
 
-/// `auto` takes a kernel that was measured where engines run it; that another would take far less time is said.
-#[test]
-fn a_kernel_that_is_far_from_the_fastest_is_said() {
-    let here = crate::program::folder("choices-slower-kernel");
-    let text = "schema = 1\nname = \"s\"\ntopology = \"h200-4x8\"\ncounted = \"moe-layer\"\nseeds = \"0..1\"\n\
-                [[compare]]\nvanilla = \"mixtral-8x7b\"\n[set]\nworkload.batch.micro_batches = 1\n\
-                workload.exchange.library = \"nccl\"\n";
-    std::fs::write(here.join("s.toml"), text).expect("writable");
-    let said = |more: &[&str]| {
-        let told = crate::program::runs(&here, &[&["run", "s.toml"], more].concat());
-        let plain = told.split_whitespace().collect::<Vec<_>>().join(" ");
-        plain.contains("experts of mixtral-8x7b run as sglang_fused_moe_triton")
-    };
-    let two = ["--set", "workload.layout.expert_parallel=2"];
-    assert!(said(&two));
-    assert!(!said(&["--set", "workload.layout.expert_parallel=8"]));
-    assert!(!said(&[&two[..], &["--set", "workload.kernels.experts=grouped-gemm"]].concat()));
-}
-
 /// Keys that a scenario's text states may stand without quotes, and mistakes in them are placed in its own line.
 #[test]
 fn what_a_scenario_states_is_placed_where_it_stands() {

@@ -6,6 +6,7 @@ mod answers;
 mod cases;
 mod choices;
 mod damage;
+mod experts_kernels;
 mod explore;
 mod files;
 #[cfg(unix)]

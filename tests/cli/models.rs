@@ -219,7 +219,10 @@ fn biases_of_experts_are_read() {
         read("m", &imported.text).model.biases
     };
     assert!(biases("gpt_oss", ""));
+    assert!(!biases("gpt_oss", ", \"mlp_bias\": false"));
     assert!(!biases("qwen3_moe", ", \"use_bias\": false"));
+    let told = import(&small("qwen3_moe", ", \"mlp_bias\": \"yes\"")).unwrap_err();
+    assert!(told.contains("mlp_bias: found") && told.contains("neither true nor false"), "{told}");
     for key in ["mlp_bias", "use_bias", "add_bias_linear"] {
         assert!(biases("qwen3_moe", &format!(", \"{key}\": true")), "{key}");
     }

@@ -84,4 +84,12 @@ fn a_gap_lies_before_every_step() {
     let free = step(64, &steps).makespan.ms();
     let apart = step(64, &[steps[0], "host.step_gap=\"2 ms\""]).makespan.ms();
     assert!((apart - free - 8.0).abs() < 1e-6, "{apart} ms, {free} ms without gaps");
+    // Layers alone have no steps.
+    let layers = |more: &[&str]| {
+        let load = workload(&[&DECODE[..], &["batch.tokens_per_gpu=64"], more].concat());
+        let (cluster, kernels) = (topology(&[]), roofline(1.0, 2000.0));
+        let run = simulate(&ideal(&cluster, &load, &kernels, Scope::MoeLayer), 3);
+        run.expect("short").makespan
+    };
+    assert_eq!(layers(&["host.step_gap=\"2 ms\""]), layers(&[]));
 }

@@ -3,6 +3,7 @@
 use super::checks::NO_OVERHEADS;
 use super::{Overrides, ROLES, Scenario, ScenarioSpec};
 use crate::config::Kind;
+use crate::execution::Scope;
 use crate::network::Rates;
 use crate::network::fluid::Engine;
 use crate::topology::{Link, LinkClass};
@@ -36,24 +37,30 @@ impl Scenario {
         }
         let kinds = ["workload"].into_iter().chain(ROLES);
         let keys = kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
-        said.extend(self.of_attention(keys));
+        said.extend(self.of_parts_left_out(keys));
         said.extend(self.of_drafts());
         said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
         said.extend(self.of_health());
         said
     }
 
-    /// Keys of attention where it is not counted.
-    fn of_attention<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<String> {
-        let attends = ["batch.context", "batch.attention_dtype"];
-        let counted = self.counted.word();
-        let idle = |key: &&str| !self.counted.is_whole_model() && attends.contains(key);
-        let said = |key: &str| {
-            format!("{key} changes nothing here: attention is no part of counted = \"{counted}\"")
+    /// Keys of attention and of the host where what they say is not counted.
+    fn of_parts_left_out<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<String> {
+        let (whole, alone) = (self.counted.is_whole_model(), self.counted == Scope::Experts);
+        let part = |key: &str| match key {
+            "batch.context" | "batch.attention_dtype" if !whole => Some("attention is"),
+            "host.step_gap" if !whole => Some("what lies between steps is"),
+            "host.layer_launch" | "host.graphs" if alone => Some("launches are"),
+            _ => None,
         };
-        let mut idle: Vec<&str> = keys.filter(idle).collect();
+        let counted = self.counted.word();
+        let said = |key: &str| {
+            let part = part(key)?;
+            Some(format!("{key} changes nothing here: {part} no part of counted = \"{counted}\""))
+        };
+        let mut idle: Vec<String> = keys.filter_map(said).collect();
         idle.dedup();
-        idle.into_iter().map(said).collect()
+        idle
     }
 
     /// An acceptance of drafts where there are none.

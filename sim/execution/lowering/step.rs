@@ -114,7 +114,7 @@ impl<'a> StepPlanner<'a> {
             rebalancing: None,
             cost,
             all_to_all,
-            host: HostTimes::of(workload),
+            host: HostTimes::of(workload, counted),
             dense,
             output,
             beside: [shortcut, shared_op(workload, kernels)],

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shared::made_by::MadeBy;
 use super::shared::sampled::Sampled;
-use super::shared::setting::Setting;
+use super::shared::setting::{SAID_FROM, Setting};
 use super::shared::word;
 use crate::studies::compare::ClusterCase;
 use crate::studies::layouts::{Candidate, MARGIN, Objective, Search};
@@ -49,10 +49,23 @@ pub struct LayoutsResult {
     /// The kernels that FFN experts run as, and at which expert-parallel sizes of those that were simulated.
     #[serde(default)]
     pub experts_kernels: BTreeMap<String, BTreeSet<u32>>,
+    /// Where a measured kernel takes far longer than grouped products would: at which expert-parallel sizes, and at most
+    /// how many times as long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside_grouped: Vec<BesideGrouped>,
     /// Overrides.
     pub set: Vec<String>,
     /// What was taken for each cluster.
     pub settings: Vec<Setting>,
+}
+
+/// That a measured kernel of experts takes longer than grouped products would.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BesideGrouped {
+    /// The expert-parallel size.
+    pub expert_parallel: u32,
+    /// At most how many times as long, where loads are even.
+    pub times: f64,
 }
 
 /// A layout and what it gives.
@@ -122,6 +135,20 @@ fn experts_kernels(run: &[Candidate]) -> BTreeMap<String, BTreeSet<u32>> {
     kernels
 }
 
+fn beside_grouped(run: &[Candidate]) -> Vec<BesideGrouped> {
+    let mut longest: BTreeMap<u32, f64> = BTreeMap::new();
+    for candidate in run {
+        if let Some(times) = candidate.beside_grouped.filter(|times| *times >= SAID_FROM) {
+            let most = longest.entry(candidate.layout.expert_parallel).or_default();
+            *most = most.max(times);
+        }
+    }
+    longest
+        .into_iter()
+        .map(|(expert_parallel, times)| BesideGrouped { expert_parallel, times })
+        .collect()
+}
+
 impl LaidOut {
     fn of(candidate: &Candidate, clusters: &[ClusterCase], objective: Objective) -> Self {
         let layout = &candidate.layout;
@@ -182,6 +209,7 @@ impl LayoutsResult {
             bound_margin: MARGIN,
             front: front.map(|&at| LaidOut::of(&found.run[at], clusters, objective)).collect(),
             experts_kernels: experts_kernels(&found.run),
+            beside_grouped: beside_grouped(&found.run),
             set: set.to_vec(),
             settings: clusters.iter().map(setting).collect(),
         }

@@ -12,6 +12,7 @@ use super::shared::made_by::MadeBy;
 use super::shared::setting::{idle_gpus, not_stated, workloads, write_idle};
 use super::shared::table::{Column, Table, fitting};
 use super::shared::word;
+use super::shared::wrapped::wrapped;
 use crate::base::units::Bytes;
 use crate::config::Scenario;
 use crate::execution::memory::{Ledger, What, hottest_rows, in_gb};
@@ -252,20 +253,19 @@ fn notes(out: &mut dyn Write, result: &MemoryResult) -> io::Result<()> {
         writeln!(out, "{said}")?;
     }
     for line in &result.does_not_fit {
-        writeln!(out, "does not fit: {line}")?;
+        wrapped(out, "does not fit: ", line)?;
     }
     let ways: BTreeSet<&str> =
         result.workloads.iter().filter_map(|one| one.training.as_deref()).collect();
     if !ways.is_empty() {
         let ways: Vec<&str> = ways.into_iter().collect();
-        writeln!(out, "training: {}", ways.join("; "))?;
+        wrapped(out, "training: ", &ways.join("; "))?;
     }
     let blind = |one: &WorkloadMemory| one.memory.phase == Phase::Decode && !one.context_given;
     if result.workloads.iter().any(blind) {
-        writeln!(
-            out,
-            "KV cache of the batch's own tokens alone: batch.context says how many each sequence had before"
-        )?;
+        let said =
+            "the batch's own tokens alone: batch.context says how many each sequence had before";
+        wrapped(out, "KV cache: ", said)?;
     }
     writeln!(out, "not counted: context of the driver and libraries (about 1 GB), fragmentation")
 }
@@ -275,7 +275,7 @@ fn way(training: &Training) -> String {
     let format = |bytes: u64| if bytes == 4 { "fp32" } else { "bf16" };
     let kept = if training.kept_bytes == 1 { ", kept = \"fp8\"" } else { "" };
     format!(
-        "{} gradients ({} bytes a parameter), master weights (4) and {} Adam moments ({});\nzero = {}, recompute = \"{}\"{kept}",
+        "{} gradients ({} bytes a parameter), master weights (4) and {} Adam moments ({}); zero = {}, recompute = \"{}\"{kept}",
         format(training.gradient_bytes),
         training.gradient_bytes,
         format(training.moment_bytes),

@@ -1,12 +1,14 @@
 //! A sweep as a table and as pictures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use crate::base::near::advice;
 use crate::base::statistics::Estimate;
 use crate::config::{Diagnostic, Drawing, SweepPlan};
 use crate::output::plot::{Axis, LineChart, Point, Series};
+use crate::output::report::shared::setting::slower;
+use crate::output::report::shared::wrapped::wrapped;
 use crate::studies::sweep::{Cell, Results, changed_nothing, summarise};
 
 /// The most lines of a table on a terminal; all are in the files.
@@ -50,14 +52,40 @@ pub fn write_sweep(out: &mut dyn Write, plan: &SweepPlan, results: &Results) -> 
     if lines.len() > MOST_LINES {
         writeln!(out, "… and {} more lines in the files", lines.len() - MOST_LINES)?;
     }
-    for axis in plan.axes.iter().filter(|axis| changed_nothing(results, &varied, &axis.keys)) {
+    notes(out, plan, results, &varied)
+}
+
+/// What is said below the table: axes that changed nothing, and kernels that are far from the fastest.
+fn notes(
+    out: &mut dyn Write,
+    plan: &SweepPlan,
+    results: &Results,
+    varied: &[&str],
+) -> io::Result<()> {
+    for axis in plan.axes.iter().filter(|axis| changed_nothing(results, varied, &axis.keys)) {
         writeln!(
             out,
             "{} changed no result: nothing that is counted waits for it",
             axis.keys.join(", ")
         )?;
     }
+    if let Some(said) = slower_at(plan) {
+        wrapped(out, "", &said)?;
+    }
     Ok(())
+}
+
+/// That a measured kernel of experts takes far longer than grouped products would, at the first step of an axis where it
+/// does.
+fn slower_at(plan: &SweepPlan) -> Option<String> {
+    let mut stride = plan.points() as usize;
+    let steps = plan.axes.iter().flat_map(|axis| {
+        stride /= axis.steps.len();
+        let stride = stride;
+        (0..axis.steps.len()).map(move |step| step * stride)
+    });
+    let points: BTreeSet<usize> = std::iter::once(0).chain(steps).collect();
+    points.into_iter().find_map(|point| slower(&plan.scenario_at(point).ok()?))
 }
 
 fn with_interval(value: Option<Estimate>) -> String {

@@ -84,7 +84,7 @@ impl Networks {
         };
         let dense = if has_dense { keys.needed(&names)? } else { 0 };
         let gated = is_gated(keys);
-        let biases = has_biases(keys, family);
+        let biases = has_biases(keys, family)?;
         Ok(Self { experts, copies, top_k, intermediate, gated, biases, shared, dense, shortcut })
     }
 
@@ -148,9 +148,14 @@ fn shared(keys: &mut Keys<'_>, family: Family, each: u64) -> Result<u64, Diagnos
 }
 
 /// Whether products of networks add biases: gpt-oss has no key for those of its experts [gptoss25].
-fn has_biases(keys: &mut Keys<'_>, family: Family) -> bool {
-    let said = ["mlp_bias", "use_bias", "add_bias_linear"].map(|name| keys.flag(name));
-    said.contains(&true) || family == Family::GptOss
+fn has_biases(keys: &mut Keys<'_>, family: Family) -> Result<bool, Diagnostic> {
+    let mut said = None;
+    for name in ["mlp_bias", "use_bias", "add_bias_linear"] {
+        if let Some(given) = keys.stated_flag(name)? {
+            said = Some(said.unwrap_or(false) || given);
+        }
+    }
+    Ok(said.unwrap_or(family == Family::GptOss))
 }
 
 /// Functions that are applied to one product; all others (`silu`, `gelu_pytorch_tanh`) go with a gate.

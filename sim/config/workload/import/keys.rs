@@ -153,6 +153,21 @@ impl<'a> Keys<'a> {
         self.value(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
+    /// Whether a key is true, where it is there.
+    ///
+    /// # Errors
+    /// If it is neither true nor false.
+    pub fn stated_flag(&mut self, name: &str) -> Result<Option<bool>, Diagnostic> {
+        match self.value(name).cloned() {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(given)) => Ok(Some(given)),
+            Some(other) => {
+                let found = format!("found {}, neither true nor false", shown(&other));
+                Err(self.mistake(name, found, "write true or false"))
+            }
+        }
+    }
+
     /// The list under a key.
     pub fn list(&mut self, name: &str) -> Option<Vec<Value>> {
         self.value(name)?.as_array().cloned()

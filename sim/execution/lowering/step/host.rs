@@ -2,6 +2,7 @@
 
 use super::member::{MemberWork, nonzero};
 use crate::base::units::SimDuration;
+use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
 use crate::workload::Workload;
 
@@ -17,15 +18,16 @@ pub(super) struct HostTimes {
 }
 
 impl HostTimes {
-    /// Of a workload's host.
-    pub(super) fn of(workload: &Workload) -> Self {
+    /// Of a workload's host; what lies between steps where whole steps are counted.
+    pub(super) fn of(workload: &Workload, counted: Scope) -> Self {
+        let gap = if counted.is_whole_model() { workload.host.step_gap } else { SimDuration::ZERO };
         let rounds = workload.gating.scheme.rounds();
         let (launch, dense) = (workload.layer_launch(), workload.model.dense);
         Self {
             launch: launch.scaled(f64::from(rounds).recip()),
             dense: [dense.leading_layers, dense.between].map(|layers| launch.times(layers.into())),
             rounds,
-            gap: workload.host.step_gap,
+            gap,
         }
     }
 

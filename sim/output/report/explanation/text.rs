@@ -18,7 +18,7 @@ pub(super) fn write(told: &Explanation, out: &mut dyn Write) -> io::Result<()> {
         Some(moepp) => pair(told, moepp, out)?,
         None => {
             wrapped(out, "", &format!("{} on {}", told.vanilla.workload, told.cluster))?;
-            time(&told.vanilla, out)?;
+            time("The", &told.vanilla, out)?;
             bounds(&told.bounds, out)?;
             stands_on(&told.vanilla, out)?;
         }
@@ -54,7 +54,7 @@ fn pair(told: &Explanation, own: &ExplainedRun, out: &mut dyn Write) -> io::Resu
         ),
     )?;
     slots(own, out)?;
-    time(vanilla, out)?;
+    time("Without MoE++ the", vanilla, out)?;
     change(vanilla, own, out)?;
     decides(told, own, out)?;
     stands_on(own, out)?;
@@ -87,7 +87,7 @@ const fn subject(counted: Scope) -> &'static str {
 }
 
 /// The four largest shares of the time.
-fn time(run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
+fn time(whose: &str, run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
     let whole: f64 = Reason::ALL.map(|reason| run.blame_ms(reason)).iter().sum();
     let mut shares = Reason::ALL.map(|reason| (reason, run.blame_ms(reason) / whole)).to_vec();
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -95,7 +95,7 @@ fn time(run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
         |(reason, share): &(Reason, f64)| format!("{} {:.0} %", reason.label(), 100.0 * share);
     let parts: Vec<String> =
         shares.iter().filter(|(_, share)| *share > 0.0).take(4).map(said).collect();
-    wrapped(out, "", &format!("Without MoE++ the time goes to {}.", parts.join(", ")))
+    wrapped(out, "", &format!("{whose} time goes to {}.", parts.join(", ")))
 }
 
 /// What MoE++ took away, what it left, what it added.

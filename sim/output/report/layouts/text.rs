@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{LaidOut, LayoutsResult};
 use crate::output::report::shared::sampled::write_sampled_sum;
-use crate::output::report::shared::setting::write_settings;
+use crate::output::report::shared::setting::{REMEDY, write_settings};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
 use crate::output::report::shared::word::Word;
@@ -24,6 +24,7 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
     wrapped(out, "listed: ", &front)?;
     write_sampled_sum(out, result.front.iter().map(|of| (spoken(of), of.sampled.as_ref())))?;
     kernels(result, out)?;
+    slower(result, out)?;
     does_not_fit(result, out)?;
     for (label, why) in [
         ("not allowed, as one: ", &result.refused_why),
@@ -118,6 +119,20 @@ fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
 /// The values of the columns that are shown.
 fn kept<T, const N: usize>(shown: [bool; N], values: [T; N]) -> impl Iterator<Item = T> {
     values.into_iter().zip(shown).filter_map(|(value, shown)| shown.then_some(value))
+}
+
+/// That another kernel would run experts in far less time, so that the ranking may be the kernels'.
+fn slower(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
+    if result.beside_grouped.is_empty() {
+        return Ok(());
+    }
+    let each = result.beside_grouped.iter();
+    let said = each.map(|one| format!("{:.1} times at EP {}", one.times, one.expert_parallel));
+    let said = said.collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "measured but not tuned for these shapes, up to {said} what grouped products, derived from dense ones, would take; {REMEDY}"
+    );
+    wrapped(out, "kernels of experts: ", &text)
 }
 
 /// That experts do not run as the same kernel in all layouts, so that differences between them may be the kernels'.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 mod experts_kernel;
 mod phase;
 
+pub(in crate::output) use experts_kernel::{REMEDY, SAID_FROM, slower};
 pub use phase::PhaseTaken;
 pub(in crate::output) use phase::write_phase;
 
@@ -16,8 +17,10 @@ use super::health::{drawn_down, poor_health};
 use super::word;
 use super::wrapped::wrapped;
 use crate::base::statistics::COVERAGE;
+use crate::base::units::SimDuration;
 use crate::config::Scenario;
 use crate::execution::Scope;
+use crate::execution::cost::experts_ask;
 use crate::studies::study::can_be_sampled;
 use crate::workload::{Origin, Overlap, Workload};
 
@@ -208,7 +211,8 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
         .chain(overlapping(scenario))
         .chain(reserved(scenario))
         .chain(launched(scenario))
-        .chain(experts_kernel::slower(scenario))
+        .chain(slower(scenario))
+        .chain(few_rows(scenario))
         .chain(straddling(scenario))
         .chain(repeated(scenario))
         .collect()
@@ -237,14 +241,33 @@ fn reserved(scenario: &Scenario) -> Option<String> {
     ))
 }
 
+/// That experts have too few rows for rounding to tiles to take as many as it gives up.
+fn few_rows(scenario: &Scenario) -> Option<String> {
+    let rounds = |workload: &&Workload| workload.stack.round_rows.is_some();
+    let workload = workloads(scenario).find(rounds)?;
+    let (ask, tile) = (experts_ask(workload), workload.stack.round_rows?);
+    let even = ask.slots as f64 / f64::from(ask.shape.experts.max(1));
+    (even < 2.0 * f64::from(tile)).then(|| {
+        format!(
+            "kernels.round_rows = {tile}, and experts have {even:.0} rows each where loads are even: those of fewer than {} \
+             compute none, and more tokens may be given up than taken",
+            tile.div_ceil(2)
+        )
+    })
+}
+
 /// As what graph a decode step runs, where the workload names some.
 fn launched(scenario: &Scenario) -> Option<String> {
     let captured = |workload: &&Workload| !workload.host.graphs.is_empty();
     // Where two batches take turns, each half runs as a graph of its own.
+    if scenario.counted == Scope::Experts {
+        return None;
+    }
     let workload = workloads(scenario).find(captured)?.batch_part();
     let (tokens, largest) = (workload.batch.tokens_per_gpu, workload.host.graphs.last()?);
     Some(match workload.graph() {
         Some(graph) => format!("a decode step of {tokens} tokens runs as the graph of {graph}"),
+        None if workload.layer_launch() == SimDuration::ZERO => return None,
         None => format!(
             "{tokens} tokens are more than the largest graph of {largest}: kernels are launched one by one"
         ),

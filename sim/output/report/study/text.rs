@@ -37,11 +37,12 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
 fn yields(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     for row in result.results.iter().filter(|row| row.workload.drafts.is_some()) {
         let name = spoken(&row.workload.workload, row.tau());
-        writeln!(
-            out,
-            "{name}: {:.0} tokens/s yielded, all GPUs together; drafts not accepted do not count",
-            row.tokens_per_s.value()
-        )?;
+        let rate = row.tokens_per_s.value();
+        let each = rate / f64::from(result.gpus);
+        let text = format!(
+            "{name}: {each:.0} tokens/s yielded per GPU, {rate:.0} on all; drafts that are not accepted do not count"
+        );
+        wrapped(out, "", &text)?;
     }
     Ok(())
 }
