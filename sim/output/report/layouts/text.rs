@@ -130,7 +130,7 @@ fn slower(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
     let said = each.map(|one| format!("{:.1} times at EP {}", one.times, one.expert_parallel));
     let said = said.collect::<Vec<_>>().join(", ");
     let text = format!(
-        "measured but not tuned for these shapes, up to {said} what grouped products, derived from dense ones, would take; {REMEDY}"
+        "what \"auto\" takes runs up to {said} what grouped products, derived from dense ones, would take; {REMEDY}"
     );
     wrapped(out, "kernels of experts: ", &text)
 }

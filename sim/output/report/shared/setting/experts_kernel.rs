@@ -6,7 +6,7 @@ use crate::execution::cost::experts_ask;
 use crate::kernels::Kernels;
 use crate::workload::{Execution, Workload};
 
-/// How much longer `auto`'s kernel takes before that is said: twice what a profile's tables are off by.
+/// How many times as long `auto`'s kernel takes before that is said: a choice, above most errors of docs/accuracy.md.
 pub(in crate::output) const SAID_FROM: f64 = 1.25;
 
 /// What to do about it.
@@ -25,8 +25,8 @@ fn of(workload: &Workload, kernels: &Kernels<'_>) -> Option<String> {
     let (kernel, [taken, other]) = kernels.fused_beside_grouped(&ask).filter(|_| grouped)?;
     (taken.secs() >= SAID_FROM * other.secs()).then(|| {
         format!(
-            "experts of {} run as {kernel}, measured but not tuned for this shape: {taken} a layer where loads are even, and \
-             {other} by grouped products, derived from dense ones; {REMEDY}",
+            "experts of {} run as {kernel}, which \"auto\" takes: {taken} a layer where loads are even, and {other} by grouped \
+             products, derived from dense ones; {REMEDY}",
             workload.name
         )
     })
