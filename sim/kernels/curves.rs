@@ -44,6 +44,8 @@
 mod along;
 pub mod curve;
 
+pub use along::Solved;
+
 use std::sync::Arc;
 
 use crate::base::statistics::linear::inverse_of_definite;

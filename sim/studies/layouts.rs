@@ -318,9 +318,12 @@ fn candidate(
 
 /// How many times as long the kernel that `auto` takes runs experts as grouped products would.
 fn beside_grouped(scenario: &Scenario, workload: &Workload) -> Option<f64> {
+    if workload.execution != Execution::Grouped {
+        return None;
+    }
     let kernels = Kernels::new(&scenario.profile, scenario.topology.gpu().device());
     let (_, [taken, other]) = kernels.fused_beside_grouped(&experts_ask(workload))?;
-    Some(taken.secs() / other.secs()).filter(|_| workload.execution == Execution::Grouped)
+    Some(taken.secs() / other.secs())
 }
 
 /// The kernel on which most of the time of FFN experts stands.

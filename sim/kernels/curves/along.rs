@@ -1,9 +1,28 @@
 //! Curves read with coordinates that change along them: equations (1) to (5) at each knot.
+//!
+//! (2) does not depend on residuals. Curves of the same sites, such as those of one kernel under several laws of
+//! popularity, are read with [`Solved`] of those before them: three readings then take little more than one.
 
-use super::{Curves, NEIGHBOURS, Reading, Site, clipped, logs_of};
+use std::sync::Arc;
+
+use super::{Curves, Kriging, NEIGHBOURS, Reading, Site, clipped, logs_of};
 use crate::base::statistics::linear::inverse_of_definite;
 
+/// (2) as last solved, for each knot: what was read, by which sites, and the solution.
+#[derive(Debug, Default)]
+pub struct Solved(Vec<Arc<AtPlace>>);
+
+/// A place, its sites, and (2) solved for them.
+#[derive(Debug)]
+struct AtPlace {
+    own: Vec<f64>,
+    others: Vec<Vec<f64>>,
+    kriging: Kriging,
+    system: System,
+}
+
 /// (2) solved for one place.
+#[derive(Debug)]
 struct System {
     /// Which of the others are near.
     near: Vec<usize>,
@@ -25,6 +44,7 @@ impl Curves {
         here: impl Fn(f64) -> [f64; N],
         there: impl Fn(&Site, f64) -> [f64; N],
         skip: impl Fn(&Site) -> bool,
+        solved: &mut Solved,
     ) -> (Reading, Vec<f64>) {
         let kept: Vec<usize> = (0..self.sites.len()).filter(|&s| !skip(&self.sites[s])).collect();
         if let Some(&s) = kept.iter().find(|&&s| self.sites[s].at == at) {
@@ -37,17 +57,12 @@ impl Curves {
         let mut read =
             Reading { residual: Vec::with_capacity(self.knots.len()), distance: f64::INFINITY };
         let mut spread = Vec::with_capacity(self.knots.len());
-        let mut last: Option<(Vec<f64>, Vec<Vec<f64>>, System)> = None;
         for (j, &knot) in self.knots.iter().enumerate() {
             let own = joined(&fixed, here(knot));
             let of = |&s: &usize| joined(&self.logs[s], there(&self.sites[s], knot));
             let others: Vec<Vec<f64>> = kept.iter().map(of).collect();
-            let same = last.as_ref().is_some_and(|(a, b, _)| *a == own && *b == others);
-            if !same {
-                let system = self.system(&own, &others);
-                last = Some((own, others, system));
-            }
-            let Some((_, _, system)) = &last else { continue };
+            let place = self.at_place(solved, j, own, others);
+            let system = &place.system;
             let ys = system.near.iter().map(|&n| self.sites[kept[n]].residual[j]).collect();
             let ys = clipped(ys, &system.inverse, self.kriging.clip);
             read.residual.push(system.weights.iter().zip(&ys).map(|(w, y)| w * y).sum());
@@ -55,6 +70,30 @@ impl Curves {
             spread.push(system.spread);
         }
         (read, spread)
+    }
+
+    /// (2) at knot `j`: as it was solved there or at the knot before, if for the same place and sites.
+    fn at_place(
+        &self,
+        Solved(known): &mut Solved,
+        j: usize,
+        own: Vec<f64>,
+        others: Vec<Vec<f64>>,
+    ) -> Arc<AtPlace> {
+        let same = |place: &&Arc<AtPlace>| {
+            place.own == own && place.others == others && place.kriging == self.kriging
+        };
+        let before = j.checked_sub(1).and_then(|before| known.get(before));
+        let place = known.get(j).filter(same).or_else(|| before.filter(same)).cloned();
+        let place = place.unwrap_or_else(|| {
+            let system = self.system(&own, &others);
+            Arc::new(AtPlace { own, others, kriging: self.kriging.clone(), system })
+        });
+        match known.get_mut(j) {
+            Some(of) => *of = Arc::clone(&place),
+            None => known.push(Arc::clone(&place)),
+        }
+        place
     }
 
     /// (2) and (5) among the nearest of `others`.
@@ -86,7 +125,7 @@ impl Curves {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Kriging, Scale};
+    use super::super::Scale;
     use super::*;
 
     /// Sites on a line, whose residual is set by a property that changes at knot 4.
@@ -105,7 +144,8 @@ mod tests {
         let curves = curves();
         let there = |site: &Site, knot: f64| [f64::from(u8::from(knot >= 4.0 && site.at[0] >= 64))];
         let read = |own: f64| {
-            curves.read_along(&[48], |k| [if k < 4.0 { 0.0 } else { own }], there, |_| false)
+            let here = |k| [if k < 4.0 { 0.0 } else { own }];
+            curves.read_along(&[48], here, there, |_| false, &mut Solved::default())
         };
         let (like_large, like_small) = (read(1.0).0.residual, read(0.0).0.residual);
         assert!(like_large[1] > 0.7 && like_small[1] < 0.3, "{like_large:?} {like_small:?}");
@@ -116,7 +156,8 @@ mod tests {
     fn without_such_coordinates_it_is_a_plain_reading_and_surer_near_sites() {
         let curves = curves();
         let none = |_: &Site, _: f64| [];
-        let read = |n: u32| curves.read_along(&[n], |_| [], none, |_| false);
+        let read =
+            |n: u32| curves.read_along(&[n], |_| [], none, |_| false, &mut Solved::default());
         let (near, spread) = read(48);
         let plain = curves.read(&[48], |_| false);
         for (a, b) in near.residual.iter().zip(&plain.residual) {

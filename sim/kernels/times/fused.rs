@@ -10,7 +10,7 @@
 
 use crate::base::units::SimDuration;
 use crate::kernels::curve::{interpolate, pooled};
-use crate::kernels::curves::{Kriging, Scale, Site};
+use crate::kernels::curves::{Kriging, Scale, Site, Solved};
 use crate::kernels::experts::tiles::TileRule;
 use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, OWN};
 use crate::kernels::profile::{Family, Precision};
@@ -130,8 +130,9 @@ impl FusedTimes {
         times.known_class = family.residual.iter().any(|c| c.sites().iter().any(|s| same(&s)));
         let knots = family.residual[0].knots();
         times.log_tokens = knots.iter().map(|t| t.ln()).collect();
+        let mut solved = Solved::default();
         for ((_, law), residual) in LAWS.iter().zip(&family.residual) {
-            let (reading, spread) = residual.read_along(&at, here, there, &skip);
+            let (reading, spread) = residual.read_along(&at, here, there, &skip, &mut solved);
             times.support = crate::kernels::support_of(reading.distance);
             times.laws.push(times.law_at_knots(*law, knots, &reading.residual, spread));
         }

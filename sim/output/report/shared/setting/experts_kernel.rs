@@ -20,9 +20,10 @@ pub(in crate::output) fn slower(scenario: &Scenario) -> Option<String> {
 }
 
 fn of(workload: &Workload, kernels: &Kernels<'_>) -> Option<String> {
-    let ask = experts_ask(workload);
-    let grouped = workload.execution == Execution::Grouped;
-    let (kernel, [taken, other]) = kernels.fused_beside_grouped(&ask).filter(|_| grouped)?;
+    if workload.execution != Execution::Grouped {
+        return None;
+    }
+    let (kernel, [taken, other]) = kernels.fused_beside_grouped(&experts_ask(workload))?;
     (taken.secs() >= SAID_FROM * other.secs()).then(|| {
         format!(
             "experts of {} run as {kernel}, which \"auto\" takes: {taken} a layer where loads are even, and {other} by grouped \
