@@ -211,8 +211,12 @@ impl Scheme for TopK {
 /// The `k` best experts among those allowed, best first; the lower id wins ties.
 fn best(scores: &[f64], k: usize, allowed: impl Fn(usize) -> bool) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).filter(|&expert| allowed(expert)).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-    order.truncate(k);
+    let better = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
+    if k < order.len() {
+        order.select_nth_unstable_by(k, better);
+        order.truncate(k);
+    }
+    order.sort_unstable_by(better);
     order
 }
 

@@ -61,6 +61,8 @@ pub struct Row {
     pub stands_on: Vec<TimedBasis>,
     /// The numbers of chunks that were found to be best under some seed, where they were looked for.
     pub best_chunks: Vec<u32>,
+    /// The most rows that a rank of the first group received under the first seed, where its run planned all of it.
+    pub hottest_rows: Option<u64>,
     /// How much of the runs was simulated and what precision that reached, where one was asked for.
     pub reached: Option<Reached>,
 }
@@ -337,6 +339,7 @@ fn row(scenario: &Scenario, workload: &Workload, own: &[Outcome], vanilla: &[Out
         link_bytes_per_s: link_rates(own),
         stands_on: stands_on(own),
         best_chunks: best_chunks(own),
+        hottest_rows: own[0].totals.hottest_rows.filter(|_| own[0].seed == scenario.seeds.start),
         reached: Reached::of(scenario, own, is_moepp.then_some(vanilla)),
     }
 }

@@ -10,6 +10,7 @@ mod gate_pools;
 mod gate_property;
 mod gate_schemes;
 mod host;
+mod hottest_rows;
 mod kernels;
 mod network_metamorphic;
 mod network_sharing;

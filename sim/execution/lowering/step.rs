@@ -7,17 +7,17 @@ mod host;
 mod member;
 mod parts;
 mod planned;
+mod rows;
 mod split;
 mod tally;
 
 use drawn::Decided;
 pub use drawn::Drawn;
 use host::HostTimes;
-use member::{
-    Member, MemberWork, nonzero, outside_experts, rounded, rows_of, sent_by, zero_computation_slots,
-};
+use member::{Member, MemberWork, nonzero, outside_experts, sent_by, zero_computation_slots};
 use parts::{Parts, Shared};
 pub use planned::{ExchangePhase, Step, StepMeeting};
+use rows::HottestRows;
 use split::Split;
 use tally::tally;
 
@@ -83,6 +83,7 @@ pub struct StepPlanner<'a> {
     /// Bytes of a slot on its way to its expert, and on its way back.
     slot: [u64; 2],
     totals: Totals,
+    hottest: HottestRows,
     spare: Vec<Step>,
     /// Counts of the gate that are done with.
     spare_counts: Option<Counts>,
@@ -123,6 +124,7 @@ impl<'a> StepPlanner<'a> {
             split: None,
             slot: bytes_of_slot(workload),
             totals: Totals::default(),
+            hottest: HottestRows::of_rounds(workload.gates()),
             spare: Vec::new(),
             spare_counts: None,
             rows: Vec::new(),
@@ -198,7 +200,7 @@ impl<'a> StepPlanner<'a> {
         let placement = kept.as_ref().and_then(|kept| kept.placement.as_ref());
         let placement = placement.unwrap_or_else(|| plans.of(&self.gate, planned, first));
         let mut rows = std::mem::take(&mut self.rows);
-        self.rows_in(placement, &counts, (&mut rows, &mut step));
+        self.rows_in(at, placement, &counts, (&mut rows, &mut step));
         let known = kept.as_ref().map(|kept| &kept.dispatch);
         match alike.map(|alike| &alike.dispatch).or(known) {
             _ if self.counted == Scope::Experts => step.dispatch.clear(ranks),
@@ -228,24 +230,6 @@ impl<'a> StepPlanner<'a> {
             self.spare_counts = Some(counts);
         }
         step
-    }
-
-    /// Rows of each part of the experts, and what they take to gather and scatter where experts are cut.
-    fn rows_in(
-        &self,
-        placement: &Placement,
-        counts: &Counts,
-        (rows, step): (&mut Vec<Vec<u32>>, &mut Step),
-    ) {
-        rows_of(placement, counts, self.workload.model.experts.ffn as usize, rows);
-        step.split.clear();
-        if let Some(split) = &self.split {
-            let slots = |rows: &Vec<u32>| rows.iter().map(|&rows| u64::from(rows)).sum();
-            step.split.extend(rows.iter().map(|rows| split.times(slots(rows))));
-        }
-        if let Some(tile) = self.workload.stack.round_rows {
-            rows.iter_mut().flatten().for_each(|rows| *rows = rounded(*rows, tile));
-        }
     }
 
     /// One member's work in a step, and what it does for `all` parts of it if it is the first or last of them.
@@ -303,7 +287,7 @@ impl<'a> StepPlanner<'a> {
     /// What the gate has decided so far.
     #[must_use]
     pub fn totals(self) -> Totals {
-        self.totals
+        Totals { hottest_rows: self.hottest.most(), ..self.totals }
     }
 
     /// Slots that a member takes out of the token order.

@@ -17,6 +17,9 @@ pub struct Totals {
     pub padded_rows: u64,
     /// Bytes dispatched from GPU to GPU, at every hop.
     pub dispatched_bytes: u64,
+    /// The most rows that a rank of the first group received in any round of its first micro-batch, padding included;
+    /// none where not all of that was planned, and never of a single step.
+    pub hottest_rows: Option<u64>,
 }
 
 impl Totals {

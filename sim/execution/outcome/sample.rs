@@ -157,5 +157,6 @@ fn whole_of(totals: &Totals, more: f64) -> Totals {
         gated_tokens: count(totals.gated_tokens),
         padded_rows: count(totals.padded_rows),
         dispatched_bytes: count(totals.dispatched_bytes),
+        hottest_rows: totals.hottest_rows,
     }
 }

@@ -93,10 +93,10 @@ impl<'de> Deserialize<'de> for Kinds {
 }
 
 impl MemoryUse {
-    /// The ledger of a workload under the scenario's first seed.
+    /// The ledger of a workload under the scenario's first seed, whose most rows of a rank a run may have found.
     #[must_use]
-    pub fn of(scenario: &Scenario, workload: &Workload) -> Self {
-        let rows = hottest_rows(workload, scenario.seeds.start);
+    pub fn of(scenario: &Scenario, workload: &Workload, rows: Option<u64>) -> Self {
+        let rows = rows.unwrap_or_else(|| hottest_rows(workload, scenario.seeds.start));
         let asked = (scenario.counted, workload.layout.in_use(scenario.topology.gpus()));
         let ledger = Ledger::of(&scenario.carried(workload), asked, rows);
         let capacity = scenario.topology.gpu().memory;
@@ -172,7 +172,7 @@ impl MemoryResult {
             workload: workload.name.clone(),
             model: workload.model.name.clone(),
             tau: workload.model.experts.tau,
-            memory: MemoryUse::of(scenario, workload),
+            memory: MemoryUse::of(scenario, workload, None),
             training: (workload.phase() == Phase::Training).then(|| way(&workload.training)),
             context_given: workload.batch.context.is_some(),
         };

@@ -303,7 +303,7 @@ impl StudyRow {
             beside_exchanges: counted.has_backward().then(|| BesideExchanges::of(scenario, row)),
             hidden_zero_computation_ms: row.hidden_ms,
             sampled: row.reached.map(Sampled::from),
-            memory: MemoryUse::of(scenario, &row.workload),
+            memory: MemoryUse::of(scenario, &row.workload, row.hottest_rows),
             network: NetworkUse::of(scenario, row),
             link_use: link_use(&scenario.topology, &row.link_bytes_per_s),
         }
