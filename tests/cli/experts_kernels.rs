@@ -75,3 +75,80 @@ fn rounding_few_rows_to_tiles_is_said() {
     assert!(!said("8").contains("compute none"));
     assert!(said("1024").contains("compute none"));
 }
+
+/// What is said of one run of the experts' layers of a model on 32 H100, on one line.
+fn said_of(here: &std::path::Path, model: &str, more: &[&str]) -> String {
+    let text = format!(
+        "schema = 1\nname = \"s\"\ntopology = \"h100-4x8-rail\"\ncounted = \"moe-layer\"\nseeds = \"0..1\"\n\
+         [[compare]]\nvanilla = \"{model}\"\n[set]\nworkload.batch.micro_batches = 1\nworkload.model.layers = 2\n"
+    );
+    std::fs::write(here.join("s.toml"), text).expect("writable");
+    let told = program::runs(here, &[&["run", "s.toml"], more].concat());
+    told.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Biases that no kernel is charged for, and products that leave biases which are not there to others.
+#[test]
+fn biases_that_change_nothing_are_said() {
+    let here = program::folder("kernels-biases");
+    let idle = "changes nothing for mixtral-8x7b: its experts have no biases";
+    let untimed =
+        "model.biases changes no time of mixtral-8x7b: its experts run as sglang_fused_moe_triton";
+    let grouped = ["--set", "workload.kernels.experts=grouped-gemm"];
+    let plain = ["--set", "workload.kernels.epilogue=plain"];
+    let biases = ["--set", "workload.model.biases=true"];
+    let said = |more: &[&[&str]]| {
+        let told = said_of(&here, "mixtral-8x7b", &more.concat());
+        (told.contains(idle), told.contains(untimed))
+    };
+    assert_eq!(said(&[]), (false, false));
+    assert_eq!(said(&[&grouped, &plain]), (true, false));
+    assert_eq!(said(&[&grouped, &plain, &biases]), (false, false));
+    assert_eq!(said(&[&biases, &["--set", "workload.layout.expert_parallel=2"]]), (false, true));
+}
+
+/// Training takes grouped products where no kernel is named, so that their keys need none.
+#[test]
+fn keys_of_grouped_products_stand_alone_in_training() {
+    let here = program::folder("kernels-training");
+    let trains = ["--set", "workload.batch.phase=training"];
+    let keys =
+        ["--set", "workload.kernels.epilogue=activation", "--set", "workload.kernels.pad_rows=64"];
+    let named = ["--set", "workload.kernels.experts=grouped-gemm"];
+    let said = |more: &[&[&str]]| said_of(&here, "mixtral-8x7b", &more.concat());
+    let alone = said(&[&trains, &keys]);
+    assert_eq!(alone, said(&[&trains, &keys, &named]));
+    assert_ne!(alone, said(&[&trains]));
+    let loops = ["--set", "workload.experts.execution=sequential"];
+    let refused =
+        program::refused(&here, &[&["run", "s.toml"], &trains[..], &keys, &loops].concat());
+    assert!(refused.contains("is of grouped products"), "{refused}");
+}
+
+/// SMs that are kept from kernels take of products throughout, and nothing more beside exchanges.
+#[test]
+fn what_kept_sms_take_is_said_once() {
+    let here = program::folder("kernels-kept");
+    let small = [
+        "topology.nodes.count=2",
+        "workload.layout.expert_parallel=8",
+        "workload.layout.pipeline_parallel=2",
+        "workload.model.layers=4",
+        "workload.dense.leading_layers=0",
+        "workload.batch.micro_batches=4",
+        "workload.batch.tokens_per_gpu=512",
+        "workload.batch.sequence_tokens=512",
+    ];
+    let set = small.into_iter().flat_map(|line| ["--set", line]).collect::<Vec<_>>();
+    let told = program::runs(&here, &[&["run", "dualpipe"], &set[..]].concat());
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let kept = "20 of 132 SMs are kept for exchanges: products take 1.18 times as long throughout, and lose no more beside";
+    assert!(told.contains(kept), "{told}");
+    assert!(
+        told.contains("(20 of 132 SMs, kept throughout): products lose no more, memory x 1.18"),
+        "{told}"
+    );
+    let free = ["--set", "workload.exchange.reserved=false"];
+    let told = program::runs(&here, &[&["run", "dualpipe"], &set[..], &free].concat());
+    assert!(told.contains("(20 of 132 SMs held): products x 1.18, memory x 1.18"), "{told}");
+}

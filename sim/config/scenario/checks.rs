@@ -3,16 +3,17 @@
 use super::overrides::ROLES;
 use super::{Case, Ingredients, Scenario, ScenarioSource, ScenarioSpec, key_of};
 use crate::config::{
-    Diagnostic, FittedOverheads, Kind, is_same_gpu, no_profile, overheads, profile_of_gpu,
+    self, Diagnostic, FittedOverheads, Kind, built_in, is_same_gpu, no_profile, overheads,
+    profile_of_gpu,
 };
 use crate::execution::Scope;
 use crate::execution::cost::{Overheads, experts_ask};
 use crate::execution::memory::{self, Fit};
 use crate::kernels::profile::{Precision, Profile};
-use crate::kernels::{Kernels, NoKernel};
+use crate::kernels::{ExpertsChoice, Kernels, NoKernel};
 use crate::network::Unavailable;
 use crate::topology::Topology;
-use crate::workload::{Execution, Layout, Overlap, Phase, Workload};
+use crate::workload::{Epilogue, Execution, Layout, Overlap, Phase, Workload};
 
 /// Overheads of a loop over experts, of the shipped ones.
 const LOOP: &str = "moepp-loop";
@@ -56,12 +57,14 @@ impl Scenario {
         if !places.is_multiple_of(group) {
             let found =
                 format!("{places} places of FFN experts do not spread evenly over {group} GPUs");
-            return Some((found, "give a divisor".to_owned()));
+            let help = format!("give layout.expert_parallel a divisor of {places}");
+            return Some((found, help));
         }
         let (inner, cut) = (workload.model.intermediate, workload.layout.expert_tensor_parallel);
         if !inner.is_multiple_of(cut) {
             let found = format!("experts of inner size {inner} do not cut evenly over {cut} GPUs");
-            return Some((found, "give a divisor".to_owned()));
+            let help = format!("give layout.expert_tensor_parallel a divisor of {inner}");
+            return Some((found, help));
         }
         if let Some(misfit) = crate::execution::run::misfit(&self.topology, workload) {
             return Some((misfit, layout_help(&self.topology, workload)));
@@ -144,6 +147,16 @@ impl ScenarioSource {
             return Err(self.source.mistake_at_key("profile", found, help));
         }
         Ok((found, profile))
+    }
+
+    /// The profile that the scenario names; its table lies beside its file.
+    fn profile(&self, name: &str) -> Result<(String, Profile), Diagnostic> {
+        let source = self.part(name, "profile", Kind::Profile)?;
+        let profile = match built_in(Kind::Profile, name) {
+            Some(_) => config::profile_with_built_in_table(&source, name)?,
+            None => config::read_profile(&source, &self.folder.join(name))?,
+        };
+        Ok((source.name().to_owned(), profile))
     }
 
     /// The overheads named, `none` among them. Where none are: those of the loop where a workload runs its experts
@@ -254,8 +267,11 @@ fn layout_mistake(scenario: &Scenario, workload: &Workload) -> Option<(String, S
     if !counted.has_backward() && !layers.is_multiple_of(stages) {
         let found =
             format!("the {layers} layers of `{name}` do not split evenly into {stages} stages");
-        let help = "give a divisor, or counted = \"training-step\", which spreads layers unevenly";
-        return Some((found, help.to_owned()));
+        let help = format!(
+            "give layout.pipeline_parallel a divisor of {layers}, or counted = \"training-step\", which spreads layers \
+             unevenly"
+        );
+        return Some((found, help));
     }
     let parts = stages * if counted.has_backward() { workload.training.chunks } else { 1 };
     if parts > layers + workload.model.dense.leading_layers {
@@ -301,7 +317,25 @@ pub(super) fn runnable(kernels: &Kernels<'_>, workload: &Workload) -> Result<(),
         ..none
     })?;
     match workload.execution {
-        Execution::Grouped => kernels.choose_experts(&ask).map(|_| ()),
+        Execution::Grouped => of_grouped_products(workload, &kernels.choose_experts(&ask)?),
         Execution::Sequential => Ok(()),
+    }
+}
+
+/// Refuses keys of grouped products where "auto" takes another kernel, which was measured with all that it does.
+fn of_grouped_products(workload: &Workload, chosen: &ExpertsChoice<'_>) -> Result<(), NoKernel> {
+    let stack = &workload.stack;
+    let key = match (stack.epilogue == Epilogue::default(), stack.pad_rows) {
+        (false, _) => "kernels.epilogue",
+        (true, Some(_)) => "kernels.pad_rows",
+        (true, None) => return Ok(()),
+    };
+    match chosen {
+        ExpertsChoice::Grouped { .. } => Ok(()),
+        ExpertsChoice::Fused { kernel, .. } => Err(NoKernel {
+            key,
+            found: format!("is of grouped products, and \"auto\" takes {kernel}"),
+            help: "leave it out, or give a profile with dense products in this format".to_owned(),
+        }),
     }
 }

@@ -4,10 +4,12 @@ use super::checks::NO_OVERHEADS;
 use super::{Overrides, ROLES, Scenario, ScenarioSpec};
 use crate::config::Kind;
 use crate::execution::Scope;
+use crate::execution::cost::experts_ask;
+use crate::kernels::{ExpertsChoice, Kernels};
 use crate::network::Rates;
 use crate::network::fluid::Engine;
 use crate::topology::{Link, LinkClass};
-use crate::workload::Workload;
+use crate::workload::{Epilogue, Execution, Workload};
 
 impl Scenario {
     /// Keys of the scenario and overrides that change nothing here, each with the reason.
@@ -39,6 +41,7 @@ impl Scenario {
         let keys = kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
         said.extend(self.of_parts_left_out(keys));
         said.extend(self.of_drafts());
+        said.extend(self.of_biases());
         said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
         said.extend(self.of_health());
         said
@@ -69,6 +72,34 @@ impl Scenario {
         let alone = self.workloads().filter(batch).find(|workload| workload.drafts() == 0)?;
         let why = "batch.sequence_tokens = 1 leaves no token to draft";
         Some(format!("batch.acceptance changes nothing for {}: {why}", alone.name))
+    }
+
+    /// Biases of experts that no time has, and what products would do with biases that are not there.
+    fn of_biases(&self) -> Vec<String> {
+        let kernels = Kernels::new(&self.profile, self.topology.gpu().device());
+        let of = |workload: &Workload| {
+            let name = &workload.name;
+            if !workload.model.biases {
+                let plain = workload.stack.epilogue == Epilogue::Plain;
+                let why = "its experts have no biases, which it leaves to kernels of their own";
+                return plain.then(|| {
+                    format!("kernels.epilogue = \"plain\" changes nothing for {name}: {why}")
+                });
+            }
+            let by = match workload.execution {
+                Execution::Sequential => "a loop over dense products",
+                Execution::Grouped => match kernels.choose_experts(&experts_ask(workload)).ok()? {
+                    ExpertsChoice::Fused { kernel, .. } => kernel,
+                    ExpertsChoice::Grouped { .. } => return None,
+                },
+            };
+            Some(format!(
+                "model.biases changes no time of {name}: its experts run as {by}, timed without any; they count in memory"
+            ))
+        };
+        let mut said: Vec<String> = self.workloads().filter_map(of).collect();
+        said.dedup();
+        said
     }
 
     /// Keys of files that no comparison names.

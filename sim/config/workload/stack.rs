@@ -18,8 +18,8 @@ pub(super) struct KernelsTable {
     /// What grouped products do before they write: nothing, add biases, or apply the activation and quantise too.
     #[schemars(with = "Option<EpilogueWord>")]
     epilogue: Option<Spanned<EpilogueWord>>,
-    /// The rows of each expert are copied to the next multiple of so many before grouped products, and back after them; as
-    /// they come if none is given.
+    /// The rows of each expert are copied to the next multiple of so many before grouped products, which compute all of
+    /// these, and back after them; as they come if none is given.
     #[schemars(with = "Option<Count<2, 1_024>>")]
     pad_rows: Option<Spanned<Count<2, 1_024>>>,
     /// The rows of each expert are rounded to the nearest multiple of so many, of a tile; as chosen if none is given.
@@ -143,10 +143,12 @@ pub(super) fn stack(
     };
     let library = exchange.library.map_or(ExchangeLibrary::Auto, Into::into);
     exchange.check_sms(source, library)?;
+    let phase = phase.map(Phase::from);
+    let grouped = takes_grouped_products(&experts, phase, execution);
     Ok(Stack {
-        phase: phase.map(Into::into),
-        epilogue: kernels.epilogue(source, &experts)?,
-        pad_rows: kernels.padded(source, &experts)?,
+        phase,
+        epilogue: kernels.epilogue(source, grouped)?,
+        pad_rows: kernels.padded(source, grouped)?,
         experts,
         round_rows: kernels.rounded(source, execution)?,
         exchange: library,
@@ -156,13 +158,24 @@ pub(super) fn stack(
     })
 }
 
+/// Whether experts run as grouped products, as `auto` takes in training; whether the profile has them is checked where both
+/// are known.
+fn takes_grouped_products(
+    experts: &ExpertsKernel,
+    phase: Option<Phase>,
+    execution: Execution,
+) -> bool {
+    let trains = phase == Some(Phase::Training) && execution == Execution::Grouped;
+    *experts == ExpertsKernel::GroupedGemm || (*experts == ExpertsKernel::Auto && trains)
+}
+
 /// Refuses a key of grouped products where other kernels may run.
 fn of_grouped_products(
     source: &Source,
-    experts: &ExpertsKernel,
+    grouped: bool,
     span: Range<usize>,
 ) -> Result<(), Diagnostic> {
-    if *experts == ExpertsKernel::GroupedGemm {
+    if grouped {
         return Ok(());
     }
     let found = "is of grouped products, and kernels.experts does not name these";
@@ -172,16 +185,16 @@ fn of_grouped_products(
 
 impl KernelsTable {
     /// What grouped products do beside multiplying: other kernels were measured with all that they do.
-    fn epilogue(&self, source: &Source, experts: &ExpertsKernel) -> Result<Epilogue, Diagnostic> {
+    fn epilogue(&self, source: &Source, grouped: bool) -> Result<Epilogue, Diagnostic> {
         let Some(word) = &self.epilogue else { return Ok(Epilogue::default()) };
-        of_grouped_products(source, experts, word.span())?;
+        of_grouped_products(source, grouped, word.span())?;
         Ok((*word.get_ref()).into())
     }
 
     /// The multiple that the rows of each expert are copied to.
-    fn padded(&self, source: &Source, experts: &ExpertsKernel) -> Result<Option<u32>, Diagnostic> {
+    fn padded(&self, source: &Source, grouped: bool) -> Result<Option<u32>, Diagnostic> {
         let Some(rows) = &self.pad_rows else { return Ok(None) };
-        of_grouped_products(source, experts, rows.span())?;
+        of_grouped_products(source, grouped, rows.span())?;
         Ok(Some(rows.get_ref().0))
     }
 

@@ -13,12 +13,15 @@
 //! backward     the forward time of the same rows, m·I·4 bytes more for the activation's gradient, quantising of
 //!              2·m·I numbers in fp8; what is computed again once more; nothing of these with (2)                     (4)
 //! sorted       2·m·D bytes more where rows came in 16 bits and products take 8: (3) sorts rows of 8                 (5)
-//! padded       8·m·D bytes in two kernels, into multiples and back, where the stack pads rows (`kernels.pad_rows`)  (6)
+//! padded       8·m·D bytes in two kernels, into multiples and back, where the stack pads rows (`kernels.pad_rows`);
+//!              all beside (5), biases and these then has the rows of the multiples                                  (6)
 //! ```
 //!
-//! (5) and (6) are of both passes; (6) is TransformerEngine's `Fp8Padding` and `Fp8Unpadding` [transformerengine], what products take longer for
-//! some rows more is left out. In (2) the rows of cuDNN's fused kernels are read and written by the products themselves [fusedmoe]; what they write
+//! (5) and (6) are of both passes; (6) is TransformerEngine's `Fp8Padding` and `Fp8Unpadding` [transformerengine], between which products, activation,
+//! quantising and weight gradients have the multiples' rows. In (2) the rows of cuDNN's fused kernels are read and written by the products themselves [fusedmoe]; what they write
 //! beside their result is taken to hide under their operations.
+
+use std::borrow::Cow;
 
 mod backward;
 mod biases;
@@ -48,19 +51,20 @@ impl LayerCost<'_> {
     /// What grouped experts take but for their biases; none where experts run one after another.
     fn grouped_ffn(&self, rows: &[u32]) -> Option<ExpertsTime> {
         let grouped = self.grouped.as_ref()?;
-        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
+        let slots = sum(rows);
         if slots == 0 {
             return Some(ExpertsTime::default());
         }
-        let mut time = grouped(rows);
+        let computed = self.computed(rows);
+        let mut time = grouped(&computed);
         if self.grouped_share != 1.0 {
             time = time.scaled(self.grouped_share);
         }
         if self.activates_within() {
-            time.moved = time.moved.saturating_sub(self.activation(slots));
+            time.moved = time.moved.saturating_sub(self.activation(sum(&computed)));
         }
         if self.quantises {
-            time.moved += self.quantising(slots);
+            time.moved += self.quantising(sum(&computed));
         }
         time.moved += self.sorted_in_16_bits(slots) + self.padded(rows);
         Some(time)
@@ -76,14 +80,26 @@ impl LayerCost<'_> {
         self.kernels.memory_bound(Bytes(2 * slots * u64::from(model.hidden)), 0)
     }
 
-    /// (6), where any expert has a number of rows that is no such multiple.
+    /// The kernels of (6), where any expert has a number of rows that is no such multiple.
     fn padded(&self, rows: &[u32]) -> SimDuration {
-        let Some(of) = self.workload.stack.pad_rows else { return SimDuration::ZERO };
-        if rows.iter().all(|m| m.is_multiple_of(of)) {
+        if self.padded_to(rows).is_none() {
             return SimDuration::ZERO;
         }
-        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
-        self.kernels.memory_bound(Bytes(8 * slots * u64::from(self.workload.model.hidden)), 2)
+        self.kernels.memory_bound(Bytes(8 * sum(rows) * u64::from(self.workload.model.hidden)), 2)
+    }
+
+    /// The multiple of (6), where not all experts have one.
+    fn padded_to(&self, rows: &[u32]) -> Option<u32> {
+        let of = self.workload.stack.pad_rows.filter(|_| self.grouped.is_some())?;
+        (!rows.iter().all(|m| m.is_multiple_of(of))).then_some(of)
+    }
+
+    /// The rows of each expert that products compute: padded ones among them, (6).
+    fn computed<'r>(&self, rows: &'r [u32]) -> Cow<'r, [u32]> {
+        match self.padded_to(rows) {
+            Some(of) => rows.iter().map(|m| m.next_multiple_of(of)).collect(),
+            None => Cow::Borrowed(rows),
+        }
     }
 
     /// Whether products apply the activation, (2).
@@ -126,7 +142,6 @@ impl LayerCost<'_> {
 
     /// Input gradients of the FFN experts of one GPU, (4), and apart their weight gradients (`backward`).
     pub fn ffn_backward(&mut self, rows: &[u32], inputs: &mut Vec<Op>, weights: &mut Vec<Op>) {
-        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
         let mut time = match self.grouped_ffn(rows) {
             Some(time) => time.products + time.moved,
             None => {
@@ -135,14 +150,15 @@ impl LayerCost<'_> {
                 forward.iter().map(|op| op.time).sum()
             }
         };
-        time += self.activation_backward(slots) + self.biases_backward(rows);
+        let computed = self.computed(rows);
+        time += self.activation_backward(sum(&computed)) + self.biases_backward(rows);
         if self.quantises {
-            time += self.turned(slots);
+            time += self.turned(sum(&computed));
         }
         time += self.launches(Launches { layers: 0, visits: rows.len() as u64 }, time).time;
         inputs.push(Op { reason: Reason::FfnBackward, time });
         if let Some(gradients) = &self.weight_gradients {
-            let time = gradients.time(rows);
+            let time = gradients.time(&computed);
             weights.push(Op { reason: Reason::FfnWeightGradients, time });
         }
     }
@@ -164,7 +180,7 @@ impl LayerCost<'_> {
         let (hidden, inter) = (self.workload.model.hidden, self.workload.expert_columns());
         let moves = u64::from(self.workload.model.activation_moves());
         let elements = 7 * u64::from(hidden) + moves * u64::from(inter);
-        let slots: u64 = rows.iter().map(|&m| u64::from(m)).sum();
+        let slots = sum(rows);
         let products = rows.iter().map(|&m| self.products_of(m)).sum();
         ops.push(Op { reason: Reason::FfnGemm, time: products });
         ops.push(Op {
@@ -201,4 +217,9 @@ impl LayerCost<'_> {
         let bytes = elements as f64 * PLAIN.bytes() as f64;
         self.kernels.memory_bound(Bytes((bytes * factor).round() as u64), 0)
     }
+}
+
+/// All rows.
+fn sum(rows: &[u32]) -> u64 {
+    rows.iter().map(|&m| u64::from(m)).sum()
 }
