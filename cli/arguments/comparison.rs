@@ -24,8 +24,8 @@ pub(crate) struct ComparisonArgs {
     /// Seeds, half open.
     #[arg(long, default_value = "0..8", value_parser = seeds)]
     seeds: Seeds,
-    /// Draw no calibration error: take times of kernels and links as predicted.
-    #[arg(long, alias = "certain")]
+    /// Draw no calibration error: take times of kernels and links as predicted. One seed alone draws none.
+    #[arg(long, visible_alias = "certain")]
     no_calibration_error: bool,
     /// What a loop over experts costs beyond its kernels. Default: moepp-loop where experts run one
     /// after another, none where they are grouped.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::arguments::choice;
+use crate::output::progress::during;
 use crate::{Failure, output};
 use moesim::base::units::{Bandwidth, Bytes, SimDuration};
 use moesim::commands::flows::{DEFAULT_TOPOLOGY, Flows, Options, transport};
@@ -161,7 +162,7 @@ impl FlowsArgs {
 pub(crate) fn run(args: &FlowsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let options = args.options();
     let flows = Flows::of(&options, &output::call())?;
-    let solved = flows.solve()?;
+    let solved = during("parts of the network", || flows.solve())?;
     let csv = args.csv || args.format == Format::Csv;
     if args.makespan_only && csv {
         let found = "leaves out when each flow ends, and CSV is a line for each flow";

@@ -282,7 +282,7 @@ def compare(
         equal: compare at equal GPUs, cost in US dollars or power in watts.
         counted: what is counted.
         seeds: half open.
-        no_calibration_error: take times of kernels and links as predicted.
+        no_calibration_error: take times of kernels and links as predicted, as one seed alone does.
         overheads: what a loop over experts costs beyond its kernels.
         prices: a price book; the built-in one if None.
         strict: refuse kernels whose constants are borrowed.

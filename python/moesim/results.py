@@ -215,13 +215,18 @@ class BesideExchanges(Part):
     """The factor on memory kernels."""
 
     products_times: float
-    """The factor on matrix products."""
+    """The factor on matrix products, over what they take throughout."""
 
     sms: int
     """SMs held."""
 
     sms_assumed: bool
     """Whether their number was assumed."""
+
+    sms_reserved: bool
+    """Whether they are kept from kernels for the whole step, so that nothing more is taken
+    beside exchanges.
+    """
 
 
 @dataclass(frozen=True, repr=False)
@@ -609,6 +614,9 @@ class LaidOut(Part):
 
     tokens_per_s: float
     """Tokens per second, all GPUs together, mean over seeds."""
+
+    tokens_per_s_per_gpu: float | None
+    """The same for each GPU of the cluster, idle ones among them."""
 
     tokens_per_s_per_usd: float | None
     """The same for each US dollar, where that is the objective."""
@@ -1335,6 +1343,15 @@ class StudyRow(Part):
     tokens_per_s_low: float | None
     """The lower end; none of a single seed."""
 
+    tokens_per_s_per_gpu: float | None
+    """The mean; none where the quantity does not apply."""
+
+    tokens_per_s_per_gpu_high: float | None
+    """The upper end."""
+
+    tokens_per_s_per_gpu_low: float | None
+    """The lower end; none of a single seed."""
+
     training_step_ms: float | None
     """training step, in milliseconds"""
 
@@ -1447,6 +1464,9 @@ class WorkloadMemory(Part):
 
     model: str
     """Its model."""
+
+    moepp: bool
+    """Whether it has zero-computation experts."""
 
     tau: float | None
     """Its τ."""

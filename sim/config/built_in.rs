@@ -141,7 +141,12 @@ pub fn built_in_or_file(kind: Kind, name: &str) -> Result<Source, Diagnostic> {
 #[must_use]
 pub fn unknown(name: &str, kinds: &[Kind], folder: &Path) -> Diagnostic {
     if let ([wanted], Some((other, _))) = (kinds, built_in_of_any_kind(name)) {
-        return other.instead_of(*wanted, name);
+        let mut mistake = other.instead_of(*wanted, name);
+        let near = nearest(name, built_in_names(*wanted));
+        if !near.is_empty() {
+            mistake.help = format!("{} {}", did_you_mean(&near), mistake.help);
+        }
+        return mistake;
     }
     let words: Vec<String> = kinds.iter().map(Kind::to_string).collect();
     let kind = if kinds.len() == 1 { format!(" {}", words[0]) } else { String::new() };

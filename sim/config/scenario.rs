@@ -106,6 +106,8 @@ pub struct ScenarioSource {
     stated: Overrides,
     /// Whether a workload may stand alone that is MoE++.
     alone: bool,
+    /// Whether layouts and batches are searched in place of the workloads' own.
+    searched: bool,
     /// Files that were handed over and need not be read, by name.
     beside: BTreeMap<String, String>,
     /// Hash of what has been read so far.
@@ -142,6 +144,12 @@ impl ScenarioSource {
         Self { alone: true, ..self }
     }
 
+    /// The same, of which layouts and batches are searched: the workloads' own need not fit into memory.
+    #[must_use]
+    pub fn searched(self) -> Self {
+        Self { searched: true, ..self }
+    }
+
     /// The same; where it names one of these files, by the name given here, that text is read in its place.
     #[must_use]
     pub fn beside(self, files: BTreeMap<String, String>) -> Self {
@@ -174,7 +182,8 @@ impl ScenarioSource {
         let source = source.with_overrides(overrides.of_scenario());
         let read = Cell::new(source.fold_into(0));
         let inputs = RefCell::new(source.inputs(&[]).into_iter().collect());
-        Self { source, folder, overrides, stated, alone: false, beside, read, inputs }
+        let (alone, searched) = (false, false);
+        Self { source, folder, overrides, stated, alone, searched, beside, read, inputs }
     }
 
     /// Reads and checks everything that the scenario names.
@@ -219,7 +228,7 @@ impl ScenarioSource {
             topology,
         };
         self.layouts(&spec, &scenario)?;
-        scenario.oom = self.too_large(&scenario)?;
+        scenario.oom = if self.searched { Vec::new() } else { self.too_large(&scenario)? };
         scenario.without_effect = scenario.without_effect(&spec, &self.stated.and(&self.overrides));
         Ok(scenario)
     }
@@ -261,16 +270,6 @@ impl ScenarioSource {
         self.read.set(named.fold(source.fold_into(self.read.get()), |all, own| own.fold_into(all)));
         self.inputs.borrow_mut().extend(inputs);
         Ok(source)
-    }
-
-    /// The profile that the scenario names; its table lies beside its file.
-    fn profile(&self, name: &str) -> Result<(String, Profile), Diagnostic> {
-        let source = self.part(name, "profile", Kind::Profile)?;
-        let profile = match built_in(Kind::Profile, name) {
-            Some(_) => super::profile_with_built_in_table(&source, name)?,
-            None => super::read_profile(&source, &self.folder.join(name))?,
-        };
-        Ok((source.name().to_owned(), profile))
     }
 
     fn network(&self, spec: &ScenarioSpec) -> Result<NetworkChoice, Diagnostic> {

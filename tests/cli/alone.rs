@@ -101,3 +101,40 @@ fn axes_that_change_nothing_are_refused() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("--tp: divides attention and dense products"), "{told}");
 }
+
+/// One seed has one draw of the error that calibration left, which is neither a mean nor an interval: `compare` draws
+/// none of it, and what draws it because it was asked to says so.
+#[test]
+fn one_seed_draws_no_calibration_error_unless_it_is_asked_to() {
+    let here = folder("alone-seed");
+    let compared = |more: &[&str]| {
+        let one = ["compare", "a100-4x8", "--vanilla", "mixtral-8x7b", "--seeds", "0..1", "--json"];
+        let short = ["--set", "workload.batch.micro_batches=1", "--set", "workload.model.layers=2"];
+        let output = moesim(&here, &[&one[..], &short, more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let (own, certain) = (compared(&[]), compared(&["--no-calibration-error"]));
+    assert_eq!(own["clusters"], certain["clusters"]);
+    let draw =
+        |told: &Value| told["settings"][0]["cautions"].to_string().contains("are of one draw");
+    assert!(!draw(&own));
+    let asked = compared(&["--set", "calibration_uncertainty=true"]);
+    assert!(draw(&asked) && asked["clusters"] != own["clusters"], "{asked}");
+}
+
+/// A column of figures says whose it is.
+#[test]
+fn memory_says_which_models_are_vanilla() {
+    let here = folder("alone-memory");
+    let text = "schema = 1\nname = \"s\"\ntopology = \"h800-8x8\"\ncounted = \"moe-layer\"\nseeds = \"0..1\"\n\
+                [[compare]]\nvanilla = \"moe-1b\"\nmoepp = \"longcat-flash\"\n";
+    std::fs::write(here.join("s.toml"), text).expect("writable");
+    for (scenario, words) in
+        [("shortcut", ["vanilla", "τ=0.25", "τ=0.75"]), ("s.toml", ["vanilla", "MoE++", ""])]
+    {
+        let told = String::from_utf8(moesim(&here, &["memory", scenario]).stdout).expect("UTF-8");
+        let heads = told.lines().nth(3).expect("a table").split_whitespace();
+        assert_eq!(heads.collect::<Vec<_>>().join(" "), words.join(" ").trim_end(), "{told}");
+    }
+}

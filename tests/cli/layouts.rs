@@ -180,3 +180,25 @@ fn where_no_layout_can_be_run_the_command_fails_and_says_why() {
     assert!(told.contains("no layout of moepp-1b can be run: 1 layout: 1 not allowed"), "{told}");
     assert!(told.contains("do not spread evenly over 3 GPUs"), "{told}");
 }
+
+/// Batches are searched in place of the workload's own, which need not fit into memory.
+#[test]
+fn a_batch_that_is_not_searched_need_not_fit_into_memory() {
+    let here = folder("layouts-own-batch");
+    let large = ["--set", "workload.batch.tokens_per_gpu=1048576"];
+    let own = ["layouts", "h100-4x8-rail", "--vanilla", "mixtral-8x7b", "--ep", "8", "--json"];
+    let few = ["--seeds", "0..1", "--library", "nccl", "--set", "workload.batch.micro_batches=1"];
+    let found = |more: &[&str]| {
+        let output = moesim(&here, &[&own[..], &few, &["--tokens", "1024"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    };
+    let (small, large) = (found(&[]), found(&large));
+    assert_eq!(small["front"], large["front"]);
+    assert_eq!((&large["simulated"], &large["too_large"]), (&1.into(), &0.into()));
+    assert_eq!(large["settings"][0]["does_not_fit"], serde_json::json!([]));
+    let best = &large["front"][0];
+    let [all, each] =
+        ["tokens_per_s", "tokens_per_s_per_gpu"].map(|key| best[key].as_f64().expect("a number"));
+    assert!((each * 32.0 / all - 1.0).abs() < 1e-12, "{best}");
+}

@@ -85,7 +85,7 @@ fn scenario(options: &Options, call: &Call) -> Result<Scenario, Diagnostic> {
     let compare = CaseSpec { vanilla: options.what.clone(), moepp: None };
     let mut spec =
         ScenarioSpec::new("advise", topology, options.counted, options.seeds.clone(), compare);
-    spec.calibration_uncertainty = true;
+    spec.calibration_uncertainty = options.seeds.are_several();
     spec.profile = profile;
     let loaded = call.specified(&spec, Overrides::new(set)).load();
     loaded.map_err(|mistake| as_argument(options, cluster, mistake))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::comparison::{Options as Comparing, price_book};
+use super::comparison::{Batch, Options as Comparing, price_book};
 use crate::base::threads;
 use crate::commands::Call;
 use crate::config::Diagnostic;
@@ -30,7 +30,7 @@ pub struct Options {
 pub fn run(options: &Options, call: &Call) -> Result<Comparison, Diagnostic> {
     let (book, prices) = price_book(options.prices.as_deref())?;
     let mut cluster_cases = Vec::new();
-    for (name, scenario) in options.comparison.on_each(&options.clusters, call)? {
+    for (name, scenario) in options.comparison.on_each(&options.clusters, call, Batch::Own)? {
         let cluster_case = ClusterCase::new(name, scenario, &book);
         refuse_unpriced(options.equal, &cluster_case, &book)?;
         cluster_cases.push(cluster_case);

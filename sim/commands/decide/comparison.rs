@@ -21,7 +21,7 @@ pub struct Options {
     pub counted: Scope,
     /// Seeds, half open.
     pub seeds: Seeds,
-    /// Draw no calibration error: take times of kernels and links as predicted.
+    /// Draw no calibration error: take times of kernels and links as predicted, as one seed alone does.
     pub no_calibration_error: bool,
     /// What a loop over experts costs beyond its kernels.
     pub overheads: Option<String>,
@@ -31,6 +31,15 @@ pub struct Options {
     pub set: Vec<String>,
     /// Run what does not fit into the GPUs' memory, and say so.
     pub allow_oom: bool,
+}
+
+/// Whether the workloads run as they are, and must fit into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batch {
+    /// They do.
+    Own,
+    /// Others are searched in place of their batches and layouts.
+    Searched,
 }
 
 /// The workloads of a comparison, as they were named.
@@ -82,10 +91,11 @@ impl Options {
         &self,
         clusters: &[String],
         call: &Call,
+        batch: Batch,
     ) -> Result<Vec<(String, Scenario)>, Diagnostic> {
         let mut each: Vec<(String, Scenario)> = Vec::with_capacity(clusters.len());
         for cluster in clusters {
-            let (name, scenario) = self.on(cluster, call)?;
+            let (name, scenario) = self.on(cluster, call, batch)?;
             let taken = |name: &str| each.iter().any(|(other, _)| other == name);
             let name = if taken(&name) { cluster.clone() } else { name };
             if taken(&name) || clusters.iter().filter(|other| *other == cluster).count() > 1 {
@@ -97,7 +107,12 @@ impl Options {
     }
 
     /// The scenario on a cluster, `NAME` or `NAME=PROFILE`, and the cluster's name.
-    fn on(&self, cluster: &str, call: &Call) -> Result<(String, Scenario), Diagnostic> {
+    fn on(
+        &self,
+        cluster: &str,
+        call: &Call,
+        batch: Batch,
+    ) -> Result<(String, Scenario), Diagnostic> {
         let (topology, profile) = match cluster.split_once('=') {
             Some((topology, profile)) => (topology, Some(profile)),
             None => (cluster, None),
@@ -110,12 +125,14 @@ impl Options {
         };
         let mut spec =
             ScenarioSpec::new("compare", topology, self.counted, self.seeds.clone(), compare);
-        spec.calibration_uncertainty = !self.no_calibration_error;
+        // One draw has neither a mean nor an interval: of one seed times are as they are predicted.
+        spec.calibration_uncertainty = !self.no_calibration_error && self.seeds.are_several();
         spec.profile = profile.map(str::to_owned);
         spec.overheads.clone_from(&self.overheads);
         let overrides = Overrides::new(with_oom(&self.set, self.allow_oom));
         let source = call.specified(&spec, overrides);
         let source = if self.vanilla.is_none() { source.alone() } else { source };
+        let source = if batch == Batch::Searched { source.searched() } else { source };
         let scenario = source.load().map_err(|mistake| self.as_argument(cluster, mistake))?;
         if self.strict {
             refuse_borrowed(&scenario)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::compare::refuse_unpriced;
-use super::comparison::{Options as Comparing, price_book};
+use super::comparison::{Batch, Options as Comparing, price_book};
 use crate::base::threads;
 use crate::commands::Call;
 use crate::config::Diagnostic;
@@ -39,7 +39,9 @@ pub fn run(
 ) -> Result<LayoutsResult, Diagnostic> {
     let (book, prices) = price_book(options.prices.as_deref())?;
     let mut clusters = Vec::new();
-    for (name, mut scenario) in options.comparison.on_each(&options.clusters, call)? {
+    for (name, mut scenario) in
+        options.comparison.on_each(&options.clusters, call, Batch::Searched)?
+    {
         // All layouts of a cluster share its calibration: drawn errors would only blur their order and bounds.
         scenario.calibration_uncertainty = false;
         let case = ClusterCase::new(name, scenario, &book);

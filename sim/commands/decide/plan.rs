@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::compare::refuse_unpriced;
-use super::comparison::{Options as Comparing, price_book};
+use super::comparison::{Batch, Options as Comparing, price_book};
 use crate::base::threads;
 use crate::commands::{Call, input};
 use crate::config::{Diagnostic, Scenario};
@@ -80,7 +80,7 @@ fn affordable(
     call: &Call,
 ) -> Result<(Vec<ClusterCase>, Vec<LeftOut>), Diagnostic> {
     let (mut cluster_cases, mut too_dear) = (Vec::new(), Vec::new());
-    for (name, scenario) in options.comparison.on_each(&options.clusters, call)? {
+    for (name, scenario) in options.comparison.on_each(&options.clusters, call, Batch::Own)? {
         let cluster_case = ClusterCase::new(name, scenario, book);
         if let Some(most) = options.max_usd {
             refuse_unpriced(Equal::Cost, &cluster_case, book)?;

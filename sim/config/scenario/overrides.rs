@@ -59,8 +59,13 @@ impl Overrides {
         self.of_scenario().try_for_each(|line| {
             let key = line.split('=').next().unwrap_or_default().trim();
             let Some((first, rest)) = key.split_once('.') else { return Ok(()) };
-            if first.starts_with("compare") {
-                return Ok(());
+            if first == "compare" || first.starts_with("compare[") {
+                let whole = "as in --set 'compare=[{vanilla=\"moe-1b\", moepp=\"moepp-1b\"}]'";
+                return Err(Diagnostic::of(
+                    format!("--set {line}"),
+                    "`compare` is a list, of which no single key is set",
+                    format!("give all of it, {whole}, or write a scenario of your own"),
+                ));
             }
             let prefixes: Vec<&str> = NAMED.iter().map(|kind| kind.key()).chain(ROLES).collect();
             let meant: Vec<String> = nearest(first, prefixes.iter().copied())

@@ -129,6 +129,12 @@ impl Seeds {
     pub const fn range(&self) -> &Range<u64> {
         &self.0
     }
+
+    /// Whether there is more than one.
+    #[must_use]
+    pub const fn are_several(&self) -> bool {
+        self.0.end - self.0.start > 1
+    }
 }
 
 impl FromStr for Seeds {

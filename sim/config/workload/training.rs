@@ -144,7 +144,6 @@ impl TrainingTable {
     ) -> Result<(), Diagnostic> {
         let stages = layout.pipeline_parallel;
         let at_chunks = self.chunks.as_ref().map(Spanned::span).unwrap_or_default();
-        let at_schedule = self.schedule.as_ref().map(Spanned::span).unwrap_or_default();
         let mistake = match training.schedule {
             PipelineSchedule::OneForwardOneBackward => {
                 let uneven = training.chunks > 1 && !micro_batches.is_multiple_of(stages);
@@ -162,9 +161,9 @@ impl TrainingTable {
                 Some((at_chunks, (found.to_owned(), "remove it")))
             }
             PipelineSchedule::DualPipe => {
-                let even = stages.is_multiple_of(2) && micro_batches.is_multiple_of(2);
-                let fits = even && micro_batches >= 2 * stages;
-                (!fits).then(|| both_ends(stages, micro_batches)).map(|text| (at_schedule, text))
+                return both_ends(stages, micro_batches).map_or(Ok(()), |(key, found, help)| {
+                    Err(source.mistake_at_key(key, found, help))
+                });
             }
         };
         mistake.map_or(Ok(()), |(span, (found, help))| Err(source.mistake(span, found, help)))
@@ -179,10 +178,22 @@ fn interleaved(stages: u32, micro_batches: u32) -> (String, &'static str) {
     (found, "change batch.micro_batches or remove it")
 }
 
-fn both_ends(stages: u32, micro_batches: u32) -> (String, &'static str) {
+/// What DualPipe cannot pass through stages from both ends: the key, what is wrong with it, and how to fix it.
+fn both_ends(stages: u32, micro_batches: u32) -> Option<(&'static str, String, String)> {
+    if !stages.is_multiple_of(2) {
+        let found = format!("\"dualpipe\" takes an even number of stages, not {stages}");
+        let help = "give an even layout.pipeline_parallel, or training.schedule = \"1f1b\"";
+        return Some(("layout.pipeline_parallel", found, help.to_owned()));
+    }
+    let least = 2 * stages;
+    if micro_batches.is_multiple_of(2) && micro_batches >= least {
+        return None;
+    }
     let found = format!(
-        "needs an even number of stages and an even number of micro-batches, at least two per stage; \
-         there are {stages} stages and {micro_batches} micro-batches"
+        "\"dualpipe\" takes an even number of micro-batches, at least two a stage: {least} or more of {stages} stages, \
+         not {micro_batches}"
     );
-    (found, "change layout.pipeline_parallel or batch.micro_batches, or give \"1f1b\"")
+    let fitting = micro_batches.next_multiple_of(2).max(least);
+    let help = format!("give batch.micro_batches = {fitting}, or training.schedule = \"1f1b\"");
+    Some(("batch.micro_batches", found, help))
 }

@@ -99,6 +99,9 @@ pub struct LaidOut {
     pub tau: Option<f64>,
     /// Tokens per second, all GPUs together, mean over seeds.
     pub tokens_per_s: f64,
+    /// The same for each GPU of the cluster, idle ones among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_s_per_gpu: Option<f64>,
     /// The same for each US dollar, where that is the objective.
     pub tokens_per_s_per_usd: Option<f64>,
     /// Time of a step in milliseconds.
@@ -152,6 +155,7 @@ fn beside_grouped(run: &[Candidate]) -> Vec<BesideGrouped> {
 impl LaidOut {
     fn of(candidate: &Candidate, clusters: &[ClusterCase], objective: Objective) -> Self {
         let layout = &candidate.layout;
+        let gpus = f64::from(clusters[candidate.cluster].scenario.topology.gpus());
         Self {
             cluster: clusters[candidate.cluster].name.clone(),
             expert_parallel: layout.expert_parallel,
@@ -169,6 +173,7 @@ impl LaidOut {
                 .then(|| layout.overlap.to_string()),
             tau: layout.tau,
             tokens_per_s: candidate.tokens_per_sec,
+            tokens_per_s_per_gpu: Some(candidate.tokens_per_sec / gpus),
             tokens_per_s_per_usd: (objective == Objective::Cost).then_some(candidate.rate),
             step_ms: candidate.step_ms,
             step_ms_least: candidate.least_ms,

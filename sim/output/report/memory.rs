@@ -154,6 +154,9 @@ pub struct WorkloadMemory {
     pub model: String,
     /// Its τ.
     pub tau: Option<f64>,
+    /// Whether it has zero-computation experts.
+    #[serde(default)]
+    pub moepp: bool,
     /// What lies in the memory of the fullest GPU.
     pub memory: MemoryUse,
     /// Of one that is trained: what of its step decides what is kept.
@@ -172,6 +175,7 @@ impl MemoryResult {
             workload: workload.name.clone(),
             model: workload.model.name.clone(),
             tau: workload.model.experts.tau,
+            moepp: workload.model.experts.zero_computation.total() > 0,
             memory: MemoryUse::of(scenario, workload, None),
             training: (workload.phase() == Phase::Training).then(|| way(&workload.training)),
             context_given: workload.batch.context.is_some(),
@@ -223,7 +227,8 @@ type Line<'a> = &'a mut dyn FnMut(&str, &dyn Fn(&WorkloadMemory) -> String);
 
 fn lines(few: &[WorkloadMemory], line: Line<'_>) {
     line("model", &|one| one.model.clone());
-    line("", &|one| one.tau.map_or_else(|| "no τ".to_owned(), |tau| format!("τ={tau}")));
+    let word = |one: &WorkloadMemory| if one.moepp { "MoE++" } else { "vanilla" };
+    line("", &|one| one.tau.map_or_else(|| word(one).to_owned(), |tau| format!("τ={tau}")));
     for what in What::ALL {
         if few.iter().any(|one| one.memory.kinds.of(what).0 > 0) {
             line(what.label(), &|one| match one.memory.kinds.of(what) {

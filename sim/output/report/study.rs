@@ -10,7 +10,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::memory::MemoryUse;
-use super::shared::beside::beside;
 use super::shared::link_use::{LinkGroup, link_use};
 use super::shared::made_by::{Asked, MadeBy};
 use super::shared::sampled::Sampled;
@@ -23,19 +22,20 @@ use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::execution::cost::operations_per_token;
 use crate::execution::lowering::draws_of;
-use crate::execution::run::NCCL_SMS;
 use crate::studies::paper::range::Allowed;
 use crate::studies::paper::{self, PaperRow};
 use crate::studies::study::Row;
 use crate::workload::Dtype;
 
 mod allowed;
+mod beside;
 mod breakdown;
 mod health;
 mod network;
 mod text;
 mod time;
 
+pub use beside::BesideExchanges;
 pub use network::NetworkUse;
 pub use time::CountedTime;
 
@@ -137,6 +137,10 @@ pub struct StudyRow {
     #[serde(flatten, with = "value::tokens_per_s")]
     #[schemars(with = "value::TokensPerS<Mean>")]
     pub tokens_per_s: Mean,
+    /// The same for each GPU of the cluster, idle ones among them.
+    #[serde(flatten, with = "value::tokens_per_s_per_gpu")]
+    #[schemars(with = "value::TokensPerSPerGpu<Mean>")]
+    pub tokens_per_s_per_gpu: Mean,
     /// Of a training step: throughput as the field reports it.
     #[serde(flatten)]
     pub utilisation: Option<Utilisation>,
@@ -201,22 +205,6 @@ pub struct Published {
     /// Throughput increase over vanilla, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published_throughput_increase_percent: Option<f64>,
-}
-
-/// SMs that exchanges hold, and how much longer kernels beside them take.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BesideExchanges {
-    /// SMs held.
-    pub sms: u32,
-    /// Whether their number was assumed.
-    pub sms_assumed: bool,
-    /// The factor on matrix products.
-    pub products_times: f64,
-    /// The factor on memory kernels.
-    pub memory_times: f64,
-    /// The factor on exchanges beside memory kernels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exchange_times: Option<f64>,
 }
 
 impl StudyResult {
@@ -295,6 +283,8 @@ impl StudyRow {
             increase_percent: row.increase_percent.into(),
             predicted_increase_percent: predicted.and_then(|p| p.increase_percent).into(),
             tokens_per_s: row.tokens_per_sec.into(),
+            tokens_per_s_per_gpu: Mean::from(row.tokens_per_sec)
+                .scaled(1.0 / f64::from(scenario.topology.gpus())),
             utilisation: (counted == Scope::TrainingStep).then(|| Utilisation::of(scenario, row)),
             allowed_by_fit: None,
             published: Published::of(scenario, row),
@@ -378,21 +368,6 @@ impl Published {
         Self {
             published_expert_forward_ms: paper.map(|paper| paper.expert_forward_ms),
             published_throughput_increase_percent: paper.and_then(|paper| paper.increase),
-        }
-    }
-}
-
-impl BesideExchanges {
-    fn of(scenario: &Scenario, row: &Row) -> Self {
-        let (known, times) = beside(scenario, &row.workload);
-        let [products_times, memory_times, exchange_times] = times;
-        let sms = known.unwrap_or(NCCL_SMS);
-        Self {
-            sms,
-            sms_assumed: known.is_none(),
-            products_times,
-            memory_times,
-            exchange_times: Some(exchange_times),
         }
     }
 }

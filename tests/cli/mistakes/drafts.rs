@@ -55,4 +55,17 @@ pub(super) const DRAFTS: &[(&str, Wrong)] = &[
         "a gap between steps of training",
         Args(&["run", "dualpipe", "--set", "workload.host.step_gap=1 ms"]),
     ),
+    ("a profile's name for a cluster's", Args(&["run", "dualpipe", "--set", "topology=gb200"])),
+    (
+        "a key of one of the pairs that are compared",
+        Args(&["run", "paper", "--set", "compare.0.vanilla=moe-7b"]),
+    ),
+    (
+        "an odd number of micro-batches from both ends",
+        Args(&["run", "dualpipe", "--set", "workload.batch.micro_batches=31"]),
+    ),
+    (
+        "both ends of one stage",
+        Args(&["run", "dualpipe", "--set", "workload.layout.pipeline_parallel=1"]),
+    ),
 ];

@@ -8,7 +8,7 @@ use crate::output::report::shared::setting::{REMEDY, write_settings};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::digits;
 use crate::output::report::shared::word::Word;
-use crate::output::report::shared::wrapped::wrapped;
+use crate::output::report::shared::wrapped::{WIDTH, wrapped};
 use crate::studies::advise::Part;
 use crate::studies::layouts::Objective;
 
@@ -78,42 +78,56 @@ fn overlapping(one: &LaidOut) -> String {
 /// The front; what all of it has alike stands in the line before it.
 fn table(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<()> {
     let Some(first) = result.front.first() else { return Ok(()) };
+    writeln!(out)?;
+    // Throughput of a GPU is told where lines stay within a terminal.
+    let wide = columns(result, first, true);
+    let fits = wide.columns_wide() <= WIDTH;
+    if fits { wide } else { columns(result, first, false) }.write(out)?;
+    let clusters = clusters(result);
+    if clusters.len() > 1 {
+        for (at, name) in clusters.iter().enumerate() {
+            wrapped(out, &format!("[{}] ", at + 1), name)?;
+        }
+    }
+    writeln!(out)
+}
+
+fn columns(result: &LayoutsResult, first: &LaidOut, per_gpu: bool) -> Table {
     let differs = |same: &dyn Fn(&LaidOut) -> bool| !result.front.iter().all(same);
-    let cluster = differs(&|one| one.cluster == first.cluster);
     let tau = differs(&|one| one.tau == first.tau);
     let cut = differs(&|one| one.expert_tensor_parallel == 1);
     let idle = differs(&|one| one.idle_gpus == 0);
     let unit = if result.objective == Objective::Cost { "per USD" } else { "tokens/s" };
-    let figures = [3, 4, 4, 7, 10, 9].into_iter().map(Column::right);
-    let shown = [cut, tau, idle];
-    let more = kept(shown, [4, 6, 5]).map(Column::right);
+    let figures = [3, 4, 4, 7, 10].into_iter().map(Column::right);
+    let shown = [per_gpu, true, cut, tau, idle];
+    let more = kept(shown, [9, 9, 4, 6, 5]).map(Column::right);
     let names = [Column::left(13).after(2), Column::left(0).after(1)];
     let mut table = Table::of(figures.chain(more).chain(names));
-    let head = ["EP", "TP", "PP", "tokens", unit, "step ms"].map(str::to_owned);
-    let optional = kept(shown, ["ETP", "τ", "idle"]).map(str::to_owned);
+    let head = ["EP", "TP", "PP", "tokens", unit].map(str::to_owned);
+    let optional = kept(shown, ["per GPU", "step ms", "ETP", "τ", "idle"]).map(str::to_owned);
     let names = ["binds".to_owned(), "exchange".to_owned()];
     table.row(head.into_iter().chain(optional).chain(names));
     let clusters = clusters(result);
     for one in &result.front {
         let sizes = [one.expert_parallel, one.tensor_parallel, one.pipeline_parallel];
         let sizes = sizes.into_iter().chain([one.tokens_per_gpu]).map(|size| size.to_string());
-        let rate = one.tokens_per_s_per_usd.unwrap_or(one.tokens_per_s);
-        let rates = [rate, one.step_ms].map(digits);
+        let rate = digits(one.tokens_per_s_per_usd.unwrap_or(one.tokens_per_s));
+        let each = one.tokens_per_s_per_gpu.map_or_else(|| "-".to_owned(), digits);
         let own = one.tau.map_or_else(|| "-".to_owned(), |tau| tau.to_string());
-        let optional = [one.expert_tensor_parallel.to_string(), own, one.idle_gpus.to_string()];
-        let mark = clusters.iter().position(|name| *name == one.cluster).unwrap_or(0) + 1;
-        let mark = if cluster { format!(" [{mark}]") } else { String::new() };
-        let binds = format!("{} {:.0} %", short(&one.binds), 100.0 * one.binds_share);
-        let large = if one.too_large.is_some() { " too large" } else { "" };
-        let names = [binds, format!("{}{}{mark}{large}", one.exchange, overlapping(one))];
-        table.row(sizes.chain(rates).chain(kept(shown, optional)).chain(names));
+        let (cut, idle) = (one.expert_tensor_parallel.to_string(), one.idle_gpus.to_string());
+        let optional = kept(shown, [each, digits(one.step_ms), cut, own, idle]);
+        table.row(sizes.chain([rate]).chain(optional).chain(named(one, &clusters)));
     }
-    writeln!(out)?;
-    table.write(out)?;
-    for (at, name) in clusters.iter().enumerate().filter(|_| cluster) {
-        wrapped(out, &format!("[{}] ", at + 1), name)?;
-    }
-    writeln!(out)
+    table
+}
+
+/// What binds a layout, and what carries its exchanges, on which of several clusters.
+fn named(one: &LaidOut, clusters: &[&str]) -> [String; 2] {
+    let mark = clusters.iter().position(|name| *name == one.cluster).unwrap_or(0) + 1;
+    let mark = if clusters.len() > 1 { format!(" [{mark}]") } else { String::new() };
+    let binds = format!("{} {:.0} %", short(&one.binds), 100.0 * one.binds_share);
+    let large = if one.too_large.is_some() { " too large" } else { "" };
+    [binds, format!("{}{}{mark}{large}", one.exchange, overlapping(one))]
 }
 
 /// The values of the columns that are shown.

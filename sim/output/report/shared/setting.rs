@@ -207,6 +207,7 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
     borrowed
         .chain(stated)
         .chain(idle)
+        .chain(single_draw(scenario))
         .chain(sick)
         .chain(overlapping(scenario))
         .chain(reserved(scenario))
@@ -223,9 +224,13 @@ fn overlapping(scenario: &Scenario) -> Option<String> {
     let overlaps = |workload: &&Workload| workload.stack.overlap != Overlap::None;
     let workload = workloads(scenario).find(overlaps)?;
     let (_, [products, memory, back]) = beside(scenario, workload);
+    let products = match workload.stack.reserved {
+        true => "products beside them take no longer for it".to_owned(),
+        false => format!("products beside them take {products:.2} times as long"),
+    };
     Some(format!(
-        "exchanges overlap computation ({}): products beside them take {products:.2} times as long, kernels bound by \
-         memory {memory:.2} times, and exchanges beside the latter {back:.2} times",
+        "exchanges overlap computation ({}): {products}, kernels bound by memory {memory:.2} times, and exchanges beside \
+         the latter {back:.2} times",
         workload.stack.overlap
     ))
 }
@@ -237,7 +242,8 @@ fn reserved(scenario: &Scenario) -> Option<String> {
     let all = scenario.topology.gpu().sms;
     let longer = f64::from(all) / f64::from(all.saturating_sub(kept).max(1));
     Some(format!(
-        "{kept} of {all} SMs are kept for exchanges: products take {longer:.2} times as long throughout; those of decode, which memory binds, do not"
+        "{kept} of {all} SMs are kept for exchanges: products take {longer:.2} times as long throughout, and lose no more \
+         beside exchanges; those of decode, which memory binds, do not"
     ))
 }
 
@@ -307,6 +313,16 @@ fn straddling(scenario: &Scenario) -> Option<String> {
         "expert-parallel groups of {group} do not divide nodes of {per_node} GPUs: some lie across two nodes, and their \
          exchanges leave them"
     ))
+}
+
+/// That the one seed has one draw of the error that calibration left, where it does.
+fn single_draw(scenario: &Scenario) -> Option<String> {
+    let one = scenario.seeds.end - scenario.seeds.start == 1;
+    (one && scenario.calibration_uncertainty).then(|| {
+        "calibration_uncertainty: times are of one draw of the error that calibration left, not those that are \
+         predicted; more seeds give their mean and an interval"
+            .to_owned()
+    })
 }
 
 /// That kernels vary from one to the next, where that was asked for.

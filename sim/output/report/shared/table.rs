@@ -71,6 +71,12 @@ impl Table {
         Ok(())
     }
 
+    /// Columns of a terminal that its longest line takes at most.
+    #[must_use]
+    pub fn columns_wide(&self) -> usize {
+        (0..self.columns.len()).map(|at| self.width(at)).sum()
+    }
+
     fn width(&self, at: usize) -> usize {
         let column = self.columns[at];
         let cells = self.rows.iter().filter_map(|row| row.get(at));

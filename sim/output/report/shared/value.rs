@@ -43,6 +43,13 @@ impl Mean {
         self.low.zip(self.high)
     }
 
+    /// The mean and its interval, times a factor.
+    #[must_use]
+    pub(in crate::output) fn scaled(self, factor: f64) -> Self {
+        let times = |value: Option<f64>| value.map(|value| factor * value);
+        Self { mean: times(self.mean), low: times(self.low), high: times(self.high) }
+    }
+
     /// `12.3 ± 0.4`, without the interval of a single seed; `-` where the quantity does not apply.
     #[must_use]
     pub fn shown(&self, decimals: usize) -> String {
@@ -143,6 +150,7 @@ prefixed!(dropped_weight_share, DroppedWeightShare, "dropped_weight_share");
 prefixed!(makespan_ms, MakespanMs, "makespan_ms");
 prefixed!(throughput_increase_percent, ThroughputIncreasePercent, "throughput_increase_percent");
 prefixed!(tokens_per_s, TokensPerS, "tokens_per_s");
+prefixed!(tokens_per_s_per_gpu, TokensPerSPerGpu, "tokens_per_s_per_gpu");
 prefixed!(ratio_to_best, RatioToBest, "ratio_to_best");
 
 /// A workload with its τ, if it has one.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// Columns of a terminal.
-const WIDTH: usize = 80;
+pub(in crate::output) const WIDTH: usize = 80;
 
 /// A text behind a label, in lines of at most [`WIDTH`] columns.
 ///

@@ -27,7 +27,7 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
     write_phase(out, result.results.iter().map(|row| &row.workload))?;
     yields(result, out)?;
     writeln!(out)?;
-    if result.calibration_uncertainty {
+    if result.calibration_uncertainty && result.seeds > 1 {
         ranges(result, out)?;
     }
     breakdown::write(result, out)
@@ -37,8 +37,7 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
 fn yields(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
     for row in result.results.iter().filter(|row| row.workload.drafts.is_some()) {
         let name = spoken(&row.workload.workload, row.tau());
-        let rate = row.tokens_per_s.value();
-        let each = rate / f64::from(result.gpus);
+        let (rate, each) = (row.tokens_per_s.value(), row.tokens_per_s_per_gpu.value());
         let text = format!(
             "{name}: {each:.0} tokens/s yielded per GPU, {rate:.0} on all; drafts that are not accepted do not count"
         );
@@ -113,7 +112,7 @@ fn table(result: &StudyResult, any_published: bool) -> Table {
     for row in &result.results {
         let mut cells = line(row, any_published);
         if says_rate {
-            let rate = row.tokens_per_s.value() / f64::from(result.gpus);
+            let rate = row.tokens_per_s_per_gpu.value();
             cells.push(format!("{:>11}", format!("{rate:.*}", usize::from(rate < 100.0))));
         }
         table.row(cells);
@@ -151,7 +150,7 @@ fn utilisation(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
             out,
             "{}{tau}: {:.0} tokens/s and {:.0} TFLOP/s per GPU, MFU {:.1} % of {:.0}",
             row.workload.workload,
-            row.tokens_per_s.value() / f64::from(result.gpus),
+            row.tokens_per_s_per_gpu.value(),
             used.model_tflops_per_gpu,
             100.0 * used.mfu,
             used.peak_tflops
@@ -172,11 +171,17 @@ fn beside_exchanges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
     each.dedup_by_key(|one| (one.sms_assumed, one.sms));
     for one in each {
         let assumed = if one.sms_assumed { ", assumed" } else { "" };
-        writeln!(
-            out,
-            "beside exchanges ({} of {} SMs held{assumed}): products x {:.2}, memory x {:.2}",
-            one.sms, result.gpu_sms, one.products_times, one.memory_times
-        )?;
+        let (sms, all, memory) = (one.sms, result.gpu_sms, one.memory_times);
+        let beside = match one.sms_reserved {
+            true => format!(
+                "beside exchanges ({sms} of {all} SMs, kept throughout): products lose no more, memory x {memory:.2}"
+            ),
+            false => format!(
+                "beside exchanges ({sms} of {all} SMs held{assumed}): products x {:.2}, memory x {memory:.2}",
+                one.products_times
+            ),
+        };
+        writeln!(out, "{beside}")?;
         if let Some(times) = one.exchange_times {
             writeln!(out, "exchanges beside kernels bound by memory: x {times:.2}")?;
         }
