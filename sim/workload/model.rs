@@ -147,6 +147,8 @@ pub struct Model {
     pub gated: bool,
     /// Whether the products of these networks add biases.
     pub biases: bool,
+    /// Whether the activation of gated networks clamps what it is given, as gpt-oss's does.
+    pub clamped_activation: bool,
     /// Attention heads.
     pub heads: u32,
     /// Size of queries and keys of one attention head, without what `rope_dim` adds.

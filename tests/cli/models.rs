@@ -228,6 +228,18 @@ fn biases_of_experts_are_read() {
     }
 }
 
+/// gpt-oss's activation clamps, and that of others where `swiglu_limit` says so.
+#[test]
+fn clamped_activations_are_read() {
+    let clamped = |family: &str, more: &str| {
+        read("m", &import(&small(family, more)).unwrap().text).model.clamped_activation
+    };
+    assert!(clamped("gpt_oss", "") && clamped("qwen3_moe", ", \"swiglu_limit\": 7.0"));
+    assert!(!clamped("gpt_oss", ", \"swiglu_limit\": null") && !clamped("qwen3_moe", ""));
+    let told = import(&small("gpt_oss", ", \"swiglu_limit\": \"seven\"")).unwrap_err();
+    assert!(told.contains("swiglu_limit: found \"seven\", no number"), "{told}");
+}
+
 #[test]
 fn a_multimodal_model_gives_its_language_model() {
     let inner = small("qwen3_vl_moe_text", "");

@@ -60,6 +60,7 @@ fn trained(biases: bool, epilogue: Epilogue) -> Workload {
     let mut workload =
         config::workload(&config::built_in_workload("gpt-oss-20b").unwrap()).unwrap();
     workload.model.biases = biases;
+    workload.model.clamped_activation = false;
     workload.stack.phase = Some(Phase::Training);
     workload.stack.experts = ExpertsKernel::GroupedGemm;
     workload.stack.epilogue = epilogue;
@@ -91,6 +92,31 @@ fn biases_apart_move_each_result_so_often() {
         .map(|epilogue| taken(&trained(false, epilogue), &kernels));
     assert_eq!(bare, added);
     assert_eq!(added, within);
+}
+
+/// (1) and (2) of `clamp`: 16 and 30 bytes of each of I numbers a row in three and seven kernels; what is computed again once
+/// more backward.
+#[test]
+fn clamping_apart_moves_both_halves_so_often() {
+    let kernels = Paper { of_row: 5 * 2 * 2880 };
+    let of =
+        |bytes: u64, launches: u32| kernels.memory_bound(Bytes(bytes * SLOTS * 2880), launches);
+    let more = |epilogue: Epilogue, recompute: Recompute| {
+        let times = [true, false].map(|clamped| {
+            let mut workload = trained(false, epilogue);
+            workload.model.clamped_activation = clamped;
+            workload.training.recompute = recompute;
+            taken(&workload, &kernels)
+        });
+        [0, 1].map(|pass| times[0][pass].saturating_sub(times[1][pass]))
+    };
+    let (plain, none) = (Epilogue::Plain, [SimDuration::ZERO; 2]);
+    assert_eq!(more(plain, Recompute::Nothing), [of(16, 3), of(30, 7)]);
+    assert_eq!(more(plain, Recompute::Selective), [of(16, 3), of(30 + 16, 7 + 3)]);
+    assert_eq!(
+        [Epilogue::Biases, Epilogue::Activation].map(|of| more(of, Recompute::Nothing)),
+        [none; 2]
+    );
 }
 
 /// Products that apply the activation spare its kernel, m·I·6 bytes in 16 bits, and backward m·I·4 more.

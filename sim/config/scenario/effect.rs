@@ -80,7 +80,8 @@ impl Scenario {
         let of = |workload: &Workload| {
             let name = &workload.name;
             if !workload.model.biases {
-                let plain = workload.stack.epilogue == Epilogue::Plain;
+                let clamps = workload.model.clamped_activation && workload.model.gated;
+                let plain = workload.stack.epilogue == Epilogue::Plain && !clamps;
                 let why = "its experts have no biases, which it leaves to kernels of their own";
                 return plain.then(|| {
                     format!("kernels.epilogue = \"plain\" changes nothing for {name}: {why}")

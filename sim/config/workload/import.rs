@@ -174,6 +174,9 @@ impl Described {
         if self.networks.biases {
             let _ = writeln!(text, "biases       = true");
         }
+        if self.networks.clamped {
+            let _ = writeln!(text, "clamped_activation = true");
+        }
         self.attention.write(&mut text);
         let _ = writeln!(text, "vocabulary   = {}", self.vocabulary);
         if self.tied {

@@ -26,6 +26,9 @@ pub(super) struct ModelTable {
     /// Whether the products of experts and dense networks add biases.
     #[serde(default)]
     biases: bool,
+    /// Whether the activation of gated networks clamps what it is given (gpt-oss's `swiglu_limit`).
+    #[serde(default)]
+    clamped_activation: bool,
     /// Attention heads.
     heads: Count<1, 1_024>,
     /// Size of a head.
@@ -97,6 +100,7 @@ impl ModelTable {
             intermediate: self.intermediate.0,
             gated: self.gated,
             biases: self.biases,
+            clamped_activation: self.clamped_activation,
             heads: self.heads.0,
             head_dim: self.head_dim.0,
             value_dim: self.value_dim.as_ref().map_or(self.head_dim.0, |size| size.0),

@@ -5,8 +5,9 @@
 //! before they write (`kernels.epilogue`):
 //!
 //! ```text
-//! plain        activation m·I·(2·G + b) read and written (within (3)); biases by kernels of their own (`biases`)     (1)
-//! biases       the same, biases in the products for nothing
+//! plain        activation m·I·(2·G + b) read and written (within (3)); biases by kernels of their own (`biases`),
+//!              and what clamps before an activation (`clamp`)                                                        (1)
+//! biases       the same, biases in the products and clamping in the activation for nothing
 //! activation   biases, activation and quantising its result in the products for nothing                              (2)
 //! in fp8       rows read in 16 bits, quantised, and in training their transposed copies written (`dense`, (7));
 //!              of the activation a transposed copy alone                                                             (3)
@@ -25,6 +26,7 @@ use std::borrow::Cow;
 
 mod backward;
 mod biases;
+mod clamp;
 
 pub use backward::WeightGradients;
 
@@ -41,14 +43,14 @@ impl LayerCost<'_> {
         if rows.iter().all(|&m| m == 0) {
             return;
         }
-        time.moved += self.biases(rows);
+        time.moved += self.biases(rows) + self.clamped(sum(&self.computed(rows)));
         ops.push(Op { reason: Reason::FfnGemm, time: time.products });
         if time.moved > SimDuration::ZERO {
             ops.push(Op { reason: Reason::FfnMemory, time: time.moved });
         }
     }
 
-    /// What grouped experts take but for their biases; none where experts run one after another.
+    /// What grouped experts take but for their biases and clamps; none where experts run one after another.
     fn grouped_ffn(&self, rows: &[u32]) -> Option<ExpertsTime> {
         let grouped = self.grouped.as_ref()?;
         let slots = sum(rows);
@@ -152,6 +154,7 @@ impl LayerCost<'_> {
         };
         let computed = self.computed(rows);
         time += self.activation_backward(sum(&computed)) + self.biases_backward(rows);
+        time += self.clamped_backward(sum(&computed));
         if self.quantises {
             time += self.turned(sum(&computed));
         }

@@ -126,7 +126,6 @@ const NO_EFFECT: &[&str] = &[
     "seq_aux",
     "seq_length",
     "sliding_window",
-    "swiglu_limit",
     "swiglu_alpha",
     "topk_group",
     "topk_method",

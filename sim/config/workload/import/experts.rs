@@ -52,6 +52,8 @@ pub(super) struct Networks {
     pub gated: bool,
     /// Whether their products add biases.
     pub biases: bool,
+    /// Whether their activation clamps what it is given.
+    pub clamped: bool,
     /// Inner size of what every token has on its own GPU.
     pub shared: u64,
     /// Inner size of dense networks; 0 where there are none.
@@ -85,7 +87,19 @@ impl Networks {
         let dense = if has_dense { keys.needed(&names)? } else { 0 };
         let gated = is_gated(keys);
         let biases = has_biases(keys, family)?;
-        Ok(Self { experts, copies, top_k, intermediate, gated, biases, shared, dense, shortcut })
+        let clamped = gated && is_clamped(keys, family)?;
+        Ok(Self {
+            experts,
+            copies,
+            top_k,
+            intermediate,
+            gated,
+            biases,
+            clamped,
+            shared,
+            dense,
+            shortcut,
+        })
     }
 
     /// `[experts]` and `[dense]` of a workload.
@@ -156,6 +170,20 @@ fn has_biases(keys: &mut Keys<'_>, family: Family) -> Result<bool, Diagnostic> {
         }
     }
     Ok(said.unwrap_or(family == Family::GptOss))
+}
+
+/// Whether an activation clamps what it is given: gpt-oss's does, at 7 where no key says [gptoss25].
+fn is_clamped(keys: &mut Keys<'_>, family: Family) -> Result<bool, Diagnostic> {
+    const LIMIT: &str = "swiglu_limit";
+    let Some(given) = keys.value(LIMIT).cloned() else { return Ok(family == Family::GptOss) };
+    match given.as_f64() {
+        Some(limit) => Ok(limit > 0.0),
+        None if given.is_null() => Ok(false),
+        None => {
+            let help = "write the largest value that the activation lets through, or leave it out";
+            Err(keys.mistake(LIMIT, format!("found {given}, no number"), help))
+        }
+    }
 }
 
 /// Functions that are applied to one product; all others (`silu`, `gelu_pytorch_tanh`) go with a gate.

@@ -172,8 +172,10 @@ fn model_table(
         for (key, value) in [("layers", 1), ("heads", 1), ("head_dim", 1), ("vocabulary", 1)] {
             model.insert(key.into(), value.into());
         }
-        let biases = known.and_then(|known| known.get("biases")).cloned();
-        model.extend(biases.map(|biases| ("biases".to_owned(), biases)));
+        for key in ["biases", "clamped_activation"] {
+            let said = known.and_then(|known| known.get(key)).cloned();
+            model.extend(said.map(|said| (key.to_owned(), said)));
+        }
         return Ok(model);
     }
     let dense = row.count("dense_layers", &row.dense_layers)?.unwrap_or(0);
