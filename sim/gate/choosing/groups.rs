@@ -124,8 +124,9 @@ fn draw_scores(
     }
 }
 
-/// The groups of DeepSeek-V3.
+/// The groups of DeepSeek-V3, and the experts of each.
 const USUAL: usize = 8;
+const USUAL_GROUP: usize = 32;
 
 /// As [`count_best`]; each pair is compared once.
 fn count_best_of_few(most: usize, scores: &[f64; USUAL], counts: &mut [u32]) {

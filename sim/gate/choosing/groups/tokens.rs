@@ -9,11 +9,11 @@
 //! compute in single precision, so chances are right to 2⁻²⁴, and reorder or fuse nothing, so results are the same on
 //! every machine. Random words come from a generator as quick as the rest, which the caller's stream sets going.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd, bytemuck};
 use rand_chacha::rand_core::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{GroupRule, USUAL};
+use super::{GroupRule, USUAL, USUAL_GROUP};
 use lines::Lines;
 
 mod lines;
@@ -95,7 +95,7 @@ impl WithSimd for Block<'_> {
             for (at, &token) in tokens.iter().enumerate() {
                 let drawn = cells.of_slot(at * slots + slot);
                 let row = &sums[token * experts..][..experts];
-                lines.take((simd, cells), [at, groups], drawn, row, rng, out);
+                lines.take((simd, at), drawn, row, rng, out);
             }
         }
     }
@@ -185,18 +185,33 @@ fn count_better(scores: &[f32], better: &mut [u32]) {
 /// Whose share of a group's rates this mass lies in. Compared with all at once, which is sooner than to search.
 #[inline(always)]
 fn place_of<S: Simd>(simd: S, mass: f32, sums: &[f32]) -> usize {
+    let below = match <&[f32; USUAL_GROUP]>::try_from(sums) {
+        Ok(sums) => number_up_to(simd, mass, sums),
+        Err(_) => number_up_to(simd, mass, sums),
+    };
+    below.min(sums.len() - 1)
+}
+
+/// How many of these are no more than a mass.
+#[inline(always)]
+fn number_up_to<S: Simd>(simd: S, mass: f32, sums: &[f32]) -> usize {
     let (many, rest) = S::as_simd_f32s(sums);
-    let (mass_of_all, one) = (simd.splat_f32s(mass), simd.splat_f32s(1.0));
-    let mut below = simd.splat_f32s(0.0);
+    let mass_of_all = simd.splat_f32s(mass);
+    let mut number = rest.iter().filter(|sum| **sum <= mass).count();
+    if size_of::<S::m32s>() == size_of::<u16>() {
+        // AVX-512 compares into bits of a register.
+        for &sums in many {
+            let bits: u16 = bytemuck::cast(simd.less_than_or_equal_f32s(sums, mass_of_all));
+            number += bits.count_ones() as usize;
+        }
+        return number;
+    }
+    let (one, mut below) = (simd.splat_f32s(1.0), simd.splat_f32s(0.0));
     for &sums in many {
         let is_below = simd.less_than_or_equal_f32s(sums, mass_of_all);
         below = simd.add_f32s(below, simd.select_f32s(is_below, one, simd.splat_f32s(0.0)));
     }
-    let mut all = simd.reduce_sum_f32s(below);
-    for sum in rest {
-        all += if *sum <= mass { 1.0 } else { 0.0 };
-    }
-    (all as usize).min(sums.len() - 1)
+    number + simd.reduce_sum_f32s(below) as usize
 }
 
 #[inline(always)]

@@ -15,16 +15,30 @@ const USUAL_LINES: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     of_token: usize,
+    /// Experts of a group.
+    per_group: usize,
     /// Each one's cell, and room for one more.
     cells: Vec<u32>,
-    /// When its next expert comes: the bits of that time, which are in order as it is, and its number among the token's.
-    keys: Vec<u64>,
-    /// Rates of those that have not come, once its first has.
-    left: Vec<f32>,
-    /// How many have come.
-    number: Vec<u32>,
-    /// Who has, a bit for each expert.
+    lines: Vec<Line>,
+    /// Who has come, a bit for each expert of a line.
     come: Vec<u64>,
+}
+
+/// What is known of a group of which a token takes experts; it lies together, as it is used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    /// When its next expert comes: the bits of that time, which are in order as it is, and its number among the token's.
+    key: u64,
+    /// Rates of all its experts, and of those that have not come, once its first has.
+    whole: f32,
+    left: f32,
+    /// Who comes first, and when the second does.
+    first: u32,
+    second: f32,
+    /// How many have come.
+    number: u32,
+    /// The first of its experts.
+    begin: u32,
 }
 
 impl Lines {
@@ -36,13 +50,9 @@ impl Lines {
         [tokens, groups, most]: [usize; 3],
         per_group: usize,
     ) {
-        self.of_token = groups.min(most);
+        (self.of_token, self.per_group) = (groups.min(most), per_group);
         let lines = tokens * self.of_token;
         self.cells.resize(lines + 1, 0);
-        self.keys.resize(lines, 0);
-        self.left.resize(lines, 0.0);
-        self.number.clear();
-        self.number.resize(lines, 0);
         self.come.clear();
         self.come.resize(lines * per_group.div_ceil(64), 0);
         let mut line = 0;
@@ -51,21 +61,19 @@ impl Lines {
             self.cells[line] = cell as u32;
             line += usize::from((better as usize) < self.of_token);
         }
-        for line in 0..lines {
-            let cell = self.cells[line] as usize;
-            self.keys[line] = key(of.times[0][cell], line % self.of_token);
-            self.left[line] = of.left[cell];
-        }
-    }
-
-    /// The least key of a token's lines, the first of which is this.
-    #[inline(always)]
-    fn soonest(&self, first: usize) -> u64 {
-        let keys = &self.keys[first..][..self.of_token];
-        match <&[u64; USUAL_LINES]>::try_from(keys) {
-            Ok(keys) => least(keys),
-            Err(_) => least(keys),
-        }
+        self.lines.clear();
+        self.lines.extend(self.cells[..lines].iter().enumerate().map(|(line, &cell)| {
+            let cell = cell as usize;
+            Line {
+                key: key(of.times[0][cell], line % self.of_token),
+                whole: of.whole[cell],
+                left: of.left[cell],
+                first: of.first[cell],
+                second: of.times[1][cell],
+                number: 0,
+                begin: (cell % groups * per_group) as u32,
+            }
+        }));
     }
 
     /// A token takes the soonest expert of its lines, which is counted in `out`. Drawn were how long one waits for the
@@ -73,40 +81,41 @@ impl Lines {
     #[inline(always)]
     pub(super) fn take<S: Simd>(
         &mut self,
-        (simd, of): (S, &Cells),
-        [token, groups]: [usize; 2],
+        (simd, token): (S, usize),
         (wait, who): (f32, u32),
         row: &[f32],
         rng: &mut Xoshiro256PlusPlus,
         out: &mut [u32],
     ) {
-        let first = token * self.of_token;
-        let soonest = self.soonest(first);
+        let lines = &mut self.lines[token * self.of_token..][..self.of_token];
+        let soonest = match <&[Line; USUAL_LINES]>::try_from(&*lines) {
+            Ok(lines) => soonest(lines),
+            Err(_) => soonest(lines),
+        };
         if soonest == NEVER {
             return;
         }
-        let line = first + soonest as u32 as usize;
-        let cell = self.cells[line] as usize;
-        let per_group = row.len() / groups;
-        let begin = (cell - token * groups) * per_group;
-        let sums = &row[begin..][..per_group];
-        let words = per_group.div_ceil(64);
-        let come = &mut self.come[line * words..][..words];
-        let (number, left, whole) = (self.number[line], self.left[line], of.whole[cell]);
+        let at = soonest as u32 as usize;
+        let line = &mut lines[at];
+        let Line { whole, left, number, .. } = *line;
+        let begin = line.begin as usize;
+        let sums = &row[begin..][..self.per_group];
+        let words = self.per_group.div_ceil(64);
+        let come = &mut self.come[(token * self.of_token + at) * words..][..words];
         // Both are computed and one is chosen, because which it is nothing foretells.
         let drawn = place_of(simd, whole * uniform(who), sums);
-        let mut expert = if number == 0 { of.first[cell] as usize } else { drawn };
+        let mut expert = if number == 0 { line.first as usize } else { drawn };
         if has(come, expert) {
             expert = another(come, sums, left, rng);
         }
         come[expert / 64] |= 1 << (expert % 64);
         let after = left - rate_of(expert, sums);
         let then = f32::from_bits((soonest >> 32) as u32) + wait / after.max(NEXT_TO_NOTHING);
-        let next = if number == 0 { of.times[1][cell] } else { then };
-        self.left[line] = if number == 0 { left } else { after };
-        self.number[line] = number + 1;
-        let more = (number as usize) + 1 < per_group;
-        self.keys[line] = if more { key(next, line - first) } else { NEVER };
+        let next = if number == 0 { line.second } else { then };
+        line.left = if number == 0 { left } else { after };
+        line.number = number + 1;
+        let more = (number as usize) + 1 < self.per_group;
+        line.key = if more { key(next, at) } else { NEVER };
         out[begin + expert] += 1;
     }
 }
@@ -117,9 +126,10 @@ fn key(time: f32, line: usize) -> u64 {
     (u64::from(time.to_bits()) << 32) | line as u64
 }
 
+/// The least key of a token's lines.
 #[inline(always)]
-fn least(keys: &[u64]) -> u64 {
-    keys.iter().fold(NEVER, |least, &key| least.min(key))
+fn soonest(lines: &[Line]) -> u64 {
+    lines.iter().fold(NEVER, |least, line| least.min(line.key))
 }
 
 #[inline(always)]
