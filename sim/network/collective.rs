@@ -28,6 +28,7 @@ use crate::base::units::{Bytes, GpuId};
 
 mod expected;
 
+use expected::Grouping;
 pub use expected::{Allowed, Chosen, expected_distinct, expected_distinct_over};
 
 /// How an all-to-all moves its bytes.
@@ -68,6 +69,24 @@ pub struct Hop {
     pub to: GpuId,
     /// How much.
     pub bytes: Bytes,
+}
+
+/// What the tokens of a GPU chose, and the GPU that each expert is on.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending<'a> {
+    /// Whose tokens.
+    pub source: GpuId,
+    /// What they chose.
+    pub chosen: Chosen<'a>,
+    /// The GPU of each expert.
+    pub owner: &'a [GpuId],
+}
+
+/// GPUs and nodes with experts, in order, and the places of each expert's among them.
+struct Reached {
+    gpus: Vec<u32>,
+    nodes: Vec<u32>,
+    groupings: Vec<Grouping>,
 }
 
 /// Adds up the hops of tokens.
@@ -160,40 +179,63 @@ impl Accounting {
         self.copies.iter().map(hop).collect()
     }
 
-    /// The tokens of `source` chose so; expert `e` is on `owner[e]`.
+    /// The tokens of these GPUs chose so.
     ///
     /// # Panics
     /// If there is not an owner for each expert.
-    pub fn expect(&mut self, source: GpuId, chosen: &Chosen<'_>, owner: &[GpuId]) {
-        let from = source.0;
+    pub fn expect(&mut self, of: &[Sending<'_>]) {
         if matches!(self.algorithm, Algorithm::Direct | Algorithm::Pxn) {
-            for (e, to) in owner.iter().enumerate() {
-                let copies = chosen.slots[e] * (1.0 - chosen.dropped[e]);
-                let relay = self.on_rail_of(from, to.0);
-                let away = self.node_of(from) != self.node_of(to.0);
-                let relayed = self.algorithm == Algorithm::Pxn && away;
-                let via = (relayed && relay != from && relay != to.0).then_some(relay);
-                self.hop(from, via, to.0, copies);
-            }
-            return;
+            return of.iter().for_each(|sending| self.expect_each_slot(sending));
         }
-        let reached = distinct_in_order(owner.iter().map(|gpu| gpu.0));
+        let reached: Vec<Reached> = of.iter().map(|sending| self.reached(sending.owner)).collect();
+        let groupings: Vec<(Chosen<'_>, Vec<Grouping>)> = of
+            .iter()
+            .zip(&reached)
+            .map(|(sending, reached)| (sending.chosen, reached.groupings.clone()))
+            .collect();
+        let copies = expected::copies_of_each(&groupings);
+        for ((sending, reached), copies) in of.iter().zip(&reached).zip(&copies) {
+            self.expect_copies(sending.source.0, reached, copies);
+        }
+    }
+
+    /// A copy for each slot.
+    fn expect_each_slot(&mut self, Sending { source, chosen, owner }: &Sending<'_>) {
+        let from = source.0;
+        for (e, to) in owner.iter().enumerate() {
+            let copies = chosen.slots[e] * (1.0 - chosen.dropped[e]);
+            let relay = self.on_rail_of(from, to.0);
+            let away = self.node_of(from) != self.node_of(to.0);
+            let relayed = self.algorithm == Algorithm::Pxn && away;
+            let via = (relayed && relay != from && relay != to.0).then_some(relay);
+            self.hop(from, via, to.0, copies);
+        }
+    }
+
+    /// What can be reached where experts are on these GPUs.
+    fn reached(&self, owner: &[GpuId]) -> Reached {
+        let gpus = distinct_in_order(owner.iter().map(|gpu| gpu.0));
+        let nodes = distinct_in_order(gpus.iter().map(|&gpu| self.node_of(gpu)));
         let place = |among: &[u32], of: u32| among.binary_search(&of).unwrap_or_default();
-        let group_of: Vec<usize> = owner.iter().map(|gpu| place(&reached, gpu.0)).collect();
-        let solved = chosen.solved();
-        let copies = solved.copies(&group_of, reached.len());
+        let by_gpu = owner.iter().map(|gpu| place(&gpus, gpu.0)).collect();
+        let mut groupings = vec![Grouping { group_of: by_gpu, groups: gpus.len() }];
+        if self.algorithm == Algorithm::TwoHop {
+            let by_node = owner.iter().map(|gpu| place(&nodes, self.node_of(gpu.0))).collect();
+            groupings.push(Grouping { group_of: by_node, groups: nodes.len() });
+        }
+        Reached { gpus, nodes, groupings }
+    }
+
+    /// The hops of these copies to each GPU that is reached, and where they are forwarded to each node.
+    fn expect_copies(&mut self, from: u32, reached: &Reached, copies: &[Vec<f64>]) {
         let home = self.node_of(from);
-        for (&to, &copies) in reached.iter().zip(&copies) {
+        for (&to, &copies) in reached.gpus.iter().zip(copies.iter().take(1).flatten()) {
             let enters = self.algorithm == Algorithm::TwoHop && self.node_of(to) != home;
             let entry = if enters { self.on_rail_of(to, from) } else { from };
             self.hop(entry, None, to, copies);
         }
-        if self.algorithm == Algorithm::TwoHop {
-            let nodes = distinct_in_order(reached.iter().map(|&gpu| self.node_of(gpu)));
-            let in_node: Vec<usize> =
-                owner.iter().map(|gpu| place(&nodes, self.node_of(gpu.0))).collect();
-            let copies = solved.copies(&in_node, nodes.len());
-            for (&node, &copies) in nodes.iter().zip(&copies).filter(|&(&node, _)| node != home) {
+        for (&node, &copies) in reached.nodes.iter().zip(copies.iter().skip(1).flatten()) {
+            if node != home {
                 let entry = self.on_rail_of(node * self.gpus_per_node, from);
                 self.hop(from, None, entry, copies);
             }

@@ -8,7 +8,7 @@
 
 use crate::base::units::{Bytes, ExpertId, GpuId};
 use crate::gate::Counts;
-use crate::network::collective::{Accounting, Algorithm, Allowed, Chosen, Hop};
+use crate::network::collective::{Accounting, Algorithm, Allowed, Chosen, Hop, Sending};
 use crate::network::{Carries, Exchange, Forwarding, Relayed};
 use crate::placement::Placement;
 use crate::workload::Scheme;
@@ -63,8 +63,16 @@ impl Dispatch {
         let members = first.0..first.0 + ranks as u32;
         let accounting = Accounting::new(how.algorithm, how.gpus_per_node, token);
         let mut accounting = accounting.among(members);
-        for rank in 0..ranks {
-            account(&mut accounting, rank, counts, placement, first);
+        if counts.drawn_on(0).is_some() {
+            for rank in 0..ranks {
+                account_tokens(&mut accounting, rank, counts, placement, first);
+            }
+        } else {
+            let ranks = 0..ranks;
+            let known: Vec<Known> =
+                ranks.map(|rank| Known::of(rank, counts, placement, first)).collect();
+            let sendings: Vec<Sending<'_>> = known.iter().map(Known::sending).collect();
+            accounting.expect(&sendings);
         }
         for Hop { from, via, to, bytes } in accounting.hops() {
             let [from, to] = [from, to].map(|gpu| (gpu.0 - first.0) as usize);
@@ -133,8 +141,19 @@ impl Dispatch {
     }
 }
 
-/// Accounts for the tokens of one member.
-fn account(
+/// The GPU on which a member's slots find the expert of a host, and the hosts of each expert.
+fn gpu_of(
+    rank: usize,
+    counts: &Counts,
+    placement: &Placement,
+    first: GpuId,
+) -> impl Fn(u32) -> GpuId {
+    let split = (counts.gpus() / placement.ranks() as usize) as u32;
+    move |host| GpuId(first.0 + host * split + rank as u32 % split)
+}
+
+/// Accounts for the tokens of one member, where they were drawn.
+fn account_tokens(
     accounting: &mut Accounting,
     rank: usize,
     counts: &Counts,
@@ -142,68 +161,78 @@ fn account(
     first: GpuId,
 ) {
     let source = GpuId(first.0 + rank as u32);
-    let hosts_of = |expert: usize| placement.hosts(ExpertId(expert as u32));
-    let split = (counts.gpus() / placement.ranks() as usize) as u32;
-    let gpu_of = |host: u32| GpuId(first.0 + host * split + rank as u32 % split);
-    if let Some(tokens) = counts.drawn_on(rank) {
-        let mut room = counts.kept_by(rank).to_vec();
-        let mut experts_on = Vec::new();
-        for (number, token) in tokens.enumerate() {
-            experts_on.clear();
-            for &expert in token {
-                let expert = usize::from(expert);
-                let kept = room[expert] > 0;
-                room[expert] -= u32::from(kept);
-                // Copies of an expert take tokens in turn.
-                let hosts = hosts_of(expert);
-                let host = hosts.get((number + rank) % hosts.len().max(1));
-                experts_on.extend(host.filter(|_| kept).map(|&host| gpu_of(host)));
+    let gpu_of = gpu_of(rank, counts, placement, first);
+    let mut room = counts.kept_by(rank).to_vec();
+    let mut experts_on = Vec::new();
+    for (number, token) in counts.drawn_on(rank).into_iter().flatten().enumerate() {
+        experts_on.clear();
+        for &expert in token {
+            let expert = usize::from(expert);
+            let kept = room[expert] > 0;
+            room[expert] -= u32::from(kept);
+            // Copies of an expert take tokens in turn.
+            let hosts = placement.hosts(ExpertId(expert as u32));
+            let host = hosts.get((number + rank) % hosts.len().max(1));
+            experts_on.extend(host.filter(|_| kept).map(|&host| gpu_of(host)));
+        }
+        accounting.token(source, &experts_on);
+    }
+}
+
+/// What is known of the tokens of a member where only counts are: of each copy of an expert, which counts as one, with
+/// its share of the slots.
+struct Known {
+    source: GpuId,
+    owner: Vec<GpuId>,
+    slots: Vec<f64>,
+    dropped: Vec<f64>,
+    tokens: Vec<f64>,
+    block_of: Vec<usize>,
+    allowed: Option<Allowed>,
+}
+
+impl Known {
+    fn of(rank: usize, counts: &Counts, placement: &Placement, first: GpuId) -> Self {
+        let hosts_of = |expert: usize| placement.hosts(ExpertId(expert as u32));
+        let (gpu_of, experts) = (gpu_of(rank, counts, placement, first), counts.experts());
+        let copies = || {
+            (0..experts).flat_map(|expert| hosts_of(expert).iter().map(move |&host| (expert, host)))
+        };
+        let chosen = |e: usize| f64::from(counts.kept(rank, e) + counts.dropped(rank, e));
+        let share = |e: usize| 1.0 / hosts_of(e).len().max(1) as f64;
+        let dropped = |e: usize| f64::from(counts.dropped(rank, e)) / chosen(e).max(1.0);
+        let mut tokens: Vec<f64> =
+            (0..=counts.top_k()).map(|f| f64::from(counts.tokens_with(rank, f))).collect();
+        if (0..experts).all(|expert| !hosts_of(expert).is_empty()) {
+            // Zero-computation experts are sent to as well: every token has all its K slots under way.
+            let all = tokens.drain(..).sum();
+            tokens = vec![0.0; counts.top_k()];
+            tokens.push(all);
+        }
+        let (groups, allowed) = match counts.scheme() {
+            Scheme::GroupLimited { groups, most } => (groups, Some(Allowed::AtMost(most as usize))),
+            Scheme::Grouped { groups } => {
+                (groups, Some(Allowed::Each(counts.top_k() / groups as usize)))
             }
-            accounting.token(source, &experts_on);
+            _ => (0, None),
+        };
+        Self {
+            source: GpuId(first.0 + rank as u32),
+            owner: copies().map(|(_, host)| gpu_of(host)).collect(),
+            slots: copies().map(|(e, _)| share(e) * chosen(e)).collect(),
+            dropped: copies().map(|(e, _)| dropped(e)).collect(),
+            tokens,
+            block_of: copies().map(|(e, _)| e * groups as usize / experts).collect(),
+            allowed,
         }
-        return;
     }
-    // Each copy of an expert counts as one, with its share of the slots.
-    let copies: Vec<(usize, f64, GpuId)> = (0..counts.experts())
-        .flat_map(|expert| {
-            let hosts = hosts_of(expert);
-            let share = 1.0 / hosts.len().max(1) as f64;
-            hosts.iter().map(move |&host| (expert, share, gpu_of(host)))
-        })
-        .collect();
-    let owner: Vec<GpuId> = copies.iter().map(|copy| copy.2).collect();
-    let chosen = |e: usize| f64::from(counts.kept(rank, e) + counts.dropped(rank, e));
-    let slots: Vec<f64> = copies.iter().map(|&(e, share, _)| share * chosen(e)).collect();
-    let dropped: Vec<f64> = copies
-        .iter()
-        .map(|&(e, ..)| f64::from(counts.dropped(rank, e)) / chosen(e).max(1.0))
-        .collect();
-    let mut tokens: Vec<f64> =
-        (0..=counts.top_k()).map(|f| f64::from(counts.tokens_with(rank, f))).collect();
-    if (0..counts.experts()).all(|expert| !hosts_of(expert).is_empty()) {
-        // Zero-computation experts are sent to as well: every token has all its K slots under way.
-        let all = tokens.drain(..).sum();
-        tokens = vec![0.0; counts.top_k()];
-        tokens.push(all);
+
+    fn sending(&self) -> Sending<'_> {
+        let Self { source, owner, slots, dropped, tokens, block_of, allowed } = self;
+        let blocks = allowed.map(|allowed| (&block_of[..], allowed));
+        let chosen = Chosen { slots, dropped, tokens, blocks };
+        Sending { source: *source, chosen, owner }
     }
-    let experts = counts.experts();
-    let block_of: Vec<usize> = match counts.scheme() {
-        Scheme::GroupLimited { groups, .. } | Scheme::Grouped { groups } => {
-            copies.iter().map(|&(e, ..)| e * groups as usize / experts).collect()
-        }
-        _ => Vec::new(),
-    };
-    let allowed = match counts.scheme() {
-        Scheme::GroupLimited { most, .. } => Some(Allowed::AtMost(most as usize)),
-        Scheme::Grouped { groups } => Some(Allowed::Each(counts.top_k() / groups as usize)),
-        _ => None,
-    };
-    let blocks = allowed.map(|allowed| (&block_of[..], allowed));
-    accounting.expect(
-        source,
-        &Chosen { slots: &slots, dropped: &dropped, tokens: &tokens, blocks },
-        &owner,
-    );
 }
 
 #[cfg(test)]

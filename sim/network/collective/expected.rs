@@ -31,13 +31,17 @@
 //! the numerator of (2). (3) is concave in `k`, so bytes × (share of FFN slots) would promise too
 //! much saving.
 
+use std::collections::BTreeMap;
+
 use pulp::Arch;
 
 mod copies;
+mod free;
 mod side;
 mod weights;
 
-use side::{ByBlocks, Row, SIDE, set_one};
+use free::Free;
+use side::{ByBlocks, Row, SIDE};
 use weights::{Places, Solving};
 
 /// How many of `groups` equal groups of `experts` a token with `slots` distinct experts touches on
@@ -87,14 +91,37 @@ pub enum Allowed {
     Each(usize),
 }
 
-/// Choices with the weights that explain them.
-#[derive(Debug)]
-pub struct Solved<'a> {
-    chosen: &'a Chosen<'a>,
-    places: Places,
-    weights: Vec<Row>,
-    /// `B_b` of each block.
-    blocks: Vec<Row>,
+/// A way to group experts: the group of each, and how many groups there are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Grouping {
+    pub(super) group_of: Vec<usize>,
+    pub(super) groups: usize,
+}
+
+/// Copies of what each of some GPUs chose to each group, for each way to group the experts: `[GPU][grouping][group]`.
+/// GPUs whose gate is free are solved side by side.
+pub(super) fn copies_of_each(of: &[(Chosen<'_>, Vec<Grouping>)]) -> Vec<Vec<Vec<f64>>> {
+    let mut copies = vec![vec![]; of.len()];
+    let mut alike: BTreeMap<(usize, &[Grouping]), Vec<usize>> = BTreeMap::new();
+    for (at, (chosen, groupings)) in of.iter().enumerate() {
+        chosen.check(groupings);
+        if let Some((block_of, allowed)) = chosen.blocks {
+            let bound = Bound { chosen, allowed };
+            let places = Places::of(&block_of[..chosen.slots.len()]);
+            let solved = Arch::new().dispatch(Solving { bound, places });
+            copies[at] = groupings.iter().map(|grouping| solved.copies(grouping)).collect();
+        } else {
+            alike.entry((chosen.tokens.len(), groupings)).or_default().push(at);
+        }
+    }
+    for ((_, groupings), gpus) in alike {
+        for eight in gpus.chunks(SIDE) {
+            let chosen: Vec<&Chosen<'_>> = eight.iter().map(|&at| &of[at].0).collect();
+            let found = Arch::new().dispatch(Free { chosen: &chosen, groupings });
+            eight.iter().zip(found).for_each(|(&at, found)| copies[at] = found);
+        }
+    }
+    copies
 }
 
 impl Chosen<'_> {
@@ -104,17 +131,37 @@ impl Chosen<'_> {
     /// If the lists do not fit each other.
     #[must_use]
     pub fn copies(&self, group_of: &[usize], groups: usize) -> Vec<f64> {
-        self.solved().copies(group_of, groups)
+        let grouping = Grouping { group_of: group_of.to_vec(), groups };
+        copies_of_each(&[(*self, vec![grouping])]).into_iter().flatten().flatten().collect()
     }
 
-    /// The same choices with their weights, for several ways to group the experts.
-    #[must_use]
-    pub fn solved(&self) -> Solved<'_> {
-        Arch::new().dispatch(Solving { chosen: self, places: Places::of(self) })
+    fn check(&self, groupings: &[Grouping]) {
+        let experts = self.slots.len();
+        let fits = |Grouping { group_of, .. }: &Grouping| group_of.len() == experts;
+        assert!(self.dropped.len() == experts && groupings.iter().all(fits), "{experts} experts");
     }
+}
 
+/// What the tokens of one GPU chose where a gate binds blocks of experts.
+#[derive(Clone, Copy, Debug)]
+struct Bound<'a> {
+    chosen: &'a Chosen<'a>,
+    allowed: Allowed,
+}
+
+/// Choices with the weights that explain them.
+#[derive(Debug)]
+struct Solved<'a> {
+    bound: Bound<'a>,
+    places: Places,
+    weights: Vec<Row>,
+    /// `B_b` of each block.
+    blocks: Vec<Row>,
+}
+
+impl Bound<'_> {
     fn terms(&self) -> usize {
-        self.tokens.len().max(1)
+        self.chosen.tokens.len().max(1)
     }
 
     /// (4) or (5) over so many blocks, or their product, in each lane; `fill` says what B_b is there. Where eight blocks
@@ -128,11 +175,8 @@ impl Chosen<'_> {
         out: &mut [Row],
     ) {
         let fewer = usize::from(left_out.is_some());
-        match self.blocks.map(|(_, allowed)| allowed) {
-            None if left_out.is_some() => set_one(out),
-            // Where the gate is free there is one block of all experts.
-            None => fill(0, out),
-            Some(Allowed::Each(c)) => {
+        match self.allowed {
+            Allowed::Each(c) => {
                 let (mut all, mut block) = ([1.0; SIDE], vec![[0.0; SIDE]; self.terms()]);
                 for b in 0..blocks {
                     fill(b, &mut block);
@@ -145,7 +189,7 @@ impl Chosen<'_> {
                 out.fill([0.0; SIDE]);
                 out.iter_mut().skip(c * (blocks - fewer)).take(1).for_each(|term| *term = all);
             }
-            Some(Allowed::AtMost(most)) => {
+            Allowed::AtMost(most) => {
                 let most = most.saturating_sub(fewer);
                 self.by_blocks((blocks, left_out), most, fill).up_to(most, out);
             }

@@ -1,21 +1,16 @@
-//! Copies to groups of experts, by the weights that explain what was chosen: eight groups side by side.
+//! Copies to groups of experts where a gate binds blocks, by the weights that explain what was chosen: eight groups side by side.
 
 use pulp::{Arch, NullaryFnOnce};
 
+use super::free::leave_out;
 use super::side::{Row, SIDE, add, set_one, times, times_one_plus_in};
 use super::weights::spread;
-use super::{Allowed, Solved};
+use super::{Allowed, Grouping, Solved};
 
 impl Solved<'_> {
-    /// Copies to each of `groups`, equation (3), where expert `e` lives in `group_of[e]`.
-    ///
-    /// # Panics
-    /// If the lists do not fit each other.
-    #[must_use]
-    pub fn copies(&self, group_of: &[usize], groups: usize) -> Vec<f64> {
-        let (experts, dropped) = (self.chosen.slots.len(), self.chosen.dropped.len());
-        assert!(group_of.len() == experts && dropped == experts, "{experts} experts");
-        Arch::new().dispatch(Copying { of: self, group_of, groups })
+    /// Copies to each group, equation (3).
+    pub(super) fn copies(&self, Grouping { group_of, groups }: &Grouping) -> Vec<f64> {
+        Arch::new().dispatch(Copying { of: self, group_of, groups: *groups })
     }
 
     /// [(3)] of one group, with these ways to miss it of all ways to choose.
@@ -25,7 +20,7 @@ impl Solved<'_> {
             all if all > 0.0 => (1.0 - left(k) / all).clamp(0.0, 1.0),
             _ => 0.0,
         };
-        let tokens = self.chosen.tokens.iter().enumerate().skip(1);
+        let tokens = self.bound.chosen.tokens.iter().enumerate().skip(1);
         tokens.map(|(k, tokens)| tokens * hit(k)).sum()
     }
 }
@@ -43,22 +38,22 @@ impl NullaryFnOnce for Copying<'_> {
     #[inline(always)]
     fn call(self) -> Vec<f64> {
         let Self { of, group_of, groups } = self;
-        let Solved { chosen, places, blocks, .. } = of;
+        let Solved { bound, places, blocks, .. } = of;
         let without = Without::of(of, group_of, groups);
-        let mut whole = vec![[0.0; SIDE]; chosen.terms()];
+        let mut whole = vec![[0.0; SIDE]; bound.terms()];
         let mut left = whole.clone();
         let all = |block: usize, out: &mut [Row]| spread(blocks, block, out);
-        chosen.product(places.blocks, None, all, &mut whole);
+        bound.product(places.blocks, None, all, &mut whole);
         let mut copies = vec![0.0; groups];
-        let most = match chosen.blocks {
-            Some((_, Allowed::AtMost(most))) => most,
-            _ => 0,
+        let most = match bound.allowed {
+            Allowed::AtMost(most) => most,
+            Allowed::Each(_) => 0,
         };
         let (single, several): (Vec<usize>, Vec<usize>) =
             (0..groups).partition(|&group| most > 0 && without.only_block_of(group).is_some());
         for eight in several.chunks(SIDE) {
             let fill = |block: usize, out: &mut [Row]| without.fill(blocks, block, eight, out);
-            chosen.product(places.blocks, None, fill, &mut left);
+            bound.product(places.blocks, None, fill, &mut left);
             for (lane, &group) in eight.iter().enumerate() {
                 copies[group] = of.hits(&whole, |k| left[k][lane]);
             }
@@ -80,9 +75,9 @@ impl NullaryFnOnce for Copying<'_> {
 fn rests(of: &Solved<'_>, most: usize) -> Vec<[Vec<Row>; 2]> {
     let all = |block: usize, out: &mut [Row]| spread(&of.blocks, block, out);
     let rest = |eight| {
-        let rest = of.chosen.by_blocks((of.places.blocks, Some(eight)), most, all);
+        let rest = of.bound.by_blocks((of.places.blocks, Some(eight)), most, all);
         [most, most - 1].map(|most| {
-            let mut sum = vec![[0.0; SIDE]; of.chosen.terms()];
+            let mut sum = vec![[0.0; SIDE]; of.bound.terms()];
             rest.up_to(most, &mut sum);
             sum
         })
@@ -102,7 +97,7 @@ struct Without {
 impl Without {
     #[inline(always)]
     fn of(solved: &Solved<'_>, group_of: &[usize], groups: usize) -> Self {
-        let (terms, blocks) = (solved.chosen.terms(), solved.places.blocks);
+        let (terms, blocks) = (solved.bound.terms(), solved.places.blocks);
         let (begin, series) = (vec![None; groups * blocks], vec![]);
         let mut without = Self { terms, blocks, begin, series };
         for eight in 0..solved.places.eights() {
@@ -126,14 +121,15 @@ impl Without {
         // Π (1 + w z) over the experts of each group, and the same with w·d.
         let mut chosen = vec![[0.0; SIDE]; most * terms];
         chosen.chunks_exact_mut(terms).for_each(set_one);
-        let mut lost = chosen.clone();
+        let shares = solved.bound.chosen.dropped;
+        let mut lost = shares.iter().any(|share| *share > 0.0).then(|| chosen.clone());
         for e in experts() {
             let [row, lane] = places.cell(e);
-            let (weight, dropped) = (solved.weights[row][lane], solved.chosen.dropped[e]);
+            let weight = solved.weights[row][lane];
             let at = here[lane].partition_point(|&group| group < group_of[e]) * terms;
             times_one_plus_in(lane, weight, &mut chosen[at..][..terms]);
-            if dropped > 0.0 {
-                times_one_plus_in(lane, weight * dropped, &mut lost[at..][..terms]);
+            if let Some(lost) = lost.as_mut().filter(|_| shares[e] > 0.0) {
+                times_one_plus_in(lane, weight * shares[e], &mut lost[at..][..terms]);
             }
         }
         let first = self.series.len();
@@ -144,7 +140,7 @@ impl Without {
             }
         }
         self.series.resize(first + most * terms, [0.0; SIDE]);
-        leave_out(terms, &chosen, &lost, &mut self.series[first..]);
+        leave_out(terms, &chosen, lost.as_deref(), &mut self.series[first..]);
     }
 
     /// The one block that a group has experts in, if it is one.
@@ -187,26 +183,5 @@ impl Without {
         some[0].iter_mut().for_each(|one| *one -= 1.0);
         times(&rest[1], &some, left);
         left.iter_mut().zip(&rest[0]).for_each(|(left, all)| add(left, all));
-    }
-}
-
-/// Products of all groups' series but one's, times what the one lost, for each of them.
-#[inline(always)]
-fn leave_out(terms: usize, chosen: &[Row], lost: &[Row], out: &mut [Row]) {
-    // Products of all groups after each.
-    let mut after = vec![[0.0; SIDE]; chosen.len() + terms];
-    set_one(&mut after[chosen.len()..]);
-    for at in (0..chosen.len()).step_by(terms).rev() {
-        let (these, later) = after[at..].split_at_mut(terms);
-        times(&later[..terms], &chosen[at..][..terms], these);
-    }
-    let mut before = vec![[0.0; SIDE]; terms];
-    set_one(&mut before);
-    let mut product = before.clone();
-    for at in (0..chosen.len()).step_by(terms) {
-        times(&before, &after[at + terms..][..terms], &mut product);
-        times(&product, &lost[at..][..terms], &mut out[at..][..terms]);
-        times(&before, &chosen[at..][..terms], &mut product);
-        std::mem::swap(&mut before, &mut product);
     }
 }

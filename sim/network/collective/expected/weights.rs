@@ -1,12 +1,13 @@
-//! The weights under which each expert's slots are expected to be what they are: by rounds, each block in a lane.
+//! The weights under which each expert's slots are expected to be what they are, where a gate binds blocks: by rounds,
+//! each block in a lane.
 
 use pulp::NullaryFnOnce;
 
 use super::side::{Row, SIDE, set_one, times_one_plus};
-use super::{Allowed, Chosen, Solved};
+use super::{Allowed, Bound, Solved};
 
 /// Rounds of solving for the weights; each takes off at least half of what is missing.
-const ROUNDS: usize = 12;
+pub(super) const ROUNDS: usize = 12;
 
 /// Where each expert stands: in which block, and as which of its members.
 #[derive(Debug)]
@@ -18,13 +19,8 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn of(chosen: &Chosen<'_>) -> Self {
-        let experts = chosen.slots.len();
-        let Some((block_of, _)) = chosen.blocks else {
-            let of = (0..experts).map(|expert| [0, expert]).collect();
-            return Self { blocks: 1, size: experts, of };
-        };
-        let block_of = &block_of[..experts];
+    /// Of experts in these blocks.
+    pub(super) fn of(block_of: &[usize]) -> Self {
         let mut sizes = vec![0; block_of.iter().max().map_or(0, |last| last + 1)];
         let place = |&block: &usize| {
             sizes[block] += 1;
@@ -83,7 +79,7 @@ pub(super) fn spread(blocks: &[Row], block: usize, out: &mut [Row]) {
 
 /// Solves for the weights.
 pub(super) struct Solving<'a> {
-    pub(super) chosen: &'a Chosen<'a>,
+    pub(super) bound: Bound<'a>,
     pub(super) places: Places,
 }
 
@@ -92,16 +88,17 @@ impl<'a> NullaryFnOnce for Solving<'a> {
 
     #[inline(always)]
     fn call(self) -> Solved<'a> {
-        let Self { chosen, places } = self;
+        let Self { bound, places } = self;
+        let chosen = bound.chosen;
         let total: f64 = chosen.slots.iter().sum();
         // Scaled to a sum of one, which (2) does not depend on.
         let share = |expert: usize| if total > 0.0 { chosen.slots[expert] / total } else { 0.0 };
         let slots = places.rows(|expert| chosen.slots[expert]);
         let mut weights = places.rows(share);
-        let mut blocks = vec![[0.0; SIDE]; places.eights() * chosen.terms()];
+        let mut blocks = vec![[0.0; SIDE]; places.eights() * bound.terms()];
         for _ in 0..if total > 0.0 { ROUNDS } else { 0 } {
             places.blocks_of(&weights, &mut blocks);
-            let off = round(chosen, &places, (&slots, &blocks), &mut weights);
+            let off = round(bound, &places, (&slots, &blocks), &mut weights);
             let cells = (0..places.of.len()).map(|expert| places.cell(expert));
             let sum: f64 = cells.map(|[row, lane]| weights[row][lane]).sum();
             weights.iter_mut().flatten().for_each(|weight| *weight /= sum);
@@ -110,27 +107,27 @@ impl<'a> NullaryFnOnce for Solving<'a> {
             }
         }
         places.blocks_of(&weights, &mut blocks);
-        Solved { chosen, places, weights, blocks }
+        Solved { bound, places, weights, blocks }
     }
 }
 
 /// Corrects each weight by what its expert's slots are over what they are expected to be; says how far off they were.
 #[inline(always)]
 fn round(
-    chosen: &Chosen<'_>,
+    bound: Bound<'_>,
     places: &Places,
     (slots, blocks): (&[Row], &[Row]),
     weights: &mut [Row],
 ) -> f64 {
-    let terms = chosen.terms();
+    let terms = bound.terms();
     let (mut all, mut others) = (vec![[0.0; SIDE]; terms], vec![[0.0; SIDE]; terms]);
     let mut tails = others.clone();
     let fill = |block: usize, out: &mut [Row]| spread(blocks, block, out);
-    chosen.product(places.blocks, None, fill, &mut all);
+    bound.product(places.blocks, None, fill, &mut all);
     let mut off: f64 = 0.0;
     for eight in 0..places.eights() {
-        chosen.product(places.blocks, Some(eight), fill, &mut others);
-        set_tails(chosen, &all, &others, &mut tails);
+        bound.product(places.blocks, Some(eight), fill, &mut others);
+        set_tails(bound, &all, &others, &mut tails);
         let terms_of = &blocks[eight * terms..][..terms];
         let rows = eight * places.size..(eight + 1) * places.size;
         for (weights, slots) in weights[rows.clone()].iter_mut().zip(&slots[rows]) {
@@ -157,9 +154,9 @@ fn round(
 /// For each number `j` of slots in a block, tokens over all ways to choose, times the ways to choose the other slots
 /// elsewhere.
 #[inline(always)]
-fn set_tails(chosen: &Chosen<'_>, all: &[Row], others: &[Row], tails: &mut [Row]) {
+fn set_tails(bound: Bound<'_>, all: &[Row], others: &[Row], tails: &mut [Row]) {
     tails.fill([0.0; SIDE]);
-    for (k, &tokens) in chosen.tokens.iter().enumerate() {
+    for (k, &tokens) in bound.chosen.tokens.iter().enumerate() {
         // All lanes have the same.
         let ways = all[k][0];
         if tokens <= 0.0 || ways <= 0.0 {
@@ -171,7 +168,7 @@ fn set_tails(chosen: &Chosen<'_>, all: &[Row], others: &[Row], tails: &mut [Row]
             }
         }
     }
-    if let Some((_, Allowed::Each(c))) = chosen.blocks {
+    if let Allowed::Each(c) = bound.allowed {
         let other = tails.iter_mut().enumerate().filter(|&(j, _)| j != c);
         other.for_each(|(_, tail)| *tail = [0.0; SIDE]);
     }
