@@ -114,7 +114,7 @@ fn of_layer(plan: &Plan, mut scenario: Scenario, workload: &Workload) -> Result<
     Ok(Seconds {
         time,
         ends: interval(time, &drawn, plan),
-        baseline: baseline(&scenario, workload, plan)?,
+        baseline: baseline((&scenario, workload), plan, (seeds[0], &gates[0]))?,
         operations_per_token: 0.0,
         measured: outcomes.first().map(bases).unwrap_or_default(),
     })
@@ -122,14 +122,16 @@ fn of_layer(plan: &Plan, mut scenario: Scenario, workload: &Workload) -> Result<
 
 /// Runs a decode step. One over many nodes is slow to run: one seed, and what is left open moves its parts.
 fn of_decode(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Seconds, String> {
-    let outcome = study::run(scenario, workload, scenario.overheads, 0);
+    let (seed, gates) = (0, Drawn::default());
+    let asked = (workload, scenario.overheads, seed);
+    let outcome = study::run_keeping(scenario, asked, &WhatIf::NOTHING, None, Some(&gates));
     let outcome = &outcome.map_err(|too_long| too_long.to_string())?;
     let time = seconds_of(outcome, plan);
     let drawn = training::drawn(scenario, workload, (time, outcome), 0..DRAWS)?;
     Ok(Seconds {
         time,
         ends: interval(time, &drawn, plan),
-        baseline: baseline(scenario, workload, plan)?,
+        baseline: baseline((scenario, workload), plan, (seed, &gates))?,
         operations_per_token: 0.0,
         measured: bases(outcome),
     })
@@ -224,8 +226,13 @@ fn seconds_of(outcome: &Outcome, plan: &Plan) -> f64 {
     }
 }
 
-/// What data-sheet peaks predict: the same run with kernels on the roofline and links at their rates.
-fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64, String> {
+/// What data-sheet peaks predict: the same run with kernels on the roofline and links at their rates, under a seed and
+/// with what its gates have decided.
+fn baseline(
+    (scenario, workload): (&Scenario, &Workload),
+    plan: &Plan,
+    (seed, gates): (u64, &Drawn),
+) -> Result<f64, String> {
     let gpu = scenario.topology.gpu();
     let peak = peak_of(gpu, workload);
     let carrier = scenario.carrier(workload).map_err(|unavailable| unavailable.found)?;
@@ -245,9 +252,9 @@ fn baseline(scenario: &Scenario, workload: &Workload, plan: &Plan) -> Result<f64
         without: None,
         uncertainty: None,
         steps: None,
-        drawn: None,
+        drawn: Some(gates),
     };
-    let outcome = simulate(&inputs, 0).map_err(|too_long| too_long.to_string())?;
+    let outcome = simulate(&inputs, seed).map_err(|too_long| too_long.to_string())?;
     Ok(seconds_of(&outcome, plan))
 }
 

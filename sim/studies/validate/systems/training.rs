@@ -32,10 +32,11 @@ use crate::base::streams::Streams;
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
 use crate::execution::cost::{Factors, Uncertainty};
+use crate::execution::lowering::Drawn;
 use crate::execution::outcome::Outcome;
 use crate::kernels::Kernels;
 use crate::network::ExchangeBasis;
-use crate::studies::study;
+use crate::studies::study::{self, WhatIf};
 use crate::workload::Workload;
 
 /// H of (2), and with all but experts in graphs.
@@ -214,10 +215,14 @@ pub(super) fn run(
     workload: &Workload,
     seed: u64,
 ) -> Result<(f64, Outcome), String> {
+    // What gates decide in a micro-batch does not depend on how many there are.
+    let gates = Drawn::default();
     let run = |micro_batches: u32| {
         let mut fewer = workload.clone();
         fewer.batch.micro_batches = micro_batches;
-        study::run(scenario, &fewer, scenario.overheads, seed).map_err(|long| long.to_string())
+        let asked = (&fewer, scenario.overheads, seed);
+        let outcome = study::run_keeping(scenario, asked, &WhatIf::NOTHING, None, Some(&gates));
+        outcome.map_err(|long| long.to_string())
     };
     let all = workload.batch.micro_batches;
     let a = workload.layout.pipeline_parallel.max(2);
