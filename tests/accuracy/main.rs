@@ -15,3 +15,4 @@ mod systems;
 mod training;
 mod uncertainty;
 mod validate;
+mod windows;

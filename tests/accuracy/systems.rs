@@ -63,6 +63,15 @@ fn measurements_bound_by_the_host_are_upper_bounds() {
     assert!(!megatron_layer().is_upper_bound());
 }
 
+/// A figure that its own source calls a fault of one release says nothing of predictions.
+#[test]
+fn rows_whose_notes_say_so_are_not_judged() {
+    let row = Row { note: "known regression: do not judge by it".to_owned(), ..megatron_layer() };
+    let verdicts = judge(vec![row, megatron_layer()], 1);
+    assert_eq!(verdicts[0].outcome, Err("its own note says not to judge by it".to_owned()));
+    assert!(verdicts[1].judged().is_some());
+}
+
 /// What no table describes must be said, and must not stop the others.
 #[test]
 fn unknown_cells_are_reasons() {

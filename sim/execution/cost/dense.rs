@@ -10,7 +10,7 @@
 //!                     + gemm(T, h·(a + v), r_kv) + gemm(T, D, h·v)                 [deepseekv2]   (2)
 //!                     queries without a bottleneck: gemm(T, h·(a+p), D) for its two products
 //! scores              ½·T·h·S·min(2, 1 + 900/S) pairs of keys of a + p and values of v,  p = 0 in (1)   (3)
-//!                     times Σ min(i, w) / Σ i, i = 1…S, in layers with a window of w tokens
+//!                     times Σ min(i, w + 128) / Σ i, i = 1…S, in layers with a window of w tokens (`scores`)
 //! norms, adds         two norms (read and write D) and two residual adds (3D) a token, and positions:
 //!                     2·(h + g)·a, latent h·(4a + 3p), read and written                            (4)
 //! dense network of H  2·gemm(T, H, D) + gemm(T, D, H)  and 5H bytes·b a token                     (5)
@@ -38,8 +38,7 @@
 //! projections absorbed into queries and outputs [deepseekv2, §2.1.2], has a = v = r_kv. A window keeps S' to itself. Without
 //! `batch.context` a decode batch sees its own tokens alone, and the report says so.
 //!
-//! A window [gptoss25] scores fewer pairs at the same rate. That is optimistic for windows of
-//! few tokens, where a kernel's tiles reach beyond the window: up to twice the work for one of 128.
+//! A window [gptoss25] scores fewer pairs, in tiles that reach beyond it, and does not hide what it reads and writes.
 //!
 //! With `t` GPUs of tensor parallelism [megatron19], products have the rows of all `t`, and a `t`-th of the heads,
 //! of H and of V each; the bottlenecks of latent attention are computed by all. What gathers rows before
@@ -72,7 +71,7 @@ use super::{KernelTimes, PLAIN};
 use crate::base::units::{Bytes, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::workload::{Attention, Dtype, Phase, Recompute, SlidingWindow, Workload};
-use scores::scores;
+use scores::{scores, scores_backward};
 
 /// A pass of a layer's dense parts: forward, or what the backward pass adds for inputs and for weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +284,6 @@ fn attention(
     let (d, dim, heads) = (model.hidden, model.head_dim, model.heads.div_ceil(shared));
     let (projections, rope) = projections(workload, rows);
     let scored = (seeing * u64::from(heads), rope);
-    let scores = |format| scores(workload, kernels, (scored, format), window);
     let positions = match model.attention {
         Attention::Grouped { key_value_heads } => {
             2 * u64::from(heads + key_value_heads.div_ceil(shared)) * u64::from(dim)
@@ -297,12 +295,15 @@ fn attention(
         kernels.memory_bound(Bytes(times * elements * PLAIN.bytes()), launches)
     };
     let rest = match gradient {
-        Gradient::None => scores(batch.attention_dtype) + moved(1, 4),
+        Gradient::None => {
+            scores(workload, kernels, (scored, batch.attention_dtype), window) + moved(1, 4)
+        }
         // (9) and (10).
         Gradient::Inputs => {
             let made_again = recomputed_projections(workload, &projections);
             let made_again = products(workload, kernels, &made_again, Gradient::None);
-            scores(PLAIN).times(3) + moved(2 + again(workload), 4) + made_again
+            let scores = scores_backward(workload, kernels, scored, window);
+            scores + moved(2 + again(workload), 4) + made_again
         }
         Gradient::Weights => SimDuration::ZERO,
     };

@@ -86,7 +86,11 @@ pub fn judge(rows: Vec<Row>, threads: usize) -> Vec<Verdict> {
 
 /// The same, telling after each run for how many rows it was the last that they waited for.
 pub fn judge_told(rows: Vec<Row>, threads: usize, mut told: impl FnMut(usize)) -> Vec<Verdict> {
-    let plans: Vec<Result<Plan, String>> = rows.iter().map(plan::of).collect();
+    let planned = |row: &Row| match row.is_disowned() {
+        true => Err("its own note says not to judge by it".to_owned()),
+        false => plan::of(row),
+    };
+    let plans: Vec<Result<Plan, String>> = rows.iter().map(planned).collect();
     told(plans.iter().filter(|plan| plan.is_err()).count());
     // Rows that differ in the unit alone share their runs.
     let mut setups: BTreeMap<String, Vec<&Plan>> = BTreeMap::new();

@@ -147,6 +147,12 @@ impl Row {
         has_any(&self.note, &["host-bound", "as bounds"])
     }
 
+    /// Whether the row's own note says that nothing is to be judged by it, such as a fault of one release.
+    #[must_use]
+    pub fn is_disowned(&self) -> bool {
+        has_any(&self.note, &["do not judge"])
+    }
+
     /// The software stack, for tables of results: dispatcher and expert kernel.
     #[must_use]
     pub fn stack(&self) -> String {
