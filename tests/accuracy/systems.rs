@@ -67,7 +67,7 @@ fn measurements_bound_by_the_host_are_upper_bounds() {
 #[test]
 fn rows_whose_notes_say_so_are_not_judged() {
     let row = Row { note: "known regression: do not judge by it".to_owned(), ..megatron_layer() };
-    let verdicts = judge(vec![row, megatron_layer()], 1);
+    let verdicts = systems::judge(vec![row, megatron_layer()], 1);
     assert_eq!(verdicts[0].outcome, Err("its own note says not to judge by it".to_owned()));
     assert!(verdicts[1].judged().is_some());
 }

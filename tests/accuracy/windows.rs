@@ -50,7 +50,7 @@ fn errors(gpu: (&str, &str), format: &str, pass: &str) -> Vec<f64> {
 
 #[test]
 fn windows_take_what_cudnn_takes() {
-    let stated = [("bf16", "fwd", 0.25), ("bf16", "bwd", 0.2), ("mxfp8", "bwd", 0.35)];
+    let stated = [("bf16", "fwd", 0.28), ("bf16", "bwd", 0.22), ("mxfp8", "bwd", 0.35)];
     for (format, pass, most) in stated {
         let all: Vec<f64> = GPUS.iter().flat_map(|gpu| errors(*gpu, format, pass)).collect();
         assert!(all.len() >= 10, "{format} {pass}: {}", all.len());

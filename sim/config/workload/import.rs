@@ -168,15 +168,7 @@ impl Described {
             self.networks.intermediate,
             name = quoted(asked.name),
         );
-        if !self.networks.gated {
-            let _ = writeln!(text, "gated        = false");
-        }
-        if self.networks.biases {
-            let _ = writeln!(text, "biases       = true");
-        }
-        if self.networks.clamped {
-            let _ = writeln!(text, "clamped_activation = true");
-        }
+        self.networks.write_kind(&mut text);
         self.attention.write(&mut text);
         let _ = writeln!(text, "vocabulary   = {}", self.vocabulary);
         if self.tied {

@@ -102,6 +102,18 @@ impl Networks {
         })
     }
 
+    /// Keys of `[model]` that say of what kind networks are, where they are not as most.
+    pub fn write_kind(&self, text: &mut String) {
+        let kinds = [
+            (!self.gated, "gated        = false"),
+            (self.biases, "biases       = true"),
+            (self.clamped, "clamped_activation = true"),
+        ];
+        for (_, line) in kinds.iter().filter(|(holds, _)| *holds) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+
     /// `[experts]` and `[dense]` of a workload.
     pub fn write(&self, layers: Layers, text: &mut String) {
         let _ = writeln!(text, "[experts]\nffn       = {}", self.experts);
@@ -176,14 +188,10 @@ fn has_biases(keys: &mut Keys<'_>, family: Family) -> Result<bool, Diagnostic> {
 fn is_clamped(keys: &mut Keys<'_>, family: Family) -> Result<bool, Diagnostic> {
     const LIMIT: &str = "swiglu_limit";
     let Some(given) = keys.value(LIMIT).cloned() else { return Ok(family == Family::GptOss) };
-    match given.as_f64() {
-        Some(limit) => Ok(limit > 0.0),
-        None if given.is_null() => Ok(false),
-        None => {
-            let help = "write the largest value that the activation lets through, or leave it out";
-            Err(keys.mistake(LIMIT, format!("found {given}, no number"), help))
-        }
-    }
+    given.as_f64().map(|limit| limit > 0.0).ok_or_else(|| {
+        let help = "write the largest value that the activation lets through, or leave it out";
+        keys.mistake(LIMIT, format!("found {given}, no number"), help)
+    })
 }
 
 /// Functions that are applied to one product; all others (`silu`, `gelu_pytorch_tanh`) go with a gate.
