@@ -144,7 +144,7 @@ impl ScenarioSource {
         Self { alone: true, ..self }
     }
 
-    /// The same, of which layouts and batches are searched: the workloads' own need not fit into memory.
+    /// The same, of which layouts and batches are searched: the workloads' own need not fit the cluster.
     #[must_use]
     pub fn searched(self) -> Self {
         Self { searched: true, ..self }
@@ -378,7 +378,8 @@ impl ScenarioSource {
         let key = key_of(at, role);
         let source = self.part_as(name, &key, Kind::Workload, Some(role))?;
         let workload = super::workload(&source)?;
-        if let Some(misfit) = crate::execution::run::misfit(topology, &workload) {
+        let misfit = crate::execution::run::misfit(topology, &workload);
+        if let Some(misfit) = misfit.filter(|_| !self.searched) {
             let help = checks::layout_help(topology, &workload);
             return Err(self.source.mistake_at_key(&key, misfit, help));
         }

@@ -181,6 +181,39 @@ fn where_no_layout_can_be_run_the_command_fails_and_says_why() {
     assert!(told.contains("do not spread evenly over 3 GPUs"), "{told}");
 }
 
+/// Layouts are searched in place of the workload's own, which need not fit the cluster.
+#[test]
+fn a_layout_that_is_not_searched_need_not_fit_the_cluster() {
+    let here = folder("layouts-own-layout");
+    let node = [
+        "layouts",
+        "h100-4x8-rail",
+        "--set",
+        "topology.nodes.count=1",
+        "--vanilla",
+        "mixtral-8x7b",
+    ];
+    let few = ["--seeds", "0..1", "--library", "nccl", "--set", "workload.batch.micro_batches=2"];
+    let asked = ["--ep", "4,8", "--tokens", "1024", "--json"];
+    let front = |more: &[&str]| {
+        let output = moesim(&here, &[&node[..], &few, &asked, more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let found = serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON");
+        assert_eq!(found["settings"][0]["idle"], serde_json::Value::Null, "{found}");
+        found["front"].clone()
+    };
+    let two_nodes = [
+        "--set",
+        "workload.layout.pipeline_parallel=2",
+        "--set",
+        "workload.layout.expert_parallel=8",
+        // A forward pass of half the stages has half the micro-batches.
+        "--set",
+        "workload.batch.micro_batches=4",
+    ];
+    assert_eq!(front(&[]), front(&two_nodes));
+}
+
 /// Batches are searched in place of the workload's own, which need not fit into memory.
 #[test]
 fn a_batch_that_is_not_searched_need_not_fit_into_memory() {

@@ -198,6 +198,8 @@ impl LayoutsResult {
             let mut own = Setting::on(&case.name, &case.scenario);
             // What changes nothing in the workload's own layout may in others.
             own.cautions.retain(|line| !case.scenario.without_effect.contains(line));
+            // Each layout says its own.
+            own.idle.clear();
             own
         };
         Self {
