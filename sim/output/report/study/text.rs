@@ -174,7 +174,7 @@ fn beside_exchanges(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
         let (sms, all, memory) = (one.sms, result.gpu_sms, one.memory_times);
         let beside = match one.sms_reserved {
             true => format!(
-                "beside exchanges ({sms} of {all} SMs, kept throughout): products lose no more, memory x {memory:.2}"
+                "beside exchanges ({sms} of {all} SMs kept): products lose no more, memory x {memory:.2}"
             ),
             false => format!(
                 "beside exchanges ({sms} of {all} SMs held{assumed}): products x {:.2}, memory x {memory:.2}",
