@@ -60,6 +60,8 @@ pub struct ClosedForm<'a> {
     /// What a flow takes at its fair share of each link, over its bytes.
     fair: Vec<f64>,
     touched: Vec<LinkId>,
+    /// Transfers of the exchange that starts.
+    transfers: Vec<Relayed>,
     /// Bytes over each link, all exchanges together.
     moved: Vec<u64>,
     busy_until: Vec<SimTime>,
@@ -98,6 +100,7 @@ impl<'a> ClosedForm<'a> {
             drain: vec![SimDuration::ZERO; links],
             fair: vec![0.0; links],
             touched: Vec::new(),
+            transfers: Vec::new(),
             moved: vec![0; links],
             busy_until: vec![SimTime::ZERO; links],
             network_report: NetworkReport::none(Engine::ClosedForm, None),
@@ -125,12 +128,14 @@ impl<'a> ClosedForm<'a> {
         let exchange = &waiting.exchange;
         let members = exchange.members();
         let routes = self.routes_between(members);
+        // Listed once: which cells of a matrix are transfers takes longer to find than to keep.
+        self.transfers.clear();
+        exchange.transfers().for_each(|transfer| self.transfers.push(transfer));
         self.drain_links(exchange, &routes);
         let startup = self.startup_of(exchange);
-        let transfers = self.transfer_times(exchange, &routes, &startup);
+        let times = self.transfer_times(exchange, &routes, &startup);
         let mut last = SimDuration::ZERO;
-        for (rank, (volume, slowest)) in exchange.volumes().into_iter().zip(&transfers).enumerate()
-        {
+        for (rank, (volume, slowest)) in exchange.volumes().into_iter().zip(&times).enumerate() {
             let after = time_of(volume, slowest, routes.longest, &startup);
             last = last.max(after);
             self.deliveries.push(Reverse(Delivery { at: now + after, exchange: id, rank }));
@@ -157,15 +162,15 @@ impl<'a> ClosedForm<'a> {
 
     /// Fills `drain` with `D_l / c_l` for every link that carries something.
     fn drain_links(&mut self, exchange: &Exchange, routes: &Routes) {
-        exchange.transfers().for_each(|transfer| {
-            for link in routes.of(&transfer) {
+        for transfer in &self.transfers {
+            routes.of(transfer).for_each(|link| {
                 if self.flows[link.index()] == 0 {
                     self.touched.push(link);
                 }
                 self.load[link.index()] += transfer.bytes.0;
                 self.flows[link.index()] += 1;
-            }
-        });
+            });
+        }
         let rates = self.rates.of(exchange.carries());
         for &link in &self.touched {
             let bytes = Bytes(self.load[link.index()]);
@@ -183,8 +188,8 @@ impl<'a> ClosedForm<'a> {
     ) -> Vec<SlowestOf> {
         let node = |rank: usize| self.topology.node_of(exchange.members()[rank]);
         let mut slowest = vec![SlowestOf::default(); exchange.members().len()];
-        exchange.transfers().for_each(|transfer| {
-            let drained = routes.of(&transfer).map(|link| self.drain[link.index()]).max();
+        for transfer in &self.transfers {
+            let drained = routes.of(transfer).map(|link| self.drain[link.index()]).max();
             let alone = startup.pair_ceiling.map(|ceiling| ceiling.time_for(transfer.bytes));
             let time = drained.unwrap_or_default().max(alone.unwrap_or_default());
             for rank in [transfer.from, transfer.via, transfer.to] {
@@ -194,9 +199,9 @@ impl<'a> ClosedForm<'a> {
                 let fed = &mut slowest[transfer.to].fed;
                 *fed = (*fed).max(time);
             }
-        });
+        }
         if exchange.forwarding() != Forwarding::None {
-            for Relayed { from, to, .. } in exchange.transfers() {
+            for &Relayed { from, to, .. } in &self.transfers {
                 if exchange.is_second_hop(node(from) == node(to)) {
                     slowest[to].any = slowest[to].any.max(slowest[from].fed);
                 }
@@ -226,7 +231,7 @@ impl<'a> ClosedForm<'a> {
     /// Notes what is known of the error of an exchange that ends `last` after its last join.
     fn account(&mut self, now: SimTime, waiting: &Waiting, routes: &Routes, last: SimDuration) {
         let exchange = &waiting.exchange;
-        let (mut flows, mut inner) = (0, SimDuration::ZERO);
+        let (flows, mut inner) = (self.transfers.len() as u64, SimDuration::ZERO);
         let (mut largest, mut latest) = (0, 0.0_f64);
         let busiest = self.touched.iter().copied().max_by_key(|link| self.drain[link.index()]);
         for link in &self.touched {
@@ -234,10 +239,9 @@ impl<'a> ClosedForm<'a> {
             let (drain, load) = (self.drain[l].secs(), (self.load[l] as f64).max(1.0));
             self.fair[l] = drain * f64::from(self.flows[l]) / load;
         }
-        exchange.transfers().for_each(|transfer| {
-            flows += 1;
-            let hops = routes.of(&transfer).count();
-            for (hop, link) in routes.of(&transfer).enumerate() {
+        for transfer in &self.transfers {
+            let hops = routes.of(transfer).count();
+            routes.of(transfer).enumerate().for_each(|(hop, link)| {
                 if Some(link) == busiest {
                     largest = largest.max(transfer.bytes.0);
                 }
@@ -246,8 +250,8 @@ impl<'a> ClosedForm<'a> {
                 if hop > 0 && hop + 1 < hops && !self.is_port(link) {
                     inner = inner.max(self.drain[link.index()]);
                 }
-            }
-        });
+            });
+        }
         let mut overlaps = false;
         for link in &self.touched {
             let busy = &mut self.busy_until[link.index()];

@@ -60,20 +60,7 @@ impl Dispatch {
             return;
         }
         self.two_hop = how.algorithm == Algorithm::TwoHop;
-        let members = first.0..first.0 + ranks as u32;
-        let accounting = Accounting::new(how.algorithm, how.gpus_per_node, token);
-        let mut accounting = accounting.among(members);
-        if counts.drawn_on(0).is_some() {
-            for rank in 0..ranks {
-                account_tokens(&mut accounting, rank, counts, placement, first);
-            }
-        } else {
-            let ranks = 0..ranks;
-            let known: Vec<Known> =
-                ranks.map(|rank| Known::of(rank, counts, placement, first)).collect();
-            let sendings: Vec<Sending<'_>> = known.iter().map(Known::sending).collect();
-            accounting.expect(&sendings);
-        }
+        let accounting = accounted(how, counts, placement, (first, token));
         for Hop { from, via, to, bytes } in accounting.hops() {
             let [from, to] = [from, to].map(|gpu| (gpu.0 - first.0) as usize);
             match via {
@@ -141,7 +128,30 @@ impl Dispatch {
     }
 }
 
-/// The GPU on which a member's slots find the expert of a host, and the hosts of each expert.
+/// The hops of a group's tokens, each copy of so many bytes.
+fn accounted(
+    how: &AllToAll,
+    counts: &Counts,
+    placement: &Placement,
+    (first, copy): (GpuId, Bytes),
+) -> Accounting {
+    let ranks = counts.gpus();
+    let accounting = Accounting::new(how.algorithm, how.gpus_per_node, copy);
+    let mut accounting = accounting.among(first.0..first.0 + ranks as u32);
+    if counts.drawn_on(0).is_some() {
+        for rank in 0..ranks {
+            account_tokens(&mut accounting, rank, counts, placement, first);
+        }
+    } else {
+        let known: Vec<Known> =
+            (0..ranks).map(|rank| Known::of(rank, counts, placement, first)).collect();
+        let sendings: Vec<Sending<'_>> = known.iter().map(Known::sending).collect();
+        accounting.expect(&sendings);
+    }
+    accounting
+}
+
+/// The GPU on which a member's slots find the experts of a host.
 fn gpu_of(
     rank: usize,
     counts: &Counts,

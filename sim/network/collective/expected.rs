@@ -217,3 +217,39 @@ impl Bound<'_> {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten GPUs, one without slots and one that lost some: bit for bit what each is alone, however many rounds it takes.
+    #[test]
+    fn gpus_side_by_side_are_counted_as_each_alone() {
+        let grouping = Grouping { group_of: (0..12).map(|e| e / 3).collect(), groups: 5 };
+        let slots: Vec<Vec<f64>> = (0..10)
+            .map(|gpu| (0..12).map(|e| f64::from(gpu * ((e * e + gpu) % 7 + 1))).collect())
+            .collect();
+        let dropped: Vec<[f64; 12]> =
+            (0..10).map(|gpu| [if gpu == 4 { 0.25 } else { 0.0 }; 12]).collect();
+        let tokens: Vec<[f64; 4]> = slots
+            .iter()
+            .map(|slots| slots.iter().sum::<f64>())
+            .map(|all| [0.0, 0.0, all / 8.0, all / 4.0])
+            .collect();
+        let chosen: Vec<Chosen<'_>> = (0..10)
+            .map(|gpu| Chosen {
+                slots: &slots[gpu],
+                dropped: &dropped[gpu],
+                tokens: &tokens[gpu],
+                blocks: None,
+            })
+            .collect();
+        let of: Vec<_> = chosen.iter().map(|&chosen| (chosen, vec![grouping.clone()])).collect();
+        let together = copies_of_each(&of);
+        for (gpu, (chosen, together)) in chosen.iter().zip(&together).enumerate() {
+            let alone = chosen.copies(&grouping.group_of, grouping.groups);
+            assert_eq!(together, &[alone], "GPU {gpu}");
+            assert_eq!(together[0].iter().all(|&copies| copies == 0.0), gpu == 0);
+        }
+    }
+}

@@ -263,6 +263,29 @@ mod tests {
         assert!(exponential(0) > 17.3);
     }
 
+    struct Placed<'a>(f32, &'a [f32]);
+
+    impl WithSimd for Placed<'_> {
+        type Output = usize;
+
+        fn with_simd<S: Simd>(self, simd: S) -> usize {
+            place_of(simd, self.0, self.1)
+        }
+    }
+
+    /// However many experts a group has, and whatever vectors compare them.
+    #[test]
+    fn a_mass_lies_in_the_share_that_a_search_finds() {
+        for experts in [1, 7, 16, 20, 32, 64] {
+            let sums: Vec<f32> = (1..=experts).map(|e| (e * e / 3) as f32).collect();
+            for mass in (0..=experts * experts / 3).map(|mass| mass as f32 - 0.5) {
+                let found = sums.partition_point(|sum| *sum <= mass).min(experts - 1);
+                assert_eq!(Arch::new().dispatch(Placed(mass, &sums)), found);
+                assert_eq!(Placed(mass, &sums).with_simd(pulp::Scalar::new()), found);
+            }
+        }
+    }
+
     /// Experts are used up and rates lost to rounding: every token has all its slots nevertheless.
     #[test]
     fn a_token_has_all_its_slots_whatever_the_rates() {

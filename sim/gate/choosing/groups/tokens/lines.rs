@@ -62,18 +62,21 @@ impl Lines {
             line += usize::from((better as usize) < self.of_token);
         }
         self.lines.clear();
-        self.lines.extend(self.cells[..lines].iter().enumerate().map(|(line, &cell)| {
-            let cell = cell as usize;
-            Line {
-                key: key(of.times[0][cell], line % self.of_token),
-                whole: of.whole[cell],
-                left: of.left[cell],
-                first: of.first[cell],
-                second: of.times[1][cell],
-                number: 0,
-                begin: (cell % groups * per_group) as u32,
-            }
-        }));
+        let tokens = self.cells[..lines].chunks_exact(self.of_token.max(1)).enumerate();
+        for (token, cells) in tokens {
+            self.lines.extend(cells.iter().enumerate().map(|(line, &cell)| {
+                let cell = cell as usize;
+                Line {
+                    key: key(of.times[0][cell], line),
+                    whole: of.whole[cell],
+                    left: of.left[cell],
+                    first: of.first[cell],
+                    second: of.times[1][cell],
+                    number: 0,
+                    begin: ((cell - token * groups) * per_group) as u32,
+                }
+            }));
+        }
     }
 
     /// A token takes the soonest expert of its lines, which is counted in `out`. Drawn were how long one waits for the
