@@ -55,8 +55,7 @@ fn windows_take_what_cudnn_takes() {
         let all: Vec<f64> = GPUS.iter().flat_map(|gpu| errors(*gpu, format, pass)).collect();
         assert!(all.len() >= 10, "{format} {pass}: {}", all.len());
         let sizes: Vec<f64> = all.iter().map(|error| error.abs()).collect();
-        let at = |level| quantile(&sizes, level, Rule::Linear).expect("an error");
-        println!("{format} {pass}: median {:.3}, most {:.3} {all:.2?}", at(0.5), at(1.0));
-        assert!(at(1.0) < most, "{format} {pass}: {all:.2?}");
+        let largest = quantile(&sizes, 1.0, Rule::Linear).expect("an error");
+        assert!(largest < most, "{format} {pass}: {all:.2?}");
     }
 }
