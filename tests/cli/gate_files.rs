@@ -68,7 +68,7 @@ const MISTAKES: &[(&str, &[&str], &str)] = &[
     (
         "moe-1b",
         &["model.colour=3"],
-        "--set model.colour=3: model.colour: unknown key `colour`\n  help: known keys here: `name`, `layers`, `hidden`, `intermediate`, `gated`, `biases`, `heads`, `head_dim`, `value_dim`, `vocabulary`, `tied`, `key_value_heads`, `query_rank`, `key_value_rank`, `rope_dim`, `sliding_window`, `sliding_window_pattern`",
+        "--set model.colour=3: model.colour: unknown key `colour`\n  help: known keys here: `name`, `layers`, `hidden`, `intermediate`, `gated`, `biases`, `clamped_activation`, `heads`, `head_dim`, `value_dim`, `vocabulary`, `tied`, `key_value_heads`, `query_rank`, `key_value_rank`, `rope_dim`, `sliding_window`, `sliding_window_pattern`",
     ),
     (
         "moe-1b",
