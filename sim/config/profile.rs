@@ -36,16 +36,17 @@ pub struct BuiltInProfile {
     pub name: &'static str,
     /// Its TOML.
     pub toml: &'static str,
-    /// Its table of residuals, as Parquet.
+    /// Its table of residuals, as Parquet: where the file beside its TOML is a copy, the one that was copied.
     pub table: &'static [u8],
 }
 
+/// Profiles and whose table of residuals each has: that of the measured GPU from which it was transferred as it is, or its own.
 macro_rules! built_in {
-    ($($name:literal)*) => {
+    ($($name:literal of $table:literal),* $(,)?) => {
         &[$(BuiltInProfile {
             name: $name,
             toml: include_str!(concat!("../../calibrate/profiles/", $name, ".toml")),
-            table: include_bytes!(concat!("../../calibrate/profiles/", $name, ".parquet")),
+            table: include_bytes!(concat!("../../calibrate/profiles/", $table, ".parquet")),
         }),*]
     };
 }
@@ -54,8 +55,20 @@ macro_rules! built_in {
 #[must_use]
 pub const fn built_in_profiles() -> &'static [BuiltInProfile] {
     built_in![
-        "a100-sxm" "h100-sxm" "h200-sxm" "b200-sxm" "gb200" "l40s" "h800-sxm" "a800-sxm" "h20" "h200-nvl"
-        "b300-sxm" "gb300" "rtx-pro-6000-server" "mi300x"
+        "a100-sxm" of "a100-sxm",
+        "h100-sxm" of "h100-sxm",
+        "h200-sxm" of "h200-sxm",
+        "b200-sxm" of "b200-sxm",
+        "gb200" of "gb200",
+        "l40s" of "l40s",
+        "h800-sxm" of "h100-sxm",
+        "a800-sxm" of "a100-sxm",
+        "h20" of "h100-sxm",
+        "h200-nvl" of "h200-nvl",
+        "b300-sxm" of "b200-sxm",
+        "gb300" of "gb200",
+        "rtx-pro-6000-server" of "a100-sxm",
+        "mi300x" of "mi300x",
     ]
 }
 
