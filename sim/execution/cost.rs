@@ -69,7 +69,7 @@ pub use experts::WeightGradients;
 pub(crate) use gate::gate;
 use gate::{quantises_apart, share_after_gate};
 pub use links::drawn;
-pub use operations::operations_per_token;
+pub use operations::{Operations, operations, operations_per_token};
 pub use overheads::{Launches, Overheads};
 pub use roofline::Roofline;
 pub use uncertainty::{Factors, PerturbedKernels, Uncertainty};

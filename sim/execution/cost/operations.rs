@@ -14,6 +14,24 @@ use crate::workload::{Attention, Workload};
 /// Operations of one token in a training step.
 #[must_use]
 pub fn operations_per_token(workload: &Workload) -> f64 {
+    let Operations { layers, scores, output } = operations(workload);
+    layers + scores + output
+}
+
+/// Operations of one token in a training step, by what they are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Operations {
+    /// Products of all layers: projections, gate, experts, shared experts and dense networks.
+    pub layers: f64,
+    /// Attention: scores, and what they mix.
+    pub scores: f64,
+    /// The product of the output.
+    pub output: f64,
+}
+
+/// Operations of one token of this workload.
+#[must_use]
+pub fn operations(workload: &Workload) -> Operations {
     let model = &workload.model;
     let sizes = [model.hidden, model.intermediate, model.heads, model.head_dim, model.value_dim];
     let [d, h, heads, dim, value] = sizes.map(f64::from);
@@ -45,5 +63,9 @@ pub fn operations_per_token(workload: &Workload) -> f64 {
     let dense = matrices * d * f64::from(model.dense.intermediate);
     let leading = f64::from(model.all_layers() - model.layers) * (projections + dense);
     let layers = f64::from(model.layers) * (projections + experts + shared + gate);
-    6.0 * (layers + leading + scores + d * f64::from(model.vocabulary))
+    Operations {
+        layers: 6.0 * (layers + leading),
+        scores: 6.0 * scores,
+        output: 6.0 * d * f64::from(model.vocabulary),
+    }
 }

@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub notes: Vec<String>,
     /// Inputs that are not stated, or that a relative stands in for.
     pub open: u32,
+    /// Whether its source counts the products of layers as operations, and neither attention's scores nor the output.
+    pub counts_layers_alone: bool,
     files: BTreeMap<String, String>,
 }
 
@@ -134,7 +136,8 @@ pub(super) fn of(stated: &Row) -> Result<Plan, String> {
     let counted = training::counted(question.what).unwrap_or(alone);
     let scenario = scenario_of(row, hardware.profile, counted);
     let files = files_of(row, scenario.clone(), &hardware.topology, model.workload.clone());
-    let mut plan = Plan { question, per, notes, open, files };
+    let counts_layers_alone = row.operations.trim() == "layers";
+    let mut plan = Plan { question, per, notes, open, counts_layers_alone, files };
     if question.what == What::Training && stated.recompute.trim().is_empty() {
         plan.recompute_to_fit(row, &scenario, (&hardware.topology, model.workload));
     }

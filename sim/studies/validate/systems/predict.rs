@@ -19,7 +19,7 @@ use crate::base::statistics::mean;
 use crate::base::units::FlopRate;
 use crate::config::Scenario;
 use crate::execution::blame::Reason;
-use crate::execution::cost::{Roofline, operations_per_token};
+use crate::execution::cost::{Operations, Roofline, operations, operations_per_token};
 use crate::execution::lowering::Drawn;
 use crate::execution::outcome::Outcome;
 use crate::execution::run::{Inputs, simulate};
@@ -64,7 +64,7 @@ pub(super) struct Seconds {
     ends: [f64; 2],
     baseline: f64,
     /// Model operations of one token in training.
-    operations_per_token: f64,
+    operations: Operations,
     measured: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ fn of_layer(plan: &Plan, mut scenario: Scenario, workload: &Workload) -> Result<
         time,
         ends: interval(time, &drawn, plan),
         baseline: baseline((&scenario, workload), plan, (seeds[0], &gates[0]))?,
-        operations_per_token: 0.0,
+        operations: Operations::default(),
         measured: outcomes.first().map(bases).unwrap_or_default(),
     })
 }
@@ -132,7 +132,7 @@ fn of_decode(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Se
         time,
         ends: interval(time, &drawn, plan),
         baseline: baseline((scenario, workload), plan, (seed, &gates))?,
-        operations_per_token: 0.0,
+        operations: Operations::default(),
         measured: bases(outcome),
     })
 }
@@ -141,13 +141,12 @@ fn of_decode(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Se
 fn of_step(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Seconds, String> {
     let (time, outcome) = training::run(scenario, workload, 0)?;
     let drawn = training::drawn(scenario, workload, (time, &outcome), 0..DRAWS)?;
-    let operations_per_token = operations_per_token(workload);
     let peak = peak_of(scenario.topology.gpu(), workload).flops_per_sec();
     Ok(Seconds {
         time,
         ends: interval(time, &drawn, plan),
-        baseline: plan.per.tokens * operations_per_token / peak,
-        operations_per_token,
+        baseline: plan.per.tokens * operations_per_token(workload) / peak,
+        operations: operations(workload),
         measured: bases(&outcome),
     })
 }
@@ -156,7 +155,9 @@ fn of_step(plan: &Plan, scenario: &Scenario, workload: &Workload) -> Result<Seco
 pub(super) fn of(plan: &Plan, seconds: &Seconds) -> Prediction {
     let mut per = plan.per;
     if plan.question.what == What::Training {
-        per.operations = per.tokens * seconds.operations_per_token;
+        let Operations { layers, scores, output } = seconds.operations;
+        let all = layers + scores + output;
+        per.operations = per.tokens * if plan.counts_layers_alone { layers } else { all };
     }
     let in_unit = |seconds: f64| plan.question.unit.of_seconds(seconds, &per);
     let ends = seconds.ends.map(in_unit);

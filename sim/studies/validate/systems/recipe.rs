@@ -1,5 +1,6 @@
 //! What a row leaves to its software's published recipes: dispatcher, overlap, recomputation, format of gradients,
-//! whether the products of experts apply the activation, and what runs as CUDA graphs.
+//! whether the products of experts apply the activation, what runs as CUDA graphs, the format of attention and which
+//! operations its figures count.
 //!
 //! Benchmarks of Megatron-Bridge name a recipe by model, GPU and format, and recipes are published with the source
 //! [megatronbridge]. `calibrate/data/systems/recipes.csv` holds what they say that a run can act on, by release. A cell
@@ -28,6 +29,8 @@ struct Recipe {
     gradients: String,
     epilogue: String,
     graph: String,
+    attention: String,
+    operations: String,
 }
 
 /// The row with what its recipe says, and a note of it; the row as it is where there is none.
@@ -49,6 +52,8 @@ pub(super) fn completed(row: &Row) -> (Row, Option<String>) {
         (&mut row.gradients, recipe.gradients, "gradients"),
         (&mut row.epilogue, recipe.epilogue, "epilogue"),
         (&mut row.graph, recipe.graph, "graph"),
+        (&mut row.attention, recipe.attention, "attention"),
+        (&mut row.operations, recipe.operations, "operations"),
     ];
     for (cell, value, name) in cells {
         if value.is_empty() {

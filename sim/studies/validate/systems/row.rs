@@ -81,6 +81,10 @@ pub struct Row {
     pub epilogue: String,
     #[serde(default)]
     pub graph: String,
+    #[serde(default)]
+    pub attention: String,
+    #[serde(default)]
+    pub operations: String,
     pub routing: String,
     pub value: String,
     pub unit: String,

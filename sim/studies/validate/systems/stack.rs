@@ -96,7 +96,8 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let open = notes.len() as u32;
     let sms = count_before(&row.dispatcher, "SMs").filter(|_| library == Library::Normal);
     let words = format!("{} {}", row.note, row.dtype_compute);
-    let fp8_attention = has_any(&words, &["fp8 mla", "fa3-fp8", "fp8 attention", "fp8 kv"]);
+    let fp8_attention = row.attention.trim() == "fp8"
+        || has_any(&words, &["fp8 mla", "fa3-fp8", "fp8 attention", "fp8 kv"]);
     if fp8_attention {
         notes.push("attention and its cache in fp8".to_owned());
     }

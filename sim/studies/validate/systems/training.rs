@@ -136,8 +136,9 @@ fn training_table(
     Ok(training)
 }
 
-/// What of a step runs as CUDA graphs, by the recipe's or the row's words. Megatron-LM captures nothing unless told; what
-/// a release of Megatron-Bridge whose recipes are not known was told is not known.
+/// What of a step runs as CUDA graphs, by the recipe's or the row's words. Megatron-LM captures nothing unless told, nor do
+/// the recipes of Megatron-Bridge's library (`cuda_graph_impl = "none"`), which others than its vendor start from; what a
+/// release whose performance recipes are not known was told is not known.
 fn graph(row: &Row) -> Option<Graph> {
     let said = format!("{} {}", row.overlap, row.note);
     match row.graph.trim() {
@@ -153,7 +154,7 @@ fn graph(row: &Row) -> Option<Graph> {
             Some(Graph::Parts)
         }
         _ => {
-            let tells = has_any(&row.source, &["megatron-bridge"]);
+            let tells = has_any(&row.source, &["nvidia-nemo/megatron-bridge"]);
             (has_any(&row.source, &["megatron"]) && !tells).then_some(Graph::None)
         }
     }
