@@ -36,7 +36,8 @@
 //! Other schemes: token by token a scheme decides itself (see `scheme`), from scores −ln(time of
 //! arrival); without tokens, as `rules` says. A chain of experts has a gate for each round.
 //!
-//! Steps of decoding: where tokens are drawn one by one and persist, scores go on from step to step.
+//! Steps of decoding: where tokens are drawn one by one and persist, scores go on from step to step, and all tokens of
+//! a GPU are drawn at once (`law::steps`).
 //!
 //! What it leaves out: counts drawn without tokens are as if tokens did not persist.
 
@@ -63,9 +64,9 @@ mod sequences;
 
 use choosing::{exponentials, groups, inclusion, pick, sample};
 pub use counts::Counts;
-use draw::Draw;
+use draw::{Counting, Draw};
 pub use fitting::{domains, fit, judge, statistics, summary};
-use law::{Law, Walk};
+use law::{CommonScores, Law, Walk};
 use layer::Layer;
 pub use layer::ffn_share;
 use limit::Limits;
@@ -101,6 +102,8 @@ pub struct Gate {
     limits: Option<Limits>,
     replay: Option<Replay>,
     keeps_tokens: bool,
+    /// Of steps of decoding, where they are carried from one to the next.
+    common_scores: CommonScores,
 }
 
 impl Gate {
@@ -165,6 +168,7 @@ impl Gate {
             limits,
             replay: None,
             keeps_tokens: false,
+            common_scores: CommonScores::default(),
         };
         if matches!(gate.scheme, Scheme::TopP { .. }) {
             for layer in 0..gate.layers.len() {
@@ -255,6 +259,9 @@ impl Gate {
         tokens: &mut [u32],
         drawn: &mut Option<Vec<u16>>,
     ) -> Option<f64> {
+        if let Some(step) = draw.step {
+            return self.draw_step(draw, step, Counting { chosen, tokens, drawn });
+        }
         let ffn = self.experts.ffn as usize;
         let mut weights = vec![vec![]; if self.limits.is_some() { chosen.len() } else { 0 }];
         for (sequence, length) in draw.sequences() {

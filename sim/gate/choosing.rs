@@ -3,5 +3,6 @@
 pub(super) mod exponentials;
 pub(super) mod groups;
 pub(super) mod inclusion;
+pub(super) mod normals;
 pub(super) mod pick;
 pub(super) mod sample;

@@ -1,6 +1,7 @@
 //! The streams and scratch space of one layer and micro-batch, and counts drawn without tokens.
 
 mod pooled;
+mod stepped;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -13,6 +14,8 @@ use super::layer::Layer;
 use super::sequences::{Cursor, Rates};
 use super::{Gate, groups, inclusion, sample};
 use crate::workload::{Persistence, Scheme};
+
+pub(super) use stepped::Counting;
 
 /// Words of random numbers that one GPU may use of a stream; 2¹⁶ GPUs fit the 2⁶⁸ words of ChaCha.
 const WINDOW_BITS: u32 = 52;
@@ -31,7 +34,7 @@ pub(super) struct Draw<'a> {
     sequences: Option<Cursor<'a>>,
     persistence: Persistence,
     /// The step of decoding, where scores are carried from step to step.
-    step: Option<u32>,
+    pub(super) step: Option<u32>,
     gpu: usize,
     rates: Rates,
     inclusion: Vec<f64>,
@@ -40,6 +43,8 @@ pub(super) struct Draw<'a> {
     /// The tokens and slots for which that of FFN experts holds on any GPU, where it does.
     expects: Option<(u32, u64)>,
     space: groups::TokenSpace,
+    /// Of the tokens of a step, kept from GPU to GPU.
+    scores: Vec<f32>,
 }
 
 /// A stream whose place is taken only where it is read: moving there makes new numbers.
@@ -100,6 +105,7 @@ impl<'a> Draw<'a> {
             expected: Default::default(),
             expects: None,
             space: groups::TokenSpace::default(),
+            scores: vec![],
         }
     }
 
@@ -135,10 +141,10 @@ impl<'a> Draw<'a> {
         &self.rates
     }
 
-    /// The tokens of one sequence, one after another.
+    /// Mean times of arrival of experts for the tokens of one sequence.
     ///
     /// FFN weights sum to one in every sequence, as they do without sequences.
-    pub(super) fn walk(&mut self, sequence: usize) -> Walk {
+    fn mean_times_of(&mut self, sequence: usize) -> Vec<f64> {
         let mut mean_times = self.layer.mean_times.clone();
         if let Some(cursor) = &mut self.sequences {
             cursor.rates(sequence, &mut self.rates);
@@ -149,8 +155,19 @@ impl<'a> Draw<'a> {
             let times = times.chain(others.iter().map(|rate| slower * totals[1] / rate));
             mean_times.iter_mut().zip(times).for_each(|(mean, time)| *mean = time);
         }
-        let mut order: Vec<usize> = (0..mean_times.len()).collect();
+        mean_times
+    }
+
+    /// The experts of the layer, the most popular first.
+    fn by_popularity(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.layer.mean_times.len()).collect();
         order.sort_by(|&a, &b| self.layer.mean_times[a].total_cmp(&self.layer.mean_times[b]));
+        order
+    }
+
+    /// The tokens of one sequence, one after another.
+    pub(super) fn walk(&mut self, sequence: usize) -> Walk {
+        let (mean_times, order) = (self.mean_times_of(sequence), self.by_popularity());
         // Each walk takes its own copy of the streams and leaves them where no other will go.
         let rngs = [&mut self.ffn, self.common.here()].map(|rng| {
             let begin = rng.get_word_pos();

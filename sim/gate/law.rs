@@ -43,9 +43,11 @@ pub use crate::workload::{Latents, Law, LayerLaw, Lengths};
 use crate::workload::{Persistence, Recording, SequenceCounts};
 
 mod latents;
+pub(super) mod steps;
 mod walk;
 
 pub(super) use latents::Drawn;
+pub(super) use steps::CommonScores;
 pub(super) use walk::{Walk, exponential_of};
 
 /// Words of random numbers that one sequence may use of a layer's stream.

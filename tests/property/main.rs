@@ -9,6 +9,7 @@ mod fuzz_targets;
 mod gate_pools;
 mod gate_property;
 mod gate_schemes;
+mod gate_steps;
 mod host;
 mod hottest_rows;
 mod kernels;

@@ -16,6 +16,7 @@
 //! needs: arrivals t_i ~ Exp(w_i/Σw) of all experts, the M groups with the best two scores 1/(1 + t), and the
 //! K first arrivals within them (see `tokens`). Nothing is approximated there.
 
+mod soonest;
 mod tokens;
 
 use rand_chacha::ChaCha8Rng;

@@ -37,6 +37,19 @@ impl Draw<'_> {
         Some(slots)
     }
 
+    /// The pool of this layer's rates, where sequences are members of one and tokens choose among groups of experts.
+    fn rate_pool(&self) -> Option<&RatePool> {
+        let pool = self.gate.rate_pools.get(self.layer_number as usize)?;
+        Some(pool.get_or_init(|| rate_pool_of(self.gate, self.layer_number)))
+    }
+
+    /// The rates of all members of that pool, added up within each group, and who stands for this GPU's sequences.
+    pub(super) fn pooled_rates(&self) -> Option<(&[f32], Vec<usize>)> {
+        let sequences = self.sequences.as_ref()?;
+        let pool = self.rate_pool()?;
+        Some((pool.sums(), sequences.members(self.gate.streams, self.gpu).collect()))
+    }
+
     /// Adds what the tokens of this GPU choose by a rule, drawn one by one, to `out`; says whether sequences are
     /// members of a pool, and so whether that was done.
     pub(super) fn draw_pooled(&mut self, rule: &GroupRule, out: &mut [u32]) -> bool {

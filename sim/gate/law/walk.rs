@@ -24,7 +24,7 @@ const FORGOTTEN: f64 = 0.1;
 /// Steps back of which scores still remember something, at most.
 const REMEMBERED: u32 = 64;
 /// Words of random numbers that a step of decoding may use of its stream.
-const STEP_BITS: u32 = 14;
+pub(super) const STEP_BITS: u32 = 14;
 
 /// The tokens of one sequence in one layer, one after another.
 pub(in crate::gate) struct Walk {
@@ -85,7 +85,7 @@ impl Scores {
 }
 
 /// Steps after which scores are forgotten.
-fn memory(law: Persistence) -> u32 {
+pub(super) fn memory(law: Persistence) -> u32 {
     let left = |steps: u32| law.share * law.decay.powi(steps as i32);
     (0..REMEMBERED).find(|&steps| left(steps) <= FORGOTTEN).unwrap_or(REMEMBERED)
 }
