@@ -1,4 +1,4 @@
-//! Dispatch and combine by the kernels made for them: DeepEP and NVLink all-to-all.
+//! Dispatch and combine by the kernels made for them: DeepEP, Hybrid-EP and NVLink all-to-all.
 //!
 //! With t tokens of H numbers of b bytes on each GPU, k slots per token among E experts, on n groups
 //! (nodes of r GPUs, or the n GPUs of one NVLink domain), a token reaches
@@ -34,6 +34,9 @@
 //! ([`ExchangeFit::parts`]), and congestion is their topology's affair. B of nodes is held to what
 //! DeepEP publishes of a NIC, since two nodes alone cannot tell it from B_e.
 //!
+//! Hybrid-EP goes by (2) and (3), with an NVLink domain of up to 72 GPUs for a node; its start-up is what its calls
+//! take beside their kernels, the rest is fitted to kernels alone, with c = 0 in one domain.
+//!
 //! Rates are fitted to all numbers of nodes or of ranks at once, the start-up to each. For other n,
 //!
 //! ```text
@@ -57,6 +60,7 @@ use super::gemm::p_norm;
 mod reading;
 mod support;
 
+pub use reading::startup_by_ranks;
 pub use support::Unseen;
 
 /// Which kernels carry the exchange.
@@ -66,6 +70,8 @@ pub enum Library {
     DeepEpNormal,
     /// DeepEP's kernels for few tokens; groups are nodes of eight GPUs.
     DeepEpLowLatency,
+    /// Hybrid-EP's kernels for many tokens; groups are NVLink domains.
+    HybridEp,
     /// TensorRT-LLM's all-to-all inside one NVLink domain; groups are GPUs.
     NvlinkDomain,
 }
@@ -77,6 +83,7 @@ impl Library {
         match self {
             Self::DeepEpNormal => "deepep_normal",
             Self::DeepEpLowLatency => "deepep_ll",
+            Self::HybridEp => "hybrid_ep",
             Self::NvlinkDomain => "nvlink_domain",
         }
     }
@@ -84,8 +91,14 @@ impl Library {
     /// The library of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::DeepEpNormal, Self::DeepEpLowLatency, Self::NvlinkDomain];
+        let all = [Self::DeepEpNormal, Self::DeepEpLowLatency, Self::HybridEp, Self::NvlinkDomain];
         all.into_iter().find(|library| library.name() == name)
+    }
+
+    /// Whether a token goes once to each node that it reaches, and on from there.
+    #[must_use]
+    pub const fn is_two_hop(self) -> bool {
+        matches!(self, Self::DeepEpNormal | Self::HybridEp)
     }
 }
 
@@ -136,6 +149,9 @@ pub const NIC: f64 = 45e9;
 /// Ranks of one node where the measurements were made: boxes of eight GPUs.
 pub const RANKS_OF_NODE: u32 = 8;
 
+/// Ranks of one NVLink domain that Hybrid-EP was measured with, at most.
+const RANKS_OF_DOMAIN: u32 = 36;
+
 /// Equation (1): groups that a token reaches when its k experts are any k of E.
 #[must_use]
 pub fn distinct_groups(groups: u32, experts: u32, top_k: u32) -> f64 {
@@ -154,10 +170,10 @@ pub fn volume(library: Library, shape: ExchangeShape, bytes: f64, tokens: f64) -
     let (n, k) = (f64::from(shape.groups), f64::from(shape.top_k));
     let copy = bytes * tokens * f64::from(shape.hidden);
     match library {
-        Library::DeepEpNormal if shape.groups <= 1 => {
+        Library::DeepEpNormal | Library::HybridEp if shape.groups <= 1 => {
             (copy * distinct_groups(shape.ranks, shape.experts, shape.top_k), 0.0)
         }
-        Library::DeepEpNormal => {
+        Library::DeepEpNormal | Library::HybridEp => {
             let nodes = distinct_groups(shape.groups, shape.experts, shape.top_k);
             (copy * nodes * (1.0 - 1.0 / n), 0.0)
         }
@@ -175,7 +191,7 @@ pub fn volume(library: Library, shape: ExchangeShape, bytes: f64, tokens: f64) -
 /// S of equations (2)–(5): bytes that one GPU's engines drive, with `own` copies that stay.
 fn driven(library: Library, shape: ExchangeShape, own: f64, bytes: f64, tokens: f64) -> f64 {
     match library {
-        Library::DeepEpNormal => {
+        Library::DeepEpNormal | Library::HybridEp => {
             let ranks = shape.groups.max(1) * shape.ranks.max(1);
             let copies = distinct_groups(ranks, shape.experts, shape.top_k) + own;
             bytes * tokens * f64::from(shape.hidden) * copies
@@ -202,7 +218,7 @@ impl ExchangePrior {
         let sms = f64::from(shape.sms.max(1));
         let engines = match library {
             Library::DeepEpLowLatency => f64::from(shape.experts.max(1)),
-            Library::DeepEpNormal | Library::NvlinkDomain => sms,
+            Library::DeepEpNormal | Library::HybridEp | Library::NvlinkDomain => sms,
         };
         let link = sent / (self.bandwidth * fabric);
         self.alpha_s
@@ -220,11 +236,21 @@ impl ExchangePrior {
 }
 
 impl Library {
+    /// GPUs of one node that the library was measured with, fewest and most; none where groups are GPUs.
+    #[must_use]
+    pub const fn measured_ranks(self) -> Option<[u32; 2]> {
+        match self {
+            Self::DeepEpNormal | Self::DeepEpLowLatency => Some([RANKS_OF_NODE; 2]),
+            Self::HybridEp => Some([RANKS_OF_NODE, RANKS_OF_DOMAIN]),
+            Self::NvlinkDomain => None,
+        }
+    }
+
     /// Whether what is known of one number of groups says anything of another.
     #[must_use]
     pub const fn alike(self, a: u32, b: u32) -> bool {
         match self {
-            Self::DeepEpNormal | Self::DeepEpLowLatency => (a > 1) == (b > 1),
+            Self::DeepEpNormal | Self::DeepEpLowLatency | Self::HybridEp => (a > 1) == (b > 1),
             Self::NvlinkDomain => true,
         }
     }

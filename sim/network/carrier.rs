@@ -5,6 +5,7 @@
 //! | `nccl` | `direct`: a copy per slot (any other `all_to_all` if asked for) | ramp of its all-to-all, measured in a node; published across nodes |
 //! | `deepep-normal` | `two-hop`: a copy per other node, and per GPU within a node | fitted, by SMs |
 //! | `deepep-low-latency` | `direct`: a copy per slot | fitted |
+//! | `hybrid-ep` | `two-hop`: a copy per other NVLink domain, and per GPU within one | fitted, by SMs |
 //! | `nvlink-one-sided`, `nvlink-two-sided` | `one-sided`: a copy per GPU | fitted, within one NVLink domain |
 //!
 //! `auto` takes what people run, where the profile has it (and its nodes have NVLink):
@@ -37,6 +38,8 @@ use fitted::FittedExchange;
 
 /// SMs that DeepEP's normal kernels take unless told otherwise (`Buffer.num_sms`).
 pub const DEFAULT_SMS: u32 = 20;
+/// The same of Hybrid-EP's (Megatron-LM's `moe_hybridep_num_sms`).
+const HYBRID_SMS: u32 = 16;
 /// GPUs of an ordinary node: more share an NVLink domain of their own kind.
 const NODE: u32 = 8;
 /// Slots per token from which copies per GPU are markedly fewer than copies per slot.
@@ -103,7 +106,7 @@ impl Carrier {
     #[must_use]
     pub fn sms(&self, workload: &Workload) -> Option<u32> {
         match self.library {
-            ExchangeLibrary::DeepEpNormal => Some(workload.stack.sms.unwrap_or(DEFAULT_SMS)),
+            library if takes_sms(library) => Some(sms_of(library, workload)),
             ExchangeLibrary::DeepEpLowLatency => Some(0),
             _ => None,
         }
@@ -247,6 +250,12 @@ impl<'a> Ask<'a> {
         let kernel = match library {
             ExchangeLibrary::Auto | ExchangeLibrary::Nccl => return None,
             ExchangeLibrary::DeepEpNormal => return plain("deepep_normal"),
+            // Domains that NICs join say nothing of what NVLink carries within one.
+            ExchangeLibrary::HybridEp => {
+                let one = self.group() <= self.per_node();
+                let known = |fit: &ExchangeFit| !one || fit.priors.contains_key(&1);
+                return plain("hybrid_ep").filter(|both| both.iter().all(|(fit, _)| known(fit)));
+            }
             ExchangeLibrary::DeepEpLowLatency => return plain("deepep_ll"),
             ExchangeLibrary::NvlinkOneSided => "NVLinkOneSided",
             ExchangeLibrary::NvlinkTwoSided => "NVLinkTwoSided",
@@ -329,7 +338,7 @@ impl<'a> Ask<'a> {
     }
 
     fn sms(&self, library: ExchangeLibrary) -> u32 {
-        if takes_sms(library) { self.workload.stack.sms.unwrap_or(DEFAULT_SMS) } else { 1 }
+        if takes_sms(library) { sms_of(library, self.workload) } else { 1 }
     }
 
     /// What is exchanged among this many groups.
@@ -353,10 +362,10 @@ impl<'a> Ask<'a> {
         let (group, per_node) = (self.group(), self.per_node());
         let groups =
             if fit.library == Library::NvlinkDomain { group } else { group.div_ceil(per_node) };
-        let sms = if fit.library == Library::DeepEpNormal {
-            self.workload.stack.sms.unwrap_or(DEFAULT_SMS)
-        } else {
-            1
+        let sms = match fit.library {
+            Library::DeepEpNormal => sms_of(ExchangeLibrary::DeepEpNormal, self.workload),
+            Library::HybridEp => sms_of(ExchangeLibrary::HybridEp, self.workload),
+            Library::DeepEpLowLatency | Library::NvlinkDomain => 1,
         };
         let shape = self.shape(groups, sms);
         let bytes = format_bytes(format);
@@ -376,7 +385,13 @@ const fn format_bytes(format: Dtype) -> f64 {
 
 /// Whether a library takes a number of SMs.
 const fn takes_sms(library: ExchangeLibrary) -> bool {
-    matches!(library, ExchangeLibrary::DeepEpNormal)
+    matches!(library, ExchangeLibrary::DeepEpNormal | ExchangeLibrary::HybridEp)
+}
+
+/// SMs that a library which takes a number of them runs on.
+fn sms_of(library: ExchangeLibrary, workload: &Workload) -> u32 {
+    let own = if library == ExchangeLibrary::HybridEp { HYBRID_SMS } else { DEFAULT_SMS };
+    workload.stack.sms.unwrap_or(own)
 }
 
 /// How a library's tokens travel.
@@ -385,7 +400,7 @@ const fn algorithm_of(library: ExchangeLibrary) -> Algorithm {
         ExchangeLibrary::Auto | ExchangeLibrary::Nccl | ExchangeLibrary::DeepEpLowLatency => {
             Algorithm::Direct
         }
-        ExchangeLibrary::DeepEpNormal => Algorithm::TwoHop,
+        ExchangeLibrary::DeepEpNormal | ExchangeLibrary::HybridEp => Algorithm::TwoHop,
         NVLINK_ONE | NVLINK_TWO => Algorithm::OneSided,
     }
 }

@@ -119,6 +119,8 @@ pub enum ExchangeLibrary {
     DeepEpNormal,
     /// DeepEP's kernels of low latency.
     DeepEpLowLatency,
+    /// Hybrid-EP's kernels, within NVLink domains and between them.
+    HybridEp,
     /// One-sided kernels within one NVLink domain, as on NVL72.
     NvlinkOneSided,
     /// Two-sided kernels within one NVLink domain, as on NVL72.
@@ -127,11 +129,12 @@ pub enum ExchangeLibrary {
 
 impl ExchangeLibrary {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Auto,
         Self::Nccl,
         Self::DeepEpNormal,
         Self::DeepEpLowLatency,
+        Self::HybridEp,
         Self::NvlinkOneSided,
         Self::NvlinkTwoSided,
     ];
@@ -144,6 +147,7 @@ impl ExchangeLibrary {
             Self::Nccl => "nccl",
             Self::DeepEpNormal => "deepep-normal",
             Self::DeepEpLowLatency => "deepep-low-latency",
+            Self::HybridEp => "hybrid-ep",
             Self::NvlinkOneSided => "nvlink-one-sided",
             Self::NvlinkTwoSided => "nvlink-two-sided",
         }
@@ -152,7 +156,7 @@ impl ExchangeLibrary {
     /// Whether it takes a number of SMs.
     #[must_use]
     pub const fn takes_sms(self) -> bool {
-        matches!(self, Self::Auto | Self::DeepEpNormal)
+        matches!(self, Self::Auto | Self::DeepEpNormal | Self::HybridEp)
     }
 }
 

@@ -21,22 +21,22 @@ use moesim::workload::{Dtype, ExchangeLibrary, Phase, Workload};
 
 use crate::common::workload;
 
-fn file(path: &str) -> PathBuf {
+pub(super) fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn profile(name: &str) -> Profile {
+pub(super) fn profile(name: &str) -> Profile {
     config::built_in_profile(name).unwrap_or_else(|mistake| panic!("{mistake}"))
 }
 
-fn topology(name: &str, overrides: &[&str]) -> Topology {
+pub(super) fn topology(name: &str, overrides: &[&str]) -> Topology {
     let source = config::built_in(Kind::Topology, name).expect(name);
     let source = source.with_overrides(overrides.iter().copied());
     config::read_topology(&source).unwrap_or_else(|mistake| panic!("{mistake}"))
 }
 
 /// Boxes of eight with the links of an H100, or with faster ones.
-fn boxes(nodes: u32, nvlink: &str) -> Topology {
+pub(super) fn boxes(nodes: u32, nvlink: &str) -> Topology {
     let nodes = format!("nodes.count={nodes}");
     let nvlink = format!("nodes.scale-up.nvswitch.bandwidth='{nvlink}'");
     topology("h100-4x8-rail", &[&nodes, &nvlink])
@@ -54,7 +54,7 @@ fn of_row(row: &ExchangeRow, library: ExchangeLibrary, group: u32) -> Workload {
     workload.batch.dispatch_dtype = format;
     workload.batch.combine_dtype = Dtype::Bf16;
     workload.stack.exchange = library;
-    workload.stack.sms = (library == ExchangeLibrary::DeepEpNormal).then_some(row.shape.sms);
+    workload.stack.sms = library.takes_sms().then_some(row.shape.sms);
     workload
 }
 
@@ -74,14 +74,14 @@ fn carry(topology: &Topology, rates: Rates, exchange: Exchange) -> SimDuration {
 }
 
 /// The balanced exchange of a row as a run carries it, and what `validate` predicts.
-fn both(
+pub(super) fn both(
     profile: &Profile,
     topology: &Topology,
     row: &ExchangeRow,
     library: ExchangeLibrary,
 ) -> [SimDuration; 2] {
     let nvlink = row.library == Library::NvlinkDomain;
-    let group = if nvlink { row.shape.groups } else { 8 * row.shape.groups };
+    let group = if nvlink { row.shape.groups } else { row.shape.ranks * row.shape.groups };
     let workload = of_row(row, library, group);
     let carrier = Carrier::of(profile, topology, &workload, None).expect("the profile has it");
     let back = row.name.contains("combine");

@@ -8,6 +8,7 @@ mod experts;
 mod gate_moepp;
 mod gate_presets;
 mod gate_traces;
+mod hybrid;
 mod parts;
 mod precision;
 mod study;

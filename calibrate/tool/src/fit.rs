@@ -228,6 +228,9 @@ fn collective_fits(
     Ok(CollectiveOp::ALL.into_iter().filter_map(fit).collect())
 }
 
+/// The GPU whose rows of Hybrid-EP's table stand beside those of a GPU with too few: GB200 has the B200's chip and NVLink.
+const SAME_CHIP: &str = "gb200";
+
 /// The tables of exchanges that there are of this device.
 fn exchange_fits(
     sheet: &DataSheet,
@@ -257,7 +260,29 @@ fn exchange_fits(
         }
         fits.extend(crate::exchange::fit(&rows, &on.join(" and ")));
     }
+    fits.extend(hybrid_ep(sheet, from)?);
     Ok(fits)
+}
+
+/// The published table of Hybrid-EP, where it has rows of the device. One number of ranks and of SMs fits no constants: a
+/// device with one row has its own beside those of the GPU that shares its chip.
+fn hybrid_ep(sheet: &DataSheet, from: &Path) -> Result<BTreeMap<String, ExchangeFit>, TableError> {
+    let path = from.join("hybrid_ep.csv");
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let own = ExchangeRow::of_hybrid_ep(&path, &[sheet.file])?;
+    let (devices, on) = match own.len() {
+        0 => return Ok(BTreeMap::new()),
+        1..=3 => {
+            (vec![sheet.file, SAME_CHIP], format!("hybrid_ep of {} and {SAME_CHIP}", sheet.file))
+        }
+        _ => (vec![sheet.file], format!("hybrid_ep of {}", sheet.file)),
+    };
+    let mut rows = ExchangeRow::of_hybrid_ep(&path, &devices)?;
+    // Products in 8 bits are trained with hidden states that travel in 16.
+    rows.retain(|row| row.bytes > 1.0);
+    Ok(crate::exchange::fit(&rows, &on))
 }
 
 fn plain<R>(rows: Vec<(usize, R)>) -> Vec<R> {

@@ -89,7 +89,7 @@ impl ExchangeFile {
     ) -> Result<(String, ExchangeFit), Diagnostic> {
         let Some(library) = Library::named(self.library.get_ref()) else {
             let found = format!("unknown library `{}`", self.library.get_ref());
-            let help = "use one of deepep_normal, deepep_ll, nvlink_domain";
+            let help = "use one of deepep_normal, deepep_ll, hybrid_ep, nvlink_domain";
             return Err(source.mistake(self.library.span(), found, help));
         };
         if self.prior.is_empty() {

@@ -81,6 +81,7 @@ enum LibraryWord {
     Nccl,
     DeepepNormal,
     DeepepLowLatency,
+    HybridEp,
     NvlinkOneSided,
     NvlinkTwoSided,
 }
@@ -110,6 +111,7 @@ impl From<LibraryWord> for ExchangeLibrary {
             LibraryWord::Nccl => Self::Nccl,
             LibraryWord::DeepepNormal => Self::DeepEpNormal,
             LibraryWord::DeepepLowLatency => Self::DeepEpLowLatency,
+            LibraryWord::HybridEp => Self::HybridEp,
             LibraryWord::NvlinkOneSided => Self::NvlinkOneSided,
             LibraryWord::NvlinkTwoSided => Self::NvlinkTwoSided,
         }
@@ -215,7 +217,7 @@ impl ExchangeTable {
     fn check_sms(&self, source: &Source, library: ExchangeLibrary) -> Result<(), Diagnostic> {
         if let Some(sms) = self.sms.as_ref().filter(|_| !library.takes_sms()) {
             let found = format!("does not apply to the library \"{}\"", library.word());
-            let help = "remove it, or give exchange.library = \"deepep-normal\"";
+            let help = "remove it, or give exchange.library = \"deepep-normal\" or \"hybrid-ep\"";
             return Err(source.mistake(sms.span(), found, help));
         }
         if let (Some(reserved), None) = (&self.reserved, &self.sms) {

@@ -106,7 +106,7 @@ impl ExchangeFit {
         let share = (x(groups) - x(a)) / (x(b) - x(a));
         let read = match self.library {
             Library::NvlinkDomain => alpha(a) + (alpha(b) - alpha(a)) * share,
-            Library::DeepEpNormal | Library::DeepEpLowLatency => {
+            Library::DeepEpNormal | Library::DeepEpLowLatency | Library::HybridEp => {
                 alpha(a).powf(1.0 - share) * alpha(b).powf(share)
             }
         };
@@ -123,7 +123,7 @@ impl ExchangeFit {
     ) -> f64 {
         let Asked { shape, tokens, moved, bytes, fabric } = *asked;
         let mut prior = self.priors[&n];
-        prior.alpha_s = alpha_s * by_ranks(self.library, shape);
+        prior.alpha_s = alpha_s * startup_by_ranks(self.library, shape);
         if !self.library.alike(n, shape.groups) && shape.groups > 1 {
             // Kernels of one node over the NICs of a fabric that was never measured.
             prior.bandwidth = prior.bandwidth.min(NIC);
@@ -150,9 +150,10 @@ impl ExchangeFit {
 }
 
 /// Equation (8): start-up with r ranks a node, relative to the measured eight.
-fn by_ranks(library: Library, shape: ExchangeShape) -> f64 {
+#[must_use]
+pub fn startup_by_ranks(library: Library, shape: ExchangeShape) -> f64 {
     match library {
-        Library::DeepEpNormal | Library::DeepEpLowLatency => {
+        Library::DeepEpNormal | Library::DeepEpLowLatency | Library::HybridEp => {
             let ratio = f64::from(shape.ranks.max(1)) / f64::from(RANKS_OF_NODE);
             1.0 + STARTUP_BY_RANKS * ratio.ln()
         }

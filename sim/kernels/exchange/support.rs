@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ExchangeFit, ExchangeShape, Library, RANKS_OF_NODE};
+use super::{ExchangeFit, ExchangeShape, Library};
 use crate::kernels::basis::Support;
 use crate::kernels::evidence::{Evidence, LogErrors};
 
@@ -66,8 +66,10 @@ impl ExchangeFit {
                  NICs' rate"
             )));
         }
-        if self.library != Library::NvlinkDomain && shape.ranks != RANKS_OF_NODE {
-            let beyond = format!("{} GPUs per node, measured on {RANKS_OF_NODE}", shape.ranks);
+        if let Some([fewest, most]) = self.library.other_ranks(shape) {
+            let known =
+                if fewest == most { fewest.to_string() } else { format!("{fewest} to {most}") };
+            let beyond = format!("{} GPUs per node, measured on {known}", shape.ranks);
             found.push(Unseen::Ranks(beyond));
         }
         found.extend(self.tokens_beyond(tokens));
@@ -150,8 +152,8 @@ impl ExchangeFit {
             (Some(reach), None) => own * WIDER * reach.max(1.0),
             (None, _) => own,
         };
-        let ranks = self.library != Library::NvlinkDomain && shape.ranks != RANKS_OF_NODE;
-        Some(if ranks { width * WIDER } else { width })
+        let others = self.library.other_ranks(shape).is_some();
+        Some(if others { width * WIDER } else { width })
     }
 
     /// How far a number of groups that was not measured lies from the nearest measured one, in doublings,
@@ -190,10 +192,16 @@ impl Unseen {
 }
 
 impl Library {
+    /// The GPUs of one node that it was measured with, where this exchange has fewer or more.
+    fn other_ranks(self, shape: ExchangeShape) -> Option<[u32; 2]> {
+        self.measured_ranks().filter(|[fewest, most]| !(*fewest..=*most).contains(&shape.ranks))
+    }
+
     /// What its groups are.
     const fn groups_word(self) -> &'static str {
         match self {
             Self::DeepEpNormal | Self::DeepEpLowLatency => "nodes",
+            Self::HybridEp => "NVLink domains",
             Self::NvlinkDomain => "GPUs of a domain",
         }
     }

@@ -201,6 +201,7 @@ impl CollectiveRow {
 }
 
 mod exchange;
+mod hybrid;
 pub use exchange::ExchangeRow;
 
 /// A cell, or why it cannot be used.

@@ -50,12 +50,16 @@ impl Balanced {
         let reached = |groups: u32| {
             distinct_groups(groups, shape.experts, shape.top_k) / f64::from(groups.max(1))
         };
-        let two_hop = library == Library::DeepEpNormal;
+        let two_hop = library.is_two_hop();
         let (to_peer, across) = match library {
             Library::DeepEpLowLatency => [whole(f64::from(shape.top_k) / all); 2].into(),
             Library::NvlinkDomain => (whole(all.min(shape.top_k.into()) / all), 0),
-            Library::DeepEpNormal if shape.groups <= 1 => (whole(reached(members)), 0),
-            Library::DeepEpNormal => (whole(n * reached(members)), whole(reached(shape.groups))),
+            Library::DeepEpNormal | Library::HybridEp if shape.groups <= 1 => {
+                (whole(reached(members)), 0)
+            }
+            Library::DeepEpNormal | Library::HybridEp => {
+                (whole(n * reached(members)), whole(reached(shape.groups)))
+            }
         };
         let ranks = if shape.groups <= 1 { members } else { shape.ranks };
         Self { ranks, members, to_peer, across, two_hop }

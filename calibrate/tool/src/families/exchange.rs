@@ -16,6 +16,8 @@ use crate::evidence::{conformal_p90, law_of, residual_of};
 use crate::least_squares::minimise;
 use crate::residuals::{Shapes, fill, rounded, rounded_time};
 
+mod hybrid;
+
 /// Lengths in doublings: numbers of groups have nothing to say of each other here.
 const LENGTHS: [f64; 5] = [0.05, 3.0, 3.0, 3.0, 3.0];
 const NOISE: f64 = 0.1;
@@ -63,7 +65,8 @@ fn priors_of(rows: &[&ExchangeRow]) -> BTreeMap<u32, ExchangePrior> {
     };
     match library {
         Library::NvlinkDomain => domain(rows, &groups),
-        _ => {
+        Library::HybridEp => hybrid::priors(rows, &groups),
+        Library::DeepEpNormal | Library::DeepEpLowLatency => {
             let (one, several): (BTreeSet<u32>, _) = groups.iter().partition(|&&n| n <= 1);
             let of_one = one.iter().map(|&n| (n, constants(&of(n))));
             of_one.chain(of_nodes(rows, &several)).collect()
@@ -108,6 +111,9 @@ fn of_rows(rows: &[&ExchangeRow]) -> ExchangeFit {
 
 fn prior_errors(fit: &ExchangeFit, rows: &[&ExchangeRow]) -> Vec<f64> {
     let error = |row: &&ExchangeRow| {
+        if fit.library == Library::HybridEp {
+            return hybrid::log_error(&fit.priors[&row.shape.groups], row);
+        }
         let prior = &fit.priors[&row.shape.groups];
         (prior.seconds(row.library, row.shape, row.bytes, row.tokens.into()) / row.seconds).ln()
     };
@@ -124,6 +130,8 @@ fn rates_near(row: &ExchangeRow) -> (f64, f64) {
         (Library::DeepEpNormal, _) => (12e9, 44e9),
         (Library::DeepEpLowLatency, 1) => (receiver, 250e9),
         (Library::DeepEpLowLatency, _) => (receiver, 45e9),
+        (Library::HybridEp, 1) => (200e9, 800e9),
+        (Library::HybridEp, _) => (20e9, NIC),
         (Library::NvlinkDomain, _) => (1e15, 600e9),
     }
 }
@@ -132,7 +140,7 @@ fn rates_near(row: &ExchangeRow) -> (f64, f64) {
 const fn own_near(library: Library) -> f64 {
     match library {
         Library::DeepEpNormal => 1.0,
-        Library::DeepEpLowLatency | Library::NvlinkDomain => 0.0,
+        Library::DeepEpLowLatency | Library::HybridEp | Library::NvlinkDomain => 0.0,
     }
 }
 
@@ -183,7 +191,7 @@ fn of_nodes(rows: &[&ExchangeRow], groups: &BTreeSet<u32>) -> BTreeMap<u32, Exch
                 own: p[5],
                 ..of
             },
-            Library::DeepEpLowLatency | Library::NvlinkDomain => of,
+            Library::DeepEpLowLatency | Library::HybridEp | Library::NvlinkDomain => of,
         }
     };
     let found = minimise(&start, |p| {

@@ -19,6 +19,8 @@ pub struct ExchangeRow {
     pub tokens: u32,
     /// Measured time in seconds, metadata exchange included.
     pub seconds: f64,
+    /// Of that, what kernels that move tokens take, where it is known by itself.
+    pub kernel_s: Option<f64>,
 }
 
 /// The columns of a dispatch or a combine.
@@ -83,6 +85,7 @@ impl ExchangeRow {
                     shape,
                     tokens: tokens[row]?,
                     seconds: side.seconds[row]? + notify.unwrap_or(0.0).max(0.0) * 1e-6,
+                    kernel_s: None,
                 })
             };
             let [dispatch, combine]: [Result<Self, &'static str>; 2] = sides.each_ref().map(side);
@@ -123,6 +126,7 @@ impl ExchangeRow {
                 shape,
                 tokens: tokens[row]?,
                 seconds: times[row]?,
+                kernel_s: None,
             })
         }))
     }

@@ -246,8 +246,8 @@ fn bytes_of(
     // A scale of four bytes goes with every 128 numbers of fp8.
     let element = if word == "fp8" { 1.0 + 4.0 / 128.0 } else { 2.0 };
     let copies = match (stack.library, hardware.nodes) {
-        (Library::Normal, 1) => distinct(shape, groups, hardware.gpus),
-        (Library::Normal, nodes) => distinct(shape, groups, nodes),
+        (Library::Normal | Library::Hybrid, 1) => distinct(shape, groups, hardware.gpus),
+        (Library::Normal | Library::Hybrid, nodes) => distinct(shape, groups, nodes),
         _ => f64::from(shape.top_k),
     };
     f64::from(tokens) * copies * f64::from(shape.hidden) * element

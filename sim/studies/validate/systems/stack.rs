@@ -35,6 +35,7 @@ pub(super) enum Library {
     Nccl,
     Normal,
     LowLatency,
+    Hybrid,
     OneSided,
     /// Not stated.
     Auto,
@@ -47,10 +48,14 @@ impl Library {
             Self::Nccl => "nccl",
             Self::Normal => "deepep-normal",
             Self::LowLatency => "deepep-low-latency",
+            Self::Hybrid => "hybrid-ep",
             Self::OneSided => "nvlink-one-sided",
         }
     }
 }
+
+/// GPUs of an ordinary node.
+const NODE: u32 = 8;
 
 /// Grouped products, as workload files name them.
 const GROUPED: &str = "grouped-gemm";
@@ -94,7 +99,8 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let epilogue = epilogue_of(row)?;
     let pad_rows = pad_rows_of(row, compute, epilogue);
     let open = notes.len() as u32;
-    let sms = count_before(&row.dispatcher, "SMs").filter(|_| library == Library::Normal);
+    let sms = count_before(&row.dispatcher, "SMs")
+        .filter(|_| matches!(library, Library::Normal | Library::Hybrid));
     let words = format!("{} {}", row.note, row.dtype_compute);
     let fp8_attention = row.attention.trim() == "fp8"
         || has_any(&words, &["fp8 mla", "fa3-fp8", "fp8 attention", "fp8 kv"]);
@@ -208,10 +214,7 @@ fn library_of(
         return Err(format!("exchanges of this kind were never measured: {other}"));
     }
     if has_any(name, &["hybridep", "hybrid-ep"]) {
-        let domain = has_any(&row.interconnect, &["NVL72"]);
-        let relative = if domain { "one-sided NVLink kernels" } else { "DeepEP's normal kernels" };
-        notes.push(format!("HybridEP predicted as {relative}: it was never measured"));
-        return Ok(if domain { Library::OneSided } else { Library::Normal });
+        return Ok(hybrid_of(row, gpus, notes));
     }
     if has_any(name, &["low-latency", "low latency"]) {
         return Ok(Library::LowLatency);
@@ -227,6 +230,19 @@ fn library_of(
         return Ok(Library::Nccl);
     }
     Err(format!("the dispatcher `{name}` is not known"))
+}
+
+/// Hybrid-EP, or DeepEP's normal kernels where it was not measured: within one node of Hopper.
+fn hybrid_of(row: &Row, gpus: u32, notes: &mut Vec<String>) -> Library {
+    let blackwell = has_any(&row.gpu, &["B200", "B300"]);
+    if blackwell || gpus > NODE {
+        return Library::Hybrid;
+    }
+    notes.push(
+        "HybridEP predicted as DeepEP's normal kernels: not measured in a node of this GPU"
+            .to_owned(),
+    );
+    Library::Normal
 }
 
 /// What grouped products do beside multiplying: what the row or its recipe says, else in Megatron-LM nothing with biases.
@@ -284,6 +300,12 @@ mod tests {
         assert_eq!(library("DeepEP internode (20 SMs)", "training"), Ok(Library::Normal));
         assert_eq!(library("DeepEP", "decode"), Ok(Library::LowLatency));
         assert_eq!(library("HybridEP", "forward"), Ok(Library::Normal));
+        let on = |gpu: &str, gpus: u32| {
+            let own = Row { gpu: gpu.to_owned(), ..row("HybridEP", "training") };
+            of(&own, gpus).map(|stack| stack.library)
+        };
+        assert_eq!(on("GB200", 8), Ok(Library::Hybrid));
+        assert_eq!((on("H100", 8), on("H100", 32)), (Ok(Library::Normal), Ok(Library::Hybrid)));
         assert!(library("DeepEP API on UCCL", "forward").is_err());
         assert!(library("carrier pigeon", "forward").is_err());
         assert_eq!(of(&row("DeepEP internode (20 SMs)", "training"), 8).unwrap().sms, Some(20));
