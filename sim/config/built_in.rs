@@ -26,6 +26,7 @@ const SCENARIOS: Shipped = shipped!["scenarios":
     "moved-experts",
     "grouped-experts",
     "dualpipe",
+    "hybrid-ep",
 ];
 
 const WORKLOADS: Shipped = shipped!["workloads":

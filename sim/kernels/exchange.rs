@@ -34,7 +34,7 @@
 //! ([`ExchangeFit::parts`]), and congestion is their topology's affair. B of nodes is held to what
 //! DeepEP publishes of a NIC, since two nodes alone cannot tell it from B_e.
 //!
-//! Hybrid-EP goes by (2) and (3), with an NVLink domain of up to 72 GPUs for a node; its start-up is what its calls
+//! Hybrid-EP [hybridep] goes by (2) and (3), with an NVLink domain of up to 72 GPUs for a node; its start-up is what its calls
 //! take beside their kernels, the rest is fitted to kernels alone, with c = 0 in one domain.
 //!
 //! Rates are fitted to all numbers of nodes or of ranks at once, the start-up to each. For other n,

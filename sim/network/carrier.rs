@@ -32,14 +32,13 @@ use crate::workload::{Dtype, ExchangeLibrary, Phase, Workload};
 
 mod balanced;
 mod fitted;
+mod library;
 
 pub use balanced::Balanced;
 use fitted::FittedExchange;
+pub use library::DEFAULT_SMS;
+use library::{NVLINK_ONE, NVLINK_TWO, algorithm_of, sms_of, takes_sms, travels};
 
-/// SMs that DeepEP's normal kernels take unless told otherwise (`Buffer.num_sms`).
-pub const DEFAULT_SMS: u32 = 20;
-/// The same of Hybrid-EP's (Megatron-LM's `moe_hybridep_num_sms`).
-const HYBRID_SMS: u32 = 16;
 /// GPUs of an ordinary node: more share an NVLink domain of their own kind.
 const NODE: u32 = 8;
 /// Slots per token from which copies per GPU are markedly fewer than copies per slot.
@@ -375,37 +374,8 @@ impl<'a> Ask<'a> {
 }
 
 const EXCHANGE_PHASES: [&str; 2] = ["dispatch", "combine"];
-const NVLINK_ONE: ExchangeLibrary = ExchangeLibrary::NvlinkOneSided;
-const NVLINK_TWO: ExchangeLibrary = ExchangeLibrary::NvlinkTwoSided;
 
 /// Bytes of a number on the wire; scales of blocks are part of the measured rate.
 const fn format_bytes(format: Dtype) -> f64 {
     format.bytes() as f64
-}
-
-/// Whether a library takes a number of SMs.
-const fn takes_sms(library: ExchangeLibrary) -> bool {
-    matches!(library, ExchangeLibrary::DeepEpNormal | ExchangeLibrary::HybridEp)
-}
-
-/// SMs that a library which takes a number of them runs on.
-fn sms_of(library: ExchangeLibrary, workload: &Workload) -> u32 {
-    let own = if library == ExchangeLibrary::HybridEp { HYBRID_SMS } else { DEFAULT_SMS };
-    workload.stack.sms.unwrap_or(own)
-}
-
-/// How a library's tokens travel.
-const fn algorithm_of(library: ExchangeLibrary) -> Algorithm {
-    match library {
-        ExchangeLibrary::Auto | ExchangeLibrary::Nccl | ExchangeLibrary::DeepEpLowLatency => {
-            Algorithm::Direct
-        }
-        ExchangeLibrary::DeepEpNormal | ExchangeLibrary::HybridEp => Algorithm::TwoHop,
-        NVLINK_ONE | NVLINK_TWO => Algorithm::OneSided,
-    }
-}
-
-/// Whether tokens of a library may travel so.
-fn travels(library: ExchangeLibrary, how: Algorithm) -> bool {
-    library == ExchangeLibrary::Nccl || algorithm_of(library) == how
 }
