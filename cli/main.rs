@@ -177,7 +177,7 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "{}", mistake.render(output::style_of_stderr()));
         return ExitCode::FAILURE;
     }
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|refusal| output::end_with(refusal));
     // What is written to standard output as a file must not be mixed with what people read.
     let taken = cli.command.as_ref().and_then(Command::file).is_some_and(is_stdout);
     let to: Box<dyn Write> =

@@ -409,7 +409,9 @@ class ExplainedRun(Part):
     """How often gates were drawn for each layer, where not for every micro-batch and group."""
 
     hidden_zero_computation_ms: float
-    """Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds."""
+    """Work of shared and zero-computation experts hidden under exchanges, mean over GPUs, in
+    milliseconds. The key is older than the part of shared experts.
+    """
 
     makespan_ms: float
     """Until the slowest GPU is done, in milliseconds."""
@@ -1218,7 +1220,9 @@ class StudyRow(Part):
     """How often gates were drawn for each layer, where not for every micro-batch and group."""
 
     hidden_zero_computation_ms: float
-    """Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds."""
+    """Work of shared and zero-computation experts hidden under exchanges, mean over GPUs, in
+    milliseconds. The key is older than the part of shared experts.
+    """
 
     link_use: list[LinkGroup]
     """How full links are, by class and direction."""
@@ -1902,7 +1906,7 @@ class LayoutsResult(Result):
     """How many do not fit into memory."""
 
     too_large_why: str | None
-    """The arithmetic of one of them."""
+    """The arithmetic of the one that needs the least."""
 
     workload: str
     """The workload."""

@@ -13,7 +13,7 @@ const SHORT: usize = 8;
 ///
 /// Near means: a third of the characters may be mistyped (inserted, left out, replaced, or swapped with their
 /// neighbour), whatever their case and whether words are joined by `-` or `_`; or one name is a part of the
-/// other. Names half as far again as the nearest are left out.
+/// other, nearest of all a name whose last words alone are left out. Names half as far again as the nearest are left out.
 #[must_use]
 pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     let plain = |name: &str| name.to_lowercase().replace(['_', ' '], "-");
@@ -23,8 +23,12 @@ pub fn nearest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Vec
         let right = plain(name);
         let longer = wrong.chars().count().max(right.chars().count());
         let distance = osa_distance(&wrong, &right);
+        let begun =
+            wrong.len() >= 3 && right.strip_prefix(&wrong).is_some_and(|r| r.starts_with('-'));
         let part = |one: &str, other: &str| one.len() >= 3 && other.contains(one);
-        if distance <= (longer / 3).max(1) && distance < longer {
+        if begun {
+            near.push((1, name));
+        } else if distance <= (longer / 3).max(1) && distance < longer {
             near.push((distance, name));
         } else if part(&wrong, &right) || part(&right, &wrong) {
             // Behind all that may be mistyped.
@@ -84,6 +88,7 @@ mod tests {
         assert_eq!(near("b100-4x8"), ["a100-4x8", "b200-4x8", "b300-4x8"], "three at most");
         assert_eq!(near("gb200-nlv72"), ["gb200-nvl72"], "swapped letters");
         assert_eq!(near("h100"), ["h100-4x8-rail"], "a part of a name");
+        assert_eq!(near("h100-4x8")[1], "h100-4x8-rail", "whose last word is left out");
         assert_eq!(
             nearest("moe-1bb", ["moe-2b", "moe-1b", "moe-7b"]),
             ["moe-1b"],

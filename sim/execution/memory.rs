@@ -56,7 +56,7 @@ mod what;
 
 use held::Held;
 use kept::{kept_of_dense, kept_of_layer};
-pub use layouts::{Fit, fit};
+pub use layouts::{Fit, fit, remedy};
 pub use parameters::{Parameters, parameters};
 pub(super) use parameters::{attention_params, gate_params};
 pub use rows::{hottest_rows, row_bounds};

@@ -37,7 +37,7 @@ pub struct Outcome {
     pub makespan: SimDuration,
     /// Each GPU's time by reason; each sums to the makespan.
     pub blame: Vec<Blame>,
-    /// Each GPU's zero-computation work that exchanges hid.
+    /// Each GPU's work of shared and zero-computation experts that exchanges hid.
     pub hidden: Vec<SimDuration>,
     /// Which engine carried the exchanges, and what is known of its error.
     pub network_report: NetworkReport,

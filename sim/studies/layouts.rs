@@ -12,9 +12,10 @@
 
 use crate::base::choice::Choice;
 use crate::base::statistics::mean;
-use crate::base::threads::in_parallel;
+use crate::base::threads::as_they_finish;
 use crate::config::Scenario;
 use crate::execution::cost::experts_ask;
+use crate::execution::memory::Fit;
 use crate::execution::outcome::{Outcome, TooLong};
 use crate::kernels::{self, Kernels};
 use crate::studies::advise::{Part, shares};
@@ -108,7 +109,7 @@ pub struct Search {
     pub all: usize,
     /// How many the workload or a cluster does not allow, and a reason of one of them.
     pub refused: (usize, Option<String>),
-    /// How many do not fit into memory, and the arithmetic of one of them.
+    /// How many do not fit into memory, and the arithmetic of the one that needs the least.
     pub too_large: (usize, Option<String>),
     /// How many were dropped by their bounds.
     pub bounded: usize,
@@ -126,6 +127,16 @@ struct Open {
 }
 
 impl Open {
+    /// A layout whose time is not bounded yet.
+    fn unbounded(
+        cluster: usize,
+        (layout, workload, too_large): (Layout, Workload, Option<String>),
+        tokens: f64,
+        rate_bound: f64,
+    ) -> Self {
+        Self { cluster, layout, workload, tokens, least_secs: 0.0, rate_bound, too_large }
+    }
+
     /// Whether a layout that was run is better than this one can be, at the same τ.
     fn is_beaten_by(&self, run: &[Candidate]) -> bool {
         run.iter().any(|run| {
@@ -168,6 +179,7 @@ pub fn search_told(
     let mut found = Search::default();
     let mut open = allowed(cluster_cases, space, objective, &mut found);
     let all = 2 * open.len();
+    told(0, all);
     bounds(cluster_cases, &mut open, threads, told)?;
     let mut done = open.len();
     open.sort_by(|a, b| match objective {
@@ -178,12 +190,10 @@ pub fn search_told(
         let kept: Vec<&Open> =
             now.iter().filter(|open| exhaustive || !open.is_beaten_by(&found.run)).collect();
         found.bounded += now.len() - kept.len();
-        let ran =
-            in_parallel(kept.len(), threads, |at| candidate(cluster_cases, kept[at], objective));
-        for one in ran {
-            found.run.push(one?);
-        }
-        done += now.len();
+        done += now.len() - kept.len();
+        let job = |at: usize| candidate(cluster_cases, kept[at], objective);
+        found.run.extend(each_told(kept.len(), threads, job, |ran| told(done + ran, all))?);
+        done += kept.len();
         told(done, all);
     }
     found.run.sort_by(|a, b| match objective {
@@ -202,6 +212,22 @@ fn count(into: &mut (usize, Option<String>), why: String) {
     into.1.get_or_insert(why);
 }
 
+/// What of a layout decides about memory.
+fn sizes(workload: &Workload) -> String {
+    let layout = &workload.layout;
+    let mut sizes = format!("expert_parallel = {}", layout.expert_parallel);
+    for (name, size) in [
+        ("expert_tensor_parallel", layout.expert_tensor_parallel),
+        ("tensor_parallel", layout.tensor_parallel),
+        ("pipeline_parallel", layout.pipeline_parallel),
+    ] {
+        if size > 1 {
+            sizes.push_str(&format!(", {name} = {size}"));
+        }
+    }
+    sizes + &format!(", {} tokens on a GPU", workload.batch.tokens_per_gpu)
+}
+
 /// The layouts that can be run; counts the others.
 fn allowed(
     cluster_cases: &[ClusterCase],
@@ -210,6 +236,7 @@ fn allowed(
     found: &mut Search,
 ) -> Vec<Open> {
     let mut open = Vec::new();
+    let mut larger = Vec::new();
     for (cluster, case) in cluster_cases.iter().enumerate() {
         let scenario = &case.scenario;
         for layout in space.layouts(scenario, case.own()) {
@@ -220,24 +247,21 @@ fn allowed(
             let Some(workload) = runnable.map_err(|why| count(&mut found.refused, why)).ok() else {
                 continue;
             };
-            let too_large = scenario.beyond_memory(&workload).map(|(why, _)| why);
-            if let (Some(why), false) = (&too_large, scenario.allow_oom) {
-                count(&mut found.too_large, why.clone());
-                continue;
-            }
+            let too_large = match scenario.fit(&workload) {
+                Fit::TooLarge { found: why, bytes } if !scenario.allow_oom => {
+                    larger.push((bytes, format!("{}: {why}", sizes(&workload))));
+                    continue;
+                }
+                Fit::TooLarge { found, .. } => Some(found),
+                Fit::Fits | Fit::NotStated => None,
+            };
             let (tokens, rate_bound) = (space::tokens(scenario, &workload), unit(case, objective));
-            let least_secs = 0.0;
-            open.push(Open {
-                cluster,
-                layout,
-                workload,
-                tokens,
-                least_secs,
-                rate_bound,
-                too_large,
-            });
+            let own = (layout, workload, too_large);
+            open.push(Open::unbounded(cluster, own, tokens, rate_bound));
         }
     }
+    let least = larger.iter().min_by_key(|(bytes, _)| *bytes);
+    found.too_large = (larger.len(), least.map(|(_, why)| why.clone()));
     open
 }
 
@@ -261,20 +285,44 @@ fn bounds(
         .collect();
     let mut secs: Vec<f64> = Vec::with_capacity(first.len());
     for now in first.chunks(BATCH) {
-        let runs = in_parallel(now.len(), threads, |at| {
+        let job = |at: usize| {
             let own = &open[now[at]];
             bound::layer_secs(&cluster_cases[own.cluster].scenario, &own.workload)
-        });
-        for run in runs {
-            secs.push(run?);
-        }
-        told(open.len() * secs.len() / first.len(), 2 * open.len());
+        };
+        let before = secs.len();
+        secs.extend(each_told(now.len(), threads, job, |ran| {
+            told(open.len() * (before + ran) / first.len(), 2 * open.len());
+        })?);
     }
     for (open, of) in open.iter_mut().zip(of) {
         open.least_secs = bound::passes(&open.workload) * secs[of];
         open.rate_bound *= open.tokens / open.least_secs;
     }
     Ok(())
+}
+
+/// Jobs on several threads, in order; `told` hears how many are done as each is.
+fn each_told<T: Send>(
+    jobs: usize,
+    threads: usize,
+    job: impl Fn(usize) -> Result<T, TooLong> + Sync,
+    told: impl Fn(usize),
+) -> Result<Vec<T>, TooLong> {
+    let mut done: Vec<(usize, T)> = Vec::with_capacity(jobs);
+    let numbered = |_: &mut (), at: usize| (at, job(at));
+    as_they_finish(
+        jobs,
+        threads,
+        |_| (),
+        numbered,
+        |(at, one)| {
+            done.push((at, one?));
+            told(done.len());
+            Ok(())
+        },
+    )?;
+    done.sort_unstable_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, one)| one).collect())
 }
 
 /// What a cluster's throughput is multiplied by under an objective.

@@ -123,6 +123,30 @@ fn one_seed_draws_no_calibration_error_unless_it_is_asked_to() {
     assert!(draw(&asked) && asked["clusters"] != own["clusters"], "{asked}");
 }
 
+/// Seeds are the same wherever they are named: `--set seeds=…` decides about calibration error as `--seeds` does.
+#[test]
+fn seeds_that_are_set_draw_what_seeds_that_are_given_draw() {
+    let here = folder("alone-set-seeds");
+    let short = ["--set", "workload.batch.micro_batches=1", "--set", "workload.model.layers=2"];
+    for command in [
+        &["compare", "a100-4x8", "--vanilla", "mixtral-8x7b", "--json"][..],
+        &["advise", "mixtral-8x7b", "--topology", "a100-4x8", "--json"],
+    ] {
+        let draws = |more: [&str; 2]| {
+            let output = moesim(&here, &[command, &short, &more].concat());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let told = String::from_utf8(output.stdout).expect("JSON");
+            told.contains("\"calibration_uncertainty\": true")
+        };
+        for (seeds, expected) in [("0..1", false), ("0..2", true)] {
+            assert_eq!(draws(["--seeds", seeds]), expected, "{command:?} --seeds {seeds}");
+            for set in [format!("seeds={seeds}"), format!("seeds = \"{seeds}\"")] {
+                assert_eq!(draws(["--set", &set]), expected, "{command:?} --set {set}");
+            }
+        }
+    }
+}
+
 /// A column of figures says whose it is.
 #[test]
 fn memory_says_which_models_are_vanilla() {

@@ -126,6 +126,25 @@ fn progress_reaches_its_end_and_never_goes_back() {
     let steps = steps.into_inner();
     assert!(steps.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 == pair[1].1));
     assert!(steps.last().is_some_and(|(done, all)| done == all), "{steps:?}");
+    // From the start on, and at each run: several layouts at once may take minutes.
+    assert_eq!(steps[0].0, 0, "{steps:?}");
+    assert!(steps.windows(2).all(|pair| pair[1].0 - pair[0].0 <= 8), "{steps:?}");
+}
+
+/// Where nothing fits, what comes nearest to it is named with its layout.
+#[test]
+fn the_least_that_does_not_fit_is_named() {
+    let here = folder("layouts-least");
+    let asked = ["layouts", "h100-4x8-rail", "--counted", "model-forward", "--seeds", "0..1"];
+    let few = ["--ep", "8,16,4", "--tokens", "2048,1024"];
+    let more = ["--pp", "1", "--tp", "1", "--set", "topology.gpu.memory=250 MB"];
+    let output = moesim(&here, &[&asked[..], &few, &more].concat());
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("help: the least: expert_parallel = 16, 1024 tokens on a GPU: "),
+        "{told}"
+    );
 }
 
 const ASKED: [&str; 13] = [

@@ -238,6 +238,35 @@ fn clamped_activations_are_read() {
     assert!(!clamped("gpt_oss", ", \"swiglu_limit\": 0") && !clamped("qwen3_moe", ""));
     let told = import(&small("gpt_oss", ", \"swiglu_limit\": \"seven\"")).unwrap_err();
     assert!(told.contains("swiglu_limit: found \"seven\", no number"), "{told}");
+    let told = import(&small("gpt_oss", ", \"swiglu_limit\": -1")).unwrap_err();
+    assert!(
+        told.contains("swiglu_limit: found -1, below 0") && told.contains("0 for any"),
+        "{told}"
+    );
+    // As the file's maker leaves a key out.
+    assert!(clamped("gpt_oss", ", \"swiglu_limit\": null"));
+    assert!(!clamped("qwen3_moe", ", \"swiglu_limit\": null"));
+}
+
+/// What each layer attends to is read to the last layer, whether or not the file has a window.
+#[test]
+fn kinds_of_layers_are_all_read() {
+    let kinds = |list: &str| import(&small("qwen3_moe", &format!(",\n\"layer_types\": {list}")));
+    let all = |kind: &str| format!("[{}]", vec![format!("\"{kind}\""); 4].join(","));
+    for fine in [all("full_attention"), all("chunked_attention"), "null".to_owned()] {
+        kinds(&fine).unwrap();
+    }
+    let linear = all("full_attention").replacen("full", "linear", 1);
+    for (list, found, help) in [
+        (linear.as_str(), "found \"linear_attention\" as entry 1, a kind of layer", "by hand"),
+        ("[\"full_attention\"]", "found 1 entries for 4 layers", "for each layer"),
+        ("\"full_attention\"", "found \"full_attention\", no list", "or leave it out"),
+        ("[1, 2, 3, 4]", "found 1 as entry 1, which is no word", "sliding_attention"),
+    ] {
+        let told = kinds(list).unwrap_err();
+        assert!(told.contains("config.json:5: layer_types: "), "{told}");
+        assert!(told.contains(found) && told.contains(help), "{told}");
+    }
 }
 
 #[test]

@@ -219,3 +219,20 @@ fn every_mistake_of_toml_has_a_help_line() {
     assert_eq!(code, Some(1));
     assert!(!told.contains("exactly 1 element") && told.contains("\n  help: "), "{told}");
 }
+
+#[test]
+fn no_tip_hands_an_option_over_as_a_name() {
+    let here = folder("arguments");
+    for args in [&["gate", "show", "--source"][..], &["run", "--source", "x"]] {
+        let (code, out, told) = moesim(&here, args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {told}");
+        assert!(told.starts_with("error: ") && told.contains("try '--help'"), "{told}");
+        assert!(!told.contains("to pass"), "{told}");
+    }
+    // A file may begin so.
+    let (_, _, told) = moesim(&here, &["run", "-x.toml"]);
+    assert!(told.contains("use '-- -"), "{told}");
+    let (code, out, told) = moesim(&here, &["run", "--help"]);
+    assert_eq!((code, told.as_str()), (Some(0), ""));
+    assert!(out.contains("Usage: moesim run"), "{out}");
+}

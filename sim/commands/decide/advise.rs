@@ -85,9 +85,11 @@ fn scenario(options: &Options, call: &Call) -> Result<Scenario, Diagnostic> {
     let compare = CaseSpec { vanilla: options.what.clone(), moepp: None };
     let mut spec =
         ScenarioSpec::new("advise", topology, options.counted, options.seeds.clone(), compare);
-    spec.calibration_uncertainty = options.seeds.are_several();
+    let overrides = Overrides::new(set);
+    let seeds = overrides.seeds();
+    spec.calibration_uncertainty = seeds.as_ref().unwrap_or(&options.seeds).are_several();
     spec.profile = profile;
-    let loaded = call.specified(&spec, Overrides::new(set)).load();
+    let loaded = call.specified(&spec, overrides).load();
     loaded.map_err(|mistake| as_argument(options, cluster, mistake))
 }
 

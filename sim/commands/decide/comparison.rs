@@ -126,10 +126,12 @@ impl Options {
         let mut spec =
             ScenarioSpec::new("compare", topology, self.counted, self.seeds.clone(), compare);
         // One draw has neither a mean nor an interval: of one seed times are as they are predicted.
-        spec.calibration_uncertainty = !self.no_calibration_error && self.seeds.are_several();
+        let overrides = Overrides::new(with_oom(&self.set, self.allow_oom));
+        let seeds = overrides.seeds();
+        let several = seeds.as_ref().unwrap_or(&self.seeds).are_several();
+        spec.calibration_uncertainty = !self.no_calibration_error && several;
         spec.profile = profile.map(str::to_owned);
         spec.overheads.clone_from(&self.overheads);
-        let overrides = Overrides::new(with_oom(&self.set, self.allow_oom));
         let source = call.specified(&spec, overrides);
         let source = if self.vanilla.is_none() { source.alone() } else { source };
         let source = if batch == Batch::Searched { source.searched() } else { source };

@@ -92,7 +92,8 @@ fn refuse_none(clusters: &[String], result: &LayoutsResult) -> Result<(), Diagno
         return Ok(());
     }
     let found = format!("no layout of {} can be run: {}", result.workload, result.counted());
-    let why = result.too_large_why.as_ref().or(result.refused_why.as_ref());
-    let why = why.map_or_else(|| "name other sizes".to_owned(), |why| format!("of one: {why}"));
+    let large = result.too_large_why.as_ref().map(|why| format!("the least: {why}"));
+    let refused = || result.refused_why.as_ref().map(|why| format!("of one: {why}"));
+    let why = large.or_else(refused).unwrap_or_else(|| "name other sizes".to_owned());
     Err(Diagnostic::of(clusters.join(", "), found, why))
 }

@@ -32,14 +32,20 @@ impl Scenario {
         carried
     }
 
+    /// Whether a workload fits into the memory of the GPUs.
+    #[must_use]
+    pub fn fit(&self, workload: &Workload) -> Fit {
+        let carried = self.carried(workload);
+        memory::fit(&self.topology, &carried, self.counted, self.seeds.start)
+    }
+
     /// The arithmetic of a workload that does not fit into the memory of the GPUs, and what to do.
     #[must_use]
     pub fn beyond_memory(&self, workload: &Workload) -> Option<(String, String)> {
+        let Fit::TooLarge { found, .. } = self.fit(workload) else { return None };
         let carried = self.carried(workload);
-        match memory::fit(&self.topology, &carried, self.counted, self.seeds.start) {
-            Fit::TooLarge { found, help } => Some((found, help)),
-            Fit::Fits | Fit::NotStated => None,
-        }
+        let help = memory::remedy(&self.topology, &carried, self.counted, self.seeds.start);
+        Some((found, help))
     }
 
     /// Why the scenario cannot run a workload that was made of one of its own, and what to do; none if it can.

@@ -2,7 +2,7 @@
 
 use crate::base::near::{did_you_mean, nearest, quoted};
 use crate::config::source::{Override, Stated, table_of};
-use crate::config::{Diagnostic, Kind, Source};
+use crate::config::{Diagnostic, Kind, Seeds, Source};
 
 /// `--set` lines, each for the scenario itself or for one kind of file that it names.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +116,16 @@ impl Overrides {
     pub(in crate::config) fn names(&self, key: &str) -> bool {
         let is = |line: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
         self.of_scenario().any(is)
+    }
+
+    /// The seeds that they name, if they name any that can be read: those that cannot are refused with the scenario.
+    #[must_use]
+    pub fn seeds(&self) -> Option<Seeds> {
+        let value = |line: &str| {
+            let (name, value) = line.split_once('=')?;
+            (name.trim() == "seeds").then(|| value.trim().trim_matches(['"', '\'']).to_owned())
+        };
+        self.of_scenario().filter_map(value).last()?.parse().ok()
     }
 
     /// Those for the scenario itself.

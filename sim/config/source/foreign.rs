@@ -54,7 +54,7 @@ pub(super) fn foreign_or_table(text: &str) -> Option<(&'static str, &'static str
         is_csv(text).then_some((
             "is a CSV table, not TOML",
             "`moesim flows` reads flows (source,destination,bytes,start_s), `moesim plan --quality` \
-             curves of quality, `moesim gate` counts, `moesim plot` the results of a sweep",
+             curves of quality, `moesim gate fit` counts, `moesim plot` the results of a sweep",
         ))
     })
 }
@@ -66,7 +66,7 @@ pub(super) fn foreign_bytes(bytes: &[u8]) -> Option<(&'static str, &'static str)
         (
             b"PAR1",
             "is a Parquet table, not TOML",
-            "`moesim gate` reads recordings of gates, `moesim plot` results of a sweep, `moesim validate` a \
+            "`moesim gate fit` reads recordings of gates, `moesim plot` results of a sweep, `moesim validate` a \
              folder of measurements; a profile's table is named in its TOML",
         ),
         (b"\x89PNG", "is a picture, not TOML", "name the result that it was drawn from"),

@@ -174,29 +174,39 @@ fn takes_grouped_products(
 /// Refuses a key of grouped products where other kernels may run.
 fn of_grouped_products(
     source: &Source,
-    grouped: bool,
+    (grouped, named): (bool, bool),
     span: Range<usize>,
 ) -> Result<(), Diagnostic> {
     if grouped {
         return Ok(());
     }
-    let found = "is of grouped products, and kernels.experts does not name these";
+    let found = match named {
+        true => "is of grouped products, and kernels.experts names another kernel",
+        false => {
+            "is of grouped products, and no kernel is named, so that \"auto\" may take another"
+        }
+    };
     let help = "give kernels.experts = \"grouped-gemm\", or leave it out";
     Err(source.mistake(span, found, help))
 }
 
 impl KernelsTable {
+    /// Whether experts have a kernel of a name, rather than the one that "auto" takes.
+    fn names_kernel(&self) -> bool {
+        self.experts.as_ref().is_some_and(|word| word.get_ref() != "auto")
+    }
+
     /// What grouped products do beside multiplying: other kernels were measured with all that they do.
     fn epilogue(&self, source: &Source, grouped: bool) -> Result<Epilogue, Diagnostic> {
         let Some(word) = &self.epilogue else { return Ok(Epilogue::default()) };
-        of_grouped_products(source, grouped, word.span())?;
+        of_grouped_products(source, (grouped, self.names_kernel()), word.span())?;
         Ok((*word.get_ref()).into())
     }
 
     /// The multiple that the rows of each expert are copied to.
     fn padded(&self, source: &Source, grouped: bool) -> Result<Option<u32>, Diagnostic> {
         let Some(rows) = &self.pad_rows else { return Ok(None) };
-        of_grouped_products(source, grouped, rows.span())?;
+        of_grouped_products(source, (grouped, self.names_kernel()), rows.span())?;
         Ok(Some(rows.get_ref().0))
     }
 

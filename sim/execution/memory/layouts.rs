@@ -16,12 +16,12 @@ pub enum Fit {
     Fits,
     /// The topology does not state how much memory its GPUs have.
     NotStated,
-    /// It does not: the arithmetic, and what to do.
+    /// It does not.
     TooLarge {
         /// The sum and what it is compared with.
         found: String,
-        /// The nearest layouts that fit.
-        help: String,
+        /// What the fullest GPU needs.
+        bytes: Bytes,
     },
 }
 
@@ -50,7 +50,7 @@ pub fn fit(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) 
         in_gb(memory),
         ledger.arithmetic()
     );
-    Fit::TooLarge { found, help: remedy(asked, workload) }
+    Fit::TooLarge { found, bytes: ledger.total() }
 }
 
 /// What is counted on how many GPUs of how much memory, and the seed of the gates.
@@ -69,8 +69,12 @@ impl Asked {
     }
 }
 
-fn remedy(asked: Asked, workload: &Workload) -> String {
-    let Asked { counted, gpus, memory, .. } = asked;
+/// What to do about a workload that does not fit: the nearest layouts that do. Takes the draws of several.
+#[must_use]
+pub fn remedy(topology: &Topology, workload: &Workload, counted: Scope, seed: u64) -> String {
+    let gpus = workload.layout.in_use(topology.gpus());
+    let memory = topology.gpu().memory.unwrap_or_default();
+    let asked = Asked { counted, gpus, memory, seed };
     let (even, least) = others(asked, workload);
     let sized = even.into_iter().take(TRIED).map(|([experts, stages], _)| {
         let other = laid_out(workload, [experts, stages]);

@@ -121,7 +121,7 @@ impl Page {
         page.part("What went in", went_in(&found.settings, &found.set));
         let why = [
             ("not allowed, as one", &found.refused_why),
-            ("too large, as one", &found.too_large_why),
+            ("too large, the least", &found.too_large_why),
         ];
         let why =
             why.into_iter().filter_map(|(label, why)| Some(format!("{label}: {}", why.as_ref()?)));

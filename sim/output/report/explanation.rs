@@ -104,7 +104,8 @@ pub struct ExplainedRun {
     pub ffn_share: f64,
     /// Time blamed on each reason, mean over GPUs, in milliseconds: `REASON_ms`.
     pub blame: BTreeMap<String, f64>,
-    /// Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds.
+    /// Work of shared and zero-computation experts hidden under exchanges, mean over GPUs, in milliseconds. The key is older
+    /// than the part of shared experts.
     pub hidden_zero_computation_ms: f64,
     /// The GPU that waits least: it decides most often.
     pub slowest_gpu: usize,

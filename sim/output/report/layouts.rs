@@ -36,7 +36,7 @@ pub struct LayoutsResult {
     pub refused_why: Option<String>,
     /// How many do not fit into memory.
     pub too_large: usize,
-    /// The arithmetic of one of them.
+    /// The arithmetic of the one that needs the least.
     pub too_large_why: Option<String>,
     /// How many were dropped by their bounds.
     pub bounded: usize,

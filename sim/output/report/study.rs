@@ -157,7 +157,8 @@ pub struct StudyRow {
     /// With a backward pass: what exchanges take from kernels beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside_exchanges: Option<BesideExchanges>,
-    /// Zero-computation work hidden under exchanges, mean over GPUs, in milliseconds.
+    /// Work of shared and zero-computation experts hidden under exchanges, mean over GPUs, in milliseconds. The key is older
+    /// than the part of shared experts.
     pub hidden_zero_computation_ms: f64,
     /// Where a precision was asked for: how much was simulated, and what it reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -41,7 +41,10 @@ pub const COLUMNS: [Description; 26] = [
     column("drop_share", "share of slots dropped"),
     column("padded_share", "rows computed as padding over slots given to FFN experts"),
     column("dispatched_mb", "bytes sent to other GPUs by all dispatches, in 10⁶ bytes"),
-    column("hidden_zero_computation_ms", "zero-computation work under exchanges, mean over GPUs"),
+    column(
+        "hidden_zero_computation_ms",
+        "work of shared and zero-computation experts under exchanges, mean over GPUs",
+    ),
     column("busiest_gpu", "the GPU that waited least"),
     column("waiting_share", "time waiting for other GPUs over makespan, mean over GPUs"),
     column(

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::keys::Keys;
+use super::family::INSTEAD;
+use super::keys::{Keys, shown};
+use super::layers::NUMBER;
 use crate::config::Diagnostic;
 
 /// How attention is computed.
@@ -94,7 +96,7 @@ fn window(keys: &mut Keys<'_>) -> Result<Option<(u64, Option<u64>)>, Diagnostic>
     let tokens = keys.count(&["sliding_window"])?;
     let in_use = !keys.has("use_sliding_window") || keys.flag("use_sliding_window");
     keys.value("use_sliding_window");
-    let kinds = keys.list("layer_types");
+    let kinds = full_layers(keys)?;
     let every = if kinds.is_some() {
         None
     } else {
@@ -111,20 +113,52 @@ fn window(keys: &mut Keys<'_>) -> Result<Option<(u64, Option<u64>)>, Diagnostic>
         }
         return Ok(Some((tokens, every)));
     };
-    let is_full = |kind: &Value| kind.as_str() == Some("full_attention");
     let follows = |pattern: usize| {
         let expected = |at: usize| (at + 1).is_multiple_of(pattern);
-        kinds.iter().enumerate().all(|(at, kind)| is_full(kind) == expected(at))
+        kinds.iter().enumerate().all(|(at, full)| *full == expected(at))
     };
-    match kinds.iter().position(is_full).map(|at| at + 1) {
+    match kinds.iter().position(|full| *full).map(|at| at + 1) {
         None => Ok(Some((tokens, None))),
         Some(1) if follows(1) => Ok(None),
         Some(pattern) if follows(pattern) => Ok(Some((tokens, Some(pattern as u64)))),
         Some(_) => {
             let found = "follow no pattern of a window in all layers but each n-th";
-            Err(keys.mistake("layer_types", found, BY_HAND))
+            Err(keys.mistake(KINDS, found, BY_HAND))
         }
     }
+}
+
+/// Where a config.json says of every layer which attention it has.
+const KINDS: &str = "layer_types";
+
+/// Kinds of layers that are read: of windows and chunks the length stands elsewhere.
+const READ: [&str; 3] = ["full_attention", "sliding_attention", "chunked_attention"];
+
+/// Of every layer whether it attends to all tokens, where `layer_types` is given.
+fn full_layers(keys: &mut Keys<'_>) -> Result<Option<Vec<bool>>, Diagnostic> {
+    let number = keys.needed(&NUMBER)?;
+    let Some(given) = keys.value(KINDS).cloned() else { return Ok(None) };
+    let help = format!("give it one of {} for each layer, or leave it out", READ.join(", "));
+    let Value::Array(kinds) = &given else {
+        return Err(keys.mistake(KINDS, format!("found {}, no list", shown(&given)), help));
+    };
+    if (kinds.len() as u64) < number {
+        let found = format!("found {} entries for {number} layers", kinds.len());
+        return Err(keys.mistake(KINDS, found, help));
+    }
+    let layers = kinds.iter().take(usize::try_from(number).unwrap_or(usize::MAX)).enumerate();
+    let full = layers.map(|(at, kind)| match kind.as_str() {
+        Some(word) if READ.contains(&word) => Ok(word == READ[0]),
+        _ => {
+            let which = format!("found {} as entry {}", shown(kind), at + 1);
+            let (found, help) = match kind.is_string() {
+                true => (format!("{which}, a kind of layer that is not simulated"), INSTEAD),
+                false => (format!("{which}, which is no word"), help.as_str()),
+            };
+            Err(keys.mistake(KINDS, found, help))
+        }
+    });
+    full.collect::<Result<_, _>>().map(Some)
 }
 
 const BY_HAND: &str = "write the workload by hand, with the nearest sliding_window_pattern";

@@ -188,10 +188,16 @@ fn has_biases(keys: &mut Keys<'_>, family: Family) -> Result<bool, Diagnostic> {
 fn is_clamped(keys: &mut Keys<'_>, family: Family) -> Result<bool, Diagnostic> {
     const LIMIT: &str = "swiglu_limit";
     let Some(given) = keys.value(LIMIT).cloned() else { return Ok(family == Family::GptOss) };
-    given.as_f64().map(|limit| limit > 0.0).ok_or_else(|| {
-        let help = "write the largest value that the activation lets through, or leave it out";
-        keys.mistake(LIMIT, format!("found {given}, no number"), help)
-    })
+    let refused = |what: &str| {
+        let help =
+            "write the largest value that the activation lets through, 0 for any, or leave it out";
+        Err(keys.mistake(LIMIT, format!("found {given}, {what}"), help))
+    };
+    match given.as_f64() {
+        None => refused("no number"),
+        Some(limit) if limit < 0.0 => refused("below 0"),
+        Some(limit) => Ok(limit > 0.0),
+    }
 }
 
 /// Functions that are applied to one product; all others (`silu`, `gelu_pytorch_tanh`) go with a gate.

@@ -155,7 +155,8 @@ impl Family {
     }
 }
 
-const INSTEAD: &str = "`counted = \"experts\"` and `\"layers\"` need no attention: write such a workload by hand, from \
+/// What to do about layers without attention.
+pub(super) const INSTEAD: &str = "`counted = \"experts\"` and `\"layers\"` need no attention: write such a workload by hand, from \
                        `qwen3-235b-a22b`";
 
 fn has_other_layers(what: &str) -> String {

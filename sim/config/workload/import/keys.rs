@@ -17,7 +17,7 @@ const FLATTENED: [&str; 2] = ["attn_config", "ffn_config"];
 const INHERITED: [&str; 3] = ["quantization_config", "tie_word_embeddings", "compression_config"];
 
 /// A value as the file has it, at a length that people read.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }
 }

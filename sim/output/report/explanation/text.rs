@@ -136,7 +136,7 @@ fn change(vanilla: &ExplainedRun, own: &ExplainedRun, out: &mut dyn Write) -> io
         out,
         "",
         &format!(
-            "It adds {}; {} ms of zero-computation work hide under exchanges.",
+            "It adds {}; {} ms of shared and zero-computation experts hide under exchanges.",
             added.join(", "),
             digits(own.hidden_zero_computation_ms)
         ),

@@ -28,7 +28,7 @@ pub(super) fn write(result: &LayoutsResult, out: &mut dyn Write) -> io::Result<(
     does_not_fit(result, out)?;
     for (label, why) in [
         ("not allowed, as one: ", &result.refused_why),
-        ("too large, as one: ", &result.too_large_why),
+        ("too large, the least: ", &result.too_large_why),
     ] {
         if let Some(why) = why {
             wrapped(out, label, why)?;

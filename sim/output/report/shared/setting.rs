@@ -21,8 +21,9 @@ use crate::base::units::SimDuration;
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::cost::experts_ask;
+use crate::network::DEFAULT_SMS;
 use crate::studies::study::can_be_sampled;
-use crate::workload::{Origin, Overlap, Workload};
+use crate::workload::{Origin, Overlap, Phase, Workload};
 
 /// What was taken for one cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -211,6 +212,7 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
         .chain(sick)
         .chain(overlapping(scenario))
         .chain(reserved(scenario))
+        .chain(few_left(scenario))
         .chain(launched(scenario))
         .chain(slower(scenario))
         .chain(few_rows(scenario))
@@ -238,12 +240,31 @@ fn overlapping(scenario: &Scenario) -> Option<String> {
 /// That SMs are kept from kernels for whole steps, and what that takes of them.
 fn reserved(scenario: &Scenario) -> Option<String> {
     let reserves = |workload: &&Workload| workload.stack.reserved;
-    let kept = workloads(scenario).find(reserves)?.stack.sms?;
+    let workload = workloads(scenario).find(reserves)?;
+    let kept = workload.stack.sms?;
     let all = scenario.topology.gpu().sms;
+    let kept_of = format!("{kept} of {all} SMs are kept for exchanges");
+    if workload.phase() == Phase::Decode {
+        return Some(format!("{kept_of}: products of decode, which memory binds, take no longer"));
+    }
     let longer = f64::from(all) / f64::from(all.saturating_sub(kept).max(1));
     Some(format!(
-        "{kept} of {all} SMs are kept for exchanges: products take {longer:.2} times as long throughout, and lose no more \
-         beside exchanges; those of decode, which memory binds, do not"
+        "{kept_of}: products take {longer:.2} times as long throughout, and lose no more beside exchanges"
+    ))
+}
+
+/// That exchanges hold more SMs than they leave, where these are not kept from kernels throughout.
+fn few_left(scenario: &Scenario) -> Option<String> {
+    let all = scenario.topology.gpu().sms;
+    let held = |workload: &Workload| {
+        workload.stack.sms.filter(|sms| *sms > all / 2 && !workload.stack.reserved)
+    };
+    let sms = workloads(scenario).find_map(held)?;
+    let left = all.saturating_sub(sms).max(1);
+    Some(format!(
+        "exchange.sms = {sms} of {all} SMs leaves {left} to kernels beside exchanges, {all} / {left} = {:.1} times as long \
+         where SMs bind them; without it exchanges hold {DEFAULT_SMS}",
+        f64::from(all) / f64::from(left)
     ))
 }
 
