@@ -9,19 +9,49 @@
 //! that dimension's shape: a bidirectional ring, a link for each pair, or a switch [astra-sim, analytical network
 //! backend]. Two dimensions whose second is a switch are nodes on rails; all else is written link by link.
 
-use serde::Deserialize;
+use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
 
 use super::{Graph, GraphLink, Layout, Nics, Nodes, ScaleUp, Sketch, at_line};
 use crate::config::Diagnostic;
 use crate::topology::MAX_EXPLICIT_GPUS;
 
 /// The file, as YAML.
-#[derive(Deserialize)]
 struct File {
     topology: Vec<String>,
     npus_count: Vec<u32>,
     bandwidth: Vec<f64>,
     latency: Vec<f64>,
+}
+
+type Node<'t> = YamlData<'t, MarkedYaml<'t>>;
+
+impl File {
+    /// The first document of a text, or the line on which it is no such file.
+    fn read(text: &str) -> Result<Self, usize> {
+        let documents = MarkedYaml::load_from_str(text).map_err(|e| e.marker().line())?;
+        let top = documents.first().ok_or(1_usize)?;
+        let whole = |of: &Node<'_>| of.as_integer().and_then(|number| u32::try_from(number).ok());
+        let number = |of: &Node<'_>| {
+            of.as_floating_point().or_else(|| of.as_integer().map(|number| number as f64))
+        };
+        Ok(Self {
+            topology: list(top, "topology", |of| of.as_str().map(str::to_owned))?,
+            npus_count: list(top, "npus_count", whole)?,
+            bandwidth: list(top, "bandwidth", number)?,
+            latency: list(top, "latency", number)?,
+        })
+    }
+}
+
+/// The list under a key, or the line on which it is none of such values.
+fn list<T>(
+    top: &MarkedYaml<'_>,
+    key: &str,
+    read: impl Fn(&Node<'_>) -> Option<T>,
+) -> Result<Vec<T>, usize> {
+    let under = top.data.as_mapping_get(key).ok_or_else(|| top.span.start.line())?;
+    let each = under.data.as_sequence().ok_or_else(|| under.span.start.line())?;
+    each.iter().map(|one| read(&one.data).ok_or_else(|| one.span.start.line())).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +99,7 @@ fn line_of(text: &str, key: &str) -> usize {
 }
 
 fn dimensions(place: &str, text: &str) -> Result<Vec<Dimension>, Diagnostic> {
-    let file: File = serde_saphyr::from_str(text).map_err(|e| {
-        let line = e.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
+    let file = File::read(text).map_err(|line| {
         let help =
             "give topology, npus_count, bandwidth (GB/s) and latency (ns) as lists of one length";
         at_line(
