@@ -21,7 +21,6 @@ use crate::base::units::SimDuration;
 use crate::config::Scenario;
 use crate::execution::Scope;
 use crate::execution::cost::experts_ask;
-use crate::network::DEFAULT_SMS;
 use crate::studies::study::can_be_sampled;
 use crate::workload::{Origin, Overlap, Phase, Workload};
 
@@ -263,7 +262,7 @@ fn few_left(scenario: &Scenario) -> Option<String> {
     let left = all.saturating_sub(sms).max(1);
     Some(format!(
         "exchange.sms = {sms} of {all} SMs leaves {left} to kernels beside exchanges, {all} / {left} = {:.1} times as long \
-         where SMs bind them; without it exchanges hold {DEFAULT_SMS}",
+         where SMs bind them",
         f64::from(all) / f64::from(left)
     ))
 }
