@@ -133,6 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_says_the_format_of_attention_and_what_its_figures_count() {
+        let of = |gpu: &str, format: &str, release: &str| {
+            let (row, _) = completed(&row("GPT-OSS-120B", gpu, format, release));
+            (row.attention, row.operations)
+        };
+        let is = |attention: &str, operations: &str| (attention.to_owned(), operations.to_owned());
+        assert_eq!(of("GB200", "MXFP8", "26.06"), is("fp8", ""));
+        assert_eq!(of("GB200", "BF16", "26.04.01"), is("", "layers"));
+        assert_eq!(of("B300", "MXFP8", "26.06"), is("", ""), "its recipe fuses nothing yet");
+    }
+
+    #[test]
     fn what_a_row_says_stays() {
         let mut own = row("GPT-OSS-120B", "H100", "BF16", "26.02");
         own.dispatcher = "DeepEP".to_owned();
@@ -144,7 +156,8 @@ mod tests {
         assert_eq!(
             note.as_deref(),
             Some(
-                "by the recipe of Megatron-Bridge: overlap none, recompute layernorm, moe_act, gradients bf16, graph none"
+                "by the recipe of Megatron-Bridge: overlap none, recompute layernorm, moe_act, gradients bf16, graph none, \
+                 operations layers"
             )
         );
     }

@@ -139,7 +139,7 @@ fn training_table(
 /// What of a step runs as CUDA graphs, by the recipe's or the row's words. Megatron-LM captures nothing unless told, nor do
 /// the recipes of Megatron-Bridge's library (`cuda_graph_impl = "none"`), which others than its vendor start from; what a
 /// release whose performance recipes are not known was told is not known.
-fn graph(row: &Row) -> Option<Graph> {
+fn graph_of(row: &Row) -> Option<Graph> {
     let said = format!("{} {}", row.overlap, row.note);
     match row.graph.trim() {
         "step" => Some(Graph::Step),
@@ -162,7 +162,7 @@ fn graph(row: &Row) -> Option<Graph> {
 
 /// `[host]`: equation (2).
 fn host_table(row: &Row, notes: &mut Vec<String>) -> Option<Table> {
-    let (launched, time) = match graph(row)? {
+    let (launched, time) = match graph_of(row)? {
         Graph::None => ("all kernels", LAUNCH),
         Graph::Parts => ("kernels of experts", LAUNCH_OF_EXPERTS),
         Graph::Step => return None,
@@ -302,5 +302,24 @@ pub(super) const fn counted(what: What) -> Option<&'static str> {
         What::Training => Some("training-step"),
         What::LayerBackward | What::LayerBoth => Some("layer-training"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_launch_kernels_unless_a_recipe_or_the_vendor_may_say_otherwise() {
+        let of = |source: &str, graph: &str| {
+            graph_of(&Row { source: source.into(), graph: graph.into(), ..Row::default() })
+        };
+        let vendor = "NVIDIA-NeMo/Megatron-Bridge docs/performance-summary.md";
+        assert_eq!(of(vendor, ""), None, "its recipe is not known");
+        assert_eq!(of(vendor, "parts"), Some(Graph::Parts));
+        let others = "awslabs/awsome-distributed-ai 3.test_cases/megatron/megatron-bridge";
+        assert_eq!(of(others, ""), Some(Graph::None), "the library's recipe captures nothing");
+        assert_eq!(of("NVIDIA/Megatron-LM", ""), Some(Graph::None));
+        assert_eq!(of("MooreThreads/SimuMax", ""), None);
     }
 }
