@@ -6,6 +6,9 @@ pub mod grouped;
 pub(in crate::kernels) mod known;
 mod moving;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
 use super::gemm::{GemmPrior, GemmShape};
 use super::{Device, Support, choice, support_of};
 use crate::base::units::SimDuration;
@@ -35,6 +38,40 @@ pub struct GemmTimes {
     /// What the prior says at the last knot of either, in seconds.
     prior_at_last: [f64; 2],
     support: Support,
+    /// What was asked for before, of this and all its copies.
+    asked: Arc<Asked>,
+}
+
+/// Times by rows that were asked for, as the bits of seconds, zero where they were not: pages of [`PAGE`], each made when
+/// one of its rows is asked for.
+#[derive(Debug)]
+struct Asked([OnceLock<Box<[AtomicU64; PAGE]>>; PAGES]);
+
+/// Rows of a page; pages, which hold what most runs ask for.
+const PAGE: usize = 512;
+const PAGES: usize = 128;
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self([const { OnceLock::new() }; PAGES])
+    }
+}
+
+impl Asked {
+    /// The time of so many rows, by `times` where it is asked for the first time.
+    fn of(&self, m: u32, times: impl FnOnce() -> f64) -> f64 {
+        let Some(page) = self.0.get(m as usize / PAGE) else { return times() };
+        let page = page.get_or_init(|| Box::new([const { AtomicU64::new(0) }; PAGE]));
+        let cell = &page[m as usize % PAGE];
+        match cell.load(Ordering::Relaxed) {
+            0 => {
+                let seconds = times();
+                cell.store(seconds.to_bits(), Ordering::Relaxed);
+                seconds
+            }
+            bits => f64::from_bits(bits),
+        }
+    }
 }
 
 impl GemmTimes {
@@ -75,7 +112,8 @@ impl GemmTimes {
             prior.seconds(&device, precision, GemmShape { m, n, k })
         };
         let prior_at_last = [at_last(&whole), at_last(&broken)];
-        Self { prior, device, precision, n, k, whole, broken, prior_at_last, support }
+        let asked = Arc::default();
+        Self { prior, device, precision, n, k, whole, broken, prior_at_last, support, asked }
     }
 
     /// Where these times come from.
@@ -108,6 +146,11 @@ impl GemmTimes {
         if m == 0 || self.n == 0 || self.k == 0 {
             return 0.0;
         }
+        self.asked.of(m, || self.read(m))
+    }
+
+    /// The same, read off the curves.
+    fn read(&self, m: u32) -> f64 {
         let prior = |m: u32| {
             let shape = GemmShape { m, n: self.n, k: self.k };
             self.prior.seconds(&self.device, self.precision, shape)
@@ -169,4 +212,22 @@ fn filled(whole: &Curve, broken: &Curve) -> (Curve, Curve) {
 
 const fn is_aligned(m: u32) -> bool {
     m.is_multiple_of(ALIGNED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_once_as_far_as_there_are_pages() {
+        let asked = Asked::default();
+        for rows in [1, 511, 512, (PAGE * PAGES) as u32 - 1] {
+            assert_eq!(asked.of(rows, || f64::from(rows)), f64::from(rows));
+            assert_eq!(asked.of(rows, || unreachable!("{rows} rows")), f64::from(rows));
+        }
+        let beyond = (PAGE * PAGES) as u32;
+        for seconds in [1.0, 2.0] {
+            assert_eq!(asked.of(beyond, || seconds), seconds);
+        }
+    }
 }
