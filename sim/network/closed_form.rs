@@ -28,6 +28,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
+use super::exchange::Volume;
 use super::{
     Delivery, Exchange, ExchangeId, FlowNetwork, Forwarding, Network, NetworkRates, NetworkReport,
     Rates, Relayed, Startup, ecmp_efficiency,
@@ -60,8 +61,11 @@ pub struct ClosedForm<'a> {
     /// What a flow takes at its fair share of each link, over its bytes.
     fair: Vec<f64>,
     touched: Vec<LinkId>,
-    /// Transfers of the exchange that starts.
+    /// Transfers of the exchange that starts, and what its members wait for.
     transfers: Vec<Relayed>,
+    of_members: (Vec<SlowestOf>, Vec<Volume>),
+    /// Memory of exchanges that are done with: when members joined.
+    joins: Vec<Vec<Option<SimTime>>>,
     /// Bytes over each link, all exchanges together.
     moved: Vec<u64>,
     busy_until: Vec<SimTime>,
@@ -101,6 +105,8 @@ impl<'a> ClosedForm<'a> {
             fair: vec![0.0; links],
             touched: Vec::new(),
             transfers: Vec::new(),
+            of_members: Default::default(),
+            joins: Vec::new(),
             moved: vec![0; links],
             busy_until: vec![SimTime::ZERO; links],
             network_report: NetworkReport::none(Engine::ClosedForm, None),
@@ -133,13 +139,16 @@ impl<'a> ClosedForm<'a> {
         exchange.transfers().for_each(|transfer| self.transfers.push(transfer));
         self.drain_links(exchange, &routes);
         let startup = self.startup_of(exchange);
-        let times = self.transfer_times(exchange, &routes, &startup);
+        let (mut slowest, mut volumes) = std::mem::take(&mut self.of_members);
+        self.transfer_times(exchange, &routes, &startup, &mut slowest);
+        exchange.volumes(&mut volumes);
         let mut last = SimDuration::ZERO;
-        for (rank, (volume, slowest)) in exchange.volumes().into_iter().zip(&times).enumerate() {
-            let after = time_of(volume, slowest, routes.longest, &startup);
+        for (rank, (volume, slowest)) in volumes.iter().zip(&slowest).enumerate() {
+            let after = time_of(*volume, slowest, routes.longest, &startup);
             last = last.max(after);
             self.deliveries.push(Reverse(Delivery { at: now + after, exchange: id, rank }));
         }
+        self.of_members = (slowest, volumes);
         if last > SimDuration::ZERO {
             self.account(now, waiting, &routes, last);
         }
@@ -185,9 +194,11 @@ impl<'a> ClosedForm<'a> {
         exchange: &Exchange,
         routes: &Routes,
         startup: &Startup,
-    ) -> Vec<SlowestOf> {
+        slowest: &mut Vec<SlowestOf>,
+    ) {
         let node = |rank: usize| self.topology.node_of(exchange.members()[rank]);
-        let mut slowest = vec![SlowestOf::default(); exchange.members().len()];
+        slowest.clear();
+        slowest.resize(exchange.members().len(), SlowestOf::default());
         for transfer in &self.transfers {
             let drained = routes.of(transfer).map(|link| self.drain[link.index()]).max();
             let alone = startup.pair_ceiling.map(|ceiling| ceiling.time_for(transfer.bytes));
@@ -207,7 +218,6 @@ impl<'a> ClosedForm<'a> {
                 }
             }
         }
-        slowest
     }
 
     /// Equation (1).
@@ -318,21 +328,22 @@ impl<'a> ClosedForm<'a> {
 
 /// Equation (3) for a member that exchanges these bytes with so many others, from `t0` on.
 fn time_of(
-    [bytes, peers]: [u64; 2],
+    volume: Volume,
     slowest: &SlowestOf,
     longest: SimDuration,
     startup: &Startup,
 ) -> SimDuration {
-    if peers == 0 {
+    if volume.peers == 0 {
         return SimDuration::ZERO;
     }
-    startup.time_of(Bytes(bytes), peers, longest) + slowest.any
+    startup.time_of(volume.bytes(), volume.peers, longest) + slowest.any
 }
 
 impl Network for ClosedForm<'_> {
     fn open(&mut self, id: ExchangeId, exchange: Exchange) {
         let missing = exchange.members().len();
-        let joined = vec![None; missing];
+        let mut joined = self.joins.pop().unwrap_or_default();
+        joined.resize(missing, None);
         let old = self.waiting.insert(id, Waiting { exchange, joined, missing });
         assert!(old.is_none(), "exchange {} is open already", id.0);
     }
@@ -345,9 +356,11 @@ impl Network for ClosedForm<'_> {
         assert!(twice.is_none(), "rank {rank} joins exchange {} twice", id.0);
         waiting.missing -= 1;
         if waiting.missing == 0
-            && let Some(waiting) = self.waiting.remove(&id)
+            && let Some(mut waiting) = self.waiting.remove(&id)
         {
             self.start(now, id, &waiting);
+            waiting.joined.clear();
+            self.joins.push(waiting.joined);
         }
     }
 

@@ -147,21 +147,20 @@ impl Exchange {
         }
     }
 
-    /// By rank, bytes that a member sends or receives, whichever is more, what it passes on included, and how many
-    /// others it exchanges them with.
-    pub(super) fn volumes(&self) -> Vec<[u64; 2]> {
+    /// Volumes of each member, by rank, into `out`: memory of other exchanges' serves.
+    pub(super) fn volumes(&self, out: &mut Vec<Volume>) {
         let ranks = self.members.len();
-        let (mut out, mut into, mut peers) = (vec![0; ranks], vec![0; ranks], vec![0; ranks]);
+        out.clear();
+        out.resize(ranks, Volume::default());
         for one in 0..ranks {
             for other in 0..one {
                 let (there, back) = (self.bytes(one, other).0, self.bytes(other, one).0);
-                out[one] += there;
-                into[other] += there;
-                out[other] += back;
-                into[one] += back;
                 let meet = u64::from(there + back > 0);
-                peers[one] += meet;
-                peers[other] += meet;
+                for (rank, sent, received) in [(one, there, back), (other, back, there)] {
+                    out[rank].sent += sent;
+                    out[rank].received += received;
+                    out[rank].peers += meet;
+                }
             }
         }
         for &Relayed { from, via, to, bytes } in &self.relayed {
@@ -169,15 +168,33 @@ impl Exchange {
                 continue;
             }
             // Each rank once, whatever it is in the transfer.
-            let distinct = |ranks: &mut Vec<u64>, of: &[usize], by: u64| {
-                let first = |&(at, rank): &(usize, &usize)| !of[..at].contains(rank);
-                of.iter().enumerate().filter(first).for_each(|(_, &rank)| ranks[rank] += by);
-            };
-            distinct(&mut out, &[from, via], bytes.0);
-            distinct(&mut into, &[to, via], bytes.0);
-            distinct(&mut peers, &[from, via, to], 1);
+            out[from].sent += bytes.0;
+            out[to].received += bytes.0;
+            if via != from {
+                out[via].sent += bytes.0;
+            }
+            if via != to {
+                out[via].received += bytes.0;
+            }
+            for (at, &rank) in [from, via, to].iter().enumerate() {
+                let again = [from, via, to][..at].contains(&rank);
+                out[rank].peers += u64::from(!again);
+            }
         }
-        let larger = out.into_iter().zip(into).map(|(out, into)| out.max(into));
-        larger.zip(peers).map(|(bytes, peers)| [bytes, peers]).collect()
+    }
+}
+
+/// What a member of an exchange sends and receives, what it passes on included, and with how many others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Volume {
+    sent: u64,
+    received: u64,
+    pub(super) peers: u64,
+}
+
+impl Volume {
+    /// Bytes that it sends or receives, whichever is more.
+    pub(super) fn bytes(self) -> Bytes {
+        Bytes(self.sent.max(self.received))
     }
 }

@@ -30,7 +30,7 @@ use super::{
     Carries, Delivery, Exchange, ExchangeId, Network, NetworkReport, Rates, Relayed,
     ecmp_efficiency,
 };
-use crate::base::units::{Bandwidth, Bytes, LinkId, SimDuration, SimTime};
+use crate::base::units::{Bandwidth, LinkId, SimDuration, SimTime};
 use crate::network::fluid::{Engine, HELD, ROUNDING, Sharing};
 use crate::topology::{ByClass, Spread, Topology};
 
@@ -310,9 +310,12 @@ impl Network for FlowNetwork<'_> {
         self.network_report.exchanges += u64::from(flows > 0);
         self.network_report.certified = self.network_report.exchanges;
         self.network_report.flows += flows;
-        let volumes = exchange.volumes().into_iter().zip(&latency);
+        let mut volumes = vec![];
+        exchange.volumes(&mut volumes);
         let startup = volumes
-            .map(|([bytes, peers], &latency)| rates.time_of(Bytes(bytes), peers, latency))
+            .iter()
+            .zip(&latency)
+            .map(|(volume, &latency)| rates.time_of(volume.bytes(), volume.peers, latency))
             .collect();
         let (joined, ceiling) = (vec![None; ranks], rates.pair_ceiling);
         let delivered = vec![false; ranks];
