@@ -16,6 +16,7 @@
 //! the meeting in turn (`contended`): a member leaves it later by what its bytes have lost beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::base::threads;
 use crate::base::units::{GpuId, SimDuration, SimTime};
@@ -74,7 +75,7 @@ pub enum Event {
 /// A meeting that its first member has joined.
 #[derive(Debug)]
 struct OpenMeeting {
-    members: Vec<GpuId>,
+    members: Rc<[GpuId]>,
     joined: usize,
     left: usize,
     last_join: SimTime,
@@ -183,8 +184,8 @@ impl<'a, P: Program> Machine<'a, P> {
                 self.reschedule_network(&mut schedule);
             }
             Event::CollectiveDue { meeting } => {
-                let members = self.meetings[&meeting].members.clone();
-                for gpu in members {
+                let members = Rc::clone(&self.meetings[&meeting].members);
+                for &gpu in members.iter() {
                     self.delivered_to(meeting, gpu, &mut schedule);
                 }
                 self.reschedule_network(&mut schedule);

@@ -36,7 +36,7 @@ mod meetings;
 use super::{
     At, ExchangePhase, ParallelGrid, SampledSteps, Step, StepMeeting, StepPlanner, Totals,
 };
-use crate::base::units::GpuId;
+use crate::base::units::{GpuId, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::execution::program::{
     After, Command, Contention, Fill, Meeting, MeetingId, Program, Stream, Work,
@@ -61,6 +61,8 @@ pub struct Forward<'a> {
     last_product: Option<f64>,
     /// Steps that are simulated in place of all.
     sample: Option<&'a SampledSteps>,
+    /// Memory of a step: after what each part's experts run.
+    arrived: Vec<[Option<After>; 2]>,
 }
 
 /// What a GPU does once the results of a part are back.
@@ -97,6 +99,7 @@ impl<'a> Forward<'a> {
             cut_contention: Contention::NONE,
             last_product: None,
             sample: None,
+            arrived: Vec::new(),
         }
     }
 
@@ -301,14 +304,15 @@ impl Program for Forward<'_> {
         let parts = self.grid.overlap.parts();
         let takes_turns = self.grid.overlap == Overlap::TwoBatch;
         let mut received = self.receive(gpu, number, streams);
-        let mut arrived = Vec::with_capacity(parts as usize);
+        let mut arrived = std::mem::take(&mut self.arrived);
         for part in 0..parts {
             self.close(gpu, part, false, streams);
             arrived.push(self.open(gpu, (number, part), received.take(), streams));
         }
-        for (part, arrived) in (0..parts).zip(arrived) {
+        for (part, arrived) in (0..parts).zip(arrived.drain(..)) {
             self.work(gpu, (number, part), arrived, streams);
         }
+        self.arrived = arrived;
         if takes_turns && !self.ends(number) {
             return true;
         }
@@ -327,6 +331,11 @@ impl Program for Forward<'_> {
     fn meeting(&mut self, meeting: MeetingId) -> Meeting {
         let (group, part_of_step, of) = self.of_meeting(meeting);
         let first = self.grid.gpu(group, 0);
+        if !self.grid.dispatches {
+            // Nothing is sent: members wait for each other alone.
+            let members = (first.0..first.0 + self.grid.group).map(GpuId).collect();
+            return Meeting::Collective { members, time: SimDuration::ZERO };
+        }
         self.in_flight(group, part_of_step).plan.meeting(of, first)
     }
 

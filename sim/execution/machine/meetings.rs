@@ -1,5 +1,7 @@
 //! What several GPUs share: meetings that they join, exchanges that deliver, messages that arrive.
 
+use std::rc::Rc;
+
 use super::gpu::Cause;
 use super::hold::Hold;
 use super::{Carried, Event, Machine, OpenMeeting, Purpose, Released, UnitEnd};
@@ -29,7 +31,7 @@ impl<P: Program> Machine<'_, P> {
         open.joined += 1;
         (open.last_join, open.last_joiner) = (now, gpu);
         let all = open.joined == open.members.len();
-        let members = (all && contends).then(|| open.members.clone());
+        let members = (all && contends).then(|| Rc::clone(&open.members));
         match open.carried {
             Carried::Network(id) => self.join_exchange(now, id, rank),
             Carried::Clock(time) if all => {
@@ -37,7 +39,7 @@ impl<P: Program> Machine<'_, P> {
             }
             Carried::Clock(_) => {}
         }
-        for member in members.into_iter().flatten() {
+        for &member in members.iter().flat_map(|members| members.iter()) {
             self.account(member, now);
             self.gpus[member.index()].begins_to_move(meeting);
         }
@@ -47,12 +49,13 @@ impl<P: Program> Machine<'_, P> {
     fn open(&mut self, meeting: MeetingId, (now, first): (SimTime, GpuId)) {
         let (members, carried) = match self.program.meeting(meeting) {
             Meeting::Exchange(exchange) => {
-                let members = exchange.members().to_vec();
+                let members = exchange.members().into();
                 let id = self.open_exchange(exchange, Purpose::Meeting(meeting));
                 (members, Carried::Network(id))
             }
-            Meeting::Collective { members, time } => (members, Carried::Clock(time)),
+            Meeting::Collective { members, time } => (members.into(), Carried::Clock(time)),
         };
+        let members: Rc<[GpuId]> = members;
         let left = members.len();
         let (last_join, last_joiner) = (now, first);
         let open = OpenMeeting { members, joined: 0, left, last_join, last_joiner, carried };
@@ -125,8 +128,8 @@ impl<P: Program> Machine<'_, P> {
         }
         if left == 0 {
             let members = self.meetings.remove(&meeting).map(|open| open.members);
-            if let Some(group) = self.program.ends_unit(meeting) {
-                self.end_unit(group, &members.unwrap_or_default(), schedule.now());
+            if let (Some(group), Some(members)) = (self.program.ends_unit(meeting), members) {
+                self.end_unit(group, &members, schedule.now());
             }
             self.program.adjourned(meeting);
         }

@@ -78,6 +78,10 @@ pub(super) fn rows_of(
     for expert in 0..ffn {
         let id = ExpertId(expert as u32);
         let hosts = placement.hosts(id);
+        if let [host] = hosts {
+            rows[*host as usize].push(counts.computed_of_all(expert));
+            continue;
+        }
         hosts.iter().for_each(|&host| rows[host as usize].push(0));
         for from in 0..counts.gpus() {
             for (host, share) in placement.shares(id, from, counts.computed(from, expert)) {

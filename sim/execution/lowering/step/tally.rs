@@ -9,17 +9,16 @@ use crate::workload::Workload;
 pub(super) fn tally(workload: &Workload, counts: &Counts, dispatch: &Dispatch) -> Totals {
     let ffn = workload.model.experts.ffn as usize;
     let mut totals = Totals::default();
+    let sum = |cells: &[u32]| cells.iter().map(|&slots| u64::from(slots)).sum::<u64>();
     for gpu in 0..counts.gpus() {
-        for expert in 0..counts.experts() {
-            let (kept, dropped) = (counts.kept(gpu, expert), counts.dropped(gpu, expert));
-            let chosen = u64::from(kept) + u64::from(dropped);
-            if expert < ffn {
-                totals.ffn_slots += chosen;
-                totals.padded_rows += u64::from(counts.computed(gpu, expert) - kept);
-            } else {
-                totals.zero_computation_slots += chosen;
-            }
-            totals.dropped_slots += u64::from(dropped);
+        let (kept, dropped) = (counts.kept_by(gpu), counts.dropped_by(gpu));
+        let kept_of_ffn = sum(&kept[..ffn]);
+        totals.ffn_slots += kept_of_ffn + sum(&dropped[..ffn]);
+        totals.zero_computation_slots += sum(&kept[ffn..]) + sum(&dropped[ffn..]);
+        totals.dropped_slots += sum(dropped);
+        if counts.is_padded() {
+            let computed = |expert| u64::from(counts.computed(gpu, expert));
+            totals.padded_rows += (0..ffn).map(computed).sum::<u64>() - kept_of_ffn;
         }
     }
     totals.dropped_weight += counts.lost_weight();
