@@ -66,7 +66,7 @@ use choosing::{exponentials, groups, inclusion, pick, sample};
 pub use counts::Counts;
 use draw::{Counting, Draw};
 pub use fitting::{domains, fit, judge, statistics, summary};
-use law::{CommonScores, Law, Walk};
+use law::{Kept, Law, Walk};
 use layer::Layer;
 pub use layer::ffn_share;
 use limit::Limits;
@@ -102,8 +102,9 @@ pub struct Gate {
     limits: Option<Limits>,
     replay: Option<Replay>,
     keeps_tokens: bool,
-    /// Of steps of decoding, where they are carried from one to the next.
-    common_scores: CommonScores,
+    /// Of steps of decoding, where scores are carried from one to the next: scores that layers have in common, and
+    /// mean times of arrival.
+    kept: [Kept; 2],
 }
 
 impl Gate {
@@ -168,7 +169,7 @@ impl Gate {
             limits,
             replay: None,
             keeps_tokens: false,
-            common_scores: CommonScores::default(),
+            kept: Default::default(),
         };
         if matches!(gate.scheme, Scheme::TopP { .. }) {
             for layer in 0..gate.layers.len() {
@@ -210,17 +211,16 @@ impl Gate {
         let (total, most) = (counts.experts(), counts.most_slots());
         let (mut draw, mut lost) = (Draw::new(self, round, micro_batch), None);
         if self.scheme == Scheme::ExpertChoice {
-            if self.exact {
-                rules::expert_choice_tokens(&mut draw, gpus.start, &mut counts);
-            } else {
-                rules::expert_choice_counts(&mut draw, gpus.start, &mut counts);
-            }
+            let by =
+                if self.exact { rules::expert_choice_tokens } else { rules::expert_choice_counts };
+            by(&mut draw, gpus.start, &mut counts);
             return counts;
         }
         // Where tokens have different numbers of slots, counts alone are kept.
         let keeps = self.keeps_tokens && !matches!(self.scheme, Scheme::TopP { .. });
         let mut drawn = (keeps && (self.exact || self.replay.is_some())).then(Vec::new);
-        for (at, gpu) in gpus.enumerate() {
+        let abreast = draw.counts_abreast(gpus.clone(), &mut counts);
+        for (at, gpu) in gpus.filter(|_| !abreast).enumerate() {
             draw.seek(gpu);
             let chosen = &mut counts.kept[at * total..][..total];
             let tokens = &mut counts.tokens[at * (most + 1)..][..=most];

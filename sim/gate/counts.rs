@@ -177,6 +177,21 @@ impl Counts {
         self.padded.as_ref().map_or_else(|| self.kept(gpu, expert), |padded| padded[expert])
     }
 
+    /// Rows that `expert` computes for tokens of all GPUs.
+    #[must_use]
+    pub fn computed_of_all(&self, expert: usize) -> u32 {
+        match &self.padded {
+            Some(padded) => padded[expert] * self.gpus() as u32,
+            None => self.kept.iter().skip(expert).step_by(self.experts).sum(),
+        }
+    }
+
+    /// Whether experts compute a fixed number of slots, unused ones among them.
+    #[must_use]
+    pub const fn is_padded(&self) -> bool {
+        self.padded.is_some()
+    }
+
     /// Tokens on `gpu` that chose exactly `ffn_slots` FFN experts, dropped ones included.
     #[must_use]
     pub fn tokens_with(&self, gpu: usize, ffn_slots: usize) -> u32 {

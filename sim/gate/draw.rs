@@ -1,6 +1,8 @@
 //! The streams and scratch space of one layer and micro-batch, and counts drawn without tokens.
 
+mod abreast;
 mod pooled;
+mod seeking;
 mod stepped;
 
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +17,7 @@ use super::sequences::{Cursor, Rates};
 use super::{Gate, groups, inclusion, sample};
 use crate::workload::{Persistence, Scheme};
 
+use seeking::{Batch, Seeking};
 pub(super) use stepped::Counting;
 
 /// Words of random numbers that one GPU may use of a stream; 2¹⁶ GPUs fit the 2⁶⁸ words of ChaCha.
@@ -47,36 +50,15 @@ pub(super) struct Draw<'a> {
     scores: Vec<f32>,
 }
 
-/// A stream whose place is taken only where it is read: moving there makes new numbers.
-pub(super) struct Seeking {
-    rng: ChaCha8Rng,
-    ahead: Option<u128>,
-}
-
-impl Seeking {
-    const fn new(rng: ChaCha8Rng) -> Self {
-        Self { rng, ahead: None }
-    }
-
-    /// The stream at its place.
-    pub(super) fn here(&mut self) -> &mut ChaCha8Rng {
-        if let Some(word) = self.ahead.take() {
-            self.rng.set_word_pos(word);
-        }
-        &mut self.rng
-    }
-}
-
 impl<'a> Draw<'a> {
     pub(super) fn new(gate: &'a Gate, layer: u32, micro_batch: u32) -> Self {
         let sequences = gate.sequences.as_ref();
         let sequences = sequences.map(|of| of.cursor(gate.streams, layer, micro_batch));
-        let mut draw = Self::at(gate, layer, &format!("micro_batch={micro_batch}"), sequences);
-        if gate.carries_scores(layer) {
-            draw.step = Some(micro_batch);
-            draw.ffn = gate.streams.named(&format!("gate/ffn/layer={layer}/steps"));
-            draw.common = Seeking::new(gate.streams.named("gate/common/steps"));
-        }
+        let carries = gate.carries_scores(layer);
+        let batch = Batch::Numbered(micro_batch);
+        let of_tokens = if carries { Batch::Steps } else { batch };
+        let mut draw = Self::at(gate, layer, [of_tokens, batch], sequences);
+        draw.step = carries.then_some(micro_batch);
         draw
     }
 
@@ -84,18 +66,22 @@ impl<'a> Draw<'a> {
     fn of_pool(gate: &'a Gate, layer: u32) -> Self {
         let sequences = gate.sequences.as_ref();
         let sequences = sequences.map(|of| of.cursor_of_pool(gate.streams, layer));
-        Self::at(gate, layer, "pool", sequences)
+        Self::at(gate, layer, [Batch::Pool; 2], sequences)
     }
 
-    fn at(gate: &'a Gate, layer: u32, batch: &str, sequences: Option<Cursor<'a>>) -> Self {
-        let named = |what: &str| gate.streams.named(&format!("gate/{what}/layer={layer}/{batch}"));
+    fn at(
+        gate: &'a Gate,
+        layer: u32,
+        [of_tokens, batch]: [Batch; 2],
+        sequences: Option<Cursor<'a>>,
+    ) -> Self {
         Self {
             gate,
             layer: &gate.layers[layer as usize],
             layer_number: layer,
-            ffn: named("ffn"),
-            others: Seeking::new(named("others")),
-            common: Seeking::new(gate.streams.named(&format!("gate/common/{batch}"))),
+            ffn: gate.streams.named(&format!("gate/ffn/layer={layer}/{of_tokens}")),
+            others: Seeking::new(gate.streams, Some(layer), batch),
+            common: Seeking::new(gate.streams, None, of_tokens),
             sequences,
             persistence: gate.persistence_of(layer),
             step: None,

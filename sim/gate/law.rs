@@ -47,7 +47,7 @@ pub(super) mod steps;
 mod walk;
 
 pub(super) use latents::Drawn;
-pub(super) use steps::CommonScores;
+pub(super) use steps::Kept;
 pub(super) use walk::{Walk, exponential_of};
 
 /// Words of random numbers that one sequence may use of a layer's stream.

@@ -87,12 +87,13 @@ impl Limits {
         let experts = counts.experts;
         let rows = counts.dropped.chunks_exact_mut(experts);
         for (kept, dropped) in counts.kept.chunks_exact_mut(experts).zip(rows) {
-            for (expert, &limit) in self.slots.iter().enumerate() {
-                let chosen = kept[expert];
+            let cells = kept.iter_mut().zip(dropped).zip(&self.slots);
+            for (expert, ((kept, dropped), &limit)) in cells.enumerate() {
+                let chosen = *kept;
                 if chosen <= limit {
                     continue;
                 }
-                (kept[expert], dropped[expert]) = (limit, chosen - limit);
+                (*kept, *dropped) = (limit, chosen - limit);
                 let sums = self.weights[number as usize].get_or_init(|| self.sums(number, layer));
                 counts.lost_weight += self.lost(&sums[expert], chosen, chosen - limit);
             }

@@ -300,6 +300,11 @@ pub(super) struct Rates {
 }
 
 impl Cursor<'_> {
+    /// Whether sequences like other experts in another micro-batch.
+    pub(super) const fn drifts(&self) -> bool {
+        self.of.drift > 0.0
+    }
+
     /// Tokens of a sequence in the batch.
     pub(super) const fn tokens_of_sequence(&self) -> u32 {
         self.of.sequence_tokens

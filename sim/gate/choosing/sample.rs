@@ -27,6 +27,12 @@ use crate::workload::Scoring;
 /// what the correction leaves out is of order skewness², under 2 % of a standard deviation.
 const NORMAL_FROM: f64 = 16.0;
 
+/// Rounds in which c is solved for.
+pub(in crate::gate) const ROUNDS: usize = 4;
+
+/// Tokens that are expected of a class that has none but for rounding.
+const NEVER: f64 = 1e-11;
+
 /// Means and variances of counts, summed over tokens of one or several kinds.
 #[derive(Clone, Debug, Default)]
 pub(in crate::gate) struct Expected {
@@ -87,7 +93,7 @@ impl Expected {
     }
 
     /// Means, and the c of (1) that their variances ask for.
-    fn mean_and_spread(&mut self) -> (&[f64], &[f64]) {
+    pub(in crate::gate) fn mean_and_spread(&mut self) -> (&[f64], &[f64]) {
         if self.spread.len() != self.variance.len() {
             spreads(&self.variance, &mut self.spread);
         }
@@ -122,9 +128,22 @@ pub(in crate::gate) fn counts_with_sum(
     expected: &mut Expected,
     out: &mut [u32],
 ) {
+    counts_of(rng, trials, total, expected.mean_and_spread(), out);
+}
+
+/// The same of these means and their c of (1).
+///
+/// # Panics
+/// As [`counts_with_sum`].
+pub(in crate::gate) fn counts_of(
+    rng: &mut ChaCha8Rng,
+    trials: u32,
+    total: u64,
+    (mean, spread): (&[f64], &[f64]),
+    out: &mut [u32],
+) {
     let room = u64::from(trials) * out.len() as u64;
     assert!(total <= room, "{total} slots of {trials} tokens over {} experts", out.len());
-    let (mean, spread) = expected.mean_and_spread();
     let mut sum = 0;
     for ((n, &mean), &c) in out.iter_mut().zip(mean).zip(spread) {
         *n = one_count(rng, trials, mean, c);
@@ -139,7 +158,7 @@ fn spreads(variance: &[f64], spread: &mut Vec<f64>) {
     spread.extend_from_slice(variance);
     // Converges by a factor of about the largest c_i/Σc a round. That ratio cannot pass one half
     // in a design of fixed size with negative correlations; the floor keeps others finite.
-    for _ in 0..4 {
+    for _ in 0..ROUNDS {
         let sum: f64 = spread.iter().sum();
         if sum <= 0.0 {
             break;
@@ -216,7 +235,13 @@ pub(in crate::gate) fn multinomial(rng: &mut ChaCha8Rng, trials: u32, p: &[f64],
             break;
         }
         let chance = if mass > 0.0 { (p / mass).clamp(0.0, 1.0) } else { 0.0 };
-        let drawn = Binomial::new(left, chance).map_or(0, |law| law.sample(rng));
+        let drawn = if chance < 1.0 && left as f64 * (1.0 - chance) < NEVER {
+            // Rounding left a chance of others: a draw by inversion takes a number and gives them nothing.
+            let _: f64 = rng.random();
+            left
+        } else {
+            Binomial::new(left, chance).map_or(0, |law| law.sample(rng))
+        };
         *n = drawn as u32;
         left -= drawn;
         mass -= p;
@@ -289,5 +314,26 @@ impl Race {
     /// The experts that the last race chose, first to last.
     pub(in crate::gate) fn winners(&self) -> impl Iterator<Item = usize> {
         self.first.iter().map(|&(_, i)| i)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::streams::Streams;
+
+    /// As by the law itself, number by number, where rounding leaves others a chance.
+    #[test]
+    fn the_last_class_takes_the_rest_and_a_number() {
+        let [mut rng, mut by_law] = [(); 2].map(|()| Streams::new(1).named("rest"));
+        for p in [[0.3, 0.7 - 3e-16], [0.5, 0.5], [0.1, 0.9 - 1e-15]] {
+            let mut out = [0; 2];
+            multinomial(&mut rng, 1_000, &p, &mut out);
+            let first = Binomial::new(1_000, p[0]).unwrap().sample(&mut by_law);
+            let chance = (p[1] / (1.0 - p[0])).clamp(0.0, 1.0);
+            let rest = Binomial::new(1_000 - first, chance).unwrap().sample(&mut by_law);
+            assert_eq!(out.map(u64::from), [first, rest]);
+            assert_eq!(rng.get_word_pos(), by_law.get_word_pos(), "{p:?}");
+        }
     }
 }

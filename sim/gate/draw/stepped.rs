@@ -1,11 +1,14 @@
 //! Tokens of a step of decoding, one of each sequence, where scores are carried from step to step: all sequences of a
 //! GPU at once, by when each expert arrives for each.
 
+use std::sync::Arc;
+
 use super::Draw;
 use crate::gate::choosing::groups::GroupRule;
 use crate::gate::choosing::normals::waits;
 use crate::gate::law::steps;
 use crate::gate::sample::Race;
+use crate::gate::sequences::Cursor;
 use crate::gate::{Gate, Scheme};
 
 /// Where a GPU's tokens are counted.
@@ -91,7 +94,7 @@ impl Draw<'_> {
         steps::draw(law, step, &mut self.ffn, (cells, times));
         if law.depth > 0.0 {
             let place = (step, self.gpu);
-            let common = gate.common_scores.of(law, place, cells, || self.common.here().clone());
+            let common = gate.kept[0].scores(law, place, cells, || self.common.here().clone());
             let ranks = self.ranks();
             let [own, shared] = [1.0 - law.depth, law.depth].map(|share| share.sqrt() as f32);
             let rows = times.chunks_exact_mut(experts).zip(common.chunks_exact(experts));
@@ -115,12 +118,31 @@ impl Draw<'_> {
             return;
         }
         let ffn = gate.experts.ffn as usize;
-        for (times, (sequence, _)) in times.chunks_exact_mut(experts).zip(of_sequences) {
-            let (means, slower) = (self.mean_times_of(sequence), self.slower());
-            for (expert, (time, mean)) in times.iter_mut().zip(&means).enumerate() {
-                *time *= (if expert < ffn { *mean } else { mean * slower }) as f32;
-            }
+        let means = self.step_means(&of_sequences);
+        for (times, means) in times.chunks_exact_mut(experts).zip(means.chunks_exact(experts)) {
+            let slower = self.slower() as f32;
+            times.iter_mut().zip(means).for_each(|(time, mean)| *time *= mean);
+            times[ffn..].iter_mut().for_each(|time| *time *= slower);
         }
+    }
+
+    /// Mean times of arrival of experts for the tokens of these sequences, `[sequence × expert]`: the same at every step,
+    /// but where sequences drift.
+    fn step_means(&mut self, sequences: &[(usize, u32)]) -> Arc<Vec<f32>> {
+        let (gate, place) = (self.gate, [self.layer_number.into(), self.gpu as u64, 0, 0]);
+        let drifts = self.sequences.as_ref().is_some_and(Cursor::drifts);
+        let experts = gate.experts.total() as usize;
+        let mut draw = || {
+            let mut means = Vec::with_capacity(sequences.len() * experts);
+            for (sequence, _) in sequences {
+                means.extend(self.mean_times_of(*sequence).iter().map(|mean| *mean as f32));
+            }
+            means
+        };
+        if drifts {
+            return Arc::new(draw());
+        }
+        gate.kept[1].of(place, sequences.len() * experts, draw)
     }
 
     /// The place of each expert of the layer, the most popular first.

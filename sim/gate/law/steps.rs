@@ -1,7 +1,8 @@
 //! Scores of all sequences of a GPU at a step of decoding, each step a token of each sequence: the law of `walk`, drawn
 //! for all cells at once.
 //!
-//! Scores that all layers have in common are drawn when the first layer asks for them, and kept.
+//! Scores that all layers have in common are drawn when the first layer asks for them, and kept; so is what a layer's
+//! sequences like, for the next step.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,39 +15,51 @@ use super::walk::{STEP_BITS, memory};
 use crate::gate::choosing::normals::mix_in;
 use crate::workload::Persistence;
 
-/// Scores in common that are kept, of all GPUs and steps: 32 MB.
+/// Cells that are kept, of all GPUs: 32 MB.
 const MOST_KEPT: usize = 1 << 23;
 
-/// Of a step and GPU, by how scores persist: b and φ, bit by bit.
-type Key = (u32, usize, [u64; 2]);
+/// Cells by what decides them.
+type Known = BTreeMap<[u64; 4], Arc<Vec<f32>>>;
 
-/// Scores that layers have in common, by GPU and step.
+/// What was drawn of a GPU's sequences and experts and is asked for again.
 #[derive(Clone, Debug, Default)]
-pub(in crate::gate) struct CommonScores(Arc<Mutex<BTreeMap<Key, Arc<Vec<f32>>>>>);
+pub(in crate::gate) struct Kept(Arc<Mutex<Known>>);
 
-impl CommonScores {
-    /// Those of a GPU at a step: of so many cells, drawn from the GPU's place in `rng` if nobody has asked before.
+impl Kept {
+    /// So many cells of this key, drawn if nobody has asked before or room had to be made since.
     pub(in crate::gate) fn of(
+        &self,
+        key: [u64; 4],
+        cells: usize,
+        draw: impl FnOnce() -> Vec<f32>,
+    ) -> Arc<Vec<f32>> {
+        // A thread that panicked has not left cells half drawn.
+        let held = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = held().get(&key).filter(|known| known.len() == cells) {
+            return Arc::clone(known);
+        }
+        let (drawn, mut known) = (Arc::new(draw()), held());
+        if (known.len() + 1) * cells > MOST_KEPT {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&drawn));
+        drawn
+    }
+
+    /// Scores that layers have in common on a GPU at a step, from the GPU's place in `rng`.
+    pub(in crate::gate) fn scores(
         &self,
         law: Persistence,
         (step, gpu): (u32, usize),
         cells: usize,
         rng: impl FnOnce() -> ChaCha8Rng,
     ) -> Arc<Vec<f32>> {
-        let key = (step, gpu, [law.share, law.decay].map(f64::to_bits));
-        // A thread that panicked has not left scores half drawn.
-        let held = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = held().get(&key).filter(|known| known.len() == cells) {
-            return Arc::clone(known);
-        }
-        let mut drawn = vec![];
-        draw(law, step, &mut rng(), (cells, &mut drawn));
-        let (drawn, mut known) = (Arc::new(drawn), held());
-        if (known.len() + 1) * cells > MOST_KEPT {
-            known.clear();
-        }
-        known.insert(key, Arc::clone(&drawn));
-        drawn
+        let [share, decay] = [law.share, law.decay].map(f64::to_bits);
+        self.of([step.into(), gpu as u64, share, decay], cells, || {
+            let mut drawn = vec![];
+            draw(law, step, &mut rng(), (cells, &mut drawn));
+            drawn
+        })
     }
 }
 
@@ -122,14 +135,14 @@ mod tests {
 
     #[test]
     fn scores_in_common_are_those_of_their_step_and_gpu() {
-        let common = CommonScores::default();
+        let common = Kept::default();
         let of = |step, gpu: usize| {
             let rng = || {
                 let mut rng = Streams::new(3).named("steps");
                 rng.set_word_pos((gpu as u128) << 52);
                 rng
             };
-            common.of(LAW, (step, gpu), CELLS, rng)
+            common.scores(LAW, (step, gpu), CELLS, rng)
         };
         assert_eq!(*of(20, 7), drawn(20));
         assert_ne!(of(20, 7), of(20, 8));
