@@ -160,7 +160,8 @@ impl Journal {
         lock(&file, &path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(unread)?;
-        if Head::of(shape).line().starts_with(&bytes) {
+        let head = Head::of(shape).line();
+        if bytes.len() < head.len() && head.starts_with(&bytes) {
             // Killed before the first line was whole: nothing is lost by starting again.
             file.cut(0).map_err(unwritten)?;
             return Ok((Self::begin(path, file, shape)?, Finished::new()));

@@ -42,6 +42,12 @@ impl Side {
         let seconds = seconds(table, &format!("{op}_transmit_us"))?;
         Ok(Self { seconds, notify: Some(notify), sms: Some(sms) })
     }
+
+    /// Transmission and, where it is known, exchange of metadata.
+    fn time(&self, row: usize) -> Cell<f64> {
+        let notify = self.notify.as_ref().and_then(|us| us[row]).filter(|us| us.is_finite());
+        Ok(self.seconds[row]? + notify.unwrap_or(0.0).max(0.0) * 1e-6)
+    }
 }
 
 /// Bytes of a number where none travel: a positive stand-in.
@@ -68,8 +74,6 @@ impl ExchangeRow {
         // A table's row is a dispatch and a combine: both are usable, or neither is used.
         let found = collect(table, |row| {
             let side = |(op, bytes, side): &(&str, f64, Side)| {
-                let notify =
-                    side.notify.as_ref().and_then(|us| us[row]).filter(|us| us.is_finite());
                 let shape = ExchangeShape {
                     groups: groups[row]?,
                     hidden: hidden[row]?,
@@ -84,7 +88,7 @@ impl ExchangeRow {
                     bytes: *bytes,
                     shape,
                     tokens: tokens[row]?,
-                    seconds: side.seconds[row]? + notify.unwrap_or(0.0).max(0.0) * 1e-6,
+                    seconds: side.time(row)?,
                     kernel_s: None,
                 })
             };
