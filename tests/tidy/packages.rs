@@ -107,3 +107,19 @@ fn packages_hold_nothing_else_and_are_small() {
         assert!(bytes > 100_000 && bytes < most << 20, "{package}: {bytes} bytes are packed");
     }
 }
+
+/// The Python package takes over what a release build of the command line has built, which cargo does where both build a package
+/// alike.
+#[test]
+fn python_builds_packages_as_the_command_line_does() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of ours");
+    let release = |path: &str| {
+        let manifest: toml::Table = read(path).parse().expect("TOML");
+        manifest["profile"]["release"]["package"].as_table().expect("packages").clone()
+    };
+    let (own, python) = (release("Cargo.toml"), release("python/Cargo.toml"));
+    let locked = read("python/Cargo.lock");
+    let shared = |name: &str| locked.contains(&format!("name = \"{name}\"\n"));
+    let shared: toml::Table = own.into_iter().filter(|(name, _)| shared(name)).collect();
+    assert_eq!(python, shared);
+}
