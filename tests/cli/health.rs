@@ -122,7 +122,8 @@ fn a_sick_link_slows_what_crosses_it_under_every_engine() {
 #[test]
 fn commands_name_sick_links_and_what_does_not_cross_them() {
     let here = here("health-said");
-    let sick = ["--set", "topology.health.nic3:leaf3=0.2"];
+    let few = ["--set", "workload.batch.micro_batches=1"];
+    let sick = [&["--set", "topology.health.nic3:leaf3=0.2"][..], &few].concat();
     let words = "links in poor health: nic3:leaf3 at 20 % of its bandwidth";
     let commands: [&[&str]; 5] = [
         &["run", "s.toml"],

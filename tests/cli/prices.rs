@@ -87,7 +87,8 @@ fn moesim(args: &[&str]) -> (bool, String) {
 /// Made-up GPUs are compared a GPU, but not a dollar: the message says what to write where.
 #[test]
 fn unknown_prices_are_refused_with_a_remedy() {
-    let quick = ["--seeds", "0..1", "--no-calibration-error"];
+    let few = ["--set", "workload.batch.micro_batches=1"];
+    let quick = [&["--seeds", "0..1", "--no-calibration-error"][..], &few].concat();
     let compare = |equal| {
         let named = ["compare", "two-tier-8=h100-sxm", "h100-4x8-rail", "--equal", equal];
         moesim(&[&named[..], &quick[..]].concat())
@@ -108,8 +109,9 @@ fn unknown_prices_are_refused_with_a_remedy() {
 fn clusters_are_compared_at_equal_cost_and_power() {
     for equal in ["cost", "power"] {
         let named = ["compare", "h100-4x8-rail", "gb200-nvl72", "--equal", equal];
-        let (done, said) =
-            moesim(&[&named[..], &["--seeds", "0..1", "--no-calibration-error"]].concat());
+        let few = ["--set", "workload.batch.micro_batches=1"];
+        let quick = ["--seeds", "0..1", "--no-calibration-error"];
+        let (done, said) = moesim(&[&named[..], &quick, &few].concat());
         assert!(done, "{said}");
         let row = |name: &str| {
             let of_costs = said.lines().skip_while(|line| !line.starts_with("by the price book"));

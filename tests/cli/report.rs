@@ -126,13 +126,13 @@ fn every_result_has_a_page_that_says_what_was_asked_and_answered() {
         words.iter().for_each(|words| assert!(html.contains(words), "{args:?}: {words}"));
         assert!(html.contains("How to make it again"), "{args:?}");
     };
-    let two = ["--seeds", "0..2"];
+    let two = ["--seeds", "0..2", "--set", "workload.batch.micro_batches=1"];
     let pair = [&["compare", "a100-4x8", "h100-4x8-rail"], &two[..]].concat();
     said(&pair, &["Which cluster gives moepp-1b", "h100-4x8-rail gives the most: ", "What binds"]);
     let plan = [&["plan", "a100-4x8", "--layer-ms", "1.5"], &two[..]].concat();
     said(&plan, &["Which τ meets", "Pareto front", "Candidates"]);
     let sizes = ["--ep", "4,8", "--tp", "1", "--pp", "1", "--tokens", "1024"];
-    let layouts = [&["layouts", "a100-4x8", "--seeds", "0..1"], &sizes[..]].concat();
+    let layouts = [&["layouts", "a100-4x8"], &two[..], &sizes[..]].concat();
     said(&layouts, &["Which layout of moepp-1b", "best for throughput", "Layouts that none beats"]);
     let advise = [&["advise", "mixtral-8x7b", "--topology", "h100-4x8-rail"], &two[..]].concat();
     said(&advise, &["Does mixtral-8x7b as MoE++", "Gain over τ", "Where the verdict turns"]);

@@ -69,7 +69,8 @@ fn runs_read_back_whatever_is_counted() {
 #[test]
 fn runs_with_calibration_error_read_back() {
     let set = ["--set", "calibration_uncertainty=true", "--set", "seeds=0..3"];
-    let result = read_back(&[&["run", "paper"][..], &set].concat(), StudyResult::write_text);
+    let few = ["--set", "workload.batch.micro_batches=1"];
+    let result = read_back(&[&["run", "paper"][..], &set, &few].concat(), StudyResult::write_text);
     assert!(result.results.iter().all(|row| row.time.predicted.low.is_some()));
 }
 
@@ -92,8 +93,9 @@ fn advice_reads_back_whatever_is_counted() {
     for counted in ["experts", "model-forward", "training-step"] {
         let counted = ["--counted", counted, "--set", "workload.batch.micro_batches=1"];
         let phase = ["--set", "workload.batch.phase=training", "--allow-oom", "--seeds", "0..2"];
+        let few = ["--set", "workload.model.layers=4"];
         let asked = ["advise", "moe-1b", "--topology", "a100-4x8"];
-        read_back(&[&asked[..], &counted, &phase].concat(), AdviceResult::write_text);
+        read_back(&[&asked[..], &counted, &phase, &few].concat(), AdviceResult::write_text);
     }
 }
 
