@@ -187,13 +187,7 @@ impl<'a> Ask<'a> {
     fn named(&self, library: ExchangeLibrary) -> Result<ExchangeLibrary, Unavailable> {
         let word = library.word();
         if !self.has(library) {
-            return Err(Unavailable {
-                found: format!(
-                    "exchange.library = \"{word}\", of which the profile `{}` has no measurements",
-                    self.profile.name
-                ),
-                help: format!("it has {}; or name another profile", self.available().join(", ")),
-            });
+            return Err(self.unmeasured(library));
         }
         let domain = matches!(library, NVLINK_ONE | NVLINK_TWO);
         let per_node = self.per_node();
@@ -220,6 +214,19 @@ impl<'a> Ask<'a> {
             });
         }
         Ok(library)
+    }
+
+    fn unmeasured(&self, library: ExchangeLibrary) -> Unavailable {
+        let (word, name) = (library.word(), &self.profile.name);
+        let between = library == ExchangeLibrary::HybridEp
+            && self.profile.exchanges.contains_key("hybrid_ep/dispatch");
+        let within = if between { " within one NVLink domain, as groups lie here" } else { "" };
+        Unavailable {
+            found: format!(
+                "exchange.library = \"{word}\", of which the profile `{name}` has no measurements{within}"
+            ),
+            help: format!("it has {}; or name another profile", self.available().join(", ")),
+        }
     }
 
     fn available(&self) -> Vec<String> {
