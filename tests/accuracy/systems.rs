@@ -76,7 +76,7 @@ fn rows_whose_notes_say_so_are_not_judged() {
 #[test]
 fn unknown_cells_are_reasons() {
     let known = megatron_layer();
-    let changes: [(&str, Change); 16] = [
+    let changes: [(&str, Change); 18] = [
         ("no profile of the GPU `Z9`", |row| row.gpu = "Z9".into()),
         ("the GPU is not stated", |row| row.gpu.clear()),
         ("timings in int3", |row| row.dtype_compute = "int3".into()),
@@ -95,6 +95,8 @@ fn unknown_cells_are_reasons() {
         ("value is `many`", |row| row.value = "many".into()),
         ("the unit `parsec`", |row| row.unit = "parsec".into()),
         ("tensor parallelism", |row| row.tp = "8".into()),
+        ("operations is `some`", |row| row.operations = "some".into()),
+        ("timings in fp6", |row| row.attention = "fp6".into()),
     ];
     let expected: BTreeMap<usize, &str> =
         changes.iter().enumerate().map(|(at, (reason, _))| (at + 1, *reason)).collect();

@@ -136,12 +136,27 @@ pub(super) fn of(stated: &Row) -> Result<Plan, String> {
     let counted = training::counted(question.what).unwrap_or(alone);
     let scenario = scenario_of(row, hardware.profile, counted);
     let files = files_of(row, scenario.clone(), &hardware.topology, model.workload.clone());
-    let counts_layers_alone = row.operations.trim() == "layers";
+    let counts_layers_alone = counts_layers_alone(row, &mut notes)?;
     let mut plan = Plan { question, per, notes, open, counts_layers_alone, files };
     if question.what == What::Training && stated.recompute.trim().is_empty() {
         plan.recompute_to_fit(row, &scenario, (&hardware.topology, model.workload));
     }
     Ok(plan)
+}
+
+/// Whether a source's operations are those of the products of layers alone.
+fn counts_layers_alone(row: &Row, notes: &mut Vec<String>) -> Result<bool, String> {
+    match row.operations.trim() {
+        "" => Ok(false),
+        "layers" => {
+            notes.push(
+                "TFLOP/s count the products of layers alone, neither scores nor the output"
+                    .to_owned(),
+            );
+            Ok(true)
+        }
+        other => Err(format!("operations is `{other}`: only \"layers\" is known, or nothing")),
+    }
 }
 
 /// GPUs that products are cut over, those of experts too where a row has no expert parallelism beside it, as serving

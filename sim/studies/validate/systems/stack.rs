@@ -102,7 +102,8 @@ pub(super) fn of(row: &Row, gpus: u32) -> Result<Stack, String> {
     let sms = count_before(&row.dispatcher, "SMs")
         .filter(|_| matches!(library, Library::Normal | Library::Hybrid));
     let words = format!("{} {}", row.note, row.dtype_compute);
-    let fp8_attention = row.attention.trim() == "fp8"
+    let stated = dtype("attention", &row.attention)?;
+    let fp8_attention = stated == Some("fp8")
         || has_any(&words, &["fp8 mla", "fa3-fp8", "fp8 attention", "fp8 kv"]);
     if fp8_attention {
         notes.push("attention and its cache in fp8".to_owned());

@@ -100,7 +100,7 @@ pub(super) fn of(row: &Row, ranks: u32) -> Result<Step, String> {
     }
     let training = training_table(row, (pp, micro_batches), &mut notes)?;
     let open = notes.len() as u32;
-    let host = host_table(row, &mut notes);
+    let host = host_table(row, &mut notes)?;
     let tokens_per_gpu = f64::from(gbs) * f64::from(seq) / f64::from(gpus);
     Ok(Step { gpus, layout, training, host, micro_batches, tokens_per_gpu, notes, open })
 }
@@ -139,12 +139,15 @@ fn training_table(
 /// What of a step runs as CUDA graphs, by the recipe's or the row's words. Megatron-LM captures nothing unless told, nor do
 /// the recipes of Megatron-Bridge's library (`cuda_graph_impl = "none"`), which others than its vendor start from; what a
 /// release whose performance recipes are not known was told is not known.
-fn graph_of(row: &Row) -> Option<Graph> {
+fn graph_of(row: &Row) -> Result<Option<Graph>, String> {
     let said = format!("{} {}", row.overlap, row.note);
-    match row.graph.trim() {
+    Ok(match row.graph.trim() {
         "step" => Some(Graph::Step),
         "parts" => Some(Graph::Parts),
         "none" => Some(Graph::None),
+        other if !other.is_empty() => {
+            return Err(format!("graph is `{other}`: none, parts or step are known, or nothing"));
+        }
         _ if has_any(&said, &["full cuda graph"]) => Some(Graph::Step),
         _ if has_any(
             &said,
@@ -157,18 +160,18 @@ fn graph_of(row: &Row) -> Option<Graph> {
             let tells = has_any(&row.source, &["nvidia-nemo/megatron-bridge"]);
             (has_any(&row.source, &["megatron"]) && !tells).then_some(Graph::None)
         }
-    }
+    })
 }
 
 /// `[host]`: equation (2).
-fn host_table(row: &Row, notes: &mut Vec<String>) -> Option<Table> {
+fn host_table(row: &Row, notes: &mut Vec<String>) -> Result<Option<Table>, String> {
     let (launched, time) = match graph_of(row)? {
-        Graph::None => ("all kernels", LAUNCH),
-        Graph::Parts => ("kernels of experts", LAUNCH_OF_EXPERTS),
-        Graph::Step => return None,
+        Some(Graph::None) => ("all kernels", LAUNCH),
+        Some(Graph::Parts) => ("kernels of experts", LAUNCH_OF_EXPERTS),
+        Some(Graph::Step) | None => return Ok(None),
     };
     notes.push(format!("the host launches {launched} of a layer one by one: {time} forward"));
-    Some(Table::from_iter([("layer_launch".to_owned(), time.into())]))
+    Ok(Some(Table::from_iter([("layer_launch".to_owned(), time.into())])))
 }
 
 /// Whether forward and backward passes run together, by the row's words.
@@ -315,11 +318,12 @@ mod tests {
             graph_of(&Row { source: source.into(), graph: graph.into(), ..Row::default() })
         };
         let vendor = "NVIDIA-NeMo/Megatron-Bridge docs/performance-summary.md";
-        assert_eq!(of(vendor, ""), None, "its recipe is not known");
-        assert_eq!(of(vendor, "parts"), Some(Graph::Parts));
+        assert_eq!(of(vendor, ""), Ok(None), "its recipe is not known");
+        assert_eq!(of(vendor, "parts"), Ok(Some(Graph::Parts)));
+        assert!(of(vendor, "most").is_err());
         let others = "awslabs/awsome-distributed-ai 3.test_cases/megatron/megatron-bridge";
-        assert_eq!(of(others, ""), Some(Graph::None), "the library's recipe captures nothing");
-        assert_eq!(of("NVIDIA/Megatron-LM", ""), Some(Graph::None));
-        assert_eq!(of("MooreThreads/SimuMax", ""), None);
+        assert_eq!(of(others, ""), Ok(Some(Graph::None)), "the library's recipe captures nothing");
+        assert_eq!(of("NVIDIA/Megatron-LM", ""), Ok(Some(Graph::None)));
+        assert_eq!(of("MooreThreads/SimuMax", ""), Ok(None));
     }
 }
