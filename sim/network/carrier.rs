@@ -259,22 +259,29 @@ impl<'a> Ask<'a> {
             // Domains that NICs join say nothing of what NVLink carries within one.
             ExchangeLibrary::HybridEp => {
                 let one = self.group() <= self.per_node();
-                let known = |fit: &ExchangeFit| !one || fit.priors.contains_key(&1);
-                return plain("hybrid_ep").filter(|both| both.iter().all(|(fit, _)| known(fit)));
+                let within = |fit: &ExchangeFit| !one || fit.priors.contains_key(&1);
+                let (_, dispatch) = self.nearest_format("hybrid_ep/dispatch")?;
+                let both = [dispatch, known.get("hybrid_ep/combine")?];
+                return both.into_iter().all(within).then(|| both.map(|fit| (fit, None)));
             }
             ExchangeLibrary::DeepEpLowLatency => return plain("deepep_ll"),
             ExchangeLibrary::NvlinkOneSided => "NVLinkOneSided",
             ExchangeLibrary::NvlinkTwoSided => "NVLinkTwoSided",
         };
-        // The measured format whose numbers are nearest in size; what is borrowed is said to be.
-        let wanted = format_bytes(self.workload.batch.dispatch_dtype);
-        let prefix = format!("nvlink_domain/alltoall_dispatch/{kernel}/");
-        let formats =
-            known.iter().filter_map(|(name, fit)| Some((name.strip_prefix(&prefix)?, fit)));
-        let far = |fit: &ExchangeFit| (fit.bytes / wanted).ln().abs();
-        let (format, dispatch) = formats.min_by(|a, b| far(a.1).total_cmp(&far(b.1)))?;
+        let dispatches = format!("nvlink_domain/alltoall_dispatch/{kernel}/");
+        let (format, dispatch) = self.nearest_format(&dispatches)?;
         let other = |op: &str| known.get(&format!("nvlink_domain/alltoall_{op}/{kernel}/{format}"));
         Some([(dispatch, other("prepare")), (other("combine")?, None)])
+    }
+
+    /// Of the dispatches whose names begin so, the rest of the name and the fit of the measured format whose numbers
+    /// are nearest in size; what is borrowed is said to be.
+    fn nearest_format(&self, dispatches: &str) -> Option<(&'a str, &'a ExchangeFit)> {
+        let wanted = format_bytes(self.workload.batch.dispatch_dtype);
+        let far = |fit: &ExchangeFit| (fit.bytes / wanted).ln().abs();
+        let known = self.profile.exchanges.iter();
+        let formats = known.filter_map(|(name, fit)| Some((name.strip_prefix(dispatches)?, fit)));
+        formats.min_by(|a, b| far(a.1).total_cmp(&far(b.1)))
     }
 
     fn carrier(&self, library: ExchangeLibrary) -> Carrier {

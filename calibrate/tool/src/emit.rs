@@ -108,9 +108,14 @@ fn exchanges(out: &mut String, profile: &Profile) {
         line(out, "prior = [");
         for (groups, p) in &fit.priors {
             let rate = |bytes_per_sec: f64| format!("{} GB/s", rounded(bytes_per_sec / 1e9));
+            let unreached = if p.unreached == 0.0 {
+                String::new()
+            } else {
+                format!(" unreached = {},", decimal(p.unreached))
+            };
             let row = format!(
                 "  {{ groups = {groups}, alpha = \"{}\", expert = \"{}\", sm_bandwidth = \"{}\", \
-                 bandwidth = \"{}\", fabric = {}, own = {}, local_bandwidth = \"{}\", sharpness = {}, \
+                 bandwidth = \"{}\", fabric = {}, own = {},{unreached} local_bandwidth = \"{}\", sharpness = {}, \
                  slot = \"{}\" }},",
                 in_us(p.alpha_s),
                 in_us(p.expert_s),

@@ -279,9 +279,7 @@ fn hybrid_ep(sheet: &DataSheet, from: &Path) -> Result<BTreeMap<String, Exchange
         }
         _ => (vec![sheet.file], format!("hybrid_ep of {}", sheet.file)),
     };
-    let mut rows = ExchangeRow::of_hybrid_ep(&path, &devices)?;
-    // Products in 8 bits are trained with hidden states that travel in 16.
-    rows.retain(|row| row.bytes > 1.0);
+    let rows = ExchangeRow::of_hybrid_ep(&path, &devices)?;
     Ok(crate::exchange::fit(&rows, &on))
 }
 

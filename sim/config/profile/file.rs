@@ -261,6 +261,8 @@ pub(super) struct ExchangePriorFile {
     pub(super) fabric: Number<1, 1_000>,
     /// Copies of a token that stay, as engines count them.
     pub(super) own: Number<0, 1_000_000>,
+    /// Share of the ranks that a token does not reach which engines pass over all the same; none unless given.
+    pub(super) unreached: Option<Number<0, 1_000>>,
     /// How sharply the larger of its times decides.
     pub(super) sharpness: Factor,
     /// What each slot adds, on one SM.

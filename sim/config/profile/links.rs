@@ -120,6 +120,7 @@ impl ExchangePriorFile {
             bandwidth: self.bandwidth.0.bytes_per_sec(),
             fabric: self.fabric.0,
             own: self.own.0,
+            unreached: self.unreached.as_ref().map_or(0.0, |share| share.0),
             sharpness: self.sharpness.0,
             local_bandwidth: self.local_bandwidth.0.bytes_per_sec(),
             slot_s: self.slot.0.secs(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ExchangeFit, ExchangeShape, Library};
+use super::{ExchangeFit, ExchangeShape, Library, RANKS_OF_NODE};
 use crate::kernels::basis::Support;
 use crate::kernels::evidence::{Evidence, LogErrors};
 
@@ -15,6 +15,12 @@ const WIDER: f64 = 2.0;
 
 /// A fabric that carries more than this share of the NICs' rate is not called congested.
 const UNCONGESTED: f64 = 0.9;
+
+/// Ranks of one NVLink domain that Hybrid-EP was measured with, at most.
+const RANKS_OF_DOMAIN: u32 = 36;
+
+/// Experts on each GPU of every row of Hybrid-EP's table.
+pub(in crate::kernels) const EXPERTS_OF_GPU: u32 = 8;
 
 /// In which way an exchange lies beyond what was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +35,10 @@ pub enum Unseen {
     Fabric(String),
     /// A node with another number of GPUs.
     Ranks(String),
+    /// Another number of experts on each GPU than the one that was measured.
+    Experts(String),
+    /// A size of the model, or a number of SMs, beyond the measured ones.
+    Size(String),
     /// More or fewer tokens than were measured.
     Tokens(String),
 }
@@ -67,41 +77,82 @@ impl ExchangeFit {
             )));
         }
         if let Some([fewest, most]) = self.library.other_ranks(shape) {
-            let known =
-                if fewest == most { fewest.to_string() } else { format!("{fewest} to {most}") };
-            let beyond = format!("{} GPUs per node, measured on {known}", shape.ranks);
+            let beyond =
+                format!("{} GPUs per node, measured on {}", shape.ranks, span(fewest, most));
             found.push(Unseen::Ranks(beyond));
         }
+        found.extend(self.library.other_experts(shape));
+        found.extend(self.sizes_beyond(shape));
         found.extend(self.tokens_beyond(tokens));
         found
+    }
+
+    /// Sizes beyond those that were measured on as many groups, or on groups like these.
+    fn sizes_beyond(&self, shape: ExchangeShape) -> Vec<Unseen> {
+        let sites: Vec<&[u32]> =
+            self.residual.sites().iter().map(|site| site.at.as_slice()).collect();
+        let like = |of: &dyn Fn(u32) -> bool| -> Vec<&[u32]> {
+            sites.iter().copied().filter(|at| of(at[0])).collect()
+        };
+        let own = like(&|groups| groups == shape.groups);
+        let alike = like(&|groups| self.library.alike(groups, shape.groups));
+        let known = [own, alike, sites.clone()].into_iter().find(|of| !of.is_empty());
+        // Where each GPU had as many experts, their number is said with the GPUs'.
+        let experts = self.library.measured_experts().is_none();
+        let sizes = [
+            ("hidden size", 1, shape.hidden, true),
+            ("top-k", 2, shape.top_k, true),
+            ("experts:", 3, shape.experts, experts),
+            ("SMs:", 4, shape.sms, true),
+        ];
+        let known = known.unwrap_or_default();
+        let beyond = |&(word, at, size, counts): &(&str, usize, u32, bool)| {
+            let values = known.iter().map(|site| site[at]);
+            let (fewest, most) = (values.clone().min()?, values.max()?);
+            let outside = counts && !(fewest..=most).contains(&size);
+            let words = || format!("{word} {size}, measured on {}", span(fewest, most));
+            outside.then(|| Unseen::Size(words()))
+        };
+        sizes.iter().filter_map(beyond).collect()
     }
 
     fn tokens_beyond(&self, tokens: u32) -> Option<Unseen> {
         let knots = self.residual.knots();
         let (first, last) = (*knots.first()?, *knots.last()?);
         let beyond = f64::from(tokens) < first || f64::from(tokens) > last;
-        beyond.then(|| Unseen::Tokens(format!("{tokens} tokens, measured on {first} to {last}")))
+        let known = span(first as u32, last as u32);
+        beyond.then(|| Unseen::Tokens(format!("{tokens} tokens, measured on {known}")))
     }
 
     /// How near the exchange is to what was measured, with numbers of this many bytes on the wire.
     #[must_use]
     pub fn support(&self, shape: ExchangeShape, tokens: u32, bytes: f64) -> Support {
-        if let Some(from) = self.evidence.transferred_from() {
-            return Support::Borrowed { from: from.to_owned() };
-        }
-        if (bytes / self.bytes - 1.0).abs() > 1e-9 {
-            let from = format!("the same kernel with {} bytes per number", self.bytes);
-            return Support::Borrowed { from };
-        }
         let unseen = self.unseen(shape, tokens);
         let beyond: Vec<String> = unseen.into_iter().filter_map(Unseen::beyond).collect();
+        let beyond = beyond.join("; ");
+        if let Some(from) = self.borrowed_from(bytes) {
+            // Whose constants they are hides no size beyond those that were measured there.
+            let more = if beyond.is_empty() { beyond } else { format!(", extrapolated: {beyond}") };
+            return Support::Borrowed { from: from + &more };
+        }
         if !beyond.is_empty() {
-            return Support::Extrapolated { beyond: beyond.join("; ") };
+            return Support::Extrapolated { beyond };
         }
         match self.distance(shape) {
             0.0 => Support::Measured,
             distance => Support::Interpolated { distance },
         }
+    }
+
+    /// Whose constants these are, where they are another GPU's or another format's.
+    fn borrowed_from(&self, bytes: f64) -> Option<String> {
+        if let Some(from) = self.evidence.transferred_from() {
+            return Some(from.to_owned());
+        }
+        let own = self.bytes;
+        let s = if own == 1.0 { "" } else { "s" };
+        let other = (bytes / own - 1.0).abs() > 1e-9;
+        other.then(|| format!("the same kernel with {own} byte{s} per number"))
     }
 
     /// Distance to the nearest measured shape in correlation lengths of three doublings.
@@ -185,6 +236,8 @@ impl Unseen {
             | Self::Groups(beyond)
             | Self::Fabric(beyond)
             | Self::Ranks(beyond)
+            | Self::Experts(beyond)
+            | Self::Size(beyond)
             | Self::Tokens(beyond) => Some(beyond),
             Self::Between => None,
         }
@@ -192,9 +245,39 @@ impl Unseen {
 }
 
 impl Library {
+    /// GPUs of one node that the library was measured with, fewest and most; none where groups are GPUs.
+    #[must_use]
+    pub const fn measured_ranks(self) -> Option<[u32; 2]> {
+        match self {
+            Self::DeepEpNormal | Self::DeepEpLowLatency => Some([RANKS_OF_NODE; 2]),
+            Self::HybridEp => Some([RANKS_OF_NODE, RANKS_OF_DOMAIN]),
+            Self::NvlinkDomain => None,
+        }
+    }
+
+    /// Experts of each GPU that the library was measured with, where that was one number.
+    #[must_use]
+    pub const fn measured_experts(self) -> Option<u32> {
+        match self {
+            Self::HybridEp => Some(EXPERTS_OF_GPU),
+            Self::DeepEpNormal | Self::DeepEpLowLatency | Self::NvlinkDomain => None,
+        }
+    }
+
     /// The GPUs of one node that it was measured with, where this exchange has fewer or more.
     fn other_ranks(self, shape: ExchangeShape) -> Option<[u32; 2]> {
         self.measured_ranks().filter(|[fewest, most]| !(*fewest..=*most).contains(&shape.ranks))
+    }
+
+    /// Its experts on each GPU, where this exchange has another number than the one that was measured.
+    fn other_experts(self, shape: ExchangeShape) -> Option<Unseen> {
+        let known = self.measured_experts()?;
+        let gpus = shape.groups.max(1) * shape.ranks.max(1);
+        let each = f64::from(shape.experts) / f64::from(gpus);
+        let words = || {
+            format!("{} experts per GPU, measured on {known} alone", (10.0 * each).round() / 10.0)
+        };
+        (each != f64::from(known)).then(|| Unseen::Experts(words()))
     }
 
     /// What its groups are.
@@ -205,6 +288,11 @@ impl Library {
             Self::NvlinkDomain => "GPUs of a domain",
         }
     }
+}
+
+/// `8 to 36`, or `8 alone`.
+fn span(fewest: u32, most: u32) -> String {
+    if fewest == most { format!("{fewest} alone") } else { format!("{fewest} to {most}") }
 }
 
 /// `1, 2 and 8`.

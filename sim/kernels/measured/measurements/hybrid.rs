@@ -6,13 +6,12 @@ use serde::Deserialize;
 
 use super::ExchangeRow;
 use crate::base::table::TableError;
-use crate::kernels::exchange::{ExchangeShape, Library, distinct_groups};
+use crate::kernels::exchange::{EXPERTS_OF_GPU, ExchangeShape, Library, distinct_groups};
 
-/// What all of it was measured with: tokens of a GPU, numbers of a token, picks, experts of a GPU.
+/// What all of it was measured with: tokens of a GPU, numbers of a token, picks.
 const TOKENS: u32 = 4096;
 const HIDDEN: u32 = 7168;
 const TOP_K: u32 = 8;
-const EXPERTS_OF_GPU: u32 = 8;
 
 /// A line as it is written.
 #[derive(Deserialize)]
@@ -57,13 +56,14 @@ impl Line {
     fn row(&self) -> ExchangeRow {
         let experts = EXPERTS_OF_GPU * self.ranks;
         let reached = if self.nodes > 1 { self.nodes } else { self.ranks };
-        let bytes = if self.format == "fp8" { 1.0 } else { 2.0 };
+        // Dispatch in 8 bits is a family of its own: on few SMs its engines, not links, bind.
+        let (bytes, format) = if self.format == "fp8" { (1.0, "/fp8") } else { (2.0, "") };
         let moved = bytes
             * f64::from(TOKENS)
             * f64::from(HIDDEN)
             * distinct_groups(reached, experts, TOP_K);
         ExchangeRow {
-            name: format!("{}/{}", Library::HybridEp.name(), self.op),
+            name: format!("{}/{}{format}", Library::HybridEp.name(), self.op),
             library: Library::HybridEp,
             bytes,
             shape: ExchangeShape {
