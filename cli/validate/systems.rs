@@ -12,7 +12,7 @@ use moesim::commands::validate::systems_result;
 use moesim::config::Diagnostic;
 use moesim::output::pictures::predicted_measured;
 use moesim::studies::validate::systems::summary;
-use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row};
+use moesim::studies::validate::systems::{self, BUILT_IN_NAME, Row, Written};
 
 /// Predict published whole layers, exchanges, steps and serving figures, and say how far off.
 #[derive(Args, Clone, Debug)]
@@ -77,14 +77,14 @@ fn one(
         let help = "take an id from `moesim validate systems --json`";
         return Err(Diagnostic::of(place, format!("has no row `{id}`"), help).into());
     };
-    let files = systems::scenario(row).map_err(|reason| {
+    let scenario = systems::scenario(row).map_err(|reason| {
         let help = "`moesim validate systems` lists the rows that are judged";
         Diagnostic::of(place, format!("row `{id}` has no scenario: {reason}"), help)
     })?;
     match folder {
-        Some(folder) => write_files(folder, &files, out),
+        Some(folder) => write_files(folder, &scenario, out),
         None => {
-            for (name, text) in &files {
+            for (name, text) in &scenario.files {
                 writeln!(out, "### {name}\n{text}")?;
             }
             Ok(())
@@ -92,11 +92,12 @@ fn one(
     }
 }
 
-/// Exports the scenario of every row that has one.
+/// Exports the scenario of every row that has one, and says of the others why not.
 fn every(rows: &[Row], folder: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     for row in rows {
-        if let Ok(files) = systems::scenario(row) {
-            write_files(&folder.join(folder_of(&row.id)), &files, out)?;
+        match systems::scenario(row) {
+            Ok(scenario) => write_files(&folder.join(folder_of(&row.id)), &scenario, out)?,
+            Err(reason) => writeln!(out, "row `{}` has no scenario: {reason}", row.id)?,
         }
     }
     Ok(())
@@ -109,16 +110,17 @@ fn folder_of(id: &str) -> String {
     format!("row-{name}")
 }
 
-fn write_files(
-    folder: &Path,
-    files: &[(String, String)],
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+/// Writes the files and prints the scenario's path; one that does not run as it is, is said to be so.
+fn write_files(folder: &Path, scenario: &Written, out: &mut dyn Write) -> Result<(), Failure> {
     let mut together = Files::of(folder)?;
-    for (name, text) in files {
+    for (name, text) in &scenario.files {
         together.add(name, text)?;
     }
     together.keep()?;
-    writeln!(out, "{}", folder.join("scenario.toml").display())?;
+    let path = folder.join("scenario.toml");
+    match &scenario.refusal {
+        None => writeln!(out, "{}", path.display())?,
+        Some(refusal) => writeln!(out, "{}: does not run as it is: {refusal}", path.display())?,
+    }
     Ok(())
 }

@@ -138,7 +138,7 @@ fn published(bytes: &[u8]) {
     let Some(rows) = accepted(read) else { return };
     for row in rows.iter().take(2) {
         match systems::scenario(row) {
-            Ok(files) => assert!(!files.is_empty(), "a scenario without files"),
+            Ok(scenario) => assert!(!scenario.files.is_empty(), "a scenario without files"),
             Err(reason) => assert!(!reason.is_empty(), "no reason"),
         }
     }

@@ -77,10 +77,12 @@ fn rows_whose_notes_say_so_are_not_judged() {
 fn unknown_cells_are_reasons() {
     let known = megatron_layer();
     let changes: [(&str, Change); 18] = [
-        ("no profile of the GPU `Z9`", |row| row.gpu = "Z9".into()),
+        ("gpu is `Z9`, and rows are predicted on these alone: H100,", |row| row.gpu = "Z9".into()),
         ("the GPU is not stated", |row| row.gpu.clear()),
         ("timings in int3", |row| row.dtype_compute = "int3".into()),
-        ("dispatcher `pigeon` is not known", |row| row.dispatcher = "pigeon".into()),
+        ("dispatcher is `pigeon`, which is not known: write NCCL", |row| {
+            row.dispatcher = "pigeon".into()
+        }),
         ("kernel `abacus`", |row| row.gemm_kernel = "abacus".into()),
         ("routing `odd` is not understood", |row| row.routing = "odd".into()),
         ("topk 9 is more than experts 8", |row| row.topk = "9".into()),
@@ -116,7 +118,7 @@ fn a_rows_scenario_is_the_run_that_judges_it() {
     let row = megatron_layer();
     let folder = std::env::temp_dir().join(format!("moesim-systems-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    for (name, text) in systems::scenario(&row).unwrap() {
+    for (name, text) in systems::scenario(&row).unwrap().files {
         std::fs::write(folder.join(name), text).unwrap();
     }
     let path = folder.join("scenario.toml");
@@ -127,6 +129,24 @@ fn a_rows_scenario_is_the_run_that_judges_it() {
     let predicted = verdict.outcome.unwrap().predicted;
     assert!((rows[0].time_ms.mean / predicted - 1.0).abs() < 1e-9, "{predicted}");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// What is written says what it stands on, and that it does not run where it does not.
+#[test]
+fn a_rows_scenario_says_what_was_assumed_and_what_it_lacks() {
+    let noted = with(&megatron_layer(), |row| {
+        row.note = "clocks\nlocked".into();
+        row.dispatcher.clear();
+    });
+    let scenario = systems::scenario(&noted).unwrap();
+    let (name, text) = &scenario.files[0];
+    assert_eq!((name.as_str(), &scenario.refusal), ("scenario.toml", &None));
+    assert!(text.contains("\n# The row's note: clocks locked\n"), "{text}");
+    assert!(text.contains("\n# Assumed: dispatcher not stated: library"), "{text}");
+    let large = systems::scenario(&with(&noted, |row| row.hidden = "100000000".into())).unwrap();
+    let refusal = large.refusal.expect("no such model runs");
+    let said = format!("# It does not run as it is: {refusal}\n");
+    assert!(refusal.starts_with("the scenario is refused: ") && large.files[0].1.contains(&said));
 }
 
 /// Errors may grow by this factor before the documentation must be wrong.
@@ -166,7 +186,7 @@ fn a_row_runs_by_its_recipe() {
     let rows = systems::rows(None).unwrap();
     let workload = |id: &str| {
         let row = rows.iter().find(|row| row.id == id).expect("a row of this id");
-        let files = systems::scenario(row).unwrap();
+        let files = systems::scenario(row).unwrap().files;
         files.into_iter().find(|(name, _)| name == "workload.toml").unwrap().1
     };
     let late = workload("bridge-26.08-Qwen3-30B-A3B-GB300-MXFP8-g512-iter");

@@ -124,11 +124,21 @@ pub fn judge_told(rows: Vec<Row>, threads: usize, mut told: impl FnMut(usize)) -
     rows.into_iter().zip(&plans).map(verdict).collect()
 }
 
-/// The files of a row's scenario by name, `scenario.toml` first.
+/// A row's scenario, to be read and run by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The files by name, `scenario.toml` first, which says what was assumed.
+    pub files: Vec<(String, String)>,
+    /// Why it does not run as it is, if it does not: the key first.
+    pub refusal: Option<String>,
+}
+
+/// The scenario of a row.
 ///
 /// # Errors
 /// The reason why the row has none.
-pub fn scenario(row: &Row) -> Result<Vec<(String, String)>, String> {
+pub fn scenario(row: &Row) -> Result<Written, String> {
     let plan = plan::of(row)?;
-    Ok(plan.files().map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
+    let refusal = plan.load().err().map(|mistake| plan::refusal(&mistake));
+    Ok(Written { files: plan.written(row, refusal.as_deref()), refusal })
 }

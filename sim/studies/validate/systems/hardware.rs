@@ -141,10 +141,14 @@ fn find(name: &str) -> Result<&'static Known, String> {
     let plain = plain.strip_prefix("NVIDIA").unwrap_or(&plain);
     let same =
         |known: &&Known| plain.strip_prefix(known.name).is_some_and(|rest| SAME.contains(&rest));
-    KNOWN
-        .iter()
-        .find(same)
-        .ok_or_else(|| format!("there is no profile of the GPU `{}`", name.trim()))
+    KNOWN.iter().find(same).ok_or_else(|| {
+        let names = KNOWN.map(|known| known.name).join(", ");
+        // Other built-in profiles are carried over to GPUs of which no row's software was ever predicted.
+        let gpu = name.trim();
+        format!(
+            "gpu is `{gpu}`, and rows are predicted on these alone: {names}; `moesim run` takes any profile"
+        )
+    })
 }
 
 fn gpu_table(

@@ -46,6 +46,21 @@ impl Plan {
         first.chain(rest).map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
+    /// The files as they are written for a reader: what the row notes, what was assumed and why the scenario does not run,
+    /// if it does not, are comments.
+    pub(super) fn written(&self, row: &Row, refusal: Option<&str>) -> Vec<(String, String)> {
+        let noted = Some(line(&row.note)).filter(|note| !note.is_empty());
+        let noted = noted.map(|note| format!("# The row's note: {note}\n"));
+        let assumed = self.notes.iter().map(|note| format!("# Assumed: {}\n", line(note)));
+        let refused = refusal.map(|reason| format!("# It does not run as it is: {reason}\n"));
+        let comments: String = noted.into_iter().chain(assumed).chain(refused).collect();
+        let text = |(name, text): (&str, &str)| match text.split_once('\n') {
+            Some((head, rest)) if name == SCENARIO => format!("{head}\n{comments}{rest}"),
+            _ => text.to_owned(),
+        };
+        self.files().map(|file| (file.0.to_owned(), text(file))).collect()
+    }
+
     /// Where a step does not fit into memory as it is, and the row does not say what is computed again: as little
     /// as makes it fit.
     fn recompute_to_fit(
@@ -78,6 +93,17 @@ impl Plan {
     pub(super) fn load(&self) -> Result<Scenario, Diagnostic> {
         ScenarioSource::of_files(SCENARIO, self.files.clone(), Overrides::default())?.load()
     }
+}
+
+/// Why a scenario is refused, its key first.
+pub(super) fn refusal(mistake: &Diagnostic) -> String {
+    let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
+    format!("the scenario is refused: {key}{}", line(&mistake.found))
+}
+
+/// A text in one line.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
 /// The plan of a row.
@@ -328,7 +354,6 @@ fn files_of(
         }
     };
     scenario.insert("compare".into(), Value::Array(vec![compare.into()]));
-    let line = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
     let head = format!(
         "# {}: {}, {} {} measured.\n",
         line(&row.id),

@@ -11,7 +11,7 @@
 //! and in place of [`NOISE`] by [`WHOLE`] below and [`UNFUSED`] above for a step of a whole model, most of whose software
 //! no row states: what is left out of a prediction, kernels that are not fused and gaps between launches, only adds time.
 
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::question::What;
 use super::training;
 use crate::base::statistics::Range;
@@ -73,11 +73,7 @@ pub(super) struct Seconds {
 /// # Errors
 /// The reason why its scenario is refused.
 pub(super) fn seconds(plan: &Plan) -> Result<Seconds, String> {
-    let scenario = plan.load().map_err(|mistake| {
-        let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
-        let found = mistake.found.split_whitespace().collect::<Vec<&str>>().join(" ");
-        format!("the scenario is refused: {key}{found}")
-    })?;
+    let scenario = plan.load().map_err(|mistake| plan::refusal(&mistake))?;
     let case = scenario.cases.first().ok_or("the scenario has no case")?;
     let workload = case.moepp.first().unwrap_or(&case.vanilla).clone();
     match plan.question.what {

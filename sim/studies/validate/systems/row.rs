@@ -4,6 +4,7 @@
 //! prediction needs it; what cannot be read then is the reason why its row is not judged. A file that
 //! is no such table is refused with its line and column.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -11,7 +12,6 @@ use serde::Deserialize;
 use super::words::has_any;
 use crate::config::{Diagnostic, Kind};
 
-/// The table that is built in.
 /// The text of the table that is built in.
 pub const BUILT_IN: &str = include_str!("../../../../calibrate/data/systems/systems.csv");
 /// Its name in messages.
@@ -210,7 +210,31 @@ pub fn parse(place: &str, text: &str) -> Result<Vec<Row>, Diagnostic> {
     if rows.is_empty() {
         return Err(Diagnostic::of(place, "holds no row", HELP));
     }
-    Ok(rows)
+    match twice((place, text), &rows) {
+        Some(mistake) => Err(mistake),
+        None => Ok(rows),
+    }
+}
+
+/// What is wrong where two rows have one id, by which scenarios are asked for and folders named.
+fn twice((place, text): (&str, &str), rows: &[Row]) -> Option<Diagnostic> {
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    let (id, earlier, later) = rows.iter().enumerate().find_map(|(at, row)| {
+        let id = row.id.trim();
+        first.insert(id, at).map(|earlier| (id, earlier, at))
+    })?;
+    let mut records = csv::Reader::from_reader(text.as_bytes()).into_records();
+    let mut line = |nth: usize| {
+        let record = records.nth(nth).and_then(Result::ok);
+        let at = record.and_then(|record| Some(record.position()?.byte() as usize)).unwrap_or(0);
+        // A record's place may be the end of the line before it.
+        let ended = text[at..].len() - text[at..].trim_start_matches(['\r', '\n']).len();
+        1 + text[..at + ended].matches('\n').count()
+    };
+    let (one, other) = (line(earlier), line(later - earlier - 1));
+    let found = format!("`{id}` is the id of line {one} too");
+    let help = "give each row an id of its own: --scenario and --export go by it";
+    Some(Diagnostic::in_cell((place, text), (other, "id"), found, help))
 }
 
 #[cfg(test)]
@@ -232,5 +256,12 @@ mod tests {
         let mistake = parse("a.csv", &format!("{header}\nx,y\n")).unwrap_err().to_string();
         assert!(mistake.starts_with("a.csv:2: has 2 cells"), "{mistake}");
         assert!(parse("a.csv", header).unwrap_err().to_string().contains("holds no row"));
+        let [one, other] = [1, 2].map(|nth| BUILT_IN.lines().nth(nth).unwrap());
+        for end in ["\n", "\r\n"] {
+            let twice = parse("a.csv", &[header, one, other, one, ""].join(end)).unwrap_err();
+            let id = one.split(',').next().unwrap();
+            let wanted = format!("a.csv:4: id: `{id}` is the id of line 2 too");
+            assert!(twice.to_string().starts_with(&wanted), "{twice}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use toml::Table;
 
 use super::row::Row;
-use super::words::{count_before, has_any};
+use super::words::{count_before, has_any, has_word};
 use crate::workload::{Epilogue, Overlap};
 
 /// What a batch is part of, as workload files say it.
@@ -214,24 +214,29 @@ fn library_of(
     if let Some(other) = others.iter().find(|other| has_any(name, &[other])) {
         return Err(format!("exchanges of this kind were never measured: {other}"));
     }
-    if has_any(name, &["hybridep", "hybrid-ep"]) {
+    if has_word(name, &["hybridep", "hybrid-ep"]) {
         return Ok(hybrid_of(row, gpus, notes));
     }
-    if has_any(name, &["low-latency", "low latency"]) {
+    if has_word(name, &["low-latency", "low latency"]) {
         return Ok(Library::LowLatency);
     }
-    if has_any(name, &["deepep"]) {
+    if has_word(name, &["deepep"]) {
         let decode = phase == Phase::Decode && !has_any(name, &["normal"]);
         return Ok(if decode { Library::LowLatency } else { Library::Normal });
     }
-    if has_any(name, &["nvlink one-sided", "one-sided", "nvlinkonesided"]) {
+    if has_word(name, &["one-sided", "nvlinkonesided"]) {
         return Ok(Library::OneSided);
     }
-    if has_any(name, &["nccl", "alltoall", "all-to-all", "a2a"]) {
+    if has_word(name, &["nccl", "alltoall", "all-to-all", "a2a"]) {
         return Ok(Library::Nccl);
     }
-    Err(format!("the dispatcher `{name}` is not known"))
+    Err(format!(
+        "dispatcher is `{name}`, which is not known: write {DISPATCHERS}, or leave it empty"
+    ))
 }
+
+/// Dispatchers that are known, as messages list them.
+const DISPATCHERS: &str = "NCCL alltoall, DeepEP, DeepEP low-latency, HybridEP or NVLink one-sided";
 
 /// Hybrid-EP, or DeepEP's normal kernels where it was not measured: within one node of Hopper.
 fn hybrid_of(row: &Row, gpus: u32, notes: &mut Vec<String>) -> Library {
@@ -309,6 +314,11 @@ mod tests {
         assert_eq!((on("H100", 8), on("H100", 32)), (Ok(Library::Normal), Ok(Library::Hybrid)));
         assert!(library("DeepEP API on UCCL", "forward").is_err());
         assert!(library("carrier pigeon", "forward").is_err());
+        let other = library("HybridEP2", "training").unwrap_err();
+        assert!(
+            other.starts_with("dispatcher is `HybridEP2`, which is not known: write"),
+            "{other}"
+        );
         assert_eq!(of(&row("DeepEP internode (20 SMs)", "training"), 8).unwrap().sms, Some(20));
     }
 

@@ -6,6 +6,16 @@ pub(super) fn has_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(&word.to_lowercase()))
 }
 
+/// The same of whole words, which no letter or digit lengthens: `HybridEP2` is not `HybridEP`.
+pub(super) fn has_word(text: &str, words: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    let bare = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+    let alone = |(at, word): (usize, &str)| {
+        bare(text[..at].chars().next_back()) && bare(text[at + word.len()..].chars().next())
+    };
+    words.iter().any(|word| text.match_indices(&word.to_lowercase()).any(alone))
+}
+
 /// Letters and digits alone, in capitals.
 pub(super) fn letters_and_digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
@@ -36,6 +46,13 @@ pub(super) fn so_many_of(text: &str, word: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_words_are_no_parts_of_others() {
+        assert!(has_word("HybridEP (recipe at HEAD)", &["hybridep"]));
+        assert!(has_word("DeepEP2, then DeepEP", &["deepep"]));
+        assert!(!has_word("HybridEP2", &["hybridep"]) && !has_word("myHybridEP", &["hybridep"]));
+    }
 
     #[test]
     fn numbers_are_found_before_words() {
