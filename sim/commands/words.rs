@@ -1,6 +1,7 @@
 //! Values of options, from the words that users type for them.
 
 use crate::base::choice::Choice;
+use crate::base::near;
 use crate::config::{self, Seeds};
 use crate::execution::Scope;
 use crate::workload::{ExchangeLibrary, Overlap};
@@ -44,7 +45,7 @@ const MOST_WORTH: f64 = 9_900.0;
 /// What is counted, by its word.
 pub fn scope(text: &str) -> Result<Scope, String> {
     let found = Scope::ALL.into_iter().find(|scope| scope.word() == text);
-    found.ok_or_else(|| format!("choose from: {}", Scope::ALL.map(Scope::word).join(", ")))
+    found.ok_or_else(|| none_of(text, &Scope::ALL.map(Scope::word)))
 }
 
 /// Seeds, half open.
@@ -61,8 +62,7 @@ pub fn size(text: &str) -> Result<u32, String> {
 /// An exchange library, by its word.
 pub fn library(text: &str) -> Result<ExchangeLibrary, String> {
     let found = ExchangeLibrary::ALL.into_iter().find(|library| library.word() == text);
-    let words = ExchangeLibrary::ALL.map(ExchangeLibrary::word).join(", ");
-    found.ok_or_else(|| format!("choose from: {words}"))
+    found.ok_or_else(|| none_of(text, &ExchangeLibrary::ALL.map(ExchangeLibrary::word)))
 }
 
 /// What exchanges of a forward pass run beside: a word of `exchange.overlap`, `chunks=N` for so many.
@@ -86,7 +86,14 @@ pub fn overlap(text: &str) -> Result<Overlap, String> {
 pub fn choice<T: Choice>(text: &str) -> Result<T, String> {
     let found = T::ALL.iter().copied().find(|choice| choice.word() == text);
     let words: Vec<&str> = T::ALL.iter().map(|choice| choice.word()).collect();
-    found.ok_or_else(|| format!("choose from: {}", words.join(", ")))
+    found.ok_or_else(|| none_of(text, &words))
+}
+
+/// What to choose from instead, and first what may have been meant.
+fn none_of(text: &str, words: &[&str]) -> String {
+    let near = near::nearest(text, words.iter().copied());
+    let meant = if near.is_empty() { String::new() } else { near::did_you_mean(&near) + " " };
+    format!("{meant}choose from: {}", words.join(", "))
 }
 
 /// A shard of a sweep, `I/N`.

@@ -281,7 +281,8 @@ impl Source {
         let missing_field = missing_field.and_then(|rest| rest.strip_suffix('`'));
         let (found, help) = if let (Some(name), Some(table)) = (missing_field, &table) {
             let whole = toml::Table::deserialize(toml::Deserializer::from(whole.clone()));
-            missing::<T>(whole.unwrap_or_default(), table, name)
+            let (found, help) = missing::<T>(whole.unwrap_or_default(), table, name);
+            (found, missing::of_overridden((&self.name, &self.text), table, help))
         } else if message.starts_with("wanted exactly 1 element") {
             let given = span.as_ref().map_or_else(Vec::new, |span| keys_at(whole.get_ref(), span));
             one_choice(&key, &given)

@@ -21,6 +21,9 @@ use steps::{Wrong, steps};
 /// More runs than this are a slip, not a plan.
 pub const MAX_TASKS: u128 = 5_000_000;
 
+/// Points that are tried to say whether a refused one is a combination that does not go together.
+const TRIED: u128 = 64;
+
 /// One axis of a sweep: the keys it sets, and their values at each step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
@@ -289,15 +292,26 @@ impl SweepPlan {
     /// The first mistake found, with the plan's place and the point's settings before it.
     pub fn scenario_at(&self, point: usize) -> Result<super::Scenario, Diagnostic> {
         let settings = self.settings(point);
+        self.scenario_of(&settings).map_err(|mistake| self.in_plan(&settings, mistake))
+    }
+
+    fn scenario_of(&self, settings: &[(&str, &Value)]) -> Result<super::Scenario, Diagnostic> {
         let mut lines = self.fixed.clone();
         lines.extend(settings.iter().map(|(key, value)| match (*key, value) {
             // A scenario lists its τ; a plan may vary one of them.
             ("tau", Value::Float(_) | Value::Integer(_)) => format!("{key}=[{value}]"),
             _ => format!("{key}={value}"),
         }));
-        self.scenario(Overrides::new(lines))
-            .and_then(|scenario| scenario.load())
-            .map_err(|mistake| self.in_plan(&settings, mistake))
+        self.scenario(Overrides::new(lines)).and_then(|scenario| scenario.load())
+    }
+
+    /// Whether what a refused point sets is set by one of the first points that run.
+    fn runs_elsewhere(&self, blamed: (&str, &Value)) -> bool {
+        let same = |point: usize| {
+            let settings = self.settings(point);
+            settings.contains(&blamed) && self.scenario_of(&settings).is_ok()
+        };
+        (0..self.points().min(TRIED) as usize).any(same)
     }
 
     /// The scenario with overrides, before anything that it names is read.
@@ -321,7 +335,12 @@ impl SweepPlan {
         });
         let at: Vec<String> =
             settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let (help, inner) = (mistake.help.clone(), Diagnostic { help: String::new(), ..mistake });
+        let (mut help, inner) =
+            (mistake.help.clone(), Diagnostic { help: String::new(), ..mistake });
+        if blamed.is_some_and(|&blamed| self.runs_elsewhere(blamed)) {
+            help += "\nit runs with other values, and a sweep runs every combination: list those that go together in \
+                     a [[zip]], or in plans of their own";
+        }
         let found = format!("at {}: {inner}", at.join(", "));
         match axis {
             Some(axis) => {

@@ -244,7 +244,8 @@ fn allowed(
             let runnable = layout.of(scenario, case.own()).and_then(|workload| {
                 scenario.unrunnable(&workload).map_or(Ok(workload), |(why, _)| Err(why))
             });
-            let Some(workload) = runnable.map_err(|why| count(&mut found.refused, why)).ok() else {
+            let mut refuse = |why| count(&mut found.refused, format!("{layout}: {why}"));
+            let Some(workload) = runnable.map_err(&mut refuse).ok() else {
                 continue;
             };
             let too_large = match scenario.fit(&workload) {

@@ -317,6 +317,21 @@ fn keys_of_files_that_are_not_named_are_said() {
     assert!(!crate::program::runs(&here, &["run", "grouped-experts"]).contains("changes nothing"));
 }
 
+/// A table that the named file has not, and of which a scenario overrides a part, is said to be absent there.
+#[test]
+fn a_table_that_is_overridden_and_absent_is_said() {
+    let here = crate::program::folder("choices-absent-table");
+    let told =
+        crate::program::refused(&here, &["run", "hybrid-ep", "--set", "topology=gb300-nvl72"]);
+    let plain = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "`gb300-nvl72` has no [nodes.nic] to override: name another that has, or override the rest too, for example:",
+        "bandwidth = \"400 Gb/s\"",
+    ] {
+        assert!(plain.contains(said), "{told}");
+    }
+}
+
 /// An acceptance where nothing is drafted is said to change nothing.
 #[test]
 fn an_acceptance_without_drafts_is_said() {

@@ -197,7 +197,33 @@ fn where_no_layout_can_be_run_the_command_fails_and_says_why() {
     let told = String::from_utf8_lossy(&none.stderr).into_owned();
     assert_eq!((none.status.code(), none.stdout.len()), (Some(1), 0), "{told}");
     assert!(told.contains("no layout of moepp-1b can be run: 1 layout: 1 not allowed"), "{told}");
-    assert!(told.contains("do not spread evenly over 3 GPUs"), "{told}");
+    let why = "of one: EP 3, TP 1, PP 1, 512 tokens per GPU, nccl: 16 places of FFN experts do not spread evenly";
+    assert!(told.split_whitespace().collect::<Vec<_>>().join(" ").contains(why), "{told}");
+}
+
+/// Of several clusters without a library all are named, each with its profile.
+#[test]
+fn all_clusters_that_lack_a_library_are_named() {
+    let set = "vanilla.exchange.library=hybrid-ep";
+    let clusters = ["compare", "a100-4x8", "b200-4x8", "mi300x-4x8"];
+    let lacks = [&clusters[..], &["--vanilla", "mixtral-8x7b", "--set", set]].concat();
+    let none = moesim(&folder("layouts-lacks"), &lacks);
+    let told = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(told.contains("of which the profile `a100-sxm` has no measurements"), "{told}");
+    assert!(
+        told.contains("refused too: mi300x-4x8: exchange.library = \"hybrid-ep\", of which"),
+        "{told}"
+    );
+    assert!(!told.contains("b200-4x8:"), "{told}");
+}
+
+/// A library whose name is nearly right is named.
+#[test]
+fn a_library_that_is_not_known_is_answered_with_the_nearest() {
+    let none =
+        moesim(&folder("layouts-library"), &["layouts", "a100-4x8", "--library", "hybridep"]);
+    let told = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(told.contains("did you mean `hybrid-ep`? choose from: auto, nccl,"), "{told}");
 }
 
 /// Layouts are searched in place of the workload's own, which need not fit the cluster.

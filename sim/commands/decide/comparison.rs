@@ -74,6 +74,17 @@ impl Named<'_> {
     }
 }
 
+/// The first mistake, with clusters that are refused for another reason, such as another profile's.
+fn all_of(refused: Vec<(&str, Diagnostic)>) -> Option<Diagnostic> {
+    let mut refused = refused.into_iter();
+    let (_, first) = refused.next()?;
+    let others = refused.filter(|(_, mistake)| mistake.found != first.found);
+    let others: Vec<String> = others
+        .map(|(cluster, mistake)| format!("\nrefused too: {cluster}: {}", mistake.found))
+        .collect();
+    Some(Diagnostic { help: first.help.clone() + &others.concat(), ..first })
+}
+
 impl Options {
     /// The workloads: those named, else the 1B pair.
     #[must_use]
@@ -94,8 +105,15 @@ impl Options {
         batch: Batch,
     ) -> Result<Vec<(String, Scenario)>, Diagnostic> {
         let mut each: Vec<(String, Scenario)> = Vec::with_capacity(clusters.len());
+        let mut refused: Vec<(&str, Diagnostic)> = Vec::new();
         for cluster in clusters {
-            let (name, scenario) = self.on(cluster, call, batch)?;
+            let (name, scenario) = match self.on(cluster, call, batch) {
+                Ok(on) => on,
+                Err(mistake) => {
+                    refused.push((cluster, mistake));
+                    continue;
+                }
+            };
             let taken = |name: &str| each.iter().any(|(other, _)| other == name);
             let name = if taken(&name) { cluster.clone() } else { name };
             if taken(&name) || clusters.iter().filter(|other| *other == cluster).count() > 1 {
@@ -103,7 +121,7 @@ impl Options {
             }
             each.push((name, scenario));
         }
-        Ok(each)
+        all_of(refused).map_or(Ok(each), Err)
     }
 
     /// The scenario on a cluster, `NAME` or `NAME=PROFILE`, and the cluster's name.

@@ -52,6 +52,16 @@ pub(super) fn missing<T: DeserializeOwned>(
     (found, help)
 }
 
+/// What to add to a table that the file itself has not, so that overrides alone begin it.
+pub(super) fn of_overridden((name, text): (&str, &str), key: &str, help: String) -> String {
+    let own = text.parse::<Table>().ok();
+    let has = own.is_none_or(|mut own| key.is_empty() || table_mut(&mut own, key).is_some());
+    let Some(lines) = help.strip_prefix("add, for example:").filter(|_| !has) else { return help };
+    format!(
+        "`{name}` has no [{key}] to override: name another that has, or override the rest too, for example:{lines}"
+    )
+}
+
 /// The next key that the same table lacks, if the text is refused for that.
 fn read<T: DeserializeOwned>(text: &str, key: &str) -> Result<(), String> {
     let Err(error) = toml::from_str::<T>(text) else { return Ok(()) };

@@ -67,3 +67,15 @@ fn a_mistake_at_a_point_names_the_plan_and_the_setting() {
     assert!(message.starts_with("plan.toml"), "{message}");
     assert!(message.contains("nic.bandwidth=\"fast\""), "{message}");
 }
+
+#[test]
+fn a_combination_that_does_not_go_together_is_told_from_a_mistake() {
+    let text = "schema = 1\nname = \"t\"\nscenario = \"hybrid-ep\"\n[vary]\n\
+                \"workload.exchange.library\" = [\"nccl\", \"hybrid-ep\"]\n\"workload.exchange.sms\" = [16, 32, 0]";
+    let plan = SweepPlan::of(Source::built_in("plan.toml", text), PathBuf::new(), &[]).unwrap();
+    let message = |point: usize| plan.scenario_at(point).err().map(|m| m.to_string());
+    let together = "it runs with other values, and a sweep runs every combination";
+    assert!(message(0).is_some_and(|told| told.contains(together)));
+    assert!(message(5).is_some_and(|told| !told.contains(together)));
+    assert_eq!(message(4), None);
+}

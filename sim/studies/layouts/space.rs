@@ -1,5 +1,7 @@
 //! Which layouts there are, and the workload of each.
 
+use std::fmt;
+
 use crate::config::Scenario;
 use crate::workload::{ExchangeLibrary, Overlap, Workload};
 
@@ -22,6 +24,22 @@ pub struct Layout {
     pub overlap: Overlap,
     /// τ; none for vanilla, and where the workload says the share of FFN slots itself.
     pub tau: Option<f64>,
+}
+
+impl fmt::Display for Layout {
+    /// `EP 8, TP 1, PP 1, 512 tokens per GPU, nccl`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EP {}, ", self.expert_parallel)?;
+        if self.expert_tensor_parallel > 1 {
+            write!(f, "ETP {}, ", self.expert_tensor_parallel)?;
+        }
+        let Self { tensor_parallel, pipeline_parallel, tokens_per_gpu, library, .. } = self;
+        let library = library.word();
+        write!(
+            f,
+            "TP {tensor_parallel}, PP {pipeline_parallel}, {tokens_per_gpu} tokens per GPU, {library}"
+        )
+    }
 }
 
 /// The values to combine; an empty list stands for the usual ones.
