@@ -91,7 +91,7 @@ fn said_of(here: &std::path::Path, model: &str, more: &[&str]) -> String {
 #[test]
 fn biases_that_change_nothing_are_said() {
     let here = program::folder("kernels-biases");
-    let idle = "changes nothing for mixtral-8x7b: its experts have no biases";
+    let idle = "changes nothing for mixtral-8x7b: its experts have neither biases nor";
     let untimed =
         "model.biases changes no time of mixtral-8x7b: its experts run as sglang_fused_moe_triton";
     let grouped = ["--set", "workload.kernels.experts=grouped-gemm"];
@@ -105,6 +105,42 @@ fn biases_that_change_nothing_are_said() {
     assert_eq!(said(&[&grouped, &plain]), (true, false));
     assert_eq!(said(&[&grouped, &plain, &biases]), (false, false));
     assert_eq!(said(&[&biases, &["--set", "workload.layout.expert_parallel=2"]]), (false, true));
+}
+
+/// An activation that is said to clamp where no kernel of its own does it.
+#[test]
+fn a_clamp_that_changes_nothing_is_said() {
+    let here = program::folder("kernels-clamps");
+    let clamped = ["--set", "workload.model.clamped_activation=true"];
+    let plain = [
+        "--set",
+        "workload.kernels.experts=grouped-gemm",
+        "--set",
+        "workload.kernels.epilogue=plain",
+    ];
+    let idle = "model.clamped_activation changes nothing here: gated activations clamp by kernels of their own";
+    assert!(said_of(&here, "mixtral-8x7b", &clamped).contains(idle));
+    assert!(!said_of(&here, "mixtral-8x7b", &[&clamped[..], &plain].concat()).contains(idle));
+    assert!(!said_of(&here, "gpt-oss-120b", &[]).contains(idle), "nobody asked");
+}
+
+/// Attention in fp8 that is no faster is said to change no time; where it is, nothing is said.
+#[test]
+fn attention_in_fp8_that_changes_no_time_is_said() {
+    let here = program::folder("kernels-attention");
+    let decodes = |model: &str| {
+        let text = format!(
+            "schema = 1\nname = \"s\"\ntopology = \"gb200-nvl72\"\ncounted = \"model-forward\"\nseeds = \"0..1\"\n\
+             [[compare]]\nvanilla = \"{model}\"\n[set]\nworkload.batch.micro_batches = 1\nworkload.batch.phase = \"decode\"\n\
+             workload.batch.tokens_per_gpu = 64\nworkload.batch.sequence_tokens = 1\nworkload.batch.context = 8192\n\
+             workload.batch.attention_dtype = \"fp8\"\nworkload.layout.expert_parallel = 32\nworkload.model.layers = 4\n"
+        );
+        std::fs::write(here.join("s.toml"), text).expect("writable");
+        program::runs(&here, &["run", "s.toml"]).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let said = |model: &str| format!("batch.attention_dtype = \"fp8\" changes no time of {model}:");
+    assert!(decodes("deepseek-v3").contains(&said("deepseek-v3")));
+    assert!(!decodes("qwen3-235b-a22b").contains(&said("qwen3-235b-a22b")));
 }
 
 /// Training takes grouped products where no kernel is named, so that their keys need none.

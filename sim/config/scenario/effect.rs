@@ -4,12 +4,15 @@ use super::checks::NO_OVERHEADS;
 use super::{Overrides, ROLES, Scenario, ScenarioSpec};
 use crate::config::Kind;
 use crate::execution::Scope;
-use crate::execution::cost::experts_ask;
+use crate::execution::cost::{dense_op, experts_ask};
 use crate::kernels::{ExpertsChoice, Kernels};
 use crate::network::Rates;
 use crate::network::fluid::Engine;
 use crate::topology::{Link, LinkClass};
-use crate::workload::{Epilogue, Execution, Workload};
+use crate::workload::{Dtype, Epilogue, Execution, Workload};
+
+/// Layers whose attention is asked for: more than patterns of windows repeat after.
+const LAYERS: u32 = 8;
 
 impl Scenario {
     /// Keys of the scenario and overrides that change nothing here, each with the reason.
@@ -39,9 +42,12 @@ impl Scenario {
         }
         let kinds = ["workload"].into_iter().chain(ROLES);
         let keys = kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
-        said.extend(self.of_parts_left_out(keys));
+        let keys: Vec<&str> = keys.collect();
+        said.extend(self.of_parts_left_out(keys.iter().copied()));
         said.extend(self.of_drafts());
         said.extend(self.of_biases());
+        said.extend(keys.contains(&"model.clamped_activation").then(|| self.of_clamps()).flatten());
+        said.extend(self.of_attention());
         said.extend(overrides.of("topology").filter_map(|(_, line)| self.of_topology(line)));
         said.extend(self.of_health());
         said
@@ -82,7 +88,8 @@ impl Scenario {
             if !workload.model.biases {
                 let clamps = workload.model.clamped_activation && workload.model.gated;
                 let plain = workload.stack.epilogue == Epilogue::Plain && !clamps;
-                let why = "its experts have no biases, which it leaves to kernels of their own";
+                let why = "its experts have neither biases nor gated activations that clamp, which it leaves to \
+                           kernels of their own";
                 return plain.then(|| {
                     format!("kernels.epilogue = \"plain\" changes nothing for {name}: {why}")
                 });
@@ -97,6 +104,45 @@ impl Scenario {
             Some(format!(
                 "model.biases changes no time of {name}: its experts run as {by}, timed without any; they count in memory"
             ))
+        };
+        let mut said: Vec<String> = self.workloads().filter_map(of).collect();
+        said.dedup();
+        said
+    }
+
+    /// An activation said to clamp, or not to, where no kernel of its own does it.
+    fn of_clamps(&self) -> Option<String> {
+        let apart = |workload: &Workload| {
+            let plain = workload.stack.epilogue == Epilogue::Plain;
+            workload.model.gated && plain && workload.execution == Execution::Grouped
+        };
+        let why = "gated activations clamp by kernels of their own with kernels.epilogue = \"plain\" alone, and \
+                   else as they activate, for nothing";
+        let idle = !self.workloads().any(apart);
+        idle.then(|| format!("model.clamped_activation changes nothing here: {why}"))
+    }
+
+    /// Attention in fp8 that takes no less time than in bf16.
+    fn of_attention(&self) -> Vec<String> {
+        if !self.counted.is_whole_model() || self.counted.has_backward() {
+            return Vec::new();
+        }
+        let kernels = Kernels::new(&self.profile, self.topology.gpu().device());
+        let of = |workload: &Workload| {
+            let mut plain = workload.clone();
+            plain.batch.attention_dtype = Dtype::Bf16;
+            // Windows come and go with the layer.
+            let same = |layer: u32| {
+                dense_op(workload, &kernels, layer).time == dense_op(&plain, &kernels, layer).time
+            };
+            let fp8 = workload.batch.attention_dtype == Dtype::Fp8;
+            (fp8 && (0..workload.model.layers.min(LAYERS)).all(same)).then(|| {
+                format!(
+                    "batch.attention_dtype = \"fp8\" changes no time of {}: its products are no faster in fp8 than in \
+                     bf16 here, and take longer than reading keys and values; these count in memory, half as large",
+                    workload.name
+                )
+            })
         };
         let mut said: Vec<String> = self.workloads().filter_map(of).collect();
         said.dedup();
