@@ -15,7 +15,7 @@ PACKAGE = {f"moesim/{path.name}" for path in (HERE / "moesim").iterdir() if path
 DIST_INFO = {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE-APACHE", "licenses/LICENSE-MIT", "licenses/NOTICE", "sboms/moesim-python.cyclonedx.json"}
 # What the source distribution needs beside the extension's own sources, and what has no place in it.
 NEEDED = ["python/src/lib.rs", "moesim/__init__.py", "sim/lib.rs", "workloads/moepp-1b.toml", "topologies/a100-4x8.toml",
-          "calibrate/profiles/a100-sxm.parquet", "pyproject.toml", "PKG-INFO", "LICENSE-MIT", "NOTICE", "python/Cargo.lock"]
+          "calibrate/profiles/a100-sxm.parquet", "pyproject.toml", "PKG-INFO", "LICENSE-MIT", "NOTICE", "Cargo.lock"]
 REFUSED = re.compile(r"(^|/)(docs/pictures|traces|sources|\.venv|target|fuzz|notebooks)/|\.(svg|ipynb|so|whl)$")
 
 
@@ -37,14 +37,22 @@ def source(path):
     yield from (f"holds {name}" for name in sorted(names) if REFUSED.search(name))
     if path.stat().st_size > SOURCE << 20:
         yield f"is of more than {SOURCE} MiB"
-    # Every manifest is there, with the files that it names, and fits the lock file.
+    # Every manifest is there, with the files that it names, and what is built is what the lock file says: cargo takes packages
+    # from it of which nothing is here, those of the calibration tool, and may not put another in.
     with tempfile.TemporaryDirectory() as folder:
         tarfile.open(path).extractall(folder, filter="data")
         (root,) = pathlib.Path(folder).iterdir()
-        asked = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline", "--manifest-path", "python/Cargo.toml"]
+        before = locked(root)
+        asked = ["cargo", "metadata", "--format-version", "1", "--offline", "--manifest-path", "python/Cargo.toml"]
         told = subprocess.run(asked, cwd=root, capture_output=True, text=True)
         if told.returncode != 0:
             yield f"has no sound manifest: {told.stderr.strip()}"
+        yield from (f"locks no {name} {version}" for name, version in sorted(locked(root) - before))
+
+
+def locked(root):
+    """Packages of a lock file, with their versions."""
+    return set(re.findall(r'^name = "(.+)"\nversion = "(.+)"$', (root / "Cargo.lock").read_text(), re.MULTILINE))
 
 
 def main():

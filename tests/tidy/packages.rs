@@ -108,18 +108,13 @@ fn packages_hold_nothing_else_and_are_small() {
     }
 }
 
-/// The Python package takes over what a release build of the command line has built, which cargo does where both build a package
-/// alike.
+/// Tests build the library once for the command line and for the Python package, with the features of the command line. That
+/// proves something of wheels without them as long as the library reads no feature.
 #[test]
-fn python_builds_packages_as_the_command_line_does() {
-    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of ours");
-    let release = |path: &str| {
-        let manifest: toml::Table = read(path).parse().expect("TOML");
-        manifest["profile"]["release"]["package"].as_table().expect("packages").clone()
-    };
-    let (own, python) = (release("Cargo.toml"), release("python/Cargo.toml"));
-    let locked = read("python/Cargo.lock");
-    let shared = |name: &str| locked.contains(&format!("name = \"{name}\"\n"));
-    let shared: toml::Table = own.into_iter().filter(|(name, _)| shared(name)).collect();
-    assert_eq!(python, shared);
+fn the_library_reads_no_feature() {
+    for (path, text) in sources("sim") {
+        let reads = ["feature = \"", "cfg!(feature", "CARGO_FEATURE"];
+        let found = reads.iter().find(|word| text.contains(**word));
+        assert!(found.is_none(), "{path}: {} in the library, which has none", found.unwrap());
+    }
 }
