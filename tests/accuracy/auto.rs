@@ -41,10 +41,11 @@ fn layer(
         format!("workload.batch.tokens_per_gpu={tokens}"),
         format!("workload.batch.phase={word}"),
         "workload.batch.dtype=bf16".to_owned(),
+        // Of all layers, memory would be counted.
+        "workload.model.layers=1".to_owned(),
     ];
     let source = ScenarioSource::of_spec(&spec, Overrides::new(set));
-    let mut scenario = source.load().unwrap_or_else(|mistake| panic!("{}: {mistake}", model.name));
-    scenario.cases[0].vanilla.model.layers = 1;
+    let scenario = source.load().unwrap_or_else(|mistake| panic!("{}: {mistake}", model.name));
     let carrier = scenario.carrier(&scenario.cases[0].vanilla).unwrap();
     let row = &study(&scenario, 1).unwrap()[0];
     Some((carrier.library, row.time_ms.mean))

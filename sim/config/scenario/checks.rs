@@ -43,15 +43,19 @@ impl Scenario {
     #[must_use]
     pub fn beyond_memory(&self, workload: &Workload) -> Option<(String, String)> {
         let Fit::TooLarge { found, .. } = self.fit(workload) else { return None };
+        Some((found, self.remedy(workload)))
+    }
+
+    /// What to do about a workload that does not fit. Takes the draws of several layouts.
+    fn remedy(&self, workload: &Workload) -> String {
         let carried = self.carried(workload);
-        let help = memory::remedy(&self.topology, &carried, self.counted, self.seeds.start);
-        Some((found, help))
+        memory::remedy(&self.topology, &carried, self.counted, self.seeds.start)
     }
 
     /// Why the scenario cannot run a workload that was made of one of its own, and what to do; none if it can.
     #[must_use]
     pub fn refusal(&self, workload: &Workload) -> Option<(String, String)> {
-        let too_large = || self.beyond_memory(workload).filter(|_| !self.allow_oom);
+        let too_large = || if self.allow_oom { None } else { self.beyond_memory(workload) };
         self.unrunnable(workload).or_else(too_large)
     }
 
@@ -221,8 +225,9 @@ impl ScenarioSource {
         let mut oom = Vec::new();
         for (at, case) in scenario.cases.iter().enumerate() {
             for workload in std::iter::once(&case.vanilla).chain(&case.moepp) {
-                let Some((found, help)) = scenario.beyond_memory(workload) else { continue };
+                let Fit::TooLarge { found, .. } = scenario.fit(workload) else { continue };
                 if !scenario.allow_oom {
+                    let help = scenario.remedy(workload);
                     return Err(self.source.mistake_at_key(&key_of(at, ROLES[0]), found, help));
                 }
                 if !oom.contains(&found) {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::kernels::curves::{Curves, Site};
 use crate::kernels::experts::{ExpertsLoad, ExpertsPrior, ExpertsShape, OWN, is_squared_relu};
 use crate::kernels::profile::{Family, Precision, Profile};
-use crate::kernels::skew::Popularity;
 use crate::kernels::transfer::{CLOSEST, Donor, scaled_profile};
 use crate::kernels::{Device, FusedTimes, LAWS};
 
@@ -34,49 +33,58 @@ pub(super) fn mix_experts(profile: &mut Profile, found: &[Donor<'_>], sms: Optio
 type Loads = BTreeMap<(u32, u32), Vec<ExpertsLoad>>;
 
 fn mixed(
-    (source, precision): &(String, Precision),
+    key: &(String, Precision),
     family: &Family<ExpertsPrior>,
     device: &Device,
     donors: &[&(Profile, f64)],
 ) -> Vec<Curves> {
-    let all: f64 = donors.iter().map(|(_, weight)| weight).sum();
-    let families = donors.iter().map(|(donor, _)| &donor.experts[&(source.clone(), *precision)]);
+    let families = donors.iter().map(|(donor, _)| &donor.experts[key]);
     let sites = families.flat_map(|family| family.residual.first()).flat_map(Curves::sites);
     let own = |site: &&Site| site.at.last() == Some(&OWN);
     let sites: BTreeSet<Vec<u32>> = sites.filter(own).map(|site| site.at.clone()).collect();
-    let of_law = |((_, law), curves): (&(&str, Popularity), &Curves)| {
-        let mut loads = Loads::new();
-        let mixed = |at: &Vec<u32>| {
-            let shape = |always_gated| shape_at(at, always_gated);
-            let (own, top_k) = (shape(family.prior.always_gated), at[3]);
+    let mut by_law: Vec<(Loads, Vec<Site>)> = vec![(Loads::new(), Vec::new()); LAWS.len()];
+    for at in sites {
+        let (own, top_k) = (shape_at(&at, family.prior.always_gated), at[3]);
+        let times = times_of_donors(key, family, donors, &at);
+        let laws = LAWS.iter().zip(&family.residual).zip(&mut by_law);
+        for (((_, law), curves), (loads, mixed)) in laws {
             let loads = loads.entry((own.experts, top_k)).or_insert_with(|| {
                 let load = |tokens: &f64| {
                     ExpertsLoad::of(&law.slots(*tokens as u32, own.experts, top_k), top_k)
                 };
                 curves.knots().iter().map(load).collect()
             });
-            let times: Vec<(FusedTimes, f64)> = donors
-                .iter()
-                .map(|(donor, weight)| {
-                    let known = &donor.experts[&(source.clone(), *precision)];
-                    let shape = shape(known.prior.always_gated);
-                    let (peaks, all_sites) = (donor.data_sheet, |_: &Site| false);
-                    // Its own tiles where this device would take others say nothing.
-                    let mut known = known.clone();
-                    known.prior.tiles = family.prior.tiles;
-                    (FusedTimes::without(&known, peaks, *precision, shape, all_sites), weight / all)
-                })
-                .collect();
             let residual = |load: &ExpertsLoad| {
                 let mean: f64 = times.iter().map(|(t, w)| w * t.seconds_of(load).ln()).sum();
-                mean - family.prior.seconds(device, *precision, own, load).ln()
+                mean - family.prior.seconds(device, key.1, own, load).ln()
             };
-            Site { at: at.clone(), residual: loads.iter().map(residual).collect() }
-        };
-        let sites = sites.iter().map(mixed).collect();
+            let residual = loads.iter().map(residual).collect();
+            mixed.push(Site { at: at.clone(), residual });
+        }
+    }
+    let of_law = |((_, sites), curves): ((Loads, Vec<Site>), &Curves)| {
         Curves::new(curves.knots().to_vec(), sites, curves.kriging().clone())
     };
-    LAWS.iter().zip(&family.residual).map(of_law).collect()
+    by_law.into_iter().zip(&family.residual).map(of_law).collect()
+}
+
+/// What donors take at a site, under every law, with their weights.
+fn times_of_donors(
+    key: &(String, Precision),
+    family: &Family<ExpertsPrior>,
+    donors: &[&(Profile, f64)],
+    at: &[u32],
+) -> Vec<(FusedTimes, f64)> {
+    let all: f64 = donors.iter().map(|(_, weight)| weight).sum();
+    let of_donor = |(donor, weight): &&(Profile, f64)| {
+        let mut known = donor.experts[key].clone();
+        let shape = shape_at(at, known.prior.always_gated);
+        // Its own tiles where this device would take others say nothing.
+        known.prior.tiles = family.prior.tiles;
+        let (peaks, all_sites) = (donor.data_sheet, |_: &Site| false);
+        (FusedTimes::without(&known, peaks, key.1, shape, all_sites), weight / all)
+    };
+    donors.iter().map(of_donor).collect()
 }
 
 /// The shape at a site of experts' residuals: (hidden, inter, experts, top-k), inter perhaps split.
