@@ -5,7 +5,6 @@ mod pooled;
 mod seeking;
 mod stepped;
 
-use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -30,10 +29,12 @@ pub(super) struct Draw<'a> {
     pub(super) gate: &'a Gate,
     pub(super) layer: &'a Layer,
     layer_number: u32,
-    pub(super) ffn: ChaCha8Rng,
+    pub(super) ffn: Seeking,
     pub(super) others: Seeking,
     /// Draws that all layers have in common.
     common: Seeking,
+    /// What begins the generators of GPUs abreast.
+    counts: Seeking,
     sequences: Option<Cursor<'a>>,
     persistence: Persistence,
     /// The step of decoding, where scores are carried from step to step.
@@ -79,9 +80,10 @@ impl<'a> Draw<'a> {
             gate,
             layer: &gate.layers[layer as usize],
             layer_number: layer,
-            ffn: gate.streams.named(&format!("gate/ffn/layer={layer}/{of_tokens}")),
-            others: Seeking::new(gate.streams, Some(layer), batch),
-            common: Seeking::new(gate.streams, None, of_tokens),
+            ffn: Seeking::new(gate.streams, "ffn", Some(layer), of_tokens),
+            others: Seeking::new(gate.streams, "others", Some(layer), batch),
+            common: Seeking::new(gate.streams, "common", None, of_tokens),
+            counts: Seeking::new(gate.streams, "counts", Some(layer), batch),
             sequences,
             persistence: gate.persistence_of(layer),
             step: None,
@@ -98,8 +100,7 @@ impl<'a> Draw<'a> {
     /// Moves to the window of one GPU.
     pub(super) fn seek(&mut self, gpu: usize) {
         let window = (gpu as u128) << WINDOW_BITS;
-        self.ffn.set_word_pos(window);
-        for stream in [&mut self.others, &mut self.common] {
+        for stream in [&mut self.ffn, &mut self.others, &mut self.common] {
             stream.ahead = Some(window);
         }
         self.gpu = gpu;
@@ -155,7 +156,7 @@ impl<'a> Draw<'a> {
     pub(super) fn walk(&mut self, sequence: usize) -> Walk {
         let (mean_times, order) = (self.mean_times_of(sequence), self.by_popularity());
         // Each walk takes its own copy of the streams and leaves them where no other will go.
-        let rngs = [&mut self.ffn, self.common.here()].map(|rng| {
+        let rngs = [self.ffn.here(), self.common.here()].map(|rng| {
             let begin = rng.get_word_pos();
             let copy = rng.clone();
             rng.set_word_pos(begin + (1 << WALK_BITS));
@@ -232,7 +233,7 @@ impl<'a> Draw<'a> {
                 self.expect_ffn(sequence, length, each, f64::from(tokens) * share);
             }
         }
-        let (rng, expected) = (&mut self.ffn, &mut self.expected[0]);
+        let (rng, expected) = (self.ffn.here(), &mut self.expected[0]);
         if let Scheme::Grouped { groups } = scheme {
             groups::grouped_counts(rng, groups, tokens, slots, expected, out);
         } else {
@@ -247,7 +248,7 @@ impl<'a> Draw<'a> {
         match self.gate.scheme {
             Scheme::GroupLimited { groups, most } => {
                 let rule = groups::GroupRule { groups, most, slots: each };
-                rule.inclusion(rates, length, &mut self.ffn, &mut self.inclusion);
+                rule.inclusion(rates, length, self.ffn.here(), &mut self.inclusion);
             }
             Scheme::Grouped { groups } => {
                 groups::grouped_inclusion(rates, groups, each, &mut self.inclusion);
@@ -269,7 +270,7 @@ impl<'a> Draw<'a> {
         if !all_slots || !self.sequences.as_ref().is_some_and(short) {
             return false;
         }
-        let (mut sums, mut rng) = (vec![], Xoshiro256PlusPlus::from_rng(&mut self.ffn));
+        let (mut sums, mut rng) = (vec![], Xoshiro256PlusPlus::from_rng(self.ffn.here()));
         for (sequence, length) in self.sequences() {
             self.rates_of(sequence);
             sums.clear();
@@ -311,7 +312,7 @@ impl<'a> Draw<'a> {
         sample::multinomial(self.others.here(), all, &mean, tokens);
         let slots = slots_of(tokens);
         let classes = [
-            (&mut self.ffn, all - tokens[0], slots, ffn),
+            (self.ffn.here(), all - tokens[0], slots, ffn),
             (
                 self.others.here(),
                 all - tokens[top_k],

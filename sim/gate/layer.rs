@@ -3,7 +3,7 @@
 use rand_distr::{Distribution, Gamma, StandardNormal};
 
 use super::classes::{Classes, SlotsTable};
-use super::inclusion;
+use super::{inclusion, sample};
 use crate::base::streams::Streams;
 use crate::workload::{Experts, Gating, LayerLaw, Popularity, Scheme};
 
@@ -25,6 +25,9 @@ pub(super) struct Layer {
     pub(super) mean_times: Vec<f64>,
     /// P(0), …, P(K) FFN slots of a token.
     pub(super) ffn_slots: Vec<f64>,
+    /// Of FFN and other experts: c of `sample`, (1), over the variance that asks for it, where as many tokens have an
+    /// expert of the class as do on average. What GPUs have more or fewer moves it by less than a thousandth.
+    pub(super) widening: [Vec<f64>; 2],
     /// The same by offset, for sequences that differ.
     pub(super) slots_table: SlotsTable,
 }
@@ -81,6 +84,7 @@ impl Layer {
         if other_shares.is_empty() {
             let mean_times = ffn.iter().map(|w| 1.0 / w).collect();
             return Self {
+                widening: [sample::widening(&ffn_shares, top_k), vec![]],
                 ffn_shares,
                 other_shares,
                 other_weights: vec![],
@@ -95,9 +99,15 @@ impl Layer {
         let offset = classes.offset_for(share);
         let tilted = others.iter().map(|u| u * offset.exp());
         let mean_times = ffn.iter().copied().chain(tilted).map(|w| 1.0 / w).collect();
+        let ffn_slots = classes.distribution(offset);
+        let [of_ffn, of_others] = slots_each(&ffn_slots);
         Self {
             mean_times,
-            ffn_slots: classes.distribution(offset),
+            widening: [
+                sample::widening(&ffn_shares, of_ffn),
+                sample::widening(&other_shares, of_others),
+            ],
+            ffn_slots,
             // Of two slots, sequences know the law itself (`classes`, (3)).
             slots_table: if experts.top_k == 2 { SlotsTable::default() } else { classes.table() },
             share,
@@ -106,6 +116,16 @@ impl Layer {
             other_weights: others,
         }
     }
+}
+
+/// Slots of FFN and of other experts of the tokens that have any, of the chances of 0, 1, …, K slots of FFN experts.
+fn slots_each(ffn_slots: &[f64]) -> [f64; 2] {
+    let forward = ffn_slots.iter().zip(0u32..).map(|(p, f)| p * f64::from(f));
+    let backward = ffn_slots.iter().rev().zip(0u32..).map(|(p, f)| p * f64::from(f));
+    let each = |slots: f64, with: f64| if with > 0.0 { slots / with } else { 0.0 };
+    let sums: [f64; 2] = [forward.sum(), backward.sum()];
+    let without = [ffn_slots.first(), ffn_slots.last()].map(|p| p.copied().unwrap_or(0.0));
+    std::array::from_fn(|class| each(sums[class], 1.0 - without[class]))
 }
 
 /// φ' of the module's documentation: the mean share of a layer's slots that go to FFN experts.

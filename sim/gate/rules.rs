@@ -73,7 +73,7 @@ pub(super) fn expert_choice_counts(draw: &mut Draw<'_>, first: usize, counts: &m
             }
         }
         sample::counts_with_sum(
-            &mut draw.ffn,
+            draw.ffn.here(),
             gate.tokens_per_gpu,
             take as u64,
             &mut expected,

@@ -91,7 +91,7 @@ impl NullaryFnOnce for Waits<'_> {
 ///
 /// The angle lies within an eighth of a turn of either axis: 24 bits say where, and one each which side and which axis.
 #[inline(always)]
-fn two_normals(radius: u32, angle: u32) -> [f32; 2] {
+pub(in crate::gate) fn two_normals(radius: u32, angle: u32) -> [f32; 2] {
     const PART: f32 = FRAC_PI_2 / 16_777_216.0;
     let length = (2.0 * exponential(radius)).sqrt();
     let a = ((angle >> 8).cast_signed() as f32 + 0.5) * PART - FRAC_PI_4;

@@ -17,7 +17,7 @@
 
 use std::cmp::Ordering;
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution, Exp1, StandardNormal};
 
@@ -25,10 +25,10 @@ use crate::workload::Scoring;
 
 /// Variance from which a count is drawn as a corrected normal: skewness is then below 1/4, and
 /// what the correction leaves out is of order skewness², under 2 % of a standard deviation.
-const NORMAL_FROM: f64 = 16.0;
+pub(in crate::gate) const NORMAL_FROM: f64 = 16.0;
 
 /// Rounds in which c is solved for.
-pub(in crate::gate) const ROUNDS: usize = 4;
+const ROUNDS: usize = 4;
 
 /// Tokens that are expected of a class that has none but for rounding.
 const NEVER: f64 = 1e-11;
@@ -128,20 +128,7 @@ pub(in crate::gate) fn counts_with_sum(
     expected: &mut Expected,
     out: &mut [u32],
 ) {
-    counts_of(rng, trials, total, expected.mean_and_spread(), out);
-}
-
-/// The same of these means and their c of (1).
-///
-/// # Panics
-/// As [`counts_with_sum`].
-pub(in crate::gate) fn counts_of(
-    rng: &mut ChaCha8Rng,
-    trials: u32,
-    total: u64,
-    (mean, spread): (&[f64], &[f64]),
-    out: &mut [u32],
-) {
+    let (mean, spread) = expected.mean_and_spread();
     let room = u64::from(trials) * out.len() as u64;
     assert!(total <= room, "{total} slots of {trials} tokens over {} experts", out.len());
     let mut sum = 0;
@@ -169,6 +156,16 @@ fn spreads(variance: &[f64], spread: &mut Vec<f64>) {
     }
 }
 
+/// c of (1) over the variance that asks for it, of experts with these shares of a token's `slots`.
+pub(in crate::gate) fn widening(shares: &[f64], slots: f64) -> Vec<f64> {
+    let chances = shares.iter().map(|share| (share * slots).min(1.0));
+    let variance: Vec<f64> = chances.map(|p| p * (1.0 - p)).collect();
+    let mut spread = vec![];
+    spreads(&variance, &mut spread);
+    let over = |(c, v): (&f64, &f64)| if *v > 0.0 { c / v } else { 1.0 };
+    spread.iter().zip(&variance).map(over).collect()
+}
+
 /// One count of this mean and variance, between 0 and `trials`.
 fn one_count(rng: &mut ChaCha8Rng, trials: u32, mean: f64, variance: f64) -> u32 {
     let p = (mean / f64::from(trials)).clamp(0.0, 1.0);
@@ -182,7 +179,7 @@ fn one_count(rng: &mut ChaCha8Rng, trials: u32, mean: f64, variance: f64) -> u32
 }
 
 /// A binomial count by inversion; takes about as many steps as its mean.
-fn small_binomial(rng: &mut ChaCha8Rng, trials: u32, p: f64) -> u32 {
+pub(in crate::gate) fn small_binomial(rng: &mut impl Rng, trials: u32, p: f64) -> u32 {
     if p > 0.5 {
         return trials - small_binomial(rng, trials, 1.0 - p);
     }

@@ -61,7 +61,7 @@ impl Draw<'_> {
         let lengths = self.sequences().into_iter().map(|(_, length)| length as usize);
         let of = members.zip(lengths).flat_map(|(member, length)| repeat_n(member, length));
         let tokens: Vec<usize> = of.collect();
-        let mut rng = Xoshiro256PlusPlus::from_rng(&mut self.ffn);
+        let mut rng = Xoshiro256PlusPlus::from_rng(self.ffn.here());
         rule.draw_tokens((pool.sums(), &tokens), &mut rng, &mut self.space, out);
         true
     }

@@ -1,4 +1,4 @@
-//! Streams of a layer and micro-batch that not every draw reads.
+//! Streams of a layer and micro-batch, of which a draw reads some.
 
 use std::fmt;
 
@@ -27,6 +27,8 @@ impl fmt::Display for Batch {
 /// A stream that is begun, and whose place is taken, only where it is read: either makes new numbers.
 pub(in crate::gate) struct Seeking {
     streams: Streams,
+    /// What is drawn from it.
+    purpose: &'static str,
     /// What it is for: a layer alone, or all.
     of: Option<u32>,
     batch: Batch,
@@ -35,16 +37,27 @@ pub(in crate::gate) struct Seeking {
 }
 
 impl Seeking {
-    pub(super) const fn new(streams: Streams, of: Option<u32>, batch: Batch) -> Self {
-        Self { streams, of, batch, rng: None, ahead: None }
+    pub(super) const fn new(
+        streams: Streams,
+        purpose: &'static str,
+        of: Option<u32>,
+        batch: Batch,
+    ) -> Self {
+        Self { streams, purpose, of, batch, rng: None, ahead: None }
+    }
+
+    /// The stream at another place.
+    pub(super) fn at(&mut self, word: u128) -> &mut ChaCha8Rng {
+        self.ahead = Some(word);
+        self.here()
     }
 
     /// The stream at its place.
     pub(in crate::gate) fn here(&mut self) -> &mut ChaCha8Rng {
-        let (streams, batch) = (self.streams, self.batch);
+        let (streams, purpose, batch) = (self.streams, self.purpose, self.batch);
         let rng = self.rng.get_or_insert_with(|| match self.of {
-            Some(layer) => streams.named(&format!("gate/others/layer={layer}/{batch}")),
-            None => streams.named(&format!("gate/common/{batch}")),
+            Some(layer) => streams.named(&format!("gate/{purpose}/layer={layer}/{batch}")),
+            None => streams.named(&format!("gate/{purpose}/{batch}")),
         });
         if let Some(word) = self.ahead.take() {
             rng.set_word_pos(word);

@@ -91,7 +91,7 @@ impl Draw<'_> {
         let (gate, law, of_sequences) = (self.gate, self.persistence, self.sequences());
         let experts = gate.experts.total() as usize;
         let cells = of_sequences.len() * experts;
-        steps::draw(law, step, &mut self.ffn, (cells, times));
+        steps::draw(law, step, self.ffn.here(), (cells, times));
         if law.depth > 0.0 {
             let place = (step, self.gpu);
             let common = gate.kept[0].scores(law, place, cells, || self.common.here().clone());
