@@ -25,8 +25,8 @@ pub(super) struct Layer {
     pub(super) mean_times: Vec<f64>,
     /// P(0), …, P(K) FFN slots of a token.
     pub(super) ffn_slots: Vec<f64>,
-    /// Of FFN and other experts: c of `sample`, (1), over the variance that asks for it, where as many tokens have an
-    /// expert of the class as do on average. What GPUs have more or fewer moves it by less than a thousandth.
+    /// Of FFN and other experts: c of `sample`, (1), over the variance that asks for it, of tokens with as many slots of the
+    /// class as they have on average (`sample::widening`).
     pub(super) widening: [Vec<f64>; 2],
     /// The same by offset, for sequences that differ.
     pub(super) slots_table: SlotsTable,

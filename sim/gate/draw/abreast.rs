@@ -61,7 +61,8 @@ impl Draw<'_> {
         true
     }
 
-    /// The same of up to eight GPUs; says of which, as it is not where every token of a GPU would have some expert.
+    /// The same of up to eight GPUs; says which of them were drawn. Those are not of whose tokens more would have some expert
+    /// than there are: [`Self::counts`] knows what such experts leave to others.
     fn some_abreast(&mut self, first: usize, rows: Rows<'_>, space: &mut Space) -> [bool; LANES] {
         let (gate, layer) = (self.gate, self.layer);
         let word = (first as u128) * SEED_WORDS;

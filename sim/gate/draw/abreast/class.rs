@@ -62,7 +62,7 @@ impl Class {
         self.correct(asked, rngs.len());
     }
 
-    /// Writes the counts of one GPU, by expert; says whether no expert is one that every token has.
+    /// Writes the counts of one GPU, by expert; says whether they hold: no expert has more tokens than there are.
     #[inline(always)]
     pub(super) fn write(&self, lane: usize, row: &mut [u32]) -> bool {
         for (count, cells) in row.iter_mut().zip(self.counts.as_chunks::<LANES>().0) {

@@ -29,8 +29,8 @@ pub(super) struct Space {
     class: Class,
 }
 
-/// Draws the counts of up to eight GPUs into their rows; says of which it did, as it does not where every token of a GPU
-/// would have some expert.
+/// Draws the counts of up to eight GPUs into their rows; says of which they hold: not where more tokens would have some
+/// expert than there are.
 pub(super) struct Drawing<'a> {
     pub(super) law: Law<'a>,
     /// Of FFN experts and of all else, by GPU; those behind the last GPU are not used. Models that differ in other experts

@@ -27,7 +27,7 @@ pub(super) fn between(x: f64, most: f64) -> f64 {
     if x < most { x } else { most }
 }
 
-/// The nearest whole number, by what adding 1.5·2⁵² leaves no room for.
+/// The nearest whole number: 1.5·2⁵² added leaves no bit for a fraction.
 #[inline(always)]
 pub(super) fn rounded(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
