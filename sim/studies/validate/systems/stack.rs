@@ -227,7 +227,7 @@ fn library_of(
     if has_word(name, &["one-sided", "nvlinkonesided"]) {
         return Ok(Library::OneSided);
     }
-    if has_word(name, &["nccl", "alltoall", "all-to-all", "a2a"]) {
+    if has_word(name, &["nccl", "alltoall", "alltoallv", "all-to-all", "all-to-allv", "a2a"]) {
         return Ok(Library::Nccl);
     }
     Err(format!(
@@ -314,6 +314,7 @@ mod tests {
         assert_eq!((on("H100", 8), on("H100", 32)), (Ok(Library::Normal), Ok(Library::Hybrid)));
         assert!(library("DeepEP API on UCCL", "forward").is_err());
         assert!(library("carrier pigeon", "forward").is_err());
+        assert_eq!(library("alltoallv", "training"), Ok(Library::Nccl));
         let other = library("HybridEP2", "training").unwrap_err();
         assert!(
             other.starts_with("dispatcher is `HybridEP2`, which is not known: write"),
