@@ -45,16 +45,15 @@ fn pair(scenario: &Scenario, seed: u64) -> [Outcome; 2] {
     [vanilla, own]
 }
 
-/// Of 400 runs (100 of each kind) at most 33 may miss, for each of: the time of vanilla, of MoE++, and the gain. Of
-/// intervals that miss in one case of 20, 20 do, give or take three standard deviations of √(400 · 0.05 · 0.95) = 4.4; of
-/// intervals that miss in one case of nine, 44 do, which is seen in 19 of 20 such tests.
+/// Of 1,000 runs (250 of each kind) at most 71 may miss, for each of: the time of vanilla, of MoE++, and the gain. Of
+/// intervals that miss in one case of 20, 50 do, give or take three standard deviations of √(1000 · 0.05 · 0.95) = 6.9.
 #[test]
 fn intervals_cover_the_whole_run_in_nineteen_of_twenty_cases() {
     let (mut missed, mut errors, mut widths) = ([0; 3], [0.0_f64; 3], [0.0_f64; 3]);
     let (mut simulated, mut units) = (0, 0);
     for mut scenario in kinds() {
         let precision = scenario.precision;
-        for seed in 0..100 {
+        for seed in 0..250 {
             scenario.seeds = seed..seed + 1;
             scenario.precision = precision;
             let [vanilla, own] = pair(&scenario, seed);
@@ -80,7 +79,7 @@ fn intervals_cover_the_whole_run_in_nineteen_of_twenty_cases() {
             }
         }
     }
-    assert!(missed.iter().all(|&missed| missed <= 33), "{missed:?} of 400 miss");
+    assert!(missed.iter().all(|&missed| missed <= 71), "{missed:?} of 1,000 miss");
     // Nor are they wide for nothing: the root mean square of errors is within a third and a tenth of that of half-widths.
     for (error, width) in errors.iter().zip(widths) {
         let ratio = (error / width).sqrt();
