@@ -18,8 +18,9 @@
 //!
 //! so every link carries all the bytes it could, a step late. Starts and changes of capacity end a
 //! step at their exact time. The error is measured, not proven: max–min fairness can amplify a late
-//! event along a chain of links. On small random problems every finish time stays within `ε` (tested);
-//! of tens of thousands of flows a few may not (docs/engines.md).
+//! event along a chain of links, and a link that slows down makes longer what is late by then. Of
+//! small random problems 99 % stay within 0.2 `ε` and the worst of 40,000 met `ε` (tested); of tens
+//! of thousands of flows a few may not (docs/engines.md).
 
 use super::generic::LocalLinks;
 use crate::base::units::FlowId;
