@@ -64,7 +64,7 @@ mod sequences;
 
 use choosing::{exponentials, groups, inclusion, pick, sample};
 pub use counts::Counts;
-use draw::{Counting, Draw};
+use draw::{Counting, Draw, Space};
 pub use fitting::{domains, fit, judge, statistics, summary};
 use law::{Kept, Law, Walk};
 use layer::Layer;
@@ -76,6 +76,14 @@ use sequences::{Pool, RatePool, Sequences};
 
 /// Up to this many tokens per GPU, `Sampling::Auto` draws token by token.
 const EXACT_UP_TO: u32 = 64;
+
+/// Memory that draws of one gate leave for the next.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Counts that are done with.
+    pub spare: Option<Counts>,
+    space: Space,
+}
 
 /// Draws what the gates of all layers decide.
 #[derive(Clone, Debug)]
@@ -196,18 +204,18 @@ impl Gate {
     /// If the model has no such round.
     #[must_use]
     pub fn counts(&self, round: u32, micro_batch: u32, gpus: Range<usize>) -> Counts {
-        self.counts_in(None, [round, micro_batch], gpus)
+        self.counts_in(&mut Memory::default(), [round, micro_batch], gpus)
     }
 
-    /// The same in the memory of counts of this gate that are done with.
+    /// The same in memory of earlier draws of this gate.
     #[must_use]
     pub fn counts_in(
         &self,
-        spare: Option<Counts>,
+        memory: &mut Memory,
         [round, micro_batch]: [u32; 2],
         gpus: Range<usize>,
     ) -> Counts {
-        let mut counts = self.empty(spare, gpus.len());
+        let mut counts = self.empty(memory.spare.take(), gpus.len());
         let (total, most) = (counts.experts(), counts.most_slots());
         let (mut draw, mut lost) = (Draw::new(self, round, micro_batch), None);
         if self.scheme == Scheme::ExpertChoice {
@@ -219,7 +227,7 @@ impl Gate {
         // Where tokens have different numbers of slots, counts alone are kept.
         let keeps = self.keeps_tokens && !matches!(self.scheme, Scheme::TopP { .. });
         let mut drawn = (keeps && (self.exact || self.replay.is_some())).then(Vec::new);
-        let abreast = draw.counts_abreast(gpus.clone(), &mut counts);
+        let abreast = draw.counts_abreast(gpus.clone(), &mut counts, &mut memory.space);
         for (at, gpu) in gpus.filter(|_| !abreast).enumerate() {
             draw.seek(gpu);
             let chosen = &mut counts.kept[at * total..][..total];

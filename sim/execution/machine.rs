@@ -14,6 +14,8 @@
 //! is hidden: the exchange is blamed. While a meeting slows kernels down, what is left of the
 //! running kernel takes longer by its factor, from the moment the meeting is joined to its delivery. Kernels slow
 //! the meeting in turn (`contended`): a member leaves it later by what its bytes have lost beside them.
+//!
+//! Where GPUs do nothing but work and wait for their group, and nobody observes them, there are no events (`lockstep`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -31,6 +33,7 @@ mod fact;
 mod finished;
 mod gpu;
 mod hold;
+mod lockstep;
 mod meetings;
 mod pace;
 

@@ -12,6 +12,8 @@
 //!   Receive   ─ receive ┄┄┄ from the stage before
 //! ```
 
+use std::ops::Range;
+
 use crate::base::units::{Bytes, GpuId, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::network::Exchange;
@@ -149,6 +151,16 @@ pub trait Fill {
     fn ops(&mut self) -> Vec<Op>;
 }
 
+/// The accounts of GPUs that only work and wait for each other.
+pub trait Lockstep {
+    /// A GPU's own work, behind all that it has done.
+    fn work(&mut self, gpu: GpuId, ops: &[Op]);
+
+    /// The GPUs of these numbers wait for the last of them, blamed on `reason`; `ends` is the group one of whose sampled
+    /// units of work ends with it, where one does.
+    fn meet(&mut self, gpus: Range<u32>, reason: Reason, ends: Option<usize>);
+}
+
 /// What GPUs do, phase by phase.
 pub trait Program {
     /// GPUs that take part.
@@ -166,5 +178,15 @@ pub trait Program {
     /// The group one of whose sampled units of work ends with a meeting, where one does.
     fn ends_unit(&self, _meeting: MeetingId) -> Option<usize> {
         None
+    }
+
+    /// Groups of GPUs, where all that GPUs do is to work and to wait for their whole group: they need no calendar.
+    fn in_lockstep(&self) -> Option<usize> {
+        None
+    }
+
+    /// Takes a group in lockstep through its next phase; false if it has done everything.
+    fn next_in_lockstep(&mut self, _group: usize, _gpus: &mut dyn Lockstep) -> bool {
+        false
     }
 }

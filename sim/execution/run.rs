@@ -335,6 +335,9 @@ fn execute<'a, P: Program>(
     if !paces.is_empty() {
         machine = machine.with_paces(paces);
     }
+    if machine.run_in_lockstep() {
+        return Ok(Ok(machine.finish()));
+    }
     machine.start(calendar.schedule());
     while let Some(event) = calendar.next() {
         if calendar.now() == SimTime::MAX {

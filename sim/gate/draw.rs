@@ -16,6 +16,7 @@ use super::sequences::{Cursor, Rates};
 use super::{Gate, groups, inclusion, sample};
 use crate::workload::{Persistence, Scheme};
 
+pub(super) use abreast::Space;
 use seeking::{Batch, Seeking};
 pub(super) use stepped::Counting;
 

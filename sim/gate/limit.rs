@@ -53,6 +53,25 @@ struct Weights {
     least: Vec<f64>,
 }
 
+impl Weights {
+    /// That of a slot; of experts that no token of the sample chose, a token's whole weight.
+    fn mean(&self) -> f64 {
+        if self.number == 0 { 1.0 } else { self.sum / self.number as f64 }
+    }
+
+    /// The least of those slots that were dropped beside `kept`.
+    fn least_of(&self, kept: u32, dropped: u32) -> f64 {
+        let chosen = f64::from(kept) + f64::from(dropped);
+        if self.number == 0 || dropped == 0 {
+            return f64::from(dropped);
+        }
+        let at = f64::from(dropped) / chosen * self.number as f64;
+        let low = (at as usize).min(self.number - 1);
+        let below = self.least[low] + (at - low as f64) * (self.least[low + 1] - self.least[low]);
+        below / self.number as f64 * chosen
+    }
+}
+
 /// The same of each expert.
 type Sums = Vec<Weights>;
 
@@ -84,21 +103,37 @@ impl Limits {
 
     /// Moves slots beyond the limits from kept to dropped, of the layer of this number.
     pub(super) fn apply(&self, counts: &mut Counts, (number, layer): (u32, &Layer)) {
-        let experts = counts.experts;
+        let (experts, mut any) = (counts.experts, 0);
         let rows = counts.dropped.chunks_exact_mut(experts);
         for (kept, dropped) in counts.kept.chunks_exact_mut(experts).zip(rows) {
-            let cells = kept.iter_mut().zip(dropped).zip(&self.slots);
-            for (expert, ((kept, dropped), &limit)) in cells.enumerate() {
-                let chosen = *kept;
-                if chosen <= limit {
-                    continue;
-                }
-                (*kept, *dropped) = (limit, chosen - limit);
-                let sums = self.weights[number as usize].get_or_init(|| self.sums(number, layer));
-                counts.lost_weight += self.lost(&sums[expert], chosen, chosen - limit);
+            for ((kept, dropped), limit) in kept.iter_mut().zip(dropped).zip(&self.slots) {
+                *dropped = kept.saturating_sub(*limit);
+                *kept -= *dropped;
+                any |= *dropped;
             }
         }
+        if any > 0 {
+            let sums = self.weights[number as usize].get_or_init(|| self.sums(number, layer));
+            counts.lost_weight += self.lost_by(counts, sums);
+        }
         counts.padded = self.pads.then(|| self.slots.clone());
+    }
+
+    /// The mixing weight of all slots that were dropped, from those of the sample.
+    fn lost_by(&self, counts: &Counts, sums: &Sums) -> f64 {
+        let of_expert = |(expert, sums): (usize, &Weights)| -> f64 {
+            let dropped = counts.dropped[expert..].iter().step_by(counts.experts);
+            match self.by {
+                DropBy::Position => {
+                    sums.mean() * dropped.map(|&slots| u64::from(slots)).sum::<u64>() as f64
+                }
+                DropBy::Probability => {
+                    let kept = counts.kept[expert..].iter().step_by(counts.experts);
+                    kept.zip(dropped).map(|(kept, dropped)| sums.least_of(*kept, *dropped)).sum()
+                }
+            }
+        };
+        sums.iter().enumerate().map(of_expert).sum()
     }
 
     /// Those of a layer, which do not depend on how many tokens there are: runs of other batches share them.
@@ -145,24 +180,6 @@ impl Limits {
             least.push(sum);
         }
         sums
-    }
-
-    /// Mixing weight of `dropped` of `chosen` slots, from those of the sample.
-    fn lost(&self, of: &Weights, chosen: u32, dropped: u32) -> f64 {
-        let &Weights { number, sum, ref least } = of;
-        if number == 0 {
-            return f64::from(dropped);
-        }
-        let share = f64::from(dropped) / f64::from(chosen);
-        let below = match self.by {
-            DropBy::Position => share * sum,
-            DropBy::Probability => {
-                let at = share * number as f64;
-                let low = (at as usize).min(number - 1);
-                least[low] + (at - low as f64) * (least[low + 1] - least[low])
-            }
-        };
-        below / number as f64 * f64::from(chosen)
     }
 
     /// The mixing weight that one GPU loses, given that of each slot of each expert in order.

@@ -13,6 +13,7 @@ mod gate_steps;
 mod host;
 mod hottest_rows;
 mod kernels;
+mod lockstep;
 mod network_metamorphic;
 mod network_sharing;
 mod network_sharing_large;

@@ -31,6 +31,7 @@
 //! With pipeline stages, a GPU that has finished a micro-batch sends its tokens to the GPU of the
 //! same rank in the next stage and goes on; that one waits for them.
 
+mod lockstep;
 mod meetings;
 
 use super::{
@@ -39,7 +40,7 @@ use super::{
 use crate::base::units::{GpuId, SimDuration};
 use crate::execution::blame::{Op, Reason};
 use crate::execution::program::{
-    After, Command, Contention, Fill, Meeting, MeetingId, Program, Stream, Work,
+    After, Command, Contention, Fill, Lockstep, Meeting, MeetingId, Program, Stream, Work,
 };
 use crate::workload::Overlap;
 
@@ -135,19 +136,22 @@ impl<'a> Forward<'a> {
         let steps = &self.in_flight[group];
         let found = steps.iter().position(|step| step.number == number && step.part == part);
         let at = found.unwrap_or_else(|| {
-            let first_gpu = self.grid.gpu(group, 0);
-            let stage = self.grid.stage(first_gpu);
-            let (micro_batch, round) = self.micro_batch_and_round(number, stage);
-            let groups_per_stage = self.grid.gpus_per_stage() / self.grid.group;
-            let group_in_stage = group as u32 % groups_per_stage;
-            let opens = micro_batch == 0;
-            let at = At { round, micro_batch, group: group_in_stage, part, backward: false, opens };
-            let plan = self.planner.plan(at, first_gpu);
+            let plan = self.plan(group, (number, part));
             let left = if self.grid.dispatches { plan.meetings() } else { 1 };
             self.in_flight[group].push(InFlight { number, part, plan, left });
             self.in_flight[group].len() - 1
         });
         &mut self.in_flight[group][at]
+    }
+
+    fn plan(&mut self, group: usize, (number, part): (u32, u32)) -> Step {
+        let first_gpu = self.grid.gpu(group, 0);
+        let stage = self.grid.stage(first_gpu);
+        let (micro_batch, round) = self.micro_batch_and_round(number, stage);
+        let groups_per_stage = self.grid.gpus_per_stage() / self.grid.group;
+        let group = group as u32 % groups_per_stage;
+        let at = At { round, micro_batch, group, part, backward: false, opens: micro_batch == 0 };
+        self.planner.plan(at, first_gpu)
     }
 
     /// Which micro-batch a step is of, and which round of the whole model on a stage.
@@ -358,5 +362,13 @@ impl Program for Forward<'_> {
             let step = steps.swap_remove(at);
             self.planner.recycle(step.plan);
         }
+    }
+
+    fn in_lockstep(&self) -> Option<usize> {
+        self.goes_in_lockstep().then_some(self.in_flight.len())
+    }
+
+    fn next_in_lockstep(&mut self, group: usize, gpus: &mut dyn Lockstep) -> bool {
+        self.step_in_lockstep(group, gpus)
     }
 }

@@ -32,7 +32,7 @@ use crate::base::units::GpuId;
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::cost::{CollectiveTimes, KernelTimes, Launches, LayerCost, shared_op};
-use crate::gate::{Counts, Gate};
+use crate::gate::{self, Counts, Gate};
 use crate::placement::{Placement, Plans};
 use crate::workload::{Scheme, Workload};
 
@@ -85,8 +85,8 @@ pub struct StepPlanner<'a> {
     totals: Totals,
     hottest: HottestRows,
     spare: Vec<Step>,
-    /// Counts of the gate that are done with.
-    spare_counts: Option<Counts>,
+    /// Of draws of the gate.
+    memory: gate::Memory,
     rows: Vec<Vec<u32>>,
 }
 
@@ -126,7 +126,7 @@ impl<'a> StepPlanner<'a> {
             totals: Totals::default(),
             hottest: HottestRows::of_rounds(workload.gates()),
             spare: Vec::new(),
-            spare_counts: None,
+            memory: gate::Memory::default(),
             rows: Vec::new(),
         }
     }
@@ -227,7 +227,7 @@ impl<'a> StepPlanner<'a> {
             self.totals.add(&step.totals);
         }
         if let (Cow::Owned(counts), None) = (counts, &self.parts) {
-            self.spare_counts = Some(counts);
+            self.memory.spare = Some(counts);
         }
         step
     }
@@ -258,8 +258,8 @@ impl<'a> StepPlanner<'a> {
         match &mut self.parts {
             Some(parts) => parts.counts(at, gpus, part),
             None => {
-                let spare = self.spare_counts.take();
-                Shared { counts: self.gate.counts_in(spare, at, gpus), whole: None }
+                let counts = self.gate.counts_in(&mut self.memory, at, gpus);
+                Shared { counts, whole: None }
             }
         }
     }

@@ -15,7 +15,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::Draw;
 use crate::gate::Counts;
 use class::Shares;
-use drawing::{Drawing, Law, Space};
+pub(in crate::gate) use drawing::Space;
+use drawing::{Drawing, Law};
 use lanes::LANES;
 
 /// Words of random numbers that begin a generator of one GPU.
@@ -36,6 +37,7 @@ impl Draw<'_> {
         &mut self,
         gpus: Range<usize>,
         counts: &mut Counts,
+        space: &mut Space,
     ) -> bool {
         let gate = self.gate;
         let by_counts = !gate.exact && gate.replay.is_none() && gate.is_top_k();
@@ -43,12 +45,11 @@ impl Draw<'_> {
             return false;
         }
         let (all, most) = (counts.experts(), counts.most_slots());
-        let mut space = Space::default();
         let begins = gpus.step_by(LANES);
         let rows = counts.kept.chunks_mut(LANES * all);
         let rows = rows.zip(counts.tokens.chunks_mut(LANES * (most + 1)));
         for (first, (chosen, tokens)) in begins.zip(rows) {
-            let drawn = self.some_abreast(first, Rows { chosen, tokens }, &mut space);
+            let drawn = self.some_abreast(first, Rows { chosen, tokens }, space);
             let rows = chosen.chunks_exact_mut(all).zip(tokens.chunks_exact_mut(most + 1));
             for ((gpu, drawn), (chosen, tokens)) in (first..).zip(drawn).zip(rows) {
                 if !drawn {

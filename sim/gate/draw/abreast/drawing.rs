@@ -23,7 +23,7 @@ pub(super) struct Law<'a> {
 
 /// Memory that blocks of GPUs share: normal variables of FFN experts, of others, and of the choice between them.
 #[derive(Debug, Default)]
-pub(super) struct Space {
+pub(in crate::gate) struct Space {
     words: Vec<[u32; 2]>,
     normals: [Vec<f32>; 3],
     class: Class,
