@@ -372,7 +372,9 @@ fn pooled_layers(workload: &Workload, sequences: Option<&Sequences>, layers: usi
     }
 }
 
-fn is_exact(gating: &Gating, batch: &Batch) -> bool {
+/// Whether gates of such batches draw token by token.
+#[must_use]
+pub fn is_exact(gating: &Gating, batch: &Batch) -> bool {
     match gating.sampling {
         Sampling::Exact => true,
         Sampling::Counts => false,

@@ -69,7 +69,7 @@ impl SimDuration {
     pub fn from_secs(secs: f64) -> Self {
         assert!(secs >= 0.0, "a duration of {secs} s");
         // `as` saturates: an infinite or huge value becomes `u64::MAX`.
-        Self((secs * PS_PER_SEC).ceil() as u64)
+        Self(up(secs * PS_PER_SEC))
     }
 
     /// A duration of `us` microseconds, rounded up to a picosecond.
@@ -121,8 +121,14 @@ impl SimDuration {
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         assert!(factor >= 0.0, "a duration {factor} times as long");
-        Self((self.0 as f64 * factor).ceil() as u64)
+        Self(up(self.0 as f64 * factor))
     }
+}
+
+/// The least whole number that is no less, where `ceil` is a call on processors that may lack the instruction.
+fn up(x: f64) -> u64 {
+    let whole = x as u64;
+    whole.saturating_add(u64::from((whole as f64) < x))
 }
 
 impl Add<SimDuration> for SimTime {

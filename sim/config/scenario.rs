@@ -280,7 +280,7 @@ impl ScenarioSource {
             let help = "give the error that exchange times may have, from 0.000001 to 0.5";
             return Err(self.source.mistake_at_key("epsilon", found, help));
         }
-        Ok(NetworkChoice { epsilon, ..choice })
+        Ok(NetworkChoice { epsilon, on_average: epsilon, ..choice })
     }
 
     fn cases(

@@ -161,12 +161,12 @@ fn simulate_perturbed<'a>(
     let (own, sends) = (Drawn::default(), inputs.counted != Scope::Experts);
     let inputs = &Inputs { drawn: inputs.drawn.or(sends.then_some(&own)), ..*inputs };
     // An observer receives one run only, so the choice is made without it.
-    let epsilon = inputs.network.epsilon;
+    let tolerated = inputs.network.on_average;
     let flows = Flows::of(inputs);
     let early = |so_far: &NetworkReport| flows.better_engine_early(so_far);
     let tried = run_watched(Engine::ClosedForm, inputs, seed, (None, &early))?;
     let better = match &tried {
-        Tried::Whole(outcome) => flows.better_engine(&outcome.network_report, epsilon),
+        Tried::Whole(outcome) => flows.better_engine(&outcome.network_report, tolerated),
         Tried::GivenUp(engine) => Some(*engine),
     };
     match (tried, better, observer) {

@@ -9,7 +9,7 @@ mod moving;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::gemm::{GemmPrior, GemmShape};
+use super::gemm::{GemmPrior, ShapePrior};
 use super::{Device, Support, choice, support_of};
 use crate::base::units::SimDuration;
 use crate::kernels::curve::Curve;
@@ -26,11 +26,10 @@ const ALIGNED: u32 = 16;
 /// more; between two of these, tiles decide (see `filled`).
 #[derive(Clone, Debug)]
 pub struct GemmTimes {
-    prior: GemmPrior,
-    device: Device,
+    prior: ShapePrior,
     precision: Precision,
-    n: u32,
-    k: u32,
+    /// Whether a product of it is nothing.
+    empty: bool,
     /// Over multiples of [`ALIGNED`].
     whole: Curve,
     /// Over all other M.
@@ -107,13 +106,14 @@ impl GemmTimes {
             }
             _ => (none(), none(), support_of(f64::INFINITY)),
         };
+        let of_shape = prior.of(&device, precision, (n, k));
         let at_last = |curve: &Curve| {
             let m = curve.span().map_or(0, |(_, last)| last.round() as u32);
-            prior.seconds(&device, precision, GemmShape { m, n, k })
+            of_shape.seconds(m)
         };
         let prior_at_last = [at_last(&whole), at_last(&broken)];
-        let asked = Arc::default();
-        Self { prior, device, precision, n, k, whole, broken, prior_at_last, support, asked }
+        let (asked, empty) = (Arc::default(), n == 0 || k == 0);
+        Self { prior: of_shape, precision, empty, whole, broken, prior_at_last, support, asked }
     }
 
     /// Where these times come from.
@@ -134,6 +134,11 @@ impl GemmTimes {
         }
     }
 
+    /// What the constants alone say.
+    pub(in crate::kernels) const fn prior(&self) -> &ShapePrior {
+        &self.prior
+    }
+
     /// The format that it computes in.
     #[must_use]
     pub const fn precision(&self) -> Precision {
@@ -143,7 +148,7 @@ impl GemmTimes {
     /// Time for M = `m`, in seconds.
     #[must_use]
     pub fn seconds(&self, m: u32) -> f64 {
-        if m == 0 || self.n == 0 || self.k == 0 {
+        if m == 0 || self.empty {
             return 0.0;
         }
         self.asked.of(m, || self.read(m))
@@ -151,10 +156,7 @@ impl GemmTimes {
 
     /// The same, read off the curves.
     fn read(&self, m: u32) -> f64 {
-        let prior = |m: u32| {
-            let shape = GemmShape { m, n: self.n, k: self.k };
-            self.prior.seconds(&self.device, self.precision, shape)
-        };
+        let prior = |m: u32| self.prior.seconds(m);
         let [of_whole, of_broken] = self.prior_at_last;
         let (curve, at_last) =
             if is_aligned(m) { (&self.whole, of_whole) } else { (&self.broken, of_broken) };

@@ -15,12 +15,14 @@ pub struct NetworkChoice {
     pub engine: Option<Engine>,
     /// The relative error that the time of an exchange may have.
     pub epsilon: f64,
+    /// The relative error that exchanges may be measured to have on average for the closed form to be chosen.
+    pub on_average: f64,
 }
 
 impl Default for NetworkChoice {
     /// Chosen to 1 %.
     fn default() -> Self {
-        Self { engine: None, epsilon: 0.01 }
+        Self { engine: None, epsilon: 0.01, on_average: 0.01 }
     }
 }
 

@@ -6,6 +6,7 @@
 use moesim::config::{CaseSpec, Overrides, Scenario, ScenarioSource, ScenarioSpec, Seeds};
 use moesim::execution::Scope;
 use moesim::execution::outcome::{Outcome, Sample};
+use moesim::network::fluid::Engine;
 use moesim::studies::study::{Reached, run, run_beside, study};
 
 /// The paper's smallest pair, with few tokens.
@@ -35,6 +36,59 @@ fn kinds() -> [Scenario; 4] {
             "precision=1%",
         ]),
     ]
+}
+
+/// Groups over two nodes, whose exchanges the closed form is measured to carry about as well as ε asks.
+fn over_nodes() -> Scenario {
+    scenario(&[
+        "topology=h100-4x8-rail",
+        "topology.nodes.count=2",
+        "workload.layout.expert_parallel=16",
+        "workload.experts.ffn=16",
+        "workload.model.layers=1",
+        "workload.batch.micro_batches=48",
+        "workload.batch.tokens_per_gpu=2048",
+        "precision=0.5%",
+        "epsilon=0.005",
+    ])
+}
+
+/// Of 40 runs at most six may miss: 2 would, give or take three standard deviations of 1.4.
+#[test]
+fn intervals_cover_runs_with_flows_whichever_engine_a_sample_takes() {
+    let mut scenario = over_nodes();
+    let (precision, network) = (scenario.precision, scenario.network);
+    let (mut missed, mut closed) = ([0; 3], 0);
+    for seed in 0..40 {
+        scenario.seeds = seed..seed + 1;
+        (scenario.precision, scenario.network) = (precision, network);
+        let [vanilla, own] = pair(&scenario, seed);
+        let by_closed_form = |of: &&Outcome| of.network_report.engine == Engine::ClosedForm;
+        closed += [&vanilla, &own].into_iter().filter(by_closed_form).count();
+        let rows = [[vanilla.clone()], [own.clone()]];
+        let [of_vanilla, of_own] = [&rows[0], &rows[1]]
+            .map(|row| Reached::of(&scenario, row, Some(&rows[0])).expect("a precision is asked"));
+        scenario.precision = None;
+        scenario.network.engine = Some(Engine::Exact);
+        let whole = pair(&scenario, seed);
+        let off = |sampled: &Outcome, whole: &Outcome| {
+            100.0 * (sampled.counted_secs() / whole.counted_secs() - 1.0).abs()
+        };
+        let gain =
+            |[vanilla, own]: [&Outcome; 2]| 100.0 * vanilla.counted_secs() / own.counted_secs();
+        let of_gain = gain([&vanilla, &own]) - gain([&whole[0], &whole[1]]);
+        let found = [
+            (off(&vanilla, &whole[0]), of_vanilla.time_percent),
+            (off(&own, &whole[1]), of_own.time_percent),
+            (of_gain.abs(), of_own.gain_percent.unwrap_or(0.0)),
+        ];
+        for (missed, (off, half)) in missed.iter_mut().zip(found) {
+            *missed += u32::from(off > half + 1e-6);
+        }
+    }
+    // Both engines were taken.
+    assert!((10..70).contains(&closed), "{closed} of 80 samples by the closed form");
+    assert!(missed.iter().all(|&missed| missed <= 6), "{missed:?} of 40 miss");
 }
 
 /// Vanilla and MoE++ of the first case under a seed.

@@ -32,6 +32,7 @@ mod program;
 mod report;
 mod reproduce;
 mod results;
+mod said;
 mod same_answers;
 mod schemas;
 mod sweep;

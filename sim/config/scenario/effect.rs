@@ -5,11 +5,12 @@ use super::{Overrides, ROLES, Scenario, ScenarioSpec};
 use crate::config::Kind;
 use crate::execution::Scope;
 use crate::execution::cost::{dense_op, experts_ask};
+use crate::gate;
 use crate::kernels::{ExpertsChoice, Kernels};
 use crate::network::Rates;
 use crate::network::fluid::Engine;
 use crate::topology::{Link, LinkClass};
-use crate::workload::{Dtype, Epilogue, Execution, Workload};
+use crate::workload::{Dtype, Epilogue, Execution, Origin, Workload};
 
 /// Layers whose attention is asked for: more than patterns of windows repeat after.
 const LAYERS: u32 = 8;
@@ -44,6 +45,7 @@ impl Scenario {
         let keys = kinds.flat_map(|kind| overrides.of(kind)).filter_map(|(_, line)| key_of(line));
         let keys: Vec<&str> = keys.collect();
         said.extend(self.of_parts_left_out(keys.iter().copied()));
+        said.extend(self.of_gates(&keys));
         said.extend(self.of_drafts());
         said.extend(self.of_biases());
         said.extend(keys.contains(&"model.clamped_activation").then(|| self.of_clamps()).flatten());
@@ -57,7 +59,9 @@ impl Scenario {
     fn of_parts_left_out<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<String> {
         let (whole, alone) = (self.counted.is_whole_model(), self.counted == Scope::Experts);
         let part = |key: &str| match key {
-            "batch.context" | "batch.attention_dtype" if !whole => Some("attention is"),
+            "batch.context" | "batch.attention_dtype" | "model.sliding_window" if !whole => {
+                Some("attention is")
+            }
             "host.step_gap" if !whole => Some("what lies between steps is"),
             "host.layer_launch" | "host.graphs" if alone => Some("launches are"),
             _ => None,
@@ -70,6 +74,33 @@ impl Scenario {
         let mut idle: Vec<String> = keys.filter_map(said).collect();
         idle.dedup();
         idle
+    }
+
+    /// Keys of the gate that act on what is not there.
+    fn of_gates(&self, keys: &[&str]) -> Vec<String> {
+        if !self.workloads().all(|workload| matches!(workload.gating.origin, Origin::Drawn)) {
+            return Vec::new();
+        }
+        let still = |workload: &Workload| {
+            let spread = &workload.gating.spread;
+            spread.sequence_sd <= 0.0 || spread.common <= 0.0
+        };
+        let counts = |workload: &Workload| !gate::is_exact(&workload.gating, &workload.batch);
+        let drifts = |key: &&&str| ["gate.drift", "gate.drift_micro_batches"].contains(*key);
+        let persists = |key: &&&str| key.starts_with("gate.persistence");
+        let mut said = Vec::new();
+        let drift = keys.iter().find(drifts).filter(|_| self.workloads().all(still));
+        said.extend(drift.map(|key| {
+            format!(
+                "{key} changes nothing here: what drifts is the share of `sequence_sd` that layers have in common, \
+                 and `gate.sequence_sd` or `gate.sequence_common` is 0"
+            )
+        }));
+        let persists = keys.iter().find(persists).filter(|_| self.workloads().all(counts));
+        said.extend(persists.map(|key| {
+            format!("{key} changes nothing here: gates draw counts of these batches, without tokens to persist")
+        }));
+        said
     }
 
     /// An acceptance of drafts where there are none.

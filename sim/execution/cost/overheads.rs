@@ -51,7 +51,7 @@ impl Overheads {
         }
         // Scaled by the longer, so that no power overflows, and only one has to be raised.
         let shorter = raised(host.min(device).secs() / longer.secs(), self.overlap);
-        let time = longer.secs() * (1.0 + shorter).powf(self.overlap.recip());
+        let time = longer.secs() * rooted(1.0 + shorter, self.overlap);
         SimDuration::from_secs(time).saturating_sub(device)
     }
 }
@@ -60,6 +60,11 @@ impl Overheads {
 fn raised(x: f64, p: f64) -> f64 {
     let halves = 2.0 * p;
     if halves == halves.trunc() && halves <= 8.0 { x.sqrt().powi(halves as i32) } else { x.powf(p) }
+}
+
+/// x^(1/p), in the same way.
+fn rooted(x: f64, p: f64) -> f64 {
+    if p == 1.5 { x.cbrt().powi(2) } else { x.powf(p.recip()) }
 }
 
 /// What the host launches in a stretch of work.

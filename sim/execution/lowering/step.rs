@@ -28,7 +28,7 @@ use super::dense_backward::{DenseBackward, SharedProducts};
 use super::dispatch::{AllToAll, Dispatch};
 use super::rebalance::Rebalancing;
 use super::totals::Totals;
-use crate::base::units::GpuId;
+use crate::base::units::{GpuId, SimDuration};
 use crate::execution::Scope;
 use crate::execution::blame::{Op, Reason};
 use crate::execution::cost::{CollectiveTimes, KernelTimes, Launches, LayerCost, shared_op};
@@ -350,6 +350,8 @@ impl<'a> StepPlanner<'a> {
         let mut launches = Launches { layers: 1, visits: of.rows.len() as u64 };
         let of_kinds = u64::from(slots.kinds_visited);
         let from = part.experts.len();
+        // Launching comes first, and is known once the rest is.
+        part.experts.push(Op { reason: Reason::Launch, time: SimDuration::ZERO });
         self.cost.ffn(of.rows, &mut part.experts);
         if self.workload.zero_computation_local && self.counted != Scope::Experts {
             let of_kinds = Launches { layers: 0, visits: of_kinds };
@@ -360,7 +362,7 @@ impl<'a> StepPlanner<'a> {
             part.experts.extend(nonzero(zero_computation));
         }
         let device = part.experts[from..].iter().map(|op| op.time).sum();
-        part.experts.insert(from, self.cost.launches(launches, device));
+        part.experts[from] = self.cost.launches(launches, device);
     }
 }
 

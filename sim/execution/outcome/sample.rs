@@ -35,6 +35,9 @@ pub struct Sample {
     pub half_width_secs: f64,
     /// The same of the ratio of a vanilla run's time to this one's, relative to it; zero where there is none.
     pub gain_half_width: f64,
+    /// How much later than flows that share links the closed form is measured to be on average, relative to the counted
+    /// time; zero where its exchanges are certified, and for other engines.
+    pub engine_error: f64,
 }
 
 impl Sample {
@@ -64,6 +67,7 @@ impl Sample {
             seconds,
             half_width_secs: 0.0,
             gain_half_width: 0.0,
+            engine_error: 0.0,
         }
     }
 
@@ -110,6 +114,26 @@ fn differences(values: impl Iterator<Item = f64>) -> Vec<f64> {
 }
 
 impl Outcome {
+    /// [`Sample::engine_error`] of a run.
+    fn engine_error(&self) -> f64 {
+        let report = &self.network_report;
+        if report.error_bound.is_some() || report.certified == report.exchanges {
+            return 0.0;
+        }
+        let travels = [Reason::Dispatch, Reason::Combine].map(|reason| self.mean_blame_ms(reason));
+        report.mean_measured * travels.iter().sum::<f64>() / (1e3 * self.counted_secs())
+    }
+
+    /// Half the width of the interval of the counted time, in seconds: what a sample of the run leaves open, and what the
+    /// closed form is measured to be off; zero of a whole run.
+    #[must_use]
+    pub fn half_width_secs(&self) -> f64 {
+        let of = |sample: &Sample| {
+            sample.half_width_secs + sample.engine_error.abs() * self.counted_secs()
+        };
+        self.sample.as_ref().map_or(0.0, of)
+    }
+
     /// The whole run's outcome, by that of a sample of it: the time counted is `seconds`, give or take
     /// half the width of its interval; all other times are in proportion to it, and what is counted in proportion to
     /// units.
@@ -119,6 +143,7 @@ impl Outcome {
     #[must_use]
     pub fn of_whole(self, seconds: f64, half_width_secs: f64) -> Self {
         let longer = seconds / self.counted_secs();
+        let engine_error = self.engine_error();
         let sample = self.sample.expect("units were sampled");
         let more = f64::from(sample.units) / sample.simulated() as f64;
         let makespan = SimDuration::from_ps((self.makespan.ps() as f64 * longer) as u64);
@@ -141,7 +166,7 @@ impl Outcome {
                 .into_iter()
                 .map(|one| TimedBasis { time: one.time.scaled(longer), ..one })
                 .collect(),
-            sample: Some(Sample { half_width_secs, ..sample }),
+            sample: Some(Sample { half_width_secs, engine_error, ..sample }),
             ..self
         }
     }

@@ -81,50 +81,86 @@ pub(in crate::kernels) struct Tiles<'a> {
     pub(in crate::kernels) of_height: &'a dyn Fn(f64) -> f64,
 }
 
+/// The prior for one (N, K) on a device in one format: what no number of rows changes is worked out.
+#[derive(Clone, Copy, Debug)]
+pub struct ShapePrior {
+    prior: GemmPrior,
+    n: f64,
+    k: f64,
+    /// Bytes of a number, sustained bytes a second, and SMs.
+    bytes: f64,
+    memory: f64,
+    sms: f64,
+    /// ⌈N/bn⌉ by tile, and what a wave takes by tile and split.
+    columns: [f64; TILES.len()],
+    waves: [[f64; SPLITS.len()]; TILES.len()],
+}
+
+impl ShapePrior {
+    /// The time of equation (5) for M = `m`, in seconds.
+    #[must_use]
+    pub fn seconds(&self, m: u32) -> f64 {
+        let rows = f64::from(m);
+        let tiles = Tiles { rows, groups: 1.0, of_height: &|bm| up(rows / bm) };
+        self.grouped(&tiles, (1.0, 1.0))
+    }
+
+    /// The time of (5) of one launch for several products, whose own rows and tiles are given; arithmetic and memory
+    /// traffic take `factors` times as long as the constants say.
+    #[must_use]
+    pub(in crate::kernels) fn grouped(
+        &self,
+        rows: &Tiles<'_>,
+        (of_mul, of_mem): (f64, f64),
+    ) -> f64 {
+        let &Self { prior, n, k, bytes, memory, sms, .. } = self;
+        let m = rows.rows;
+        let t_mem = (bytes * (m * k + rows.groups * k * n) + 2.0 * m * n) / memory;
+        // What adding parts up costs, whatever the tile.
+        let sums = SPLITS.map(|split| {
+            let sums = 4.0 * m * n * split / (memory * prior.split_speedup) + prior.wave_s;
+            if split > 1.0 { sums } else { 0.0 }
+        });
+        let (mut t_mul, mut of_height) = (f64::INFINITY, (0.0, 0.0));
+        for (((bm, _), columns), waves) in TILES.iter().zip(&self.columns).zip(&self.waves) {
+            if of_height.0 != *bm {
+                of_height = (*bm, (rows.of_height)(*bm));
+            }
+            // Splits are powers of two, so that they may be multiplied with after the division.
+            let filled = of_height.1 * columns / sms;
+            for ((split, wave), sums) in SPLITS.iter().zip(waves).zip(sums) {
+                t_mul = t_mul.min(up(filled * split) * wave + sums);
+            }
+        }
+        prior.launch_s * of_mul + p_norm(t_mul * of_mul, t_mem * of_mem, prior.sharpness)
+    }
+}
+
 impl GemmPrior {
     /// The time of equation (5), in seconds.
     #[must_use]
     pub fn seconds(&self, device: &Device, precision: Precision, shape: GemmShape) -> f64 {
-        let rows = f64::from(shape.m);
-        let tiles = Tiles { rows, groups: 1.0, of_height: &|bm| up(rows / bm) };
-        self.grouped(device, precision, (shape.n, shape.k), &tiles, (1.0, 1.0))
+        self.of(device, precision, (shape.n, shape.k)).seconds(shape.m)
     }
 
-    /// The time of (5) of one launch for several products with the same N and K, whose own rows and
-    /// tiles are given; arithmetic and memory traffic take `factors` times as long as the constants say.
+    /// That of one (N, K).
     #[must_use]
-    pub(in crate::kernels) fn grouped(
-        &self,
-        device: &Device,
-        precision: Precision,
-        (n, k): (u32, u32),
-        rows: &Tiles<'_>,
-        (of_mul, of_mem): (f64, f64),
-    ) -> f64 {
-        let (m, n, k) = (rows.rows, f64::from(n), f64::from(k));
-        let memory = device.memory_bandwidth.bytes_per_sec() * self.memory_efficiency;
-        let bytes = precision.bytes() * (m * k + rows.groups * k * n) + 2.0 * m * n;
-        let t_mem = bytes / memory;
-        // What splits cost whatever the tile: the inner dimension of a part, and adding parts up.
-        let splits = SPLITS.map(|split| {
-            let sums = 4.0 * m * n * split / (memory * self.split_speedup) + self.wave_s;
-            (split, k / split, if split > 1.0 { sums } else { 0.0 })
-        });
-        let sms = f64::from(device.sms);
-        let (mut t_mul, mut of_height) = (f64::INFINITY, (0.0, 0.0));
-        for (bm, bn) in TILES {
-            if of_height.0 != bm {
-                of_height = (bm, (rows.of_height)(bm));
-            }
-            let tiles = of_height.1 * up(n / bn);
+    pub fn of(&self, device: &Device, precision: Precision, (n, k): (u32, u32)) -> ShapePrior {
+        let (n, k) = (f64::from(n), f64::from(k));
+        let waves = TILES.map(|(bm, bn)| {
             let per_wave = self.rate_of(device, precision, bm, bn);
-            for (split, k, sums) in splits {
-                let waves = up(tiles * split / sms);
-                let wave = 2.0 * bm * bn * k / per_wave + self.wave_s;
-                t_mul = t_mul.min(waves * wave + sums);
-            }
+            SPLITS.map(|split| 2.0 * bm * bn * (k / split) / per_wave + self.wave_s)
+        });
+        ShapePrior {
+            prior: *self,
+            n,
+            k,
+            bytes: precision.bytes(),
+            memory: device.memory_bandwidth.bytes_per_sec() * self.memory_efficiency,
+            sms: f64::from(device.sms),
+            columns: TILES.map(|(_, bn)| up(n / bn)),
+            waves,
         }
-        self.launch_s * of_mul + p_norm(t_mul * of_mul, t_mem * of_mem, self.sharpness)
     }
 
     /// Operations a second of one SM working on tiles of this size.
@@ -144,11 +180,8 @@ impl GemmPrior {
         (n, k): (u32, u32),
         knots: &[(f64, f64)],
     ) -> Curve {
-        let prior = |m: f64| {
-            let shape = GemmShape { m: m as u32, n, k };
-            self.seconds(device, precision, shape)
-        };
-        Curve::new(knots.iter().map(|&(m, r)| (m, prior(m) * r.exp())).collect())
+        let prior = self.of(device, precision, (n, k));
+        Curve::new(knots.iter().map(|&(m, r)| (m, prior.seconds(m as u32) * r.exp())).collect())
     }
 }
 

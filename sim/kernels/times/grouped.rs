@@ -34,12 +34,11 @@ use crate::kernels::{Device, Support, experts::ExpertsShape, floor};
 /// Times of the experts of one GPU by grouped GEMMs.
 #[derive(Clone, Debug)]
 pub struct GroupedTimes {
-    prior: GemmPrior,
     device: Device,
     precision: Precision,
     shape: ExpertsShape,
-    /// G·I × H and H × I, each with its dense times.
-    products: [((u32, u32), GemmTimes); 2],
+    /// Dense times of G·I × H and H × I.
+    products: [GemmTimes; 2],
     /// Sustained memory bandwidth, and the launch of a kernel that only moves memory.
     bytes_per_s: f64,
     launch_s: f64,
@@ -55,25 +54,22 @@ impl GroupedTimes {
         (bytes_per_s, launch): (f64, SimDuration),
     ) -> Self {
         let halves = if shape.gated { 2 } else { 1 };
-        let of = |n: u32, k: u32| {
-            let dense = known::dense(family, device, precision, (n, k));
-            ((n, k), dense)
-        };
+        let of = |n: u32, k: u32| known::dense(family, device, precision, (n, k));
         let products =
             [of(shape.inter.saturating_mul(halves), shape.hidden), of(shape.hidden, shape.inter)];
         let launch_s = launch.secs();
-        Self { prior: family.prior, device, precision, shape, products, bytes_per_s, launch_s }
+        Self { device, precision, shape, products, bytes_per_s, launch_s }
     }
 
     /// The dense family that the times are derived from, and how near its own shapes are.
     #[must_use]
     pub fn source(&self) -> String {
-        let distance = |(_, dense): &((u32, u32), GemmTimes)| match dense.support() {
+        let distance = |dense: &GemmTimes| match dense.support() {
             Support::Interpolated { distance } => *distance,
             _ => 0.0,
         };
         let [up, down] = self.products.each_ref().map(distance);
-        let farther = if up >= down { &self.products[0].1 } else { &self.products[1].1 };
+        let farther = if up >= down { &self.products[0] } else { &self.products[1] };
         format!("dense GEMMs in {}: {}", self.precision.short(), farther.support())
     }
 
@@ -86,7 +82,7 @@ impl GroupedTimes {
             return 0.0;
         }
         let load = Load { slots, active: active as u64, rows: slots_per_expert };
-        let products: f64 = self.products.iter().map(|of| self.product(of, &load)).sum();
+        let products: f64 = self.products.iter().map(|dense| Self::product(dense, &load)).sum();
         let work = floor::Work {
             precision: self.precision,
             shape: self.shape,
@@ -110,9 +106,9 @@ impl GroupedTimes {
     }
 
     /// (4).
-    fn product(&self, ((n, k), dense): &((u32, u32), GemmTimes), load: &Load<'_>) -> f64 {
-        let all = self.left_over(dense, (*n, *k), load.slots);
-        let each = self.left_over(dense, (*n, *k), load.slots.div_ceil(load.active));
+    fn product(dense: &GemmTimes, load: &Load<'_>) -> f64 {
+        let all = left_over(dense, load.slots);
+        let each = left_over(dense, load.slots.div_ceil(load.active));
         let tiles = Tiles {
             rows: load.slots as f64,
             groups: load.active as f64,
@@ -122,15 +118,7 @@ impl GroupedTimes {
                 load.rows.iter().map(|&c| (u64::from(c) + up) >> shift).sum::<u64>() as f64
             },
         };
-        self.prior.grouped(&self.device, self.precision, (*n, *k), &tiles, (all, each))
-    }
-
-    /// (3) at a number of rows, in multiples of 16.
-    fn left_over(&self, dense: &GemmTimes, (n, k): (u32, u32), rows: u64) -> f64 {
-        let m = u32::try_from(rows.next_multiple_of(16)).unwrap_or(u32::MAX / 16 * 16);
-        let shape = crate::kernels::gemm::GemmShape { m, n, k };
-        let prior = self.prior.seconds(&self.device, self.precision, shape);
-        if prior > 0.0 { dense.seconds(m) / prior } else { 1.0 }
+        dense.prior().grouped(&tiles, (all, each))
     }
 
     /// The last two terms of (5).
@@ -144,6 +132,13 @@ impl GroupedTimes {
         let sort = if sorts { kernel(slots * (2.0 * b * hidden + 4.0 * hidden), 2.0) } else { 0.0 };
         activation + sort
     }
+}
+
+/// (3) at a number of rows, in multiples of 16.
+fn left_over(dense: &GemmTimes, rows: u64) -> f64 {
+    let m = u32::try_from(rows.next_multiple_of(16)).unwrap_or(u32::MAX / 16 * 16);
+    let prior = dense.prior().seconds(m);
+    if prior > 0.0 { dense.seconds(m) / prior } else { 1.0 }
 }
 
 /// Rows of each expert, their sum, and how many experts have any.

@@ -30,6 +30,7 @@ use crate::workload::Dtype;
 mod allowed;
 mod beside;
 mod breakdown;
+mod dropped;
 mod health;
 mod network;
 mod text;

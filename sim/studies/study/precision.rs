@@ -8,6 +8,10 @@
 //! less than 0.05: the interval with which a run stops covers the whole run's time with 95 % however often
 //! was looked.
 //!
+//! The closed form of exchanges is chosen (`network = "auto"`) where it is measured to be within half of the wanted width,
+//! and what it is measured to be off is part of the interval, which is of the whole run with flows. A whole run that is
+//! chosen an engine for may be off by ε on average, and says so.
+//!
 //! Run whole: micro-batches that pipeline stages hand on, which wait for each other; training; what an observer
 //! watches; few units; and what would need most of its units. There the interval has no width.
 
@@ -21,6 +25,7 @@ use crate::execution::Scope;
 use crate::execution::lowering::{Drawn, SampledSteps};
 use crate::execution::outcome::{Outcome, Sample, TooLong};
 use crate::execution::run::{Inputs, simulate};
+use crate::network::NetworkChoice;
 use crate::workload::{Overlap, Workload};
 
 /// Micro-batches from which whole ones are drawn.
@@ -60,26 +65,40 @@ impl Reached {
         let half = |of: &Outcome| of.sample.as_ref().map_or(0.0, |sample| sample.half_width_secs);
         let time: f64 = own.iter().map(Outcome::counted_secs).sum();
         let of_time = own.iter().map(half).fold(0.0, quadratic);
+        // What engines are off is off under every seed.
+        let off = own.iter().map(|own| engine_error(own) * own.counted_secs()).sum::<f64>().abs();
         let of_gain = |vanilla: &[Outcome]| {
-            let pairs = vanilla.iter().zip(own).map(|(base, own)| {
-                let ratio = base.counted_secs() / own.counted_secs();
+            let ratio = |base: &Outcome, own: &Outcome| base.counted_secs() / own.counted_secs();
+            let pairs = || vanilla.iter().zip(own);
+            let sampled = pairs().map(|(base, own)| {
                 // Beside a whole run the gain is as uncertain as the vanilla run alone.
                 let of_base = half(base) / base.counted_secs();
-                ratio * own.sample.as_ref().map_or(of_base, |sample| sample.gain_half_width)
+                let gain = own.sample.as_ref().map_or(of_base, |sample| sample.gain_half_width);
+                ratio(base, own) * gain
             });
-            100.0 * pairs.fold(0.0, quadratic) / own.len() as f64
+            let off = pairs().map(|(base, own)| ratio(base, own) * engines_differ(base, own));
+            100.0 * (sampled.fold(0.0, quadratic) + off.sum::<f64>().abs()) / own.len() as f64
         };
         let counts = own.iter().map(|of| of.sample.as_ref().map_or([1; 2], Sample::counts));
         let counts = counts.fold([0; 2], |sum, of| [sum[0] + of[0], sum[1] + of[1]]);
         Some(Self {
             asked_percent,
-            time_percent: 100.0 * of_time / time,
+            time_percent: 100.0 * (of_time + off) / time,
             gain_percent: vanilla.map(of_gain),
             simulated: counts[0],
             units: counts[1],
             of_layers: own.iter().any(|of| of.sample.as_ref().is_some_and(|s| s.of_layers)),
         })
     }
+}
+
+fn engine_error(outcome: &Outcome) -> f64 {
+    outcome.sample.as_ref().map_or(0.0, |sample| sample.engine_error)
+}
+
+/// How much more the engine is off in a vanilla run than in another, each relative to its time.
+fn engines_differ(vanilla: &Outcome, own: &Outcome) -> f64 {
+    engine_error(vanilla) - engine_error(own)
 }
 
 /// The units of a run, in the order in which they are drawn.
@@ -167,22 +186,38 @@ pub(super) fn precise(
     let (own, seeds) = (Drawn::default(), scenario.seeds.end - scenario.seeds.start);
     // What gates decided in a sample holds in a larger one.
     let drawn = inputs.drawn.or(Some(&own));
-    // Samples of different seeds are independent, and their mean is what is wanted so precisely.
-    let relative = wanted * (seeds as f64).sqrt();
-    let run = |steps: Option<&_>| simulate(&Inputs { steps, drawn, ..*inputs }, seed);
-    Some(sampled(&units, relative, vanilla, run))
+    let wide = Wanted { precision: wanted, seeds };
+    let on_average = inputs.network.on_average.min(0.5 * wanted);
+    let network = NetworkChoice { on_average, ..inputs.network };
+    let run = |steps: Option<&_>| simulate(&Inputs { steps, drawn, network, ..*inputs }, seed);
+    Some(sampled(&units, wide, vanilla, run))
+}
+
+/// What half an interval of the mean over seeds may measure, relative to it.
+#[derive(Clone, Copy)]
+struct Wanted {
+    precision: f64,
+    seeds: u64,
+}
+
+impl Wanted {
+    /// What of it samples of each seed have beside what the engine is off: half of it at least, where no engine is better.
+    /// Samples are independent, and their mean is what is wanted so precisely; engines are off alike.
+    fn beside(self, engine_error: f64) -> f64 {
+        let left = (self.precision - engine_error.abs()).max(0.5 * self.precision);
+        left * (self.seeds as f64).sqrt()
+    }
 }
 
 /// The outcome of a whole run by a sample of its units: `run` simulates some steps, or all.
 ///
-/// The counted time is wanted within `relative` of itself, and its ratio to that of the vanilla run beside it, where
-/// there is one.
+/// The counted time is wanted so precisely, and its ratio to that of the vanilla run beside it, where there is one.
 ///
 /// # Errors
 /// If a run exceeds representable time.
 fn sampled(
     units: &Units,
-    relative: f64,
+    wanted: Wanted,
     beside: Option<&Outcome>,
     run: impl Fn(Option<&SampledSteps>) -> Result<Outcome, TooLong>,
 ) -> Result<Outcome, TooLong> {
@@ -200,7 +235,9 @@ fn sampled(
         let of_gain = beside.map_or(0.0, |vanilla| gain_half_width(vanilla, &whole, outside));
         let sample = whole.sample.iter_mut();
         sample.for_each(|sample| sample.gain_half_width = of_gain);
-        let widest = own.max(of_gain) / relative;
+        let of_pair = beside.map_or(0.0, |vanilla| engines_differ(vanilla, &whole));
+        let widest = own / wanted.beside(engine_error(&whole));
+        let widest = widest.max(of_gain / wanted.beside(of_pair));
         if widest <= 1.0 {
             return Ok(whole);
         }

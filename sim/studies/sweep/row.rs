@@ -154,7 +154,7 @@ fn row(
         own.mean_hidden_ms().into(),
         (busiest as u64).into(),
         (mean_wait / makespan.max(f64::MIN_POSITIVE)).into(),
-        (1e3 * own.sample.as_ref().map_or(0.0, |sample| sample.half_width_secs)).into(),
+        (1e3 * own.half_width_secs()).into(),
         own.sample.as_ref().map_or(1.0, Sample::share).into(),
     ]);
     row.extend(Reason::ALL.map(|reason| Cell::from(own.mean_blame_ms(reason))));

@@ -4,7 +4,7 @@
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::lanes::{LANES, Lanes, between, corrected, rounded};
+use super::lanes::{LANES, Lanes, between, corrected, lowest_bits, rounded};
 use crate::gate::sample::{NORMAL_FROM, small_binomial};
 
 /// What is given beyond a share of a correction, so that a half is rounded away from zero whatever its last bits are.
@@ -34,6 +34,8 @@ pub(super) struct Class {
     mean: Vec<f64>,
     spread: Vec<f64>,
     counts: Vec<f64>,
+    /// The same as whole numbers.
+    whole: Vec<u32>,
     /// What experts before each, and those up to the last, are due of a correction.
     due: Vec<f64>,
     /// The largest chance that a token has one expert.
@@ -60,13 +62,17 @@ impl Class {
         self.draw_alone(normals);
         self.draw_small(rngs);
         self.correct(asked, rngs.len());
+        self.whole.resize(cells, 0);
+        for (whole, count) in self.whole.iter_mut().zip(&self.counts) {
+            *whole = lowest_bits(*count);
+        }
     }
 
     /// Writes the counts of one GPU, by expert; says whether they hold: no expert has more tokens than there are.
     #[inline(always)]
     pub(super) fn write(&self, lane: usize, row: &mut [u32]) -> bool {
-        for (count, cells) in row.iter_mut().zip(self.counts.as_chunks::<LANES>().0) {
-            *count = cells[lane] as u32;
+        for (count, cells) in row.iter_mut().zip(self.whole.as_chunks::<LANES>().0) {
+            *count = cells[lane];
         }
         self.most[lane] <= 1.0
     }
@@ -116,11 +122,11 @@ impl Class {
     /// The same where too few are expected for a normal variable.
     #[inline(always)]
     fn draw_small(&mut self, rngs: &mut [Xoshiro256PlusPlus]) {
-        let mut least = f64::INFINITY;
+        let mut small = 0;
         for c in &self.spread {
-            least = if *c < least { *c } else { least };
+            small |= u64::from(*c < NORMAL_FROM);
         }
-        if least >= NORMAL_FROM {
+        if small == 0 {
             return;
         }
         for begin in (0..self.counts.len()).step_by(LANES) {

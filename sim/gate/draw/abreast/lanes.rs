@@ -34,6 +34,13 @@ pub(super) fn rounded(x: f64) -> f64 {
     (x + ROUND) - ROUND
 }
 
+/// A whole number below 2³², whose bits are the lowest of a mantissa once 2⁵² is added.
+#[inline(always)]
+pub(super) fn lowest_bits(x: f64) -> u32 {
+    const WHOLE: f64 = 4_503_599_627_370_496.0;
+    (x + WHOLE).to_bits() as u32
+}
+
 /// Draws a normal variable for each cell of each lane, or for one cell more.
 #[inline(always)]
 pub(super) fn draw_normals(

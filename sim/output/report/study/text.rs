@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{StudyResult, StudyRow, allowed, breakdown, network};
+use super::{StudyResult, StudyRow, allowed, breakdown, dropped, network};
 use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
 use crate::output::report::shared::sampled::{Sampled, write_sampled};
@@ -86,6 +86,7 @@ fn results(result: &StudyResult, out: &mut dyn Write) -> io::Result<()> {
         )?;
         writeln!(out, "       models it has not seen: moesim validate.")?;
     }
+    dropped::write(result, out)?;
     writeln!(out)
 }
 

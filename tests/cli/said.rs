@@ -1,0 +1,51 @@
+//! Is what changes nothing said with a result, and what is left out of it?
+//!
+//! A pass says that keys of a gate that act on what is not there are named, and shares of slots that are dropped. It does not
+//! say that no other key is without effect.
+
+use std::fs;
+use std::path::Path;
+
+use crate::program;
+
+/// What `run` prints of the 1B pair's layers with these lines set, in one line.
+fn run(folder: &Path, lines: &[&str]) -> String {
+    let text = "schema = 1\nname = \"small\"\ntopology = \"h100-4x8-rail\"\ncounted = \"moe-layer\"\nseeds = \"0..2\"\n\
+                [[compare]]\nvanilla = \"moe-1b\"\nmoepp = \"moepp-1b\"\n";
+    fs::write(folder.join("small.toml"), text).expect("a file of ours");
+    let sets =
+        ["workload.batch.micro_batches=1"].iter().chain(lines).flat_map(|line| ["--set", line]);
+    let told =
+        program::runs(folder, &["run", "small.toml"].into_iter().chain(sets).collect::<Vec<_>>());
+    told.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn keys_of_the_gate_that_move_nothing_are_said_with_the_result() {
+    let folder = program::folder("said-gate-keys");
+    let drifts = "gate.drift changes nothing here: what drifts is the share of `sequence_sd`";
+    let persists = "gate.persistence changes nothing here: gates draw counts";
+    let [drift, persist] = ["workload.gate.drift=0.5", "workload.gate.persistence=0.5"];
+    assert!(run(&folder, &[drift]).contains(drifts));
+    assert!(run(&folder, &[persist]).contains(persists));
+    let varied = ["workload.gate.sequence_sd=0.5", "workload.gate.sequence_common=0.5"];
+    assert!(!run(&folder, &[drift, varied[0], varied[1]]).contains("changes nothing"));
+    assert!(
+        !run(&folder, &[persist, "workload.gate.sampling='exact'"]).contains("changes nothing")
+    );
+    let window = run(&folder, &["workload.model.sliding_window=64"]);
+    assert!(
+        window.contains("model.sliding_window changes nothing here: attention is no part"),
+        "{window}"
+    );
+}
+
+#[test]
+fn dropped_slots_are_said_where_there_are_any() {
+    let folder = program::folder("said-dropped");
+    let skewed = run(&folder, &["workload.gate.popularity_sd=1"]);
+    let said = skewed.split("dropped: ").nth(1).expect("it is said");
+    assert!(said.contains("% of vanilla's slots and ") && said.contains("of MoE++'s"), "{said}");
+    let all = run(&folder, &["workload.slots.policy='dropless'"]);
+    assert!(!all.contains("dropped: "), "{all}");
+}
