@@ -302,6 +302,10 @@ impl ScenarioSource {
         }
         let taus: Option<Vec<f64>> =
             spec.tau.as_ref().map(|taus| taus.iter().map(|tau| tau.0).collect());
+        if let Some(tau) = taus.as_deref().and_then(checks::twice) {
+            let found = format!("τ = {tau} is listed twice");
+            return Err(self.source.mistake_at_key("tau", found, "list each τ once"));
+        }
         let kernels = Kernels::new(profile, topology.gpu().device());
         let one = |at: usize| self.case((spec, at), taus.as_deref(), (topology, &kernels));
         (0..spec.compare.len()).map(one).collect()

@@ -46,6 +46,17 @@ fn dropped_slots_are_said_where_there_are_any() {
     let skewed = run(&folder, &["workload.gate.popularity_sd=1"]);
     let said = skewed.split("dropped: ").nth(1).expect("it is said");
     assert!(said.contains("% of vanilla's slots and ") && said.contains("of MoE++'s"), "{said}");
-    let all = run(&folder, &["workload.slots.policy='dropless'"]);
+    let all = run(&folder, &["workload.slots.factor=100"]);
     assert!(!all.contains("dropped: "), "{all}");
+}
+
+#[test]
+fn small_tau_are_told_apart_and_each_is_run_once() {
+    let folder = program::folder("said-tau");
+    let told = run(&folder, &["tau=[0.001,0.005,0.25]"]);
+    for shown in ["0.001", "0.005", "0.25"] {
+        assert!(told.contains(&format!(" {shown} ")), "{shown}: {told}");
+    }
+    let twice = program::refused(&folder, &["run", "small.toml", "--set", "tau=[0.5,0.25,0.5]"]);
+    assert!(twice.contains("τ = 0.5 is listed twice"), "{twice}");
 }

@@ -350,3 +350,9 @@ fn of_grouped_products(workload: &Workload, chosen: &ExpertsChoice<'_>) -> Resul
         }),
     }
 }
+
+/// The first of a list that is in it before.
+pub(super) fn twice(list: &[f64]) -> Option<f64> {
+    let before = |(at, one): &(usize, &f64)| list[..*at].contains(one);
+    list.iter().enumerate().find(before).map(|(_, one)| *one)
+}

@@ -312,9 +312,12 @@ impl StudyRow {
         format!("{}+{}", self.ffn_experts, self.zero_computation_experts)
     }
 
-    /// τ, as tables have it.
+    /// τ, as tables have it: with two decimals, or as many as tell it from others.
     fn tau_cell(&self) -> String {
-        self.tau().map_or_else(|| "-".to_owned(), |tau| format!("{tau:.2}"))
+        let Some(tau) = self.tau() else { return "-".to_owned() };
+        let shown = |decimals: usize| format!("{tau:.decimals$}");
+        let same = |text: &String| text.parse() == Ok(tau);
+        (2..=5).map(shown).find(same).unwrap_or_else(|| format!("{tau:.1e}"))
     }
 
     /// Time blamed on a reason, in milliseconds.
