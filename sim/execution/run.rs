@@ -5,7 +5,7 @@ mod engine;
 mod reserved;
 
 pub use contention::{NCCL_SMS, of_exchanges};
-use engine::Flows;
+use engine::{ASKED_AFTER, Flows, GiveUp};
 pub use reserved::ReservedKernels;
 
 use crate::base::streams::Streams;
@@ -197,9 +197,6 @@ fn run_with<'a>(
     }
 }
 
-/// What is asked after every event, and may name another engine to run with instead.
-type GiveUp<'a> = &'a dyn Fn(&NetworkReport) -> Option<Engine>;
-
 fn run_watched<'a>(
     engine: Engine,
     inputs: &'a Inputs<'a>,
@@ -339,12 +336,16 @@ fn execute<'a, P: Program>(
         return Ok(Ok(machine.finish()));
     }
     machine.start(calendar.schedule());
+    let mut events = 0_u64;
     while let Some(event) = calendar.next() {
         if calendar.now() == SimTime::MAX {
             return Err(TooLong);
         }
         machine.handle(event, calendar.schedule());
-        if let Some(engine) = give_up(&machine.network_report()) {
+        events += 1;
+        if events.is_multiple_of(ASKED_AFTER)
+            && let Some(engine) = give_up(&machine.network_report())
+        {
             return Ok(Err(engine));
         }
     }

@@ -11,6 +11,12 @@ pub(super) const MOST_FLOWS: u64 = 400_000;
 /// Exchanges of up to this many flows are then shared exactly, larger ones in steps.
 const FEW_FLOWS: u64 = 512;
 
+/// Events between two questions whether a run is to be given up.
+pub(super) const ASKED_AFTER: u64 = 16;
+
+/// What is asked after every [`ASKED_AFTER`] events, and may name another engine to run with instead.
+pub(super) type GiveUp<'a> = &'a dyn Fn(&NetworkReport) -> Option<Engine>;
+
 /// How many exchanges a run has, where that is known beforehand.
 pub(super) struct Flows {
     exchanges: Option<u64>,
