@@ -36,21 +36,21 @@ pub struct FlowsArgs {
     /// A CSV matrix of counts, a row for each source; each count is worth --bytes.
     #[arg(long, conflicts_with = "file")]
     matrix: Option<PathBuf>,
-    /// GPUs that take part in the pattern; sets the number of nodes of the default topology.
+    /// GPUs that take part in the pattern; sets the number of nodes of the default topology, with a file or matrix too.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     gpus: Option<u32>,
     /// GPUs of one group of the pattern; all of them if not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     group: Option<u32>,
-    /// Mean bytes of a pair in the pattern, or bytes of one count of the matrix.
-    #[arg(long, default_value = "1 MiB", value_parser = quantity::<Bytes>)]
-    bytes: Bytes,
-    /// Standard deviation of the logarithm, for the log-normal pattern.
-    #[arg(long, default_value_t = 0.5)]
-    sigma: f64,
-    /// Seed of the random patterns.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Mean bytes of a pair in the pattern, or bytes of one count of the matrix; 1 MiB if not given.
+    #[arg(long, value_parser = quantity::<Bytes>)]
+    bytes: Option<Bytes>,
+    /// Standard deviation of the logarithm, for the log-normal pattern; 0.5 if not given.
+    #[arg(long)]
+    sigma: Option<f64>,
+    /// Seed of the log-normal pattern; 1 if not given.
+    #[arg(long)]
+    seed: Option<u64>,
     /// How rates are shared.
     #[arg(long, value_enum, default_value = "auto")]
     engine: EngineArg,
@@ -61,6 +61,7 @@ pub struct FlowsArgs {
     #[arg(long)]
     makespan_only: bool,
     /// A link in poor health, beside those that the topology names: LINK=SHARE, or LINK=SHARE@FROM..UNTIL with times such as 1ms.
+    /// Of several that hold at one time the least share does; one link is given one health without times.
     #[arg(long = "health", value_name = "LINK=SHARE[@FROM..UNTIL]")]
     health: Vec<String>,
     /// Threads; as many as the machine offers if not given.

@@ -421,13 +421,14 @@ def flows(
         topology: the cluster.
         pattern: in place of a file, an all-to-all of this law, such as ``"uniform"`` or ``"zipf16"``.
         matrix: in place of a file, a CSV matrix of counts, each worth ``bytes``.
-        gpus, group: GPUs that take part, and of one group.
-        bytes: mean bytes of a pair, such as ``"1 MiB"``.
-        sigma, seed: of the random patterns.
+        gpus, group: GPUs that take part in the pattern, and of one group; ``gpus`` sets the size of the default cluster.
+        bytes: mean bytes of a pair, or bytes of one count of the matrix, such as ``"1 MiB"``.
+        sigma, seed: of the log-normal pattern.
         engine: how rates are shared.
         epsilon: relative error that finish times may have.
         makespan_only: leave out when each flow ends.
-        health: links in poor health, ``LINK=SHARE`` or ``LINK=SHARE@FROM..UNTIL``.
+        health: links in poor health, ``LINK=SHARE`` or ``LINK=SHARE@FROM..UNTIL``; where several hold at one time, the
+            least share does.
         threads: all cores if None.
         message_overhead, half_rate_bytes, pair_ceiling, sms, per_sm: what a library adds, with units.
         set: overrides of the topology, ``{"nodes.count": 8}``.

@@ -25,6 +25,7 @@ __all__ = [
     "ClusterResult",
     "ComparedCluster",
     "ComparisonResult",
+    "Degradation",
     "Errors",
     "ExplainedRun",
     "ExplanationResult",
@@ -376,6 +377,23 @@ class ComparedCluster(Part):
 
     watts: float | None
     """What it draws, in watts."""
+
+
+@dataclass(frozen=True, repr=False)
+class Degradation(Part):
+    """A link in less than full health for a time."""
+
+    from_s: float
+    """From when, in seconds."""
+
+    link: str
+    """Its name."""
+
+    share: float
+    """The share of its bandwidth that is left; the least holds where there are several."""
+
+    until_s: float | None
+    """Until when, in seconds; none for good."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -1706,14 +1724,24 @@ class FlowsResult(Result):
     cpu_s: float
     """Processor time of the process when the flows were solved, in seconds."""
 
+    degradations: list[Degradation]
+    """Links whose health is worse for a time."""
+
     distinct_parts: int
     """How many of them were solved: others equal one of these, or cannot end last."""
 
     engine: Literal["closed-form", "exact", "quantised"]
     """The engine that shared links."""
 
-    error_bound: float
-    """The relative error that finish times may have; what the quantised engine aims at."""
+    error_basis: str | None
+    """What says so: proven (or rounding alone), measured (no more in all that was tried), or
+    aimed at.
+    """
+
+    error_bound: float | None
+    """The relative error that finish times may have, as `error_basis` says; none where nothing
+    is known of it.
+    """
 
     fillings: int
     """Times that links were filled."""

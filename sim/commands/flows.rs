@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Call, input, topology::own_keys};
-use crate::base::near::{did_you_mean, nearest};
 use crate::base::threads;
-use crate::base::units::{Bandwidth, Bytes, GpuId, LinkId, SimDuration, parse_quantity};
+use crate::base::units::{Bandwidth, Bytes, GpuId, SimDuration};
 use crate::config::{self, Diagnostic, Kind, Source};
 use crate::network::fluid::{Choice, Engine, Problem, solve};
 use crate::network::traffic::{
@@ -15,9 +14,14 @@ use crate::network::traffic::{
 use crate::network::{BYTES_PER_FLOW, BYTES_PER_HOP, LinkDegradation, Transport, build_problem};
 use crate::output::report::network::flows::{FlowsResult, Machine};
 use crate::studies::flows::SolvedFlows;
-use crate::topology::{LinkClass, NoSuchLink, Topology, Unroutable};
+use crate::topology::Topology;
 
+mod effect;
+mod health;
 mod process;
+
+use effect::refuse_without_effect;
+use health::{degradations, in_lasting_health};
 
 /// What flows to carry over which cluster.
 #[derive(Clone, Debug)]
@@ -36,19 +40,20 @@ pub struct Options {
     pub gpus: Option<u32>,
     /// GPUs of one group of the pattern; all of them if not given.
     pub group: Option<u32>,
-    /// Mean bytes of a pair in the pattern, or bytes of one count of the matrix.
-    pub bytes: Bytes,
-    /// Standard deviation of the logarithm, for the log-normal pattern.
-    pub sigma: f64,
-    /// Seed of the random patterns.
-    pub seed: u64,
+    /// Mean bytes of a pair in the pattern, or bytes of one count of the matrix; [`DEFAULT_BYTES`] if not given.
+    pub bytes: Option<Bytes>,
+    /// Standard deviation of the logarithm, for the log-normal pattern; [`DEFAULT_SIGMA`] if not given.
+    pub sigma: Option<f64>,
+    /// Seed of the log-normal pattern; [`DEFAULT_SEED`] if not given.
+    pub seed: Option<u64>,
     /// How rates are shared; chosen by size where none is named.
     pub engine: Option<Engine>,
     /// Relative error that finish times may have.
     pub epsilon: f64,
     /// Only the makespan is wanted.
     pub makespan_only: bool,
-    /// Links in poor health: LINK=SHARE, or LINK=SHARE@FROM..UNTIL with times such as 1ms.
+    /// Links in poor health: LINK=SHARE, or LINK=SHARE@FROM..UNTIL with times such as 1ms. Where several hold at one
+    /// time, the least share does.
     pub health: Vec<String>,
     /// Threads; as many as the machine offers if not given.
     pub threads: Option<usize>,
@@ -58,6 +63,12 @@ pub struct Options {
 
 /// The cluster of options that name none.
 pub const DEFAULT_TOPOLOGY: &str = "two-tier-8";
+/// Mean bytes of a pair, of options that say none.
+pub const DEFAULT_BYTES: Bytes = Bytes(1 << 20);
+/// Standard deviation of the logarithm, of options that say none.
+pub const DEFAULT_SIGMA: f64 = 0.5;
+/// Seed of options that say none.
+pub const DEFAULT_SEED: u64 = 1;
 
 /// The engines by name, `auto` first.
 pub const ENGINES: [(&str, Option<Engine>); 4] = [
@@ -92,6 +103,8 @@ pub struct Flows {
     /// The cluster.
     pub topology: Topology,
     traffic: Traffic,
+    /// What is not in full health for a time.
+    degradations: Vec<LinkDegradation>,
     problem: Problem,
     choice: Choice,
 }
@@ -102,14 +115,16 @@ impl Flows {
     /// # Errors
     /// If an option or a file is refused.
     pub fn of(options: &Options, call: &Call) -> Result<Self, Diagnostic> {
+        refuse_without_effect(options)?;
         let source = cluster(options, call)?;
         let topology = config::read_topology(&source)?;
         let traffic = traffic(options, &topology)?;
-        let degradations = degradations(options, &topology)?;
+        let degradations = degradations(&options.health, &topology)?;
         let (topology, degradations) = in_lasting_health(topology, degradations)?;
         let problem = build_problem(&topology, &traffic, &options.transport, &degradations);
         let choice = choice(options)?;
-        Ok(Self { source, topology, traffic, problem, choice })
+        refuse_changes_in_closed_form(&topology, &problem, &choice)?;
+        Ok(Self { source, topology, traffic, degradations, problem, choice })
     }
 
     /// How many flows there are.
@@ -143,7 +158,7 @@ impl Flows {
             Machine { cpu_s: process::cpu_seconds(), peak_rss_bytes: process::peak_memory() };
         let files = options.file.iter().chain(&options.matrix).filter_map(|path| input(path));
         let made_by = call.made_by(self.source.inputs(&[]).into_iter().chain(files));
-        FlowsResult::of(made_by, solved, machine)
+        FlowsResult::of(made_by, solved, &self.degradations, machine)
     }
 }
 
@@ -168,6 +183,23 @@ fn choice(options: &Options) -> Result<Choice, Diagnostic> {
     })
 }
 
+/// The closed form drains every link at one rate from its first byte to its last.
+fn refuse_changes_in_closed_form(
+    topology: &Topology,
+    problem: &Problem,
+    choice: &Choice,
+) -> Result<(), Diagnostic> {
+    let Some(change) = problem.changes().first() else { return Ok(()) };
+    if choice.engine != Some(Engine::ClosedForm) {
+        return Ok(());
+    }
+    let link = topology.link_name(change.link);
+    let found = format!("drains every link at one rate, and --health changes {link} meanwhile");
+    let help =
+        "take auto, exact or quantised, which follow changes, or give a health without times";
+    Err(Diagnostic::of("--engine closed-form", found, help))
+}
+
 fn traffic(options: &Options, topology: &Topology) -> Result<Traffic, Diagnostic> {
     // A file of another kind is no table in its very first line.
     let placed = |path: &PathBuf, text: &str, bad: BadLine| {
@@ -184,7 +216,8 @@ fn traffic(options: &Options, topology: &Topology) -> Result<Traffic, Diagnostic
     }
     if let Some(path) = &options.matrix {
         let text = read_text(path)?;
-        let traffic = read_matrix(&text, options.bytes, topology.gpus());
+        let bytes = options.bytes.unwrap_or(DEFAULT_BYTES);
+        let traffic = read_matrix(&text, bytes, topology.gpus());
         return traffic.map_err(|bad| placed(path, &text, bad));
     }
     let Some(kind) = options.pattern else {
@@ -200,7 +233,9 @@ fn traffic(options: &Options, topology: &Topology) -> Result<Traffic, Diagnostic
         return Err(Diagnostic::of("--gpus", found, "ask for fewer, or set nodes.count"));
     }
     let group = options.group.unwrap_or(gpus);
-    let (mean, sigma, seed) = (options.bytes, options.sigma, options.seed);
+    let mean = options.bytes.unwrap_or(DEFAULT_BYTES);
+    let sigma = options.sigma.unwrap_or(DEFAULT_SIGMA);
+    let seed = options.seed.unwrap_or(DEFAULT_SEED);
     let pattern = Pattern { kind, gpus, group, mean, sigma, seed };
     refuse_if_too_large(pattern.transfers(), topology, "the pattern")?;
     generate(&pattern).map_err(|bad| Diagnostic::of("--pattern", bad.found, bad.help))
@@ -231,78 +266,4 @@ fn refuse_if_too_large(flows: u64, topology: &Topology, what: &str) -> Result<()
             free / 1_000_000_000
         ),
     ))
-}
-
-fn degradations(
-    options: &Options,
-    topology: &Topology,
-) -> Result<Vec<LinkDegradation>, Diagnostic> {
-    let read = |given: &String| {
-        degradation(given, topology).map_err(|found| {
-            let example = topology.link_name(LinkId(0));
-            let help = format!("write LINK=SHARE[@FROM..UNTIL], such as {example}=0.5@1ms..2ms");
-            Diagnostic::of(format!("--health {given}"), found, help)
-        })
-    };
-    options.health.iter().map(read).collect()
-}
-
-/// The cluster in the health that lasts, as `[health]` has it: NICs that are down, whose traffic then goes by others, and
-/// links with a share of their bandwidth, where nothing else changes them; and the other degradations.
-fn in_lasting_health(
-    topology: Topology,
-    degradations: Vec<LinkDegradation>,
-) -> Result<(Topology, Vec<LinkDegradation>), Diagnostic> {
-    let times = |link| degradations.iter().filter(|one| one.link == link).count();
-    let full = |link: LinkId| topology.sick_links().all(|(sick, _)| sick != link);
-    let is_nic = |link: LinkId| topology.links()[link.index()].class == LinkClass::Nic;
-    let lasts = |one: &LinkDegradation| {
-        let always = one.from_s <= 0.0 && one.until_s.is_none();
-        let alone = one.left > 0.0 && times(one.link) == 1 && full(one.link);
-        always && if one.left == 0.0 { is_nic(one.link) } else { alone }
-    };
-    let (lasting, others): (Vec<_>, Vec<_>) = degradations.iter().copied().partition(lasts);
-    let (down, weak): (Vec<_>, Vec<_>) = lasting.into_iter().partition(|one| one.left == 0.0);
-    let weak = weak.into_iter().map(|one| (topology.link_name(one.link), one.left)).collect();
-    let links: Vec<LinkId> = down.into_iter().map(|one| one.link).collect();
-    let unknown = |no: NoSuchLink| {
-        Diagnostic::of("--health", format!("there is no link `{}`", no.name), "name a link")
-    };
-    let weakened = topology.with_health(&weak).map_err(unknown)?;
-    if links.is_empty() {
-        return Ok((weakened, others));
-    }
-    let refused =
-        |no: Unroutable| Diagnostic::of(format!("--health {}=0", no.link), no.found, no.help);
-    Ok((weakened.with_failed(&links).map_err(refused)?, others))
-}
-
-fn degradation(given: &str, topology: &Topology) -> Result<LinkDegradation, String> {
-    let (name, rest) = given.split_once('=').ok_or("has no `=`")?;
-    let link = topology.link_named(name).ok_or_else(|| {
-        let links = 0..topology.links().len() as u32;
-        let names: Vec<String> = links.map(|id| topology.link_name(LinkId(id))).collect();
-        let near = nearest(name, names.iter().map(String::as_str));
-        let meant =
-            if near.is_empty() { String::new() } else { format!("; {}", did_you_mean(&near)) };
-        format!("there is no link `{name}`{meant}")
-    })?;
-    let (share, window) = rest.split_once('@').map_or((rest, None), |(s, w)| (s, Some(w)));
-    let left = share.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-    let left = left.ok_or(format!("`{share}` is not a share from 0 to 1"))?;
-    let seconds = |text: &str| -> Result<f64, String> {
-        parse_quantity::<SimDuration>(text).map(SimDuration::secs).map_err(|e| e.found)
-    };
-    let (from_s, until_s) = match window {
-        None => (0.0, None),
-        Some(window) => {
-            let (from, until) = window.split_once("..").ok_or("the window has no `..`")?;
-            let until = if until.is_empty() { None } else { Some(seconds(until)?) };
-            (seconds(from)?, until)
-        }
-    };
-    if until_s.is_some_and(|until| until <= from_s) {
-        return Err("the window ends before it begins".to_owned());
-    }
-    Ok(LinkDegradation { link, left, from_s, until_s })
 }

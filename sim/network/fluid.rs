@@ -44,7 +44,7 @@ mod sharing;
 mod solution;
 mod water;
 
-pub use choice::{Certificate, Choice, Engine, ROUNDING, certificate};
+pub use choice::{Certificate, Choice, Engine, KnownError, ROUNDING, certificate};
 pub use drain::{Drained, drain};
 pub(super) use sharing::HELD;
 pub use sharing::Sharing;

@@ -16,10 +16,15 @@
 
 use super::NetworkRates;
 use super::ecmp_efficiency;
-use crate::base::units::{Bandwidth, GpuId, LinkId, SimDuration};
-use crate::network::fluid::{CapacityChange, Problem};
+use crate::base::units::{Bandwidth, GpuId, SimDuration};
+use crate::network::fluid::Problem;
 use crate::network::traffic::Traffic;
 use crate::topology::{Spread, Topology};
+
+mod degradation;
+
+pub use degradation::LinkDegradation;
+use degradation::degraded;
 
 /// Memory that one flow over one link takes while it is solved, and that of each further link.
 pub const BYTES_PER_FLOW: u64 = 60;
@@ -47,19 +52,6 @@ impl Transport {
         half_rate_bytes: 0.0,
         driven: None,
     };
-}
-
-/// A link in less than full health, between two instants.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LinkDegradation {
-    /// Which link.
-    pub link: LinkId,
-    /// Share of its capacity that is left: zero is down.
-    pub left: f64,
-    /// From when, in seconds.
-    pub from_s: f64,
-    /// Until when, in seconds; absent for good.
-    pub until_s: Option<f64>,
 }
 
 /// The flows of some traffic over a topology.
@@ -97,7 +89,7 @@ pub fn build_problem(
     }
     limit_flows(topology, traffic, transport, &mut problem);
     let problem = hash_onto_lanes(topology, &on_lanes, problem);
-    with_degradations(problem, degradations)
+    degraded(topology, problem, degradations)
 }
 
 /// Equation (1).
@@ -140,16 +132,4 @@ fn hash_onto_lanes(topology: &Topology, flows: &[u32], problem: Problem) -> Prob
         capacity[l] *= *known.entry(key).or_insert_with(|| ecmp_efficiency(key.0, key.1));
     }
     problem.with_capacities(capacity)
-}
-
-fn with_degradations(mut problem: Problem, degradations: &[LinkDegradation]) -> Problem {
-    for degradation in degradations {
-        let healthy = problem.capacities()[degradation.link.index()];
-        let (link, capacity) = (degradation.link, healthy * degradation.left);
-        problem.change(CapacityChange { at_s: degradation.from_s, link, capacity });
-        if let Some(at_s) = degradation.until_s {
-            problem.change(CapacityChange { at_s, link, capacity: healthy });
-        }
-    }
-    problem
 }

@@ -62,8 +62,8 @@ pub struct Busy {
 pub struct Upgrades {
     /// By how much the makespan changes, relative, if a class of links were 10 % faster; the best first.
     pub changes: Vec<(LinkClass, f64)>,
-    /// The engine that says so: problems of more than [`SOLVED_AGAIN`] flows are not solved again for each class, and
-    /// the links that drain last decide as in the closed form.
+    /// The engine that says so: problems of more than [`SOLVED_AGAIN`] flows over links that do not change are not solved
+    /// again for each class, and the links that drain last decide as in the closed form.
     pub by: Engine,
 }
 
@@ -121,7 +121,8 @@ impl<'a> SolvedFlows<'a> {
     #[must_use]
     pub fn upgrades(&self) -> Upgrades {
         let drained = &self.drained;
-        let again = self.problem.flows() <= SOLVED_AGAIN;
+        // The closed form knows no changes of capacity.
+        let again = self.problem.flows() <= SOLVED_AGAIN || !self.problem.changes().is_empty();
         let used = |class: &LinkClass| {
             let links = self.topology.links().iter().enumerate();
             links.into_iter().any(|(l, link)| link.class == *class && drained.load[l] > 0.0)

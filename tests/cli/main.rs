@@ -9,6 +9,7 @@ mod damage;
 mod experts_kernels;
 mod explore;
 mod files;
+mod flows_health;
 #[cfg(unix)]
 mod full_disk;
 mod gate_commands;

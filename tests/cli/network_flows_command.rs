@@ -106,11 +106,11 @@ fn a_sick_link_is_weighed_by_what_it_can_still_carry() {
     let said = sick.poor_health.as_deref().unwrap_or_default();
     assert!(said.contains("gpu0:leaf0 at 50 % of its bandwidth"), "{said}");
     assert!(sick.lower_bound_s > 0.9 * sick.makespan_s, "{} s", sick.lower_bound_s);
-    // The same as the cluster's own, and beside a change that passes the same link is one of two changes.
+    // The same as the cluster's own, and a window in which more were left changes nothing.
     let own = result(&["--set", "health.gpu0:leaf0=0.5"]);
     assert_eq!(own.makespan_s, sick.makespan_s);
     let twice = result(&["--health", "gpu0:leaf0=0.5", "--health", "gpu0:leaf0=1@0s..1s"]);
-    assert!(twice.makespan_s < sick.makespan_s && twice.poor_health.is_none());
+    assert_eq!(twice.makespan_s, sick.makespan_s);
     let faster = result(&["--health", "gpu0:leaf0=0.5", "--set", "nodes.nic.bandwidth=440 Gb/s"]);
     let change = 100.0 * (faster.makespan_s / sick.makespan_s - 1.0);
     let nic = sick.upgrades.iter().find(|upgrade| upgrade.class == "nic").unwrap();

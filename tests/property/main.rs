@@ -14,6 +14,7 @@ mod host;
 mod hottest_rows;
 mod kernels;
 mod lockstep;
+mod network_health;
 mod network_metamorphic;
 mod network_sharing;
 mod network_sharing_large;

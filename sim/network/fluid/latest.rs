@@ -38,7 +38,7 @@ pub(super) fn ends(
             }
         }
         let part = Drain { drained, kept, makespan_s, deciding };
-        let after = certificate_of(problem, &part, &flows_on, flows).known_error();
+        let after = certificate_of(problem, &part, &flows_on, flows).known_error().bound();
         let latest_s = after.map_or(f64::INFINITY, |after| makespan_s * (1.0 + after));
         Ends { earliest_s: makespan_s, latest_s }
     };

@@ -1,6 +1,6 @@
 //! Solves a problem part by part, on as many threads as given.
 
-use super::choice::{Choice, Engine, ROUNDING, SMALL, certificate};
+use super::choice::{Choice, Engine, KnownError, ROUNDING, SMALL, certificate};
 use super::drain::{Drained, drain};
 use super::engines::dense::{Dense, EMPTY};
 use super::engines::dense_exact::solve_dense_exactly;
@@ -19,6 +19,9 @@ const FEW: usize = 128 * 128;
 /// Parts that are solved before others are left out, where only the makespan is wanted.
 const SOLVED_FIRST: usize = 8;
 
+/// Nothing but rounding.
+const EXACT: KnownError = KnownError::Proven(ROUNDING);
+
 /// When every flow ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
@@ -29,7 +32,7 @@ pub struct Solution {
     /// The least exact engine that ran on some part.
     pub engine: Engine,
     /// Relative error: of every finish time, or of the makespan alone for the closed form.
-    pub error_bound: f64,
+    pub error: KnownError,
     /// Parts that share no link.
     pub parts: usize,
     /// Parts solved; the others equal one of these or, where only the makespan is wanted, cannot end last.
@@ -49,6 +52,9 @@ struct Solved {
 }
 
 /// Finds when every flow ends.
+///
+/// The closed form takes capacities as they are at first: of a problem with changes it gives no more than what its links
+/// carry at that rate, with an error that is not known.
 ///
 /// # Errors
 /// If some flow never ends.
@@ -93,7 +99,7 @@ fn closed_form(
     drained: &Drained,
 ) -> Result<Option<Solution>, Stuck> {
     let certificate = certificate(problem, drained);
-    if choice.engine.is_none() && certificate.error_bound() > choice.epsilon {
+    if choice.engine.is_none() && !certificate.known_error().within(choice.epsilon) {
         return Ok(None);
     }
     let ends = (0..problem.flows()).map(|flow| drained.finish_s(problem, flow));
@@ -115,7 +121,7 @@ fn closed_form(
         makespan_s,
         finish_s,
         engine: Engine::ClosedForm,
-        error_bound: certificate.error_bound(),
+        error: certificate.known_error(),
         parts: 1,
         distinct_parts: 1,
         fillings: 1,
@@ -153,7 +159,7 @@ fn latest_end(
         makespan_s: latest(&solved),
         finish_s: Vec::new(),
         engine,
-        error_bound: if exact { ROUNDING } else { choice.epsilon },
+        error: if exact { EXACT } else { KnownError::Aimed(choice.epsilon) },
         parts: parts.len(),
         distinct_parts: solved.len(),
         fillings: solved.iter().map(|part| part.fillings).sum(),
@@ -333,7 +339,10 @@ fn gather(
         makespan_s: makespan_of(&finish_s),
         finish_s,
         engine,
-        error_bound: if engine == Engine::Quantised { choice.epsilon } else { ROUNDING },
+        error: match engine {
+            Engine::Quantised => KnownError::Aimed(choice.epsilon),
+            _ => EXACT,
+        },
         parts: parts.len(),
         distinct_parts: solved.len(),
         fillings: solved.iter().map(|part| part.fillings).sum(),

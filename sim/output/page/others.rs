@@ -5,7 +5,6 @@ use std::io;
 use super::decisions::intervals;
 use super::facts::{cautions, elasticities, left_out, rounded, stands_on, taken};
 use super::{Block, Drawing, Page, Table};
-use crate::network::fluid::Engine;
 use crate::output::pictures::flow_links_chart;
 use crate::output::plot::{Axis, LineChart, PlotError, Point, Series, figures};
 use crate::output::report::advice::{AdviceResult, AdvisedBreakEven};
@@ -120,13 +119,10 @@ impl Page {
         if let Ok(chart) = flow_links_chart(flows, "") {
             page.draw(Drawing::of("How full links are", &chart)?);
         }
-        let engine = flows.engine.name();
-        // The steps of the quantised engine aim at ε, and nothing proves that they meet it.
-        let known =
-            if flows.engine == Engine::Quantised { "error aimed at" } else { "error up to" };
-        let sure = format!("Engine: {engine}, {known} {:.1e} %.", 100.0 * flows.error_bound);
+        let sure = format!("Engine: {}, {}.", flows.engine.name(), flows.known_error());
         page.part("How sure it is", vec![Block::Words(sure)]);
-        page.part("What is left out", left_out(flows.poor_health.iter().cloned().collect()));
+        let health = flows.poor_health.iter().cloned().chain(flows.degraded_for_a_time());
+        page.part("What is left out", left_out(health.collect()));
         Ok(page)
     }
 

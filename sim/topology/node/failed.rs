@@ -72,12 +72,13 @@ pub struct Unroutable {
 }
 
 impl Topology {
-    /// The same cluster with the NICs at these links down.
+    /// The same cluster with the NICs at these links down, beside those that are.
     ///
     /// # Errors
     /// If one of the links is no NIC's port, or what would remain does not join all nodes.
     pub fn with_failed(mut self, links: &[LinkId]) -> Result<Self, Unroutable> {
-        let nics = self.nics_of(links)?;
+        let links: Vec<LinkId> = links.iter().copied().chain(self.failed_links()).collect();
+        let nics = self.nics_of(&links)?;
         if nics.is_empty() {
             return Ok(self);
         }
@@ -91,7 +92,7 @@ impl Topology {
         for link in down {
             self.links[link.index()].health = 0.0;
         }
-        self.check_joined(links, &failed, to_rails)?;
+        self.check_joined(&links, &failed, to_rails)?;
         Ok(self)
     }
 

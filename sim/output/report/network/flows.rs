@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::network::fluid::Engine;
-use crate::output::report::shared::health::links_in_poor_health;
+use crate::base::units::SimDuration;
+use crate::network::LinkDegradation;
+use crate::network::fluid::{Engine, KnownError};
+use crate::output::report::shared::health::{at_share, links_in_poor_health};
 use crate::output::report::shared::link_use::{LinkGroup, link_use};
 use crate::output::report::shared::made_by::MadeBy;
 use crate::output::report::shared::word;
-use crate::studies::flows::{SOLVED_AGAIN, SolvedFlows};
+use crate::studies::flows::{Busy, SOLVED_AGAIN, SolvedFlows};
+use crate::topology::{LinkClass, Topology};
 
 mod text;
 
@@ -25,6 +28,9 @@ pub struct FlowsResult {
     /// Links that the topology says are not in full health, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poor_health: Option<String>,
+    /// Links whose health is worse for a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degradations: Vec<Degradation>,
     /// Its GPUs.
     pub gpus: u32,
     /// Flows carried.
@@ -35,8 +41,11 @@ pub struct FlowsResult {
     #[serde(with = "word")]
     #[schemars(with = "word::OneOf<Engine>")]
     pub engine: Engine,
-    /// The relative error that finish times may have; what the quantised engine aims at.
-    pub error_bound: f64,
+    /// The relative error that finish times may have, as `error_basis` says; none where nothing is known of it.
+    pub error_bound: Option<f64>,
+    /// What says so: proven (or rounding alone), measured (no more in all that was tried), or aimed at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_basis: Option<String>,
     /// What no schedule can beat, in seconds.
     pub lower_bound_s: f64,
     /// Parts of the network that share no link.
@@ -65,6 +74,19 @@ pub struct FlowsResult {
     pub cpu_s: f64,
     /// The most memory that the process has held, where the system says.
     pub peak_rss_bytes: Option<u64>,
+}
+
+/// A link in less than full health for a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Degradation {
+    /// Its name.
+    pub link: String,
+    /// The share of its bandwidth that is left; the least holds where there are several.
+    pub share: f64,
+    /// From when, in seconds.
+    pub from_s: f64,
+    /// Until when, in seconds; none for good.
+    pub until_s: Option<f64>,
 }
 
 /// A link and how it was used.
@@ -98,34 +120,79 @@ pub struct Machine {
     pub peak_rss_bytes: Option<u64>,
 }
 
+const PROVEN: &str = "proven";
+const MEASURED: &str = "measured";
+const AIMED: &str = "aimed at";
+
+const fn basis(error: KnownError) -> Option<&'static str> {
+    match error {
+        KnownError::Proven(_) => Some(PROVEN),
+        KnownError::Measured(_) => Some(MEASURED),
+        KnownError::Aimed(_) => Some(AIMED),
+        KnownError::Unknown => None,
+    }
+}
+
+fn busiest_links(solved: &SolvedFlows<'_>) -> Vec<BusyLink> {
+    let of = |busy: Busy| BusyLink {
+        link: solved.topology.link_name(busy.link),
+        class: solved.topology.links()[busy.link.index()].class.name().to_owned(),
+        bytes: busy.bytes,
+        busy_share: busy.share,
+    };
+    solved.busiest().into_iter().map(of).collect()
+}
+
+impl Upgrade {
+    fn of((class, change): &(LinkClass, f64)) -> Self {
+        Self {
+            class: class.name().to_owned(),
+            makespan_change_percent_at_10_percent_faster: change * 100.0,
+        }
+    }
+}
+
+impl Degradation {
+    fn of(topology: &Topology, one: &LinkDegradation) -> Self {
+        let link = topology.link_name(one.link);
+        Self { link, share: one.left, from_s: one.from_s, until_s: one.until_s }
+    }
+
+    fn said(&self) -> String {
+        // Nothing is 0 ps to a reader.
+        let at =
+            |s: f64| if s > 0.0 { SimDuration::from_secs(s).to_string() } else { "0 s".to_owned() };
+        let until = self.until_s.map_or_else(|| "on".to_owned(), |s| format!("to {}", at(s)));
+        let share = at_share(&self.link, self.share, "bandwidth");
+        format!("{share} from {} {until}", at(self.from_s))
+    }
+}
+
 impl FlowsResult {
     /// Of a solved problem.
     #[must_use]
-    pub fn of(made_by: MadeBy, solved: &SolvedFlows<'_>, machine: Machine) -> Self {
+    pub fn of(
+        made_by: MadeBy,
+        solved: &SolvedFlows<'_>,
+        degradations: &[LinkDegradation],
+        machine: Machine,
+    ) -> Self {
         let (topology, solution) = (solved.topology, &solved.solution);
         let upgrades = solved.upgrades();
         let (ends, few) = (solved.ends(), solved.traffic.len() <= SOLVED_AGAIN);
         // Where the makespan alone is wanted, the engine may give all flows the same end.
         let each = !solved.choice.makespan_only;
-        let busiest = solved.busiest().into_iter().map(|busy| BusyLink {
-            link: topology.link_name(busy.link),
-            class: topology.links()[busy.link.index()].class.name().to_owned(),
-            bytes: busy.bytes,
-            busy_share: busy.share,
-        });
-        let changes = upgrades.changes.iter().map(|(class, change)| Upgrade {
-            class: class.name().to_owned(),
-            makespan_change_percent_at_10_percent_faster: change * 100.0,
-        });
         Self {
             made_by,
             topology: topology.name().to_owned(),
             poor_health: links_in_poor_health(topology),
+            degradations: degradations.iter().map(|one| Degradation::of(topology, one)).collect(),
             gpus: topology.gpus(),
             flows: solved.traffic.len(),
             makespan_s: solution.makespan_s,
             engine: solution.engine,
-            error_bound: solution.error_bound,
+            error_bound: solution.error.bound(),
+            error_basis: basis(solution.error).map(str::to_owned),
             lower_bound_s: solved.drained.makespan_s,
             parts: solution.parts,
             distinct_parts: solution.distinct_parts,
@@ -133,12 +200,35 @@ impl FlowsResult {
             sent_s: each.then(|| ends.iter().map(|ends| ends.sent_s).collect()),
             arrival_s: each.then(|| ends.iter().map(|ends| ends.received_s).collect()),
             finish_s: (few && each).then(|| solution.finish_s.clone()),
-            busiest_links: busiest.collect(),
+            busiest_links: busiest_links(solved),
             link_use: link_use(topology, &solved.link_bytes_per_s()),
-            upgrades: changes.collect(),
+            upgrades: upgrades.changes.iter().map(Upgrade::of).collect(),
             upgrades_by: upgrades.by,
             cpu_s: machine.cpu_s,
             peak_rss_bytes: machine.peak_rss_bytes,
+        }
+    }
+
+    /// Links whose health is worse for a time, in words.
+    #[must_use]
+    pub fn degraded_for_a_time(&self) -> Option<String> {
+        let all: Vec<String> = self.degradations.iter().map(Degradation::said).collect();
+        (!all.is_empty()).then(|| format!("links in poor health for a time: {}", all.join(", ")))
+    }
+
+    /// What is known of the error, in words: `error up to 1.0e-7 %`.
+    #[must_use]
+    pub fn known_error(&self) -> String {
+        let Some(bound) = self.error_bound else {
+            return "error not known".to_owned();
+        };
+        let percent = format!("{:.1e} %", 100.0 * bound);
+        match self.error_basis.as_deref() {
+            Some(MEASURED) => format!("error measured up to {percent}"),
+            // Results of before say no basis; quantised ones always aim.
+            Some(AIMED) => format!("error aimed at {percent}"),
+            None if self.engine == Engine::Quantised => format!("error aimed at {percent}"),
+            _ => format!("error up to {percent}"),
         }
     }
 

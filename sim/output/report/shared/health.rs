@@ -62,13 +62,16 @@ pub(super) fn drawn_down(scenario: &Scenario) -> Option<String> {
 /// Seeds that are named with what they find down.
 const SEEDS_NAMED: usize = 8;
 
+/// What share of something a part has left, in words.
+pub(in crate::output) fn at_share(name: &str, share: f64, of: &str) -> String {
+    let percent = (1e5 * share).round() / 1e3;
+    format!("{name} at {percent} % of its {of}")
+}
+
 /// The worst of some parts with the share of something that they have left.
 fn listed(mut sick: Vec<(String, f64)>, what: &str, of: &str) -> Option<String> {
     sick.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let said = |(name, share): &(String, f64)| {
-        let percent = (1e5 * share).round() / 1e3;
-        format!("{name} at {percent} % of its {of}")
-    };
+    let said = |(name, share): &(String, f64)| at_share(name, *share, of);
     let (named, others) = sick.split_at(sick.len().min(NAMED));
     let named: Vec<String> = named.iter().map(said).collect();
     let more = match others.len() {

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use super::FlowsResult;
 use crate::base::statistics::{Rule, quantile_of_sorted};
 use crate::base::units::SimDuration;
-use crate::network::fluid::Engine;
 use crate::output::report::shared::table::{Column, Table, elided};
 use crate::output::report::shared::wrapped::wrapped;
 
@@ -21,12 +20,10 @@ const LAST: usize = 8;
 pub(super) fn write(result: &FlowsResult, out: &mut dyn Write) -> io::Result<()> {
     wrapped(out, "", &format!("{} flows over {}", result.flows, result.topology))?;
     result.poor_health.iter().try_for_each(|line| wrapped(out, "", line))?;
+    result.degraded_for_a_time().iter().try_for_each(|line| wrapped(out, "", line))?;
     writeln!(out, "makespan          {}", time(result.makespan_s))?;
     writeln!(out, "lower bound       {}", time(result.lower_bound_s))?;
-    // The steps of the quantised engine aim at ε, and nothing proves that they meet it.
-    let known = if result.engine == Engine::Quantised { "aimed at" } else { "up to" };
-    let percent = 100.0 * result.error_bound;
-    writeln!(out, "engine            {}, error {known} {percent:.1e} %", result.engine.name())?;
+    writeln!(out, "engine            {}, {}", result.engine.name(), result.known_error())?;
     let (parts, distinct) = (result.parts, result.distinct_parts);
     // Where the makespan alone is wanted, those that cannot end last are not solved.
     let which = if result.sent_s.is_some() || parts == 1 { "different" } else { "solved" };
