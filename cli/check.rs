@@ -1,4 +1,4 @@
-//! `moesim check`: is a file sound? Says what it is, or the first mistake and how to fix it.
+//! `moesim check`: is a file sound? Says what it is and what of it is hardly meant, or the first mistake and how to fix it.
 
 use std::io::Write;
 use std::path::Path;
@@ -20,6 +20,7 @@ use moesim::config::{
 };
 use moesim::execution::memory::{Parameters, parameters};
 use moesim::output::report::{self, wrapped};
+use moesim::topology::Topology;
 use moesim::workload::Workload;
 
 /// A file to check.
@@ -39,16 +40,12 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
     let (kind, source) = find(name, args.kind)?;
     let is_built_in = built_in(kind, name).is_some();
     let summary = match kind {
-        Kind::Scenario => {
-            let scenario = ScenarioSource::open(name, Overrides::default())?.load()?;
-            let (cases, cluster) = (scenario.cases.len(), scenario.topology.name());
-            let s = if cases == 1 { "" } else { "s" };
-            for idle in &scenario.without_effect {
-                wrapped(out, &format!("{name}: "), idle)?;
-            }
-            format!("{cases} comparison{s} on {cluster}")
+        Kind::Scenario => comparisons(name, out)?,
+        Kind::Topology => {
+            let topology = config::read_topology(&source)?;
+            doubted(name, &topology, out)?;
+            format!("{} GPUs", topology.gpus())
         }
-        Kind::Topology => format!("{} GPUs", config::read_topology(&source)?.gpus()),
         Kind::Workload => sizes(&config::workload(&source)?),
         Kind::Profile if is_built_in => {
             format!("of {}", profile_with_built_in_table(&source, name)?.device)
@@ -63,6 +60,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
             let plan = SweepPlan::read(Path::new(name), &[])?;
             report::check_drawings(&plan)?;
             let scenario = plan.scenario_at(0)?;
+            doubted(name, &scenario.topology, out)?;
             let (points, cluster) = (plan.points(), scenario.topology.name());
             format!("{points} points, the first on {cluster}")
         }
@@ -72,6 +70,24 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<(), Failure> 
         }
     };
     Ok(wrapped(out, &format!("{name}: "), &format!("a sound {kind}: {summary}"))?)
+}
+
+/// What a scenario compares, and what of it changes nothing.
+fn comparisons(name: &str, out: &mut dyn Write) -> Result<String, Failure> {
+    let scenario = ScenarioSource::open(name, Overrides::default())?.load()?;
+    let (cases, cluster) = (scenario.cases.len(), scenario.topology.name());
+    let s = if cases == 1 { "" } else { "s" };
+    for idle in &scenario.without_effect {
+        wrapped(out, &format!("{name}: "), idle)?;
+    }
+    doubted(name, &scenario.topology, out)?;
+    Ok(format!("{cases} comparison{s} on {cluster}"))
+}
+
+/// What of a cluster no data sheet has: sound, but perhaps not meant.
+fn doubted(name: &str, topology: &Topology, out: &mut dyn Write) -> std::io::Result<()> {
+    let doubts = config::doubts(topology);
+    doubts.iter().try_for_each(|doubt| wrapped(out, &format!("{name}: "), doubt))
 }
 
 /// The file or built-in file of a name, and what it is.

@@ -38,7 +38,7 @@ pub use source::{
 pub use sweep_plan::{Axis, Drawing, MAX_TASKS, SweepPlan};
 pub use topology::prices::{built_in_prices, read_prices};
 pub use topology::{
-    ImportedNetwork, NetworkAs, built_in_topologies, built_in_topology, import_network,
+    ImportedNetwork, NetworkAs, built_in_topologies, built_in_topology, doubts, import_network,
     read_topology,
 };
 pub use workload::{

@@ -34,7 +34,7 @@ use foreign::{foreign_bytes, foreign_or_table};
 use locate::{key_at, keys_at, merge, span_of, table_at};
 use missing::missing;
 pub use network_file::NetworkFile;
-use plain_words::in_plain_words;
+use plain_words::{in_plain_words, refused_in_list};
 pub use render::Style;
 pub use results::read_result;
 use samples::home_of;
@@ -287,7 +287,9 @@ impl Source {
             let given = span.as_ref().map_or_else(Vec::new, |span| keys_at(whole.get_ref(), span));
             one_choice(&key, &given)
         } else {
-            in_plain_words(message, &key)
+            let (found, help) = in_plain_words(message, &key);
+            let again = refused_in_list::<T>((whole, &key), (&found, &help));
+            (found, again.unwrap_or(help))
         };
         let unknown = found.strip_prefix("unknown key `").and_then(|rest| rest.strip_suffix('`'));
         let (key, help) = match unknown {

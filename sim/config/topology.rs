@@ -20,12 +20,14 @@ mod built_in;
 mod fabric;
 mod graph;
 mod import;
+mod plausible;
 pub mod prices;
 
 pub use built_in::{built_in_topologies, built_in_topology};
 use fabric::FabricFile;
 use graph::GraphFile;
 pub use import::{ImportedNetwork, NetworkAs, import_network};
+pub use plausible::doubts;
 
 /// Reads and builds a topology.
 ///

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{Count, Diagnostic, Kind, Number, Source};
 use crate::workload::{
-    Capacity, DropBy, Execution, Experts, Gating, Origin, ShareOf, Workload, ZeroComputation,
+    Capacity, DropBy, Execution, Experts, Gating, Origin, ShareOf, Stack, Workload, ZeroComputation,
 };
 
 mod batch;
@@ -175,6 +175,7 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
     let experts = [file.experts.ffn.get_ref().0, file.model.intermediate.0];
     let of = (experts, file.model.layers.0, trains);
     let layout = file.layout.layout(source, of)?;
+    let phase_implied = trains && file.batch.phase.is_none();
     let phase = file.batch.phase.or(trains.then_some(PhaseWord::Training));
     let training = file.training.unwrap_or_default();
     let latent = file.model.is_latent();
@@ -202,7 +203,7 @@ pub fn workload(source: &Source) -> Result<Workload, Diagnostic> {
         capacity,
         gating,
         zero_computation_local: is_local(source, &file.experts)?,
-        stack,
+        stack: Stack { phase_implied, ..stack },
         host: file.host.host(source, phase, execution)?,
         training,
     })

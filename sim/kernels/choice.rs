@@ -226,13 +226,24 @@ impl<'p> Kernels<'p> {
             self.profile.experts.keys().map(|(k, p)| format!("{k} ({})", p.name())).collect();
         let dense: Vec<&str> = self.profile.gemm.keys().map(names).collect();
         known.push(format!("{GROUPED_GEMM} ({})", dense.join(", ")));
+        let (name, formats) = (&self.profile.name, formats.join(" or "));
+        if *ask.kernel == ExpertsKernel::Auto {
+            let fp8 = !ask.formats.contains(&Precision::Bf16);
+            let bf16 = if fp8 { "compute in bf16 (batch.dtype = \"bf16\"), or " } else { "" };
+            return NoKernel {
+                key: "batch.dtype",
+                found: format!("the profile {name} has no kernel of experts in {formats}"),
+                help: format!(
+                    "{bf16}name a profile that was measured in it; {name} has {}",
+                    known.join(", ")
+                ),
+            };
+        }
         NoKernel {
             key: "kernels.experts",
             found: format!(
-                "the profile {} has no experts' kernel `{}` in {}",
-                self.profile.name,
-                ask.kernel,
-                formats.join(" or ")
+                "the profile {name} has no experts' kernel `{}` in {formats}",
+                ask.kernel
             ),
             help: format!("it has {}", known.join(", ")),
         }

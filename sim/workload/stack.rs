@@ -165,6 +165,8 @@ impl ExchangeLibrary {
 pub struct Stack {
     /// What the batch is part of; none: decided by [`super::Workload::phase`]'s rule.
     pub phase: Option<Phase>,
+    /// Whether keys of `[training]` say so, and the workload names no phase.
+    pub phase_implied: bool,
     /// The experts' kernel.
     pub experts: ExpertsKernel,
     /// What its grouped products do beside multiplying.

@@ -27,6 +27,7 @@ mod networks;
 mod nonsense;
 mod outputs;
 mod planner;
+mod plausible;
 mod plots;
 mod prices;
 mod program;

@@ -1,5 +1,10 @@
 //! Messages of the TOML reader in the words of users.
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::DeTable;
+
 use super::HELP_FOLLOWS;
 use crate::base::near::advice;
 
@@ -42,6 +47,30 @@ pub(super) fn in_plain_words(message: &str, key: &str) -> (String, String) {
     (said, help.to_owned())
 }
 
+const LIST: &str = "give a list in brackets";
+
+/// What to write where a list of the one value found would be refused in its turn: what a list may hold.
+pub(super) fn refused_in_list<T: DeserializeOwned>(
+    (whole, key): (&Spanned<DeTable<'_>>, &str),
+    (found, help): (&str, &str),
+) -> Option<String> {
+    if !help.starts_with(LIST) {
+        return None;
+    }
+    let mut tried = toml::Table::deserialize(toml::Deserializer::from(whole.clone())).ok()?;
+    let mut steps: Vec<&str> = key.split('.').collect();
+    let name = steps.pop()?;
+    let mut table = &mut tried;
+    for step in steps {
+        table = table.get_mut(step)?.as_table_mut()?;
+    }
+    let value = table.get_mut(name)?;
+    *value = toml::Value::Array(vec![value.clone()]);
+    let error = T::deserialize(tried).err()?;
+    let (again, help) = in_plain_words(error.message(), key);
+    (again == found).then(|| format!("write {name} = […], a list in brackets; in it {help}"))
+}
+
 /// A value as its file has it: serde says ``floating point `0.5` ``.
 fn value(found: &str) -> String {
     for kind in ["floating point ", "integer ", "boolean "] {
@@ -69,7 +98,7 @@ fn wanted(found: &str, expected: &str, key: &str) -> String {
                 return format!("end the list with `]`: {name} = […]");
             }
             let found = if found.starts_with("a ") { "…" } else { found };
-            format!("give a list in brackets: {name} = [{found}]")
+            format!("{LIST}: {name} = [{found}]")
         }
         "a string" => "give a text in \"quotes\"".to_owned(),
         "a boolean" => "give true or false".to_owned(),

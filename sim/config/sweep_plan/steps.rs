@@ -63,6 +63,10 @@ fn range(table: &toml::Table) -> Result<Vec<Value>, Wrong> {
             let last = (*steps - 1) as f64;
             values.extend((0..*steps).map(|k| from + (to - from) * k as f64 / last));
         }
+        (Some(steps), None, None) => {
+            let found = format!("`steps` is {steps}, not a whole number from 2 to {MAX_STEPS}");
+            return Err(wrong(&found));
+        }
         (None, Some(step), None) => {
             let (step, _) = number(step).ok_or_else(|| wrong("`step` is not a number"))?;
             let count = (to - from) / step;
@@ -79,7 +83,7 @@ fn range(table: &toml::Table) -> Result<Vec<Value>, Wrong> {
             }
             values.extend((0..=(count + 1e-9) as i32).map(|k| from * factor.powi(k)));
         }
-        _ => return Err(wrong("a range needs one of `steps` (2 or more), `step` and `factor`")),
+        _ => return Err(wrong("a range needs one of `steps`, `step` and `factor`")),
     }
     let whole = whole && values.iter().all(|value| (value - value.round()).abs() < 1e-9);
     Ok(values

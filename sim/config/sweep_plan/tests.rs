@@ -52,7 +52,12 @@ fn a_plan_that_cannot_be_meant_is_refused() {
     assert!(plan_error(huge).contains("cross to 1000000000 points"), "{}", plan_error(huge));
     assert!(plan_error("[vary]\na = []").contains("no value"));
     assert!(plan_error("[vary]\na = 3").contains("neither a list nor a range"));
-    assert!(plan_error("[vary]\na = { from = 1, to = 5, steps = 1 }").contains("needs one of"));
+    assert!(plan_error("[vary]\na = { from = 1, to = 5 }").contains("needs one of"));
+    for steps in ["1", "100000000", "2.5"] {
+        let error = plan_error(&format!("[vary]\na = {{ from = 1, to = 5, steps = {steps} }}"));
+        let said = format!("`steps` is {steps}, not a whole number from 2 to 100000");
+        assert!(error.contains(&said), "{error}");
+    }
     assert!(plan_error("[vary]\na = { from = 1, to = 5, step = -1 }").contains("does not lead"));
     assert!(plan_error("[vary]\na = { from = 0, to = 5, factor = 2 }").contains("does not lead"));
     assert!(plan_error("[vary]\na = [1]\n[[zip]]\na = [1]").contains("varies twice"));

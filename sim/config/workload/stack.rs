@@ -149,6 +149,8 @@ pub(super) fn stack(
     let grouped = takes_grouped_products(&experts, phase, execution);
     Ok(Stack {
         phase,
+        // What says so is the caller's to know.
+        phase_implied: false,
         epilogue: kernels.epilogue(source, grouped)?,
         pad_rows: kernels.padded(source, grouped)?,
         experts,

@@ -321,6 +321,7 @@ pub(super) const CASES: &[(&str, Wrong)] = &[
         Args(&["run", "paper", "--set", "workload.batch.tokens_per_gup=64"]),
     ),
     ("a number for a list", Args(&["run", "paper", "--set", "tau=0.5"])),
+    ("a number for a list that may not hold it", Args(&["run", "paper", "--set", "tau=0"])),
     ("a choice with a letter missing", Args(&["run", "paper", "--set", "counted=expert"])),
     (
         "a column that is none",

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod assumed;
 mod experts_kernel;
 mod phase;
 
@@ -209,6 +210,8 @@ pub(in crate::output) fn cautions(scenario: &Scenario) -> Vec<String> {
         .chain(idle)
         .chain(single_draw(scenario))
         .chain(sick)
+        .chain(assumed::library_by_sms(scenario))
+        .chain(assumed::training_by_keys(scenario))
         .chain(overlapping(scenario))
         .chain(reserved(scenario))
         .chain(few_left(scenario))
