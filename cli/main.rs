@@ -30,6 +30,7 @@ mod smoke;
 mod sweep;
 mod validate;
 
+use arguments::negative::joined;
 use decide::{advise, compare, explain, goodput, layouts, plan};
 use network::{flows, topology};
 use result::{plot, report, reproduce, timeline};
@@ -44,6 +45,13 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     study: run::StudyArgs,
+}
+
+impl Cli {
+    /// Parses a command line, the program's name first.
+    fn of(words: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(joined(words))
+    }
 }
 
 #[derive(Subcommand)]
@@ -177,7 +185,7 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "{}", mistake.render(output::style_of_stderr()));
         return ExitCode::FAILURE;
     }
-    let cli = Cli::try_parse().unwrap_or_else(|refusal| output::end_with(refusal));
+    let cli = Cli::of(std::env::args()).unwrap_or_else(|refusal| output::end_with(refusal));
     // What is written to standard output as a file must not be mixed with what people read.
     let taken = cli.command.as_ref().and_then(Command::file).is_some_and(is_stdout);
     let to: Box<dyn Write> =

@@ -61,6 +61,14 @@ pub(super) fn end_with(told: clap::Error) -> ! {
     std::process::exit(code);
 }
 
+/// What Rust's parsers of numbers say, which names no number that would do.
+const OF_NUMBERS: [(&str, &str); 4] = [
+    ("invalid digit found in string", "give a whole number from 0"),
+    ("invalid float literal", "give a number"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("cannot parse integer from empty string", "give a whole number from 0"),
+];
+
 /// The message that an argument is refused by, in lines of the style's width.
 fn refusal(mut told: clap::Error, style: Style) -> String {
     // `-- --word` would hand an option that does not exist over as a name.
@@ -75,6 +83,7 @@ fn refusal(mut told: clap::Error, style: Style) -> String {
     }
     let text = told.render();
     let text = if style.colours { text.ansi().to_string() } else { text.to_string() };
+    let text = OF_NUMBERS.iter().fold(text, |text, (parser, ours)| text.replace(parser, ours));
     let Some(columns) = style.columns else { return text.trim_end().to_owned() };
     let options = textwrap::Options::new(columns)
         .subsequent_indent("  ")

@@ -46,7 +46,7 @@ pub(super) struct StudyArgs {
     allow_oom: bool,
     /// How exactly the mean time over seeds is wanted, as in 0.5%: no more is simulated than that takes. Default: exact,
     /// which is all, or what the scenario says.
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PERCENT")]
     precision: Option<String>,
     /// Print JSON instead of a table.
     #[arg(long)]

@@ -41,7 +41,7 @@ pub(super) struct SweepArgs {
     allow_oom: bool,
     /// How exactly the mean time over seeds is wanted, as in 0.5%: no more is simulated than that takes. Default: exact,
     /// which is all, or what the scenario says.
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PERCENT")]
     precision: Option<String>,
     /// Threads to use; results are the same for any number. Default: all cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -39,7 +39,7 @@ pub(crate) struct ComparisonArgs {
     set: Vec<String>,
     /// How exactly the mean time over seeds is wanted, as in 0.5%: no more is simulated than that takes. Default: exact,
     /// which is all, or what the scenario says.
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PERCENT")]
     precision: Option<String>,
     /// Run what does not fit into the GPUs' memory, and say so.
     #[arg(long)]

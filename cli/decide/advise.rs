@@ -33,10 +33,10 @@ pub(crate) struct AdviseArgs {
     workload: Option<String>,
     /// Its τ: of those of the scenario, or any of a twin that is derived. Default: the scenario's breakdown, or its
     /// last; the paper's for a twin.
-    #[arg(long, value_parser = tau, allow_negative_numbers = true)]
+    #[arg(long, value_parser = tau)]
     tau: Option<f64>,
     /// The gain in percent from which MoE++ pays.
-    #[arg(long, value_name = "PERCENT", default_value_t = WORTH_PERCENT, value_parser = worth, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PERCENT", default_value_t = WORTH_PERCENT, value_parser = worth)]
     worth: f64,
     /// Override a key. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]

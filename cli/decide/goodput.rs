@@ -24,16 +24,16 @@ pub(crate) struct GoodputArgs {
     tau: Option<f64>,
     /// Hours between failures of one GPU, all that stops a run counted. Default: 419 in 54 days of 16,384 H100
     /// [llama3, §3.3.4].
-    #[arg(long, value_name = "HOURS", default_value_t = GPU_MTBF_HOURS, value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "HOURS", default_value_t = GPU_MTBF_HOURS, value_parser = positive)]
     gpu_mtbf_hours: f64,
     /// What a checkpoint takes of training, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
     checkpoint_s: f64,
     /// From a failure until training goes on from the last checkpoint, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
     restart_s: f64,
     /// Work between two checkpoints, in seconds. Default: the best.
-    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
     interval_s: Option<f64>,
     /// Days of failures to draw.
     #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u32).range(1..=100_000))]

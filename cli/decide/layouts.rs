@@ -46,7 +46,7 @@ pub(crate) struct LayoutsArgs {
     #[arg(long, value_delimiter = ',', value_parser = overlap)]
     overlap: Vec<Overlap>,
     /// τ; layouts of different τ never drop each other. Default: the workload's.
-    #[arg(long, value_delimiter = ',', value_parser = tau, allow_negative_numbers = true)]
+    #[arg(long, value_delimiter = ',', value_parser = tau)]
     tau: Vec<f64>,
     /// Run every layout, those too that their bounds would drop.
     #[arg(long)]

@@ -26,13 +26,13 @@ pub(crate) struct PlanArgs {
     #[arg(required = true, num_args = 1..)]
     clusters: Vec<String>,
     /// At least this many tokens per second, all GPUs together.
-    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
     tokens_per_s: Option<f64>,
     /// At most this many milliseconds for a step of all micro-batches.
-    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
     step_ms: Option<f64>,
     /// At most this many milliseconds for a layer of a micro-batch, on average.
-    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, group = "target", value_name = "NUMBER", value_parser = positive)]
     layer_ms: Option<f64>,
     /// With this probability.
     #[arg(long, default_value_t = 0.9, value_parser = probability)]
@@ -41,11 +41,11 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     prices: Option<PathBuf>,
     /// Leave out clusters that cost more, GPUs and network, in US dollars by the price book.
-    #[arg(long, value_name = "USD", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "USD", value_parser = positive)]
     max_usd: Option<f64>,
     /// τ to look at first; the edge between them is found by bisection. Default: 0.1,0.15,0.25,0.4,0.5,0.75,1,1.5,2 and
     /// those of --quality.
-    #[arg(long, value_delimiter = ',', value_parser = tau, allow_negative_numbers = true)]
+    #[arg(long, value_delimiter = ',', value_parser = tau)]
     tau: Vec<f64>,
     /// Quality over τ: a CSV with columns tau (empty for vanilla) and quality, and noise if the points' standard deviations
     /// are known. Default: the paper's.

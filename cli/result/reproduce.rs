@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use clap::{Args, Parser};
+use clap::Args;
 use serde_json::Value;
 
 use crate::Failure;
@@ -54,10 +54,8 @@ pub(crate) fn run(args: &ReproduceArgs, out: &mut dyn Write) -> Result<(), Failu
 
 /// What the same arguments print now.
 fn again(made_by: &MadeBy, place: &str) -> Result<Value, Failure> {
-    let command = crate::Cli::try_parse_from(
-        std::iter::once("moesim").chain(without_files(&made_by.arguments)),
-    )
-    .map_err(|error| {
+    let words = std::iter::once("moesim").chain(without_files(&made_by.arguments));
+    let command = crate::Cli::of(words.map(str::to_owned)).map_err(|error| {
         let found = format!("was made by arguments that this moesim does not know: {error}");
         Diagnostic::of(place, found, format!("use moesim {}", made_by.moesim))
     })?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::files::refuse_device;
 use crate::config::{Diagnostic, Kind, read_result};
 use crate::output::page::Page;
 use crate::output::pictures;
@@ -78,6 +79,9 @@ pub struct Found {
 /// Beside the tables of a sweep: what they were made by.
 pub const MADE_BY: &str = "made-by.json";
 
+/// No result is longer: those of a million GPUs take a fifth of it.
+const MAX_RESULT_BYTES: u64 = 256 << 20;
+
 /// What may be named.
 pub const RESULTS: &str = "name what moesim run, compare, plan, flows or validate printed with --json, or a sweep's \
                            folder";
@@ -126,12 +130,21 @@ fn read(path: &Path, name: &str) -> Result<String, Diagnostic> {
     let help =
         "name a result: JSON of moesim run, compare, plan, flows or validate, or a sweep's folder";
     let unreadable = |error: std::io::Error| Diagnostic::unreadable_but(name, &error, help);
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes).map_err(unreadable)?;
+    let whole = |from: &mut dyn Read| -> Result<Vec<u8>, Diagnostic> {
+        let mut bytes = Vec::new();
+        from.take(MAX_RESULT_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_RESULT_BYTES {
+            let found = format!("is longer than {MAX_RESULT_BYTES} bytes, as no result is");
+            return Err(Diagnostic::of(name, found, help));
+        }
+        Ok(bytes)
+    };
+    let bytes = if path == Path::new("-") {
+        whole(&mut std::io::stdin().lock())?
     } else {
-        bytes = std::fs::read(path).map_err(unreadable)?;
-    }
+        refuse_device(path)?;
+        whole(&mut std::fs::File::open(path).map_err(unreadable)?)?
+    };
     // What is no text is no JSON either: the parser says so.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -3,6 +3,7 @@
 mod advice;
 mod alone;
 mod answers;
+mod arguments;
 mod cases;
 mod choices;
 mod damage;
