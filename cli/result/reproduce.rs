@@ -99,6 +99,7 @@ fn read(path: &Path) -> Result<Value, Failure> {
     if path == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes).map_err(unread)?;
     } else {
+        Diagnostic::refuse_device(path)?;
         bytes = std::fs::read(path).map_err(unread)?;
     }
     serde_json::from_slice(&bytes).map_err(|error| {

@@ -1,9 +1,29 @@
 //! Files that a result was made from, by name and digest.
 
+use std::fs::FileType;
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hashes::{fnv1a, fnv1a_on};
+
+/// Whether a path is that of a device, which may never end.
+#[must_use]
+pub fn is_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| is_of_device(about.file_type()))
+}
+
+#[cfg(unix)]
+fn is_of_device(kind: FileType) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    kind.is_char_device() || kind.is_block_device()
+}
+
+#[cfg(not(unix))]
+fn is_of_device(_: FileType) -> bool {
+    false
+}
 
 /// A file that was read, or a built-in one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,5 @@
 //! What commands write beside what they print: files, pictures, folders of them.
 
-use std::fs::FileType;
 use std::io;
 use std::path::Path;
 
@@ -26,27 +25,6 @@ pub fn chart(chart: &impl Chart, path: &Path) -> Result<(), Diagnostic> {
     let mut files = Together::default();
     add_chart(&mut files, chart, path)?;
     files.keep().map_err(|error| unwritten(path, &error))
-}
-
-/// Refuses a device, which may never end; a pipe is read to its end.
-pub(super) fn refuse_device(path: &Path) -> Result<(), Diagnostic> {
-    let kind = std::fs::metadata(path).ok().map(|about| about.file_type());
-    if kind.is_some_and(is_device) {
-        let name = path.display().to_string();
-        return Err(Diagnostic::of(name, "is not a regular file", "name a file in its place"));
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn is_device(kind: FileType) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    kind.is_char_device() || kind.is_block_device()
-}
-
-#[cfg(not(unix))]
-fn is_device(_: FileType) -> bool {
-    false
 }
 
 /// Files of one folder: all of them are there, or none, and then no new folder either.

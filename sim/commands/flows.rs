@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::files::refuse_device;
 use super::{Call, input, topology::own_keys};
 use crate::base::threads;
 use crate::base::units::{Bandwidth, Bytes, GpuId, SimDuration};
@@ -246,7 +245,7 @@ fn traffic(options: &Options, topology: &Topology) -> Result<Traffic, Diagnostic
 fn read_text(path: &PathBuf) -> Result<String, Diagnostic> {
     let name = path.display().to_string();
     let help = "check the path, its permissions, and that it is UTF-8 text";
-    refuse_device(path)?;
+    Diagnostic::refuse_device(path)?;
     let text = std::fs::read_to_string(path);
     text.map_err(|e| Diagnostic::unreadable_but(name, &e, help))
 }

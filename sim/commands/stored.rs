@@ -6,7 +6,6 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::files::refuse_device;
 use crate::config::{Diagnostic, Kind, read_result};
 use crate::output::page::Page;
 use crate::output::pictures;
@@ -142,7 +141,7 @@ fn read(path: &Path, name: &str) -> Result<String, Diagnostic> {
     let bytes = if path == Path::new("-") {
         whole(&mut std::io::stdin().lock())?
     } else {
-        refuse_device(path)?;
+        Diagnostic::refuse_device(path)?;
         whole(&mut std::fs::File::open(path).map_err(unreadable)?)?
     };
     // What is no text is no JSON either: the parser says so.

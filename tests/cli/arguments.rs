@@ -10,11 +10,14 @@ use crate::program::{folder, moesim};
 #[cfg(unix)]
 #[test]
 fn what_never_ends_is_not_read() {
-    let here = folder("plausible-endless");
+    let here = folder("arguments-endless");
     for args in [
         &["report", "/dev/zero", "--out", "r.html"][..],
         &["plot", "/dev/zero"],
         &["flows", "/dev/zero"],
+        &["flows", "--matrix", "/dev/zero"],
+        &["reproduce", "/dev/zero"],
+        &["plan", "a100-4x8", "--layer-ms", "1", "--quality", "/dev/zero"],
     ] {
         let told = refused(&here, args);
         assert!(told.contains("/dev/zero: is not a regular file"), "{args:?}: {told}");
@@ -24,7 +27,7 @@ fn what_never_ends_is_not_read() {
 /// Values that begin with a minus are refused by the option that they were given to.
 #[test]
 fn negative_values_are_refused_by_what_they_are_given_to() {
-    let here = folder("plausible-negative");
+    let here = folder("arguments-negative");
     for (args, said) in [
         (&["flows", "--pattern", "lognormal", "--epsilon", "-1"][..], "-1 is not a relative error"),
         (&["flows", "--pattern", "lognormal", "--sigma", "-1"], "a log-normal σ of -1"),

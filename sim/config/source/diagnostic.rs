@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::excerpt::Excerpt;
+use crate::base::inputs::is_device;
 use crate::base::printable::{clipped, printable};
 use crate::base::table::TableError;
 use crate::execution::outcome::TooLong;
@@ -84,6 +85,18 @@ impl Diagnostic {
             _ => "check the path and its permissions",
         };
         Self::unreadable_but(place, error, help)
+    }
+
+    /// Refuses a device, which may never end; a pipe is read to its end.
+    ///
+    /// # Errors
+    /// If the path is that of one.
+    pub fn refuse_device(path: &std::path::Path) -> Result<(), Self> {
+        if !is_device(path) {
+            return Ok(());
+        }
+        let (name, help) = (path.display().to_string(), "name a file in its place");
+        Err(Self::of(name, "is not a regular file", help))
     }
 
     /// The same, with help of what was wanted.

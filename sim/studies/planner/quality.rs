@@ -140,6 +140,7 @@ impl Trend {
     /// If the file cannot be read or lacks what a curve needs.
     pub fn read(path: &Path, model: &str) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
+        Diagnostic::refuse_device(path)?;
         let bytes = std::fs::read(path).map_err(|error| Diagnostic::unreadable(&name, &error))?;
         if bytes.starts_with(b"PAR1") {
             let help = "write it as CSV with the columns tau and quality";
