@@ -50,6 +50,21 @@ fn dropped_slots_are_said_where_there_are_any() {
     assert!(!all.contains("dropped: "), "{all}");
 }
 
+/// A model without τ that drops nothing is no vanilla one, whose least share would be none.
+#[test]
+fn dropped_slots_of_vanilla_are_those_of_models_without_zero_computation_experts() {
+    let folder = program::folder("said-dropped-alone");
+    let text = "schema = 1\nname = \"t\"\ntopology = \"h100-4x8-rail\"\ncounted = \"experts\"\nseeds = \"0..1\"\n\
+                allow_oom = true\n[[compare]]\nvanilla = \"moe-1b\"\nmoepp = \"longcat-flash\"\n\
+                [set]\n\"workload.model.layers\" = 1\n\"workload.batch.micro_batches\" = 1\n\
+                \"vanilla.gate.popularity_sd\" = 1\n";
+    fs::write(folder.join("t.toml"), text).expect("a file of ours");
+    let told = program::runs(&folder, &["run", "t.toml"]);
+    let said = told.split("dropped: ").nth(1).expect("it is said");
+    let line = said.split_whitespace().take(10).collect::<Vec<_>>().join(" ");
+    assert!(line.ends_with("% of vanilla's slots and 0.0 % of MoE++'s;"), "{line}");
+}
+
 #[test]
 fn small_tau_are_told_apart_and_each_is_run_once() {
     let folder = program::folder("said-tau");

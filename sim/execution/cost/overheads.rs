@@ -56,7 +56,7 @@ impl Overheads {
     }
 }
 
-/// x^p: by a root where 2p is a small whole number, which takes a fifth of the time.
+/// x^p: by a root where 2p is a small whole number, which is quicker.
 fn raised(x: f64, p: f64) -> f64 {
     let halves = 2.0 * p;
     if halves == halves.trunc() && halves <= 8.0 { x.sqrt().powi(halves as i32) } else { x.powf(p) }

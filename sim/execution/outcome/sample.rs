@@ -36,7 +36,7 @@ pub struct Sample {
     /// The same of the ratio of a vanilla run's time to this one's, relative to it; zero where there is none.
     pub gain_half_width: f64,
     /// How much later than flows that share links the closed form is measured to be on average, relative to the counted
-    /// time; zero where its exchanges are certified, and for other engines.
+    /// time; zero where its exchanges are certified or none could be measured, and for other engines.
     pub engine_error: f64,
 }
 

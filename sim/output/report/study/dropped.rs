@@ -15,9 +15,10 @@ pub(super) fn write(result: &StudyResult, out: &mut dyn Write) -> io::Result<()>
         return Ok(());
     }
     let (moepp, vanilla): (Vec<_>, Vec<_>) =
-        result.results.iter().partition(|row| row.tau().is_some());
+        result.results.iter().partition(|row| row.zero_computation_experts > 0);
     let of = |rows: &[&StudyRow], whose| Some(format!("{} of {whose}", range(rows)?));
-    let both = [of(&vanilla, "vanilla's slots"), of(&moepp, "MoE++'s")];
+    let of_moepp = if vanilla.is_empty() { "MoE++'s slots" } else { "MoE++'s" };
+    let both = [of(&vanilla, "vanilla's slots"), of(&moepp, of_moepp)];
     let all: Vec<String> = both.into_iter().flatten().collect();
     let text = format!("{}; times are without their work", all.join(" and "));
     wrapped(out, "dropped: ", &text)
