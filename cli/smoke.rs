@@ -13,7 +13,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use rand::RngExt;
 
 use super::{Cli, Failure, dispatch};
@@ -106,9 +105,7 @@ fn one(mutant: usize, cases: &[Case], files: &Files) -> Result<(), String> {
 
 fn run(args: &[String]) -> Result<(), String> {
     // A command line that makes no sense is clap's to refuse.
-    let Ok(cli) =
-        Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)))
-    else {
+    let Ok(cli) = Cli::of(std::iter::once("moesim".to_owned()).chain(args.iter().cloned())) else {
         return Ok(());
     };
     let mut out = moesim::base::printable::Printable::new(Vec::new());
@@ -170,8 +167,7 @@ fn the_seeds_of_all_mutants_are_sound() {
     let files = Files::new(1000);
     for case in cases::all(&files) {
         let args = case.arguments(&files);
-        let cli =
-            Cli::try_parse_from(std::iter::once("moesim").chain(args.iter().map(String::as_str)));
+        let cli = Cli::of(std::iter::once("moesim".to_owned()).chain(args.iter().cloned()));
         let cli = cli.unwrap_or_else(|error| panic!("{args:?}: {error}"));
         dispatch(cli, &mut Vec::new())
             .unwrap_or_else(|failure| panic!("{args:?}: {}", failure.render()));
