@@ -66,7 +66,9 @@ pub(super) fn refused_in_list<T: DeserializeOwned>(
     }
     let value = table.get_mut(name)?;
     *value = toml::Value::Array(vec![value.clone()]);
-    let error = T::deserialize(tried).err()?;
+    // As text: the layouts that files have are then compiled for one reader of TOML, not for two.
+    let text = toml::to_string(&tried).ok()?;
+    let error = toml::from_str::<T>(&text).err()?;
     let (again, help) = in_plain_words(error.message(), key);
     (again == found).then(|| format!("write {name} = […], a list in brackets; in it {help}"))
 }
