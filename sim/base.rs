@@ -7,6 +7,7 @@ pub mod choice;
 pub mod hashes;
 pub mod inputs;
 pub mod near;
+pub mod order;
 pub mod printable;
 pub mod statistics;
 pub mod streams;

@@ -156,14 +156,14 @@ pub fn in_parallel_with<S, T: Send>(
     state: impl Fn(usize) -> S + Sync,
     job: impl Fn(&mut S, usize) -> T + Sync,
 ) -> Vec<T> {
-    let mut results = Vec::with_capacity(jobs);
+    let mut results: Vec<Option<T>> = Vec::with_capacity(jobs);
+    results.resize_with(jobs, || None);
     let numbered = |state: &mut S, at| (at, job(state, at));
-    let Ok(()) = as_they_finish(jobs, threads, state, numbered, |result| {
-        results.push(result);
+    let Ok(()) = as_they_finish(jobs, threads, state, numbered, |(at, result)| {
+        results[at] = Some(result);
         Ok::<(), Infallible>(())
     });
-    results.sort_unstable_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
+    results.into_iter().flatten().collect()
 }
 
 /// As [`in_parallel_with`], handing each result to `keep`, on the calling thread, as it finishes.

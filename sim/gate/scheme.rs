@@ -210,7 +210,11 @@ impl Scheme for TopK {
 
 /// The `k` best experts among those allowed, best first; the lower id wins ties.
 fn best(scores: &[f64], k: usize, allowed: impl Fn(usize) -> bool) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).filter(|&expert| allowed(expert)).collect();
+    best_of(scores, k, (0..scores.len()).filter(|&expert| allowed(expert)).collect())
+}
+
+/// The `k` best of some experts.
+fn best_of(scores: &[f64], k: usize, mut order: Vec<usize>) -> Vec<usize> {
     let better = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
     if k < order.len() {
         order.select_nth_unstable_by(k, better);

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::gemm::{GemmPrior, ShapePrior};
 use super::{Device, Support, choice, support_of};
+use crate::base::order::ascending;
 use crate::base::units::SimDuration;
 use crate::kernels::curve::Curve;
 use crate::kernels::profile::{Family, Precision};
@@ -206,7 +207,7 @@ fn filled(whole: &Curve, broken: &Curve) -> (Curve, Curve) {
     }
     let sorted = |mut knots: Vec<(f64, f64)>| {
         knots.retain(|(m, _)| *m > 0.5);
-        knots.sort_by(|a, b| a.0.total_cmp(&b.0));
+        ascending(&mut knots, |one| one.0);
         Curve::new(knots)
     };
     (sorted(of_whole), sorted(of_broken))

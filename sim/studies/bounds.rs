@@ -8,6 +8,7 @@ mod critical_path;
 
 pub use critical_path::{CriticalPath, Path};
 
+use crate::base::order::descending;
 use crate::base::threads::in_parallel;
 use crate::config::Scenario;
 use crate::execution::Scope;
@@ -73,7 +74,7 @@ impl Bounds {
             .map(|reason| (base.mean_blame_ms(reason) / whole, reason))
             .filter(|(share, _)| *share >= LEAST_SHARE)
             .collect();
-        shares.sort_by(|a, b| b.0.total_cmp(&a.0));
+        descending(&mut shares, |one| one.0);
         let kernels = shares.into_iter().take(MOST).map(|(_, reason)| Part::Kernels(reason));
         let links = (scenario.counted != Scope::Experts).then_some(Part::Links);
         let parts: Vec<Part> = kernels.chain(links).collect();
@@ -83,7 +84,7 @@ impl Bounds {
         });
         let gains: Vec<f64> = gains.into_iter().collect::<Result<_, TooLong>>()?;
         let mut free: Vec<(Part, f64)> = parts.into_iter().zip(gains).collect();
-        free.sort_by(|a, b| b.1.total_cmp(&a.1));
+        descending(&mut free, |one| one.1);
         let path = observer.longest().cloned().unwrap_or_default();
         Ok(Self { path, free })
     }

@@ -12,6 +12,7 @@
 //! class alone decides, 0 where it does not matter. That of startups is of making them shorter.
 
 use crate::base::choice::Choice;
+use crate::base::order::descending;
 use crate::base::statistics::Estimate;
 use crate::base::statistics::roots::Bracket;
 use crate::base::threads::in_parallel;
@@ -121,7 +122,7 @@ pub fn best_first(results: &[ClusterResult], equal: Equal) -> Vec<usize> {
         values.iter().sum::<f64>() / values.len().max(1) as f64
     };
     let mut order: Vec<usize> = (0..results.len()).collect();
-    order.sort_by(|&a, &b| mean(b).total_cmp(&mean(a)));
+    descending(&mut order, |&at| mean(at));
     order
 }
 
@@ -263,7 +264,7 @@ pub fn sensitivities(
     for (knob, tokens) in knobs.into_iter().zip(better) {
         found.push((knob, (tokens? / base).ln() / STEP.ln()));
     }
-    found.sort_by(|a, b| b.1.total_cmp(&a.1));
+    descending(&mut found, |one| one.1);
     Ok(found)
 }
 

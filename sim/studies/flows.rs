@@ -1,5 +1,6 @@
 //! The network alone: when each GPU is done, which links were busy, and what faster links would bring.
 
+use crate::base::order::ascending;
 use crate::base::units::LinkId;
 use crate::network::fluid::{Choice, Drained, Engine, Problem, Solution, drain, solve};
 use crate::network::traffic::Traffic;
@@ -133,7 +134,7 @@ impl<'a> SolvedFlows<'a> {
         let classes = LinkClass::ALL.into_iter().filter(used);
         let mut changes: Vec<(LinkClass, f64)> =
             classes.map(|class| (class, change(class))).collect();
-        changes.sort_by(|a, b| a.1.total_cmp(&b.1));
+        ascending(&mut changes, |one| one.1);
         let by = if again { self.solution.engine } else { Engine::ClosedForm };
         Upgrades { changes, by }
     }

@@ -11,6 +11,7 @@
 //! holds. Layouts of different τ are different in quality and never drop each other.
 
 use crate::base::choice::Choice;
+use crate::base::order::{ascending, descending};
 use crate::base::statistics::mean;
 use crate::base::threads::as_they_finish;
 use crate::config::Scenario;
@@ -182,10 +183,10 @@ pub fn search_told(
     told(0, all);
     bounds(cluster_cases, &mut open, threads, told)?;
     let mut done = open.len();
-    open.sort_by(|a, b| match objective {
-        Objective::Latency => a.least_secs.total_cmp(&b.least_secs),
-        Objective::Throughput | Objective::Cost => b.rate_bound.total_cmp(&a.rate_bound),
-    });
+    match objective {
+        Objective::Latency => ascending(&mut open, |open| open.least_secs),
+        Objective::Throughput | Objective::Cost => descending(&mut open, |open| open.rate_bound),
+    }
     for now in open.chunks(BATCH) {
         let kept: Vec<&Open> =
             now.iter().filter(|open| exhaustive || !open.is_beaten_by(&found.run)).collect();
@@ -196,10 +197,10 @@ pub fn search_told(
         done += kept.len();
         told(done, all);
     }
-    found.run.sort_by(|a, b| match objective {
-        Objective::Latency => a.step_ms.total_cmp(&b.step_ms),
-        Objective::Throughput | Objective::Cost => b.rate.total_cmp(&a.rate),
-    });
+    match objective {
+        Objective::Latency => ascending(&mut found.run, |run| run.step_ms),
+        Objective::Throughput | Objective::Cost => descending(&mut found.run, |run| run.rate),
+    }
     let all = 0..found.run.len();
     let beaten = |at: &usize| found.run.iter().any(|other| other.beats(&found.run[*at]));
     found.front = all.filter(|at| !beaten(at)).collect();

@@ -24,6 +24,7 @@ use std::cmp::Ordering;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::base::order::{ascending, descending};
 use crate::base::statistics::{mean, variance};
 use crate::base::threads::in_parallel;
 use crate::config::Case;
@@ -233,7 +234,7 @@ fn candidates_of(
             left = if meets(&tried) { &left[middle + 1..] } else { &left[..middle] };
             found.push(tried);
         }
-        found[first..].sort_by(|a, b| a.tau.unwrap_or(0.0).total_cmp(&b.tau.unwrap_or(0.0)));
+        ascending(&mut found[first..], |one| one.tau.unwrap_or(0.0));
     }
     Ok(found)
 }
@@ -311,7 +312,7 @@ pub fn shares(outcome: &Outcome) -> Vec<(Reason, f64)> {
     let whole: f64 = Reason::ALL.map(|reason| outcome.mean_blame_ms(reason)).iter().sum();
     let mut shares: Vec<(Reason, f64)> =
         Reason::ALL.map(|reason| (reason, outcome.mean_blame_ms(reason) / whole)).to_vec();
-    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    descending(&mut shares, |one| one.1);
     shares.retain(|(_, share)| *share > 0.0);
     shares
 }

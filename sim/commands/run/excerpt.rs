@@ -1,5 +1,6 @@
 //! A stretch of the timeline of one workload of a scenario: it is run again under the first seed.
 
+use crate::base::order::ascending;
 use crate::base::units::GpuId;
 use crate::config::{Diagnostic, Scenario};
 use crate::output::pictures::timeline_chart;
@@ -23,7 +24,7 @@ pub fn excerpt(scenario: &Scenario, workload: &Workload) -> Result<Spans, Diagno
     let gpus = workload.layout.in_use(scenario.topology.gpus());
     let mut by_wait: Vec<u32> = (0..gpus).collect();
     let waited = |gpu: u32| outcome.waited_ms(gpu as usize);
-    by_wait.sort_by(|&a, &b| waited(a).total_cmp(&waited(b)));
+    ascending(&mut by_wait, |&gpu| waited(gpu));
     let last = by_wait.len().saturating_sub(1);
     let shown = (0..GPUS.min(by_wait.len()))
         .map(|at| GpuId(by_wait[at * last / (GPUS.min(by_wait.len()) - 1).max(1)]))

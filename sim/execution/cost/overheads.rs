@@ -62,9 +62,19 @@ fn raised(x: f64, p: f64) -> f64 {
     if halves == halves.trunc() && halves <= 8.0 { x.sqrt().powi(halves as i32) } else { x.powf(p) }
 }
 
-/// x^(1/p), in the same way.
+/// x^(1/p) for x from 1 to 2, in the same way.
 fn rooted(x: f64, p: f64) -> f64 {
-    if p == 1.5 { x.cbrt().powi(2) } else { x.powf(p.recip()) }
+    if p == 1.5 { cube_root(x).powi(2) } else { x.powf(p.recip()) }
+}
+
+/// ∛x for x from 1 to 2: Halley's iteration, twice, from a straight line. The line is off by 0.8 % at most, e after an
+/// iteration by ⅔e³: after two by less than a rounding.
+fn cube_root(x: f64) -> f64 {
+    let closer = |y: f64| {
+        let cube = y * y * y;
+        y * (cube + 2.0 * x) / (2.0 * cube + x)
+    };
+    closer(closer(0.746 + 0.26 * x))
 }
 
 /// What the host launches in a stretch of work.
@@ -113,6 +123,14 @@ mod tests {
         assert_eq!(overlapping(2.0).added_by_host(host, device), added);
         // The device's own time is charged apart, so the longer host adds what is left.
         assert_eq!(overlapping(2.0).added_by_host(device, host), SimDuration::from_us(2.0));
+    }
+
+    #[test]
+    fn cube_roots_are_those_of_the_library() {
+        for step in 0..=10_000 {
+            let x = 1.0 + f64::from(step) / 10_000.0;
+            assert!((cube_root(x) / x.cbrt() - 1.0).abs() < 3.0 * f64::EPSILON, "{x}");
+        }
     }
 
     #[test]

@@ -56,8 +56,10 @@ impl Seeking {
     pub(in crate::gate) fn here(&mut self) -> &mut ChaCha8Rng {
         let (streams, purpose, batch) = (self.streams, self.purpose, self.batch);
         let rng = self.rng.get_or_insert_with(|| match self.of {
-            Some(layer) => streams.named(&format!("gate/{purpose}/layer={layer}/{batch}")),
-            None => streams.named(&format!("gate/{purpose}/{batch}")),
+            Some(layer) => {
+                streams.named_in_parts(format_args!("gate/{purpose}/layer={layer}/{batch}"))
+            }
+            None => streams.named_in_parts(format_args!("gate/{purpose}/{batch}")),
         });
         if let Some(word) = self.ahead.take() {
             rng.set_word_pos(word);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Block, Table};
 use crate::base::inputs::Input;
+use crate::base::order::descending;
 use crate::base::printable::printable;
 use crate::config;
 pub(super) use crate::output::report::rounded;
@@ -63,7 +64,7 @@ pub(super) fn stands_on<'b>(all: impl IntoIterator<Item = &'b Basis>) -> Vec<Blo
         whole += basis.time_ms;
     }
     let mut groups: Vec<(Key<'_>, f64)> = groups.into_iter().filter(|(_, ms)| *ms > 0.0).collect();
-    groups.sort_by(|a, b| b.1.total_cmp(&a.1));
+    descending(&mut groups, |one| one.1);
     if groups.is_empty() {
         return Vec::new();
     }
@@ -148,7 +149,7 @@ pub(super) fn elasticities(all: &[(&str, &BTreeMap<String, f64>)]) -> Vec<Block>
     );
     for (name, own) in all.iter().filter(|(_, own)| !own.is_empty()) {
         let mut own: Vec<(&String, &f64)> = own.iter().collect();
-        own.sort_by(|a, b| b.1.total_cmp(a.1));
+        descending(&mut own, |one| *one.1);
         let said = own.iter().map(|(knob, value)| format!("{knob} {:.2}", value.max(0.0)));
         table.row([(*name).to_owned(), said.collect::<Vec<_>>().join(", ")]);
     }

@@ -5,6 +5,7 @@ use std::io;
 use super::decisions::intervals;
 use super::facts::{cautions, elasticities, left_out, rounded, stands_on, taken};
 use super::{Block, Drawing, Page, Table};
+use crate::base::order::ascending;
 use crate::output::pictures::flow_links_chart;
 use crate::output::plot::{Axis, LineChart, PlotError, Point, Series, figures};
 use crate::output::report::advice::{AdviceResult, AdvisedBreakEven};
@@ -180,7 +181,7 @@ fn turn_chart(found: &AdvisedBreakEven, worth: f64) -> LineChart {
     let point = |x: f64, y: f64| Point { x, y, interval: None };
     let mut curve: Vec<Point> =
         found.curve.iter().map(|own| point(own.at, own.throughput_increase_percent)).collect();
-    curve.sort_by(|a, b| a.x.total_cmp(&b.x));
+    ascending(&mut curve, |one| one.x);
     let ends = [curve.first(), curve.last()].into_iter().flatten();
     let mut worth_line =
         Series::new("worth it from here", ends.map(|end| point(end.x, worth)).collect());

@@ -2,6 +2,7 @@
 
 use super::facts::{known, left_out, overrides, rounded, stands_on};
 use super::{Block, Drawing, Page, Table};
+use crate::base::order::descending;
 use crate::base::statistics::{COVERAGE, Range};
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
@@ -170,7 +171,7 @@ fn links(run: &StudyResult) -> Vec<Block> {
     let mut table = Table::of("Share of the bandwidth that is used, mean over the makespan", head);
     let groups = run.results.iter().flat_map(|row| row.link_use.iter().map(move |own| (row, own)));
     let mut groups: Vec<_> = groups.collect();
-    groups.sort_by(|a, b| b.1.max_share.total_cmp(&a.1.max_share));
+    descending(&mut groups, |one| one.1.max_share);
     for (row, own) in groups.into_iter().take(MOST_LINKS) {
         table.row([
             own.busiest.clone(),

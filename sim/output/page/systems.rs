@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::facts::left_out;
 use super::{Block, Drawing, Page, Table};
+use crate::base::order::descending;
 use crate::base::statistics::{Rule, quantile};
 use crate::output::pictures::predicted_measured::of_systems;
 use crate::output::plot::{PlotError, figures};
@@ -130,7 +131,7 @@ fn listed(caption: &str, rows: &[&SystemRow]) -> Vec<Block> {
     let mut table = Table::of(caption, head);
     let mut rows = rows.to_vec();
     let size = |row: &SystemRow| row.error.map_or(0.0, f64::abs);
-    rows.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    descending(&mut rows, |one| size(one));
     let known = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), figures);
     for row in rows {
         table.row([

@@ -1,6 +1,7 @@
 //! How full links are, on a drawing of the cluster.
 
 use super::links::percent;
+use crate::base::order::ascending;
 use crate::base::units::LinkId;
 use crate::output::plot::{Diagram, Place, Stretch};
 use crate::output::report::shares;
@@ -28,7 +29,7 @@ pub fn cluster_chart(topology: &Topology, bytes_per_s: &[f64], what: &str) -> Di
         })
         .collect();
     // The most used are drawn last, above the others.
-    stretches.sort_by(|a, b| a.share.total_cmp(&b.share));
+    ascending(&mut stretches, |one| one.share);
     let vertices = (0..).map(VertexId).zip(&drawn.at);
     let places = vertices
         .filter_map(|(vertex, at)| Some(Place { name: topology.short_name(vertex), at: (*at)? }));

@@ -1,5 +1,6 @@
 //! What `moesim layouts` found: throughput against step time, of those that none beats.
 
+use crate::base::order::ascending;
 use crate::output::plot::{Axis, LineChart, Point, Series};
 use crate::output::report::layouts::{LaidOut, LayoutsResult};
 
@@ -24,7 +25,7 @@ pub fn layouts_chart(result: &LayoutsResult) -> LineChart {
         }
     }
     for own in &mut series {
-        own.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        ascending(&mut own.points, |one| one.x);
     }
     let layout = |one: &LaidOut| {
         let sizes = (one.expert_parallel, one.tensor_parallel, one.pipeline_parallel);

@@ -1,5 +1,6 @@
 //! What `moesim plan` found: quality against throughput, and the Pareto front.
 
+use crate::base::order::ascending;
 use crate::config::Diagnostic;
 use crate::output::plot::{Axis, LineChart, Point, Series};
 use crate::output::report::plan::{PlanCandidate, PlanResult, sure};
@@ -62,7 +63,7 @@ fn plain((x, y): (f64, f64)) -> Point {
 /// The front, then the candidates of each cluster.
 fn candidates(plan: &PlanResult) -> Vec<Series> {
     let mut front: Vec<Point> = plan.front.iter().filter_map(placed).map(plain).collect();
-    front.sort_by(|a, b| a.x.total_cmp(&b.x));
+    ascending(&mut front, |one| one.x);
     let front_style = 6;
     let mut own = Series::new("Pareto front", front);
     (own.marked, own.style) = (false, Some(front_style));
@@ -86,7 +87,7 @@ fn candidates(plan: &PlanResult) -> Vec<Series> {
         series[at].points.push(plain(place));
     }
     for own in &mut series {
-        own.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        ascending(&mut own.points, |one| one.x);
     }
     series
 }

@@ -1,5 +1,6 @@
 //! What `moesim validate` found: how far off predictions are, file by file.
 
+use crate::base::order::ascending;
 use crate::config::Diagnostic;
 use crate::output::plot::{Axis, Bar, StackedBars};
 use crate::studies::validate::summary::FileErrors;
@@ -15,7 +16,7 @@ pub fn errors_chart(files: &[FileErrors], place: &str) -> Result<StackedBars, Di
         Some((median, Bar { name, parts: vec![100.0 * median, 100.0 * (nine - median)] }))
     };
     let mut bars: Vec<(f64, Bar)> = files.iter().filter_map(bar).collect();
-    bars.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ascending(&mut bars, |one| one.0);
     let Some((worst, last)) = bars.last() else {
         let help =
             "draw what `moesim validate FOLDER --json` printed of a folder with measurements";

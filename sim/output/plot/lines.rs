@@ -8,6 +8,7 @@ use plotters::style::{Color, RGBColor};
 use super::axis::{Laid, figures};
 use super::frame::{Frame, title, under_title, width_of, write};
 use super::{Area, Axis, Chart, Hint, PlotError, colour, failed};
+use crate::base::order::ascending;
 
 /// A value over another, with an interval if there is one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -166,7 +167,7 @@ impl LineChart {
             }
             names.push((y, &series.name, style));
         }
-        names.sort_by_key(|name| name.0);
+        ascending(&mut names, |name| f64::from(name.0));
         let rows = spread(names.iter().map(|name| name.0).collect(), 17, frame.top, frame.bottom);
         for (row, (_, name, style)) in rows.into_iter().zip(names) {
             let at = (frame.right + 10, row);

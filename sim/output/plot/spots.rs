@@ -9,6 +9,7 @@ use super::axis::{Laid, figures};
 use super::frame::{Frame, title, under_title, width_of, write};
 use super::lines::mark;
 use super::{Area, Axis, Chart, FAINT, GRID, Hint, INK, PlotError, failed};
+use crate::base::order::ascending;
 
 /// A named point, and what it was before something was changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,7 +128,7 @@ struct Name<'n> {
 /// The names, those of later points moved down until no two overlap.
 fn apart(mut names: Vec<Name<'_>>) -> Vec<Name<'_>> {
     const ROW: i32 = 17;
-    names.sort_by_key(|name| name.row);
+    ascending(&mut names, |name| f64::from(name.row));
     for at in 1..names.len() {
         let (before, own) = names.split_at_mut(at);
         let own = &mut own[0];

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use crate::base::near::advice;
+use crate::base::order::ascending;
 use crate::base::statistics::Estimate;
 use crate::config::{Diagnostic, Drawing, SweepPlan};
 use crate::output::plot::{Axis, LineChart, Point, Series};
@@ -228,7 +229,7 @@ pub fn chart(results: &Results, drawing: &Drawing) -> Result<LineChart, Diagnost
         series.points.push(Point { x: x.unwrap_or_default(), y: y.mean, interval });
     }
     for line in series.values_mut() {
-        line.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        ascending(&mut line.points, |one| one.x);
     }
     let scale = |log: bool, label: String| if log { Axis::log(label) } else { Axis::linear(label) };
     let named: Vec<String> =

@@ -9,6 +9,7 @@
 //! vocabulary in proportion. Whether a value fits into memory is asked of the whole model.
 
 use super::Question;
+use crate::base::order::ascending;
 use crate::base::statistics::mean;
 use crate::base::threads::in_parallel;
 use crate::execution::lowering::Drawn;
@@ -140,7 +141,7 @@ fn break_even(
     for ends in ends {
         found.turns.extend(turn(varied, ends, worth, &gain, &mut found.curve)?);
     }
-    found.curve.sort_by(|a, b| a.at.total_cmp(&b.at));
+    ascending(&mut found.curve, |one| one.at);
     Ok(found)
 }
 

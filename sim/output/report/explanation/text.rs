@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Bounded, ExplainedRun, Explanation};
+use crate::base::order::{ascending, descending};
 use crate::execution::Scope;
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
@@ -90,7 +91,7 @@ const fn subject(counted: Scope) -> &'static str {
 fn time(whose: &str, run: &ExplainedRun, out: &mut dyn Write) -> io::Result<()> {
     let whole: f64 = Reason::ALL.map(|reason| run.blame_ms(reason)).iter().sum();
     let mut shares = Reason::ALL.map(|reason| (reason, run.blame_ms(reason) / whole)).to_vec();
-    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    descending(&mut shares, |one| one.1);
     let said =
         |(reason, share): &(Reason, f64)| format!("{} {:.0} %", reason.label(), 100.0 * share);
     let parts: Vec<String> =
@@ -104,7 +105,7 @@ fn change(vanilla: &ExplainedRun, own: &ExplainedRun, out: &mut dyn Write) -> io
     let after = |reason: Reason| own.blame_ms(reason);
     let mut changes: Vec<(Reason, f64)> =
         Reason::ALL.map(|reason| (reason, after(reason) - before(reason))).to_vec();
-    changes.sort_by(|a, b| a.1.total_cmp(&b.1));
+    ascending(&mut changes, |one| one.1);
     let whole: f64 = Reason::ALL.map(before).iter().sum();
     let shortened = |(reason, change): &(Reason, f64)| {
         let percent = 100.0 * change / before(*reason);
@@ -169,7 +170,7 @@ fn bounds(bounds: &Bounded, out: &mut dyn Write) -> io::Result<()> {
     let time = |reason: &Reason| bounds.critical_path.get(&key(*reason)).copied().unwrap_or(0.0);
     let whole: f64 = bounds.critical_path.values().sum();
     let mut parts: Vec<Reason> = Reason::ALL.into_iter().filter(|r| time(r) > 0.0).collect();
-    parts.sort_by(|a, b| time(b).total_cmp(&time(a)));
+    descending(&mut parts, |one| time(one));
     let share = |ms: f64| 100.0 * ms / whole;
     let said = |reason: &Reason| format!("{} {:.0} %", reason.label(), share(time(reason)));
     let rest: f64 = parts.iter().skip(4).map(|reason| share(time(reason))).sum();
@@ -186,7 +187,7 @@ fn bounds(bounds: &Bounded, out: &mut dyn Write) -> io::Result<()> {
     wrapped(out, "", &format!("The critical path, {through}: {}.", said.join("; ")))?;
     let mut gains: Vec<(&String, f64)> =
         bounds.throughput_increase_percent_without.iter().map(|(key, gain)| (key, *gain)).collect();
-    gains.sort_by(|a, b| b.1.total_cmp(&a.1));
+    descending(&mut gains, |one| one.1);
     let label = |key: &str| {
         let reason = Reason::ALL.into_iter().find(|reason| reason.key() == key);
         reason.map_or("links and startups", Reason::label)

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{PlanCandidate, PlanResult, sure};
+use crate::base::order::descending;
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
 use crate::output::report::shared::sampled::write_sampled_sum;
@@ -93,7 +94,7 @@ fn shown_target(tokens_per_s: f64) -> String {
 fn blame(plan: &PlanResult) -> Vec<String> {
     let of = |reason: Reason| plan.blame.get(reason.key()).map(|share| (reason, *share));
     let mut shares: Vec<(Reason, f64)> = Reason::ALL.into_iter().filter_map(of).collect();
-    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    descending(&mut shares, |one| one.1);
     let said =
         |(reason, share): &(Reason, f64)| format!("{} {:.0} %", reason.label(), 100.0 * share);
     shares.iter().take(3).map(said).collect()

@@ -1,5 +1,6 @@
 //! Links and GPUs that are not in full health, in words.
 
+use crate::base::order::ascending;
 use crate::base::streams::Streams;
 use crate::base::units::LinkId;
 use crate::config::Scenario;
@@ -70,7 +71,7 @@ pub(in crate::output) fn at_share(name: &str, share: f64, of: &str) -> String {
 
 /// The worst of some parts with the share of something that they have left.
 fn listed(mut sick: Vec<(String, f64)>, what: &str, of: &str) -> Option<String> {
-    sick.sort_by(|a, b| a.1.total_cmp(&b.1));
+    ascending(&mut sick, |one| one.1);
     let said = |(name, share): &(String, f64)| at_share(name, *share, of);
     let (named, others) = sick.split_at(sick.len().min(NAMED));
     let named: Vec<String> = named.iter().map(said).collect();

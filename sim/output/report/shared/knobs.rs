@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::order::{ascending, descending};
 use crate::studies::compare::Knob;
 use crate::topology::LinkClass;
 
@@ -16,7 +17,7 @@ pub(in crate::output) fn by_size(elasticities: &BTreeMap<String, f64>) -> Vec<(&
     // The order of link classes decides between equal ones.
     let classes = LinkClass::ALL.map(LinkClass::name);
     let rank = |name: &str| classes.iter().position(|class| *class == name);
-    all.sort_by_key(|(name, _)| rank(name).unwrap_or(classes.len()));
-    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ascending(&mut all, |(name, _)| rank(name).unwrap_or(classes.len()) as f64);
+    descending(&mut all, |one| one.1);
     all
 }

@@ -23,6 +23,7 @@
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 use super::{Doubt, Measured, NoiseFrom};
+use crate::base::order::ascending;
 use crate::base::statistics::rising;
 
 /// Residuals less probable than this are more than noise.
@@ -163,7 +164,7 @@ fn same(a: f64, b: f64) -> bool {
 /// Points by τ, rising, and the squares within them.
 fn knots(points: &[Measured]) -> (Vec<Knot>, f64) {
     let mut sorted: Vec<&Measured> = points.iter().collect();
-    sorted.sort_by(|a, b| a.tau.total_cmp(&b.tau));
+    ascending(&mut sorted, |one| one.tau);
     let mut within = 0.0;
     let one = |group: &[&Measured]| {
         let weights = || group.iter().map(|point| point.noise.map_or(1.0, |noise| noise.powi(-2)));

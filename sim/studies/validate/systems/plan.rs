@@ -13,6 +13,7 @@ use super::recipe;
 use super::row::Row;
 use super::stack::{self, Library, Stack};
 use super::training::{self, Step};
+use crate::base::order::descending;
 use crate::base::streams::Streams;
 use crate::config::{Diagnostic, Overrides, Scenario, ScenarioSource};
 
@@ -311,12 +312,12 @@ fn distinct(shape: Shape, groups: Option<(u32, u32)>, parts: u32) -> f64 {
             .map(|group| group.iter().copied().fold(0.0, f64::max))
             .enumerate()
             .collect();
-        best.sort_by(|a, b| b.1.total_cmp(&a.1));
+        descending(&mut best, |one| one.1);
         best.truncate(chosen as usize);
         let mut open: Vec<usize> = (0..experts)
             .filter(|expert| best.iter().any(|(group, _)| *group == expert / in_group.max(1)))
             .collect();
-        open.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        descending(&mut open, |&expert| scores[expert]);
         let mut homes: Vec<usize> =
             open.iter().take(shape.top_k as usize).map(|expert| expert / in_part.max(1)).collect();
         homes.sort_unstable();

@@ -14,6 +14,7 @@
 use super::plan::{self, Plan};
 use super::question::What;
 use super::training;
+use crate::base::order::descending;
 use crate::base::statistics::Range;
 use crate::base::statistics::mean;
 use crate::base::units::FlopRate;
@@ -186,7 +187,7 @@ fn bases(outcome: &Outcome) -> Vec<String> {
             (share, format!("{:.0} % {}: {basis}", 100.0 * share, basis.part.name()))
         })
         .collect();
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    descending(&mut all, |one| one.0);
     all.into_iter().map(|(_, line)| line).collect()
 }
 
