@@ -26,19 +26,18 @@ macro_rules! best {
     };
 }
 
-/// Takes the flows of a frozen port off the ports across, which share it at `rate`. What this does
+/// Takes the flows of frozen ports, each with its rate, off the ports across, one after another. What this does
 /// to ports that are frozen themselves does not matter: it is not looked at again.
 pub(in crate::network::fluid) fn take(
     arch: Arch,
-    alive: &[u32],
-    rate: f32,
+    takers: &[(&[u32], f32)],
     free: &mut [f32],
     rising: &mut [f32],
 ) {
-    best!(arch, Take { alive, rate, free, rising });
+    best!(arch, Take { takers, free, rising });
 }
 
-/// The same in double precision.
+/// The same of one port, in double precision.
 pub(in crate::network::fluid) fn take_exactly(
     arch: Arch,
     alive: &[u32],
@@ -61,6 +60,35 @@ pub(in crate::network::fluid) fn subtract(
     best!(arch, Subtract { cells, own, across, hits });
 }
 
+/// What a row of cells is behind with.
+pub(in crate::network::fluid) struct Behind<'a> {
+    /// How many steps each block has been through.
+    pub through: &'a mut [u32],
+    /// What may be taken off each block before a flow can end there.
+    pub spare: &'a mut [f32],
+    /// What each step takes off a cell of the row at most.
+    pub own: &'a [f32],
+    /// What each takes off a cell of each column at most: block by block, step by step.
+    pub across: &'a [f32],
+    /// Steps that there is room for in `across`.
+    pub room: usize,
+}
+
+/// Takes off the cells of a row, infinite where nothing runs, all steps that the blocks `due` are behind with: none but the
+/// last may end a flow. Tells the blocks where flows ended, with a bit for each.
+pub(in crate::network::fluid) fn catch_up(
+    arch: Arch,
+    cells: &mut [f32],
+    behind: Behind,
+    due: &[(u32, u32)],
+    hits: &mut Vec<(u32, u32)>,
+) {
+    best!(arch, CatchUp { cells, behind, due, hits });
+}
+
+/// How much of the least that a cell has left may be taken off before it is looked at: rounding must not end it.
+const SPARE: f32 = 1.0 - 1.0 / 16_384.0;
+
 /// Tells the blocks where running flows of a row would wait at their other port than now, with a bit for each:
 /// `side` has a bit where a flow waits at the port across, and should where that has the lower place.
 pub(in crate::network::fluid) fn moved(
@@ -75,8 +103,7 @@ pub(in crate::network::fluid) fn moved(
 }
 
 struct Take<'a> {
-    alive: &'a [u32],
-    rate: f32,
+    takers: &'a [(&'a [u32], f32)],
     free: &'a mut [f32],
     rising: &'a mut [f32],
 }
@@ -86,13 +113,15 @@ impl NullaryFnOnce for Take<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let free = self.free.chunks_exact_mut(BLOCK);
-        let blocks = free.zip(self.rising.chunks_exact_mut(BLOCK));
-        for (&word, (free, rising)) in self.alive.iter().zip(blocks) {
-            for i in 0..BLOCK {
-                let one = ((word >> i) & 1) as f32;
-                free[i] -= self.rate * one;
-                rising[i] -= one;
+        for &(alive, rate) in self.takers {
+            let free = self.free.chunks_exact_mut(BLOCK);
+            let blocks = free.zip(self.rising.chunks_exact_mut(BLOCK));
+            for (&word, (free, rising)) in alive.iter().zip(blocks) {
+                for i in 0..BLOCK {
+                    let one = ((word >> i) & 1) as f32;
+                    free[i] -= rate * one;
+                    rising[i] -= one;
+                }
             }
         }
     }
@@ -117,6 +146,44 @@ impl NullaryFnOnce for TakeExactly<'_> {
                 let one = (word >> i) & 1;
                 free[i] -= self.rate * f64::from(one);
                 rising[i] -= one as f32;
+            }
+        }
+    }
+}
+
+struct CatchUp<'a> {
+    cells: &'a mut [f32],
+    behind: Behind<'a>,
+    due: &'a [(u32, u32)],
+    hits: &'a mut Vec<(u32, u32)>,
+}
+
+impl NullaryFnOnce for CatchUp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Behind { through, spare, own, across, room } = self.behind;
+        for &(word, due) in self.due {
+            let bits = (0..BLOCK).filter(|bit| due >> bit & 1 != 0);
+            for block in bits.map(|bit| word as usize * BLOCK + bit) {
+                let cells = &mut self.cells[block * BLOCK..][..BLOCK];
+                let first = through[block] as usize;
+                let steps = across[(block * room + first) * BLOCK..].chunks_exact(BLOCK);
+                for (&own, steps) in own[first..].iter().zip(steps) {
+                    for (cell, &step) in cells.iter_mut().zip(steps) {
+                        *cell -= if own < step { own } else { step };
+                    }
+                }
+                let (mut ended, mut least) = (0, f32::INFINITY);
+                for (i, &cell) in cells.iter().enumerate() {
+                    ended |= u32::from(cell <= 0.0) << i;
+                    least = if cell > 0.0 && cell < least { cell } else { least };
+                }
+                (through[block], spare[block]) = (own.len() as u32, least * SPARE);
+                if ended != 0 {
+                    self.hits.push((block as u32, ended));
+                }
             }
         }
     }
@@ -210,11 +277,12 @@ mod tests {
     #[test]
     fn wide_and_plain_loops_take_the_same_to_the_last_bit() {
         for (arch, seed) in kinds().into_iter().flat_map(|arch| (0..400).map(move |n| (arch, n))) {
-            let (alive, rate) = (&words(seed)[..], 0.37);
+            let (alive, others) = (&words(seed)[..], &words(seed + 8)[..]);
+            let takers = &[(alive, 0.37), (others, 0.41), (alive, 0.59)][..seed as usize % 4];
             let (mut free, mut rising) = (some(seed + 2), some(seed + 3));
             let (mut plain_free, mut plain_rising) = (free.clone(), rising.clone());
-            take(arch, alive, rate, &mut free, &mut rising);
-            Take { alive, rate, free: &mut plain_free, rising: &mut plain_rising }.call();
+            take(arch, takers, &mut free, &mut rising);
+            Take { takers, free: &mut plain_free, rising: &mut plain_rising }.call();
             assert_eq!((&free, &rising), (&plain_free, &plain_rising));
             let mut free: Vec<f64> = free.into_iter().map(f64::from).collect();
             let (mut plain_free, rate) = (free.clone(), 0.37);
@@ -242,6 +310,27 @@ mod tests {
             let across = &across[..];
             Subtract { cells: &mut plain_cells, own, across, hits: &mut plain_hits }.call();
             assert_eq!((cells, hits), (plain_cells, plain_hits));
+        }
+    }
+
+    /// Four blocks that have been through none to four of four steps, three of them due.
+    #[test]
+    fn wide_and_plain_loops_catch_up_with_the_same() {
+        for (arch, seed) in kinds().into_iter().flat_map(|arch| (0..400).map(move |n| (arch, n))) {
+            let (own, across) =
+                (&some(seed)[..4], &numbers(seed + 1).take(20 * BLOCK).collect::<Vec<_>>()[..]);
+            let mut cells: Vec<f32> = some(seed + 2).iter().map(|x| 3.0 * x).collect();
+            cells[seed as usize % 128] = f32::INFINITY;
+            let (mut through, mut spare) = (vec![seed % 5, 4, 2, 0], vec![1.0; 4]);
+            let (due, mut hits) = (&[(0, 0b1101)][..], Vec::new());
+            let mut plain = (cells.clone(), through.clone(), spare.clone(), Vec::new());
+            let behind = Behind { through: &mut through, spare: &mut spare, own, across, room: 5 };
+            catch_up(arch, &mut cells, behind, due, &mut hits);
+            let behind =
+                Behind { through: &mut plain.1, spare: &mut plain.2, own, across, room: 5 };
+            CatchUp { cells: &mut plain.0, behind, due, hits: &mut plain.3 }.call();
+            assert_eq!((through[1], spare[1]), (4, 1.0), "a block that is not due");
+            assert_eq!((cells, through, spare, hits), plain);
         }
     }
 }

@@ -1,26 +1,30 @@
 //! The quantised engine for dense parts: steps of `ε·t`, single precision, whole rows at a time.
 //!
-//! As [`super::quantised`], with rates `x_ij = min(s_i, u_j)`. A step is one pass over a matrix of
-//! what is left, in seconds at the widest port's rate: subtract, note the blocks of a row where
-//! something reached zero, and look into those alone. Rows and columns without flows are squeezed
+//! As [`super::quantised`], with rates `x_ij = min(s_i, u_j)`. A matrix holds what is left, in seconds at the
+//! widest port's rate ([`left`]): a step subtracts from it where something may reach zero, notes the blocks of a row
+//! where it did, and looks into those alone. Rows and columns without flows are squeezed
 //! out as they die. Memory: a little over 8 bytes a cell. Single precision puts about 1e-4 on a finish time.
 
 use pulp::Arch;
 
 use super::bits;
 use super::dense::{Dense, EMPTY};
-use super::lanes::{self, BLOCK, SoonestEnd};
+use super::lanes::{self, BLOCK};
 use super::order::Order;
 use crate::network::fluid::parts::Part;
 
 mod few;
+mod left;
 mod steps;
 
 use few::{Few, FillFew, ToFill};
+use left::Left;
 pub(in crate::network::fluid) use steps::{Steps, solve_dense_in_steps};
 
 /// The error to which ports are full in the order of their levels, in that asked for.
 const ORDERED_TO: f64 = 0.125;
+/// Ports whose flows are taken off the ports across together, at most.
+const TOGETHER: usize = 8;
 /// The least level, as a share of the widest port: rounding must not stop a flow.
 const LEAST_LEVEL: f32 = 1e-9;
 
@@ -30,14 +34,15 @@ struct Engine<'a> {
     /// Rows and columns still there, by their numbers in `dense`.
     number: [Vec<u32>; 2],
     ports: [Ports; 2],
-    /// What each cell has left; infinite where nothing runs, so that nothing ends there.
-    left: Vec<f32>,
+    left: Left,
     /// Which cells run, a bit each, row by row and column by column.
     alive: [Vec<u32>; 2],
     running: usize,
     died: usize,
     waiting: Order,
     few: Few,
+    /// Flows that ended in a step, by their cells in `dense`, and when: where they are written waits for memory.
+    ended: Vec<(u32, f64)>,
 }
 
 /// The ports of one side.
@@ -60,6 +65,15 @@ struct Ports {
     rising: Vec<f32>,
 }
 
+/// Ports of one side that froze one after another, before anything asked for the ports across.
+#[derive(Default)]
+struct Takers {
+    side: usize,
+    /// Ports and their levels.
+    ports: [(usize, f32); TOGETHER],
+    count: usize,
+}
+
 impl<'a> Engine<'a> {
     fn new(part: &Part, dense: &'a Dense, epsilon: f64) -> Self {
         let (rows, cols) = (dense.rows, dense.cols);
@@ -73,18 +87,19 @@ impl<'a> Engine<'a> {
             dense,
             number: [(0..rows as u32).collect(), (0..cols as u32).collect()],
             ports,
-            left: vec![f32::INFINITY; rows * blocks(cols) * BLOCK],
+            left: Left::sized(rows, cols),
             alive: [vec![0; rows * blocks(cols)], vec![0; cols * blocks(rows)]],
             running: 0,
             died: 0,
             waiting: Order::about(epsilon * ORDERED_TO),
             few: Few::default(),
+            ended: Vec::new(),
         };
         for (cell, &flow) in dense.flow.iter().enumerate().filter(|&(_, &flow)| flow != EMPTY) {
             let (row, col) = (cell / cols, cell % cols);
             // A flow too small for single precision still has to end.
             let seconds = (part.bytes(flow) / widest) as f32;
-            engine.left[row * blocks(cols) * BLOCK + col] = seconds.max(f32::MIN_POSITIVE);
+            engine.left.cells[row * blocks(cols) * BLOCK + col] = seconds.max(f32::MIN_POSITIVE);
             engine.alive[0][row * blocks(cols) + col / BLOCK] |= 1 << (col % BLOCK);
             engine.alive[1][col * blocks(rows) + row / BLOCK] |= 1 << (row % BLOCK);
             engine.ports[0].running[row] += 1.0;
@@ -119,41 +134,47 @@ impl<'a> Engine<'a> {
         let [first, second] = &self.ports;
         let busy = first.rising_levels().chain(second.rising_levels().map(|(l, p)| (l, rows + p)));
         waiting.start(busy);
-        loop {
-            let [first, second] = &self.ports;
-            let next = waiting.next(|port| {
-                if port < rows { first.level_of(port) } else { second.level_of(port - rows) }
-            });
-            let Some((port, level)) = next else { break };
-            self.freeze(port, level as f32);
+        let mut takers = Takers::default();
+        while let Some((port, level)) = waiting.next(|port| {
+            let side = usize::from(port >= rows);
+            if takers.side != side {
+                self.take(&mut takers);
+            }
+            self.ports[side].level_of(port - side * rows)
+        }) {
+            if takers.count == TOGETHER {
+                self.take(&mut takers);
+            }
+            takers.side = usize::from(port >= rows);
+            let port = port - takers.side * rows;
+            takers.ports[takers.count] = (port, level as f32);
+            takers.count += 1;
+            let own = &mut self.ports[takers.side];
+            own.level[port] = level as f32;
+            own.frozen[port] = own.rising[port];
+            own.rising[port] = 0.0;
         }
         self.waiting = waiting;
     }
 
-    fn freeze(&mut self, port: usize, level: f32) {
-        let rows = self.shape()[0];
-        let side = usize::from(port >= rows);
-        let port = port - side * rows;
+    /// Takes the flows of ports that froze off the ports across.
+    fn take(&mut self, takers: &mut Takers) {
         let [first, second] = &mut self.ports;
-        let (own, across) = if side == 0 { (first, second) } else { (second, first) };
-        own.level[port] = level;
-        own.frozen[port] = own.rising[port];
-        own.rising[port] = 0.0;
+        let across = if takers.side == 0 { second } else { first };
         let width = across.free.len() / BLOCK;
-        let alive = &self.alive[side][port * width..(port + 1) * width];
-        let (free, rising) = (&mut across.free[..], &mut across.rising[..]);
-        bits::take(self.arch, alive, level, free, rising);
+        let alive = &self.alive[takers.side];
+        let mut all: [(&[u32], f32); TOGETHER] = [(&[], 0.0); TOGETHER];
+        let count = std::mem::take(&mut takers.count);
+        for (taker, &(port, level)) in all.iter_mut().zip(&takers.ports[..count]) {
+            *taker = (&alive[port * width..(port + 1) * width], level);
+        }
+        bits::take(self.arch, &all[..count], &mut across.free, &mut across.rising);
     }
 
     /// Time until the next flow ends at the present levels.
-    fn until_next_end(&self) -> f64 {
-        let across = &self.ports[1].level[..];
-        let width = across.len();
-        let mut soonest = f32::INFINITY;
-        for (cells, &level) in self.left.chunks_exact(width).zip(&self.ports[0].level) {
-            soonest = soonest.min(self.arch.dispatch(SoonestEnd { cells, own: level, across }));
-        }
-        f64::from(soonest)
+    fn until_next_end(&mut self) -> f64 {
+        self.left.catch_up_all(self.arch);
+        self.left.until_next_end(self.arch, &self.ports)
     }
 
     /// Raises the levels of ports whose capacity went unused in the last step, by no more than their
@@ -184,33 +205,27 @@ impl<'a> Engine<'a> {
                 ports.step[p] = (ports.level[p] * span).min(f32::MAX);
             }
         }
-        let before = self.running;
-        let width = self.ports[1].step.len();
+        self.left.begin_step(self.arch, &self.ports);
         let mut hits = Vec::new();
         for row in 0..self.shape()[0] {
             if self.ports[0].running[row] < 0.5 {
                 continue;
             }
-            let cells = &mut self.left[row * width..(row + 1) * width];
-            let (own, across) = (self.ports[0].step[row], &self.ports[1].step[..]);
             hits.clear();
-            bits::subtract(self.arch, cells, own, across, &mut hits);
+            self.left.step_row(self.arch, row, &self.ports, &mut hits);
             for &(block, ended) in &hits {
-                self.end_in_block(row, block as usize, ended, now, span, finish_s);
+                self.end_in_block(row, block as usize, ended, now, span);
             }
         }
-        self.running < before
+        for &(cell, at_s) in &self.ended {
+            finish_s[self.dense.flow[cell as usize] as usize] = at_s;
+        }
+        let any = !self.ended.is_empty();
+        self.ended.clear();
+        any
     }
 
-    fn end_in_block(
-        &mut self,
-        row: usize,
-        block: usize,
-        mut ended: u32,
-        now: f64,
-        span: f32,
-        finish_s: &mut [f64],
-    ) {
+    fn end_in_block(&mut self, row: usize, block: usize, mut ended: u32, now: f64, span: f32) {
         let [width, height] = [self.ports[1].step.len(), self.ports[0].step.len()];
         while ended != 0 {
             let col = block * BLOCK + ended.trailing_zeros() as usize;
@@ -218,12 +233,12 @@ impl<'a> Engine<'a> {
             let cell = row * width + col;
             let [own, across] = [self.ports[0].level[row], self.ports[1].level[col]];
             let rate = own.min(across);
-            let late = (-self.left[cell] / rate).clamp(0.0, span);
+            let late = (-self.left.cells[cell] / rate).clamp(0.0, span);
             let side = usize::from(across <= own);
             let port = if side == 0 { row } else { col };
             self.ports[side].unused[port] += rate * late;
             self.ports[side].freed[port] += rate;
-            self.left[cell] = f32::INFINITY;
+            self.left.cells[cell] = f32::INFINITY;
             self.alive[0][cell / BLOCK] &= !(1 << (col % BLOCK));
             self.alive[1][(col * height + row) / BLOCK] &= !(1 << (row % BLOCK));
             self.ports[0].running[row] -= 1.0;
@@ -231,8 +246,8 @@ impl<'a> Engine<'a> {
             self.running -= 1;
             self.died += 1;
             let [from, to] = [self.number[0][row] as usize, self.number[1][col] as usize];
-            let flow = self.dense.flow[from * self.dense.cols + to];
-            finish_s[flow as usize] = self.dense.start_s + now + f64::from(span - late);
+            let at_s = self.dense.start_s + now + f64::from(span - late);
+            self.ended.push(((from * self.dense.cols + to) as u32, at_s));
         }
     }
 
@@ -248,22 +263,25 @@ impl<'a> Engine<'a> {
         if 5 * new_rows * new_cols > 4 * rows * cols {
             return;
         }
+        self.left.catch_up_all(self.arch);
+        let cells = &mut self.left.cells;
         let (old_width, width) = (blocks(cols) * BLOCK, blocks(new_cols) * BLOCK);
         let height = blocks(new_rows) * BLOCK;
         let mut alive = [vec![0; new_rows * width / BLOCK], vec![0; new_cols * height / BLOCK]];
         for (new_row, &row) in kept_rows.iter().enumerate() {
             for (new_col, &col) in kept_cols.iter().enumerate() {
                 // Cells only move forwards, so nothing is overwritten before it is read.
-                let left = self.left[row * old_width + col];
-                self.left[new_row * width + new_col] = left;
+                let left = cells[row * old_width + col];
+                cells[new_row * width + new_col] = left;
                 if left < f32::INFINITY {
                     alive[0][(new_row * width + new_col) / BLOCK] |= 1 << (new_col % BLOCK);
                     alive[1][(new_col * height + new_row) / BLOCK] |= 1 << (new_row % BLOCK);
                 }
             }
-            self.left[new_row * width + new_cols..(new_row + 1) * width].fill(f32::INFINITY);
+            cells[new_row * width + new_cols..(new_row + 1) * width].fill(f32::INFINITY);
         }
-        self.left.truncate(new_rows * width);
+        cells.truncate(new_rows * width);
+        self.left.reshape(new_rows, new_cols);
         self.alive = alive;
         for (side, kept) in [kept_rows, kept_cols].iter().enumerate() {
             self.number[side] = kept.iter().map(|&p| self.number[side][p]).collect();

@@ -71,7 +71,7 @@ impl<'a> Steps<'a> {
             // Nothing ends sooner than at these levels, so a step need not be shorter.
             self.span = self.span.max(engine.until_next_end());
         }
-        if engine.died * 16 > engine.left.len() {
+        if engine.died * 16 > engine.left.cells.len() {
             engine.squeeze();
             self.changed = true;
         }
