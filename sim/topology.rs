@@ -209,6 +209,7 @@ impl Topology {
     ///
     /// # Panics
     /// If either GPU is not of this cluster.
+    #[inline]
     pub fn route(&self, from: GpuId, to: GpuId, route: &mut Vec<LinkId>) {
         assert!(from.0 < self.gpus, "GPU {} of {}", from.0, self.gpus);
         assert!(to.0 < self.gpus, "GPU {} of {}", to.0, self.gpus);
@@ -230,6 +231,7 @@ impl Topology {
 
     /// The latency of a route: the sum over its links.
     #[must_use]
+    #[inline]
     pub fn latency(&self, route: &[LinkId]) -> SimDuration {
         route.iter().map(|l| self.links[l.index()].latency).sum()
     }

@@ -42,6 +42,7 @@ mod parts;
 mod reduce;
 mod sharing;
 mod solution;
+mod starts;
 mod water;
 
 pub use choice::{Certificate, Choice, Engine, KnownError, ROUNDING, certificate};
@@ -49,6 +50,7 @@ pub use drain::{Drained, drain};
 pub(super) use sharing::HELD;
 pub use sharing::Sharing;
 pub use solution::{Solution, solve};
+use starts::Starts;
 
 /// Flows that end within this relative distance of each other end together.
 const SAME_INSTANT: f64 = 1e-12;
@@ -85,11 +87,13 @@ impl std::error::Error for Stuck {}
 #[derive(Clone, Debug, Default)]
 pub struct Problem {
     capacity: Vec<f64>,
-    /// Ends of the flows' routes in `route_links`, behind a leading zero.
+    /// Links of each route while all have as many.
+    hops: usize,
+    /// Ends of the flows' routes in `route_links`, behind a leading zero; empty while all have as many links.
     route_ends: Vec<u32>,
     route_links: Vec<LinkId>,
     bytes: Vec<f64>,
-    start_s: Vec<f64>,
+    starts: Starts,
     /// Empty while all weights are one.
     weight: Vec<f64>,
     /// Empty while no flow has a ceiling.
@@ -107,14 +111,13 @@ impl Problem {
         for (l, c) in capacity.iter().enumerate() {
             assert!(*c >= 0.0 && c.is_finite(), "link {l} has a capacity of {c} B/s");
         }
-        Self { capacity, route_ends: vec![0], ..Self::default() }
+        Self { capacity, ..Self::default() }
     }
 
     /// Makes room for this many flows over this many links in all.
     pub fn reserve(&mut self, flows: usize, links: usize) {
-        self.route_ends.reserve_exact(flows);
         self.bytes.reserve_exact(flows);
-        self.start_s.reserve_exact(flows);
+        self.starts.reserve(flows);
         self.route_links.reserve_exact(links);
     }
 
@@ -124,15 +127,23 @@ impl Problem {
     ///
     /// # Panics
     /// If bytes or start are negative or not finite, or the route has more than 4 billion links.
+    #[inline]
     pub fn add(&mut self, route: &[LinkId], bytes: f64, start_s: f64) -> FlowId {
         let id = FlowId(self.bytes.len() as u32);
         assert!(bytes >= 0.0 && bytes.is_finite(), "flow {} has {bytes} bytes", id.0);
         assert!(start_s >= 0.0 && start_s.is_finite(), "flow {} starts at {start_s} s", id.0);
         self.route_links.extend_from_slice(route);
         assert!(self.route_links.len() <= u32::MAX as usize, "too many links in all routes");
-        self.route_ends.push(self.route_links.len() as u32);
+        if self.bytes.is_empty() {
+            self.hops = route.len();
+        } else if self.route_ends.is_empty() && route.len() != self.hops {
+            self.list_route_ends();
+        }
+        if !self.route_ends.is_empty() {
+            self.route_ends.push(self.route_links.len() as u32);
+        }
         self.bytes.push(bytes);
-        self.start_s.push(start_s);
+        self.starts.push(start_s);
         if !self.weight.is_empty() {
             self.weight.push(1.0);
         }
@@ -140,6 +151,12 @@ impl Problem {
             self.ceiling.push(f64::INFINITY);
         }
         id
+    }
+
+    #[cold]
+    fn list_route_ends(&mut self) {
+        self.route_ends.reserve_exact(self.bytes.capacity() + 1);
+        self.route_ends.extend((0..=self.bytes.len()).map(|flow| (flow * self.hops) as u32));
     }
 
     /// Gives a flow a weight `w_f`.
@@ -187,30 +204,38 @@ impl Problem {
 
     /// The links that a flow crosses.
     #[must_use]
+    #[inline]
     pub fn route(&self, flow: usize) -> &[LinkId] {
+        if self.route_ends.is_empty() {
+            return &self.route_links[flow * self.hops..(flow + 1) * self.hops];
+        }
         &self.route_links[self.route_ends[flow] as usize..self.route_ends[flow + 1] as usize]
     }
 
     /// Bytes of a flow.
     #[must_use]
+    #[inline]
     pub fn bytes(&self, flow: usize) -> f64 {
         self.bytes[flow]
     }
 
     /// When a flow starts, in seconds.
     #[must_use]
+    #[inline]
     pub fn start_s(&self, flow: usize) -> f64 {
-        self.start_s[flow]
+        self.starts.of(flow)
     }
 
     /// The weight of a flow.
     #[must_use]
+    #[inline]
     pub fn weight(&self, flow: usize) -> f64 {
         self.weight.get(flow).copied().unwrap_or(1.0)
     }
 
     /// The ceiling of a flow in bytes per second, perhaps infinite.
     #[must_use]
+    #[inline]
     pub fn ceiling(&self, flow: usize) -> f64 {
         self.ceiling.get(flow).copied().unwrap_or(f64::INFINITY)
     }

@@ -197,6 +197,7 @@ impl WiredClos {
         }
     }
 
+    #[inline]
     pub fn route(&self, from: u32, to: u32, choice: u64, route: &mut Vec<LinkId>) {
         let plane = if self.planes == 1 { 0 } else { (choice % u64::from(self.planes)) as u32 };
         let nic = |port: u32| self.first_nic_link + 2 * (plane * self.ports + port);

@@ -84,6 +84,7 @@ pub(super) enum WiredFabric {
 
 impl WiredFabric {
     /// Appends the links from one port to another; `choice` decides among equal routes.
+    #[inline]
     pub fn route(&self, from: u32, to: u32, choice: u64, route: &mut Vec<LinkId>) {
         match self {
             Self::Alone => unreachable!("a single node has no routes between nodes"),

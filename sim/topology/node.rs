@@ -319,6 +319,7 @@ impl WiredNode {
     }
 
     /// Appends the links between GPUs that meet in the fabric.
+    #[inline]
     pub fn across(&self, from: u32, to: u32, fabric: &WiredFabric, route: &mut Vec<LinkId>) {
         let share = self.gpus / self.nics;
         let mut leaves_at = from;

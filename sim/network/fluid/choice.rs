@@ -152,13 +152,13 @@ impl Certificate {
     }
 }
 
-/// How many flows with bytes cross each link.
-pub(super) fn flows_on(problem: &Problem) -> Vec<u32> {
+/// How many flows with bytes cross each link, for its capacity: `n_l / c_l` of equation (1).
+pub(super) fn scarcity(problem: &Problem) -> Vec<f64> {
     let mut flows_on = vec![0_u32; problem.capacities().len()];
     for flow in (0..problem.flows()).filter(|&flow| problem.bytes(flow) > 0.0) {
         problem.route(flow).iter().for_each(|link| flows_on[link.index()] += 1);
     }
-    flows_on
+    flows_on.iter().zip(problem.capacities()).map(|(&flows, c)| f64::from(flows) / c).collect()
 }
 
 /// Looks at the link that decides the closed form's makespan.
@@ -169,7 +169,7 @@ pub fn certificate(problem: &Problem, drained: &Drained) -> Certificate {
     let deciding = binding.max_by(|&a, &b| drained.link_s[a].total_cmp(&drained.link_s[b]));
     let flows = (0..problem.flows()).filter(|&flow| problem.bytes(flow) > 0.0);
     let part = Drain { drained, kept: &kept, makespan_s: drained.makespan_s, deciding };
-    certificate_of(problem, &part, &flows_on(problem), flows)
+    certificate_of(problem, &part, &scarcity(problem), flows)
 }
 
 /// What drains some flows, or all.
@@ -188,7 +188,7 @@ pub(super) struct Drain<'a> {
 pub(super) fn certificate_of(
     problem: &Problem,
     part: &Drain,
-    flows_on: &[u32],
+    scarcity: &[f64],
     flows: impl Iterator<Item = usize>,
 ) -> Certificate {
     let (makespan, kept, deciding) = (part.makespan_s, part.kept, part.deciding);
@@ -200,8 +200,7 @@ pub(super) fn certificate_of(
             (problem.bytes(flow), problem.start_s(flow), problem.route(flow));
         (first, last) = (first.min(start), last.max(start));
         plain &= problem.weight(flow) == 1.0 && problem.ceiling(flow) == f64::INFINITY;
-        let scarce = |l: usize| f64::from(flows_on[l]) / problem.capacities()[l];
-        let scarcest = route.iter().map(|link| scarce(link.index())).fold(0.0, f64::max);
+        let scarcest = route.iter().map(|link| scarcity[link.index()]).fold(0.0, f64::max);
         latest = latest.max(start + bytes * scarcest);
         if route.iter().any(|link| Some(link.index()) == deciding) {
             largest = largest.max(bytes);

@@ -4,7 +4,7 @@
 //! ends within that share after. So parts whose latest end lies before one that is known need not be solved.
 
 use super::Problem;
-use super::choice::{Drain, certificate_of, flows_on};
+use super::choice::{Drain, certificate_of, scarcity};
 use super::drain::Drained;
 use super::parts::Parts;
 
@@ -23,7 +23,7 @@ pub(super) fn ends(
     parts: &Parts,
     drained: &Drained,
 ) -> Vec<Ends> {
-    let flows_on = flows_on(problem);
+    let scarcity = scarcity(problem);
     let of_part = |part: usize| {
         let flows = parts.flows(part).iter().map(|&flow| flow as usize);
         let (mut makespan_s, mut deciding, mut last) = (0.0_f64, None, 0.0);
@@ -38,7 +38,7 @@ pub(super) fn ends(
             }
         }
         let part = Drain { drained, kept, makespan_s, deciding };
-        let after = certificate_of(problem, &part, &flows_on, flows).known_error().bound();
+        let after = certificate_of(problem, &part, &scarcity, flows).known_error().bound();
         let latest_s = after.map_or(f64::INFINITY, |after| makespan_s * (1.0 + after));
         Ends { earliest_s: makespan_s, latest_s }
     };

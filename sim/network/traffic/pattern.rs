@@ -19,7 +19,7 @@ use std::fmt;
 
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Traffic, Transfer};
+use super::Traffic;
 use crate::base::choice::Choice;
 use crate::base::streams::Streams;
 use crate::base::units::Bytes;
@@ -127,19 +127,15 @@ pub fn generate(pattern: &Pattern) -> Result<Traffic, BadPattern> {
             help: "give a number from 0 to 5".to_owned(),
         });
     }
-    let mut traffic = Traffic::with_room_for(pattern.transfers() as usize);
+    let mut all = Vec::with_capacity(pattern.transfers() as usize);
     let mut draw = Draw::new(pattern);
     for first in (0..gpus).step_by(group as usize) {
         draw.next_group(first / group);
         for i in 0..group {
-            for j in (0..group).filter(|&j| j != i) {
-                let bytes = Bytes(draw.bytes(j));
-                let (source, destination) = (first + i, first + j);
-                traffic.push(Transfer { source, destination, bytes, start_s: 0.0 });
-            }
+            all.extend((0..group).filter(|&j| j != i).map(|j| draw.bytes(j)));
         }
     }
-    Ok(traffic)
+    Ok(Traffic::within_groups(group, all))
 }
 
 struct Draw {
@@ -172,7 +168,7 @@ impl Draw {
             PatternKind::Lognormal => {
                 let (z, sigma): (f64, f64) =
                     (StandardNormal.sample(&mut self.rng), self.pattern.sigma);
-                (mean * (sigma * z - 0.5 * sigma * sigma).exp()).round() as u64
+                rounded(mean * (sigma * z - 0.5 * sigma * sigma).exp())
             }
             PatternKind::HotDestination => (self.hottest / f64::from(to + 1).sqrt()).floor() as u64,
             PatternKind::Zipf16 => {
@@ -193,5 +189,27 @@ impl Draw {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         self.state >> 33
+    }
+}
+
+/// The nearest whole number to one that is not negative, halves up: as `round`, but no call.
+fn rounded(x: f64) -> u64 {
+    let whole = x as u64;
+    whole.saturating_add(u64::from(x - whole as f64 >= 0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn numbers_are_rounded_as_the_library_does() {
+        let halves = (0..2000).map(|n| f64::from(n) / 4.0);
+        let beside = halves.clone().flat_map(|x| [x.next_down(), x.next_up()]);
+        let large = [4_503_599_627_370_495.5, 9_007_199_254_740_993.0, 1e18, 1.8e19, 1e30];
+        let all = halves.chain(beside).chain(large).chain([f64::INFINITY]);
+        for x in all.filter(|&x| x >= 0.0) {
+            assert_eq!(rounded(x), x.round() as u64, "{x}");
+        }
     }
 }
