@@ -71,7 +71,9 @@ impl Slowdown {
 /// What a meeting and the kernels that run beside it on a GPU take of each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Contention {
-    /// How much slower kernels run.
+    /// How much slower kernels run while it waits for members, and moves nothing.
+    pub waiting: Slowdown,
+    /// How much slower kernels run while it moves bytes.
     pub kernels: Slowdown,
     /// How much slower the meeting's bytes move beside kernels bound by tiles, and by memory.
     pub meeting: Slowdown,
@@ -79,7 +81,8 @@ pub struct Contention {
 
 impl Contention {
     /// Nothing.
-    pub const NONE: Self = Self { kernels: Slowdown::NONE, meeting: Slowdown::NONE };
+    pub const NONE: Self =
+        Self { waiting: Slowdown::NONE, kernels: Slowdown::NONE, meeting: Slowdown::NONE };
 }
 
 /// What a command does.

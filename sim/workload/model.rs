@@ -106,12 +106,15 @@ impl SlidingWindow {
         }
     }
 
-    /// Pairs of query and key that causal attention scores in a sequence of `s` tokens, over those
-    /// without a window: Σ min(i, w) / Σ i for i from 1 to s.
+    /// Pairs of query and key that causal attention scores in `s` tokens of a sequence, `c` tokens of which came before, over
+    /// those without a window: Σ min(c + i, w) / Σ (c + i) for i from 1 to s.
     #[must_use]
-    pub fn scored_share(&self, s: u32) -> f64 {
-        let (s, w) = (f64::from(s), f64::from(self.tokens.min(s)));
-        (w * (w + 1.0) / 2.0 + (s - w) * w) / (s * (s + 1.0) / 2.0)
+    pub fn scored_share(&self, c: u32, s: u32) -> f64 {
+        let (c, s, w) = (f64::from(c), f64::from(s), f64::from(self.tokens));
+        // Queries that the window does not limit.
+        let free = (w - c).clamp(0.0, s);
+        let first = |n: f64| n * (2.0 * c + n + 1.0) / 2.0;
+        (first(free) + (s - free) * w) / first(s)
     }
 }
 

@@ -20,8 +20,8 @@ const DIMS: u32 = 2 * 64;
 
 /// Products over pairs, of a window in whole tiles or of none, in seconds.
 fn products(kernels: &dyn KernelTimes, length: u32, window: Option<u32>) -> f64 {
-    let share =
-        window.map_or(1.0, |tokens| SlidingWindow { tokens, pattern: None }.scored_share(length));
+    let share = window
+        .map_or(1.0, |tokens| SlidingWindow { tokens, pattern: None }.scored_share(0, length));
     let long = f64::from(length);
     let pairs = HEADS as f64 * long * long * 0.5 * (1.0 + 900.0 / long).min(2.0) * share;
     kernels.attention(Scores { pairs, dims: DIMS, dtype: Dtype::Bf16 }).secs()

@@ -15,7 +15,7 @@ use moesim::execution::cost::{
 use moesim::execution::memory::{Ledger, What};
 use moesim::kernels::profile::CollectiveOp;
 use moesim::kernels::{Basis, ExpertsAsk, ExpertsTime, Kernels};
-use moesim::workload::{Attention, Dtype, Phase, Workload};
+use moesim::workload::{Attention, Dtype, Phase, SlidingWindow, Workload};
 
 /// Notes the products (n, k) that are asked for, and what attention scores; all take no time.
 #[derive(Default)]
@@ -72,6 +72,45 @@ fn asked_of(workload: &Workload) -> (Vec<(u32, u32)>, Vec<Scores>) {
 fn pairs(workload: &Workload, heads: u32, length: f64) -> f64 {
     let tokens = f64::from(workload.batch.tokens_per_gpu);
     tokens * f64::from(heads) * length * 0.5 * (1.0 + 900.0 / length)
+}
+
+/// The second half of a prompt behind the first: what the whole prompt scores less what the first half does. Latent attention
+/// makes keys and values of the first half again.
+#[test]
+fn a_prefill_scores_the_context_too() {
+    for (name, heads) in [("qwen3-30b-a3b", 32), ("glm-5", 64)] {
+        let mut workload = shipped(name);
+        (workload.stack.phase, workload.batch.sequence_tokens) = (Some(Phase::Prefill), 2048);
+        let (alone, _) = asked_of(&workload);
+        workload.batch.context = Some(2048);
+        let (products, scored) = asked_of(&workload);
+        // Of whole prompts of 4,096 tokens there are half as many.
+        let want = 2.0 * pairs(&workload, heads, 4096.0) - pairs(&workload, heads, 2048.0);
+        assert!((scored[0].pairs / want - 1.0).abs() < 1e-12, "{name}: {scored:?}, not {want}");
+        let again = usize::from(matches!(workload.model.attention, Attention::Latent { .. }));
+        assert_eq!(products.len(), alone.len() + again, "{name}");
+        if again > 0 {
+            let made = |all: &[(u32, u32)]| {
+                all.iter().filter(|shape| **shape == (64 * (192 + 256), 512)).count()
+            };
+            assert_eq!([made(&alone), made(&products)], [1, 2]);
+        }
+        // No token comes before a training step's.
+        workload.stack.phase = Some(Phase::Training);
+        assert_eq!(asked_of(&workload).1[0].pairs, pairs(&workload, heads, 2048.0), "{name}");
+    }
+}
+
+#[test]
+fn a_window_leaves_of_a_context_what_it_reaches() {
+    for (context, sequence) in [(0, 40), (7, 40), (30, 40), (200, 40), (0, 5)] {
+        for tokens in [1, 8, 33, 64, 500] {
+            let sum = |most: u32| (1..=sequence).map(|i| f64::from((context + i).min(most))).sum();
+            let (limited, all): (f64, f64) = (sum(tokens), sum(u32::MAX));
+            let share = SlidingWindow { tokens, pattern: None }.scored_share(context, sequence);
+            assert!((share - limited / all).abs() < 1e-12, "{tokens} of {context} + {sequence}");
+        }
+    }
 }
 
 /// Forward in the format of attention; gradients in 16 bits whatever it is.

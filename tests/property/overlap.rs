@@ -1,9 +1,11 @@
 //! Laws of exchanges that overlap computation in forward passes.
 
+use moesim::base::units::SimDuration;
 use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
 use moesim::execution::outcome::Outcome;
-use moesim::execution::run::simulate;
+use moesim::execution::run::{Inputs, simulate};
+use moesim::network::{NetworkRates, Startup};
 use moesim::workload::{Overlap, Workload};
 use proptest::prelude::*;
 
@@ -55,6 +57,36 @@ fn overlap_hides_exchanges_and_never_beats_what_binds() {
         let least = 0.97 * computed.max(exchanged);
         assert!(together.makespan.ms() > least, "{overlap}: {} < {least}", together.makespan);
         assert_eq!(together.tokens, apart.tokens);
+    }
+}
+
+/// What an exchange's bytes cost kernels that memory binds does not grow with the links: a start-up is no time in which
+/// bytes move.
+#[test]
+fn faster_links_never_lose_beside_kernels_bound_by_memory() {
+    let decode = [
+        "model.layers=6",
+        "batch.tokens_per_gpu=64",
+        "batch.sequence_tokens=1",
+        "batch.context=2000",
+        "batch.phase=\"decode\"",
+    ];
+    for overlap in [Overlap::TwoBatch, Overlap::SingleBatch] {
+        let time = |bandwidth: u32| {
+            let key = "nodes.scale-up.nvswitch.bandwidth";
+            let cluster = topology(&[&*format!("{key}=\"{bandwidth} GB/s\"")]);
+            let kernels = roofline(1000.0, 1000.0);
+            let mut load = workload(&decode);
+            load.stack.overlap = overlap;
+            let startup = Startup::fixed(SimDuration::from_us(20.0));
+            let rates = NetworkRates { within_node: startup, ..NetworkRates::IDEAL };
+            let inputs = ideal(&cluster, &load, &kernels, Scope::ModelForward);
+            simulate(&Inputs { rates: rates.into(), ..inputs }, 3).expect("short").makespan.ms()
+        };
+        let times = [50, 100, 200, 400, 800, 1600].map(time);
+        // Parts begin at other times, which moves a step by some thousandths.
+        let falls = times.windows(2).all(|pair| pair[1] <= 1.005 * pair[0]);
+        assert!(falls && times[5] < times[0], "{overlap}: {times:?} ms");
     }
 }
 

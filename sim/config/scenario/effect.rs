@@ -10,7 +10,7 @@ use crate::kernels::{ExpertsChoice, Kernels};
 use crate::network::Rates;
 use crate::network::fluid::Engine;
 use crate::topology::{Link, LinkClass};
-use crate::workload::{Dtype, Epilogue, Execution, Origin, Workload};
+use crate::workload::{Dtype, Epilogue, Execution, Origin, Phase, Workload};
 
 /// Layers whose attention is asked for: more than patterns of windows repeat after.
 const LAYERS: u32 = 8;
@@ -58,6 +58,7 @@ impl Scenario {
     /// Keys of attention and of the host where what they say is not counted.
     fn of_parts_left_out<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<String> {
         let (whole, alone) = (self.counted.is_whole_model(), self.counted == Scope::Experts);
+        let trains = self.workloads().all(|workload| workload.phase() == Phase::Training);
         let part = |key: &str| match key {
             "batch.context" | "batch.attention_dtype" | "model.sliding_window" if !whole => {
                 Some("attention is")
@@ -68,6 +69,10 @@ impl Scenario {
         };
         let counted = self.counted.word();
         let said = |key: &str| {
+            if key == "batch.context" && whole && trains {
+                let why = "no token comes before the sequences of a training step";
+                return Some(format!("{key} changes no time here: {why}"));
+            }
             let part = part(key)?;
             Some(format!("{key} changes nothing here: {part} no part of counted = \"{counted}\""))
         };
@@ -248,7 +253,15 @@ impl Scenario {
 
     /// The libraries that carry exchanges, where the start-ups of all are measured.
     fn measured_startups(&self) -> Option<String> {
-        if self.counted.is_whole_model() || self.counted.has_backward() {
+        // Collectives and messages of a pipeline have latencies of their own.
+        let alone = |workload: &Workload| {
+            let layout = &workload.layout;
+            let shared =
+                [layout.tensor_parallel, layout.context_parallel, layout.pipeline_parallel];
+            shared == [1; 3] && layout.expert_tensor_parallel == 1
+        };
+        let whole = self.counted.is_whole_model();
+        if self.counted.has_backward() || whole && !self.workloads().all(alone) {
             return None;
         }
         let mut names = Vec::new();

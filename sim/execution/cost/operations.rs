@@ -53,7 +53,7 @@ pub fn operations(workload: &Workload) -> Operations {
     let context = f64::from(sequence) / 2.0;
     let scored_by = |layer: u32| {
         let window = model.sliding_window.filter(|window| window.limits(layer));
-        scored * context * window.map_or(1.0, |window| window.scored_share(sequence))
+        scored * context * window.map_or(1.0, |window| window.scored_share(0, sequence))
     };
     let scores: f64 = (0..model.all_layers()).map(scored_by).sum();
     let matrices = f64::from(model.matrices());

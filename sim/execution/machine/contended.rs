@@ -24,6 +24,11 @@ impl Gpu {
         self.holds.iter_mut().find(|(held, _)| *held == meeting).map(|(_, hold)| hold)
     }
 
+    /// Whether it matters to kernels, or kernels to it, that a meeting which it has joined begins to move bytes.
+    pub fn minds(&mut self, meeting: MeetingId) -> bool {
+        self.held(meeting).is_some_and(|hold| hold.minds())
+    }
+
     /// Whether kernels slow down a meeting that it has joined.
     pub fn contends(&mut self, meeting: MeetingId) -> bool {
         self.held(meeting).is_some_and(|hold| hold.contends())
@@ -130,7 +135,7 @@ mod tests {
                 meeting: MeetingId(7),
                 rank: gpu.index(),
                 reasons: [Reason::DispatchWait, Reason::Dispatch],
-                contention: Contention { kernels: Slowdown::NONE, meeting },
+                contention: Contention { meeting, ..Contention::NONE },
             };
             let command = Command { work, after: None, awaited: true };
             let met = streams.push(Stream::Exchange, command);

@@ -232,8 +232,8 @@ impl Gpu {
     /// What slows its kernels down now: the meetings under way multiply.
     fn slowdown(&self) -> Slowdown {
         self.holds.iter().fold(Slowdown::NONE, |all, (_, hold)| Slowdown {
-            arithmetic: all.arithmetic * hold.contention.kernels.arithmetic,
-            memory: all.memory * hold.contention.kernels.memory,
+            arithmetic: all.arithmetic * hold.kernels().arithmetic,
+            memory: all.memory * hold.kernels().memory,
         })
     }
 

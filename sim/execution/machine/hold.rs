@@ -53,6 +53,16 @@ impl Hold {
         self.epoch
     }
 
+    /// How much slower kernels run beside it now.
+    pub const fn kernels(&self) -> Slowdown {
+        if self.moves { self.contention.kernels } else { self.contention.waiting }
+    }
+
+    /// Whether anything changes once it moves bytes.
+    pub fn minds(&self) -> bool {
+        self.contends() || self.contention.kernels != self.contention.waiting
+    }
+
     pub fn contends(&self) -> bool {
         self.contention.meeting != Slowdown::NONE
     }

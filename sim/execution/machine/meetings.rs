@@ -22,7 +22,7 @@ impl<P: Program> Machine<'_, P> {
         schedule: &mut Schedule<'_, Event>,
     ) {
         let now = schedule.now();
-        let contends = self.gpus[gpu.index()].contends(meeting);
+        let minds = self.gpus[gpu.index()].minds(meeting);
         if !self.meetings.contains_key(&meeting) {
             self.open(meeting, (now, gpu));
         }
@@ -31,7 +31,7 @@ impl<P: Program> Machine<'_, P> {
         open.joined += 1;
         (open.last_join, open.last_joiner) = (now, gpu);
         let all = open.joined == open.members.len();
-        let members = (all && contends).then(|| Rc::clone(&open.members));
+        let members = (all && minds).then(|| Rc::clone(&open.members));
         match open.carried {
             Carried::Network(id) => self.join_exchange(now, id, rank),
             Carried::Clock(time) if all => {
@@ -42,6 +42,7 @@ impl<P: Program> Machine<'_, P> {
         for &member in members.iter().flat_map(|members| members.iter()) {
             self.account(member, now);
             self.gpus[member.index()].begins_to_move(meeting);
+            self.reprice(member, schedule);
         }
     }
 

@@ -3,10 +3,10 @@
 //! An exchange holds k of a GPU's S SMs. Its bytes go through that GPU's memory: what leaves is read and copied into a
 //! buffer that the link is fed from, what arrives is written into one and copied out [deepep; nccl], four
 //! times for each byte. Under an even choice of experts a GPU sends V_l bytes over the links of class l, at its share c_l of
-//! what these deliver, so that
+//! what these deliver, once the exchange has started, which takes α, so that
 //!
 //! ```text
-//!   G = 4·Σ_l V_l / max_l (V_l / c_l)         bytes a second that it asks of memory, W at most       (1)
+//!   G = 4·Σ_l V_l / (α + max_l (V_l / c_l))   bytes a second that it asks of memory, W at most       (1)
 //!   bound by tiles    S / (S − k)                                                                (2)
 //!   bound by memory   1 + G/W                                                                    (3)
 //!   exchange          1 + G/W beside kernels bound by memory, 1 beside others                    (4)
@@ -15,6 +15,9 @@
 //! W is the memory's bandwidth. A kernel that memory binds asks for all of it, and the controllers serve requests as they
 //! come, so each gets its share of what is asked in all: (3) and (4). In decode products read weights and are bound by
 //! memory too. Collectives between replicas have their own rate for G.
+//!
+//! G is the mean over the exchange from its last join on, as kernels are stretched all along it: so what they lose to its bytes is
+//! the same however fast the links are. Before, while it waits for members, it holds its SMs and moves nothing.
 //!
 //! Left out: what kernels that tiles bind ask of memory, which together with an exchange stays below W; queues in the L2
 //! cache and at its crossbar; waiting for SMs that a kernel without a limit holds. DeepSeek's trace has exchanges 1.3 to
@@ -57,7 +60,8 @@ pub fn of_exchanges(
     let sms = if workload.stack.reserved { 0 } else { sms };
     both.map(|(carries, format)| {
         let sent = sent(topology, workload, algorithm, format);
-        let asked = asked(topology, rates.of(carries), sent);
+        let rates = rates.of(carries);
+        let asked = asked(topology, rates, sent, startup(rates, workload, algorithm, sent));
         contention(topology, sms, asked, products)
     })
 }
@@ -98,11 +102,12 @@ fn contention(topology: &Topology, sms: u32, asked: f64, products: Bound) -> Con
     let gpu = topology.gpu();
     let (all, held) = (f64::from(gpu.sms), f64::from(sms.min(gpu.sms.saturating_sub(1))));
     let memory = 1.0 + (asked / gpu.memory_bandwidth.bytes_per_sec()).min(1.0);
-    let [arithmetic, beside] = match products {
-        Bound::Tiles => [all / (all - held), 1.0],
-        Bound::Memory => [memory; 2],
+    let [waiting, arithmetic, beside] = match products {
+        Bound::Tiles => [all / (all - held), all / (all - held), 1.0],
+        Bound::Memory => [1.0, memory, memory],
     };
     Contention {
+        waiting: Slowdown { arithmetic: waiting, memory: 1.0 },
         kernels: Slowdown { arithmetic, memory },
         meeting: Slowdown { arithmetic: beside, memory },
     }
@@ -128,7 +133,8 @@ fn sent(topology: &Topology, workload: &Workload, algorithm: Algorithm, format: 
         sms: 1,
         ranks: group.min(per_node),
     };
-    let tokens = workload.batch.tokens_per_gpu;
+    // An exchange carries one part of a micro-batch, and starts up for it.
+    let tokens = workload.batch.tokens_per_gpu / workload.stack.overlap.parts();
     let even = Balanced::of(library, shape, group, format.bytes() as f64, tokens);
     if algorithm == Algorithm::OneSided {
         let inside = group.min(per_node);
@@ -138,8 +144,31 @@ fn sent(topology: &Topology, workload: &Workload, algorithm: Algorithm, format: 
     [even.within(), even.leaving()].map(|bytes| bytes as f64)
 }
 
+/// α of a GPU that sends these bytes, in seconds. The latency of a route, where no start-up was measured, is left out.
+fn startup(
+    rates: &NetworkRates,
+    workload: &Workload,
+    algorithm: Algorithm,
+    [within, leaving]: [f64; 2],
+) -> f64 {
+    let startup = if leaving > 0.0 { rates.across_nodes } else { rates.within_node };
+    let peers = match algorithm {
+        Algorithm::Direct | Algorithm::Pxn | Algorithm::OneSided => {
+            u64::from(workload.layout.expert_parallel).saturating_sub(1)
+        }
+        // Start-ups of exchanges by relays are measured whole.
+        Algorithm::TwoHop => 0,
+    };
+    startup.time_of(Bytes((within + leaving) as u64), peers, SimDuration::ZERO).secs()
+}
+
 /// (1), without its bound.
-fn asked(topology: &Topology, rates: &NetworkRates, [within, leaving]: [f64; 2]) -> f64 {
+fn asked(
+    topology: &Topology,
+    rates: &NetworkRates,
+    [within, leaving]: [f64; 2],
+    startup: f64,
+) -> f64 {
     use LinkClass::{Direct, Nic, Nvlink, Pcie, Xgmi};
     let drained = |bytes: f64, classes: &[LinkClass]| {
         let share = classes.iter().find_map(|&class| share_of_gpu(topology, rates, class));
@@ -147,7 +176,7 @@ fn asked(topology: &Topology, rates: &NetworkRates, [within, leaving]: [f64; 2])
     };
     let time = drained(within, &[Nvlink, Xgmi, Pcie, Direct])
         .max(drained(leaving, &[Nic, Direct, Nvlink, Pcie]));
-    if time > 0.0 { TOUCHES * (within + leaving) / time } else { 0.0 }
+    if time > 0.0 { TOUCHES * (within + leaving) / (startup + time) } else { 0.0 }
 }
 
 /// What links of a class deliver one way, for each GPU, if the cluster has any; those between switches count for all that

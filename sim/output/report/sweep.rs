@@ -66,7 +66,7 @@ fn notes(
     for axis in plan.axes.iter().filter(|axis| changed_nothing(results, varied, &axis.keys)) {
         writeln!(
             out,
-            "{} changed no result: nothing that is counted waits for it",
+            "{} changed no result: nothing that is counted depends on it",
             axis.keys.join(", ")
         )?;
     }

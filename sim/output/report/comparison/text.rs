@@ -93,7 +93,7 @@ fn table(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn elasticities(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\npercent of throughput for one percent of")?;
+    writeln!(out, "\npercent of throughput for one percent of, measured over + 25 %")?;
     for cluster in &comparison.clusters {
         let all = by_size(&cluster.elasticities).into_iter();
         let all: Vec<String> = all.map(|(knob, e)| format!("{knob} {:.2}", e.max(0.0))).collect();

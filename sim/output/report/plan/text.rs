@@ -7,7 +7,9 @@ use crate::base::order::descending;
 use crate::execution::blame::Reason;
 use crate::output::report::shared::knobs::by_size;
 use crate::output::report::shared::sampled::write_sampled_sum;
-use crate::output::report::shared::setting::{Setting, write_idle_of, write_settings};
+use crate::output::report::shared::setting::{
+    Setting, write_idle_of, write_models, write_settings,
+};
 use crate::output::report::shared::stands_on::{write_gate_draws, write_stands_on};
 use crate::output::report::shared::table::{Column, Table};
 use crate::output::report::shared::value::{digits, rounded};
@@ -25,6 +27,7 @@ pub(super) fn write(plan: &PlanResult, out: &mut dyn Write) -> io::Result<()> {
     write_sampled_sum(out, plan.candidates.iter().map(|of| (named(of), of.sampled.as_ref())))?;
     quality(plan, out)?;
     if let Some(first) = plan.settings.first() {
+        write_models(out, &first.workloads)?;
         first.write_counted(out)?;
         spread(first, out)?;
     }

@@ -11,7 +11,7 @@ mod phase;
 
 pub(in crate::output) use experts_kernel::{REMEDY, SAID_FROM, slower};
 pub use phase::PhaseTaken;
-pub(in crate::output) use phase::write_phase;
+pub(in crate::output) use phase::{write_models, write_phase};
 
 use super::beside::beside;
 use super::health::{drawn_down, poor_health};

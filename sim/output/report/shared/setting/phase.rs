@@ -1,5 +1,6 @@
 //! The phase that was taken for each workload, and what a step of speculative decoding yields.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use schemars::JsonSchema;
@@ -25,6 +26,9 @@ pub struct PhaseTaken {
     /// Whether `batch.context` says how many tokens came before.
     #[serde(default)]
     pub context_given: bool,
+    /// Tokens of a GPU in one micro-batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_gpu: Option<u32>,
     /// Drafts that a decode step checks for each sequence, in speculative decoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drafts: Option<u32>,
@@ -45,10 +49,24 @@ impl PhaseTaken {
             phase: workload.phase(),
             phase_assumed: workload.stack.phase.is_none(),
             context_given: workload.batch.context.is_some(),
+            tokens_per_gpu: Some(workload.batch.tokens_per_gpu),
             drafts: Some(drafts).filter(|&drafts| drafts > 0),
             tokens_of_sequence: (drafts > 0).then_some(yielded),
         }
     }
+}
+
+/// What is planned: the models by name, and tokens of a GPU.
+pub(in crate::output) fn write_models(
+    out: &mut dyn Write,
+    workloads: &[PhaseTaken],
+) -> io::Result<()> {
+    let mut names: Vec<&str> = workloads.iter().map(|workload| &*workload.workload).collect();
+    names.dedup();
+    let sizes: BTreeSet<u32> = workloads.iter().filter_map(|one| one.tokens_per_gpu).collect();
+    let sizes: Vec<String> = sizes.into_iter().map(|size| size.to_string()).collect();
+    let text = format!("{}; {} tokens per GPU", names.join(", "), sizes.join(", "));
+    wrapped(out, "models: ", &text)
 }
 
 /// The phase that `auto` went by, where a workload names none.
