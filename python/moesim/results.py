@@ -984,6 +984,9 @@ class PhaseTaken(Part):
     tokens_of_sequence: float | None
     """Tokens that a step then yields for each sequence, on average."""
 
+    tokens_per_gpu: int | None
+    """Tokens of a GPU in one micro-batch."""
+
     workload: str
     """The workload."""
 
@@ -1355,6 +1358,9 @@ class StudyRow(Part):
 
     tokens_of_sequence: float | None
     """Tokens that a step then yields for each sequence, on average."""
+
+    tokens_per_gpu: int | None
+    """Tokens of a GPU in one micro-batch."""
 
     tokens_per_s: float | None
     """The mean; none where the quantity does not apply."""

@@ -181,10 +181,10 @@ fn what_kept_sms_take_is_said_once() {
     let kept = "20 of 132 SMs are kept for exchanges: products take 1.18 times as long throughout, and lose no more beside";
     assert!(told.contains(kept), "{told}");
     assert!(!told.contains("decode"), "{told}");
-    assert!(told.contains("(20 of 132 SMs kept): products lose no more, memory x 1.18"), "{told}");
+    assert!(told.contains("(20 of 132 SMs kept): products lose no more, memory x 1.14"), "{told}");
     let free = ["--set", "workload.exchange.reserved=false"];
     let told = program::runs(&here, &[&["run", "dualpipe"], &set[..], &free].concat());
-    assert!(told.contains("(20 of 132 SMs held): products x 1.18, memory x 1.18"), "{told}");
+    assert!(told.contains("(20 of 132 SMs held): products x 1.18, memory x 1.14"), "{told}");
     let most = ["--set", "workload.exchange.sms=131"];
     let told = program::runs(&here, &[&["run", "dualpipe"], &set[..], &free, &most].concat());
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
