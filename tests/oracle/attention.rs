@@ -101,6 +101,22 @@ fn a_prefill_scores_the_context_too() {
     }
 }
 
+/// Four tokens behind 131,072: four heads of keys and values of 128 numbers, 268 MB, have to be read at 3.35 TB/s.
+#[test]
+fn few_tokens_behind_a_long_context_wait_for_what_is_read() {
+    let profile = config::built_in_profile("h100-sxm").unwrap();
+    let kernels = Kernels::new(&profile, profile.data_sheet);
+    let time = |context| {
+        let mut workload = shipped("qwen3-30b-a3b");
+        workload.stack.phase = Some(Phase::Prefill);
+        (workload.batch.tokens_per_gpu, workload.batch.sequence_tokens) = (4, 4);
+        workload.batch.context = Some(context);
+        dense_op(&workload, &kernels, 1).time.secs()
+    };
+    let (more, least) = (time(131_072) - time(0), 131_072.0 * 4.0 * 256.0 * 2.0 / 3.35e12);
+    assert!(more > 0.95 * least && more < 1.5 * least, "{more} s, not {least} s");
+}
+
 #[test]
 fn a_window_leaves_of_a_context_what_it_reaches() {
     for (context, sequence) in [(0, 40), (7, 40), (30, 40), (200, 40), (0, 5)] {

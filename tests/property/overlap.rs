@@ -4,7 +4,8 @@ use moesim::base::units::SimDuration;
 use moesim::execution::Scope;
 use moesim::execution::blame::Reason;
 use moesim::execution::outcome::Outcome;
-use moesim::execution::run::{Inputs, simulate};
+use moesim::execution::run::{Inputs, of_exchanges, simulate};
+use moesim::network::collective::Algorithm;
 use moesim::network::{NetworkRates, Startup};
 use moesim::workload::{Overlap, Workload};
 use proptest::prelude::*;
@@ -93,6 +94,26 @@ fn faster_links_never_lose(tokens: u32) {
         let falls = times.windows(2).all(|pair| pair[1] <= 1.005 * pair[0]);
         assert!(falls && times[5] < times[0], "{overlap}, {tokens} tokens: {times:?} ms");
     }
+}
+
+/// Half a micro-batch has half the bytes and a start-up of its own: it asks memory for as much as a micro-batch of its size.
+#[test]
+fn a_part_asks_memory_for_its_own_bytes() {
+    let cluster = topology(&[]);
+    let startup = Startup::fixed(SimDuration::from_us(20.0));
+    let rates = NetworkRates { within_node: startup, ..NetworkRates::IDEAL }.into();
+    let of = |tokens: u32, overlap| {
+        let mut load = workload(&[
+            &*format!("batch.tokens_per_gpu={tokens}"),
+            "batch.sequence_tokens=1",
+            "batch.phase=\"decode\"",
+        ]);
+        load.stack.overlap = overlap;
+        of_exchanges(&cluster, &load, (&rates, Algorithm::Direct), 16)
+    };
+    let [half, whole] = [512, 1024].map(|tokens| of(tokens, Overlap::None)[0].kernels.memory);
+    assert!(1.0 < half && half < whole && whole < 2.0, "{half}, {whole}");
+    assert_eq!(of(1024, Overlap::TwoBatch), of(512, Overlap::None));
 }
 
 /// Chunks take what their formula says, kernels being slowed down while something travels: between what it says of kernels

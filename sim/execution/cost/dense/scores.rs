@@ -45,8 +45,9 @@ pub(super) fn scores(
     }
     let of = ((rows, rope), dtype);
     let before = before(workload);
-    let whole = scored(workload, kernels, of, None) + made_again(workload, kernels, before);
-    let whole = whole.max(context_read(workload, kernels, (rope, dtype), before));
+    let read = context_read(workload, kernels, (rope, dtype), before);
+    let whole = scored(workload, kernels, of, None).max(read);
+    let whole = whole + made_again(workload, kernels, before);
     let Some(window) = limiting(window, before.saturating_add(sequence)) else { return whole };
     let read = kernels.memory_bound(moved(workload, of), 0);
     whole.min(scored(workload, kernels, of, Some(window)) + read)
