@@ -1,4 +1,4 @@
-//! What every room stands on: quantities with units, hashes, randomness by name, jobs on several threads, statistics,
+//! What every room stands on: quantities with units, hashes, order, randomness by name, jobs on several threads, statistics,
 //! Parquet tables, files that are written whole or not at all, and names of those that
 //! were read. Nothing here knows a GPU or a model.
 

@@ -25,8 +25,8 @@ impl Gpu {
     }
 
     /// Whether it matters to kernels, or kernels to it, that a meeting which it has joined begins to move bytes.
-    pub fn minds(&mut self, meeting: MeetingId) -> bool {
-        self.held(meeting).is_some_and(|hold| hold.minds())
+    pub fn changes_once_moving(&mut self, meeting: MeetingId) -> bool {
+        self.held(meeting).is_some_and(|hold| hold.changes_once_moving())
     }
 
     /// Whether kernels slow down a meeting that it has joined.

@@ -59,7 +59,7 @@ impl Hold {
     }
 
     /// Whether anything changes once it moves bytes.
-    pub fn minds(&self) -> bool {
+    pub fn changes_once_moving(&self) -> bool {
         self.contends() || self.contention.kernels != self.contention.waiting
     }
 

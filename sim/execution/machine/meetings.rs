@@ -22,7 +22,7 @@ impl<P: Program> Machine<'_, P> {
         schedule: &mut Schedule<'_, Event>,
     ) {
         let now = schedule.now();
-        let minds = self.gpus[gpu.index()].minds(meeting);
+        let changes = self.gpus[gpu.index()].changes_once_moving(meeting);
         if !self.meetings.contains_key(&meeting) {
             self.open(meeting, (now, gpu));
         }
@@ -31,7 +31,7 @@ impl<P: Program> Machine<'_, P> {
         open.joined += 1;
         (open.last_join, open.last_joiner) = (now, gpu);
         let all = open.joined == open.members.len();
-        let members = (all && minds).then(|| Rc::clone(&open.members));
+        let members = (all && changes).then(|| Rc::clone(&open.members));
         match open.carried {
             Carried::Network(id) => self.join_exchange(now, id, rank),
             Carried::Clock(time) if all => {
